@@ -1,0 +1,1 @@
+"""Raw files to one row per dealer as of a date."""

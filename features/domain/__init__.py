@@ -1,0 +1,1 @@
+"""The values the field speaks of: dates, license numbers, citations, outcomes, places."""

@@ -1,0 +1,55 @@
+"""The errors of this folder: each says what was wrong, what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FeatureError(Exception):
+    """Base of every error raised by `features`.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, as a full sentence naming the file, column or value.
+    found, expected, fix : str, optional
+        What was found, what was expected, and what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, found: str = "", expected: str = "", fix: str = "") -> None:
+        self.what, self.found, self.expected, self.fix = what, found, expected, fix
+        lines = [what]
+        if found:
+            lines.append(f"  found:    {found}")
+        if expected:
+            lines.append(f"  expected: {expected}")
+        if fix:
+            lines.append(f"  to mend:  {fix}")
+        super().__init__("\n".join(lines))
+
+
+class InvalidValueError(FeatureError, ValueError):
+    """A value (a license number, a date, a citation, an option) that cannot be read."""
+
+
+class SourceError(FeatureError):
+    """A file that is refused whole; nothing of it was stored."""
+
+
+class WarehouseError(FeatureError):
+    """A warehouse that cannot be opened, read or written."""
+
+
+class AsOfError(FeatureError, ValueError):
+    """An as-of date outside the range that the data can answer for."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string.
+
+    >>> did_you_mean("trases", ["traces", "licenses"])
+    "; did you mean 'traces'?"
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""

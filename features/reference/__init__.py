@@ -1,0 +1,1 @@
+"""Law, codes and geography as dated data, and the functions that read them."""

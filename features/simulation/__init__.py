@@ -1,0 +1,1 @@
+"""The simulated country: invented dealers whose truth is known."""

@@ -1,0 +1,1 @@
+"""One module a publisher: bytes in, checked rows out."""

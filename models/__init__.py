@@ -1,0 +1,1 @@
+"""A fitted model as a value: heads, calibration, explanation, bundle."""

@@ -1,0 +1,1 @@
+"""A bundle to answers: lists, scores, plans and pages."""

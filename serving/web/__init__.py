@@ -1,0 +1,1 @@
+"""The pages an inspector reads."""
