@@ -1,19 +1,41 @@
 """`ffl-risk`, the one command: mounts each folder's commands and holds no logic.
 
-Each command names the module that does its work; the module is imported only when the command
-runs, so that help and completion answer at once.
+Each folder's ``commands`` module imports nothing heavy; a command imports what it needs when it
+runs, so help and completion answer at once.
+
+Exit codes: 0 done; 1 an unexpected fault; 2 wrong usage; 3 input refused; 4 something needed is
+not there yet (no warehouse, no bundle); 5 a gate refused; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import sys
 
+import typer
+
+from features.commands import app as features_app
+from features.errors import FflRiskError
+from serving.commands import app as serving_app
+from training.commands import app as training_app
+
+app = typer.Typer(
+    name="ffl-risk",
+    help="Rank firearms dealers for compliance inspection, and show why.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for folder_app in (features_app, training_app, serving_app):
+    app.add_typer(folder_app)
+
 
 def main() -> None:
     """Run the command line."""
-    from features.commands import app as features_app  # noqa: F401
-
-    sys.exit(0)
+    try:
+        app()
+    except FflRiskError as error:
+        typer.secho(f"ffl-risk: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

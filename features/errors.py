@@ -1,4 +1,4 @@
-"""The errors of this folder: each says what was wrong, what was found, what was expected, what to do."""
+"""Errors that say what was wrong, what was found, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
-class FeatureError(Exception):
-    """Base of every error raised by `features`.
+class FflRiskError(Exception):
+    """Base of every error the project raises on purpose; each folder has one class below it.
+
+    The command line prints the message and leaves with `exit_code`; the service turns it into a
+    problem document. Neither shows a stack trace.
 
     Parameters
     ----------
@@ -16,6 +19,8 @@ class FeatureError(Exception):
     found, expected, fix : str, optional
         What was found, what was expected, and what the user can do about it.
     """
+
+    exit_code = 1
 
     def __init__(self, what: str, *, found: str = "", expected: str = "", fix: str = "") -> None:
         self.what, self.found, self.expected, self.fix = what, found, expected, fix
@@ -27,6 +32,12 @@ class FeatureError(Exception):
         if fix:
             lines.append(f"  to mend:  {fix}")
         super().__init__("\n".join(lines))
+
+
+class FeatureError(FflRiskError):
+    """Base of every error raised by `features`."""
+
+    exit_code = 3
 
 
 class InvalidValueError(FeatureError, ValueError):

@@ -103,7 +103,9 @@ def add_months(when: date, months: int) -> date:
 
 
 def month_ends(first: date, last: date) -> list[date]:
-    """Return the first days of the months after `first` up to `last`: as-of dates that see whole months.
+    """Return the first day of each month after `first` up to `last`.
+
+    As-of dates on these days see whole months.
 
     >>> month_ends(date(2024, 1, 15), date(2024, 3, 1))
     [datetime.date(2024, 2, 1), datetime.date(2024, 3, 1)]
