@@ -1,22 +1,74 @@
-# Two commands do everything: `make run` and `make test`. Both create the environment themselves.
+# Two commands do everything: `make run` and `make test`. Both create the environment themselves
+# from the lock files; the only things needed beforehand are Python 3.11, make and a package index.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-export FFL_RISK_HOME ?= var
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS ?= tests
+# A dependency that must not speak to anyone is told so before it is imported.
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export TZ := UTC
 
-.PHONY: run test format lint types imports unit wheel bench lock clean screenshots
+.PHONY: run test check format lint imports types unit bench lock screenshots clean
 
 run: $(VENV)/.runtime
 	$(BIN)/ffl-risk demo
 
+test: check unit
+
+check: format lint imports types
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev $(VENV)/.browser
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks
+
+screenshots: $(VENV)/.dev $(VENV)/.browser
+	$(BIN)/python -m tests.browser.screenshots
+
+# The resolver runs over pyproject.toml; no address of an index is written into the result.
+LOCK := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --quiet \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+lock: $(VENV)/.dev
+	$(LOCK) --extra build --upgrade --output-file requirements.lock
+	$(LOCK) --all-extras --constraint requirements.lock --upgrade --output-file requirements-dev.lock
+
 $(BIN)/python:
-	command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	@echo "Creating the environment in $(VENV) (once; some minutes)"
+	@if command -v $(PYTHON) >/dev/null 2>&1; then $(PYTHON) -m venv $(VENV); else python3 -m venv $(VENV); fi
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	@echo "Installing what $< pins"
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing what $< pins"
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+# The browser tests drive Debian's Chromium; it is installed when absent.
+$(VENV)/.browser: | $(BIN)/python
+	@command -v chromium >/dev/null 2>&1 || { \
+		echo "Installing Chromium for the browser tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) var dist build

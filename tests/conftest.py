@@ -1,0 +1,13 @@
+"""Settings every test runs under: no telemetry, UTC, one thread a library."""
+
+import os
+import tempfile
+
+# Set before anything is imported that reads them.
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "true"
+os.environ["TZ"] = "UTC"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="ffl-risk-metrics-"))
