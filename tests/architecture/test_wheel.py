@@ -1,4 +1,4 @@
-"""The wheel is built, laid into an empty folder and used: nothing it needs stays in the checkout."""
+"""The wheel is built, laid into an empty folder and used; it needs nothing of the checkout."""
 
 import os
 import subprocess
@@ -56,7 +56,8 @@ def test_the_command_of_the_wheel_ingests_the_public_records(
         "import sys, features, ffl_risk\n"
         f"assert features.__file__.startswith({str(unpacked)!r}), features.__file__\n"
         "from pathlib import Path\n"
-        "records = sorted(map(str, (Path(features.__file__).parent / 'public_records').glob('*.gz')))\n"
+        "folder = Path(features.__file__).parent / 'public_records'\n"
+        "records = sorted(map(str, folder.glob('*.gz')))\n"
         "sys.argv = ['ffl-risk', 'ingest', *records, '--warehouse', 'warehouse', '--json']\n"
         "ffl_risk.main()\n"
     )
