@@ -1,1 +1,89 @@
 """Law, codes and geography as dated data, and the functions that read them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from features.reference.geography import (
+        border_line as border_line,
+    )
+    from features.reference.geography import (
+        earth_centered as earth_centered,
+    )
+    from features.reference.geography import (
+        geodesic_km as geodesic_km,
+    )
+    from features.reference.geography import (
+        km_to_mexico_line as km_to_mexico_line,
+    )
+    from features.reference.geography import (
+        km_to_port as km_to_port,
+    )
+    from features.reference.geography import (
+        ports as ports,
+    )
+    from features.reference.legal import (
+        Law as Law,
+    )
+    from features.reference.legal import (
+        is_in_force as is_in_force,
+    )
+    from features.reference.legal import (
+        law as law,
+    )
+    from features.reference.legal import (
+        law_entry as law_entry,
+    )
+    from features.reference.legal import (
+        laws as laws,
+    )
+    from features.reference.places import (
+        counties as counties,
+    )
+    from features.reference.places import (
+        county_office as county_office,
+    )
+    from features.reference.places import (
+        county_population as county_population,
+    )
+    from features.reference.places import (
+        offices as offices,
+    )
+    from features.reference.places import (
+        states as states,
+    )
+    from features.reference.places import (
+        urban_rural as urban_rural,
+    )
+    from features.reference.places import (
+        zip_places as zip_places,
+    )
+    from features.reference.series import (
+        known_before as known_before,
+    )
+    from features.reference.series import (
+        known_on as known_on,
+    )
+    from features.reference.series import (
+        latest_year as latest_year,
+    )
+    from features.reference.series import (
+        publication as publication,
+    )
+
+_HOMES = {
+    "geography": "border_line earth_centered geodesic_km km_to_mexico_line km_to_port ports",
+    "legal": "Law is_in_force law law_entry laws",
+    "places": ("counties county_office county_population offices states urban_rural zip_places"),
+    "series": "known_before known_on latest_year publication",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a function when it is first asked for: the command line stays fast to start."""
+    if name in _HOME_OF:
+        return getattr(import_module(f"features.reference.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
