@@ -1,0 +1,143 @@
+"""What the service refuses, each with a stable code, an HTTP status and an exit code."""
+
+from __future__ import annotations
+
+from features.errors import FflRiskError
+
+
+class ServingError(FflRiskError):
+    """Base of every error raised by `serving`.
+
+    Attributes
+    ----------
+    code : str
+        Stable, for programs; the sentence beside it is for people and may change.
+    status : int
+        HTTP status of the problem document.
+    """
+
+    code = "internal_error"
+    status = 500
+    exit_code = 3
+
+
+class InvalidRequestError(ServingError):
+    """A request that says something the service cannot accept."""
+
+    code = "invalid_request"
+    status = 422
+
+
+class MalformedBodyError(ServingError):
+    """A body that is not what its content type says."""
+
+    code = "malformed_body"
+    status = 400
+
+
+class UnauthenticatedError(ServingError):
+    """No identity, or one that is expired, revoked or not acceptable here."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class ForbiddenRoleError(ServingError):
+    """A role that may not use this route."""
+
+    code = "forbidden_role"
+    status = 403
+
+
+class OutsideAreaError(ServingError):
+    """An area that is not the caller's."""
+
+    code = "outside_area"
+    status = 403
+
+
+class PurposeError(ServingError):
+    """No purpose stated where one is needed, or one that does not reach dealer-level data."""
+
+    code = "purpose_required"
+    status = 403
+
+
+class LegalGateError(ServingError):
+    """A visit that the twelve-month rule of 18 USC 923(g)(1)(B) does not allow yet."""
+
+    code = "not_eligible"
+    status = 409
+    exit_code = 5
+
+
+class UnknownDealerError(ServingError):
+    """A dealer that is not there for this caller: absent, held, or outside the area, all alike."""
+
+    code = "unknown_dealer"
+    status = 404
+
+
+class UnknownListError(ServingError):
+    """A list that does not exist, or is not this caller's."""
+
+    code = "unknown_list"
+    status = 404
+
+
+class ConflictError(ServingError):
+    """A record that contradicts one already kept."""
+
+    code = "conflict"
+    status = 409
+
+
+class NotReadyError(ServingError):
+    """Something needed that is not there yet: a champion, a scored table."""
+
+    code = "not_ready"
+    status = 503
+    exit_code = 4
+
+
+class AuditError(ServingError):
+    """The audit record could not be written, so the answer is withheld; or a broken chain."""
+
+    code = "audit_failed"
+    status = 503
+    exit_code = 5
+
+
+class StoreError(ServingError):
+    """A store that cannot be opened, read or written."""
+
+    code = "store_unavailable"
+    status = 503
+
+
+class OverloadedError(ServingError):
+    """Too much at once; try again after the stated seconds."""
+
+    code = "overloaded"
+    status = 503
+
+
+class RateLimitError(ServingError):
+    """More requests from one identity than its limit."""
+
+    code = "too_many_requests"
+    status = 429
+
+
+class TooLargeError(ServingError):
+    """A body over the limit."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class RequestTimeoutError(ServingError):
+    """A request that took longer than the limit, by the client's or the service's doing."""
+
+    code = "timeout"
+    status = 504

@@ -1,0 +1,178 @@
+"""The store: SQLite embedded, PostgreSQL by setting; migrated when opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from serving.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+HEAD_REVISION: Final = "0001"
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def instant(when: datetime | None = None) -> str:
+    """Return `when`, by default now, as UTC ISO 8601 with microseconds.
+
+    >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
+    '2026-01-02T00:00:00.000000Z'
+    """
+    when = (when or datetime.now(UTC)).astimezone(UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Store:
+    """One door to the database.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL. It may hold a password and is never part of a message.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _server_engine(parsed)
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Open the store and bring its tables up to date.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be reached, or was written by a newer version.
+        """
+        try:
+            store = cls(url)
+            store.upgrade()
+        except (DBAPIError, OSError, ModuleNotFoundError) as error:
+            raise StoreError(
+                "The store cannot be opened.",
+                found=type(error).__name__,
+                fix="check FFL_RISK_STORE_URL, the server, and the right to write FFL_RISK_HOME",
+            ) from error
+        return store
+
+    def revision(self) -> str | None:
+        """Return the revision of the tables, None when there are none."""
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
+
+    def upgrade(self, revision: str = HEAD_REVISION) -> None:
+        """Migrate up to `revision`."""
+        # Alembic is slow to import and rarely needed.
+        if self.revision() == revision:
+            return
+        from alembic import command
+
+        with self._locked() as config:
+            command.upgrade(config, revision)
+
+    def downgrade(self, revision: str) -> None:
+        """Migrate down to `revision`; ``base`` removes every table."""
+        from alembic import command
+
+        with self._locked() as config:
+            command.downgrade(config, revision)
+
+    @contextmanager
+    def _locked(self) -> Iterator[Any]:
+        """Give Alembic a connection that alone may migrate."""
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        with self.write() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7403111)"))
+            config.attributes["connection"] = connection
+            yield config
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a connection for reading."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction; it commits at the end, or rolls back on an error."""
+        with _translated(), self.engine.connect() as connection:
+            # A SQLite reader that turns writer can fail at once; taking the lock first waits.
+            connection.execution_options(ffl_risk_writes=True)
+            with connection.begin():
+                yield connection
+
+    def is_reachable(self) -> bool:
+        """Return whether a trivial query is answered."""
+        try:
+            with self.engine.connect() as connection:
+                return bool(connection.scalar(sa.text("SELECT 1")) == 1)
+        except DBAPIError:
+            return False
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreError(
+            "The store did not answer.",
+            found=type(error.orig).__name__,
+            fix="try again; if it lasts, look at the database's own log",
+        ) from error
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        path = Path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Tokens and audit records: nobody else on the machine reads them.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = sa.create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where `_begin` says
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",  # a killed process loses nothing; writes wait for no disk
+            "busy_timeout=15000",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("ffl_risk_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _server_engine(url: sa.URL) -> Engine:
+    # A connection that the server dropped is replaced before it is used.
+    return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=10)

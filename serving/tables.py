@@ -1,0 +1,183 @@
+"""The tables of the store. Audit, lists, decisions, outcomes and events are append-only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+# Constraints carry names so that migrations can address them on every engine.
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Instants are UTC in ISO 8601 text with microseconds: they sort and print alike everywhere.
+INSTANT: Final = String(32)
+# SQLite gives a 64-bit rowid only to INTEGER.
+SEQUENCE: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+ACCOUNTS: Final = Table(
+    "accounts",
+    METADATA,
+    Column("name", String(80), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("areas", JSON, nullable=False),
+    Column("password_hash", String(200)),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+)
+
+TOKENS: Final = Table(
+    "tokens",
+    METADATA,
+    Column("token_id", String(16), primary_key=True),
+    Column("account", String(80), ForeignKey("accounts.name"), nullable=False, index=True),
+    Column("label", String(80), nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    Column("revoked_at", INSTANT),
+)
+
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    Column("session_sha256", String(64), primary_key=True),
+    Column("account", String(80), ForeignKey("accounts.name"), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    Column("revoked_at", INSTANT),
+)
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=False),
+    Column("at", INSTANT, nullable=False, index=True),
+    Column("who", String(120), nullable=False, index=True),
+    Column("role", String(16), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", String, nullable=False),
+    Column("bundle", String(80), nullable=False),
+    Column("scored", String(80), nullable=False),
+    Column("list_id", String(40), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+# One row: the end of the chain. A chain shorter than its head has lost records.
+AUDIT_HEAD: Final = Table(
+    "audit_head",
+    METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("seq", SEQUENCE, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+LISTS: Final = Table(
+    "lists",
+    METADATA,
+    Column("list_id", String(40), primary_key=True),
+    Column("issued_at", INSTANT, nullable=False, index=True),
+    Column("owner", String(120), nullable=False, index=True),
+    Column("area", String(200), nullable=False),
+    Column("as_of", Date, nullable=False),
+    Column("bundle", String(80), nullable=False),
+    Column("scored", String(80), nullable=False),
+    Column("recipe", JSON, nullable=False),  # what rebuilds it; never shown: it names holds
+    Column("document", LargeBinary, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+
+DECISIONS: Final = Table(
+    "decisions",
+    METADATA,
+    Column("decision_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("list_id", String(40), ForeignKey("lists.list_id"), nullable=False),
+    Column("dealer", String(16), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("note", String(2000), nullable=False),
+    Column("legal_basis", String(40), nullable=False),
+    Column("priority", Float),
+    Column("who", String(120), nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Index("ix_decisions_list_dealer", "list_id", "dealer"),
+)
+
+OUTCOMES: Final = Table(
+    "outcomes",
+    METADATA,
+    Column("outcome_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("inspection_id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("dealer", String(16), nullable=False, index=True),
+    Column("document", JSON, nullable=False),
+    Column("list_id", String(40), nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("collected_at", INSTANT),
+    UniqueConstraint("inspection_id", "version"),
+)
+
+EVENTS: Final = Table(
+    "events",
+    METADATA,
+    Column("event_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("source_table", String(32), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("dealer", String(16), index=True),
+    Column("document", JSON, nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("collected_at", INSTANT),
+    UniqueConstraint("source_table", "key", "sha256"),
+)
+
+HOLDS: Final = Table(
+    "holds",
+    METADATA,
+    Column("hold_id", String(64), primary_key=True),
+    Column("dealer", String(16), nullable=False, index=True),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date),
+    Column("owners", JSON, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+)
+
+REFERRALS: Final = Table(
+    "referrals",
+    METADATA,
+    Column("referral_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("pattern", String(40), nullable=False),
+    Column("dedup", String(64), nullable=False, unique=True),
+    Column("dealers", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("opened_at", INSTANT, nullable=False),
+    Column("taken_by", String(120)),
+    Column("taken_at", INSTANT),
+)
