@@ -1,0 +1,250 @@
+"""How good a ranking and a probability are, with ties handled and intervals by cluster.
+
+Every statistic takes row weights, so that one pass serves plain evaluation, inverse-propensity
+weights and the bootstrap (a resample is a weight per row). Scores are sorted once, in `Ranking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.errors import OneClassError
+
+Floats = npt.NDArray[np.float64]
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the interval around it.
+
+    Parameters
+    ----------
+    value : float
+        The estimate on the data as they are.
+    low, high : float
+        Percentile bounds over resampled clusters.
+    level : float
+        Nominal coverage.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float = LEVEL
+
+    def excludes(self, null: float) -> bool:
+        """Whether `null` lies outside the bounds."""
+        return null < self.low or null > self.high
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the four numbers, for a report."""
+        return {"value": self.value, "low": self.low, "high": self.high, "level": self.level}
+
+
+class Ranking:
+    """Rows ordered by score, highest first; rows with equal scores form one group.
+
+    Parameters
+    ----------
+    score : array of shape (n,)
+        Higher is inspected sooner.
+
+    Examples
+    --------
+    >>> ranking = Ranking(np.array([0.9, 0.5, 0.5, 0.1]))
+    >>> bool(ranking.captured(np.array([1.0, 1.0, 0.0, 0.0]), share=0.5) == 1.5)
+    True
+    """
+
+    def __init__(self, score: npt.ArrayLike) -> None:
+        values = np.asarray(score, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("scores must be finite to be ranked")
+        self.order = np.argsort(-values, kind="stable")
+        ordered = values[self.order]
+        is_start = np.ones(len(ordered), dtype=bool)
+        is_start[1:] = ordered[1:] != ordered[:-1]
+        self.starts = np.flatnonzero(is_start)
+
+    def _grouped(self, value: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+        """Weighted value and weight of each group of equal scores, in rank order."""
+        w = np.ones(len(self.order)) if weight is None else np.asarray(weight, dtype=np.float64)
+        w = w[self.order]
+        v = np.asarray(value, dtype=np.float64)[self.order] * w
+        return np.add.reduceat(v, self.starts), np.add.reduceat(w, self.starts)
+
+    def captured(self, value: Floats, *, share: float, weight: Floats | None = None) -> float:
+        """Value expected in the first `share` of the weight; ties share the last places evenly."""
+        values, weights = self._grouped(value, weight)
+        capacity = share * weights.sum()
+        before = np.concatenate([[0.0], np.cumsum(weights)[:-1]])
+        taken = np.clip(capacity - before, 0.0, weights)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            parts = np.where(weights > 0, taken / weights, 0.0)
+        return float(values @ parts)
+
+    def captured_range(self, value: Floats, *, share: float) -> tuple[float, float]:
+        """Worst and best captured value over every order of the rows that tie."""
+        v = np.asarray(value, dtype=np.float64)[self.order]
+        group = np.zeros(len(v), dtype=np.int64)
+        group[self.starts[1:]] = 1
+        group = np.cumsum(group)
+        n = round(share * len(v))
+        worst = v[np.lexsort((v, group))][:n].sum()
+        best = v[np.lexsort((-v, group))][:n].sum()
+        return float(worst), float(best)
+
+    def auc(self, y: Floats, *, weight: Floats | None = None) -> float:
+        """Probability that a positive ranks above a negative, ties counting half."""
+        positives, weights = self._grouped(y, weight)
+        negatives = weights - positives
+        below = negatives.sum() - np.cumsum(negatives)
+        pairs = positives.sum() * negatives.sum()
+        if pairs <= 0:
+            return float("nan")
+        return float(positives @ (below + 0.5 * negatives) / pairs)
+
+    def ndcg(self, gain: Floats, *, share: float) -> float:
+        """Discounted gain in the first `share` over the best possible; ties averaged."""
+        values, sizes = self._grouped(gain, None)
+        n = max(1, round(share * len(self.order)))
+        discount = 1.0 / np.log2(np.arange(2, len(self.order) + 2))
+        discount[n:] = 0.0
+        mean_gain = np.repeat(values / sizes, sizes.astype(np.int64))
+        ideal = np.sort(np.asarray(gain, dtype=np.float64))[::-1] @ discount
+        return float(mean_gain @ discount / ideal) if ideal > 0 else float("nan")
+
+    def gain_curve(self, value: Floats, shares: Floats, *, weight: Floats | None = None) -> Floats:
+        """Share of the total value captured at each capacity share."""
+        total = float(np.sum(value if weight is None else np.asarray(value) * weight))
+        return np.array([self.captured(value, share=s, weight=weight) for s in shares]) / total
+
+
+def recall_at(
+    y: Floats, score: npt.ArrayLike, *, share: float, weight: Floats | None = None
+) -> float:
+    """Share of the positives among the first `share` of rows, ties expected."""
+    y = np.asarray(y, dtype=np.float64)
+    total = float(y.sum() if weight is None else y @ weight)
+    return Ranking(score).captured(y, share=share, weight=weight) / total
+
+
+def require_two_classes(y: Floats, *, what: str) -> None:
+    """Raise unless `y` holds zeros and ones.
+
+    Raises
+    ------
+    OneClassError
+        When every label is the same.
+    """
+    if len(np.unique(y)) < 2:
+        raise OneClassError(
+            f"Every label of {what} is the same.",
+            found=f"{len(y)} labels, all {y[0]:g}" if len(y) else "no labels",
+            expected="both 0 and 1",
+            fix="widen the window of as-of dates, or the definition of the label",
+        )
+
+
+def cluster_weights(
+    clusters: npt.ArrayLike, *, n_resamples: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the cluster of each row and, per resample, how often each cluster was drawn."""
+    codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    n = int(codes.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=n_resamples)
+    return codes, draws.astype(np.float64)
+
+
+def bootstrap(
+    statistic: Callable[[Floats], npt.ArrayLike],
+    clusters: npt.ArrayLike,
+    *,
+    n_resamples: int = 400,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> list[Interval]:
+    """Percentile intervals of a weighted statistic over resampled clusters.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes a weight per row and returns one or several numbers; paired comparisons return
+        the difference as one of them.
+    clusters : array of shape (n,)
+        Rows that belong together (a dealer, a county): they are drawn together.
+
+    Returns
+    -------
+    list of Interval
+        One for each number of `statistic`.
+    """
+    codes, draws = cluster_weights(clusters, n_resamples=n_resamples, seed=seed)
+    point = np.atleast_1d(np.asarray(statistic(np.ones(len(codes))), dtype=np.float64))
+    drawn = np.array([np.atleast_1d(statistic(d[codes])) for d in draws], dtype=np.float64)
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
+    return [
+        Interval(float(p), float(a), float(b), level)
+        for p, a, b in zip(point, low, high, strict=True)
+    ]
+
+
+def brier(y: Floats, p: Floats, *, weight: Floats | None = None) -> float:
+    """Mean squared distance between probability and outcome."""
+    return float(np.average((np.asarray(p) - y) ** 2, weights=weight))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability curve over bins of equal size.
+
+    Parameters
+    ----------
+    predicted, observed : array of shape (n_bins,)
+        Mean probability and rate of the outcome in each bin.
+    size : array of shape (n_bins,)
+        Weight in each bin.
+    """
+
+    predicted: Floats
+    observed: Floats
+    size: Floats
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: mean distance between predicted and observed rate."""
+        return float(np.average(np.abs(self.predicted - self.observed), weights=self.size))
+
+
+def reliability(
+    y: Floats, p: Floats, *, n_bins: int = 10, weight: Floats | None = None
+) -> Reliability:
+    """Compare probabilities with rates in `n_bins` bins of equally many rows."""
+    p = np.asarray(p, dtype=np.float64)
+    w = np.ones(len(p)) if weight is None else np.asarray(weight, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    bins = np.minimum(np.arange(len(p)) * n_bins // len(p), n_bins - 1)
+    size = np.bincount(bins, weights=w[order], minlength=n_bins).astype(np.float64)
+    predicted = np.bincount(bins, weights=(p * w)[order], minlength=n_bins)
+    observed = np.bincount(bins, weights=(np.asarray(y) * w)[order], minlength=n_bins)
+    keep = size > 0
+    return Reliability(predicted[keep] / size[keep], observed[keep] / size[keep], size[keep])
+
+
+def effective_sample_size(weight: Floats) -> float:
+    """Return how many equally weighted rows would carry the same information (Kish).
+
+    >>> effective_sample_size(np.array([1.0, 1.0, 1.0, 1.0]))
+    4.0
+    """
+    w = np.asarray(weight, dtype=np.float64)
+    return float(w.sum() ** 2 / (w**2).sum())
