@@ -1,0 +1,205 @@
+"""License number: three spellings, one dealer key, and an expiry code that needs a reference date.
+
+A number reads ``R-DD-CCC-TT-YM-SSSSS``: region, IRS district, county, license type, expiry code,
+sequence. Renewal changes the expiry code; a move or a change of activity changes county and type;
+region, district and sequence stay, so ``R-DD-SSSSS`` is the key of a dealer.
+
+The same grammar serves Python (`parse`), whole columns (`parse_column`) and SQL (`dealer_sql`,
+`number_sql`, `expires_on_sql`); the tests hold the three to each other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.domain.asof import add_months
+from features.errors import InvalidValueError
+
+MONTH_LETTERS: Final = "ABCDEFGHJKLM"  # no I: it reads as a one
+
+_PARTS: Final = (
+    ("region", "[1-9]"),
+    ("district", "[0-9]{2}"),
+    ("county", "[0-9]{3}"),
+    ("license_type", "[0-9]{2}"),
+    ("expiry_code", f"[0-9][{MONTH_LETTERS}]"),
+    ("sequence", "[0-9A-Z][0-9]{4}"),
+)
+NUMBER_PATTERN: Final = "^" + "[- ]?".join(f"({part})" for _, part in _PARTS) + "$"
+DEALER_PATTERN: Final = "^[1-9]-[0-9]{2}-[0-9A-Z][0-9]{4}$"
+_NAMED: Final = "^" + "[- ]?".join(f"(?P<{name}>{part})" for name, part in _PARTS) + "$"
+_NUMBER: Final = re.compile(_NAMED)
+
+# A license runs three years, so a code never points more than four years ahead of the day it was
+# read; the single year digit repeats every ten, so the rest of the decade lies behind.
+YEARS_AHEAD: Final = 4
+
+
+@dataclass(frozen=True, order=True)
+class LicenseNumber:
+    """A federal firearms license number.
+
+    Parameters
+    ----------
+    region, district, county, license_type, expiry_code, sequence : str
+        Its six parts, digits kept as text because leading zeros count.
+    """
+
+    region: str
+    district: str
+    county: str
+    license_type: str
+    expiry_code: str
+    sequence: str
+
+    @property
+    def dealer(self) -> str:
+        """The key that survives renewal, moves and changes of type: ``R-DD-SSSSS``."""
+        return f"{self.region}-{self.district}-{self.sequence}"
+
+    @property
+    def text(self) -> str:
+        """The number as printed on the license: ``R-DD-CCC-TT-YM-SSSSS``."""
+        return "-".join(getattr(self, name) for name, _ in _PARTS)
+
+    def expires_on(self, reference: date) -> date:
+        """Return the first day of the month in which the license expires.
+
+        Parameters
+        ----------
+        reference : date
+            A day on which the number was in use: the code holds only the last digit of the year.
+            The year is the last one with that digit less than four years after `reference`.
+            Without the assumption of a three-year term the decade would be a guess.
+
+        Examples
+        --------
+        >>> parse("1-56-059-01-6F-21093").expires_on(date(2015, 9, 15))
+        datetime.date(2016, 6, 1)
+        >>> parse("1-56-059-01-4F-21093").expires_on(date(2015, 9, 15))
+        datetime.date(2014, 6, 1)
+        """
+        latest = reference.year + YEARS_AHEAD
+        year = latest - (latest - int(self.expiry_code[0])) % 10
+        expiry = date(year, MONTH_LETTERS.index(self.expiry_code[1]) + 1, 1)
+        if expiry >= add_months(reference, 12 * YEARS_AHEAD):
+            expiry = expiry.replace(year=year - 10)
+        return expiry
+
+
+def parse(text: str) -> LicenseNumber:
+    """Read a license number in any of its spellings.
+
+    Parameters
+    ----------
+    text : str
+        Dashed, compact with or without its space, in either case.
+
+    Raises
+    ------
+    InvalidValueError
+        When `text` is no license number; the message says what is wrong with it.
+
+    Examples
+    --------
+    >>> parse("15605901 6f21093").text
+    '1-56-059-01-6F-21093'
+    >>> parse("1-56-059-01-6F-21093").dealer
+    '1-56-21093'
+    """
+    match = _NUMBER.match(text.strip().upper())
+    if match is None:
+        n_signs = len(re.sub("[- ]", "", text.strip()))
+        found = f"{n_signs} letters and digits" if n_signs != 15 else "a part out of its range"
+        raise InvalidValueError(
+            f"{text!r} is not a license number.",
+            found=found,
+            expected="15 letters and digits, R-DD-CCC-TT-YM-SSSSS, for example "
+            "1-56-059-01-6F-21093 or 15605901 6F21093",
+        )
+    return LicenseNumber(**match.groupdict())
+
+
+def parse_column(column: Any) -> pa.Table:
+    """Read a whole column of license numbers.
+
+    Parameters
+    ----------
+    column : pyarrow.Array, pyarrow.ChunkedArray, pandas.Series or sequence of str
+        Numbers in any spelling, shape (n,).
+
+    Returns
+    -------
+    pyarrow.Table
+        n rows: the six parts, ``dealer`` and ``text``; all null where the number does not parse.
+
+    Examples
+    --------
+    >>> parse_column(["15605901 6F21093", "nonsense"])["dealer"].to_pylist()
+    ['1-56-21093', None]
+    """
+    is_arrow = isinstance(column, pa.Array | pa.ChunkedArray)
+    values = column if is_arrow else pa.array(column, pa.string(), from_pandas=True)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    values = pc.utf8_upper(pc.utf8_trim_whitespace(values.cast(pa.string())))
+    parsed = pc.extract_regex(values, _NAMED)
+    # A struct's null does not reach its fields: put it there.
+    is_parsed = pc.is_valid(parsed)
+    parts = {
+        name: pc.if_else(is_parsed, pc.struct_field(parsed, name), pa.scalar(None, pa.string()))
+        for name, _ in _PARTS
+    }
+    parts["dealer"] = _joined(parts["region"], parts["district"], parts["sequence"])
+    parts["text"] = _joined(*(parts[name] for name, _ in _PARTS))
+    return pa.table(parts)
+
+
+def _joined(*parts: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, "-")
+
+
+def number_sql(text: str) -> str:
+    """Return SQL for the printed spelling of the expression `text`, null where it does not parse.
+
+    >>> number_sql("x").startswith("CASE WHEN")
+    True
+    """
+    return _replaced(text, r"\1-\2-\3-\4-\5-\6")
+
+
+def dealer_sql(text: str) -> str:
+    """Return SQL for the dealer key of `text`, which may be a key already."""
+    key = f"upper(trim({text}))"
+    return (
+        f"CASE WHEN regexp_matches({key}, '{DEALER_PATTERN}') THEN {key} "
+        f"ELSE {_replaced(text, chr(92) + '1-' + chr(92) + '2-' + chr(92) + '6')} END"
+    )
+
+
+def _replaced(text: str, form: str) -> str:
+    number = f"upper(trim({text}))"
+    return (
+        f"CASE WHEN regexp_matches({number}, '{NUMBER_PATTERN}') "
+        f"THEN regexp_replace({number}, '{NUMBER_PATTERN}', '{form}') END"
+    )
+
+
+def expires_on_sql(code: str, reference: str) -> str:
+    """Return SQL for the expiry date of the two-sign code `code` read on the date `reference`."""
+    latest = f"(year({reference}) + {YEARS_AHEAD})"
+    digit = f"TRY_CAST(left({code}, 1) AS INTEGER)"
+    year = f"({latest} - ({latest} - {digit}) % 10)"
+    month = f"nullif(instr('{MONTH_LETTERS}', upper(right({code}, 1))), 0)"
+    ahead = f"({reference} + INTERVAL {YEARS_AHEAD} YEAR)"
+    expiry = f"make_date({year}, {month}, 1)"
+    return (
+        f"CAST(CASE WHEN {expiry} >= {ahead} THEN {expiry} - INTERVAL 10 YEAR "
+        f"ELSE {expiry} END AS DATE)"
+    )

@@ -1,0 +1,137 @@
+"""Versions of a row: which new rows are duplicates, conflicts, corrections or back-dated facts.
+
+Rows of one key are ordered by ``known_on``. Of two rows with the same key and ``known_on`` the
+stored one (or the first in the file) stays; the other is a duplicate when its content is equal
+and a conflict when it is not. A row whose content equals the version before it says nothing new
+and is a duplicate too. Each version is superseded on the day when the next one was known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from features.schema import TABLES
+from features.sources.layout import quoted
+
+# The token is dropped two years after the sale, so two reports may differ in it alone.
+_NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What became of the good rows of one table of one file.
+
+    Parameters
+    ----------
+    n_stored, n_superseded, n_duplicate, n_conflict : int
+        Rows stored as current, stored as a version that a later one already replaced, left out
+        as duplicates, and rejected.
+    rewritten : tuple of str
+        Stored files with a version that a new row supersedes.
+    """
+
+    n_stored: int
+    n_superseded: int
+    n_duplicate: int
+    n_conflict: int
+    rewritten: tuple[str, ...]
+
+
+def resolve(con: Any, table: str, live: list[str]) -> Resolution:
+    """Decide about the good rows of ``checked`` against each other and the files `live`.
+
+    Leaves the tables ``resolved`` (``row`` of ``checked``, ``verdict``, ``superseded_on``) and
+    ``ended`` (key, ``known_on``, ``file``, ``superseded_on`` of stored rows that end earlier now).
+    Only keys that occur more than once pass the window functions, so the cost of a load of new
+    keys is one aggregation.
+    """
+    key = [quoted(name) for name in TABLES[table].key]
+    keys = ", ".join(key)
+    _contested(con, table, key, live)
+    con.execute(_RESOLVED.format(keys=keys))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE ended AS SELECT {keys}, known_on, file, superseded_on "
+        "FROM resolved WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
+    )
+    counts = con.execute(
+        "SELECT count(*) FILTER (verdict = 'stored' AND superseded_on IS NOT NULL), "
+        "count(*) FILTER (verdict = 'duplicate'), count(*) FILTER (verdict = 'conflict') "
+        "FROM resolved WHERE file IS NULL"
+    ).fetchone()
+    n_good = con.execute("SELECT count(*) FROM good").fetchone()[0]
+    files = con.execute("SELECT DISTINCT file FROM ended ORDER BY file").fetchall()
+    return Resolution(
+        n_good - sum(counts), counts[0], counts[1], counts[2], tuple(f for (f,) in files)
+    )
+
+
+def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
+    """Make ``contested``: new and stored rows of every key that occurs more than once."""
+    keys = ", ".join(key)
+    content = ", ".join(
+        quoted(name)
+        for name in TABLES[table].names
+        if name not in _NOT_CONTENT.get(table, ()) and quoted(name) not in key
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {_stored(live, keys, content, key)}")
+    same = " AND ".join(f"m.{k} = g.{k}" for k in key)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE contested AS "
+        f"WITH multiple AS (SELECT {keys} FROM good GROUP BY {keys} HAVING count(*) > 1 "
+        f"UNION SELECT DISTINCT {keys} FROM stored_rows) "
+        f"SELECT row, NULL AS file, {keys}, known_on, CAST(NULL AS DATE) AS was_superseded_on, "
+        f"hash({content}) AS content FROM good g "
+        f"WHERE EXISTS (SELECT 1 FROM multiple m WHERE {same}) "
+        "UNION ALL SELECT CAST(NULL AS BIGINT), file, * EXCLUDE (file) FROM stored_rows"
+    )
+
+
+def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
+    if not live:
+        kinds = ", ".join(f"{k}" for k in key)
+        return (
+            f"SELECT CAST(NULL AS VARCHAR) AS file, {kinds}, known_on, "
+            f"CAST(NULL AS DATE) AS superseded_on, hash({content}) AS content FROM good LIMIT 0"
+        )
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name in live)
+    same = " AND ".join(f"g.{k} = s.{k}" for k in key)
+    return (
+        f"SELECT filename AS file, {keys}, known_on, superseded_on, hash({content}) AS content "
+        f"FROM read_parquet([{names}], filename=true, hive_partitioning=false) s "
+        f"WHERE EXISTS (SELECT 1 FROM good g WHERE {same})"
+    )
+
+
+# Stored rows come first among equals (row is null), then the order of the file. Only the first
+# row of a key and day counts as a version; a version that repeats the one before it is none.
+_RESOLVED: Final = """
+CREATE OR REPLACE TEMP TABLE resolved AS
+WITH ranked AS (
+    SELECT *,
+        row_number() OVER day_order AS place,
+        first_value(content) OVER day_order AS first_content
+    FROM contested
+    WINDOW day_order AS (PARTITION BY {keys}, known_on ORDER BY row NULLS FIRST)
+),
+versions AS (
+    SELECT *, lag(content) OVER version_order AS content_before
+    FROM ranked WHERE place = 1
+    WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on)
+),
+judged AS (
+    SELECT *, CASE WHEN row IS NOT NULL AND content = content_before THEN 'duplicate'
+        ELSE 'stored' END AS verdict
+    FROM versions
+)
+SELECT row, file, {keys}, known_on, was_superseded_on, verdict,
+    lead(known_on) OVER (PARTITION BY {keys} ORDER BY known_on) AS superseded_on
+FROM judged WHERE verdict = 'stored'
+UNION ALL
+SELECT row, file, {keys}, known_on, was_superseded_on, verdict, NULL
+FROM judged WHERE verdict = 'duplicate'
+UNION ALL
+SELECT row, file, {keys}, known_on, was_superseded_on,
+    CASE WHEN content = first_content THEN 'duplicate' ELSE 'conflict' END, NULL
+FROM ranked WHERE place > 1
+"""
