@@ -2,7 +2,7 @@
 
 Distances are geodesics on the WGS 84 ellipsoid (`pyproj.Geod`), never raw degrees. The nearest
 point is found on earth-centered coordinates with a k-d tree, then measured. The line is filled in
-to a point every 50 m: that overstates a distance by at most 25 m on the line and 1 m at 1 km from it.
+to a point every 50 m, which overstates a distance by at most 25 m on the line and 1 m at 1 km.
 
 References
 ----------
@@ -51,7 +51,8 @@ def border_line(country: str = "MX") -> shapely.LineString:
 def ports() -> pd.DataFrame:
     """Land ports of entry on the Mexican border, indexed by ``port_code``.
 
-    Columns ``port_name``, ``state``, ``lat``, ``lon`` (degrees, two decimals: about 1 km).
+    Columns ``port_name``, ``state``, ``lat``, ``lon`` (degrees, two decimals: about 1 km) and
+    ``mexico_state``, the Mexican state across the line.
     """
     table = pd.read_csv(DATA / "ports_mexico.csv", dtype={"port_code": str})
     return table.set_index("port_code")
