@@ -1,0 +1,34 @@
+"""The planner's door: a table of candidates and a request in, a plan out.
+
+Everything behind it is a pure function of its arguments; `serving.service` supplies the candidates
+(the dealers a caller may see, none under a hold) and records what was planned.
+"""
+
+from __future__ import annotations
+
+from serving.planning.calendar import to_ics
+from serving.planning.candidates import COLUMNS as CANDIDATE_COLUMNS
+from serving.planning.change import Changed, Placed, arrange
+from serving.planning.itinerary import Plan, Visit, Week
+from serving.planning.planner import make_plan
+from serving.planning.price import Cost, PlanInfeasibleError, Relaxation, Sensitivity
+from serving.planning.request import PlanError, PlanRequest, expected_hours
+
+__all__ = [
+    "CANDIDATE_COLUMNS",
+    "Changed",
+    "Cost",
+    "Placed",
+    "Plan",
+    "PlanError",
+    "PlanInfeasibleError",
+    "PlanRequest",
+    "Relaxation",
+    "Sensitivity",
+    "Visit",
+    "Week",
+    "arrange",
+    "expected_hours",
+    "make_plan",
+    "to_ics",
+]

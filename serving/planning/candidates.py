@@ -1,0 +1,137 @@
+"""The dealers a plan may choose from, checked, in one fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from serving.planning.request import Bools, Floats, Ints, PlanError, PlanRequest, policy
+from serving.planning.travel import drive_hours, road_km
+
+COLUMNS = (
+    "dealer", "latitude", "longitude", "expected_yield", "hours", "eligible_on", "is_recall_due",
+    "unseen_days",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The dealers a plan may choose from, as columns in one fixed order (by dealer key).
+
+    Only dealers that can be planned at all are here: a place is known, the first day on which the
+    law allows a visit lies in the plan, and the visit fits the weeks that are left.
+
+    Parameters
+    ----------
+    dealer : array of str, shape (n,)
+    latitude, longitude : array, shape (n,), degrees
+    expected_yield : array, shape (n,), not negative
+        What a visit is worth, usually the calibrated probability of a severe finding.
+    hours : array, shape (n,), positive
+        Expected hours on site.
+    way_hours : array, shape (n,)
+        Hours of driving from the office, one way.
+    first_week : array of int, shape (n,)
+        First week, from 0, that begins on or after the day of eligibility.
+    is_recall_due, is_overdue : array of bool, shape (n,)
+    set_aside : mapping of str to int
+        How many candidates were left out, by reason.
+    """
+
+    dealer: npt.NDArray[np.object_]
+    latitude: Floats
+    longitude: Floats
+    expected_yield: Floats
+    hours: Floats
+    way_hours: Floats
+    first_week: Ints
+    is_recall_due: Bools
+    is_overdue: Bools
+    set_aside: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.dealer)
+
+
+def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
+    """Check a table of candidates and leave out those that this plan cannot visit.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns dealer, latitude, longitude, expected_yield, hours, eligible_on (the first day a
+        visit is lawful), is_recall_due, unseen_days (as of the first day of the plan).
+
+    Raises
+    ------
+    PlanError
+        When a column is missing, a dealer occurs twice, or a yield or an hour is not usable.
+    """
+    _check(frame)
+    frame = frame.sort_values("dealer", ignore_index=True)
+    wait = (pd.to_datetime(frame["eligible_on"]) - pd.Timestamp(request.starts_on)).dt.days
+    first_week = np.maximum(np.ceil(wait.to_numpy(np.float64) / 7.0), 0.0)
+    hours = np.minimum(frame["hours"].to_numpy(np.float64), policy()["visit_hours_longest"])
+    has_place = frame[["latitude", "longitude"]].notna().all(axis=1).to_numpy()
+    is_lawful = first_week < request.weeks
+    way = _way_hours(frame, request)
+    on_site = request.hours_per_week - 2.0 * way  # what one investigator has left in a week there
+    is_near = ~has_place | (on_site >= np.minimum(hours, 0.25 * request.hours_per_week))
+    n_parts = np.ceil(hours / np.maximum(np.nan_to_num(on_site), 1.0))
+    weeks_left = np.maximum(request.weeks - first_week, 0)
+    fits = n_parts <= request.n_investigators * weeks_left
+    keep = has_place & is_lawful & is_near & fits
+    horizon = request.weeks * 7
+    limit = np.inf if request.coverage_years is None else request.coverage_years * 365.0
+    kept = frame[keep]
+    return Candidates(
+        dealer=kept["dealer"].to_numpy(object),
+        latitude=kept["latitude"].to_numpy(np.float64),
+        longitude=kept["longitude"].to_numpy(np.float64),
+        expected_yield=kept["expected_yield"].to_numpy(np.float64),
+        hours=hours[keep],
+        way_hours=way[keep],
+        first_week=first_week[keep].astype(np.int64),
+        is_recall_due=kept["is_recall_due"].to_numpy(bool),
+        is_overdue=kept["unseen_days"].to_numpy(np.float64) + horizon > limit,
+        set_aside={
+            "no place known": int((~has_place).sum()),
+            "not eligible in these weeks": int((has_place & ~is_lawful).sum()),
+            "too far to drive in a week": int((has_place & is_lawful & ~is_near).sum()),
+            "longer than the weeks left": int((has_place & is_lawful & is_near & ~fits).sum()),
+        },
+    )
+
+
+def _check(frame: pd.DataFrame) -> None:
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise PlanError(
+            "The table of candidates lacks columns.",
+            found=", ".join(map(str, frame.columns)),
+            expected=", ".join(COLUMNS),
+        )
+    if frame["dealer"].duplicated().any():
+        twice = frame.loc[frame["dealer"].duplicated(), "dealer"].iloc[0]
+        raise PlanError("A dealer occurs twice among the candidates.", found=str(twice))
+    gain, hours = frame["expected_yield"], frame["hours"]
+    if not (np.isfinite(gain).all() and (gain >= 0).all()):
+        raise PlanError("An expected yield is missing or negative.", expected="0 or more")
+    if not (np.isfinite(hours).all() and (hours > 0).all()):
+        raise PlanError("A visit's hours are missing or not positive.", expected="more than 0")
+    if frame["eligible_on"].isna().any():
+        raise PlanError("A candidate has no day of eligibility.", expected="a date in eligible_on")
+
+
+def _way_hours(frame: pd.DataFrame, request: PlanRequest) -> Floats:
+    km = road_km(
+        frame["latitude"].to_numpy(np.float64),
+        frame["longitude"].to_numpy(np.float64),
+        to_latitude=request.latitude,
+        to_longitude=request.longitude,
+    )
+    return drive_hours(km)

@@ -1,0 +1,117 @@
+"""One request to one plan: draw, choose, route, price."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from serving.planning import choose, price
+from serving.planning.candidates import Candidates, read_candidates
+from serving.planning.choose import Choice, Selection
+from serving.planning.draw import draw
+from serving.planning.itinerary import Plan, visits_of, weeks_of
+from serving.planning.price import PlanInfeasibleError
+from serving.planning.request import Bools, Ints, PlanRequest, policy
+from serving.planning.route import Tour, route
+
+
+def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
+    """Return the plan of an office: the most expected yield its hours and rules allow.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Candidates as `read_candidates` wants them. A dealer under a hold is simply not in it.
+    request : PlanRequest
+
+    Raises
+    ------
+    PlanInfeasibleError
+        When no plan meets all rules; says which to relax, and by how much.
+    """
+    candidates = read_candidates(frame, request)
+    is_drawn, probability = draw(candidates, request)
+    problem = choose.build(candidates, request, is_drawn=is_drawn)
+    choice = choose.solve(problem)
+    if choice is None:
+        raise PlanInfeasibleError(price.relaxations(problem, candidates, request))
+    is_required = problem.is_required | _quota(problem, choice)
+    pool = _pool(problem, choice, is_required=is_required)
+    tours = route(candidates, request, pool=pool, is_required=is_required)
+    visited = np.array([stop.candidate for tour in tours for stop in tour.stops], dtype=np.int64)
+    objective = float(candidates.expected_yield[np.unique(visited)].sum())
+    return Plan(
+        visits=visits_of(
+            candidates,
+            request,
+            tours=tours,
+            why=_why(problem, choice),
+            probability=probability,
+        ),
+        weeks=weeks_of(request, tours),
+        objective=objective,
+        bound=choice.bound,
+        gap=_gap(objective, choice.bound),
+        selection_gap=_gap(choice.objective, choice.bound),
+        n_candidates=len(candidates),
+        n_overdue=int(candidates.is_overdue.sum()),
+        set_aside=candidates.set_aside,
+        shortfalls=_shortfalls(candidates, tours, is_required=is_required),
+        costs=price.costs(problem, candidates),
+        sensitivity=price.sensitivity(candidates, request, is_drawn=is_drawn),
+        inclusion_probability=probability,
+    )
+
+
+def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
+    """Why each dealer would be in the plan; what the quota alone brings in is coverage."""
+    by_quota = np.zeros(len(problem.gain), dtype=bool)
+    if problem.n_overdue_wanted:
+        free = choose.solve_relaxed(replace(problem, n_overdue_wanted=0))
+        if free is not None:
+            by_quota = problem.is_overdue & choice.is_chosen & ~free.is_chosen
+    return np.select(
+        [problem.is_recall, problem.is_drawn, by_quota],
+        ["recall", "random", "coverage"],
+        default="model",
+    )
+
+
+def _quota(problem: Selection, choice: Choice) -> Bools:
+    """Chosen overdue dealers that the router must keep to fill the quota, the best first."""
+    keep = np.zeros(len(problem.gain), dtype=bool)
+    overdue = np.flatnonzero(problem.is_overdue & choice.is_chosen)
+    # Those required anyway count first, then the quickest to visit for what they yield.
+    rate = np.where(problem.is_required, np.inf, problem.gain / problem.load)[overdue]
+    keep[overdue[np.argsort(-rate, kind="stable")][: problem.n_overdue_wanted]] = True
+    return keep
+
+
+def _pool(problem: Selection, choice: Choice, *, is_required: Bools) -> Ints:
+    """Candidates the router may use: required, then chosen, then spares by yield per hour."""
+    rate = problem.gain / problem.load
+    rank = np.select([is_required, choice.is_chosen], [0, 1], default=2)
+    order = np.lexsort((-rate, rank))
+    hours = problem.hours_per_week * problem.n_investigators * problem.weeks
+    n = int(np.searchsorted(np.cumsum(problem.load[order]), policy()["pool_factor"] * hours))
+    return np.sort(order[: max(n, int((rank < 2).sum()))])
+
+
+def _gap(objective: float, bound: float) -> float:
+    return max(1.0 - objective / bound, 0.0) if bound > 0 else 0.0
+
+
+def _shortfalls(
+    candidates: Candidates, tours: tuple[Tour, ...], *, is_required: Bools
+) -> tuple[str, ...]:
+    """Name required visits for which no investigator's week has enough room in one piece."""
+    visited = {stop.candidate for tour in tours for stop in tour.stops}
+    missed = [int(i) for i in np.flatnonzero(is_required) if int(i) not in visited]
+    return tuple(
+        f"{candidates.dealer[i]} is required and fits no investigator's week in one piece"
+        f" ({candidates.hours[i]:.1f} hours on site)."
+        for i in missed
+    )

@@ -1,0 +1,124 @@
+"""What a plan is asked for: the office, its hours, its rules, and the dealers to choose from."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from serving.errors import InvalidRequestError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class PlanError(InvalidRequestError):
+    """A plan that cannot be asked for in this form."""
+
+    code = "invalid_plan"
+
+
+@cache
+def policy() -> Mapping[str, float]:
+    """Return the planner's settings by name, from ``policy.toml`` beside this module."""
+    text = resources.files(__package__).joinpath("policy.toml").read_text(encoding="utf-8")
+    values = {name: float(entry["value"]) for name, entry in tomllib.loads(text).items()}
+    return MappingProxyType(values)
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """An office, its hours and its rules.
+
+    Parameters
+    ----------
+    latitude, longitude : float
+        Where each investigator's week starts and ends, in degrees.
+    starts_on : date
+        First day of the first week.
+    weeks : int
+        Number of weeks, 1 to 52.
+    hours_per_week : float
+        Hours of one investigator in one week for visits and the driving between them, 8 to 80.
+    n_investigators : int
+        Number of investigators, 1 to 100.
+    random_share : float
+        Share of the hours, in expectation, that goes to dealers drawn at random, 0 to 0.5.
+    coverage_years : float, optional
+        A dealer unseen for longer than this by the end of the plan is overdue. None: no quota.
+    coverage_share : float
+        Share of the overdue dealers that the plan must visit, 0 to 1.
+    seed : int
+        Seeds the draw and the router: the same request and candidates give the same plan.
+    """
+
+    latitude: float
+    longitude: float
+    starts_on: date
+    weeks: int = 4
+    hours_per_week: float = 40.0
+    n_investigators: int = 1
+    random_share: float = 0.10
+    coverage_years: float | None = None
+    coverage_share: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("latitude", -90.0, 90.0),
+            ("longitude", -180.0, 180.0),
+            ("weeks", 1, 52),
+            ("hours_per_week", 8.0, 80.0),
+            ("n_investigators", 1, 100),
+            ("random_share", 0.0, 0.5),
+            ("coverage_share", 0.0, 1.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise PlanError(
+                    f"{name} is out of range.", found=str(value), expected=f"{low} to {high}"
+                )
+        if self.coverage_years is not None and not 0 < self.coverage_years <= 50:
+            raise PlanError(
+                "coverage_years is out of range.",
+                found=str(self.coverage_years),
+                expected="more than 0, at most 50, or nothing for no quota",
+            )
+
+    @property
+    def week_hours(self) -> float:
+        """Hours of the whole office in one week."""
+        return self.hours_per_week * self.n_investigators
+
+    @property
+    def total_hours(self) -> float:
+        """Hours of the whole office in the whole plan."""
+        return self.week_hours * self.weeks
+
+    def week_starts_on(self, week: int) -> date:
+        """Return the first day of week `week`, counted from 0."""
+        return self.starts_on + timedelta(weeks=week)
+
+
+def expected_hours(sales_1y: pd.Series[float]) -> pd.Series[float]:
+    """Return the expected hours of a visit from the sales of the last year.
+
+    A dealer whose sales are unknown gets the typical figure of the policy. The law is an
+    assumption, stated in ``policy.toml``; no official hours per inspection are published.
+
+    >>> expected_hours(pd.Series([0.0, 1000.0, float("nan")])).tolist()
+    [8.0, 28.0, 24.0]
+    """
+    rule = policy()
+    hours = rule["visit_hours_base"] + rule["visit_hours_per_sale"] * sales_1y
+    hours = hours.fillna(rule["visit_hours_typical"])
+    return hours.clip(upper=rule["visit_hours_longest"])

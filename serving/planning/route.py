@@ -1,0 +1,238 @@
+"""The itinerary: which investigator drives to whom in which week, and in what order.
+
+PyVRP solves it as one prize-collecting problem: an investigator's week is a vehicle that starts and
+ends at the office, a visit is a client with its hours, a lawful first week and a prize. What does
+not fit stays out, cheapest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from pyvrp import Client, Depot, Location, ProblemData, Solution, VehicleType
+from pyvrp import solve as run_router
+from pyvrp.stop import MaxIterations
+
+from serving.planning.candidates import Candidates
+from serving.planning.choose import n_parts
+from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
+from serving.planning.travel import drive_hours, km_matrix
+
+_MINUTES = 60
+_REQUIRED_PRIZE = 10**6
+_YIELD_PRIZE = 20_000  # of the best visit; a kilometer costs 1, so driving only breaks near ties
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One part of a visit in one investigator's week.
+
+    Parameters
+    ----------
+    candidate : int
+        Index into the candidates.
+    part, n_parts : int
+        A visit longer than one investigator's week is done in parts, by several investigators or
+        in consecutive weeks.
+    hours : float
+        Hours on site in this part.
+    """
+
+    candidate: int
+    part: int
+    n_parts: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class Tour:
+    """One investigator's week: out from the office, the stops in order, and back.
+
+    Parameters
+    ----------
+    week, investigator : int
+        Counted from 0; investigators are interchangeable.
+    stops : tuple of Stop
+    km : float
+        Road kilometers, the way back included.
+    """
+
+    week: int
+    investigator: int
+    stops: tuple[Stop, ...]
+    km: float
+
+    @property
+    def drive_hours(self) -> float:
+        """Hours at the wheel."""
+        return drive_hours(self.km)
+
+    @property
+    def hours(self) -> float:
+        """Hours on site and at the wheel."""
+        return sum(stop.hours for stop in self.stops) + self.drive_hours
+
+
+@dataclass(frozen=True)
+class Places:
+    """Road kilometers among the office (row 0) and some candidates.
+
+    Parameters
+    ----------
+    candidate : array of int, shape (m,)
+        Index into the candidates of rows 1 to m.
+    km : array, shape (m + 1, m + 1)
+    """
+
+    candidate: Ints
+    km: Floats
+
+    def tour_km(self, candidates: list[int]) -> float:
+        """Return the length of the round trip through some candidates in that order."""
+        if not candidates:
+            return 0.0
+        row = {int(index): i + 1 for i, index in enumerate(self.candidate)}
+        way = [0, *(row[index] for index in candidates), 0]
+        return float(self.km[way[:-1], way[1:]].sum())
+
+
+def places(candidates: Candidates, request: PlanRequest, *, members: Ints) -> Places:
+    """Measure the ways among the office and some candidates."""
+    latitude = np.append(request.latitude, candidates.latitude[members])
+    longitude = np.append(request.longitude, candidates.longitude[members])
+    return Places(members, km_matrix(latitude, longitude))
+
+
+def route(
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools
+) -> tuple[Tour, ...]:
+    """Return the tours that collect the most yield from the pool, required visits first.
+
+    Parameters
+    ----------
+    pool : array of int
+        Candidates the router may visit.
+    is_required : array of bool, shape (n,)
+        Visits that are worth more than all others together.
+    """
+    ways = places(candidates, request, members=pool)
+    parts = _parts(candidates, request, pool=pool, is_required=is_required)
+    if not parts:
+        return ()
+    data = _problem(candidates, request, parts=parts, ways=ways, is_required=is_required)
+    stop = MaxIterations(int(policy()["router_iterations"]))
+    best = run_router(data, stop, seed=request.seed, collect_stats=False, display=False).best
+    return _read(best, parts=parts, ways=ways)
+
+
+@dataclass(frozen=True)
+class _Part:
+    stop: Stop
+    first_week: int
+    last_week: int
+    location: int
+
+
+def _parts(
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools
+) -> list[_Part]:
+    """Split long visits, and give their parts weeks now, so that they stay together.
+
+    Split visits take whole investigator-weeks, so they are placed first, by worth, in the earliest
+    weeks that have room; what finds none stays out.
+    """
+    parts_of = n_parts(candidates, request)
+    free = np.full(request.weeks, request.n_investigators)
+    worth = candidates.expected_yield + np.where(is_required, 1e6, 0.0)
+    out: list[_Part] = []
+    row = {int(index): i + 1 for i, index in enumerate(pool)}
+    for index in sorted(map(int, pool), key=lambda i: (-worth[i], i)):
+        n, hours = int(parts_of[index]), float(candidates.hours[index])
+        first = int(candidates.first_week[index])
+        if n == 1:
+            stop = Stop(index, 0, 1, hours)
+            out.append(_Part(stop, first, request.weeks - 1, row[index]))
+            continue
+        for week, part in _consecutive(free, first, n):
+            free[week] -= 1
+            out.append(_Part(Stop(index, part, n, hours / n), week, week, row[index]))
+    return out
+
+
+def _consecutive(free: Ints, first: int, n: int) -> list[tuple[int, int]]:
+    """Return (week, part) for `n` parts in the earliest run of weeks with room for all."""
+    for start in range(first, len(free)):
+        taken: list[tuple[int, int]] = []
+        for week in range(start, len(free)):
+            room = min(int(free[week]), n - len(taken))
+            if room == 0:
+                break
+            taken += [(week, len(taken) + i) for i in range(room)]
+            if len(taken) == n:
+                return taken
+    return []
+
+
+def _problem(
+    candidates: Candidates,
+    request: PlanRequest,
+    *,
+    parts: list[_Part],
+    ways: Places,
+    is_required: Bools,
+) -> ProblemData:
+    week = int(request.hours_per_week * _MINUTES)
+    best = max(float(candidates.expected_yield[ways.candidate].max()), 1e-12)
+    clients = []
+    for part in parts:
+        index, n = part.stop.candidate, part.stop.n_parts
+        prize = int(_YIELD_PRIZE * candidates.expected_yield[index] / best / n) + 1
+        if is_required[index]:
+            prize += _REQUIRED_PRIZE
+        clients.append(
+            Client(
+                part.location,
+                service_duration=int(np.ceil(part.stop.hours * _MINUTES)),
+                tw_early=part.first_week * week,
+                tw_late=(part.last_week + 1) * week,
+                prize=prize,
+                required=False,
+            )
+        )
+    vehicles = [
+        VehicleType(
+            request.n_investigators,
+            tw_early=w * week,
+            tw_late=(w + 1) * week,
+            shift_duration=week,
+        )
+        for w in range(request.weeks)
+    ]
+    return ProblemData(
+        locations=[Location(0, 0) for _ in range(len(ways.km))],
+        clients=clients,
+        depots=[Depot(0)],
+        vehicle_types=vehicles,
+        distance_matrices=[np.rint(ways.km).astype(np.int64)],
+        duration_matrices=[np.ceil(drive_hours(ways.km) * _MINUTES).astype(np.int64)],
+    )
+
+
+def _read(best: Solution, *, parts: list[_Part], ways: Places) -> tuple[Tour, ...]:
+    routes = [
+        (int(r.vehicle_type()), [parts[a.idx].stop for a in r if a.is_client()])
+        for r in best.routes()
+    ]
+    n_visited = Counter(stop.candidate for _, stops in routes for stop in stops)
+    by_week: dict[int, list[tuple[Stop, ...]]] = {}
+    for week, stops in routes:
+        whole = tuple(stop for stop in stops if n_visited[stop.candidate] == stop.n_parts)
+        if whole:
+            by_week.setdefault(week, []).append(whole)
+    return tuple(
+        Tour(week, i, stops, ways.tour_km([stop.candidate for stop in stops]))
+        for week in sorted(by_week)
+        for i, stops in enumerate(sorted(by_week[week], key=lambda s: s[0].candidate))
+    )

@@ -1,0 +1,314 @@
+"""The planner against brute force, against its own rules, and against impossible requests."""
+
+import itertools
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from serving.plan import (
+    Placed,
+    PlanError,
+    PlanInfeasibleError,
+    PlanRequest,
+    arrange,
+    expected_hours,
+    make_plan,
+    to_ics,
+)
+from serving.planning import choose
+from serving.planning.candidates import read_candidates
+from serving.planning.draw import draw
+from serving.planning.route import places
+from tests.benchmarks.office import STARTS_ON, invented_office
+
+OFFICE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=3, random_share=0.0)
+
+
+def best_by_hand(frame: pd.DataFrame, request: PlanRequest) -> float:
+    """Try every assignment of every dealer to every week or none; tours by all permutations."""
+    c = read_candidates(frame, request)
+    n = len(c)
+    ways = places(c, request, members=np.arange(n))
+
+    def shortest(members: tuple[int, ...]) -> float:
+        tours = (ways.tour_km(list(order)) for order in itertools.permutations(members))
+        return min(tours, default=0.0) / 70.0
+
+    hours = {
+        members: c.hours[list(members)].sum() + shortest(members)
+        for size in range(n + 1)
+        for members in itertools.combinations(range(n), size)
+    }
+    fits = {members for members, spent in hours.items() if spent <= request.hours_per_week}
+    best = -1.0
+    for weeks in itertools.product(range(request.weeks + 1), repeat=n):
+        groups = [
+            tuple(i for i in range(n) if weeks[i] == w) for w in range(request.weeks)
+        ]  # the last value stands for "not visited"
+        lawful = all(weeks[i] >= c.first_week[i] for i in range(n))
+        recalls = all(weeks[i] < request.weeks for i in np.flatnonzero(c.is_recall_due))
+        if lawful and recalls and all(group in fits for group in groups):
+            inside = [i for i in range(n) if weeks[i] < request.weeks]
+            best = max(best, float(c.expected_yield[inside].sum()))
+    return best
+
+
+def small_office(seed: int) -> pd.DataFrame:
+    frame = invented_office(6, seed=seed)
+    rng = np.random.default_rng(seed)
+    frame["hours"] = rng.uniform(8, 30, 6)
+    # Near enough that no visit needs two weeks: the oracle knows no parts.
+    frame["latitude"] = 39.0 + 0.3 * (frame["latitude"] - 39.0)
+    frame["longitude"] = -96.0 + 0.3 * (frame["longitude"] + 96.0)
+    frame["is_recall_due"] = np.arange(6) == 0
+    frame["eligible_on"] = pd.Timestamp(STARTS_ON) + pd.to_timedelta(
+        rng.choice([0, 0, 0, 7, 14], 6), unit="D"
+    )
+    return frame
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_plan_is_the_best_of_all_assignments(seed):
+    frame = small_office(seed)
+    oracle = best_by_hand(frame, OFFICE)
+    plan = make_plan(frame, OFFICE)
+    # Never above the truth, which would break a rule; the bound never below it, which would lie.
+    assert plan.objective <= oracle + 1e-9 <= plan.bound + 1e-6
+    assert plan.objective == pytest.approx(oracle, rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def office():
+    return invented_office(300, seed=4)
+
+
+@pytest.fixture(scope="module")
+def request_():
+    return replace(
+        OFFICE, weeks=6, n_investigators=2, random_share=0.10, coverage_years=8, coverage_share=0.2
+    )
+
+
+@pytest.fixture(scope="module")
+def plan(office, request_):
+    return make_plan(office, request_)
+
+
+def test_no_week_of_any_investigator_is_longer_than_its_hours(plan, request_):
+    assert plan.weeks
+    for week in plan.weeks:
+        assert week.visit_hours + week.drive_hours <= request_.hours_per_week
+        assert week.investigator <= request_.n_investigators
+
+
+def test_nobody_is_visited_before_the_law_allows(plan, office, request_):
+    eligible_on = office.set_index("dealer")["eligible_on"].dt.date
+    for visit in plan.visits:
+        assert request_.week_starts_on(visit.week - 1) >= eligible_on[visit.dealer]
+
+
+def test_recalls_due_the_draw_and_the_quota_are_in(plan, office, request_):
+    candidates = read_candidates(office, request_)
+    is_drawn, probability = draw(candidates, request_)
+    planned = np.isin(candidates.dealer, plan.dealers)
+    assert not plan.shortfalls
+    assert planned[candidates.is_recall_due].all()
+    assert planned[is_drawn].all()
+    assert (
+        plan.inclusion_probability
+        == probability
+        == is_drawn.sum() / (~candidates.is_recall_due).sum()
+    )
+    wanted = np.ceil(request_.coverage_share * candidates.is_overdue.sum())
+    assert planned[candidates.is_overdue].sum() >= wanted
+    assert {v.dealer for v in plan.visits if v.why == "random"} == set(candidates.dealer[is_drawn])
+
+
+def test_each_dealer_is_visited_once_and_wholly(plan, office):
+    hours = office.set_index("dealer")["hours"]
+    for dealer in plan.dealers:
+        parts = [v for v in plan.visits if v.dealer == dealer]
+        assert sorted(v.part for v in parts) == list(range(1, parts[0].n_parts + 1))
+        assert sum(v.hours for v in parts) == pytest.approx(hours[dealer])
+
+
+def test_the_figures_of_a_plan_add_up(plan, office):
+    gain = office.set_index("dealer")["expected_yield"]
+    assert plan.objective == pytest.approx(gain[list(plan.dealers)].sum())
+    assert plan.gap == pytest.approx(1 - plan.objective / plan.bound)
+    assert 0 <= plan.selection_gap <= 0.001
+    assert plan.gap < 0.15
+
+
+def test_the_same_request_gives_the_same_plan(plan, office, request_):
+    assert make_plan(office.sample(frac=1, random_state=1), request_) == plan
+
+
+def test_every_cost_is_a_loss_and_hours_bring_yield(plan):
+    assert all(cost.yield_lost >= 0 for cost in plan.costs)
+    assert {"recalls", "random_share", "coverage", "twelve_months", "travel", "hours"} == {
+        cost.rule for cost in plan.costs
+    }
+    fewer, more = plan.sensitivity
+    assert fewer.bound is None or fewer.change < 0
+    assert more.change > 0
+
+
+def test_the_draw_gives_each_dealer_the_stated_chance(office, request_):
+    candidates = read_candidates(office, request_)
+    draws = [draw(candidates, replace(request_, seed=seed)) for seed in range(600)]
+    probability = draws[0][1]
+    frequency = np.mean([is_drawn for is_drawn, _ in draws], axis=0)
+    frame = ~candidates.is_recall_due
+    assert (frequency[~frame] == 0).all()
+    # Binomial over 600 draws: five standard errors.
+    error = np.sqrt(probability * (1 - probability) / len(draws))
+    assert np.abs(frequency[frame] - probability).max() < 5 * error
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_tour_beats_the_driving_bound(seed):
+    """The radial bound holds for every itinerary, so also for the router's."""
+    request = replace(OFFICE, weeks=4, n_investigators=2)
+    frame = invented_office(120, seed=seed)
+    plan = make_plan(frame, request)
+    candidates = read_candidates(frame, request)
+    least = dict(zip(candidates.dealer, choose.least_drive_hours(candidates, request), strict=True))
+    assert sum(least[d] for d in plan.dealers) <= sum(w.drive_hours for w in plan.weeks) + 1e-9
+
+
+def test_a_visit_longer_than_a_week_is_done_in_consecutive_parts():
+    frame = invented_office(5, seed=1).assign(
+        hours=[100.0, 8, 8, 8, 8], expected_yield=[5.0, 0.1, 0.1, 0.1, 0.1], is_recall_due=False
+    )
+    frame["eligible_on"] = pd.Timestamp(STARTS_ON)
+    plan = make_plan(frame, replace(OFFICE, weeks=5))
+    weeks = [v.week for v in plan.visits if v.dealer == frame["dealer"][0]]
+    assert len(weeks) >= 3
+    assert weeks == list(range(weeks[0], weeks[0] + len(weeks)))
+
+
+def test_recalls_that_do_not_fit_name_what_to_relax():
+    frame = invented_office(20, seed=2).assign(hours=30.0, is_recall_due=True)
+    frame = frame.assign(latitude=39.1, longitude=-96.1)
+    frame["eligible_on"] = pd.Timestamp(STARTS_ON)
+    with pytest.raises(PlanInfeasibleError) as caught:
+        make_plan(frame, replace(OFFICE, weeks=4))
+    found = {r.rule: r for r in caught.value.relaxations}
+    assert "hours" not in found  # even weeks of 80 hours hold two visits each, 8 in all
+    assert found["recalls"].now == 20
+    assert found["recalls"].to == 4  # one visit of 30 hours a week
+    assert found["investigators"].to == 5
+    wider = replace(OFFICE, weeks=4, n_investigators=5)
+    assert len(make_plan(frame, wider).dealers) == 20
+    relaxed = frame.assign(is_recall_due=np.arange(20) < found["recalls"].to)
+    assert make_plan(relaxed, replace(OFFICE, weeks=4)).objective > 0
+
+
+def test_a_coverage_quota_beyond_the_hours_names_the_share_that_fits():
+    frame = invented_office(200, seed=3).assign(is_recall_due=False)
+    request = replace(OFFICE, coverage_years=3.0)
+    with pytest.raises(PlanInfeasibleError, match="coverage share") as caught:
+        make_plan(frame, request)
+    share = next(r.to for r in caught.value.relaxations if r.rule == "coverage")
+    assert 0 < share < 1
+    plan = make_plan(frame, replace(request, coverage_share=0.8 * share))
+    assert any(visit.why == "coverage" for visit in plan.visits)
+
+
+def test_what_cannot_be_planned_is_counted_by_reason():
+    frame = invented_office(50, seed=5)
+    frame["eligible_on"] = pd.Timestamp(STARTS_ON)
+    frame.loc[0, "latitude"] = np.nan
+    frame.loc[1, "eligible_on"] = pd.Timestamp(STARTS_ON) + pd.Timedelta(days=400)
+    frame.loc[2, ["latitude", "longitude"]] = (64.8, -147.7)
+    frame.loc[3:, "hours"] = 20.0
+    frame.loc[3, "hours"] = 160.0
+    plan = make_plan(frame, OFFICE)
+    assert plan.set_aside == {
+        "no place known": 1,
+        "not eligible in these weeks": 1,
+        "too far to drive in a week": 1,
+        "longer than the weeks left": 1,
+    }
+    assert not {f"5-48-{i:05d}" for i in range(4)} & set(plan.dealers)
+
+
+def test_no_candidates_make_an_empty_plan():
+    plan = make_plan(invented_office(3).iloc[:0], OFFICE)
+    assert plan.visits == ()
+    assert plan.objective == plan.bound == plan.gap == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("weeks", 0), ("hours_per_week", 900), ("random_share", 0.9)]
+)
+def test_a_request_out_of_range_is_refused_by_name(field, value):
+    with pytest.raises(PlanError, match=field):
+        replace(OFFICE, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dealer": "5-48-00000"}, "twice"),
+        ({"expected_yield": np.nan}, "yield"),
+        ({"hours": 0.0}, "hours"),
+        ({"eligible_on": pd.NaT}, "eligib"),
+    ],
+)
+def test_candidates_that_cannot_be_used_are_refused(change, message):
+    with pytest.raises(PlanError, match=message):
+        make_plan(invented_office(4).assign(**change), OFFICE)
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(PlanError, match="unseen_days"):
+        make_plan(invented_office(4).drop(columns="unseen_days"), OFFICE)
+
+
+def test_moving_a_visit_by_hand_shows_its_cost(plan, office, request_):
+    placed = [Placed(v.dealer, v.week, v.investigator) for v in plan.visits]
+    same = arrange(office, request_, placed=placed)
+    assert same.broken == ()
+    assert same.objective == pytest.approx(plan.objective)
+    assert same.km <= sum(week.km for week in plan.weeks) * 1.15
+    crowded = [replace(p, week=1, investigator=1) for p in placed]
+    changed = arrange(office, request_, placed=crowded)
+    assert any("more than there are" in sentence for sentence in changed.broken)
+
+
+def test_a_move_before_eligibility_or_without_a_recall_is_named(office, request_, plan):
+    late = read_candidates(office, request_)
+    dealer = str(late.dealer[np.flatnonzero(late.first_week > 1)[0]])
+    broken = arrange(office, request_, placed=[Placed(dealer, 1, 1)]).broken
+    assert any("lawfully" in sentence for sentence in broken)
+    assert sum("recall" in sentence for sentence in broken) == late.is_recall_due.sum()
+
+
+@pytest.mark.parametrize("placed", [("9-99-99999", 1, 1), (None, 99, 1), (None, 1, 99)])
+def test_a_place_that_does_not_exist_is_refused(office, request_, plan, placed):
+    dealer, week, investigator = placed
+    with pytest.raises(PlanError):
+        arrange(office, request_, placed=[Placed(dealer or plan.dealers[0], week, investigator)])
+
+
+def test_the_calendar_is_valid_and_a_hostile_name_cannot_break_out(plan):
+    names = {plan.dealers[0]: "Evil;\r\nBEGIN:VEVENT, " + "x" * 300 + " ü"}
+    text = to_ics(plan, names=names, made_at=datetime(2026, 1, 4, 12), plan_id="p1")  # noqa: DTZ001
+    lines = text.split("\r\n")
+    assert all(len(line.encode()) <= 75 for line in lines)
+    assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == len(plan.visits)
+    starts = [line.split(":")[1] for line in lines if line.startswith("DTSTART")]
+    days = [datetime.strptime(s, "%Y%m%d").date() for s in starts]  # noqa: DTZ007
+    last = STARTS_ON + timedelta(weeks=6)
+    assert all(STARTS_ON <= day < last and day.weekday() < 5 for day in days)
+
+
+def test_hours_follow_sales_and_stay_within_the_policy():
+    hours = expected_hours(pd.Series([0, 1000, np.nan, 1e9]))
+    assert hours.tolist() == [8.0, 28.0, 24.0, 160.0]
+    assert date(2026, 1, 5) == STARTS_ON
