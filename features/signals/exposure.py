@@ -1,0 +1,130 @@
+"""What a place is exposed to: the border, its ports, people near it, violence across the line.
+
+Pure functions of points and a date. Every figure that changes over time is read in the newest
+vintage public before the date.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.domain.place import MEXICO_BORDER_STATES
+from features.reference.geography import km_to_port, ports
+from features.reference.places import counties, county_population
+from features.reference.series import known_before, latest_year
+from features.signals.nearness import Floats, fading
+
+# Distances at which the exposures fall to 1/e, and where they are cut off.
+PORT_SCALE_KM: Final = 100.0
+HUB_SCALE_KM: Final = 40.0
+DEMAND_SCALE_KM: Final = 300.0
+REACH_IN_SCALES: Final = 6.0
+
+# Zones of distance to the line, nearest first: 3 up to 25 km, 2 up to 100, 1 up to 300, 0 beyond.
+ZONE_KM: Final = (300.0, 100.0, 25.0)
+
+
+def zone(km: npt.ArrayLike) -> Floats:
+    """Zone of a distance to the line, NaN where it is missing.
+
+    >>> zone([10.0, 25.0, 100.0, 300.0, 301.0]).tolist()
+    [3.0, 3.0, 2.0, 1.0, 0.0]
+    """
+    distance = np.asarray(km, dtype=np.float64)
+    found = sum((distance <= limit).astype(np.float64) for limit in ZONE_KM)
+    return np.where(np.isfinite(distance), found, np.nan)
+
+
+def port_gravity(points: Floats, as_of: date) -> Floats | None:
+    """Vehicles that cross at ports within reach, faded by distance.
+
+    ``sum over ports of vehicles in a year x exp(-km / 100)``, in millions, personal vehicles,
+    trucks and buses of the newest year public before `as_of`; ports beyond 600 km count nothing.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 2)
+        Latitude and longitude in degrees.
+    as_of : date
+        The date.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+        None when no year of crossings was public yet.
+    """
+    year = latest_year("port_crossings", as_of)
+    if year is None:
+        return None
+    rows = known_before("port_crossings", as_of)
+    rows = rows[rows["year"] == year].set_index("port_code")
+    vehicles = rows[["personal_vehicles", "trucks", "buses"]].sum(axis=1)
+    table = ports()
+    weight = fading(
+        points,
+        table[["lat", "lon"]].to_numpy(),
+        scale_km=PORT_SCALE_KM,
+        reach_km=PORT_SCALE_KM * REACH_IN_SCALES,
+    )
+    millions = vehicles.reindex(table.index).fillna(0).to_numpy(dtype=np.float64) / 1e6
+    return np.asarray(weight @ millions)
+
+
+def hub_exposure(points: Floats, as_of: date) -> Floats | None:
+    """People of the four border states within reach, faded by distance.
+
+    ``sum over counties of Arizona, California, New Mexico and Texas of people x exp(-km / 40)``,
+    in millions, county centroids, newest estimate public before `as_of`. It is high in the large
+    inland metropolitan areas as well as in the border towns, which distance to the line is not.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+        None when no estimate of population was public yet.
+    """
+    people = county_population(as_of)
+    if people.empty:
+        return None
+    table = counties().dropna(subset=["lat", "lon"])
+    table = table[table["state"].isin(MEXICO_BORDER_STATES)]
+    weight = fading(
+        points,
+        table[["lat", "lon"]].to_numpy(),
+        scale_km=HUB_SCALE_KM,
+        reach_km=HUB_SCALE_KM * REACH_IN_SCALES,
+    )
+    return np.asarray(weight @ (people.reindex(table.index).fillna(0).to_numpy() / 1e6))
+
+
+def mexico_demand(points: Floats, as_of: date) -> Floats | None:
+    """Firearm homicides of a year in the Mexican state across the nearest port, faded by distance.
+
+    ``victims of the last 12 months public before as_of x exp(-km to the port / 300)``.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+        None when fewer than 12 months were public yet.
+    """
+    victims = _victims_by_state(as_of)
+    if victims is None:
+        return None
+    km, code = km_to_port(points[:, 0], points[:, 1])
+    state = pd.Series(code).map(ports()["mexico_state"])
+    return np.asarray(state.map(victims).to_numpy(dtype=np.float64) * np.exp(-km / DEMAND_SCALE_KM))
+
+
+@lru_cache(maxsize=64)
+def _victims_by_state(as_of: date) -> pd.Series | None:
+    rows = known_before("mexico_homicides", as_of)
+    months = np.sort(rows["month"].unique())[-12:]
+    if len(months) < 12:
+        return None
+    rows = rows[rows["month"].isin(months)]
+    return rows.groupby("state_code")["firearm_homicide_victims"].sum()
