@@ -1,0 +1,187 @@
+"""Recipes: reviewed run files that say what is trained, on what, and when it may be promoted.
+
+A recipe is TOML. The two that ship lie in ``training/recipes/``; another is given by its path.
+Unknown keys are refused, so a misspelled limit never goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.errors import did_you_mean
+from training.errors import RecipeError
+
+RECIPES = Path(__file__).with_name("recipes")
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gates(_Strict):
+    """Limits of the promotion gates.
+
+    Parameters
+    ----------
+    max_calibration_error : float
+        Largest expected calibration error, as a share of the base rate.
+    min_list_overlap : float
+        Smallest overlap of two lists at capacity that should be alike.
+    max_fairness_regression : float
+        Largest loss of recall in any group against the champion.
+    max_capacity_loss : float
+        Largest loss of recall at capacity against the champion that is still called noise.
+    """
+
+    max_calibration_error: float = Field(gt=0)
+    min_list_overlap: Share
+    max_fairness_regression: Share
+    max_capacity_loss: float = Field(ge=0, lt=1)
+
+
+class Head(_Strict):
+    """One predicted quantity.
+
+    Parameters
+    ----------
+    name : str
+        Name of the head in the bundle.
+    kind : {"probability", "rate"}
+        Which estimator it gets.
+    label : str
+        Which labels of `training.labels` it learns.
+    country : str
+        Only for ``diversion``: recoveries in this country.
+    signals : tuple of str
+        Signals it may read, by name; empty means all of the variant.
+    families : tuple of str
+        Families it may read when `signals` is empty; empty means all.
+    min_positive : int
+        Fewer positive labels than this are refused.
+    parameters : dict
+        Parameters of the estimator, where the default is not taken.
+    """
+
+    name: str
+    kind: Literal["probability", "rate"] = "probability"
+    label: Literal["later_penalized", "severity", "compliance", "diversion"]
+    country: str | None = None
+    signals: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    min_positive: int = Field(default=50, ge=1)
+    parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    rules: dict[str, str] = Field(default_factory=dict)
+    is_required: bool = True
+
+
+class Evaluation(_Strict):
+    """How the heads are judged.
+
+    Parameters
+    ----------
+    capacity : float
+        Share of the dealers that can be inspected in a year.
+    n_folds, n_repeats : int
+        Grouped cross-validation: folds, and how often counties are dealt anew.
+    n_resamples : int
+        Bootstrap resamples behind every interval.
+    n_tests : int
+        Rolling evaluation: how many of the last as-of dates are judged.
+    """
+
+    capacity: Share = 0.10
+    n_folds: int = Field(default=5, ge=2)
+    n_repeats: int = Field(default=1, ge=1)
+    n_resamples: int = Field(default=300, ge=50)
+    n_tests: int = Field(default=1, ge=1)
+
+
+class Recipe(_Strict):
+    """A run file.
+
+    Parameters
+    ----------
+    name, title : str
+        Short name, and the name people read.
+    variant : {"public", "full"}
+        Which signals exist; a bundle of ``public`` signals may be shown outside law enforcement.
+    cannot_say : tuple of str
+        What the result does not mean; printed with every report and written into the card.
+    as_of : date, optional
+        The one as-of date of a cross-sectional recipe.
+    every_months, n_as_of : int
+        Spacing and number of the as-of dates of a rolling recipe.
+    """
+
+    name: str
+    title: str
+    variant: Literal["public", "full"]
+    seed: int
+    cannot_say: tuple[str, ...]
+    license_types: tuple[str, ...] = ()
+    as_of: date | None = None
+    every_months: int = 6
+    n_as_of: int = 8
+    horizon_months: int = 12
+    policy: str = "policy.toml"
+    heads: tuple[Head, ...]
+    evaluation: Evaluation = Evaluation()
+    gates: Gates
+
+    @property
+    def model_name(self) -> str:
+        """Name under which its bundles are registered."""
+        return f"ffl-risk-{self.name.replace('_', '-')}"
+
+    def head(self, name: str) -> Head:
+        """Return the head called `name`.
+
+        Raises
+        ------
+        RecipeError
+            When the recipe has none of that name.
+        """
+        for head in self.heads:
+            if head.name == name:
+                return head
+        names = [head.name for head in self.heads]
+        raise RecipeError(
+            f"Recipe {self.name} has no head {name!r}{did_you_mean(name, names)}",
+            expected=", ".join(names),
+        )
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe by its short name, or from the path of a TOML file.
+
+    Raises
+    ------
+    RecipeError
+        When there is none, it is no TOML, or a key is unknown, missing or out of bounds.
+    """
+    shipped = {path.stem: path for path in RECIPES.glob("*.toml")}
+    path = shipped.get(name, Path(name))
+    if not path.is_file():
+        raise RecipeError(
+            f"No recipe {name!r}{did_you_mean(name, shipped)}",
+            expected=f"{', '.join(sorted(shipped))}, or the path of a TOML file",
+        )
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"Recipe {path.name} is not TOML.", found=str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(
+            f"Recipe {path.name} is refused at {where or 'its top'}.",
+            found=str(first.get("input"))[:80],
+            expected=str(first["msg"]),
+            fix=f"{error.error_count()} entries to mend; see training/recipe.py for every key",
+        ) from error
