@@ -144,7 +144,10 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
     joined, rest = "", ""
     if table.name == "violations":
         rest = ", inspection_known_on"
-        joined = " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
+        joined = (
+            " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
+            " LEFT JOIN known_citations ON given_citation = cited_as"
+        )
     inner = (
         f"SELECT {', '.join(given)}, {LINE}, {plan.set_aside} AS is_set_aside, "
         f"{_undecodable(plan, raw_text)} AS is_undecodable FROM {plan.rows} AS source_rows"
@@ -189,6 +192,8 @@ def _converted(column: Column, kind: str) -> str:
         return dealer_sql(text)
     if column.name == "license_number":
         return number_sql(text)
+    if column.name == "citation":
+        return "normal_citation"
     if column.kind == "string":
         return text
     if column.kind == "date":
@@ -238,7 +243,8 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
         rules.append(Rule("missing_required", name, f"{given} IS NULL"))
     if not is_given:
         return rules
-    rules.append(Rule(_BAD_TEXT[column.kind], name, f"{given} IS NOT NULL AND {value} IS NULL"))
+    unread: RejectReason = "unknown_code" if name == "citation" else _BAD_TEXT[column.kind]
+    rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {value} IS NULL"))
     if column.allowed:
         codes = ", ".join(map(literal, sorted(column.allowed)))
         reason: RejectReason = "unknown_type" if name == "license_type" else "unknown_code"

@@ -166,8 +166,9 @@ class Run:
         with duckdb.connect(config=config) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
             summaries = [self._load(loader, *item) for item in known]
-            with self.clock.step("rejects"):
-                loader.write_rejects()
+            if any(summary.is_new for summary in summaries):
+                with self.clock.step("finish"):
+                    loader.finish()
         return summaries
 
     def _load(

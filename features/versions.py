@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from features.schema import TABLES
-from features.sources.layout import quoted
+from features.sources.layout import literal, quoted
 
 # The token is dropped two years after the sale, so two reports may differ in it alone.
 _NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
@@ -89,12 +89,11 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
 
 def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
     if not live:
-        kinds = ", ".join(f"{k}" for k in key)
         return (
-            f"SELECT CAST(NULL AS VARCHAR) AS file, {kinds}, known_on, "
+            f"SELECT CAST(NULL AS VARCHAR) AS file, {keys}, known_on, "
             f"CAST(NULL AS DATE) AS superseded_on, hash({content}) AS content FROM good LIMIT 0"
         )
-    names = ", ".join("'" + name.replace("'", "''") + "'" for name in live)
+    names = ", ".join(map(literal, live))
     same = " AND ".join(f"g.{k} = s.{k}" for k in key)
     return (
         f"SELECT filename AS file, {keys}, known_on, superseded_on, hash({content}) AS content "
