@@ -13,13 +13,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from models.bundle import Bundle
 
 from features.home import sync_folder, write_json
 from training.errors import NotTrainedError
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
 
 STAGING = ".staging-"
 
@@ -66,6 +68,8 @@ class Candidate:
 
     def bundle(self) -> Bundle:
         """Load its bundle; every hash is verified."""
+        from models.bundle import Bundle
+
         return Bundle.load(self.bundle_folder)
 
     def held_out(self, head: str) -> pd.DataFrame:

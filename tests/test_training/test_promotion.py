@@ -1,0 +1,175 @@
+"""What is in force changes in one step, under kills and rivals alike."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from training import candidate as candidates
+from training import promotion
+from training.errors import BusyError, NotTrainedError
+
+
+class Aliases:
+    """A registry that lives in a file, so that other processes see it."""
+
+    def __init__(self, folder: Path, *, die_on_set: bool = False) -> None:
+        self.path, self.die_on_set = folder / "aliases.json", die_on_set
+
+    def ask(self, action: str, **arguments: str) -> str | None:
+        known = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        if action == "alias_version":
+            return known.get(arguments["name"])
+        if self.die_on_set:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.path.write_text(json.dumps(known | {arguments["name"]: arguments["version"]}))
+        return None
+
+
+def train(folder: Path, version: str) -> candidates.Candidate:
+    staged = candidates.stage(folder)
+    (staged / "bundle" / "heads").mkdir(parents=True)
+    for name in ("manifest.json", "heads/compliance.txt"):
+        (staged / "bundle" / name).write_text(version * 1000)
+    return candidates.commit(staged, {"model_name": "m", "version": version})
+
+
+def bundle_text(folder: Path) -> str:
+    champion = promotion.read_champion(folder)
+    return (folder / "champion" / champion.bundle / "manifest.json").read_text()
+
+
+def test_candidates_are_numbered_and_found(tmp_path):
+    with pytest.raises(NotTrainedError, match="ffl-risk train"):
+        candidates.open_candidate(tmp_path)
+    train(tmp_path, "1")
+    second = train(tmp_path, "2")
+    assert second.number == "000002"
+    assert candidates.open_candidate(tmp_path).version == "2"
+    assert candidates.open_candidate(tmp_path, "1").version == "1"
+    with pytest.raises(NotTrainedError, match="000007"):
+        candidates.open_candidate(tmp_path, "7")
+
+
+def test_promotion_and_rollback_move_bundle_and_alias_together(tmp_path):
+    tracker = Aliases(tmp_path)
+    for version in ("1", "2", "3"):
+        with promotion.promotion_lock(tmp_path):
+            promotion.install(tmp_path, train(tmp_path, version), tracker)
+    assert bundle_text(tmp_path) == "3" * 1000
+    for version in ("2", "1"):
+        with promotion.promotion_lock(tmp_path):
+            back = promotion.roll_back(tmp_path, tracker)
+        assert back.version == version == tracker.ask("alias_version", name="m")
+        assert bundle_text(tmp_path) == version * 1000
+    with pytest.raises(NotTrainedError, match="roll back"):
+        promotion.roll_back(tmp_path, tracker)
+
+
+def test_a_rollback_does_not_reuse_a_folder(tmp_path):
+    tracker = Aliases(tmp_path)
+    promotion.install(tmp_path, train(tmp_path, "1"), tracker)
+    promotion.install(tmp_path, train(tmp_path, "2"), tracker)
+    promotion.roll_back(tmp_path, tracker)
+    third = promotion.install(tmp_path, train(tmp_path, "3"), tracker)
+    assert third.bundle == "000003"
+    assert [entry["version"] for entry in third.history] == ["1"]
+
+
+def test_a_kill_between_commit_and_alias_is_mended_by_the_next_command(tmp_path):
+    promotion.install(tmp_path, train(tmp_path, "1"), Aliases(tmp_path))
+    second = train(tmp_path, "2")
+    process = multiprocessing.get_context("fork").Process(
+        target=promotion.install, args=(tmp_path, second, Aliases(tmp_path, die_on_set=True))
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    tracker = Aliases(tmp_path)
+    assert tracker.ask("alias_version", name="m") == "1"
+    with promotion.promotion_lock(tmp_path):
+        promotion.reconcile(tmp_path, tracker)
+    assert tracker.ask("alias_version", name="m") == "2"
+    assert bundle_text(tmp_path) == "2" * 1000
+
+
+PROMOTE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_promotion import Aliases
+from training import candidate, promotion
+folder = Path(sys.argv[1])
+tracker = Aliases(folder)
+print("ready", flush=True)
+while True:
+    for number in ("1", "2"):
+        with promotion.promotion_lock(folder):
+            promotion.reconcile(folder, tracker)
+            promotion.install(folder, candidate.open_candidate(folder, number), tracker)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    code = PROMOTE.format(tests=str(Path(__file__).parent))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def check_whole(folder: Path) -> None:
+    champion = promotion.read_champion(folder)
+    place = folder / "champion" / champion.bundle
+    expected = champion.version * 1000
+    assert (place / "manifest.json").read_text() == expected
+    assert (place / "heads" / "compliance.txt").read_text() == expected
+    tracker = Aliases(folder)
+    with promotion.promotion_lock(folder):
+        promotion.reconcile(folder, tracker)
+    assert tracker.ask("alias_version", name="m") == champion.version
+    assert not list((folder / "champion").glob(".staging-*"))
+
+
+def test_a_kill_at_any_moment_leaves_one_whole_champion(tmp_path):
+    train(tmp_path, "1")
+    train(tmp_path, "2")
+    promotion.install(tmp_path, candidates.open_candidate(tmp_path, "1"), Aliases(tmp_path))
+    for attempt in range(4):
+        process = start(tmp_path)
+        time.sleep(0.01 + 0.03 * attempt)
+        process.kill()
+        process.communicate()
+        check_whole(tmp_path)
+
+
+def test_two_promotions_at_once_leave_one_whole_champion(tmp_path):
+    train(tmp_path, "1")
+    train(tmp_path, "2")
+    rivals = [start(tmp_path), start(tmp_path)]
+    time.sleep(0.5)
+    for process in rivals:
+        process.kill()
+        process.communicate()
+    check_whole(tmp_path)
+    champion = promotion.read_champion(tmp_path)
+    # Every promotion either rival made is in the history exactly once.
+    folders = [entry["bundle"] for entry in champion.history] + [champion.bundle]
+    assert folders == sorted(set(folders))
+    assert len(folders) > 4
+
+
+def test_a_promotion_waits_and_then_says_who_is_in_the_way(tmp_path):
+    with (
+        promotion.promotion_lock(tmp_path),
+        pytest.raises(BusyError, match="under way"),
+        promotion.promotion_lock(tmp_path, patience_s=0.1),
+    ):
+        pass
