@@ -1,0 +1,97 @@
+"""Simple rules that always run beside a model: if it cannot beat them, it is not needed.
+
+A rule is written in the recipe as a signed sum of signals, ``"+traces_short_ttc_3y"`` or
+``"-license_chain_size"``: dealers with more of it come first. One whose signal is missing comes
+last. The logistic regression on log-transformed signals is the one rule that learns; it is fitted
+on the same rows as the model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import did_you_mean
+from training.errors import RecipeError
+
+Floats = npt.NDArray[np.float64]
+_TERM: Final = re.compile(r"([+-])\s*([a-z][a-z0-9_]*)")
+RANDOM: Final = "random"
+LOGISTIC: Final = "logistic"
+REGULARIZATION: Final = 0.1
+
+
+def apply_rule(text: str, X: pd.DataFrame) -> Floats:
+    """Score rows by a signed sum of signals.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"a": [1.0, 3.0], "b": [5.0, 1.0]})
+    >>> apply_rule("+a -b", X).tolist()
+    [-4.0, 2.0]
+    """
+    terms = _TERM.findall(text)
+    if not terms or _TERM.sub("", text).strip():
+        raise RecipeError(
+            f"The rule {text!r} cannot be read.",
+            expected="signs and signals, for example '+traces_short_ttc_3y -license_chain_size'",
+        )
+    score = np.zeros(len(X))
+    for sign, name in terms:
+        if name not in X.columns:
+            raise RecipeError(
+                f"The rule {text!r} names no signal{did_you_mean(name, X.columns)}", found=name
+            )
+        value = X[name].to_numpy(dtype=np.float64)
+        score += value if sign == "+" else -value
+    lowest = np.nanmin(score) if np.isfinite(score).any() else 0.0
+    return np.where(np.isnan(score), lowest - 1.0, score)
+
+
+def random_order(n: int, *, seed: int) -> Floats:
+    """Give every row an equal chance of being first."""
+    return np.random.default_rng(seed).random(n)
+
+
+class LogLogistic:
+    """Logistic regression on log-transformed, standardized signals; missing values at the median.
+
+    Parameters
+    ----------
+    strength : float
+        Inverse of the L2 penalty, as in scikit-learn.
+    """
+
+    def __init__(self, *, strength: float = REGULARIZATION) -> None:
+        self.strength = strength
+
+    def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> LogLogistic:
+        """Fit on rows of signals; `y` above zero counts as positive."""
+        from sklearn.linear_model import LogisticRegression
+
+        raw = _signed_log(X)
+        with np.errstate(invalid="ignore"):
+            self._median = np.nan_to_num(np.array(pd.DataFrame(raw).median()))
+        filled = np.where(np.isnan(raw), self._median, raw)
+        self._mean, deviation = filled.mean(axis=0), filled.std(axis=0)
+        self._scale = np.where(deviation > 0, deviation, 1.0)
+        model = LogisticRegression(C=self.strength, max_iter=1000)
+        model.fit((filled - self._mean) / self._scale, y > 0, sample_weight=sample_weight)
+        self._coefficient, self._intercept = model.coef_[0], float(model.intercept_[0])
+        return self
+
+    def log_odds(self, X: pd.DataFrame) -> Floats:
+        """Log-odds of each row, shape (n,)."""
+        raw = _signed_log(X)
+        filled = np.where(np.isnan(raw), self._median, raw)
+        standardized = (filled - self._mean) / self._scale
+        return np.asarray(standardized @ self._coefficient + self._intercept, dtype=np.float64)
+
+
+def _signed_log(X: pd.DataFrame) -> Floats:
+    values = X.to_numpy(dtype=np.float64)
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)), dtype=np.float64)
