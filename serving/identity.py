@@ -186,6 +186,13 @@ class Directory:
         statement = TOKENS.update().where(TOKENS.c.token_id == token_id)
         self._change(statement.values(revoked_at=instant()), f"There is no token {token_id!r}.")
 
+    def remembered(self, token: str) -> Principal | None:
+        """Return who a token stands for if that was looked up a moment ago."""
+        cached = self._cache.get(token)
+        if cached and time.monotonic() - cached[0] < CACHE_SECONDS and cached[1] > instant():
+            return cached[2]
+        return None
+
     def principal_of_token(self, token: str) -> Principal:
         """Return who a token stands for.
 
@@ -194,10 +201,9 @@ class Directory:
         UnauthenticatedError
             When it is unknown, expired or revoked, or its account disabled: all alike.
         """
+        if known := self.remembered(token):
+            return known
         now = time.monotonic()
-        cached = self._cache.get(token)
-        if cached and now - cached[0] < CACHE_SECONDS and cached[1] > instant():
-            return cached[2]
         matched = _TOKEN.fullmatch(token)
         row = self._token_row(matched[1]) if matched else None
         if (

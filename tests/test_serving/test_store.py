@@ -51,9 +51,14 @@ def test_concurrent_writers_wait_for_each_other(store: Store):
 
 def test_an_error_within_a_transaction_undoes_it(store: Store):
     row = {"name": "x", "role": "admin", "areas": [], "is_active": True, "created_at": "now"}
-    with pytest.raises(ZeroDivisionError), store.write() as connection:
-        connection.execute(ACCOUNTS.insert(), row)
-        1 / 0  # noqa: B018
+
+    def fail_midway() -> None:
+        with store.write() as connection:
+            connection.execute(ACCOUNTS.insert(), row)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_midway()
     with store.read() as connection:
         assert connection.execute(sa.select(ACCOUNTS)).first() is None
 

@@ -1,0 +1,222 @@
+"""The running service: the snapshot in force, who sees what of it, and the store behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from serving import holds as hold_store
+from serving.areas import own_rows
+from serving.audit import Access, AuditWriter, load_key
+from serving.errors import InvalidRequestError, NotReadyError, StoreError
+from serving.holds import Hold
+from serving.identity import Directory, Principal
+from serving.outcomes import apply_outcomes, newest_outcomes
+from serving.scoring import Bools, Snapshot, View, peek
+from serving.settings import Settings
+from serving.store import Store
+
+if TYPE_CHECKING:
+    from serving.oidc import Verifier
+
+logger = logging.getLogger("ffl_risk.service")
+WATCH_SECONDS: Final = 1.0
+_MOST_VIEWS: Final = 64
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one caller may see."""
+
+    view: View
+    own: Bools
+
+    def row(self, asked: str) -> int | None:
+        """Return the row of a dealer within the caller's area, else None."""
+        return self.view.row(asked, self.own)
+
+
+class Runtime:
+    """Everything the routes need.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store.open(settings.store_url)
+        self.audit_key = load_key(settings.audit_key_file)
+        self.directory = Directory(self.store)
+        self.audit = AuditWriter(self.store, self.audit_key)
+        self.oidc = _oidc(settings)
+        self._snapshot: Snapshot | None = None
+        self._holds: tuple[Hold, ...] = ()
+        self._views: dict[frozenset[str], View] = {}
+        self._scopes: dict[tuple[frozenset[str], str, frozenset[str]], Scope] = {}
+        self._seen = ""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    # The snapshot in force
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot in force.
+
+        Raises
+        ------
+        NotReadyError
+            When none could be loaded yet.
+        """
+        if self._snapshot is None:
+            raise NotReadyError(
+                "No scored table is loaded yet.", fix="ffl-risk score --as-of YYYY-MM-DD"
+            )
+        return self._snapshot
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a bundle and a table are loaded and the store answers."""
+        return self._snapshot is not None and self.store.is_reachable()
+
+    def load(self) -> None:
+        """Load what is in force; requests under way keep the snapshot they began with."""
+        seen = peek(self.settings.home)
+        snapshot = Snapshot.load(self.settings.home)
+        # All of them: applying one that the table knows already changes nothing.
+        outcomes = newest_outcomes(self.store)
+        with self._lock:
+            self._set(apply_outcomes(snapshot, outcomes))
+            self._seen = seen
+        self.refresh_holds()
+
+    def replace(self, snapshot: Snapshot) -> None:
+        """Put a changed snapshot in force."""
+        with self._lock:
+            self._set(snapshot)
+
+    def _set(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._views, self._scopes = {}, {}
+
+    def watch(self) -> None:
+        """Notice new tables and holds from now on, in a thread."""
+        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_SECONDS):
+            try:
+                if peek(self.settings.home) != self._seen:
+                    self.load()
+                    logger.info("reloaded: table %s", self.snapshot.table.name)
+                elif self._snapshot is not None:
+                    self.refresh_holds()
+            except (NotReadyError, StoreError, InvalidRequestError) as error:
+                # What was loaded stays in force; readiness and this line show the trouble.
+                logger.warning("not reloaded: %s", error.what)
+
+    def refresh_holds(self) -> None:
+        """Read the holds again; they take effect at once."""
+        current = (*hold_store.published(self.snapshot.table), *hold_store.stored(self.store))
+        if current != self._holds:
+            with self._lock:
+                self._holds = current
+                self._views, self._scopes = {}, {}
+
+    # Who sees what
+
+    def scope(self, principal: Principal) -> Scope:
+        """Return what a caller may see of the snapshot in force."""
+        snapshot = self.snapshot
+        days = (snapshot.as_of, datetime.now(UTC).date())
+        hidden = hold_store.hidden_from(principal.name, self._holds, days)
+        national = "nation" if principal.is_national else ""
+        key = (hidden, national, principal.areas)
+        found = self._scopes.get(key)
+        if found is not None and found.view.snapshot is snapshot:
+            return found
+        view = self._views.get(hidden)
+        if view is None or view.snapshot is not snapshot:
+            view = View(snapshot, hidden)
+        scope = Scope(view, own_rows(snapshot, principal))
+        with self._lock:
+            if len(self._scopes) >= _MOST_VIEWS:
+                self._views, self._scopes = {}, {}
+            self._views[hidden] = view
+            self._scopes[key] = scope
+        return scope
+
+    # The audit
+
+    def submit(
+        self,
+        principal: Principal,
+        action: str,
+        subject: str,
+        *,
+        purpose: str = "",
+        list_id: str = "",
+    ) -> Future[int]:
+        """Queue the audit record of one access."""
+        basis: dict[str, Any] = {} if self._snapshot is None else self._snapshot.basis
+        access = Access(
+            who=principal.name,
+            role=principal.role,
+            action=action,
+            subject=subject,
+            purpose=purpose,
+            bundle=str(basis.get("bundle", "")),
+            scored=str(basis.get("scored", "")),
+            list_id=list_id,
+        )
+        return self.audit.submit(access)
+
+    async def record(
+        self,
+        principal: Principal,
+        action: str,
+        subject: str,
+        *,
+        purpose: str = "",
+        list_id: str = "",
+    ) -> int:
+        """Write the audit record of one access, and return once it is committed.
+
+        Raises
+        ------
+        AuditError
+            When it could not be written: the answer must then not be given.
+        """
+        queued = self.submit(principal, action, subject, purpose=purpose, list_id=list_id)
+        return await asyncio.wrap_future(queued)
+
+    def close(self) -> None:
+        """Stop watching, write what waits, close the store."""
+        self._stop.set()
+        if self._watcher is not None:
+            self._watcher.join(timeout=10)
+        self.audit.close()
+        self.store.close()
+
+
+def _oidc(settings: Settings) -> Verifier | None:
+    if settings.oidc is None:
+        return None
+    from serving.oidc import Verifier
+
+    return Verifier(settings.oidc)
+
+
+def subjects(dealers: Iterable[str], *, at_most: int = 1_000) -> str:
+    """Write dealer keys as the subject of an audit record."""
+    return " ".join(sorted(dealers)[:at_most])

@@ -1,0 +1,129 @@
+"""The scored table: what `ffl-risk score` publishes and the service answers from.
+
+::
+
+    <home>/scored.json               names the table in force; its replacement publishes
+    <home>/scored/NNNNNN/
+        scored.parquet               one row a dealer: place, scores, intervals, eligibility
+        reasons.parquet              the strongest contributions to each dealer's priority
+        peers.parquet                quantiles of each signal among dealers of the same type
+        holds.parquet                deconfliction holds known to the warehouse
+        features/                    the FeatureTable that was scored
+        manifest.json                as-of, bundle, fingerprints, SHA-256 of the files above
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from serving.errors import NotReadyError
+
+SCHEMA_VERSION: Final = 1
+N_REASONS: Final = 8
+FILES: Final = ("scored.parquet", "reasons.parquet", "peers.parquet", "holds.parquet")
+
+TEXT_COLUMNS: Final = (
+    "license_number", "license_type", "licensee_name", "business_name", "street", "city", "state",
+    "zip", "county", "office", "division", "last_outcome",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ScoredTable:
+    """A scored table as read from its folder, every file verified."""
+
+    name: str
+    manifest: Mapping[str, Any]
+    scored: pd.DataFrame
+    reasons: pd.DataFrame
+    peers: pd.DataFrame
+    holds: pd.DataFrame
+    folder: Path
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the heads, in the bundle's order."""
+        return tuple(self.manifest["heads"])
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_fingerprint(frame: pd.DataFrame) -> str:
+    """Return a SHA-256 over names and values that does not depend on file format or library."""
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        column = frame[name]
+        digest.update(f"{name}\0".encode())
+        if column.dtype.kind in "iufbM":
+            values = column.to_numpy()
+            digest.update(values.dtype.str.encode() + np.ascontiguousarray(values).tobytes())
+        else:
+            digest.update("\x1f".join("" if pd.isna(v) else str(v) for v in column).encode())
+    return digest.hexdigest()
+
+
+def current(home: Path, what: str) -> str:
+    """Return the name that `what`.json (``scored`` or ``champion``) gives as in force.
+
+    Raises
+    ------
+    NotReadyError
+        When nothing was published yet.
+    """
+    pointer = home / f"{what}.json"
+    field, command = {
+        "scored": ("scored", "ffl-risk score --as-of YYYY-MM-DD"),
+        "champion": ("bundle", "ffl-risk train, then ffl-risk promote"),
+    }[what]
+    try:
+        name = str(json.loads(pointer.read_text(encoding="utf-8"))[field])
+    except FileNotFoundError:
+        thing = "scored table" if what == "scored" else "champion bundle"
+        raise NotReadyError(f"There is no {thing} yet.", fix=command) from None
+    except (ValueError, KeyError, TypeError):
+        raise NotReadyError(f"{what}.json cannot be read.", fix=command) from None
+    if not re.fullmatch(r"[0-9]{6}", name):
+        raise NotReadyError(f"{what}.json names no table.", found=repr(name), fix=command)
+    return name
+
+
+def load_scored(home: Path, name: str | None = None) -> ScoredTable:
+    """Read a scored table, by default the one in force, and verify its files.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none, or a file is not the one that was published.
+    """
+    name = name or current(home, "scored")
+    folder = home / "scored" / name
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        for file in FILES:
+            if sha256_of(folder / file) != manifest["files"][file]:
+                raise NotReadyError(
+                    f"{file} of scored table {name} is not the file that was published.",
+                    fix="publish again: ffl-risk score --as-of YYYY-MM-DD",
+                )
+        frames = [pd.read_parquet(folder / file) for file in FILES]
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename)).name
+        raise NotReadyError(
+            f"Scored table {name} is not complete: {missing} is missing.",
+            fix="publish again: ffl-risk score --as-of YYYY-MM-DD",
+        ) from None
+    scored, reasons, peers, holds = frames
+    return ScoredTable(name, manifest, scored, reasons, peers, holds, folder)

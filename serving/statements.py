@@ -1,0 +1,40 @@
+"""The sentences that ride on screens, files and answers, in one place."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+# Our own words for the disclaimer that the agency attaches to trace figures.
+TRACE_DISCLAIMER: Final = (
+    "Firearm traces help an investigation follow the sale and possession of particular "
+    "firearms. Agencies may ask for a trace for any reason and need not say which. Not every "
+    "firearm used in crime is traced and not every traced firearm was used in crime. Traced "
+    "firearms are not chosen to show which kinds are used illegally, are not a random sample, "
+    "and do not stand for all firearms used by criminals. A trace normally ends at the first "
+    "retail sale, and the sources it names do not necessarily show how firearms in general "
+    "are acquired for crime."
+)
+NOT_EVIDENCE: Final = (
+    "A score orders inspections. It is not evidence that a dealer did anything wrong, and it is no "
+    "ground for letting a suspect sale go on."
+)
+PUBLIC_BASIS: Final = (
+    "Built from published records alone: the license listing and inspections that ended in a "
+    "penalty. It mixes who was visited with what was found, and cannot say what an inspection of "
+    "a dealer never visited would have found."
+)
+
+
+def disclaimers(restriction: str) -> list[str]:
+    """Return what must ride on an answer built from data of that restriction."""
+    if restriction == "public":
+        return [NOT_EVIDENCE, PUBLIC_BASIS]
+    return [NOT_EVIDENCE, TRACE_DISCLAIMER]
+
+
+def basis_sentence(basis: dict[str, Any]) -> str:
+    """Say what a figure was made from, for pages and printed files."""
+    return (
+        f"As of {basis['as_of']}; bundle {basis['bundle']}, scored table {basis['scored']}, "
+        f"fingerprint {str(basis['fingerprint'])[:12]}."
+    )
