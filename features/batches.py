@@ -33,7 +33,7 @@ def sort_key(table: str) -> list[str]:
     names = TABLES[table].names
     leading = [name for name in ("dealer",) if name in names]
     rest = [name for name in TABLES[table].key if name not in leading]
-    return [*map(quoted, [*leading, "known_on", *rest]), "source", LINE]
+    return [*map(quoted, [*leading, "known_on", *rest]), "source_id", LINE]
 
 
 def write_batch(con: Any, draft: Draft, table: str, query: str) -> None:

@@ -17,7 +17,9 @@ _COUNTS = ("read", "stored", "superseded", "duplicate", "set_aside", "rejected")
 
 def ingest_view(summary: IngestSummary) -> RenderableType:
     """Return the summary of an ingest: counts that add up, reasons of rejects, time by step."""
-    grid = Table(title="Ingested", title_justify="left", box=SIMPLE)
+    grid = Table(
+        title="Ingested", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
+    )
     grid.add_column("table", no_wrap=True)
     for name in _COUNTS:
         grid.add_column(name.replace("_", " "), justify="right", no_wrap=True)
@@ -56,7 +58,13 @@ def _spent(seconds: Mapping[str, float]) -> str:
 
 def check_view(report: WarehouseReport) -> RenderableType:
     """Return the report on a warehouse."""
-    grid = Table(title=f"Warehouse {report.path}", title_justify="left", box=SIMPLE)
+    grid = Table(
+        title=f"Warehouse {report.path}",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     grid.add_column("table", no_wrap=True)
     for name in ("rows", "superseded", "files", "known from", "to", "rejected"):
         grid.add_column(name, justify="right", no_wrap=True)

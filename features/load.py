@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from features.rejects import RejectBook
 from features.retention import TABLE as RETAINED
 from features.retention import drop_expired, expired_sql
 from features.schema import TABLES
-from features.sources.delimited import LINE, OddRows, rows
+from features.sources.delimited import LINE, OddRows, open_rows
 from features.sources.files import SourceFile
 from features.sources.layout import Layout, Plan, literal, quoted
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
@@ -107,10 +107,16 @@ class Loader:
             raise full_disk(error, self.draft.path) from error
 
     def _load(self, load: Load, step: Step) -> tuple[list[TableCounts], list[str]]:
+        with ExitStack() as opened:
+            with step("open"):
+                odd = self._open(load, opened)
+            return self._load_tables(load, odd, step)
+
+    def _load_tables(
+        self, load: Load, odd: OddRows | None, step: Step
+    ) -> tuple[list[TableCounts], list[str]]:
         plans, file = load.layout.plans, load.source.name
         counts, notes = [], list(load.layout.notes)
-        with step("open"):
-            odd = self._open(load)
         for plan in plans:
             table = plan.table
             is_first = odd is not None and plan is plans[0]
@@ -132,7 +138,7 @@ class Loader:
             notes.append("cut off in its last row, which is among the rejects")
         return counts, notes
 
-    def _open(self, load: Load) -> OddRows | None:
+    def _open(self, load: Load, opened: ExitStack) -> OddRows | None:
         """Make the rows of the file readable as ``raw``; return those that are none."""
         self.con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
         plans, form = load.layout.plans, load.layout.form
@@ -145,7 +151,7 @@ class Loader:
             )
             return None
         odd = OddRows(len(load.names), int(form.has_header) + form.n_rule_lines)
-        reader = rows(load.source, form, load.names, odd)
+        reader = opened.enter_context(open_rows(load.source, form, load.names, odd))
         if len(plans) == 1 and plans[0].table != "violations":
             self.con.register("raw", reader)
             return odd
@@ -252,7 +258,7 @@ class Loader:
                 self.draft,
                 table,
                 f"SELECT {names}, g.known_on AS known_on, r.superseded_on AS superseded_on, "
-                f"{load.number}::INTEGER AS source, {LINE} "
+                f"{load.number}::INTEGER AS source_id, {LINE} "
                 "FROM good g LEFT JOIN (SELECT row, verdict, superseded_on FROM resolved) r "
                 "ON g.row = r.row WHERE r.row IS NULL OR r.verdict = 'stored'",
             )

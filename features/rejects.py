@@ -17,7 +17,7 @@ from features.summary import TableCounts
 
 _TABLE: Final = """
 CREATE TEMP TABLE rejected (
-    table_name VARCHAR, source INTEGER, source_file VARCHAR, source_line BIGINT,
+    table_name VARCHAR, source_id INTEGER, source_file VARCHAR, source_line BIGINT,
     reason VARCHAR, column_name VARCHAR, value VARCHAR
 )
 """
@@ -77,7 +77,7 @@ class RejectBook:
         return dict(
             self.con.execute(
                 f"SELECT reason, count(*) FROM rejected WHERE table_name = '{table}' "
-                f"AND source = {source} GROUP BY reason ORDER BY 2 DESC, 1"
+                f"AND source_id = {source} GROUP BY reason ORDER BY 2 DESC, 1"
             ).fetchall()
         )
 
@@ -104,7 +104,7 @@ class RejectBook:
     def _examples(self, table: str, source: int) -> str:
         found = self.con.execute(
             "SELECT reason, column_name, min(value), min(source_line), count(*) "
-            f"FROM rejected WHERE source = {source} AND table_name = '{table}' "
+            f"FROM rejected WHERE source_id = {source} AND table_name = '{table}' "
             "GROUP BY reason, column_name ORDER BY 5 DESC, 1 LIMIT 5"
         ).fetchall()
         return "; ".join(
@@ -123,7 +123,7 @@ class RejectBook:
             old = f"SELECT * FROM {scan([str(before)])} UNION ALL " if before.exists() else ""
             new = (
                 "SELECT * EXCLUDE (table_name) FROM rejected "
-                f"WHERE table_name = '{table}' ORDER BY source, source_line"
+                f"WHERE table_name = '{table}' ORDER BY source_id, source_line"
             )
             staged = draft.staging / f"rejects-{table}.parquet"
             n_rows = self.con.execute(

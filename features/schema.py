@@ -311,10 +311,10 @@ TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _TABLES}
 
 # What the warehouse adds to each row. ``superseded_on`` is the ``known_on`` of the row's next
 # version (null for the current one): as of T a row is in force when known_on < T <= superseded_on.
-# ``source`` indexes the manifest's sources and ``source_line`` is the line or row within it.
+# ``source_id`` indexes the manifest's sources and ``source_line`` is the line or row within it.
 STORED_COLUMNS: Final = (
     Column("known_on", "date"),
     Column("superseded_on", "date", is_required=False),
-    Column("source", "integer"),
+    Column("source_id", "integer"),
     Column("source_line", "integer"),
 )

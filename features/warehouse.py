@@ -53,7 +53,7 @@ def arrow_schema(table: str) -> pa.Schema:
     """Return the Arrow schema of the stored form of `table`."""
 
     def field(column: Column) -> pa.Field:
-        kind = pa.int32() if column.name == "source" else _ARROW[column.kind]
+        kind = pa.int32() if column.name == "source_id" else _ARROW[column.kind]
         return pa.field(column.name, kind)
 
     return pa.schema([field(c) for c in (*TABLES[table].columns, *STORED_COLUMNS)])
@@ -135,12 +135,13 @@ class Warehouse:
             Within each batch sorted by dealer (where the table has one) and ``known_on``. No rows
             when nothing of `table` is stored.
         """
+        entries = self._entries(table)
         schema = arrow_schema(table)
         if columns is None:
             columns = [n for n in schema.names if as_of is None or n != "superseded_on"]
         else:
             _check_columns(table, columns, schema.names)
-        parts = [self._read_file(file, as_of, columns) for file in self._entries(table)]
+        parts = [self._read_file(file, as_of, columns) for file in entries]
         empty = pa.schema([schema.field(name) for name in columns]).empty_table()
         return pa.concat_tables([part for part in parts if part is not None] or [empty])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,15 +95,32 @@ def read_header(source: SourceFile, form: TextForm) -> list[str]:
     return [name.strip() for name in names]
 
 
-def rows(
+@contextmanager
+def open_rows(
     source: SourceFile, form: TextForm, names: list[str], odd: OddRows
-) -> pa.RecordBatchReader:
-    """Stream `source` as batches of text columns and ``source_line``, in bounded memory."""
+) -> Iterator[pa.RecordBatchReader]:
+    """Open `source` as a stream of batches of text columns and ``source_line``.
+
+    The stream can be read once, in bounded memory.
+    """
     schema = pa.schema([*((n, pa.string()) for n in names), (LINE, pa.int64())])
     if form.has_header and b"\n" not in source.head:
-        return pa.RecordBatchReader.from_batches(schema, [])
-    batches = _numbered(source, _open_csv(source, form, names, odd), schema, odd)
-    return pa.RecordBatchReader.from_batches(schema, batches)
+        yield pa.RecordBatchReader.from_batches(schema, [])
+        return
+    with _decoded(source, form) as stream:
+        reader = _open_csv(source, stream, form, names, odd)
+        yield pa.RecordBatchReader.from_batches(schema, _numbered(source, reader, schema, odd))
+
+
+@contextmanager
+def _decoded(source: SourceFile, form: TextForm) -> Iterator[Any]:
+    """Open the bytes of `source`; those that are not UTF-8 replaced unless `form` names a code."""
+    with source.open() as stream:
+        if source.is_utf8 or form.fallback_encoding:
+            yield stream
+        else:
+            with ReplacingStream(stream) as replacing:
+                yield replacing
 
 
 def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) -> Iterator[Any]:
@@ -118,14 +136,10 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
         yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(numbers)], schema=schema)
 
 
-def _open_csv(source: SourceFile, form: TextForm, names: list[str], odd: OddRows) -> Any:
-    stream = source.open()
-    encoding = "utf-8"
-    if not source.is_utf8:
-        if form.fallback_encoding:
-            encoding = form.fallback_encoding
-        else:
-            stream = ReplacingStream(stream)  # type: ignore[assignment]
+def _open_csv(
+    source: SourceFile, stream: Any, form: TextForm, names: list[str], odd: OddRows
+) -> Any:
+    encoding = "utf-8" if source.is_utf8 else (form.fallback_encoding or "utf-8")
     try:
         return pyarrow.csv.open_csv(
             stream,

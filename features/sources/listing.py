@@ -118,8 +118,7 @@ def zip_sql(text: str) -> str:
     digits = f"regexp_replace({text}, '[^0-9]', '', 'g')"
     return (
         f"CASE WHEN {text} IS NULL OR {digits} = '' THEN NULL "
-        f"WHEN length({digits}) < 5 THEN lpad({digits}, 5, '0') "
-        f"WHEN length({digits}) = 8 THEN '0' || left({digits}, 4) ELSE left({digits}, 5) END"
+        f"WHEN length({digits}) < 5 THEN lpad({digits}, 5, '0') ELSE left({digits}, 5) END"
     )
 
 

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.errors import WarehouseError
+from features.integrity import check, require_intact
+from features.warehouse import IngestSummary, Warehouse, WarehouseMissingError, arrow_schema, ingest
+from tests.test_features.ingest_samples import TODAY, digest, row, write
+
+
+def load(folder: Path, n: int, rows: list[dict[str, str]], **options: object) -> IngestSummary:
+    """Ingest rows of seizures as the n-th file of a warehouse."""
+    path = write(folder / str(n), "seizures.csv", rows)
+    return ingest(path, folder / "w", today=TODAY, **options)  # type: ignore[arg-type]
+
+
+def seizure(reported: str, port: str, key: str = "S1") -> dict[str, str]:
+    return row("seizures", seizure_id=key, reported_on=reported, port_code=port)
+
+
+def ports(folder: Path, as_of: date | None = None) -> list[str]:
+    return Warehouse.open(folder / "w").read("seizures", as_of=as_of)["port_code"].to_pylist()
+
+
+def test_a_correction_supersedes_from_the_day_it_was_known(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    summary = load(tmp_path, 2, [seizure("2025-06-01", "2")])
+    assert summary.counts["stored"] == 1
+    assert ports(tmp_path) == ["2"]
+    assert ports(tmp_path, date(2025, 4, 3)) == []
+    assert ports(tmp_path, date(2025, 4, 4)) == ["1"]
+    assert ports(tmp_path, date(2025, 6, 1)) == ["1"]
+    assert ports(tmp_path, date(2025, 6, 2)) == ["2"]
+
+
+def test_a_back_dated_version_is_stored_as_already_superseded(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-06-01", "2")])
+    summary = load(tmp_path, 2, [seizure("2025-04-03", "1")])
+    assert summary.counts["superseded"] == 1
+    assert ports(tmp_path) == ["2"]
+    assert ports(tmp_path, date(2025, 5, 1)) == ["1"]
+
+
+def test_a_version_between_two_others_ends_the_first_and_is_ended_by_the_second(
+    tmp_path: Path,
+) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1"), seizure("2025-08-01", "3")])
+    load(tmp_path, 2, [seizure("2025-06-01", "2")])
+    days = [date(2025, 5, 1), date(2025, 7, 1), date(2025, 9, 1)]
+    assert [ports(tmp_path, day) for day in days] == [["1"], ["2"], ["3"]]
+
+
+def test_conflicting_rows_of_one_day_keep_the_stored_one(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    rows = [seizure("2025-04-03", "2"), *(seizure("2025-04-03", "1", f"K{n}") for n in range(9))]
+    summary = load(tmp_path, 2, rows)
+    assert summary.files[0].tables[0].reasons == {"duplicate_key_conflict": 1}
+    assert sorted(ports(tmp_path)) == ["1"] * 10
+    rejects = Warehouse.open(tmp_path / "w").rejects("seizures")
+    assert rejects is not None
+    assert rejects["value"].to_pylist() == ["S1"]
+
+
+def test_inside_one_file_the_first_of_conflicting_rows_stays(tmp_path: Path) -> None:
+    rows = [seizure("2025-04-03", "1"), seizure("2025-04-03", "2"), seizure("2025-04-03", "1")]
+    summary = load(tmp_path, 1, rows, max_rejects=0.5)
+    counts = summary.files[0].tables[0]
+    assert (counts.n_stored, counts.n_rejected, counts.n_duplicate) == (1, 1, 1)
+    assert ports(tmp_path) == ["1"]
+
+
+def test_an_equal_row_known_later_is_a_duplicate(tmp_path: Path) -> None:
+    known = [row("holds") | {"known_on": day} for day in ("2025-05-05", "2025-06-05")]
+    path = write(tmp_path, "holds.csv", known)
+    summary = ingest(path, tmp_path / "w", today=TODAY)
+    assert (summary.counts["stored"], summary.counts["duplicate"]) == (1, 1)
+
+
+def test_an_open_inspection_is_known_when_opened_and_its_findings_when_closed(
+    tmp_path: Path,
+) -> None:
+    opened = row("inspections", closed_on="", outcome="none", hours="")
+    ingest(write(tmp_path / "1", "inspections.csv", [opened]), tmp_path / "w", today=TODAY)
+    closed = write(tmp_path / "2", "inspections.csv", [row("inspections")])
+    ingest(closed, tmp_path / "w", today=TODAY)
+    warehouse = Warehouse.open(tmp_path / "w")
+    seen = {
+        day: warehouse.read("inspections", as_of=day)["outcome"].to_pylist()
+        for day in (date(2025, 1, 10), date(2025, 1, 11), date(2025, 3, 10), date(2025, 3, 11))
+    }
+    assert list(seen.values()) == [[], ["none"], ["none"], ["warning_letter"]]
+
+
+def test_violations_are_known_when_their_inspection_closes(tmp_path: Path) -> None:
+    opened = row("inspections", closed_on="", outcome="none")
+    write(tmp_path / "in", "inspections.csv", [opened, row("inspections")])
+    write(tmp_path / "in", "violations.csv", [row("violations")])
+    ingest(tmp_path / "in", tmp_path / "w", today=TODAY)
+    known = Warehouse.open(tmp_path / "w").read("violations")["known_on"].to_pylist()
+    assert known == [date(2025, 3, 10)]
+
+
+versions = st.lists(
+    st.tuples(st.sampled_from("AB"), st.integers(0, 9), st.sampled_from("xyz")),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(versions=versions, split=st.integers(0, 12))
+def test_as_of_reads_agree_with_a_slow_oracle(
+    tmp_path_factory: pytest.TempPathFactory, versions: list[tuple[str, int, str]], split: int
+) -> None:
+    """However the versions arrive, a read as of a day sees the latest one known before it."""
+    folder = tmp_path_factory.mktemp("versions")
+    first = date(2025, 4, 3)
+    rows = [seizure((first + timedelta(n)).isoformat(), port, key) for key, n, port in versions]
+    for n, part in enumerate((rows[:split], rows[split:])):
+        if part:
+            load(folder, n, part, max_rejects=1.0)
+    told: dict[tuple[str, int], str] = {}
+    for key, day, port in versions:
+        told.setdefault((key, day), port)  # the first told stays
+    warehouse = Warehouse.open(folder / "w")
+    for after in range(12):
+        as_of = first + timedelta(after)
+        expected = {
+            key: told[key, max(d for k, d in told if k == key and d < after)]
+            for key in {k for k, d in told if d < after}
+        }
+        read = warehouse.read("seizures", as_of=as_of).to_pylist()
+        assert {r["seizure_id"]: r["port_code"] for r in read} == expected
+        assert len(read) == len(expected)
+
+
+def test_a_read_tells_nothing_of_later_corrections(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    warehouse = Warehouse.open(tmp_path / "w")
+    names = arrow_schema("seizures").names
+    assert warehouse.read("seizures").column_names == names
+    assert "superseded_on" not in warehouse.read("seizures", as_of=TODAY).column_names
+    chosen = warehouse.read("seizures", as_of=TODAY, columns=["port_code", "dealer"])
+    assert chosen.column_names == ["port_code", "dealer"]
+
+
+def test_stored_types_and_order_are_those_promised(tmp_path: Path) -> None:
+    rows = [
+        row("tips", tip_id=f"P{n}", dealer=f"5-74-{90009 - n}", received_on=f"2025-05-{20 - n}")
+        for n in range(9)
+    ]
+    ingest(write(tmp_path, "tips.csv", rows), tmp_path / "w", today=TODAY)
+    warehouse = Warehouse.open(tmp_path / "w")
+    (file,) = warehouse.files("tips")
+    assert file == tmp_path / "w" / "tips" / "batch=000000" / "part-0.parquet"
+    stored = pq.read_table(file, partitioning=None)
+    assert stored.schema.equals(arrow_schema("tips"))
+    assert stored["dealer"].to_pylist() == sorted(stored["dealer"].to_pylist())
+    with duckdb.connect() as con:
+        scanned = con.execute(f"SELECT count(*) FROM {warehouse.scan('tips')}").fetchone()
+    assert scanned == (9,)
+
+
+def test_the_fingerprint_follows_the_content_alone(tmp_path: Path) -> None:
+    rows = [seizure("2025-04-03", "1"), seizure("2025-04-03", "2", "S2")]
+    a = load(tmp_path / "a", 1, rows).fingerprint
+    b = load(tmp_path / "b" / "elsewhere", 7, rows).fingerprint
+    c = load(tmp_path / "c", 1, rows[:1]).fingerprint
+    assert a == b == Warehouse.open(tmp_path / "a" / "w").fingerprint
+    assert a != c
+
+
+def test_files_that_the_manifest_does_not_name_are_ignored_and_swept(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    orphan = tmp_path / "w" / "seizures" / "batch=000009" / "part-0.parquet"
+    orphan.parent.mkdir()
+    (live,) = Warehouse.open(tmp_path / "w").files("seizures")
+    orphan.write_bytes(live.read_bytes())
+    staged = tmp_path / "w" / ".staging" / "left.parquet"
+    staged.parent.mkdir()
+    staged.write_bytes(b"half")
+    assert ports(tmp_path) == ["1"]
+    load(tmp_path, 2, [seizure("2025-04-03", "2", "S2")])
+    assert not orphan.exists()
+    assert not staged.parent.exists()
+
+
+def test_rejects_of_an_ingest_that_was_not_committed_are_ignored_and_cut(tmp_path: Path) -> None:
+    bad = [seizure("2025-04-03", "1", f"S{n}") for n in range(9)] + [seizure("nonsense", "2", "X")]
+    load(tmp_path, 1, bad)
+    file = tmp_path / "w" / "rejects" / "seizures.parquet"
+    table = pq.read_table(file)
+    pq.write_table(pa.concat_tables([table, table]), file)
+    assert Warehouse.open(tmp_path / "w").rejects("seizures").num_rows == 1  # type: ignore[union-attr]
+    load(tmp_path, 2, [seizure("2025-04-03", "2", "T")])
+    assert pq.read_metadata(file).num_rows == 1
+
+
+def test_a_second_writer_is_told_to_wait(tmp_path: Path) -> None:
+    from features.manifest import write_lock
+
+    (tmp_path / "w").mkdir()
+    with (
+        write_lock(tmp_path / "w"),
+        pytest.raises(WarehouseError, match="Another process is writing"),
+    ):
+        load(tmp_path, 1, [seizure("2025-04-03", "1")])
+
+
+def test_a_missing_warehouse_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseMissingError, match="ffl-risk ingest") as caught:
+        Warehouse.open(tmp_path / "none")
+    assert caught.value.exit_code == 4
+
+
+def test_wrong_names_are_answered_with_the_nearest(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    warehouse = Warehouse.open(tmp_path / "w")
+    with pytest.raises(WarehouseError, match="did you mean 'seizures'"):
+        warehouse.read("seizure")
+    with pytest.raises(WarehouseError, match="did you mean 'port_code'"):
+        warehouse.read("seizures", columns=["portcode"])
+    with pytest.raises(WarehouseError, match="holds no tips"):
+        warehouse.scan("tips")
+    assert warehouse.read("tips").num_rows == 0
+
+
+@pytest.mark.parametrize(("content", "match"), [("{", "cannot be read"), ("{}", "schema version")])
+def test_a_foreign_manifest_is_refused(tmp_path: Path, content: str, match: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(WarehouseError, match=match):
+        Warehouse.open(tmp_path)
+
+
+def test_check_finds_changed_and_missing_files(tmp_path: Path) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    load(tmp_path, 2, [seizure("2025-04-03", "1", "S2")])
+    assert check(tmp_path / "w", today=TODAY).faults == ()
+    first, second = Warehouse.open(tmp_path / "w").files("seizures")
+    content = bytearray(first.read_bytes())
+    content[len(content) // 2] ^= 1
+    first.write_bytes(content)
+    second.unlink()
+    report = check(tmp_path / "w", today=TODAY)
+    assert [fault.split(" ", 1)[1] for fault in report.faults] == [
+        "has changed since it was written",
+        "is missing",
+    ]
+    with pytest.raises(WarehouseError, match="batch=000000/part-0.parquet has changed"):
+        require_intact(report)
+
+
+def test_check_counts_rows_and_rejects_and_forgets_expired_tokens(tmp_path: Path) -> None:
+    sales = [row("multiple_sales", report_id=f"M{n}") for n in range(9)]
+    path = write(tmp_path, "multiple_sales.csv", [*sales, row("multiple_sales", kind="cannon")])
+    ingest(path, tmp_path / "w", today=TODAY)
+    before = digest(tmp_path / "w")
+    report = check(tmp_path / "w", today=TODAY)
+    assert digest(tmp_path / "w") == before
+    (table,) = report.tables
+    assert (table.n_rows, table.rejects) == (9, {"unknown_code": 1})
+    assert (table.first_known_on, table.last_known_on) == ("2025-05-02", "2025-05-02")
+    later = check(tmp_path / "w", today=date(2027, 5, 1))
+    assert (report.n_tokens_dropped, later.n_tokens_dropped) == (0, 9)
+    assert later.fingerprint != report.fingerprint
+    tokens = Warehouse.open(tmp_path / "w").read("multiple_sales")["purchaser_token"]
+    assert pc.all(tokens.is_null()).as_py()
+    assert json.dumps(later.as_dict())
