@@ -1,0 +1,156 @@
+"""What the command line does on the machine that holds the files: the operator's own access.
+
+Whoever can read the files needs no token, but holds and the audit apply all the same.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.domain import license_number
+from features.errors import InvalidValueError
+from features.home import home
+from serving import audit, holds, issued, outcomes
+from serving.contract import Area, RankRequest
+from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.explaining import explain
+from serving.identity import Directory, Principal
+from serving.lists import Issue, compose
+from serving.runtime import Runtime, subjects
+from serving.settings import Settings
+from serving.store import Store, instant
+
+if TYPE_CHECKING:
+    from serving.audit import Verdict
+    from serving.issued import Verification
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    """Open the store of the settings."""
+    opened = Store.open(Settings.from_environment().store_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def directory() -> Iterator[Directory]:
+    """Open the accounts."""
+    with store() as opened:
+        yield Directory(opened)
+
+
+@contextmanager
+def _running() -> Iterator[tuple[Runtime, Principal]]:
+    runtime = Runtime(Settings.from_environment())
+    try:
+        runtime.load()
+        operator = f"operator:{getpass.getuser()}"[:80]
+        yield runtime, Principal(operator, "supervisor", frozenset({"nation"}), "local")
+    finally:
+        runtime.close()
+
+
+def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> dict[str, Any]:
+    """Compose a list that is not kept."""
+    request = RankRequest(
+        area=Area(**area), k=k, random_share=random_share, with_recalls=False, purpose="licensing"
+    )
+    with _running() as (runtime, operator):
+        issue = Issue(list_id="L-00000000-000000000000", issued_at=instant(), seed=0)
+        view = runtime.scope(operator).view
+        document = compose(view, operator, request, issue=issue, previous=None)
+        dealers = subjects(row["dealer"] for row in document["rows"])
+        runtime.submit(operator, "print_list", dealers, purpose="licensing").result(timeout=30)
+        return document
+
+
+def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[str, Any]:
+    """Explain one dealer."""
+    with _running() as (runtime, operator):
+        scope = runtime.scope(operator)
+        row = scope.row(dealer)
+        if row is None:
+            raise UnknownDealerError(
+                f"{dealer} is not among the scored dealers.",
+                expected="a dealer key R-DD-SSSSS or a license number on the listing",
+            )
+        document = explain(scope, row, k=k, warehouse=warehouse or home() / "warehouse")
+        runtime.submit(
+            operator, "explain", document["score"]["dealer"], purpose="licensing"
+        ).result(timeout=30)
+        return document
+
+
+def local_collect(warehouse: Path | None) -> dict[str, Any]:
+    """Move outcomes and events into the warehouse."""
+    today = datetime.now(UTC).date()
+    with store() as opened:
+        n = outcomes.collect(opened, warehouse or home() / "warehouse", today=today)
+    return {"outcomes": n}
+
+
+def add_hold(dealer: str, owners: Sequence[str], until: date | None) -> str:
+    """Place a hold from today on."""
+    with store() as opened:
+        return holds.place(
+            opened,
+            dealer_key(dealer),
+            owners=owners,
+            starts_on=datetime.now(UTC).date(),
+            ends_on=until,
+        )
+
+
+def dealer_key(text: str) -> str:
+    """Return the dealer key of a key or license number."""
+    parts = text.strip().split("-")
+    if [len(part) for part in parts] == [1, 2, 5]:
+        return text.strip().upper()
+    try:
+        return license_number.parse(text).dealer
+    except InvalidValueError:
+        raise InvalidRequestError(
+            f"{text!r} is neither a dealer key nor a license number.", expected="R-DD-SSSSS"
+        ) from None
+
+
+def lift_hold(hold_id: str) -> None:
+    """End a hold today."""
+    with store() as opened:
+        holds.lift(opened, hold_id, datetime.now(UTC).date())
+
+
+def issued_lists() -> list[dict[str, Any]]:
+    """Return what identifies each issued list."""
+    with store() as opened:
+        return issued.lists_of(opened)
+
+
+def verify_list(list_id: str, warehouse: Path | None) -> Verification:
+    """Rebuild a list and compare."""
+    folder = home()
+    with store() as opened:
+        return issued.verify(
+            opened, list_id, home=folder, warehouse=warehouse or folder / "warehouse"
+        )
+
+
+def verify_audit(anchor: str | None) -> Verdict:
+    """Walk the audit chain."""
+    settings = Settings.from_environment()
+    noted: tuple[int, str] | None = None
+    if anchor is not None:
+        seq, _, digest = anchor.partition(":")
+        if not seq.isdigit() or len(digest) != 64:
+            raise InvalidRequestError("The anchor cannot be read.", expected="SEQ:DIGEST")
+        noted = (int(seq), digest)
+    with store() as opened:
+        return audit.verify(opened, audit.load_key(settings.audit_key_file), anchor=noted)
