@@ -14,7 +14,7 @@ from typing import Final
 
 from features.domain.license_number import dealer_sql, number_sql
 from features.schema import TABLES, Column, RejectReason, Table
-from features.sources.delimited import LINE, REPLACEMENT
+from features.sources.delimited import DAMAGED, LINE
 from features.sources.layout import Plan, literal, quoted
 from features.sources.listing import STATE_FIPS
 
@@ -103,8 +103,7 @@ def check_query(
     types : mapping of str to str
         The DuckDB type of each expression of the plan.
     raw_text : tuple of str
-        The text columns of the file: a row of empty ones is no row, and a row with a byte that
-        could not be decoded, or with a line end inside a quoted field, is undecodable.
+        The text columns of the file: a row of empty ones is no row.
     today : date
         The day of ingest; a later date is a fault.
     """
@@ -150,7 +149,8 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
         )
     inner = (
         f"SELECT {', '.join(given)}, {LINE}, {plan.set_aside} AS is_set_aside, "
-        f"{_undecodable(plan, raw_text)} AS is_undecodable FROM {plan.rows} AS source_rows"
+        f"{DAMAGED} OR coalesce({plan.undecodable}, false) AS is_undecodable "
+        f"FROM {plan.rows} AS source_rows"
     )
     if raw_text:
         empty = " AND ".join(f"{quoted(name)} = ''" for name in raw_text)
@@ -173,15 +173,6 @@ _SQL_TYPE: Final = {
 def _columns(table: Table, plan: Plan) -> tuple[Column, ...]:
     own = (Column("known_on", "date", is_required=False),) if "known_on" in plan.columns else ()
     return (*table.columns, *own)
-
-
-def _undecodable(plan: Plan, raw_text: tuple[str, ...]) -> str:
-    signs = [
-        f"contains({quoted(name)}, {sign})"
-        for name in raw_text
-        for sign in (literal(REPLACEMENT), "chr(10)")
-    ]
-    return " OR ".join([f"coalesce({plan.undecodable}, false)", *signs])
 
 
 def _converted(column: Column, kind: str) -> str:

@@ -21,7 +21,7 @@ from features.rejects import RejectBook
 from features.retention import TABLE as RETAINED
 from features.retention import drop_expired, expired_sql
 from features.schema import TABLES
-from features.sources.delimited import LINE, OddRows, open_rows
+from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
 from features.sources.files import SourceFile
 from features.sources.layout import Layout, Plan, literal, quoted
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
@@ -130,7 +130,7 @@ class Loader:
                 resolution = resolve(self.con, table, live(self.draft, table))
                 if resolution.n_conflict:
                     self.rejects.add_conflicts(table, load.number, file)
-                n_odd = len(odd.line) if odd is not None and is_first else 0
+                n_odd = odd.n_rows if odd is not None and is_first else 0
                 counts.append(self._count(load, table, resolution, n_odd))
                 self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
                 self._store(load, table, resolution)
@@ -146,7 +146,7 @@ class Loader:
             file = literal(str(load.source.path))
             self.con.execute(
                 "CREATE TEMP VIEW raw AS SELECT * EXCLUDE (file_row_number), "
-                f"file_row_number + 1 AS {LINE} "
+                f"file_row_number + 1 AS {LINE}, false AS {DAMAGED} "
                 f"FROM read_parquet({file}, file_row_number=true, hive_partitioning=false)"
             )
             return None

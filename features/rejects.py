@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import pyarrow as pa
-
 from features.batches import FORMAT, scan
 from features.checks import CheckQuery
 from features.errors import SourceError
@@ -47,18 +45,13 @@ class RejectBook:
         )
 
     def add_odd(self, table: str, source: int, file: str, odd: OddRows) -> None:
-        """Write down the rows with a wrong number of fields.
-
-        Only the number is kept: the text of such a row may hold what is never stored.
-        """
-        if not odd.line:
+        """Write down the rows that are no rows."""
+        if not odd.n_rows:
             return
-        self.con.register("odd_rows", pa.table({"line": odd.line, "n_fields": odd.n_fields}))
+        self.con.register("odd_rows", odd.as_rejects())
         self.con.execute(
-            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, line, "
-            f"CASE WHEN n_fields > {odd.n_columns} THEN 'too_many_fields' "
-            "ELSE 'missing_required' END, NULL, "
-            f"n_fields || ' fields instead of {odd.n_columns}' FROM odd_rows"
+            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, line, reason, "
+            "NULL, value FROM odd_rows"
         )
         self.con.unregister("odd_rows")
 

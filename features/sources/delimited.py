@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from features.errors import SourceError
 from features.sources.files import BLOCK, ReplacingStream, SourceFile
 
 LINE: Final = "source_line"
+DAMAGED: Final = "is_damaged"
 REPLACEMENT: Final = "\ufffd"  # what stands where a byte could not be decoded
+_REPLACEMENT_BYTES: Final = REPLACEMENT.encode()
 _MAX_ODD_ROWS: Final = 1_000_000  # kept in memory; a file with more is not this kind of file
 _NO_SEPARATOR: Final = "\x1f"
 
@@ -52,7 +56,7 @@ LINES: Final = TextForm(delimiter=_NO_SEPARATOR, has_quotes=False, has_header=Fa
 
 @dataclass
 class OddRows:
-    """Rows whose number of fields is not the header's.
+    """Rows that are no rows: with a wrong number of fields, or swallowed by a quote left open.
 
     Parameters
     ----------
@@ -66,7 +70,14 @@ class OddRows:
     n_lines_before: int
     line: list[int] = field(default_factory=list)
     n_fields: list[int] = field(default_factory=list)
+    # For each row whose quotes hold line ends: the row's number among rows, and how many.
+    swallowed: list[tuple[int, int]] = field(default_factory=list)
     _skipped: list[int] = field(default_factory=list)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows, the swallowed ones included."""
+        return len(self.line) + sum(n for _, n in self.swallowed)
 
     def take(self, row: Any) -> str:
         """Handle one row for the reader: skip it, unless there are too many."""
@@ -75,7 +86,7 @@ class OddRows:
         self.n_fields.append(row.actual_columns)
         return "error" if len(self.line) > _MAX_ODD_ROWS else "skip"
 
-    def numbers(self, first: int, n_rows: int) -> tuple[np.ndarray[Any, Any], int]:
+    def numbers(self, first: int, n_rows: int) -> tuple[npt.NDArray[np.int64], int]:
         """Return the numbers of the next `n_rows` good rows from `first`, and the one after."""
         gaps = np.array([n for n in self._skipped if n >= first], dtype=np.int64)
         numbers = np.arange(first, first + n_rows + len(gaps), dtype=np.int64)
@@ -83,6 +94,32 @@ class OddRows:
         following = int(numbers[-1]) + 1 if n_rows else first
         self._skipped = [n for n in self._skipped if n >= following]
         return numbers, following
+
+    def lines(self, numbers: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the line of each row number: line ends inside quotes push the rest down."""
+        rows = np.array([row for row, _ in self.swallowed], dtype=np.int64)
+        pushed = np.concatenate([[0], np.cumsum([n for _, n in self.swallowed], dtype=np.int64)])
+        where = np.asarray(numbers, dtype=np.int64)
+        lines: npt.NDArray[np.int64] = where + pushed[np.searchsorted(rows, where)]
+        return lines
+
+    def as_rejects(self) -> pa.Table:
+        """Return the odd rows with their line, reason and value; never with their text.
+
+        The text of such a row may hold what is never stored, such as a phone.
+        """
+        line, reason, value = list(self.lines(self.line)), [], []
+        for n_fields in self.n_fields:
+            reason.append("too_many_fields" if n_fields > self.n_columns else "missing_required")
+            value.append(f"{n_fields} fields instead of {self.n_columns}")
+        starts = self.lines([row for row, _ in self.swallowed])
+        for (_, n), start in zip(self.swallowed, starts, strict=True):
+            line += [start + k for k in range(1, n + 1)]
+            reason += ["undecodable"] * n
+            value += [f"inside a quote that was opened in line {start}"] * n
+        kinds = {"line": pa.int64(), "reason": pa.string(), "value": pa.string()}
+        columns = {"line": line, "reason": reason, "value": value}
+        return pa.table({name: pa.array(columns[name], kind) for name, kind in kinds.items()})
 
 
 def read_header(source: SourceFile, form: TextForm) -> list[str]:
@@ -103,7 +140,8 @@ def open_rows(
 
     The stream can be read once, in bounded memory.
     """
-    schema = pa.schema([*((n, pa.string()) for n in names), (LINE, pa.int64())])
+    texts = [(name, pa.string()) for name in names]
+    schema = pa.schema([*texts, (LINE, pa.int64()), (DAMAGED, pa.bool_())])
     if form.has_header and b"\n" not in source.head:
         yield pa.RecordBatchReader.from_batches(schema, [])
         return
@@ -133,7 +171,29 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
         except pa.ArrowInvalid as error:
             raise _unreadable(source, error) from error
         numbers, following = odd.numbers(following, batch.num_rows)
-        yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(numbers)], schema=schema)
+        is_damaged = _damage(batch, numbers, odd)
+        added = [pa.array(odd.lines(numbers)), pa.array(is_damaged)]
+        yield pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)
+
+
+def _damage(
+    batch: pa.RecordBatch, numbers: npt.NDArray[np.int64], odd: OddRows
+) -> npt.NDArray[np.bool_]:
+    """Return which rows cannot be trusted, shape (n,), and note the lines that they swallowed."""
+    is_damaged = np.zeros(batch.num_rows, dtype=bool)
+    n_ends = np.zeros(batch.num_rows, dtype=np.int64)
+    for column in batch.columns:
+        # One scan of the bytes settles almost every column.
+        text = column.buffers()[2]
+        content = text.to_pybytes() if text is not None else b""
+        if _REPLACEMENT_BYTES in content:
+            is_damaged |= pc.match_substring(column, REPLACEMENT).to_numpy(zero_copy_only=False)
+        if b"\n" in content:
+            n_ends += pc.count_substring(column, "\n").to_numpy(zero_copy_only=False)
+    swallowing = np.flatnonzero(n_ends)
+    odd.swallowed += [(int(numbers[k]), int(n_ends[k])) for k in swallowing]
+    is_damaged[swallowing] = True
+    return is_damaged
 
 
 def _open_csv(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from features.domain.license_number import expires_on_sql, number_sql
-from features.sources.delimited import LINES, TextForm
+from features.sources.delimited import DAMAGED, LINE, LINES, TextForm
 from features.sources.layout import Layout, Plan, case, literal
 from features.sources.listing import county_sql, zip_sql
 
@@ -55,7 +55,7 @@ def inspection_lines() -> Layout:
         f"CASE WHEN json_valid(line) THEN json_extract_string(line, '$.{c}') END AS {c}"
         for c in COLUMNS
     )
-    rows = f"(SELECT line, source_line, {fields} FROM raw)"
+    rows = f"(SELECT line, {LINE}, {DAMAGED}, {fields} FROM raw)"
     plans = _plans(rows, set(COLUMNS), "NOT json_valid(line)")
     return Layout("inspection records (JSON lines)", plans, LINES)
 

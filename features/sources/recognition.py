@@ -62,7 +62,7 @@ def recognize(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
         if layout is not None:
             return layout, [listing.normalized(name) for name in names]
     names = read_header(source, canonical.FORM)
-    return _canonical(source, [name.lower() for name in names], choices, is_text=True)
+    return _canonical(source, names, choices, is_text=True)
 
 
 def _published(
@@ -109,10 +109,11 @@ def _mapped(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[st
 
 
 def _canonical(
-    source: SourceFile, names: list[str], choices: Choices, *, is_text: bool
+    source: SourceFile, given: list[str], choices: Choices, *, is_text: bool
 ) -> tuple[Layout, list[str]]:
+    names = [name.lower() for name in given] if is_text else given
     table = choices.as_table or source.table or _table_of(source, set(names))
-    refuse_persons(source.name, table, names)
+    refuse_persons(source.name, table, given)
     _require(source, canonical.needed(table), names, set(names), f"a canonical file of {table}")
     return canonical.canonical(table, set(names), is_text=is_text), names
 

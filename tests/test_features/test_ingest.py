@@ -284,7 +284,7 @@ def test_the_public_records_that_ship(tmp_path: Path) -> None:
 
 def test_inspection_records_as_json_lines_make_the_same_rows(tmp_path: Path) -> None:
     records = pyarrow.csv.read_csv(public_records()[0]).slice(0, 40).to_pandas()
-    records = records.astype({name: "string" for name in ("license_type", "ffl_zip")})
+    records = records.astype(dict.fromkeys(("license_type", "ffl_zip"), "string"))
     text, lines = tmp_path / "a.csv", tmp_path / "b.jsonl"
     records.to_csv(text, index=False)
     dated = records.astype("string")

@@ -55,7 +55,7 @@ def test_printed_number_round_trips_in_a_column_and_in_sql(number: LicenseNumber
     table = pa.table({"x": pa.array(texts, pa.string())})
     with duckdb.connect() as con:
         con.register("t", table)
-        rows = con.execute(f"SELECT {number_sql('x')}, {dealer_sql('x')} FROM t").fetchall()
+        rows = con.table("t").project(f"{number_sql('x')}, {dealer_sql('x')}").fetchall()
         key = con.execute(f"SELECT {dealer_sql('$1')}", [number.dealer.lower()]).fetchone()
     assert [r[0] for r in rows] == expected
     assert [r[1] for r in rows] == column["dealer"].to_pylist()
