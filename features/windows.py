@@ -47,7 +47,7 @@ def places(as_of: Ints, days: Ints) -> Ints:
     return np.searchsorted(as_of, days, side="right").astype(np.int32)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _add_differences(
     dealer: Any, enters: Any, leaves: Any, bits: Any, values: Any, spec: Any, out: Any
 ) -> None:
@@ -69,7 +69,7 @@ def _add_differences(
                     out[m, d, last] -= v
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _run_sums(out: Any, into: Any) -> None:
     """Sum the differences along the grid into the single-precision result."""
     for m in range(out.shape[0]):
@@ -108,7 +108,7 @@ def sums(
     _run_sums(scratch, into)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def last_rows(start: Any, enters: Any, leaves: Any, is_in: Any, into: Any) -> None:
     """Find the last event inside the window, for each dealer and as-of date.
 
@@ -126,9 +126,9 @@ def last_rows(start: Any, enters: Any, leaves: Any, is_in: Any, into: Any) -> No
                     into[d, k] = i
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _order_by(place: Any, lo: int, hi: int, n_as_of: int, order: Any, head: Any) -> None:
-    """Counting sort of the events [lo, hi) by their place on the grid; `head` gets the starts."""
+    """Sort the events [lo, hi) by their place on the grid; `head` gets the starts."""
     for k in range(n_as_of + 2):
         head[k] = 0
     for i in range(lo, hi):
@@ -143,7 +143,7 @@ def _order_by(place: Any, lo: int, hi: int, n_as_of: int, order: Any, head: Any)
     head[0] = 0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _kth(blocks: Any, cells: Any, kth: int) -> int:
     """Value of the kth smallest entry (from 0) of a two-level histogram."""
     seen = 0
@@ -158,7 +158,7 @@ def _kth(blocks: Any, cells: Any, kth: int) -> int:
     return c
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def quantiles(
     start: Any, enters: Any, leaves: Any, is_in: Any, days: Any, levels: Any, into: Any
 ) -> None:
@@ -211,7 +211,7 @@ def quantiles(
                         into[q, d, k] = low + (at - below) * (high - low)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def distinct(start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, into: Any) -> None:
     """Count distinct codes inside the window; a negative code does not count.
 

@@ -1,0 +1,319 @@
+"""`FeatureTable`: one row a dealer and as-of date, with reasons for what is missing.
+
+Its fingerprint covers content, signal definitions and warehouse: the same warehouse, as-of dates
+and code give the same fingerprint on any engine and any machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.domain.asof import EPOCH, from_day, to_day
+from features.engine import EmbeddedEngine
+from features.errors import AsOfError, FeatureError, WarehouseError
+from features.home import write_json
+from features.signals import registry
+from features.signals.context import Cohort, Context
+from features.signals.signal import NO_EXPOSURE, OBSERVED, REASON_NAMES, FamilyColumns, Signal
+from features.warehouse import Warehouse
+
+Variant = Literal["full", "public"]
+Progress = Callable[[str, int, int], None]
+
+# A date counts as a listing of a state when it lists this share of the state's dealers.
+LISTING_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Signals of dealers as of dates.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_rows, 2 + n_signals)
+        ``dealer`` (str), ``as_of`` (datetime64[s]), then the signals as float32; sorted by
+        ``as_of``, then ``dealer``.
+    reasons : DataFrame of int8, shape (n_rows, n_signals)
+        0 observed, 1 no_source, 2 no_exposure, 3 too_few.
+    signals : tuple of Signal
+        In column order.
+    variant : {"full", "public"}
+        ``public`` holds nothing restricted.
+    warehouse_fingerprint, fingerprint : str
+        SHA-256 of what it was built from, and of the table itself.
+    """
+
+    frame: pd.DataFrame
+    reasons: pd.DataFrame
+    signals: tuple[Signal, ...]
+    variant: Variant
+    warehouse_fingerprint: str
+    fingerprint: str
+
+    @property
+    def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a design matrix
+        """The signals alone, shape (n_rows, n_signals)."""
+        return self.frame[[s.name for s in self.signals]]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def save(self, folder: Path) -> None:
+        """Write ``signals.parquet``, ``reasons.parquet`` and ``table.json`` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, frame in (("signals", self.frame), ("reasons", self.reasons)):
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+        meta = {
+            "signals": [dataclasses.asdict(s) for s in self.signals],
+            "reasons": list(REASON_NAMES),
+            "variant": self.variant,
+            "warehouse_fingerprint": self.warehouse_fingerprint,
+            "fingerprint": self.fingerprint,
+        }
+        write_json(folder / "table.json", meta)
+
+    @classmethod
+    def load(cls, folder: Path) -> FeatureTable:
+        """Read what `save` wrote, and check it against its fingerprint.
+
+        Raises
+        ------
+        FeatureError
+            When a file is missing or its content does not match the fingerprint.
+        """
+        try:
+            meta = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+            frame = pq.read_table(folder / "signals.parquet").to_pandas()
+            reasons = pq.read_table(folder / "reasons.parquet").to_pandas()
+        except (OSError, ValueError, pa.ArrowInvalid) as error:
+            raise FeatureError(
+                f"No feature table can be read from {folder}.",
+                found=str(error),
+                expected="a folder written by `ffl-risk features --out`",
+            ) from error
+        signals = tuple(Signal(**s) for s in meta["signals"])
+        found = _fingerprint(frame, reasons, signals, meta["warehouse_fingerprint"])
+        if found != meta["fingerprint"]:
+            raise FeatureError(
+                f"The feature table in {folder} was changed after it was built.",
+                found=found,
+                expected=meta["fingerprint"],
+                fix="build it again with `ffl-risk features`",
+            )
+        return cls(frame, reasons, signals, meta["variant"], meta["warehouse_fingerprint"], found)
+
+
+def build_features(
+    warehouse: Warehouse,
+    as_of: Sequence[date] | date | None = None,
+    *,
+    variant: Variant = "full",
+    families: Sequence[str] | None = None,
+    cohort: pd.DataFrame | None = None,
+    engine: EmbeddedEngine | None = None,
+    progress: Progress | None = None,
+) -> FeatureTable:
+    """Build the signals of every listed dealer, or of a given cohort.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    as_of : date or sequence of date
+        The dates to stand on. Rows known on or after a date are not seen from it.
+    variant : {"full", "public"}
+        ``public`` leaves restricted signals out.
+    families : sequence of str, optional
+        Only these families.
+    cohort : DataFrame, optional
+        Columns ``dealer`` and ``as_of``: exactly these pairs, listed or not, instead of the
+        dealers listed as of each date.
+    engine : optional
+        `EmbeddedEngine` by default, or `features.engine_spark.SparkEngine`.
+    progress : callable, optional
+        Called as ``progress(family, done, total)``.
+
+    Raises
+    ------
+    AsOfError
+        When a date is before any data, or in the future.
+    """
+    signals = registry.select(variant=variant, families=families)
+    used = engine or EmbeddedEngine(warehouse)
+    try:
+        pairs = _population(used, _dates(as_of)) if cohort is None else _pairs(cohort)
+        check_dates(warehouse, [from_day(day) for day in pairs.as_of])
+        context = Context(pairs, used)
+        columns = _columns(context, signals, progress)
+    finally:
+        if engine is None:
+            used.close()
+    frame, reasons = _frames(pairs, signals, columns)
+    stamp = warehouse.fingerprint
+    fingerprint = _fingerprint(frame, reasons, signals, stamp)
+    return FeatureTable(frame, reasons, signals, variant, stamp, fingerprint)
+
+
+def check_dates(warehouse: Warehouse, as_of: Sequence[date]) -> None:
+    """Refuse as-of dates that the warehouse cannot answer for.
+
+    Raises
+    ------
+    AsOfError
+        When a date is not after the first known row, or later than tomorrow.
+    """
+    first = first_known_on(warehouse)
+    today = date.today()  # noqa: DTZ011 - a calendar day, as in the data
+    for when in as_of:
+        if not first < when or (when - today).days > 1:
+            raise AsOfError(
+                f"Nothing can be said as of {when}.",
+                expected=f"a date from {from_day(to_day(first) + 1)} to {today}",
+                fix="choose a date in that range, or ingest the data that covers this one",
+            )
+
+
+def first_known_on(warehouse: Warehouse) -> date:
+    """Return the first day on which any row of `warehouse` was known.
+
+    Raises
+    ------
+    WarehouseError
+        When the warehouse is empty.
+    """
+    first = [t["min_known_on"] for t in warehouse.manifest["tables"].values() if t["rows"]]
+    if not first:
+        raise WarehouseError(
+            f"The warehouse {warehouse.path} is empty.", fix="ingest files with `ffl-risk ingest`"
+        )
+    return date.fromisoformat(min(first))
+
+
+def _dates(as_of: Sequence[date] | date | None) -> list[date]:
+    dates = [as_of] if isinstance(as_of, date) else sorted(set(as_of or ()))
+    if not dates:
+        raise AsOfError("No as-of date was given.", fix="give one as YYYY-MM-DD")
+    return dates
+
+
+def _population(engine: EmbeddedEngine, dates: Sequence[date]) -> Cohort:
+    """Dealers on the newest listing of their state, as of each date."""
+    days = pa.table({"as_of": pa.array(dates, pa.date32())})
+    # A dealer counts where its newest row says it is, so that one who moved is counted once.
+    found = engine.query(
+        f"""
+        WITH seen AS (
+            SELECT d.as_of, l.dealer, l.premises_state AS state, l.listed_on
+            FROM asof_dates d JOIN licenses l ON l.known_on < d.as_of
+             AND (l.superseded_on IS NULL OR l.superseded_on >= d.as_of)
+        ),
+        dealers AS (
+            SELECT as_of, dealer, arg_max(state, listed_on) AS state, max(listed_on) AS listed_on
+            FROM seen GROUP BY as_of, dealer
+        ),
+        sizes AS (SELECT as_of, state, count(*) AS n FROM dealers GROUP BY as_of, state),
+        listings AS (
+            SELECT s.as_of, s.state, s.listed_on
+            FROM seen s JOIN sizes z USING (as_of, state)
+            GROUP BY s.as_of, s.state, s.listed_on, z.n
+            HAVING count(DISTINCT s.dealer) >= {LISTING_SHARE} * z.n
+        ),
+        newest AS (SELECT as_of, state, max(listed_on) AS on_day FROM listings GROUP BY ALL)
+        SELECT d.dealer, d.as_of FROM dealers d JOIN newest n USING (as_of, state)
+        WHERE d.listed_on >= n.on_day
+        """,
+        asof_dates=days,
+    )
+    if found.num_rows == 0:
+        raise AsOfError(
+            f"No dealer is listed as of {dates[0]}.",
+            expected="a date after the first license listing that was ingested",
+        )
+    return _pairs(found.to_pandas())
+
+
+def _pairs(cohort: pd.DataFrame) -> Cohort:
+    missing = {"dealer", "as_of"} - set(cohort.columns)
+    if missing or cohort.empty:
+        raise FeatureError(
+            "The cohort names no dealers and dates.",
+            found=f"columns {list(cohort.columns)}, {len(cohort)} rows",
+            expected="a row for each dealer and as_of",
+        )
+    days = (pd.to_datetime(cohort["as_of"]) - pd.Timestamp(EPOCH)).dt.days.to_numpy(np.int32)
+    pairs = pd.DataFrame({"dealer": cohort["dealer"].to_numpy(object), "day": days})
+    pairs = pairs.drop_duplicates().sort_values(["day", "dealer"], kind="stable")
+    dealers, dealer = np.unique(pairs["dealer"].to_numpy(object).astype(str), return_inverse=True)
+    dates, index = np.unique(pairs["day"].to_numpy(), return_inverse=True)
+    return Cohort(
+        dealers.astype(object),
+        dates.astype(np.int32),
+        dealer.astype(np.int32),
+        index.astype(np.int32),
+    )
+
+
+def _columns(
+    context: Context, signals: Sequence[Signal], progress: Progress | None
+) -> dict[str, FamilyColumns]:
+    names = list(dict.fromkeys(s.family for s in signals))
+    columns = {}
+    for i, name in enumerate(names):
+        if progress:
+            progress(name, i, len(names))
+        columns[name] = registry.FAMILIES[name].build(context)
+    if progress:
+        progress("done", len(names), len(names))
+    return columns
+
+
+def _frames(
+    cohort: Cohort, signals: Sequence[Signal], columns: dict[str, FamilyColumns]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    values: dict[str, npt.NDArray[np.float32]] = {}
+    reasons: dict[str, npt.NDArray[np.int8]] = {}
+    for signal in signals:
+        family = columns[signal.family]
+        value = np.asarray(family.values[signal.name], dtype=np.float32)
+        reason = family.reasons.get(signal.name)
+        if reason is None:
+            reason = np.where(np.isnan(value), NO_EXPOSURE, OBSERVED).astype(np.int8)
+        if not np.array_equal(np.isnan(value), reason != OBSERVED):
+            raise FeatureError(
+                f"Signal {signal.name!r} has a value without being observed, or the reverse."
+            )
+        values[signal.name], reasons[signal.name] = value, reason
+    dates = cohort.days.astype("datetime64[D]").astype("datetime64[s]")
+    frame = pd.DataFrame(
+        {"dealer": cohort.dealers[cohort.dealer], "as_of": dates, **values}, copy=False
+    )
+    frame["dealer"] = frame["dealer"].astype("str")
+    return frame, pd.DataFrame(reasons, copy=False)
+
+
+def _fingerprint(
+    frame: pd.DataFrame, reasons: pd.DataFrame, signals: Sequence[Signal], warehouse: str
+) -> str:
+    digest = hashlib.sha256(warehouse.encode())
+    digest.update(json.dumps([dataclasses.asdict(s) for s in signals], sort_keys=True).encode())
+    digest.update("\n".join(frame["dealer"]).encode())
+    digest.update(frame["as_of"].to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
+    for signal in signals:
+        value = frame[signal.name].to_numpy().astype("<f4")
+        value = np.where(np.isnan(value), np.float32(np.nan), value + np.float32(0.0))
+        digest.update(value.tobytes())
+        digest.update(reasons[signal.name].to_numpy().tobytes())
+    return digest.hexdigest()
