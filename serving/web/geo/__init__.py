@@ -1,0 +1,1 @@
+"""County and state shapes as SVG paths, and how they were made."""

@@ -1,0 +1,195 @@
+"""Templates, the words and numbers in them, and the static files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+
+from features import reference
+from serving.areas import own_in_words
+from serving.errors import NotReadyError
+from serving.identity import Principal
+from serving.runtime import Runtime
+from serving.statements import NOT_EVIDENCE, disclaimers
+
+STATIC: Final = Path(__file__).parent / "static"
+# What each head is called where people read it, and whether it counts (a rate) or is a chance.
+HEADS: Final[Mapping[str, tuple[str, bool]]] = {
+    "compliance": ("chance of a severe finding", False),
+    "later_penalized": ("chance of a later penalty", False),
+    "severity": ("chance that a penalty is severe", False),
+    "diversion": ("firearms traced soon after sale, next 12 months", True),
+    "mexico": ("firearms traced in Mexico, next 12 months", True),
+}
+# (name, address, text, roles that see it)
+_PAGES: Final = (
+    ("lists", "/lists", "Lists", {"inspector", "supervisor", "scheduler", "auditor"}),
+    ("map", "/map", "Map", {"inspector", "supervisor", "analyst"}),
+    ("dealers", "/dealers", "Dealers", {"inspector", "supervisor", "analyst"}),
+    ("plan", "/plan", "Plan", {"supervisor", "scheduler"}),
+    (
+        "model", "/model", "Model",
+        {"inspector", "supervisor", "analyst", "scheduler", "partner", "auditor"},
+    ),
+)  # fmt: skip
+
+
+def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
+    """Return (name, address, text) of the pages a role and purpose reach."""
+    return [
+        (name, address, text)
+        for name, address, text, roles in _PAGES
+        if principal.role in roles and (principal.purpose != "statistics" or name == "model")
+    ]
+
+
+def head_label(name: str) -> str:
+    """Return what a head is called; an unknown one keeps its name."""
+    return HEADS.get(name, (name.replace("_", " "), False))[0]
+
+
+def score(value: float, head: str) -> str:
+    """Write a head's value: a chance in per cent, a rate as a number.
+
+    >>> score(0.1234, "compliance"), score(2.345, "diversion")
+    ('12.3 %', '2.3')
+    """
+    if HEADS.get(head, ("", False))[1]:
+        return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    return percent(value)
+
+
+def percent(value: float) -> str:
+    """Write a share in per cent, with the digits that matter.
+
+    >>> percent(0.5), percent(0.0123), percent(0.00012)
+    ('50 %', '1.2 %', '0.01 %')
+    """
+    hundred = 100 * value
+    if hundred == round(hundred) or hundred >= 20:
+        return f"{hundred:.0f} %"
+    return f"{hundred:.1f} %" if hundred >= 0.1 else f"{hundred:.2g} %"
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign, a true minus included.
+
+    >>> signed(0.5), signed(-0.25)
+    ('+0.50', '−0.25')
+    """
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def instant(text: str) -> str:
+    """Write an instant of the store as a person reads it.
+
+    >>> instant("2026-01-05T10:20:30.123456Z")
+    '5 January 2026, 10:20 UTC'
+    """
+    when = datetime.fromisoformat(text)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
+
+
+def dealer_name(row: Mapping[str, Any]) -> str:
+    """Return the name on the door, else the licensee, else the key."""
+    return str(row.get("business_name") or row.get("licensee_name") or row["dealer"])
+
+
+def _head_text(head: Mapping[str, float]) -> str:
+    return f"{head['value']:.3g}, between {head['lower']:.3g} and {head['upper']:.3g}"
+
+
+def office_label(name: str) -> str:
+    """Return an office with the name of its division.
+
+    The published records know offices by code only.
+    """
+    known = reference.offices()
+    if name in known.index:
+        division = str(known.loc[name, "field_division"])
+        return f"office {name}, {division}"
+    return name or "no office"
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment: everything escaped, a missing name is an error."""
+    env = Environment(
+        loader=PackageLoader("serving.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {
+        "words": lambda text: str(text or "").replace("_", " "),
+        "whole": lambda value: f"{value:,.0f}",
+        "px": lambda value: f"{value:.1f}",
+        "percent": percent,
+        "signed": signed,
+        "score": score,
+        "head_label": head_label,
+        "head_text": _head_text,
+        "instant": instant,
+        "dealer_name": dealer_name,
+        "office": office_label,
+    }
+    return env
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    title: str,
+    active: str = "",
+    me: Principal | None = None,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """Render a page: with who is signed in, what it was made from and what must be said with it."""
+    runtime: Runtime = request.app.state.runtime
+    basis = _basis(runtime) if me is not None else None
+    said = disclaimers(str(basis["restriction"])) if basis is not None else [NOT_EVIDENCE]
+    html = (
+        environment()
+        .get_template(template)
+        .render(
+            title=title,
+            active=active,
+            me=me,
+            me_area="" if me is None or not me.areas else own_in_words(me),
+            pages=pages_for(me) if me is not None else [],
+            basis=basis,
+            disclaimers=said,
+            version=static_version(),
+            **context,
+        )
+    )
+    # What a page shows is restricted: no cache may keep it past the session.
+    headers = {"Cache-Control": "no-store"}
+    return Response(html, status, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def _basis(runtime: Runtime) -> dict[str, Any] | None:
+    try:
+        return runtime.snapshot.basis
+    except NotReadyError:
+        return None
+
+
+@cache
+def static_version() -> str:
+    """Return a digest of the static files: a changed file has a new address."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:10]

@@ -1,0 +1,159 @@
+"""Sign in, sign out, and where one lands."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
+from serving.identity import PURPOSES, Principal
+from serving.ratelimit import RateLimiter
+from serving.runtime import Runtime
+from serving.web.rendering import page, pages_for
+from serving.web.session import COOKIE
+from serving.web.visitor import PageRoute, check_form, visitor
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+# Ties the sign-in form to the browser that asked for it: nobody is signed in by another's form.
+FORM_COOKIE: Final = "ffl_risk_form"
+# Wrong passwords a minute for one name, and for everyone together.
+_ATTEMPTS = RateLimiter(5 / 60, 5)
+_ALL_ATTEMPTS = RateLimiter(2, 60)
+
+
+@router.get("/")
+async def start(request: Request) -> Response:
+    """Go to the first page this role has."""
+    principal = await visitor(request)
+    reached = pages_for(principal)
+    if not reached:
+        return page(
+            request,
+            "problem.html",
+            title="Accounts only",
+            me=principal,
+            heading="Accounts only",
+            detail="This role keeps accounts on the command line and sees no scores.",
+            found="",
+            expected="",
+            fix="",
+        )
+    return RedirectResponse(reached[0][1], status_code=303)
+
+
+@router.get("/sign-in")
+async def ask(
+    request: Request,
+    next_page: Annotated[str, Query(alias="next", max_length=2_000)] = "/",
+    over: Annotated[bool, Query()] = False,
+) -> Response:
+    """Show the form."""
+    notice = "The session is over. Sign in to go on where you were." if over else ""
+    return _form(request, next_page=_local(next_page), notice=notice)
+
+
+@router.post("/sign-in")
+async def sign_in(
+    request: Request,
+    form_token: Annotated[str, Form(max_length=100)] = "",
+    next_page: Annotated[str, Form(alias="next", max_length=2_000)] = "/",
+    token: Annotated[str, Form(max_length=8_192)] = "",
+    name: Annotated[str, Form(max_length=80)] = "",
+    password: Annotated[str, Form(max_length=200)] = "",
+    purpose: Annotated[str, Form(max_length=40)] = "licensing",
+) -> Response:
+    """Open a session for a token, or for a name and password."""
+    runtime: Runtime = request.app.state.runtime
+    check_form(request, request.cookies.get(FORM_COOKIE), form_token)
+    next_page = _local(next_page)
+    try:
+        if purpose not in PURPOSES:
+            raise InvalidRequestError("Choose a purpose.", expected=", ".join(PURPOSES))
+        principal = await asyncio.to_thread(
+            _identify, runtime, token.strip(), name.strip().lower(), password
+        )
+    except (UnauthenticatedError, InvalidRequestError, RateLimitError) as error:
+        return _form(
+            request, next_page=next_page, name=name, message=error.what, status=error.status
+        )
+    hours = runtime.settings.session_hours
+    cookie = await asyncio.to_thread(
+        runtime.directory.start_session, principal, purpose, hours=hours
+    )
+    await runtime.record(principal, "sign_in", "", purpose=purpose)
+    answer = RedirectResponse(next_page, status_code=303)
+    _set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
+    answer.delete_cookie(FORM_COOKIE, path="/")
+    return answer
+
+
+def _identify(runtime: Runtime, token: str, name: str, password: str) -> Principal:
+    if token:
+        return runtime.directory.principal_of_token(token)
+    if not name or not password:
+        raise InvalidRequestError("Give a name and a password, or a token.")
+    _ALL_ATTEMPTS.spend("all")
+    _ATTEMPTS.spend(name)
+    return runtime.directory.sign_in(name, password)
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, csrf: Annotated[str, Form(max_length=100)] = "") -> Response:
+    """End the session."""
+    runtime: Runtime = request.app.state.runtime
+    principal = await visitor(request)
+    check_form(request, principal.csrf, csrf)
+    await asyncio.to_thread(runtime.directory.end_session, request.cookies[COOKIE])
+    await runtime.record(principal, "sign_out", "", purpose=principal.purpose)
+    answer = RedirectResponse("/sign-in", status_code=303)
+    answer.delete_cookie(COOKIE, path="/")
+    return answer
+
+
+def _form(
+    request: Request,
+    *,
+    next_page: str,
+    name: str = "",
+    message: str = "",
+    notice: str = "",
+    status: int = 200,
+) -> Response:
+    token = secrets.token_urlsafe(24)
+    answer = page(
+        request,
+        "sign_in.html",
+        title="Sign in",
+        status=status,
+        next=next_page,
+        name=name,
+        message=message,
+        notice=notice,
+        form_token=token,
+    )
+    _set_cookie(answer, request.app.state.runtime, FORM_COOKIE, token, hours=1)
+    return answer
+
+
+def _set_cookie(answer: Response, runtime: Runtime, name: str, value: str, *, hours: float) -> None:
+    """Set a cookie that scripts cannot read and other sites cannot send."""
+    answer.set_cookie(
+        name,
+        value,
+        max_age=int(hours * 3_600),
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=runtime.settings.is_https,
+    )
+
+
+def _local(address: str) -> str:
+    """Return an address on this site only: no one is sent elsewhere after signing in."""
+    is_local = address.startswith("/") and not address.startswith(("//", "/\\", "/sign-"))
+    return address if is_local and address.isascii() and address.isprintable() else "/"

@@ -1,0 +1,142 @@
+"""Who visits a page: the session behind the cookie, and refusals as pages."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from features.errors import FflRiskError
+from serving.access import check_role
+from serving.callers import Caller
+from serving.errors import InvalidRequestError, UnauthenticatedError
+from serving.identity import Principal
+from serving.problems import TITLES
+from serving.runtime import Runtime
+from serving.web.rendering import page
+from serving.web.session import COOKIE
+
+
+class CrossSiteError(InvalidRequestError):
+    """A form that was not sent from one of this session's own pages."""
+
+    code = "cross_site_form"
+    status = 403
+
+
+class PageRoute(APIRoute):
+    """A route whose refusals are pages, and whose missing identity is the sign-in page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except UnauthenticatedError:
+                return _to_sign_in(request)
+            except FflRiskError as error:
+                return await asyncio.to_thread(_refusal, request, error)
+            except RequestValidationError:
+                fault = InvalidRequestError("The address or the form holds something unusable.")
+                return await asyncio.to_thread(_refusal, request, fault)
+
+        return answer
+
+
+def _to_sign_in(request: Request) -> Response:
+    where = request.url.path if request.method == "GET" else "/"
+    if request.method == "GET" and request.url.query:
+        where += f"?{request.url.query}"
+    over = "&over=1" if request.cookies.get(COOKIE) else ""
+    return RedirectResponse(f"/sign-in?next={quote(where, safe='')}{over}", status_code=303)
+
+
+def _refusal(request: Request, error: FflRiskError) -> Response:
+    """Show a refusal; what lies below the service stays in the log."""
+    status = int(getattr(error, "status", 500))
+    is_ours = status < 500 or status == 503
+    return page(
+        request,
+        "problem.html",
+        title=TITLES.get(status, "Refused"),
+        me=getattr(request.state, "principal", None),
+        status=status,
+        heading=TITLES.get(status, "Refused"),
+        detail=error.what if is_ours else "The service met a fault; it is in the service's log.",
+        found=error.found if is_ours else "",
+        expected=error.expected if is_ours else "",
+        fix=error.fix if is_ours else "",
+    )
+
+
+async def visitor(request: Request) -> Principal:
+    """Return who is signed in.
+
+    Raises
+    ------
+    UnauthenticatedError
+        When nobody is, or the session is over.
+    """
+    runtime: Runtime = request.app.state.runtime
+    cookie = request.cookies.get(COOKIE)
+    if not cookie:
+        raise UnauthenticatedError("Nobody is signed in.")
+    principal = await asyncio.to_thread(runtime.directory.principal_of_session, cookie)
+    request.app.state.limiter.spend(principal.name)
+    request.state.principal = principal
+    return principal
+
+
+def may(action: str) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
+    """Return the dependency that lets only the roles of `action` see a page."""
+
+    async def caller(request: Request) -> Caller:
+        principal = await visitor(request)
+        check_role(principal, action)
+        return Caller(request.app.state.runtime, principal, action, None)
+
+    return caller
+
+
+async def checked_form(request: Request, principal: Principal) -> FormData:
+    """Return a form that one of this session's own pages sent."""
+    form = await request.form(max_files=0, max_fields=200)
+    check_form(request, principal.csrf, text(form, "csrf"))
+    return form
+
+
+def check_form(request: Request, expected: str | None, given: str) -> None:
+    """Refuse a form that another site, or nobody in particular, sent.
+
+    Raises
+    ------
+    CrossSiteError
+        When it does not carry the secret, or the browser says that it came from elsewhere.
+    """
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    is_own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    is_matching = bool(expected) and hmac.compare_digest(
+        str(expected).encode(), given.encode("utf-8", "replace")
+    )
+    if site not in {"same-origin", "none"} or not is_own or not is_matching:
+        raise CrossSiteError(
+            "The form did not come from this service's own page, or is too old.",
+            fix="open the page again and repeat",
+        )
+
+
+def text(form: Mapping[str, Any], name: str) -> str:
+    """Return a field of a form as text; empty when absent or a file."""
+    value = form.get(name, "")
+    return value.strip() if isinstance(value, str) else ""
