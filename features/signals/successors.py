@@ -120,8 +120,8 @@ def _pairs(begun: Ints, begun_code: Ints, ended: Ints, ended_code: Ints) -> pd.D
 def listing_days(rows: pd.DataFrame, *, min_share: float = 0.1) -> pd.DataFrame:
     """First and newest day that counts as a listing of each state.
 
-    A day counts when at least `min_share` of the dealers ever listed in the state are on it: the
-    single rows that inspections bring are no listing.
+    A day counts when the dealers on it are at least `min_share` of those whose newest row is in
+    the state: the single rows that inspections bring are no listing.
 
     Parameters
     ----------
@@ -134,8 +134,9 @@ def listing_days(rows: pd.DataFrame, *, min_share: float = 0.1) -> pd.DataFrame:
         ``first_on`` and ``newest_on``, indexed by state.
     """
     on_day = rows.groupby(["premises_state", "listed_on"], observed=True)["dealer"].nunique()
-    ever = rows.groupby("premises_state", observed=True)["dealer"].nunique()
-    share = on_day / ever.reindex(on_day.index.get_level_values(0)).to_numpy()
+    newest = rows.sort_values("listed_on").drop_duplicates("dealer", keep="last")
+    size = newest["premises_state"].value_counts()
+    share = on_day / size.reindex(on_day.index.get_level_values(0)).to_numpy()
     days = on_day[share >= min_share].reset_index().groupby("premises_state")["listed_on"]
     return pd.DataFrame({"first_on": days.min(), "newest_on": days.max()})
 
