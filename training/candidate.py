@@ -66,6 +66,20 @@ class Candidate:
         """Heads in its bundle."""
         return tuple(self.evaluation["bundle_heads"])
 
+    def summary(self) -> dict[str, Any]:
+        """Return what a program that started the training wants to know."""
+        heads = {
+            name: {key: entry[key] for key in ("is_in_bundle", "refusal", "model")}
+            for name, entry in self.evaluation["heads"].items()
+        }
+        return {
+            "candidate": self.number,
+            "name": self.name,
+            "version": self.version,
+            "folder": str(self.folder),
+            "heads": heads,
+        }
+
     def bundle(self) -> Bundle:
         """Load its bundle; every hash is verified."""
         from models.bundle import Bundle

@@ -2,6 +2,138 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Optional
+
 import typer
 
 app = typer.Typer()
+
+WarehouseOption = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
+    typer.Option(
+        "--warehouse",
+        metavar="PATH",
+        help="Folder of the warehouse. Default: the folder warehouse in FFL_RISK_HOME.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+CandidateOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="NUMBER", help="Candidate to judge. Default: the newest."),
+]
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="country, public_records, or a TOML file.")
+    ] = "country",
+    promote_it: Annotated[
+        bool, typer.Option("--promote", help="Promote the candidate if every gate passes.")
+    ] = False,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a candidate, judge it, register it as the challenger and write its report.
+
+    A recipe says which heads are trained, on which labels and signals, how they are judged and
+    what the promotion gates ask for. A head that is no better than chance is refused: it stays
+    out of the bundle, and the run says so.
+
+    Commands to start from:
+
+      ffl-risk train --recipe public_records
+
+      ffl-risk train --recipe country --promote
+    """
+    import json
+
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps
+    from training.promotion_run import promote_candidate
+    from training.recipe import load_recipe
+    from training.train import train_candidate
+
+    steps = Steps()
+    run = load_recipe(recipe)
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with train_candidate(run, store, home(), steps) as (candidate, tracker):
+        if as_json:
+            typer.echo(json.dumps(candidate.summary(), indent=1))
+        if promote_it:
+            promote_candidate(candidate, home(), tracker, steps)
+
+
+@app.command()
+def promote(
+    candidate: CandidateOption = None,
+    head: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Ask for this head by name; refused if it was."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a candidate in force if every gate passes, or refuse and say which did not.
+
+    Exit code 5 when a gate refuses; nothing has changed then. The change itself is one atomic
+    step, safe under two promotions at once and a kill at any moment.
+    """
+    import json
+
+    from features.home import home
+    from training.candidate import open_candidate
+    from training.progress import Steps
+    from training.promotion_run import promote_candidate
+    from training.tracker import Tracker
+
+    chosen = open_candidate(home(), candidate)
+    with Tracker() as tracker:
+        champion = promote_candidate(chosen, home(), tracker, Steps(), head=head)
+    if as_json:
+        typer.echo(json.dumps(champion.entry(), indent=1))
+
+
+@app.command()
+def rollback(as_json: JsonOption = False) -> None:
+    """Put the champion before this one back in force."""
+    import json
+
+    from features.home import home
+    from training.progress import Steps
+    from training.promotion import promotion_lock, reconcile, roll_back
+    from training.tracker import Tracker
+
+    with Tracker() as tracker, promotion_lock(home()):
+        reconcile(home(), tracker)
+        champion = roll_back(home(), tracker)
+    Steps().say(f"In force again: {champion.name} version {champion.version}")
+    if as_json:
+        typer.echo(json.dumps(champion.entry(), indent=1))
+
+
+@app.command()
+def compare(
+    candidate: CandidateOption = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NUMBER", help="Another candidate. Default: the champion."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a candidate with the champion, or with another candidate, on the same judged rows."""
+    import json
+
+    from features.home import home
+    from training.comparison import compare_candidates, comparison_view
+
+    found = compare_candidates(home(), candidate, against)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(comparison_view(found))

@@ -24,6 +24,7 @@ from features.domain.asof import add_months
 from features.domain.citation import normalize_column
 from features.domain.outcome import LADDER, policy_regime
 from features.warehouse import Warehouse
+from models.policy import SevereFinding
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.metrics import require_two_classes
 
@@ -36,25 +37,6 @@ _INSPECTION_COLUMNS: Final = (
     "investigator_token", "office", "outcome", "recommended_outcome",
     "firearms_unaccounted_final", "known_on",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SevereRule:
-    """What counts as a severe finding; one of the three is enough.
-
-    Parameters
-    ----------
-    outcome_at_least : str
-        Rung of the outcome ladder.
-    citation_tier : int
-        Any citation of this tier (1 is the most serious) or a more serious one.
-    unaccounted_above : int
-        More firearms than this unaccounted for after reconciliation.
-    """
-
-    outcome_at_least: str = "warning_conference"
-    citation_tier: int = 1
-    unaccounted_above: int = 10
 
 
 @dataclass(frozen=True)
@@ -161,18 +143,19 @@ def targets(visits: pd.DataFrame) -> pd.DataFrame:
 
 
 def severe(
-    visits: pd.DataFrame, violations: pd.DataFrame, rule: SevereRule
+    visits: pd.DataFrame, violations: pd.DataFrame, rule: SevereFinding
 ) -> npt.NDArray[np.float64]:
     """Whether each visit ended in a severe finding: citations before action taken, shape (n,)."""
     floor = LADDER[rule.outcome_at_least]  # type: ignore[index]
     ladder = visits["outcome"].map(LADDER).fillna(-1).to_numpy()
     tier = normalize_column(violations["citation"])["tier"].fillna(3).to_numpy(dtype=np.int64)
-    cited = violations["inspection_id"].to_numpy()[tier <= rule.citation_tier]
+    n_serious = violations["inspection_id"][tier == 1].value_counts()
+    cited = visits["inspection_id"].map(n_serious).fillna(0).to_numpy(dtype=np.float64)
     missing = visits["firearms_unaccounted_final"].fillna(0).to_numpy(dtype=np.float64)
     is_severe = (
         (ladder >= floor)
-        | visits["inspection_id"].isin(set(cited)).to_numpy()
-        | (missing > rule.unaccounted_above)
+        | (cited >= rule.tier_1_citations_at_least)
+        | (missing >= rule.unaccounted_firearms_at_least)
     )
     return np.asarray(is_severe, dtype=np.float64)
 
@@ -181,7 +164,7 @@ def compliance(
     warehouse: Warehouse,
     as_of: Sequence[date],
     *,
-    rule: SevereRule,
+    rule: SevereFinding,
     known_before: date | None = None,
     horizon_months: int = 12,
 ) -> Labels:
@@ -206,9 +189,10 @@ def compliance(
     parts = [first_in_window(visits, when, horizon_months) for when in sorted(set(as_of))]
     return Labels(
         _stack(parts, visits),
-        f"severe finding ({rule.outcome_at_least.replace('_', ' ')} or worse, a tier-"
-        f"{rule.citation_tier} citation, or more than {rule.unaccounted_above} firearms "
-        f"unaccounted for) at a compliance inspection opened within {horizon_months} months",
+        f"severe finding ({rule.outcome_at_least.replace('_', ' ')} or worse, "
+        f"{rule.tier_1_citations_at_least} or more tier-1 citations, or "
+        f"{rule.unaccounted_firearms_at_least} or more firearms unaccounted for) at a compliance "
+        f"inspection opened within {horizon_months} months",
         horizon_months,
     )
 

@@ -5,12 +5,12 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from models.policy import SevereFinding
 from training import labels
 from training.errors import FutureLabelError, OneClassError, TooFewLabelsError
-from training.labels import SevereRule
 
 AS_OF = date(2022, 1, 1)
-RULE = SevereRule("warning_conference", 1, 10)
+RULE = SevereFinding("warning_conference", 1, 11)
 A, B, C, D = "1-54-00001", "1-54-00002", "1-54-00003", "1-54-00004"
 
 

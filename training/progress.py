@@ -1,0 +1,51 @@
+"""Steps of a command as they pass: what is done, how long it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Steps:
+    """Prints one line a step on standard error; bars show while a step lasts.
+
+    Parameters
+    ----------
+    console : Console, optional
+        Where to print; standard error by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step and print it when it is done."""
+        start = time.perf_counter()
+        with self.console.status(name):
+            yield
+        self._done(name, start)
+
+    @contextmanager
+    def bar(self, name: str, total: int) -> Iterator[Progress]:
+        """Show a bar for a step of `total` parts; advance it with ``progress.advance(0)``."""
+        start = time.perf_counter()
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            progress.add_task(name, total=total)
+            yield progress
+        self._done(name, start)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, highlight=False)
+
+    def _done(self, name: str, start: float) -> None:
+        spent = time.perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + spent
+        self.console.print(f"{name:<44} {spent:6.1f} s", highlight=False)
