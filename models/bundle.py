@@ -1,0 +1,351 @@
+"""A bundle: everything needed to score and explain, in a folder that proves it is whole.
+
+=====================  ============================================================
+``heads/<name>.txt``   trees of each head, LightGBM's text format
+``calibration.json``   the rest of each head: encodings, linear part, intervals
+``policy.toml``        weights of the heads in the priority, with their reasons
+``signals.json``       the signals the heads read, with their reason templates
+``profile.json``       quantiles of the training rows: percentiles, drift, support
+``card.md``            the model card
+``manifest.json``      schema version, SHA-256 of every file above, data fingerprint,
+                       commit, restriction, name, as-of date
+=====================  ============================================================
+
+No file is executable or pickled. Loading verifies every hash and refuses what does not match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from features.errors import did_you_mean
+from features.home import sync_folder, write_atomically
+from models.classifier import RiskClassifier
+from models.errors import BundleError, InputError
+from models.estimator import to_json
+from models.explanation import Explanation
+from models.margin import Method
+from models.policy import Policy
+from models.profile import Profile
+from models.regressor import RateRegressor
+
+SCHEMA_VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+RESTRICTIONS: Final = ("public", "restricted")
+PRIORITY: Final = "priority"
+COVERAGE: Final = 0.9
+
+_HEAD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_STATED: Final = ("name", "as_of", "restriction", "data_fingerprint", "git_commit")
+_KINDS: Final = {"RiskClassifier": RiskClassifier, "RateRegressor": RateRegressor}
+_TAKEN: Final = frozenset({PRIORITY, "support", "is_insufficient_history"})
+
+Head = RiskClassifier | RateRegressor
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Fitted heads with their policy, signals, profile and card.
+
+    Parameters
+    ----------
+    heads : mapping of str to RiskClassifier or RateRegressor
+        A classifier's head is a probability, a regressor's an expected count.
+    policy : Policy
+    signals : list of dict
+        The signals the heads read between them, each with at least a ``name``.
+    profile : Profile
+        Of the training rows, over the same signals.
+    card : str
+        Markdown.
+    manifest : mapping
+        Must state ``name``, ``as_of``, ``restriction`` (public or restricted),
+        ``data_fingerprint`` and ``git_commit``; `save` adds the schema version and the hashes.
+    """
+
+    heads: Mapping[str, Head]
+    policy: Policy
+    signals: list[dict[str, Any]]
+    profile: Profile
+    card: str
+    manifest: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        _check_parts(self)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the signals, in order."""
+        return [str(signal["name"]) for signal in self.signals]
+
+    def save(self, folder: str | Path) -> Bundle:
+        """Write the folder; it appears whole or not at all.
+
+        Returns
+        -------
+        Bundle
+            This bundle with the manifest as written.
+
+        Raises
+        ------
+        BundleError
+            When the folder exists and is not empty.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BundleError(
+                f"{folder} exists already.", expected="a new or empty folder", fix="name another"
+            )
+        files = self._files()
+        manifest = {
+            **dict(self.manifest),
+            "schema_version": SCHEMA_VERSION,
+            "heads": {name: type(head).__name__ for name, head in self.heads.items()},
+            "files": {name: _sha256(content) for name, content in sorted(files.items())},
+        }
+        staged = folder.with_name(f".staging-{folder.name}-{os.getpid()}")
+        shutil.rmtree(staged, ignore_errors=True)
+        for name, content in files.items():
+            write_atomically(staged / name, content)
+        write_atomically(staged / MANIFEST, to_json(manifest))
+        staged.replace(folder)
+        sync_folder(folder.parent)
+        return replace(self, manifest=manifest)
+
+    def _files(self) -> dict[str, bytes]:
+        files = {
+            f"heads/{name}.txt": head.to_texts()["trees_0"].encode()
+            for name, head in self.heads.items()
+        }
+        files["calibration.json"] = to_json({n: h.to_state() for n, h in self.heads.items()})
+        files["policy.toml"] = self.policy.text.encode()
+        files["signals.json"] = to_json(self.signals)
+        files["profile.json"] = to_json(self.profile.state())
+        files["card.md"] = self.card.encode()
+        return files
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Bundle:
+        """Read a bundle, verifying every hash.
+
+        Raises
+        ------
+        BundleError
+            Naming the file that is missing, altered, unknown or unsafe.
+        """
+        folder = Path(folder)
+        manifest = _read_manifest(folder)
+        files = _verified(folder, manifest)
+        try:
+            states = json.loads(files["calibration.json"])
+            heads = {
+                name: _KINDS[kind].from_state(
+                    states[name], {"trees_0": files[f"heads/{name}.txt"].decode()}
+                )
+                for name, kind in manifest["heads"].items()
+            }
+            return cls(
+                heads,
+                Policy.parse(files["policy.toml"].decode(), "policy.toml"),
+                json.loads(files["signals.json"]),
+                Profile.from_state(json.loads(files["profile.json"])),
+                files["card.md"].decode(),
+                manifest,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(
+                f"The bundle in {folder} has the right hashes but cannot be read.",
+                found=repr(error),
+                fix="it was written by another version; train again",
+            ) from error
+
+    def inputs(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the bundle's signals out of a table, in order; others are left out.
+
+        Raises
+        ------
+        InputError
+            Naming the signals that are missing.
+        """
+        missing = [name for name in self.columns if name not in X.columns]
+        if missing:
+            known = [str(name) for name in X.columns]
+            hints = [f"'{name}'{did_you_mean(name, known)}" for name in missing[:5]]
+            raise InputError(
+                f"{len(missing)} of the bundle's signals are missing from the table.",
+                found=f"no {', '.join(hints)}",
+                expected=f"{len(self.columns)} signals",
+                fix="build the features with the variant and version the bundle was trained on",
+            )
+        return pd.DataFrame(X[self.columns])
+
+    def score(self, X: pd.DataFrame, *, coverage: float = COVERAGE) -> pd.DataFrame:
+        """Score rows.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Holds at least the bundle's signals.
+        coverage : float, default 0.9
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
+            ``priority``, the weighted sum of the heads' log-odds and log-rates; ``support``, in
+            0 to 1 (see `models.profile`); ``is_insufficient_history``.
+        """
+        inputs = self.inputs(X)
+        weights = self.policy.weights_of(self.heads)
+        columns: dict[str, Any] = {}
+        priority = np.zeros(len(inputs))
+        for name, head in self.heads.items():
+            margin = head.predict_margin(inputs[list(head.columns_)])
+            mean, lower, upper = head.from_margin(margin, coverage)
+            columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
+            priority += weights[name] * margin
+        support = self.profile.support(inputs)
+        columns |= {
+            PRIORITY: priority,
+            "support": support,
+            "is_insufficient_history": support < self.policy.min_support,
+        }
+        return pd.DataFrame(columns, index=X.index)
+
+    def explain(self, X: pd.DataFrame, *, method: Method = "auto") -> dict[str, Explanation]:
+        """Explain rows: each head, and the priority as their weighted sum.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Holds at least the bundle's signals.
+        method : {"auto", "lightgbm", "woodelf"}
+
+        Returns
+        -------
+        dict of str to Explanation
+            All over the bundle's signals; additivity is checked.
+        """
+        inputs = self.inputs(X)
+        weights = self.policy.weights_of(self.heads)
+        n, p = inputs.shape
+        total = Explanation(np.zeros((n, p)), np.zeros(n), tuple(self.columns))
+        priority = np.zeros(n)
+        explained: dict[str, Explanation] = {}
+        for name, head in self.heads.items():
+            found = head.explain(inputs[list(head.columns_)], method=method)
+            explained[name] = found.aligned(self.columns)
+            total = total + explained[name].scaled(weights[name])
+            priority += weights[name] * head.predict_margin(inputs[list(head.columns_)])
+        explained[PRIORITY] = total.checked(priority)
+        return explained
+
+
+def _check_parts(bundle: Bundle) -> None:
+    absent = [key for key in _STATED if key not in bundle.manifest]
+    if absent:
+        raise BundleError(f"The manifest lacks {', '.join(absent)}.", expected=", ".join(_STATED))
+    if bundle.manifest["restriction"] not in RESTRICTIONS:
+        raise BundleError(
+            "The manifest's restriction is unknown.",
+            found=repr(bundle.manifest["restriction"]),
+            expected=" or ".join(RESTRICTIONS),
+        )
+    if not bundle.heads:
+        raise BundleError("A bundle needs a head.")
+    columns = set(bundle.columns)
+    for name, head in bundle.heads.items():
+        if not _HEAD_NAME.fullmatch(name) or name in _TAKEN:
+            raise BundleError(f"'{name}' cannot be the name of a head.", expected="a plain word")
+        if len(head.to_texts()) != 1:
+            raise BundleError(f"Head '{name}' tells several classes apart.", expected="two classes")
+        unknown = [column for column in head.columns_ if column not in columns]
+        if unknown:
+            raise BundleError(
+                f"Head '{name}' reads '{unknown[0]}', which is no signal of the bundle"
+                f"{did_you_mean(unknown[0], columns)}."
+            )
+    if set(bundle.profile.columns) != columns or list(bundle.profile.columns) != bundle.columns:
+        raise BundleError("The profile is not over the bundle's signals, in their order.")
+    bundle.policy.weights_of(bundle.heads)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"No bundle in {folder}.", found=f"no {MANIFEST}") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{MANIFEST} cannot be read.", found=str(error)) from error
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
+        found = manifest.get("schema_version") if isinstance(manifest, dict) else "no object"
+        raise BundleError(
+            f"{MANIFEST} is of another schema version.",
+            found=str(found),
+            expected=str(SCHEMA_VERSION),
+            fix="train again with this version",
+        )
+    for key in ("files", "heads"):
+        if not isinstance(manifest.get(key), dict):
+            raise BundleError(f"{MANIFEST} lacks '{key}'.")
+    return manifest
+
+
+def _expected(heads: Sequence[str]) -> set[str]:
+    others = {"calibration.json", "policy.toml", "signals.json", "profile.json", "card.md"}
+    return others | {f"heads/{name}.txt" for name in heads}
+
+
+def _verified(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the content of every file named, once all is known to be as it was written."""
+    listed = manifest["files"]
+    for name in listed:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
+            raise BundleError(f"{MANIFEST} names a file outside the bundle.", found=name)
+    wanted = _expected(list(manifest["heads"]))
+    if set(listed) != wanted:
+        odd = sorted(set(listed) ^ wanted)
+        raise BundleError(f"{MANIFEST} does not list the files of a bundle.", found=", ".join(odd))
+    there = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+    unknown = sorted(there - set(listed) - {MANIFEST})
+    if unknown:
+        raise BundleError("The bundle holds a file it does not list.", found=unknown[0])
+    contents: dict[str, bytes] = {}
+    for name, stated in sorted(listed.items()):
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(
+                f"{name} is missing from the bundle or is no plain file.", expected="a plain file"
+            )
+        contents[name] = path.read_bytes()
+        found = _sha256(contents[name])
+        if found != stated:
+            raise BundleError(
+                f"{name} is not the file the bundle was saved with.",
+                found=f"SHA-256 {found}",
+                expected=f"SHA-256 {stated}",
+                fix="restore it from the registry, or train again",
+            )
+    return contents

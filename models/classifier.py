@@ -1,0 +1,198 @@
+"""`RiskClassifier`: the probability of a finding, with its interval and its exact explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from models.calibration import Band, fit_band
+from models.errors import InputError, LabelError
+from models.estimator import Floats, RiskEstimator
+from models.explanation import Explanation
+from models.margin import MarginModel, Method, fit_margin, probability
+
+
+class RiskClassifier(ClassifierMixin, RiskEstimator):
+    """Calibrated probability from few labels: a penalized linear part blended with trees.
+
+    Works on any DataFrame of numbers, booleans, strings and categories, missing values included,
+    and on arrays. Several classes are told apart one against the rest.
+
+    Parameters
+    ----------
+    monotone : mapping of str to {-1, 0, 1}, optional
+        Columns whose rise may only raise (1) or lower (-1) the probability.
+    n_folds : int, default 5
+        Folds that both parts are crossed over; groups stay whole.
+    n_repeats : int, optional
+        How often the rows are dealt into folds; by default more for fewer rows.
+    num_leaves : int, optional
+        Leaves of a tree; by default more for more rows.
+    max_rounds : int, default 500
+        Most rounds of boosting; the held-out loss decides where to stop.
+    learning_rate : float, default 0.05
+    random_state : int, default 0
+    num_threads : int, default 1
+        Threads of LightGBM.
+
+    Attributes
+    ----------
+    classes_ : array
+    models_ : tuple of MarginModel
+        One for two classes, else one a class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from models import RiskClassifier
+    >>> X = np.linspace(-2, 2, 40).reshape(-1, 1)
+    >>> model = RiskClassifier().fit(X, X[:, 0] > 0)
+    >>> bool(model.predict_proba(X)[-1, 1] > 0.9)
+    True
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> RiskClassifier:
+        """Fit on labeled rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, p)
+        y : array of shape (n,)
+            Labels: numbers, booleans or strings; the greater of two is the positive one.
+        sample_weight : array of shape (n,), optional
+        groups : array of shape (n,), optional
+            Rows of one group (one dealer on several dates) are never split between folds.
+
+        Raises
+        ------
+        InputError, LabelError, WeightError, ParameterError
+        """
+        frame, labels, weights, codes = self._prepare(X, y, sample_weight, groups)
+        self.classes_, place = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise LabelError(
+                "The labels hold only one class.",
+                found=f"{self.classes_[0]!r} in all {len(labels)} rows of positive weight",
+                expected="at least 2 classes",
+            )
+        settings = self._settings("binary")
+        targets = range(1, 2) if len(self.classes_) == 2 else range(len(self.classes_))
+        fitted = []
+        for target in targets:
+            hit = (place == target).astype(np.float64)
+            margin = fit_margin(frame, hit, weights, codes, settings)
+            band = fit_band(margin.held_out, hit, margin.weights, codes)
+            fitted.append((margin.model, band))
+        self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
+        self.bands_: tuple[Band, ...] = tuple(band for _, band in fitted)
+        return self
+
+    def _read_labels(self, y: Any) -> npt.NDArray[Any]:
+        labels = self._read_target(y)
+        if labels.dtype == object and all(isinstance(v, bool | np.bool_) for v in labels):
+            labels = labels.astype(bool)
+        check_classification_targets(labels)
+        return np.asarray(labels)
+
+    def _margins(self, X: Any) -> Floats:
+        check_is_fitted(self, "models_")
+        frame = self._read(X, reset=False)
+        return np.column_stack(
+            [m.margin(m.encode(frame), num_threads=self.num_threads) for m in self.models_]
+        )
+
+    def decision_function(self, X: Any) -> Floats:
+        """Return calibrated log-odds: shape (n,) for two classes, else (n, n_classes)."""
+        margins = self._margins(X)
+        return margins[:, 0] if margins.shape[1] == 1 else margins
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the probability of each class, shape (n, n_classes)."""
+        p = probability(self._margins(X))
+        if p.shape[1] == 1:
+            return np.column_stack([1.0 - p[:, 0], p[:, 0]])
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the more probable class."""
+        margins = self._margins(X)
+        if margins.shape[1] == 1:
+            return np.asarray(self.classes_[(margins[:, 0] > 0).astype(int)])
+        return np.asarray(self.classes_[margins.argmax(axis=1)])
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
+        """Return lower and upper probability of the positive class, shape (n, 2).
+
+        The interval holds the true share of positives among rows with this score, at the stated
+        coverage over repeated training samples. See `models.calibration`.
+        """
+        return np.column_stack(self.from_margin(self.predict_margin(X), coverage)[1:])
+
+    def predict_margin(self, X: Any) -> Floats:
+        """Return the calibrated log-odds of the positive class, shape (n,)."""
+        margins = self._margins(X)
+        self._refuse_several()
+        return np.asarray(margins[:, 0])
+
+    def from_margin(self, margin: Floats, coverage: float = 0.9) -> tuple[Floats, Floats, Floats]:
+        """Return probability, lower and upper of margins, each of shape (n,)."""
+        return (probability(margin), *self.bands_[0].interval(margin, coverage))
+
+    def explain(self, X: Any, *, method: Method = "auto") -> Explanation:
+        """Return each column's contribution to the log-odds; they add up, and it is checked.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, p)
+        method : {"auto", "lightgbm", "woodelf"}
+            ``auto`` takes woodelf for whole tables.
+        """
+        check_is_fitted(self, "models_")
+        self._refuse_several()
+        frame = self._read(X, reset=False)
+        model = self.models_[0]
+        return model.explain(model.encode(frame), method=method, num_threads=self.num_threads)
+
+    def _refuse_several(self) -> None:
+        if len(self.models_) > 1:
+            raise InputError(
+                "Intervals and explanations are for two classes.",
+                found=f"{len(self.classes_)} classes",
+                fix="fit one class against the rest",
+            )
+
+    def to_texts(self) -> dict[str, str]:
+        """Return the LightGBM texts by file stem."""
+        check_is_fitted(self, "models_")
+        return {f"trees_{i}": model.trees for i, model in enumerate(self.models_)}
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything but the trees as JSON can hold it."""
+        classes = self.classes_.tolist()
+        return {
+            **super().to_state(),
+            "texts": sorted(self.to_texts()),
+            "classes": classes,
+            "class_dtype": self.classes_.dtype.str,
+            "models": [model.state() for model in self.models_],
+            "bands": [band.state() for band in self.bands_],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
+        """Rebuild it from `to_state` and `to_texts`."""
+        model = cls(**state["parameters"])._restore(state)
+        dtype = state["class_dtype"]
+        model.classes_ = np.asarray(state["classes"], dtype=object if "O" in dtype else dtype)
+        model.models_ = tuple(
+            MarginModel.from_state(part, texts[f"trees_{i}"])
+            for i, part in enumerate(state["models"])
+        )
+        model.bands_ = tuple(Band.from_state(part) for part in state["bands"])
+        return model

@@ -1,0 +1,349 @@
+"""A margin: log-odds or log-rate as the weighted sum of a linear and a tree part.
+
+Both parts are fitted on crossing folds; what each says of rows it has not seen decides the weight
+it gets. The sum is explained exactly: each part's contributions times its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.boosting import Growth, grow, merge, read
+from models.encoding import Column, encode, fit_columns
+from models.explanation import Explanation, contributions_by_lightgbm, contributions_by_woodelf
+from models.linear import Basis, Family, Problem, fit_basis, loss, mean_of
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Method = Literal["auto", "lightgbm", "woodelf"]
+
+# From so many rows on, woodelf's preparation of every tree pays for itself.
+WOODELF_ROWS: Final = 2_000
+# Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
+_PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+# More rows than this teach a linear model nothing more.
+_MAX_LINEAR_ROWS: Final = 100_000
+# Fewer rows of either class, or fewer rows at all, and no tree is grown.
+_MIN_CLASS: Final = 10
+_MIN_ROWS: Final = 60
+# Pull of the blend toward one half each, in units of log-likelihood.
+_BLEND_PULL: Final = 4.0
+
+
+@dataclass(frozen=True)
+class MarginModel:
+    """A fitted margin.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        Encodings, in the order of the input.
+    basis : Basis
+    intercept : float
+    coefficients : array of shape (q,)
+        Of the features of `basis`, weight of the blend included.
+    trees : str
+        LightGBM text whose prediction is the tree part; empty when there is none.
+    shares : tuple of float
+        Weight of the linear and of the tree part in the blend.
+    """
+
+    columns: tuple[Column, ...]
+    basis: Basis
+    intercept: float
+    coefficients: Floats
+    trees: str
+    shares: tuple[float, float]
+
+    @cached_property
+    def booster(self) -> Any:
+        """The trees, read; None when there are none."""
+        return read(self.trees) if self.trees else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "booster"}
+
+    def encode(self, X: pd.DataFrame) -> Floats:
+        """Encode rows."""
+        return encode(X, self.columns)
+
+    def margin(self, Z: Floats, *, num_threads: int = 1) -> Floats:
+        """Return the margin of encoded rows, shape (n,)."""
+        linear = self.intercept + self.basis.transform(Z) @ self.coefficients
+        return np.asarray(linear + self._trees(Z, num_threads))
+
+    def _trees(self, Z: Floats, num_threads: int) -> Floats:
+        if self.booster is None or not len(Z):
+            return np.zeros(len(Z))
+        return np.asarray(
+            self.booster.predict(Z, raw_score=True, num_threads=num_threads), dtype=np.float64
+        )
+
+    def explain(self, Z: Floats, *, method: Method = "auto", num_threads: int = 1) -> Explanation:
+        """Return the contributions of encoded rows; additivity is checked."""
+        values = np.zeros(Z.shape)
+        base = self.intercept
+        if self.booster is not None and len(Z):
+            if method == "woodelf" or (method == "auto" and len(Z) >= WOODELF_ROWS):
+                found = contributions_by_woodelf(self.booster, Z, self._trees(Z, num_threads))
+            else:
+                found = contributions_by_lightgbm(self.booster, Z, num_threads=num_threads)
+            values, base = found[0], base + found[1]
+        features = self.basis.transform(Z)
+        features *= self.coefficients
+        for k, owner in enumerate(self.basis.owners):
+            values[:, owner] += features[:, k]
+        names = tuple(column.name for column in self.columns)
+        explained = Explanation(values, np.full(len(Z), base), names)
+        return explained.checked(self.margin(Z, num_threads=num_threads))
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the trees as JSON can hold it."""
+        return {
+            "columns": [column.state() for column in self.columns],
+            "basis": self.basis.state(),
+            "intercept": self.intercept,
+            "coefficients": self.coefficients.tolist(),
+            "shares": list(self.shares),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], trees: str) -> MarginModel:
+        """Rebuild it from `state` and the text of its trees."""
+        return cls(
+            tuple(Column.from_state(column) for column in state["columns"]),
+            Basis.from_state(state["basis"]),
+            float(state["intercept"]),
+            np.asarray(state["coefficients"], dtype=np.float64),
+            trees,
+            (float(state["shares"][0]), float(state["shares"][1])),
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a margin is fitted; None means: chosen from the number of rows.
+
+    Parameters
+    ----------
+    family : {"binary", "poisson"}
+    monotone : tuple of int
+    n_folds : int
+    n_repeats, num_leaves : int or None
+    max_rounds : int
+    learning_rate : float
+    seed, num_threads : int
+    """
+
+    family: Family
+    monotone: tuple[int, ...]
+    n_folds: int
+    n_repeats: int | None
+    num_leaves: int | None
+    max_rounds: int
+    learning_rate: float
+    seed: int
+    num_threads: int
+
+    def repeats(self, n_rows: int) -> int:
+        """How often the rows are dealt into folds; few rows need more averaging."""
+        if self.n_repeats is not None:
+            return self.n_repeats
+        return 3 if n_rows <= 6_000 else 2 if n_rows <= 20_000 else 1
+
+    def growth(self, n_rows: int) -> Growth:
+        """How the members grow on so many rows."""
+        leaves = self.num_leaves or int(np.clip(4 + n_rows / 3_000, 6, 24))
+        return Growth(
+            self.family,
+            self.monotone,
+            leaves,
+            self.max_rounds,
+            40,
+            self.learning_rate,
+            self.seed,
+            self.num_threads,
+        )
+
+
+@dataclass(frozen=True)
+class FittedMargin:
+    """A margin model and what it said of training rows it had not seen.
+
+    Parameters
+    ----------
+    model : MarginModel
+    held_out : array of shape (n,)
+        Margin of each training row from the members that left it out.
+    weights : array of shape (n,)
+        As used: of mean one where rows were left out, as given where there were too few. Only
+        their ratios matter in the first case; in the second a weight of two is a row given twice.
+    is_crossed : bool
+        False when there were too few rows to leave any out.
+    """
+
+    model: MarginModel
+    held_out: Floats
+    weights: Floats
+    is_crossed: bool
+
+
+def deal(y: Floats, groups: Ints | None, n_folds: int, seed: int) -> Ints:
+    """Deal rows into folds, groups whole, positives evenly.
+
+    >>> deal(np.array([1.0, 0, 0, 1]), None, 2, 0).tolist() in ([0, 0, 1, 1], [0, 1, 0, 1],
+    ...     [1, 0, 1, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 1, 0], [0, 0, 1, 1])
+    True
+    """
+    owner = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    total = np.bincount(owner, weights=y)
+    size = np.bincount(owner)
+    jitter = np.random.default_rng(seed).permutation(len(total))
+    order = np.lexsort((jitter, -size, -total))
+    fold = np.empty(len(total), dtype=np.int64)
+    fold[order] = np.arange(len(total)) % n_folds
+    return fold[owner]
+
+
+def fit_margin(
+    X: pd.DataFrame, y: Floats, w: Floats, groups: Ints | None, settings: Settings
+) -> FittedMargin:
+    """Fit both parts on crossing folds and blend them.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, p)
+    y, w : array of shape (n,)
+        Target and weights.
+    groups : array of int, shape (n,), optional
+        Rows of one group stay in one fold.
+    settings : Settings
+    """
+    n_folds = _n_folds(y, groups, settings)
+    if n_folds < 2:
+        return _fit_whole(X, y, w, settings)
+    w = w / w.mean()
+    foldings = [
+        deal(y, groups, n_folds, settings.seed + repeat)
+        for repeat in range(settings.repeats(len(y)))
+    ]
+    columns, Z = fit_columns(X, y, w, foldings[0])
+    basis = fit_basis(Z, w)
+    theta, linear = _fit_linear(basis, Z, (y, w), foldings, settings)
+    grown = grow(Z, y, w, foldings, settings.growth(len(y)))
+    blend = _blend(np.column_stack([linear, grown.held_out]), y, w, settings.family)
+    model = MarginModel(
+        tuple(columns),
+        basis,
+        float(blend[0] + blend[1] * theta[0]),
+        blend[1] * theta[1:],
+        merge(grown.texts, float(blend[2])) if blend[2] > 0 else "",
+        (float(blend[1]), float(blend[2])),
+    )
+    held_out = blend[0] + blend[1] * linear + blend[2] * grown.held_out
+    return FittedMargin(model, np.asarray(held_out), w, is_crossed=True)
+
+
+def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
+    units = len(y) if groups is None else len(np.unique(groups))
+    positive = int((y > 0).sum())
+    rare = min(positive, len(y) - positive) if settings.family == "binary" else positive
+    if len(y) < _MIN_ROWS or rare < _MIN_CLASS or units < 2 * settings.n_folds:
+        return 1
+    return settings.n_folds
+
+
+def _fit_whole(X: pd.DataFrame, y: Floats, w: Floats, settings: Settings) -> FittedMargin:
+    columns, Z = fit_columns(X, y, w, np.zeros(len(y), dtype=np.int64))
+    basis = fit_basis(Z, w)
+    problem = _problem(basis, basis.transform(Z), (y, w), settings)
+    theta = problem.solve(1.0)
+    model = MarginModel(tuple(columns), basis, float(theta[0]), theta[1:], "", (1.0, 0.0))
+    return FittedMargin(model, model.margin(Z), w, is_crossed=False)
+
+
+def _problem(
+    basis: Basis, features: Floats, target: tuple[Floats, Floats], settings: Settings
+) -> Problem:
+    y, w = target
+    bounds: list[tuple[float | None, float | None]] = []
+    for kind, owner in zip(basis.kinds, basis.owners, strict=True):
+        direction = 0 if kind == "missing" else settings.monotone[int(owner)]
+        bounds.append((0.0 if direction > 0 else None, 0.0 if direction < 0 else None))
+    return Problem(settings.family, features, y, w, bounds, np.zeros(features.shape[1]))
+
+
+def _fit_linear(
+    basis: Basis,
+    Z: Floats,
+    target: tuple[Floats, Floats],
+    foldings: Sequence[Ints],
+    settings: Settings,
+) -> tuple[Floats, Floats]:
+    """Return the mean solution over the folds, and the held-out margin of each row."""
+    y, w = target
+    features = basis.transform(Z)
+    whole = _problem(basis, features, target, settings)
+    keep = np.ones(len(y), dtype=bool)
+    if len(y) > _MAX_LINEAR_ROWS:
+        chosen = np.random.default_rng(settings.seed).permutation(len(y))[:_MAX_LINEAR_ROWS]
+        keep = np.zeros(len(y), dtype=bool)
+        keep[chosen] = True
+
+    def part(folds: Ints, fold: int) -> Problem:
+        rows = keep & (folds != fold)
+        return replace(whole, features=features[rows], y=y[rows], w=w[rows])
+
+    first = foldings[0]
+    problems = [part(first, fold) for fold in range(int(first.max()) + 1)]
+    penalty, solutions = _choose_penalty(problems, whole, first)
+    total = np.zeros(len(y))
+    for repeat, folds in enumerate(foldings):
+        for fold in range(int(folds.max()) + 1):
+            if repeat:
+                solutions.append(part(folds, fold).solve(penalty, solutions[fold]))
+            out = folds == fold
+            total[out] += solutions[-1 if repeat else fold][0]
+            total[out] += features[out] @ solutions[-1 if repeat else fold][1:]
+    return np.mean(solutions, axis=0), total / len(foldings)
+
+
+def _choose_penalty(
+    problems: Sequence[Problem], whole: Problem, folds: Ints
+) -> tuple[float, list[Floats]]:
+    best: tuple[float, float, list[Floats]] | None = None
+    starts: list[Floats | None] = [None] * len(problems)
+    for penalty in _PENALTIES:
+        solutions = [p.solve(penalty, s) for p, s in zip(problems, starts, strict=True)]
+        margin = np.empty(len(folds))
+        for fold, theta in enumerate(solutions):
+            out = folds == fold
+            margin[out] = theta[0] + whole.features[out] @ theta[1:]
+        found = loss(whole.family, whole.y, margin, whole.w)
+        if best is not None and found > best[0] * 1.02:
+            break
+        if best is None or found < best[0]:
+            best = (found, penalty, solutions)
+        starts = list(solutions)
+    assert best is not None  # noqa: S101  the loop ran at least once
+    return best[1], best[2]
+
+
+def _blend(parts: Floats, y: Floats, w: Floats, family: Family) -> Floats:
+    """Return intercept and the two non-negative weights that fit the held-out rows best."""
+    bounds: list[tuple[float | None, float | None]] = [(0.0, None), (0.0, None)]
+    problem = Problem(family, parts, y, w, bounds, np.array([0.5, 0.5]))
+    start = np.array([0.0, 0.5, 0.5])
+    return problem.solve(_BLEND_PULL, start)
+
+
+def probability(margin: Floats) -> Floats:
+    """Return the probability of a log-odds."""
+    return mean_of("binary", margin)

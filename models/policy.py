@@ -1,0 +1,157 @@
+"""The policy file: weights of the heads in the priority, what is severe, and when to abstain.
+
+It is reviewed and versioned like code, travels in every bundle, and every number has a reason.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from features.errors import did_you_mean
+from models.errors import PolicyError
+
+DEFAULT: Final = Path(__file__).with_name("policy.toml")
+_SECTIONS: Final = ("version", "reviewed_on", "review_due", "priority", "severe_finding", "support")
+
+
+@dataclass(frozen=True)
+class SevereFinding:
+    """What counts as a severe finding.
+
+    Parameters
+    ----------
+    outcome_at_least : str
+        Lowest outcome of the ladder that is severe.
+    tier_1_citations_at_least : int
+    unaccounted_firearms_at_least : int
+        After reconciliation.
+    """
+
+    outcome_at_least: str
+    tier_1_citations_at_least: int
+    unaccounted_firearms_at_least: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy as read.
+
+    Parameters
+    ----------
+    text : str
+        The file, as it goes into a bundle.
+    version : int
+    reviewed_on, review_due : date
+    weights : mapping of str to float
+        Weight of each head in the priority.
+    reasons : mapping of str to str
+        Why each head has its weight.
+    severe_finding : SevereFinding
+    min_support : float
+        Support below which a dealer has insufficient history.
+    """
+
+    text: str
+    version: int
+    reviewed_on: date
+    review_due: date
+    weights: Mapping[str, float]
+    reasons: Mapping[str, str]
+    severe_finding: SevereFinding
+    min_support: float
+
+    @classmethod
+    def read(cls, path: Path = DEFAULT) -> Policy:
+        """Read a policy file; the one that ships by default.
+
+        Examples
+        --------
+        >>> Policy.read().weights["compliance"]
+        1.0
+        """
+        try:
+            return cls.parse(path.read_text(encoding="utf-8"), str(path))
+        except OSError as error:
+            raise PolicyError(f"No policy at {path}.", found=str(error)) from error
+
+    @classmethod
+    def parse(cls, text: str, name: str = "the policy") -> Policy:
+        """Read a policy from its text.
+
+        Raises
+        ------
+        PolicyError
+            When it is no TOML, or a value is missing, unknown or of the wrong kind.
+        """
+        try:
+            value = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise PolicyError(f"{name} is no TOML.", found=str(error)) from error
+        for key in value:
+            if key not in _SECTIONS:
+                raise PolicyError(
+                    f"{name} has an unknown section '{key}'{did_you_mean(key, _SECTIONS)}."
+                )
+        try:
+            heads: Mapping[str, Mapping[str, Any]] = value["priority"]
+            severe = value["severe_finding"]
+            policy = cls(
+                text=text,
+                version=int(value["version"]),
+                reviewed_on=value["reviewed_on"],
+                review_due=value["review_due"],
+                weights={head: float(entry["weight"]) for head, entry in heads.items()},
+                reasons={head: str(entry["reason"]).strip() for head, entry in heads.items()},
+                severe_finding=SevereFinding(
+                    str(severe["outcome_at_least"]),
+                    int(severe["tier_1_citations_at_least"]),
+                    int(severe["unaccounted_firearms_at_least"]),
+                ),
+                min_support=float(value["support"]["minimum"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PolicyError(
+                f"{name} lacks a value or has one of the wrong kind.", found=repr(error)
+            ) from error
+        policy._check(name)
+        return policy
+
+    def _check(self, name: str) -> None:
+        below = [head for head, weight in self.weights.items() if not weight >= 0.0]
+        if below:
+            raise PolicyError(
+                f"{name} gives a head a negative weight.", found=", ".join(below), expected=">= 0"
+            )
+        if not 0.0 <= self.min_support < 1.0:
+            raise PolicyError(f"{name}: support.minimum is a share.", found=str(self.min_support))
+        if not isinstance(self.reviewed_on, date) or not isinstance(self.review_due, date):
+            raise PolicyError(f"{name}: reviewed_on and review_due are dates.")
+
+    def weights_of(self, heads: Iterable[str]) -> dict[str, float]:
+        """Return the weights of a bundle's heads.
+
+        Raises
+        ------
+        PolicyError
+            When a head has no weight, or all weights are zero.
+        """
+        chosen: dict[str, float] = {}
+        for head in heads:
+            if head not in self.weights:
+                raise PolicyError(
+                    f"The policy gives head '{head}' no weight{did_you_mean(head, self.weights)}.",
+                    expected=f"a section [priority.{head}] with weight and reason",
+                )
+            chosen[head] = self.weights[head]
+        if not any(chosen.values()):
+            raise PolicyError(
+                "No head of the bundle counts in the priority.",
+                found=", ".join(chosen),
+                expected="a weight above zero",
+            )
+        return chosen

@@ -1,0 +1,205 @@
+"""What the training rows looked like: quantiles for percentiles and drift, and bins for support.
+
+**Support** says how usual a dealer is among the inspected dealers the heads learned from. Each
+signal's values are cut at the training deciles, missing being a bin of its own; a dealer's surprise
+is the mean, over the signals, of minus the log share of its bin; its support is the share of
+training rows at least as surprising. Dealers like those inspected have supports spread evenly over
+0 to 1; a support of 0.01 says that one inspected dealer in a hundred was as unlike the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import did_you_mean
+from models.encoding import kind_of, level_names, numbers
+from models.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+
+N_QUANTILES: Final = 101
+_N_BINS: Final = 10
+# Share of a bin that no training row fell into, in rows.
+_PSEUDO_ROWS: Final = 0.5
+
+
+@dataclass(frozen=True)
+class SignalProfile:
+    """One signal among the training rows.
+
+    Parameters
+    ----------
+    name : str
+    share_missing : float
+    quantiles : array of shape (101,)
+        Empty when never observed, or a category.
+    edges : array
+        Inner edges of the bins.
+    levels : tuple of str
+        Levels of a category; each is a bin.
+    shares : array
+        Share of training rows in each bin; the last is missing or never seen.
+    """
+
+    name: str
+    share_missing: float
+    quantiles: Floats
+    edges: Floats
+    levels: tuple[str, ...]
+    shares: Floats
+
+    def bins(self, values: pd.Series[Any]) -> npt.NDArray[np.int64]:
+        """Return the bin of each row."""
+        last = len(self.shares) - 1
+        if self.levels:
+            codes, names = level_names(values)
+            place = {level: i for i, level in enumerate(self.levels)}
+            lookup = np.array([place.get(name, last) for name in names] + [last], dtype=np.int64)
+            return lookup[codes]
+        floats = numbers(values)
+        found = np.searchsorted(self.edges, floats, side="left")
+        return np.where(np.isnan(floats), last, found).astype(np.int64)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "name": self.name,
+            "share_missing": self.share_missing,
+            "quantiles": self.quantiles.tolist(),
+            "edges": self.edges.tolist(),
+            "levels": list(self.levels),
+            "shares": self.shares.tolist(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> SignalProfile:
+        """Rebuild it from `state`."""
+        return cls(
+            str(state["name"]),
+            float(state["share_missing"]),
+            np.asarray(state["quantiles"], dtype=np.float64),
+            np.asarray(state["edges"], dtype=np.float64),
+            tuple(state["levels"]),
+            np.asarray(state["shares"], dtype=np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The training rows, in numbers small enough to travel.
+
+    Parameters
+    ----------
+    n_rows : int
+    signals : tuple of SignalProfile
+    surprise : array of shape (101,)
+        Quantiles of the training rows' surprise.
+    scores : mapping of str to array of shape (101,)
+        Quantiles of each head's margin on the training rows, for drift.
+    """
+
+    n_rows: int
+    signals: tuple[SignalProfile, ...]
+    surprise: Floats
+    scores: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, X: pd.DataFrame, scores: Mapping[str, Floats] | None = None) -> Profile:
+        """Profile training rows.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, p)
+            Signals of the rows the heads learned from.
+        scores : mapping of str to array of shape (n,), optional
+            Margin of each head on rows to compare later ones with.
+        """
+        signals = tuple(_profile(X.iloc[:, j]) for j in range(X.shape[1]))
+        surprise = np.quantile(_surprise(signals, X), np.linspace(0, 1, N_QUANTILES))
+        grid = np.linspace(0, 1, N_QUANTILES)
+        kept = {head: np.quantile(margin, grid) for head, margin in (scores or {}).items()}
+        return cls(len(X), signals, surprise, kept)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the signals."""
+        return tuple(signal.name for signal in self.signals)
+
+    def support(self, X: pd.DataFrame) -> Floats:
+        """Return the support of rows, shape (n,), in 0 to 1."""
+        found = _surprise(self.signals, X)
+        grid = np.linspace(0.0, 1.0, N_QUANTILES)
+        below = np.interp(found, self.surprise, grid)
+        return np.asarray(np.where(found > self.surprise[-1], 0.0, 1.0 - below))
+
+    def percentile(self, name: str, values: Floats) -> Floats:
+        """Return the share of training rows at or below each value, 0 to 100; NaN if missing."""
+        known = {signal.name: signal for signal in self.signals}
+        if name not in known:
+            raise InputError(f"No signal '{name}' in the profile{did_you_mean(name, known)}.")
+        quantiles = known[name].quantiles
+        if not len(quantiles):
+            return np.full(len(values), np.nan)
+        below = np.searchsorted(quantiles, values, side="right") / len(quantiles)
+        return np.where(np.isnan(values), np.nan, 100.0 * below)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "n_rows": self.n_rows,
+            "signals": [signal.state() for signal in self.signals],
+            "surprise": self.surprise.tolist(),
+            "scores": {head: q.tolist() for head, q in self.scores.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Profile:
+        """Rebuild it from `state`."""
+        return cls(
+            int(state["n_rows"]),
+            tuple(SignalProfile.from_state(signal) for signal in state["signals"]),
+            np.asarray(state["surprise"], dtype=np.float64),
+            {h: np.asarray(q, dtype=np.float64) for h, q in state["scores"].items()},
+        )
+
+
+def _profile(values: pd.Series[Any]) -> SignalProfile:
+    name = str(values.name)
+    if kind_of(values) == "category":
+        codes, levels = level_names(values)
+        counts = np.bincount(np.where(codes < 0, len(levels), codes), minlength=len(levels) + 1)
+        missing = float((codes < 0).mean())
+        return SignalProfile(
+            name, missing, np.empty(0), np.empty(0), tuple(levels), _shares(counts)
+        )
+    floats = numbers(values)
+    there = floats[~np.isnan(floats)]
+    missing = float(np.isnan(floats).mean())
+    if not len(there):
+        return SignalProfile(
+            name, missing, np.empty(0), np.empty(0), (), _shares(np.array([0, len(floats)]))
+        )
+    quantiles = np.quantile(there, np.linspace(0, 1, N_QUANTILES), method="inverted_cdf")
+    # Beyond the training range lies a bin of its own, on either side.
+    inner = quantiles[:: (N_QUANTILES - 1) // _N_BINS]
+    edges = np.unique(np.concatenate([[np.nextafter(inner[0], -np.inf)], inner]))
+    counts = np.bincount(np.searchsorted(edges, there, side="left"), minlength=len(edges) + 1)
+    counts = np.append(counts, len(floats) - len(there))
+    return SignalProfile(name, missing, quantiles, edges, (), _shares(counts))
+
+
+def _shares(counts: npt.NDArray[Any]) -> Floats:
+    return np.asarray((counts + _PSEUDO_ROWS) / (counts + _PSEUDO_ROWS).sum())
+
+
+def _surprise(signals: Sequence[SignalProfile], X: pd.DataFrame) -> Floats:
+    total = np.zeros(len(X))
+    for j, signal in enumerate(signals):
+        total -= np.log(signal.shares)[signal.bins(X.iloc[:, j])]
+    return total / max(len(signals), 1)

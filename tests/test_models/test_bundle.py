@@ -1,0 +1,118 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models import Bundle
+from models.errors import BundleError, InputError
+
+
+@pytest.fixture
+def saved(bundle, tmp_path):
+    bundle.save(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def rows(draw):
+    return draw(200, 9)[0]
+
+
+def test_loading_gives_the_same_scores_to_the_bit(bundle, saved, rows):
+    pd.testing.assert_frame_equal(
+        Bundle.load(saved).score(rows), bundle.score(rows), check_exact=True
+    )
+
+
+def test_two_saves_are_the_same_bytes(bundle, saved, tmp_path):
+    Bundle.load(saved).save(tmp_path / "again")
+    for path in sorted(p for p in saved.rglob("*") if p.is_file()):
+        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(saved)).read_bytes()
+
+
+def test_priority_is_explained_as_the_weighted_sum_of_the_heads(bundle, rows):
+    explained = bundle.explain(rows)
+    total = sum(bundle.policy.weights[name] * explained[name].values for name in bundle.heads)
+    np.testing.assert_allclose(explained["priority"].values, total, atol=1e-12)
+    np.testing.assert_allclose(
+        explained["priority"].margin, bundle.score(rows)["priority"], atol=1e-9
+    )
+
+
+def test_scores_lie_within_their_intervals_and_keep_the_index(bundle, rows):
+    rows = rows.set_axis([f"d{i}" for i in range(len(rows))])
+    scored = bundle.score(rows)
+    assert list(scored.index) == list(rows.index)
+    assert (scored["compliance_lower"] <= scored["compliance"]).all()
+    assert (scored["compliance"] <= scored["compliance_upper"]).all()
+    assert scored["support"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["heads/compliance.txt", "calibration.json", "policy.toml", "card.md", "profile.json"]
+)
+def test_one_changed_byte_is_refused_by_name(saved, name):
+    content = bytearray((saved / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        Bundle.load(saved)
+
+
+def test_a_missing_file_is_refused_by_name(saved):
+    (saved / "signals.json").unlink()
+    with pytest.raises(BundleError, match=r"signals\.json"):
+        Bundle.load(saved)
+
+
+def test_an_unlisted_file_is_refused_by_name(saved):
+    (saved / "heads" / "extra.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"extra\.txt"):
+        Bundle.load(saved)
+
+
+def test_a_link_is_refused_even_to_the_right_content(saved, tmp_path):
+    shutil.move(saved / "card.md", tmp_path / "card.md")
+    (saved / "card.md").symlink_to(tmp_path / "card.md")
+    with pytest.raises(BundleError, match=r"card\.md"):
+        Bundle.load(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema_version": 99},
+        {"files": {"../outside.txt": "0"}},
+        {"files": {"/etc/passwd": "0"}},
+        {"files": {}},
+        {"files": []},
+        {"heads": {"compliance": "os.system"}},
+    ],
+)
+def test_a_manifest_that_lies_is_refused(saved, change):
+    path = saved / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change), encoding="utf-8")
+    with pytest.raises(BundleError):
+        Bundle.load(saved)
+
+
+def test_no_manifest_is_no_bundle(tmp_path):
+    with pytest.raises(BundleError, match="No bundle"):
+        Bundle.load(tmp_path)
+
+
+def test_saving_onto_something_is_refused(bundle, saved):
+    with pytest.raises(BundleError, match="exists already"):
+        bundle.save(saved)
+
+
+def test_a_missing_signal_is_named_with_the_nearest(bundle, rows):
+    with pytest.raises(InputError, match=r"'count_3'; did you mean 'count3'"):
+        bundle.score(rows.rename(columns={"count_3": "count3"}))
+
+
+def test_order_and_extra_columns_of_the_table_change_nothing(bundle, rows):
+    shuffled = rows[rows.columns[::-1]].assign(extra=1)
+    pd.testing.assert_frame_equal(bundle.score(shuffled), bundle.score(rows))
