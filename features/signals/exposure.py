@@ -1,21 +1,22 @@
 """What a place is exposed to: the border, its ports, people near it, violence across the line.
 
-Pure functions of points and a date. Every figure that changes over time is read in the newest
+Functions of points and a date. Every figure that changes over time is read in the newest
 vintage public before the date.
 """
 
 from __future__ import annotations
 
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from features.domain.place import MEXICO_BORDER_STATES
-from features.reference.geography import km_to_port, ports
+from features.reference.geography import km_to_mexico_line, km_to_port, ports
 from features.reference.places import counties, county_population
 from features.reference.series import known_before, latest_year
 from features.signals.nearness import Floats, fading
@@ -41,83 +42,102 @@ def zone(km: npt.ArrayLike) -> Floats:
     return np.where(np.isfinite(distance), found, np.nan)
 
 
-def port_gravity(points: Floats, as_of: date) -> Floats | None:
-    """Vehicles that cross at ports within reach, faded by distance.
-
-    ``sum over ports of vehicles in a year x exp(-km / 100)``, in millions, personal vehicles,
-    trucks and buses of the newest year public before `as_of`; ports beyond 600 km count nothing.
+class Exposures:
+    """Exposures of some points; weights of distance are worked out once, for any date.
 
     Parameters
     ----------
     points : ndarray, shape (n, 2)
         Latitude and longitude in degrees.
-    as_of : date
-        The date.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,), or None
-        None when no year of crossings was public yet.
     """
-    year = latest_year("port_crossings", as_of)
-    if year is None:
-        return None
-    rows = known_before("port_crossings", as_of)
-    rows = rows[rows["year"] == year].set_index("port_code")
-    vehicles = rows[["personal_vehicles", "trucks", "buses"]].sum(axis=1)
-    table = ports()
-    weight = fading(
-        points,
-        table[["lat", "lon"]].to_numpy(),
-        scale_km=PORT_SCALE_KM,
-        reach_km=PORT_SCALE_KM * REACH_IN_SCALES,
-    )
-    millions = vehicles.reindex(table.index).fillna(0).to_numpy(dtype=np.float64) / 1e6
-    return np.asarray(weight @ millions)
+
+    def __init__(self, points: Floats) -> None:
+        self.points = points
+
+    @cached_property
+    def km_to_line(self) -> Floats:
+        """Geodesic distance to the land border with Mexico, shape (n,)."""
+        return km_to_mexico_line(self.points[:, 0], self.points[:, 1])
+
+    @cached_property
+    def nearest_port(self) -> tuple[Floats, npt.NDArray[np.object_]]:
+        """Geodesic distance to the nearest land port, and its code; shapes (n,)."""
+        return km_to_port(self.points[:, 0], self.points[:, 1])
+
+    @cached_property
+    def _port_weights(self) -> sparse.csr_array:
+        return self._fading(ports(), PORT_SCALE_KM)
+
+    @cached_property
+    def _county_weights(self) -> sparse.csr_array:
+        return self._fading(_border_counties(), HUB_SCALE_KM)
+
+    def _fading(self, places: pd.DataFrame, scale_km: float) -> sparse.csr_array:
+        targets = places[["lat", "lon"]].to_numpy()
+        reach_km = scale_km * REACH_IN_SCALES
+        return fading(self.points, targets, scale_km=scale_km, reach_km=reach_km)
+
+    def port_gravity(self, as_of: date) -> Floats | None:
+        """Vehicles that cross at ports within reach, faded by distance.
+
+        ``sum over ports of vehicles in a year x exp(-km / 100)``, in millions: personal vehicles,
+        trucks and buses of the newest year public before `as_of`; nothing beyond 600 km.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,), or None
+            None when no year of crossings was public yet.
+        """
+        year = latest_year("port_crossings", as_of)
+        if year is None:
+            return None
+        rows = known_before("port_crossings", as_of)
+        rows = rows[rows["year"] == year].set_index("port_code")
+        vehicles = rows[["personal_vehicles", "trucks", "buses"]].sum(axis=1)
+        millions = vehicles.reindex(ports().index).fillna(0).to_numpy(dtype=np.float64) / 1e6
+        return np.asarray(self._port_weights @ millions)
+
+    def hub_exposure(self, as_of: date) -> Floats | None:
+        """People of the four border states within reach, faded by distance.
+
+        ``sum over counties of Arizona, California, New Mexico and Texas of people x
+        exp(-km / 40)``, in millions, county centroids, newest estimate public before `as_of`;
+        nothing beyond 240 km. It is high in the large inland metropolitan areas as well as in the
+        border towns, which distance to the line is not.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,), or None
+            None when no estimate of population was public yet.
+        """
+        people = county_population(as_of)
+        if people.empty:
+            return None
+        millions = people.reindex(_border_counties().index).fillna(0).to_numpy() / 1e6
+        return np.asarray(self._county_weights @ millions)
+
+    def mexico_demand(self, as_of: date) -> Floats | None:
+        """Firearm homicides of a year in the Mexican state across the nearest port, faded.
+
+        ``victims of the last 12 months public before as_of x exp(-km to the port / 300)``.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,), or None
+            None when fewer than 12 months were public yet.
+        """
+        victims = _victims_by_state(as_of)
+        if victims is None:
+            return None
+        km, code = self.nearest_port
+        of_port = ports()["mexico_state"].map(victims).astype("float64")
+        return np.asarray(of_port.reindex(code).to_numpy() * np.exp(-km / DEMAND_SCALE_KM))
 
 
-def hub_exposure(points: Floats, as_of: date) -> Floats | None:
-    """People of the four border states within reach, faded by distance.
-
-    ``sum over counties of Arizona, California, New Mexico and Texas of people x exp(-km / 40)``,
-    in millions, county centroids, newest estimate public before `as_of`. It is high in the large
-    inland metropolitan areas as well as in the border towns, which distance to the line is not.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,), or None
-        None when no estimate of population was public yet.
-    """
-    people = county_population(as_of)
-    if people.empty:
-        return None
+@lru_cache(maxsize=1)
+def _border_counties() -> pd.DataFrame:
     table = counties().dropna(subset=["lat", "lon"])
-    table = table[table["state"].isin(MEXICO_BORDER_STATES)]
-    weight = fading(
-        points,
-        table[["lat", "lon"]].to_numpy(),
-        scale_km=HUB_SCALE_KM,
-        reach_km=HUB_SCALE_KM * REACH_IN_SCALES,
-    )
-    return np.asarray(weight @ (people.reindex(table.index).fillna(0).to_numpy() / 1e6))
-
-
-def mexico_demand(points: Floats, as_of: date) -> Floats | None:
-    """Firearm homicides of a year in the Mexican state across the nearest port, faded by distance.
-
-    ``victims of the last 12 months public before as_of x exp(-km to the port / 300)``.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,), or None
-        None when fewer than 12 months were public yet.
-    """
-    victims = _victims_by_state(as_of)
-    if victims is None:
-        return None
-    km, code = km_to_port(points[:, 0], points[:, 1])
-    state = pd.Series(code).map(ports()["mexico_state"])
-    return np.asarray(state.map(victims).to_numpy(dtype=np.float64) * np.exp(-km / DEMAND_SCALE_KM))
+    return table[table["state"].isin(MEXICO_BORDER_STATES)]
 
 
 @lru_cache(maxsize=64)

@@ -132,7 +132,10 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     _signal(
         name="license_has_trade_name",
         unit="yes or no",
-        definition="1 when the listing has a business name that differs from the licensee's.",
+        definition=(
+            "1 when the listing has a business name that differs from the licensee's; a name borne "
+            "by more than 5% of listed dealers (NULL) is none."
+        ),
         reason="Trades under a business name: {value}",
         reference=_LISTING,
     ),
@@ -169,7 +172,9 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     ),
 )
 
-_FLAGS: Final = ("is_residential", "is_person", "has_trade_name", "is_mail_elsewhere")
+_FLAGS: Final = ("is_residential", "is_person", "is_mail_elsewhere")
+# A business name borne by more of the listed dealers than any trade can be stands for "none".
+_PLACEHOLDER_SHARE: Final = 0.05
 _DAYS_A_MONTH: Final = 30.4375
 
 
@@ -216,6 +221,7 @@ def _among(stage: Listings, part: Slice, revocations: Revocations) -> dict[str, 
     return {
         "colocated": part.take(_others(premises, is_listed)),
         "chain_size": part.take(_others(licensee, is_listed) + 1),
+        "has_trade_name": part.take(_has_trade_name(stage.at_last("trade", j), is_listed)),
         "sequence_rank": part.take(_rank(stage.at_last("series", j), is_listed)),
         "successor_rule": part.take(rule),
         "is_successor_of_revoked": part.take(is_after_revoked),
@@ -227,6 +233,14 @@ def _others(code: npt.NDArray[np.int64], is_listed: npt.NDArray[np.bool_]) -> Fl
     counted = code[is_listed & (code >= 0)]
     size = np.bincount(counted, minlength=int(code.max(initial=0)) + 1)
     return np.where(code >= 0, size[code] - (is_listed & (code >= 0)), 0).astype(np.float64)
+
+
+def _has_trade_name(trade: npt.NDArray[np.int64], is_listed: npt.NDArray[np.bool_]) -> Floats:
+    """Whether the dealer bears a business name that is neither its own nor a placeholder."""
+    named = trade >= 0
+    share = np.bincount(trade[named & is_listed], minlength=int(trade.max(initial=0)) + 1)
+    is_placeholder = share > _PLACEHOLDER_SHARE * is_listed.sum()
+    return np.asarray(named & ~is_placeholder[trade], dtype=np.float64)
 
 
 def _rank(series: npt.NDArray[np.int64], is_listed: npt.NDArray[np.bool_]) -> Floats:

@@ -52,7 +52,7 @@ SELECT dealer,
        CASE WHEN {_NAME} <> '' THEN hash({_NAME}, premises_state) END AS licensee_in_state,
        CASE WHEN {_NAME} <> '' THEN CAST(regexp_matches(licensee_name, '^[^,]+,[^,]+$')
             AND NOT regexp_matches({_NAME}, '{_COMPANY}') AS TINYINT) ELSE -1 END AS is_person,
-       CAST({_TRADE} NOT IN ('', 'NULL', {_NAME}) AS TINYINT) AS has_trade_name,
+       CASE WHEN {_TRADE} NOT IN ('', 'NULL', {_NAME}) THEN hash({_TRADE}) END AS trade,
        coalesce(CAST(left(mail_zip, 5) <> left(premises_zip, 5) AS TINYINT), -1)
            AS is_mail_elsewhere,
        coalesce(CAST(is_residential AS TINYINT), -1) AS is_residential
@@ -101,11 +101,11 @@ def read_rows(context: Context) -> Rows:
     words = {}
     for name in ("listed", "known", "superseded", "expires"):
         columns[name] = table[name].to_numpy()
-    for name in ("is_person", "has_trade_name", "is_mail_elsewhere", "is_residential"):
+    for name in ("is_person", "is_mail_elsewhere", "is_residential"):
         columns[name] = table[name].to_numpy()
     for name in ("license_type", "state", "county", "series"):
         columns[name], words[name] = _codes(table, name)
-    for name in ("premises", "licensee", "licensee_in_state"):
+    for name in ("premises", "licensee", "licensee_in_state", "trade"):
         columns[name], _ = _codes(table, name)
     columns["lat"], columns["lon"] = _points(table, columns["county"], words["county"])
     return Rows(dealers, offsets, dealer, columns, words)

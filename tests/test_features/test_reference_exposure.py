@@ -14,6 +14,7 @@ from features.signals import exposure, graph, nearness
 HOUSTON, LAREDO, FARGO = (29.76, -95.37), (27.51, -99.51), (46.88, -96.79)
 POINTS = np.array([HOUSTON, LAREDO, FARGO])
 AS_OF = date(2020, 6, 1)
+EXPOSED = exposure.Exposures(POINTS)
 
 
 def _geodesic_km(a, b):
@@ -61,22 +62,22 @@ def test_port_gravity_by_hand():
             row = crossings.loc[code]
             vehicles = row["personal_vehicles"] + row["trucks"] + row["buses"]
             expected += vehicles / 1e6 * np.exp(-km / 100)
-    found = exposure.port_gravity(POINTS, AS_OF)
+    found = EXPOSED.port_gravity(AS_OF)
     assert found[1] == pytest.approx(expected, rel=1e-4)
     assert found[2] == 0.0
 
 
 def test_inland_hub_stands_out_where_distance_does_not():
     """Houston lies 500 km from the line and yet outranks Laredo in people within reach."""
-    hub = exposure.hub_exposure(POINTS, AS_OF)
+    hub = EXPOSED.hub_exposure(AS_OF)
     assert hub[0] > hub[1] > hub[2] == 0.0
 
 
 def test_exposures_are_missing_before_their_source_was_public():
-    assert exposure.mexico_demand(POINTS, date(2017, 12, 22)) is None
-    assert exposure.mexico_demand(POINTS, date(2017, 12, 23)) is not None
-    assert exposure.hub_exposure(POINTS, date(2010, 12, 31)) is None
-    assert exposure.port_gravity(POINTS, date(1996, 12, 31)) is None
+    assert EXPOSED.mexico_demand(date(2017, 12, 22)) is None
+    assert EXPOSED.mexico_demand(date(2017, 12, 23)) is not None
+    assert EXPOSED.hub_exposure(date(2010, 12, 31)) is None
+    assert EXPOSED.port_gravity(date(1996, 12, 31)) is None
 
 
 def test_zone_keeps_missing_missing():

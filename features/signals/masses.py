@@ -1,0 +1,53 @@
+"""Counts of every listed dealer, in the cohort or not: what neighbors and counties add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from features.domain.asof import Y3, Y5
+from features.signals.context import Cohort, Context, Measure, Sum
+
+if TYPE_CHECKING:
+    from features.signals.listings import Listings
+
+Grids = dict[str, npt.NDArray[np.float32]]
+
+_MEASURES: tuple[Measure, ...] = (Sum("traces", (Y3, Y5)),)
+_MASSES: WeakKeyDictionary[Context, Grids] = WeakKeyDictionary()
+
+
+def trace_masses(context: Context, stage: Listings) -> Grids:
+    """Traces of every listed dealer over three and five years, as of every date.
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (n_dates, n_dealers)
+        ``traces_3y`` and ``traces_5y``, for the dealers of `stage` in order.
+    """
+    if context not in _MASSES:
+        _MASSES[context] = whole_grids(context, stage, "traces", _MEASURES)
+    return _MASSES[context]
+
+
+def whole_grids(
+    context: Context, stage: Listings, view: str, measures: tuple[Measure, ...]
+) -> dict[str, npt.NDArray[Any]]:
+    """Evaluate measures for every listed dealer and every date of the cohort.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_dates, n_dealers)
+    """
+    n_dealers, n_dates = len(stage.rows.dealers), len(context.cohort.as_of)
+    everyone = Cohort(
+        stage.rows.dealers,
+        context.cohort.as_of,
+        np.tile(np.arange(n_dealers, dtype=np.int32), n_dates),
+        np.repeat(np.arange(n_dates, dtype=np.int32), n_dealers),
+    )
+    grids = Context(everyone, context.engine).grids(view, measures)
+    return {name: grid.reshape(n_dates, n_dealers) for name, grid in grids.items()}
