@@ -43,6 +43,54 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
             key="inspection_id",
         ),
     ),
+    # The state of the premises as listed when a trace became known; null before any listing.
+    "traces_home": (
+        ("traces",),
+        """
+        SELECT t.*, h.state AS home_state
+        FROM traces t LEFT JOIN (
+            SELECT dealer, state, known_on AS since,
+                   lead(known_on, 1, DATE '9999-12-31') OVER d AS until
+            FROM (
+                SELECT dealer, known_on, arg_max(premises_state, listed_on) AS state,
+                       lag(arg_max(premises_state, listed_on)) OVER d AS before
+                FROM licenses GROUP BY dealer, known_on
+                WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
+            )
+            WHERE state IS DISTINCT FROM before
+            WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
+        ) h ON h.dealer = t.dealer AND t.known_on >= h.since AND t.known_on < h.until
+        """,
+    ),
+    # The dealer as the seizure report names it, else as the trace of the firearm found it.
+    "seizures_known": (
+        ("seizures",),
+        """
+        SELECT * FROM seizures WHERE dealer IS NOT NULL
+        UNION ALL BY NAME
+        SELECT s.* EXCLUDE (dealer, known_on, superseded_on), t.dealer,
+               greatest(s.known_on, t.known_on) AS known_on,
+               least(s.superseded_on, t.superseded_on) AS superseded_on
+        FROM seizures s JOIN traces t USING (trace_id)
+        WHERE s.dealer IS NULL AND t.dealer IS NOT NULL
+          AND greatest(s.known_on, t.known_on)
+              <= coalesce(least(s.superseded_on, t.superseded_on), DATE '9999-12-31')
+        """,
+    ),
+    # A multiple sale and a trace that led back to the same buyer, dealer and sale.
+    "multiple_sales_traced": (
+        ("multiple_sales", "traces"),
+        """
+        SELECT m.report_id, t.trace_id, m.dealer, m.sold_on, t.recovered_on,
+               greatest(m.known_on, t.known_on) AS known_on,
+               least(m.superseded_on, t.superseded_on) AS superseded_on
+        FROM multiple_sales m JOIN traces t
+          ON t.dealer = m.dealer AND t.purchaser_token = m.purchaser_token
+         AND t.sold_on BETWEEN m.sold_on - 7 AND m.sold_on + 7
+        WHERE greatest(m.known_on, t.known_on)
+              <= coalesce(least(m.superseded_on, t.superseded_on), DATE '9999-12-31')
+        """,
+    ),
     "leads": (
         ("ballistic_leads", "traces"),
         _JOINED.format(
@@ -56,6 +104,9 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
 _KEYS: Final = {
     **{name: table.key for name, table in TABLES.items()},
     "citations": ("inspection_id", "citation"),
+    "traces_home": ("trace_id",),
+    "seizures_known": ("seizure_id",),
+    "multiple_sales_traced": ("report_id", "trace_id"),
     "leads": ("lead_id", "trace_id"),
 }
 

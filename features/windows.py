@@ -215,8 +215,8 @@ def quantiles(
 def distinct(start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, into: Any) -> None:
     """Count distinct codes inside the window; a negative code does not count.
 
-    `into` (2, n_dealers, n_as_of) receives the number of distinct codes and the number of
-    events whose code occurs more than once.
+    `into` (3, n_dealers, n_as_of) receives the number of distinct codes, the number of events
+    whose code occurs more than once, and the sum of the squared counts of the codes.
     """
     n_dealers, n_as_of = into.shape[1], into.shape[2]
     count = np.zeros(n_codes + 1, dtype=np.int32)
@@ -233,11 +233,13 @@ def distinct(start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, into
         _order_by(leaves, lo, hi, n_as_of, by_leave, leave_head)
         kinds = 0
         repeated = 0
+        squares = 0
         for k in range(n_as_of + 1):
             for j in range(entry_head[k], entry_head[k + 1]):
                 i = by_entry[j]
                 c = code[i]
                 if c >= 0 and leaves[i] > enters[i]:
+                    squares += 2 * count[c] + 1
                     count[c] += 1
                     if count[c] == 1:
                         kinds += 1
@@ -249,6 +251,7 @@ def distinct(start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, into
                 i = by_leave[j]
                 c = code[i]
                 if c >= 0 and leaves[i] > enters[i]:
+                    squares -= 2 * count[c] - 1
                     count[c] -= 1
                     if count[c] == 0:
                         kinds -= 1
@@ -259,6 +262,7 @@ def distinct(start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, into
             if k < n_as_of:
                 into[0, d, k] = kinds
                 into[1, d, k] = repeated
+                into[2, d, k] = squares
 
 
 def warm_up() -> None:
@@ -278,4 +282,4 @@ def warm_up() -> None:
     )
     last_rows(start, i32, i32 + np.int32(1), is_in, np.zeros((1, 1), dtype=np.int64))
     quantiles(start, i32, i32 + np.int32(1), is_in, i32, np.array([0.5]), grid)
-    distinct(start, i32, i32 + np.int32(1), i32, 1, np.zeros((2, 1, 1), dtype=np.float32))
+    distinct(start, i32, i32 + np.int32(1), i32, 1, np.zeros((3, 1, 1), dtype=np.float32))

@@ -76,8 +76,14 @@ def mexico_coverage(days: npt.ArrayLike) -> npt.NDArray[np.float64]:
         Between 0 and 1, relative to all states submitting; see ``mexico_coverage.toml`` for what
         is documented and what is a convention.
     """
-    periods = read_toml("mexico_coverage.toml")["period"]
-    starts = np.array([to_day(period["starts_on"]) for period in periods])
-    index = np.array([period["index"] for period in periods])
+    periods = mexico_periods()
+    starts = np.array([to_day(starts_on) for starts_on, _ in periods])
+    index = np.array([share for _, share in periods])
     step = np.searchsorted(starts, np.asarray(days), side="right") - 1
     return np.asarray(index[np.clip(step, 0, None)])
+
+
+def mexico_periods() -> list[tuple[date, float]]:
+    """Return first day and coverage of each period of Mexican trace submission, oldest first."""
+    periods = read_toml("mexico_coverage.toml")["period"]
+    return [(period["starts_on"], float(period["index"])) for period in periods]

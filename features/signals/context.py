@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from features import windows
-from features.domain.asof import Window, from_day
+from features.domain.asof import EVER, Window, from_day
 from features.engine import Block, EmbeddedEngine
 
 Floats = npt.NDArray[np.float64]
@@ -71,9 +70,10 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Distinct:
-    """How many different values occur in each window, and how many events share theirs.
+    """How many different values occur in each window, and how they concentrate.
 
-    Gives ``name_window`` and ``name_repeated_window``; null values do not count.
+    Gives ``name_window``, ``name_repeated_window`` (events that share their value with another)
+    and ``name_squares_window`` (sum of the squared counts); null values do not count.
     """
 
     name: str
@@ -194,31 +194,23 @@ class Context:
         return self.engine.blocks(view, columns, dealers=self.cohort.dealers.tolist(), before=last)
 
     @cached_property
-    def licenses(self) -> pd.DataFrame:
-        """The license of each cohort row as listed last before its date, one row a cohort row.
+    def peers(self) -> npt.NDArray[np.int64]:
+        """Code of each row's peers: license type and premises state as known last, shape (n_rows,).
 
-        Columns of the table `licenses`; all null for a dealer that no listing shows by then.
+        -1 for a dealer that no listing shows by then.
         """
-        pairs = pa.table(
-            {
-                "i": np.arange(self.n_rows, dtype=np.int64),
-                "dealer": pa.array(self.cohort.dealers[self.cohort.dealer], pa.string()),
-                "day": self.cohort.days,
-            }
-        )
-        found = self.query(
-            """
-            SELECT c.i AS _i, l.* EXCLUDE (source, source_line)
-            FROM cohort_rows c JOIN licenses l
-              ON l.dealer = c.dealer AND l.known_on < DATE '1970-01-01' + c.day
-             AND (l.superseded_on IS NULL OR l.superseded_on >= DATE '1970-01-01' + c.day)
-            QUALIFY row_number() OVER (
-                PARTITION BY c.i ORDER BY l.listed_on DESC, l.known_on DESC) = 1
-            """,
-            cohort_rows=pairs,
-        )
-        frame: pd.DataFrame = found.to_pandas().set_index("_i")
-        return frame.reindex(np.arange(self.n_rows))
+        columns = {
+            "type": "license_type::INTEGER",
+            "state": "ascii(premises_state) * 128 + ascii(substr(premises_state, 2, 1))",
+        }
+        found = self.grids("licenses", [Last("listed", EVER, columns)])
+        code = found["listed_type"] * 128**2 + found["listed_state"]
+        return np.where(np.isnan(code), -1, code).astype(np.int64)
+
+    @property
+    def peer_states(self) -> npt.NDArray[np.int64]:
+        """Code of each row's premises state, -1 where unknown, shape (n_rows,)."""
+        return np.where(self.peers < 0, -1, self.peers % 128**2)
 
 
 @dataclass(frozen=True)
@@ -261,13 +253,17 @@ class _Plan:
                     f"(dense_rank() OVER (PARTITION BY e.dealer ORDER BY {m.value}) - 1)::INTEGER "
                     "ELSE -1 END"
                 )
-                outputs |= {f"{m.name}_{w.name}": np.float32 for w in m.windows}
-                outputs |= {f"{m.name}_repeated_{w.name}": np.float32 for w in m.windows}
+                outputs |= dict.fromkeys(_distinct_names(m), np.float32)
         return cls(tuple(measures), columns, outputs, conditions, values, spans)
 
 
 def _quantile_names(m: Quantile) -> list[str]:
     return [f"{m.name}_p{round(100 * q)}_{w.name}" for w in m.windows for q in m.levels]
+
+
+def _distinct_names(m: Distinct) -> list[str]:
+    kinds = ("", "repeated_", "squares_")
+    return [f"{m.name}_{kind}{w.name}" for w in m.windows for kind in kinds]
 
 
 def _evaluate(
@@ -309,12 +305,13 @@ def _evaluate(
                     yield next(names), into[level].copy()
         elif isinstance(m, Distinct):
             code = block.columns[f"_c_{m.name}"].astype(np.int32)
-            both = np.empty((2, *shape), dtype=np.float32)
+            three = np.empty((3, *shape), dtype=np.float32)
+            names = iter(_distinct_names(m))
             for window in m.windows:
                 n_codes = int(code.max(initial=0)) + 1
-                windows.distinct(block.start, enters, leave(window), code, n_codes, both)
-                yield f"{m.name}_{window.name}", both[0].copy()
-                yield f"{m.name}_repeated_{window.name}", both[1].copy()
+                windows.distinct(block.start, enters, leave(window), code, n_codes, three)
+                for grid in three:
+                    yield next(names), grid.copy()
 
 
 def _sum_grids(

@@ -6,8 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from features.errors import InvalidValueError, did_you_mean
+from features.signals import (
+    ballistics,
+    losses,
+    multiple_sales,
+    southbound,
+    time_to_crime,
+    tips,
+    traces,
+    violations,
+    volume,
+)
 from features.signals import license as license_family
-from features.signals import violations
 from features.signals.context import Context
 from features.signals.signal import FamilyColumns, Signal
 
@@ -24,7 +34,15 @@ class Family(Protocol):
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "license": license_family,
+    "traces": traces,
+    "time_to_crime": time_to_crime,
+    "southbound": southbound,
     "violations": violations,
+    "losses": losses,
+    "multiple_sales": multiple_sales,
+    "volume": volume,
+    "ballistics": ballistics,
+    "tips": tips,
 }
 
 SIGNALS: Final[tuple[Signal, ...]] = tuple(s for f in FAMILIES.values() for s in f.SIGNALS)

@@ -1,0 +1,53 @@
+"""Family `ballistics`: shootings that a ballistic image joins to firearms the dealer sold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from features.domain.asof import Y1, Y3
+from features.signals.context import Context, Distinct, Sum
+from features.signals.signal import FamilyColumns, Signal, no_source
+
+_NIBIN = "ATF, National Integrated Ballistic Information Network"
+
+
+def _signal(name: str, unit: str, definition: str, reason: str, window: str) -> Signal:
+    return Signal(
+        name=f"ballistics_{name}",
+        family="ballistics",
+        table="ballistic_leads",
+        unit=unit,
+        definition=definition,
+        reason=reason,
+        window=window,
+        reference=_NIBIN,
+        direction=1,
+        restriction="restricted",
+    )
+
+
+SIGNALS: Final[tuple[Signal, ...]] = (
+    _signal("leads_1y", "leads", "Ballistic leads on firearms the dealer sold, over a year.",
+            "{value} ballistic leads on firearms it sold in a year", "1y"),
+    _signal("leads_3y", "leads", "Ballistic leads on firearms the dealer sold, over three years.",
+            "{value} ballistic leads on firearms it sold in three years", "3y"),
+    _signal("firearms_3y", "firearms", "Distinct firearms with a ballistic lead, in three years.",
+            "{value} firearms it sold have a ballistic lead", "3y"),
+    _signal("events_3y", "events", "Shootings linked by the leads of three years.",
+            "{value} shootings linked to firearms it sold", "3y"),
+)  # fmt: skip
+
+
+def build(context: Context) -> FamilyColumns:
+    """Return the family's columns; see `features.signals.signal`."""
+    if not context.has("leads"):
+        return no_source(SIGNALS, context.n_rows)
+    g = context.grids(
+        "leads",
+        [
+            Sum("leads", (Y1, Y3)),
+            Distinct("firearms", (Y3,), "trace_id"),
+            Sum("events", (Y3,), value="n_linked_events"),
+        ],
+    )
+    return FamilyColumns({s.name: g[s.name.removeprefix("ballistics_")] for s in SIGNALS}, {})

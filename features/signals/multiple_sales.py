@@ -1,0 +1,140 @@
+"""Family `multiple_sales`: two or more handguns, or certain rifles, to one buyer within days.
+
+Reports are routine; what raises risk is their rate, the same buyer again, and firearms of such
+sales that are traced soon. Buyers are opaque tokens and are only counted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from features.domain.asof import Y1, Y2, Y3
+from features.signals.context import Context, Distinct, Sum
+from features.signals.shrinkage import shrink
+from features.signals.signal import (
+    NO_SOURCE,
+    FamilyColumns,
+    Floats,
+    Reasons,
+    Signal,
+    no_source,
+    rate,
+)
+
+_FORMS = "ATF Forms 3310.4 and 3310.12; 18 USC 923(g)(3)"
+_KOPER = "Koper (2005), multiple sales as a risk factor"
+_MIN = 5
+
+
+def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
+    defaults: dict[str, object] = {"unit": "reports", "direction": 1, "reference": _FORMS}
+    return Signal(
+        name=f"multiple_sales_{name}",
+        family="multiple_sales",
+        table="multiple_sales",
+        definition=definition,
+        reason=reason,
+        restriction="restricted",
+        **{**defaults, **more},  # type: ignore[arg-type]
+    )
+
+
+SIGNALS: Final[tuple[Signal, ...]] = (
+    *(
+        _signal(
+            f"{kind}_{w.name}",
+            f"Reports of multiple {kind} sales over {words}.",
+            f"{{value}} reports of multiple {kind} sales in {words}",
+            window=w.name,
+            direction=0,
+        )
+        for kind in ("handgun", "rifle")
+        for w, words in ((Y1, "a year"), (Y3, "three years"))
+    ),
+    _signal("firearms_3y", "Firearms in multiple-sale reports over three years.",
+            "{value} firearms in multiple sales in three years", unit="firearms", window="3y",
+            direction=0),
+    _signal("per_1000_sales_3y",
+            "Reports over background checks of three years, times 1,000, shrunk to dealers of the "
+            "same license type and state; null without checks.",
+            "{value} multiple-sale reports for each 1,000 sales", unit="per 1,000 sales",
+            window="3y"),
+    _signal("repeat_buyers_2y",
+            "Reports of two years whose buyer appears in another of them.",
+            "{value} multiple-sale reports name a buyer who comes back", window="2y",
+            reference="DOJ OIG I-2013-005 (April 2013): many multiple sales to one person"),
+    _signal("traced_3y",
+            "Reports with a trace that led back to buyer and days of the sale, known in the "
+            "three years.",
+            "{value} multiple sales had a firearm traced since", window="3y", reference=_KOPER),
+    _signal("traced_share_3y",
+            f"Share of the reports of three years traced since; null below {_MIN} reports.",
+            "{value} of its multiple sales had a firearm traced since", unit="share", window="3y",
+            reference=_KOPER),
+    _signal("traced_within_1y_3y",
+            "Reports of three years with a firearm recovered within a year of the sale.",
+            "{value} multiple sales had a firearm recovered within a year", window="3y",
+            reference=_KOPER),
+)  # fmt: skip
+
+
+def build(context: Context) -> FamilyColumns:
+    """Return the family's columns; see `features.signals.signal`."""
+    if not context.has("multiple_sales"):
+        return no_source(SIGNALS, context.n_rows)
+    g = context.grids(
+        "multiple_sales",
+        [
+            *(Sum(k, (Y1, Y3), f"kind = '{k}'") for k in ("handgun", "rifle")),
+            Sum("reports", (Y3,)),
+            Sum("firearms", (Y3,), value="n_firearms"),
+            Distinct("buyers", (Y2,), "purchaser_token"),
+        ],
+    )
+    names = ("handgun_1y", "handgun_3y", "rifle_1y", "rifle_3y", "firearms_3y")
+    values: dict[str, Floats] = {name: g[name] for name in names}
+    reasons: dict[str, Reasons] = {}
+    values["repeat_buyers_2y"] = g["buyers_repeated_2y"]
+    _traced(context, g["reports_3y"], values, reasons)
+    name = "per_1000_sales_3y"
+    if context.has("sales_volume"):
+        sales = context.grids("sales_volume", [Sum("n", (Y3,), value="n_checks")])["n_3y"]
+        values[name], reasons[name] = shrink(
+            g["reports_3y"],
+            sales,
+            peers=context.peers,
+            date_index=context.cohort.date_index,
+            times=1000.0,
+        )
+    else:
+        values[name] = np.full(context.n_rows, np.nan)
+        reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+    return FamilyColumns(
+        {f"multiple_sales_{k}": v for k, v in values.items()},
+        {f"multiple_sales_{k}": v for k, v in reasons.items()},
+    )
+
+
+def _traced(
+    context: Context,
+    reports: Floats,
+    values: dict[str, Floats],
+    reasons: dict[str, Reasons],
+) -> None:
+    names = ("traced_3y", "traced_within_1y_3y", "traced_share_3y")
+    if not context.has("multiple_sales_traced"):
+        for name in names:
+            values[name] = np.full(context.n_rows, np.nan)
+            reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+        return
+    soon = "recovered_on - sold_on BETWEEN 0 AND 365"
+    found = context.grids(
+        "multiple_sales_traced",
+        [Distinct("any", (Y3,), "report_id"), Distinct("soon", (Y3,), "report_id", where=soon)],
+    )
+    values["traced_3y"], values["traced_within_1y_3y"] = found["any_3y"], found["soon_3y"]
+    # A report known more than three years ago may be traced since, so the share is cut at 1.
+    share, why = rate(found["any_3y"], reports, at_least=_MIN)
+    values["traced_share_3y"], reasons["traced_share_3y"] = np.minimum(share, 1.0), why

@@ -1,0 +1,207 @@
+"""Family `southbound`: firearms sold by the dealer and recovered in Mexico or on the way there.
+
+Until 2021 one Mexican agency submitted traces; growth in submissions is not growth in risk, so a
+count adjusted for coverage stands beside the plain one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from features.domain.asof import Y1, Y3, Y5
+from features.reference.dated import mexico_periods
+from features.signals.context import Context, Distinct, Sum
+from features.signals.shrinkage import shrink
+from features.signals.signal import (
+    NO_EXPOSURE,
+    NO_SOURCE,
+    OBSERVED,
+    TOO_FEW,
+    FamilyColumns,
+    Floats,
+    Reasons,
+    Signal,
+    no_source,
+    rate,
+)
+
+_MEXICO = "recovery_country = 'MX'"
+_MIN = 3  # Mexican traces below which a share among them is null
+_GAO = "GAO-21-322 (2021), firearms recovered in Mexico"
+
+
+def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
+    defaults: dict[str, object] = {
+        "unit": "firearms", "direction": 1, "reference": _GAO, "table": "traces",
+    }  # fmt: skip
+    return Signal(
+        name=f"southbound_{name}",
+        family="southbound",
+        definition=definition,
+        reason=reason,
+        restriction="restricted",
+        **{**defaults, **more},  # type: ignore[arg-type]
+    )
+
+
+SIGNALS: Final[tuple[Signal, ...]] = (
+    *(
+        _signal(
+            f"traces_{w.name}",
+            f"Firearms sold by the dealer and recovered in Mexico, over {words}.",
+            f"{{value}} firearms recovered in Mexico in {words}",
+            window=w.name,
+        )
+        for w, words in ((Y1, "a year"), (Y3, "three years"), (Y5, "five years"))
+    ),
+    _signal(
+        "short_3y",
+        "Of those of three years, recovered within three years of the sale.",
+        "{value} recovered in Mexico within three years of the sale",
+        window="3y",
+    ),
+    _signal(
+        "adjusted_3y",
+        "Mexican traces of three years, each divided by the share of Mexican recoveries that "
+        "could be submitted when it was requested.",
+        "{value} recoveries in Mexico when missing submitters are allowed for",
+        unit="firearms, adjusted",
+        window="3y",
+    ),
+    _signal(
+        "per_1000_sales_3y",
+        "Mexican traces of three years over background checks of three years, times 1,000, shrunk "
+        "to dealers of the same license type and state; null without checks.",
+        "{value} Mexican traces for each 1,000 sales",
+        unit="per 1,000 sales",
+        window="3y",
+    ),
+    _signal(
+        "share_3y",
+        "Share of the traces of three years recovered in Mexico, shrunk to dealers of the same "
+        "license type and state; null without a trace.",
+        "{value} of its traced firearms were recovered in Mexico",
+        unit="share",
+        window="3y",
+    ),
+    _signal(
+        "rifle_share_5y",
+        f"Share of semi-automatic rifles among Mexican traces of five years; null below {_MIN}.",
+        "{value} of its firearms recovered in Mexico are semi-automatic rifles",
+        unit="share",
+        window="5y",
+    ),
+    _signal(
+        "fifty_caliber_5y",
+        "Rifles of .50 caliber among Mexican traces of five years.",
+        "{value} rifles of .50 caliber recovered in Mexico in five years",
+        window="5y",
+    ),
+    _signal(
+        "states_reached_5y",
+        "Distinct Mexican states in which its firearms were recovered in five years.",
+        "Its firearms reached {value} Mexican states",
+        unit="states",
+        window="5y",
+    ),
+    _signal(
+        "corridor_concentration_5y",
+        "Herfindahl index of Mexican traces of five years over Mexican states, 1 when all go to "
+        f"one; null below {_MIN}.",
+        "Concentration of its recoveries over Mexican states: {value}",
+        unit="index",
+        window="5y",
+        direction=0,
+        reference="US Department of Justice (2025) on trafficking corridors",
+    ),
+    _signal(
+        "seizures_3y",
+        "Firearms sold by the dealer and seized on their way to the border, over three years.",
+        "{value} of its firearms seized on their way to the border",
+        window="3y",
+        table="seizures",
+    ),
+)
+
+
+def build(context: Context) -> FamilyColumns:
+    """Return the family's columns; see `features.signals.signal`."""
+    values: dict[str, Floats] = {}
+    reasons: dict[str, Reasons] = {}
+    if context.has("traces"):
+        _from_traces(context, values, reasons)
+    else:
+        missing = no_source(SIGNALS, context.n_rows)
+        values |= {
+            k.removeprefix("southbound_"): v.astype(np.float64) for k, v in missing.values.items()
+        }
+        reasons |= {k.removeprefix("southbound_"): v for k, v in missing.reasons.items()}
+    if context.has("seizures"):
+        found = context.grids("seizures_known", [Sum("n", (Y3,))])
+        values["seizures_3y"] = found["n_3y"]
+        reasons.pop("seizures_3y", None)
+    else:
+        values["seizures_3y"] = np.full(context.n_rows, np.nan)
+        reasons["seizures_3y"] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+    return FamilyColumns(
+        {f"southbound_{k}": v for k, v in values.items()},
+        {f"southbound_{k}": v for k, v in reasons.items()},
+    )
+
+
+def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str, Reasons]) -> None:
+    g = context.grids(
+        "traces",
+        [
+            Sum("mexico", (Y1, Y3, Y5), _MEXICO),
+            Sum("all", (Y3,)),
+            Sum("short", (Y3,), f"{_MEXICO} AND recovered_on - sold_on BETWEEN 0 AND 1095"),
+            Sum("adjusted", (Y3,), _MEXICO, value=f"1.0 / ({_coverage()})"),
+            Sum("rifles", (Y5,), f"{_MEXICO} AND is_semiautomatic_rifle"),
+            Sum("fifty", (Y5,), f"{_MEXICO} AND is_fifty_caliber"),
+            Sum("placed", (Y5,), f"{_MEXICO} AND recovery_state IS NOT NULL"),
+            Distinct("states", (Y5,), "recovery_state", where=_MEXICO),
+        ],
+    )
+    for window in ("1y", "3y", "5y"):
+        values[f"traces_{window}"] = g[f"mexico_{window}"]
+    values["short_3y"], values["adjusted_3y"] = g["short_3y"], g["adjusted_3y"]
+    values["fifty_caliber_5y"], values["states_reached_5y"] = g["fifty_5y"], g["states_5y"]
+    values["rifle_share_5y"], reasons["rifle_share_5y"] = rate(
+        g["rifles_5y"], g["mexico_5y"], at_least=_MIN
+    )
+    values["share_3y"], reasons["share_3y"] = shrink(
+        g["mexico_3y"], g["all_3y"], peers=context.peers, date_index=context.cohort.date_index
+    )
+    placed = g["placed_5y"].astype(np.float64)
+    is_enough = placed >= _MIN
+    values["corridor_concentration_5y"] = np.where(
+        is_enough, g["states_squares_5y"] / np.maximum(placed, 1) ** 2, np.nan
+    )
+    why = np.where(placed > 0, TOO_FEW, NO_EXPOSURE)
+    reasons["corridor_concentration_5y"] = np.where(is_enough, OBSERVED, why).astype(np.int8)
+    name = "per_1000_sales_3y"
+    if context.has("sales_volume"):
+        sales = context.grids("sales_volume", [Sum("n", (Y3,), value="n_checks")])["n_3y"]
+        values[name], reasons[name] = shrink(
+            g["mexico_3y"],
+            sales,
+            peers=context.peers,
+            date_index=context.cohort.date_index,
+            times=1000.0,
+        )
+    else:
+        values[name] = np.full(context.n_rows, np.nan)
+        reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+
+
+def _coverage() -> str:
+    """Return SQL for the coverage on the day of the request."""
+    first, *later = mexico_periods()
+    steps = " ".join(
+        f"WHEN requested_on >= DATE '{starts_on}' THEN {index}"
+        for starts_on, index in reversed(later)
+    )
+    return f"CASE {steps} ELSE {first[1]} END"

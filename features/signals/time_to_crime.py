@@ -1,0 +1,154 @@
+"""Family `time_to_crime`: how soon firearms sold by the dealer turn up.
+
+Time-to-crime is the days from the first retail sale to the recovery. A short one suggests a
+purchase made for someone else or for resale; it is known only for traces that reached the sale.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from features.domain.asof import Y1, Y3, Y5
+from features.signals.context import Context, Quantile, Sum
+from features.signals.shrinkage import shrink
+from features.signals.signal import (
+    NO_EXPOSURE,
+    OBSERVED,
+    TOO_FEW,
+    FamilyColumns,
+    Floats,
+    Reasons,
+    Signal,
+    no_source,
+)
+
+DAYS: Final = "(recovered_on - sold_on)"
+SHORT: Final = f"({DAYS} BETWEEN 0 AND 1095)"
+_KNOWN = f"{DAYS} >= 0"
+_MIN = 5  # traces below which a quantile is null
+_REFERENCE = "ATF, National Firearms Commerce and Trafficking Assessment, volume II"
+
+
+def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
+    defaults: dict[str, object] = {"unit": "share", "direction": 1, "window": "3y"}
+    return Signal(
+        name=f"time_to_crime_{name}",
+        family="time_to_crime",
+        table="traces",
+        definition=definition,
+        reason=reason,
+        reference=_REFERENCE,
+        restriction="restricted",
+        **{**defaults, **more},  # type: ignore[arg-type]
+    )
+
+
+SIGNALS: Final[tuple[Signal, ...]] = (
+    *(
+        _signal(
+            f"share_under_{suffix}_3y",
+            f"Share of the traces of three years with a known time-to-crime that took {words}, "
+            "shrunk to dealers of the same license type and state; null without one.",
+            f"{{value}} of traced firearms turned up within {words}",
+        )
+        for suffix, words in (("90d", "90 days"), ("1y", "one year"), ("3y", "three years"))
+    ),
+    *(
+        _signal(
+            f"n_under_{suffix}_{window}",
+            f"Traces with a time-to-crime of {words} or less, over {over}.",
+            f"{{value}} firearms recovered within {words} of their sale, in {over}",
+            unit="firearms",
+            window=window,
+        )
+        for suffix, words in (("90d", "90 days"), ("1y", "one year"), ("3y", "three years"))
+        for window, over in (("1y", "a year"), ("3y", "three years"))
+        if (suffix, window) != ("1y", "3y")
+    ),
+    _signal(
+        "median_3y",
+        f"Median time-to-crime of the traces of three years; null below {_MIN}.",
+        "Half of its traced firearms turned up within {value} days",
+        unit="days",
+        direction=-1,
+    ),
+    _signal(
+        "p10_5y",
+        f"10th percentile of time-to-crime over five years; null below {_MIN}.",
+        "A tenth of its traced firearms turned up within {value} days",
+        unit="days",
+        direction=-1,
+        window="5y",
+    ),
+    _signal(
+        "median_change",
+        "Median time-to-crime of the last year less that of five years, less the median of that "
+        f"difference over the dealers of the state; null below {_MIN} traces in the year.",
+        "Median time-to-crime moved by {value} days against its state",
+        unit="days",
+        direction=-1,
+        window="1y",
+    ),
+)
+
+
+def build(context: Context) -> FamilyColumns:
+    """Return the family's columns; see `features.signals.signal`."""
+    if not context.has("traces"):
+        return no_source(SIGNALS, context.n_rows)
+    limits = {"90d": 90, "1y": 365, "3y": 1095}
+    g = context.grids(
+        "traces",
+        [
+            Sum("known", (Y1, Y3, Y5), _KNOWN),
+            *(Sum(name, (Y1, Y3), f"{DAYS} BETWEEN 0 AND {d}") for name, d in limits.items()),
+            Quantile("days", (Y1, Y3), DAYS, where=_KNOWN),
+            Quantile("tail", (Y5,), DAYS, levels=(0.1, 0.5), where=_KNOWN),
+        ],
+    )
+    values: dict[str, Floats] = {}
+    reasons: dict[str, Reasons] = {}
+    for name in limits:
+        values[f"share_under_{name}_3y"], reasons[f"share_under_{name}_3y"] = shrink(
+            g[f"{name}_3y"],
+            g["known_3y"],
+            peers=context.peers,
+            date_index=context.cohort.date_index,
+        )
+        for window in ("1y", "3y"):
+            values[f"n_under_{name}_{window}"] = g[f"{name}_{window}"]
+    change = g["days_p50_1y"].astype(np.float64) - g["tail_p50_5y"]
+    for name, value, n in (
+        ("median_3y", g["days_p50_3y"], g["known_3y"]),
+        ("p10_5y", g["tail_p10_5y"], g["known_5y"]),
+        ("median_change", change, g["known_1y"]),
+    ):
+        is_enough = n >= _MIN
+        values[name] = np.where(is_enough, value, np.nan)
+        why = np.where(n > 0, TOO_FEW, NO_EXPOSURE)
+        reasons[name] = np.where(is_enough, OBSERVED, why).astype(np.int8)
+    values["median_change"] = values["median_change"] - _state_median(
+        context, values["median_change"]
+    )
+    wanted = {s.name.removeprefix("time_to_crime_") for s in SIGNALS}
+    return FamilyColumns(
+        {f"time_to_crime_{k}": v for k, v in values.items() if k in wanted},
+        {f"time_to_crime_{k}": v for k, v in reasons.items()},
+    )
+
+
+def _state_median(context: Context, change: Floats) -> Floats:
+    """Median of `change` over the dealers of the row's state and date; 0 where none has one."""
+    key = context.cohort.date_index.astype(np.int64) * 128**3 + context.peer_states
+    _, group = np.unique(key, return_inverse=True)
+    is_known = ~np.isnan(change)
+    order = np.lexsort((change, group))
+    order = order[is_known[order]]
+    size = np.bincount(group[order], minlength=group.max(initial=0) + 1)
+    first = np.concatenate([[0], np.cumsum(size)[:-1]])
+    ranked = np.append(change[order], 0.0)
+    low = ranked[np.minimum(first + np.maximum(size - 1, 0) // 2, len(order))]
+    high = ranked[np.minimum(first + size // 2, len(order))]
+    return np.where(size > 0, (low + high) / 2, 0.0)[group]
