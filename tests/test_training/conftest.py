@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,5 +52,23 @@ def make_warehouse(tmp_path: Path) -> Callable[..., Warehouse]:
                 pd.DataFrame(rows).to_parquet(source / f"{name}.parquet", index=False)
         ingest([source], tmp_path / "warehouse")
         return Warehouse.open(tmp_path / "warehouse")
+
+    return make
+
+
+@pytest.fixture
+def world() -> Callable[..., tuple[Any, ...]]:
+    """Return a function that draws dealers chosen by a risk that one signal shows."""
+
+    def make(seed: int, *, n: int = 8000, strength: float = 1.0) -> tuple[Any, ...]:
+        """Dealers whose risk and whose chance of being inspected both rise with one signal."""
+        rng = np.random.default_rng(seed)
+        risk = rng.normal(size=n)
+        X = pd.DataFrame({"risk": risk, "noise": rng.normal(size=n)})
+        p_severe = 1 / (1 + np.exp(-(risk - 2.5)))
+        p_inspected = 1 / (1 + np.exp(-(strength * risk - 1.5)))
+        inspected = rng.random(n) < p_inspected
+        y = (rng.random(n) < p_severe).astype(float)
+        return X, inspected, y, p_severe, p_inspected
 
     return make

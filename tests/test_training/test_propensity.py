@@ -1,0 +1,51 @@
+"""Weights undo a known selection; where they cannot, that is said."""
+
+import numpy as np
+import pytest
+
+from training.errors import WeightsError
+from training.propensity import Propensity, fit_propensity, overlap
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_weights_bring_the_naive_rate_nearer_the_truth(world, seed):
+    X, inspected, y, p_severe, _ = world(seed)
+    propensity = fit_propensity(X, inspected, np.arange(len(X)), seed=seed)
+    truth, naive = p_severe.mean(), y[inspected].mean()
+    weights = propensity.weights()
+    weighted = (weights @ y) / weights.sum()
+    assert abs(weighted - truth) < abs(naive - truth) / 3
+
+
+def test_probabilities_are_calibrated(world):
+    X, inspected, _, _, p = world(9, n=20_000)
+    found = fit_propensity(X, inspected, np.arange(len(X)))
+    assert np.abs(found.probability - p).mean() < 0.03
+
+
+def test_weighting_balances_the_signals(world):
+    X, inspected, *_ = world(1)
+    report = overlap(fit_propensity(X, inspected, np.arange(len(X))), X)
+    assert report.imbalance < 0.1 < report.imbalance_before
+    assert report.effective_n < report.n_inspected
+    assert report.share_out_of_reach < 0.02
+
+
+def test_no_overlap_is_reported(world):
+    X, _, _, _, _ = world(2)
+    inspected = X["risk"].to_numpy() > 1.0
+    report = overlap(fit_propensity(X, inspected, np.arange(len(X))), X)
+    assert report.share_out_of_reach > 0.3
+
+
+def test_weights_that_are_all_clipped_raise():
+    inspected = np.array([True] * 10 + [False] * 90)
+    propensity = Propensity(np.where(inspected, 1e-6, 0.11), inspected, 0.5)
+    with pytest.raises(WeightsError, match="Every inverse-propensity weight was clipped"):
+        propensity.weights()
+
+
+def test_nothing_inspected_raises(world):
+    X, *_ = world(3, n=100)
+    with pytest.raises(WeightsError, match="0 of 100"):
+        fit_propensity(X, np.zeros(100, dtype=bool), np.arange(100))
