@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from features.domain.license_number import dealer_sql, number_sql
+from features.domain.license_number import dealer_of_number_sql, dealer_sql, number_sql
 from features.schema import TABLES, Column, RejectReason, Table
 from features.sources.delimited import DAMAGED, LINE
 from features.sources.layout import Plan, literal, quoted
@@ -103,7 +103,8 @@ def check_query(
     types : mapping of str to str
         The DuckDB type of each expression of the plan.
     raw_text : tuple of str
-        The text columns of the file: a row of empty ones is no row.
+        The text columns of the file, trimmed; a row that has nothing in any of them is no row.
+        Empty for Parquet, whose text is trimmed here.
     today : date
         The day of ingest; a later date is a fault.
     """
@@ -118,7 +119,7 @@ def check_query(
         known_on = f"coalesce(own_known_on, {known_on})"
     sql = (
         f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
-        f"CASE fault{shown} END AS fault_value FROM ("
+        f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value FROM ("
         f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
         f"FROM (SELECT *, {known_on} AS known_on FROM ({_typed(table, plan, types, raw_text)})))"
     )
@@ -135,11 +136,15 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {quoted(own)}")
             continue
         text = plan.columns[name]
-        if types[name] == "VARCHAR":
+        if types[name] == "VARCHAR" and not raw_text:
             text = f"nullif(trim({text}), '')"
         shown.append(quoted("given_" + name))
         given.append(f"{text} AS {shown[-1]}")
-        typed.append(f"{_converted(column, types[name])} AS {quoted(own)}")
+        converted = _converted(column, types[name])
+        if name == "dealer" and text == plan.columns.get("license_number"):
+            # One reading serves both; an alias may be used by the expressions around it.
+            converted = dealer_of_number_sql(number_sql(shown[-1]))
+        typed.append(f"{converted} AS {quoted(own)}")
     joined, rest = "", ""
     if table.name == "violations":
         rest = ", inspection_known_on"
@@ -153,8 +158,7 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
         f"FROM {plan.rows} AS source_rows"
     )
     if raw_text:
-        empty = " AND ".join(f"{quoted(name)} = ''" for name in raw_text)
-        inner += f" WHERE NOT ({empty})"
+        inner += f" WHERE coalesce({', '.join(map(quoted, raw_text))}) IS NOT NULL"
     return (
         f"SELECT {', '.join(shown)}, {', '.join(typed)}, {LINE}, "
         f"is_set_aside, is_undecodable{rest} FROM ({inner}){joined}"
@@ -276,7 +280,7 @@ def _row_rules(table: Table, plan: Plan) -> list[Rule]:
     """Rules over more than one column."""
     rules = []
     if table.name == "licenses":
-        differs = f"dealer <> {dealer_sql('license_number')}"
+        differs = f"dealer <> {dealer_of_number_sql('license_number')}"
         rules.append(Rule("unparsed_license", "dealer", differs))
     if table.name == "traces":
         sold = "sold_on > coalesce(recovered_on, requested_on)"

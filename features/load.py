@@ -253,15 +253,12 @@ class Loader:
         """Write the new rows, then the batches that hold rows which they supersede."""
         if resolution.n_stored + resolution.n_superseded:
             names = ", ".join(quoted(name) for name in TABLES[table].names)
-            write_batch(
-                self.con,
-                self.draft,
-                table,
-                f"SELECT {names}, g.known_on AS known_on, r.superseded_on AS superseded_on, "
-                f"{load.number}::INTEGER AS source_id, {LINE} "
-                "FROM good g LEFT JOIN (SELECT row, verdict, superseded_on FROM resolved) r "
-                "ON g.row = r.row WHERE r.row IS NULL OR r.verdict = 'stored'",
+            query = (
+                f"SELECT {names}, g.known_on AS known_on, {resolution.superseded_on} "
+                f"AS superseded_on, {load.number}::INTEGER AS source_id, {LINE} "
+                f"FROM {resolution.rows}"
             )
+            write_batch(self.con, self.draft, table, query)
         for place in resolution.rewritten:
             self._end(table, place)
 

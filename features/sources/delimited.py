@@ -138,7 +138,7 @@ def open_rows(
 ) -> Iterator[pa.RecordBatchReader]:
     """Open `source` as a stream of batches of text columns and ``source_line``.
 
-    The stream can be read once, in bounded memory.
+    Text is trimmed, and null where nothing is left. The stream can be read once, in bounded memory.
     """
     texts = [(name, pa.string()) for name in names]
     schema = pa.schema([*texts, (LINE, pa.int64()), (DAMAGED, pa.bool_())])
@@ -173,7 +173,17 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
         numbers, following = odd.numbers(following, batch.num_rows)
         is_damaged = _damage(batch, numbers, odd)
         added = [pa.array(odd.lines(numbers)), pa.array(is_damaged)]
-        yield pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)
+        texts = [_trimmed(column) for column in batch.columns]
+        yield pa.RecordBatch.from_arrays([*texts, *added], schema=schema)
+
+
+def _trimmed(column: pa.Array) -> pa.Array:
+    """Return `column` without spaces around its values; most columns have none."""
+    padded = pc.or_(pc.starts_with(column, " "), pc.ends_with(column, " "))
+    if not pc.any(padded).as_py():
+        return column
+    trimmed = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 
 def _damage(
@@ -205,7 +215,7 @@ def _open_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False,
-                block_size=4 * BLOCK,
+                block_size=BLOCK,
                 column_names=names,
                 skip_rows=odd.n_lines_before,
                 encoding=encoding,
@@ -217,7 +227,9 @@ def _open_csv(
                 invalid_row_handler=odd.take,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}
+                column_types={name: pa.string() for name in names},
+                null_values=[""],
+                strings_can_be_null=True,
             ),
         )
     except pa.ArrowInvalid as error:

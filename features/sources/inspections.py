@@ -52,7 +52,7 @@ def inspections(columns: set[str]) -> Layout:
 def inspection_lines() -> Layout:
     """Return the layout of the records as JSON lines; a line that is no JSON is undecodable."""
     fields = ", ".join(
-        f"CASE WHEN json_valid(line) THEN json_extract_string(line, '$.{c}') END AS {c}"
+        f"CASE WHEN json_valid(line) THEN nullif(trim(line ->> '$.{c}'), '') END AS {c}"
         for c in COLUMNS
     )
     rows = f"(SELECT line, {LINE}, {DAMAGED}, {fields} FROM raw)"

@@ -117,7 +117,8 @@ def zip_sql(text: str) -> str:
     """Return SQL for the five digits of a ZIP code; leading zeros that a spreadsheet ate return."""
     digits = f"regexp_replace({text}, '[^0-9]', '', 'g')"
     return (
-        f"CASE WHEN {text} IS NULL OR {digits} = '' THEN NULL "
+        f"CASE WHEN regexp_matches({text}, '^([0-9]{{5}}|[0-9]{{9}})$') THEN left({text}, 5) "
+        f"WHEN {text} IS NULL OR {digits} = '' THEN NULL "
         f"WHEN length({digits}) < 5 THEN lpad({digits}, 5, '0') ELSE left({digits}, 5) END"
     )
 
