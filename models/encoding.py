@@ -27,6 +27,10 @@ _NUMBERS_IN_OBJECTS: Final = frozenset(
     {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
 )
 
+_TIMES_IN_OBJECTS: Final = frozenset(
+    {"datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period", "interval"}
+)
+
 
 @dataclass(frozen=True)
 class Column:
@@ -70,34 +74,31 @@ def kind_of(values: pd.Series[Any]) -> Literal["number", "category"]:
         For dates, durations and complex numbers, which have no agreed number.
     """
     dtype = values.dtype
-    is_time = dtype.kind in "mM" if hasattr(dtype, "kind") else False
-    if is_time or isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
-        raise InputError(
-            f"Column '{values.name}' holds dates, durations or ranges.",
-            found=str(dtype),
-            expected="numbers, booleans, strings or categories",
-            fix="turn it into days before the as-of date, a number",
-        )
+    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
+        raise _time_error(values, str(dtype))
     if dtype.kind == "c":
         raise InputError(f"Column '{values.name}': Complex data not supported.", found=str(dtype))
+    if dtype.kind == "O" and not isinstance(dtype, pd.CategoricalDtype):
+        return _kind_of_objects(values)
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(dtype):
-        if (
-            dtype.kind == "O"
-            and pd.api.types.infer_dtype(values, skipna=True) in _NUMBERS_IN_OBJECTS
-        ):
-            return "number"
         return "category"
-    if dtype.kind == "O":
-        inferred = pd.api.types.infer_dtype(values, skipna=True)
-        if inferred in {"datetime", "datetime64", "date", "timedelta", "timedelta64", "period"}:
-            raise InputError(
-                f"Column '{values.name}' holds dates.",
-                found=inferred,
-                expected="numbers, booleans, strings or categories",
-                fix="turn it into days before the as-of date, a number",
-            )
-        return "number" if inferred in _NUMBERS_IN_OBJECTS else "category"
     return "number"
+
+
+def _kind_of_objects(values: pd.Series[Any]) -> Literal["number", "category"]:
+    inferred = pd.api.types.infer_dtype(values, skipna=True)
+    if inferred in _TIMES_IN_OBJECTS:
+        raise _time_error(values, inferred)
+    return "number" if inferred in _NUMBERS_IN_OBJECTS else "category"
+
+
+def _time_error(values: pd.Series[Any], found: str) -> InputError:
+    return InputError(
+        f"Column '{values.name}' holds dates, durations or ranges.",
+        found=found,
+        expected="numbers, booleans, strings or categories",
+        fix="turn it into days before the as-of date, a number",
+    )
 
 
 def numbers(values: pd.Series[Any]) -> Floats:
