@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from features.domain.asof import Y3, Y5
+from features.domain.asof import Y2, Y3
 from features.signals.context import Cohort, Context, Measure, Sum
 
 if TYPE_CHECKING:
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 Grids = dict[str, npt.NDArray[np.float32]]
 
-_MEASURES: tuple[Measure, ...] = (Sum("traces", (Y3, Y5)),)
+_MEASURES: tuple[Measure, ...] = (Sum("traces", (Y2, Y3)),)
 _MASSES: WeakKeyDictionary[Context, Grids] = WeakKeyDictionary()
 
 
 def trace_masses(context: Context, stage: Listings) -> Grids:
-    """Traces of every listed dealer over three and five years, as of every date.
+    """Traces of every listed dealer over two and three years, as of every date.
 
     Returns
     -------
     dict of str to ndarray of float32, shape (n_dates, n_dealers)
-        ``traces_3y`` and ``traces_5y``, for the dealers of `stage` in order.
+        ``traces_2y`` and ``traces_3y``, for the dealers of `stage` in order.
     """
     if context not in _MASSES:
         _MASSES[context] = whole_grids(context, stage, "traces", _MEASURES)

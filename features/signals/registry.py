@@ -7,9 +7,12 @@ from typing import Final, Literal, Protocol
 
 from features.errors import InvalidValueError, did_you_mean
 from features.signals import (
+    area,
     ballistics,
+    border,
     losses,
     multiple_sales,
+    network,
     southbound,
     time_to_crime,
     tips,
@@ -37,11 +40,14 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "traces": traces,
     "time_to_crime": time_to_crime,
     "southbound": southbound,
+    "border": border,
     "violations": violations,
     "losses": losses,
     "multiple_sales": multiple_sales,
     "volume": volume,
     "ballistics": ballistics,
+    "network": network,
+    "area": area,
     "tips": tips,
 }
 

@@ -127,9 +127,13 @@ def test_mass_of_others_leaves_out_its_own():
 
 def test_concentration_is_between_even_and_one():
     """By Cauchy-Schwarz the index is at least 1/k over k cells, and 1 only in a single cell."""
-    dealer = np.array([0, 0, 0, 0, 1, 1, 1])
-    cell = np.array([0, 1, 2, 3, 7, 7, 7])
-    index, n_events = graph.concentration(dealer, cell, 3)
-    assert index[:2].tolist() == [0.25, 1.0]
-    assert np.isnan(index[2])
-    assert n_events.tolist() == [4, 3, 0]
+    start = np.array([0, 4, 7, 7])
+    known = np.arange(7, dtype=np.int32)
+    never = np.full(7, 10_000, dtype=np.int32)
+    cell = np.array([0, 1, 2, 3, 0, 0, 0])
+    as_of = np.array([7, 1000], dtype=np.int32)
+    index, n_events = graph.concentrations(start, (known, never), cell, as_of, 100)
+    assert index[:2, 0].tolist() == [0.25, 1.0]
+    assert np.isnan(index[2, 0])
+    assert np.isnan(index[:, 1]).all()
+    assert n_events[:, 0].tolist() == [4, 3, 0]

@@ -1,0 +1,316 @@
+"""Family `area`: the county and the state around a dealer.
+
+County figures follow the county of the newest listing. Population is the newest estimate public
+before the date. Laws are those in force on the date.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from features.domain.asof import NEVER, Y1, from_day
+from features.reference.dated import STATE_LAWS, is_state_law_in_force
+from features.reference.legal import is_in_force, law
+from features.reference.places import counties, county_population, states, urban_rural
+from features.reference.series import known_before
+from features.signals.listings import Listings, Slice, listings, slices
+from features.signals.masses import trace_masses
+from features.signals.signal import (
+    NO_EXPOSURE,
+    NO_SOURCE,
+    OBSERVED,
+    TOO_FEW,
+    FamilyColumns,
+    Floats,
+    Reasons,
+    Signal,
+    no_source,
+)
+
+if TYPE_CHECKING:
+    from features.signals.context import Context
+
+MIN_REQUESTS: Final = 50  # requests of a state below which no share is given
+_CHECKS: Final = ["handgun", "long_gun", "other", "multiple"]
+
+_RAND: Final = "RAND State Firearm Law Database 5.0 (2025); "
+_AUDITED: Final = "Webster, Vernick and Bulzacchelli (2009) on state regulation of dealers"
+_EXPORT: Final = "Eby (2014), UCLA Law Review, on state laws and export to Mexico"
+_PRACTICE: Final = "Wintemute (2009): comprehensive tracing nearby inflates a dealer's traces"
+
+_signal = partial(Signal, family="area", table="licenses")
+_traced = partial(Signal, family="area", table="traces", restriction="restricted")
+
+SIGNALS: Final[tuple[Signal, ...]] = (
+    _signal(
+        name="area_dealers_per_100k",
+        unit="per 100,000 people",
+        definition=(
+            "Listed dealers of the county per 100,000 people. Null where the population is unknown."
+        ),
+        reason="{value} dealers per 100,000 people in the county",
+        reference="Stansfield, Semenza, Xu and Griffiths (2023); Census Bureau, ACS",
+    ),
+    _signal(
+        name="area_people_per_km2",
+        unit="people per km2",
+        definition="People of the county per square kilometer of its area.",
+        reason="{value} people per square kilometer in the county",
+        reference="Koper (2014) on dealers in or near cities; Census Bureau, ACS",
+    ),
+    _signal(
+        name="area_rural_code",
+        unit="code",
+        definition=(
+            "Rural-Urban Continuum Code of the county, 1 most urban to 9 most rural; null before "
+            "the edition of 2023 was public."
+        ),
+        reason="Rural-urban code {value} (1 most urban, 9 most rural)",
+        reference="USDA Economic Research Service, Rural-Urban Continuum Codes 2023",
+        is_category=True,
+    ),
+    _signal(
+        name="area_checks_per_100_people_1y",
+        unit="per 100 people",
+        definition=(
+            "Background checks for handguns, long guns, other and multiple sales in the state "
+            "over the last 12 months then public, per 100 people."
+        ),
+        reason="{value} background checks for sales per 100 people in the state in a year",
+        reference="FBI, NICS firearm background checks by month and state",
+        window="1y",
+    ),
+    _signal(
+        name="area_is_demand_letter_3_state",
+        unit="yes or no",
+        definition=(
+            "1 in a state whose dealers report multiple sales of rifles on the date, else 0."
+        ),
+        reason="Multiple sales of rifles must be reported: {value}",
+        reference="ATF letter of 12 July 2011; ATF Form 3310.12",
+    ),
+    *(
+        _signal(
+            name=f"area_has_{name}",
+            unit="yes or no",
+            definition=f"1 when in the dealer's state {words} on the date, else 0.",
+            reason=f"{words[0].upper()}{words[1:]}: {{value}}",
+            reference=_RAND + (_AUDITED if name == "dealer_license" else _EXPORT),
+        )
+        for name, words in STATE_LAWS.items()
+    ),
+    _traced(
+        name="area_traces_per_100k_3y",
+        unit="per 100,000 people",
+        definition=(
+            "Traces of three years to the listed dealers of the county, less the dealer's own, "
+            "per 100,000 people."
+        ),
+        reason="{value} traces per 100,000 people to other dealers of the county in three years",
+        reference=_PRACTICE,
+        window="3y",
+        direction=1,
+    ),
+    _traced(
+        name="area_recoveries_per_100k_1y",
+        unit="per 100,000 people",
+        definition=(
+            "Trace requests of a year for firearms recovered in the dealer's state, per 100,000 "
+            "people: how much the state traces."
+        ),
+        reason="{value} trace requests per 100,000 people of the state in a year",
+        reference=_PRACTICE,
+        window="1y",
+    ),
+    _traced(
+        name="area_share_to_purchaser_1y",
+        unit="share",
+        definition="Share of those requests that reached a purchaser. Null below 50 requests.",
+        reason="{value} of the state's trace requests reached a purchaser in a year",
+        reference="ATF, National Firearms Commerce and Trafficking Assessment, volume II",
+        window="1y",
+    ),
+)
+
+
+def build(context: Context) -> FamilyColumns:
+    """Return the columns of the family, one row a cohort row."""
+    if not context.has("licenses"):
+        return no_source(SIGNALS, context.n_rows)
+    stage = listings(context)
+    has_traces = context.has("traces")
+    requests = _requests(context) if has_traces else None
+    values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
+    reasons: dict[str, Reasons] = {
+        s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
+    }
+    for part in slices(context, stage):
+        place = _Place.of(stage, part)
+        columns = _of_county(place) | _of_state(place)
+        if requests is not None:
+            mass = trace_masses(context, stage)["traces_3y"][part.date].astype(np.float64)
+            columns |= _of_traces(place, mass, requests)
+        for name, (column, reason) in columns.items():
+            values[f"area_{name}"][part.rows] = column
+            reasons[f"area_{name}"][part.rows] = reason
+    return FamilyColumns(values, reasons)
+
+
+Columns = dict[str, tuple[Floats, Reasons]]
+
+
+class _Place:
+    """Where the dealers stand as of one date, and the people there.
+
+    Parameters
+    ----------
+    stage : Listings
+    part : Slice
+        The cohort rows of the date.
+    """
+
+    def __init__(self, stage: Listings, part: Slice) -> None:
+        self.stage, self.part = stage, part
+        self.when: date = from_day(stage.as_of[part.date])
+        self.county = np.where(stage.has(part.date), stage.at_last("county", part.date), -1)
+        self.state = np.where(stage.has(part.date), stage.at_last("state", part.date), -1)
+        self.counties = stage.rows.words["county"]
+        self.states = stage.rows.words["state"]
+        people = county_population(self.when)
+        self.people = people.reindex(self.counties).to_numpy(dtype=np.float64)
+        of_state = people.groupby(people.index.str[:2]).sum()
+        fips = states().set_index("state")["state_fips"].reindex(self.states)
+        self.state_people = of_state.reindex(fips).to_numpy(dtype=np.float64)
+        self.has_people = not people.empty
+
+    @classmethod
+    def of(cls, stage: Listings, part: Slice) -> _Place:
+        """Return the places as of the date of `part`."""
+        return cls(stage, part)
+
+    def by_county(
+        self, values: npt.NDArray[np.floating], *, was_public: bool = True
+    ) -> tuple[Floats, Reasons]:
+        """One value a county, given to the cohort rows."""
+        return self._given(values, self.county, was_public)
+
+    def by_state(
+        self, values: npt.NDArray[np.floating], *, was_public: bool = True
+    ) -> tuple[Floats, Reasons]:
+        """One value a state, given to the cohort rows."""
+        return self._given(values, self.state, was_public)
+
+    def _given(
+        self, values: npt.NDArray[np.floating], code: npt.NDArray[np.int64], was_public: bool
+    ) -> tuple[Floats, Reasons]:
+        return self.put(np.append(values, np.nan)[code], was_public=was_public)
+
+    def put(self, by_dealer: Floats, *, was_public: bool = True) -> tuple[Floats, Reasons]:
+        """One value a listed dealer, given to the cohort rows."""
+        taken = self.part.take(by_dealer)
+        missing = NO_EXPOSURE if was_public else NO_SOURCE
+        return taken, np.where(np.isnan(taken), missing, OBSERVED).astype(np.int8)
+
+
+def _of_county(place: _Place) -> Columns:
+    is_listed = place.stage.is_listed[:, place.part.date]
+    n_dealers = _per_county(place, is_listed.astype(np.float64))
+    area = counties()["area_km2"].reindex(place.counties).to_numpy(dtype=np.float64)
+    codes = urban_rural(place.when)
+    rucc = codes["rucc"].astype("float64").reindex(place.counties).to_numpy(dtype=np.float64)
+    public = place.has_people
+    return {
+        "dealers_per_100k": place.by_county(n_dealers / place.people * 1e5, was_public=public),
+        "people_per_km2": place.by_county(place.people / area, was_public=public),
+        "rural_code": place.by_county(rucc, was_public=not codes.empty),
+    }
+
+
+def _of_state(place: _Place) -> Columns:
+    checks = _checks_of_year(place.when)
+    in_year = checks.reindex(place.states).to_numpy(dtype=np.float64)
+    columns = {
+        "checks_per_100_people_1y": place.by_state(
+            in_year / place.state_people * 100,
+            was_public=place.has_people and not checks.empty,
+        ),
+        "is_demand_letter_3_state": place.by_state(_in_demand_letter_3(place)),
+    }
+    for name in STATE_LAWS:
+        in_force = is_state_law_in_force(name, pd.Series(place.states), place.when)
+        columns[f"has_{name}"] = place.by_state(in_force.astype(np.float64))
+    return columns
+
+
+def _in_demand_letter_3(place: _Place) -> Floats:
+    if not is_in_force("demand_letter_3_states", place.when):
+        return np.zeros(len(place.states))
+    named = str(law("demand_letter_3_states", place.when)).split()
+    return np.isin(place.states.astype(str), named).astype(np.float64)
+
+
+def _checks_of_year(when: date) -> pd.Series:
+    """Return checks for sales by state over the last 12 months public before a date, or none."""
+    rows = known_before("background_checks", when)
+    months = np.sort(rows["month"].unique())[-12:]
+    if len(months) < 12:
+        return pd.Series(dtype=np.float64)
+    rows = rows[rows["month"].isin(months)]
+    codes = states().set_index("name")["state"]
+    total = rows[_CHECKS].fillna(0).sum(axis=1).astype("float64")
+    of_state: pd.Series = total.groupby(rows["state"].map(codes)).sum()
+    return of_state
+
+
+def _requests(context: Context) -> pd.DataFrame:
+    """Count requests for firearms recovered in each state, by the days they count from and to."""
+    days = "DATE '1970-01-01'"
+    found: pa.Table = context.query(
+        f"""
+        SELECT recovery_state AS state, known_on - {days} AS known,
+               least(known_on - {days} + {Y1.days},
+                     coalesce(superseded_on - {days}, {int(NEVER)})) AS until,
+               count(*) AS n, count(*) FILTER (WHERE outcome = 'purchaser') AS n_reached
+        FROM traces WHERE recovery_country = 'US' AND recovery_state IS NOT NULL
+          AND known_on < {days} + {int(context.cohort.as_of[-1])}
+        GROUP BY ALL
+        """
+    )
+    counted: pd.DataFrame = found.to_pandas()
+    return counted
+
+
+def _per_county(place: _Place, of_dealer: Floats) -> Floats:
+    """Sum over the dealers of each county."""
+    is_placed = place.county >= 0
+    n_counties = len(place.counties)
+    total = np.bincount(place.county[is_placed], of_dealer[is_placed], minlength=n_counties)
+    return np.asarray(total, dtype=np.float64)
+
+
+def _of_traces(place: _Place, mass: Floats, requests: pd.DataFrame) -> Columns:
+    county = np.append(place.people, np.nan)[place.county]
+    is_listed = place.stage.is_listed[:, place.part.date]
+    listed_mass = np.where(is_listed, mass, 0.0)
+    others = np.append(_per_county(place, listed_mass), 0.0)[place.county] - listed_mass
+    day = place.stage.as_of[place.part.date]
+    seen = requests[(requests["known"] < day) & (day <= requests["until"])]
+    sums = seen.groupby("state")[["n", "n_reached"]].sum().reindex(place.states).fillna(0)
+    n, n_reached = (sums[c].to_numpy(dtype=np.float64) for c in ("n", "n_reached"))
+    share = np.divide(n_reached, n, out=np.full(len(n), np.nan), where=n >= MIN_REQUESTS)
+    reached, why = place.by_state(share)
+    few = place.part.take(np.append(n, 0.0)[place.state]) > 0
+    why = np.where((why != OBSERVED) & few, TOO_FEW, why).astype(np.int8)
+    public = place.has_people
+    return {
+        "traces_per_100k_3y": place.put(others / county * 1e5, was_public=public),
+        "recoveries_per_100k_1y": place.by_state(n / place.state_people * 1e5, was_public=public),
+        "share_to_purchaser_1y": (reached, why),
+    }

@@ -1,0 +1,296 @@
+"""Family `network`: who a dealer shares purchasers with, and who trades near it.
+
+Purchasers are opaque tokens: the family counts dealers that share one and never says who. A
+component is a set of dealers joined by shared tokens, directly or through one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy import sparse
+
+from features.domain.asof import NEVER, Y2, Y5
+from features.signals import graph
+from features.signals.border import stage_points
+from features.signals.context import Sum
+from features.signals.listings import Listings, Slice, listings, slices
+from features.signals.masses import trace_masses
+from features.signals.nearness import distances_within
+from features.signals.signal import (
+    NO_EXPOSURE,
+    NO_SOURCE,
+    OBSERVED,
+    TOO_FEW,
+    FamilyColumns,
+    Floats,
+    Reasons,
+    Signal,
+    no_source,
+    rate,
+)
+
+if TYPE_CHECKING:
+    from features.signals.context import Context
+
+MIN_TRACES: Final = 5  # traces below which no share and no concentration is given
+RADII_KM: Final = (10, 50)
+
+_POINTS: Final = "Pierce, Braga, Hyatt and Koper (2004) on point and diffuse sources of crime guns"
+_CHAIN: Final = "Double Fix (2023): follow the guns from maker to dealer to recovery"
+_NEAR: Final = "Anselin (1988), spatial lag; Koper (2014) on dealers in or near cities"
+
+_signal = partial(Signal, family="network", table="traces", restriction="restricted")
+
+SIGNALS: Final[tuple[Signal, ...]] = (
+    _signal(
+        name="network_degree_2y",
+        unit="dealers",
+        definition=(
+            "Other dealers that saw a purchaser of this one, in traces and multiple sales of two "
+            "years."
+        ),
+        reason="Shares purchasers with {value} other dealers in two years",
+        reference=_POINTS,
+        window="2y",
+        direction=1,
+    ),
+    _signal(
+        name="network_shared_purchasers_2y",
+        unit="purchasers",
+        definition=(
+            "Purchasers of the dealer that another dealer saw too, in traces and multiple sales "
+            "of two years."
+        ),
+        reason="{value} purchasers in two years also bought from another dealer",
+        reference=_POINTS,
+        window="2y",
+        direction=1,
+    ),
+    _signal(
+        name="network_component_2y",
+        unit="dealers",
+        definition=(
+            "Dealers joined to this one by shared purchasers of two years, directly or through "
+            "others, itself included; 1 when it shares with nobody."
+        ),
+        reason="Stands in a group of {value} dealers joined by shared purchasers",
+        reference=_POINTS,
+        window="2y",
+        direction=1,
+    ),
+    _signal(
+        name="network_component_traces_2y",
+        unit="traces",
+        definition="Traces of two years to the other dealers of that group.",
+        reason="{value} traces in two years to dealers joined by shared purchasers",
+        reference=_POINTS,
+        window="2y",
+        direction=1,
+    ),
+    _signal(
+        name="network_share_shared_2y",
+        unit="share",
+        definition=(
+            "Share of the dealer's traces of two years that name a purchaser whom another dealer "
+            "saw too. Null below 5 such traces."
+        ),
+        reason="{value} of its traced purchasers also bought from another dealer",
+        reference=_POINTS,
+        window="2y",
+        direction=1,
+    ),
+    *(
+        _signal(
+            name=f"network_traces_within_{radius}km_3y",
+            unit="traces",
+            definition=(
+                f"Traces of three years to other listed dealers within {radius} km, the dealer's "
+                "own left out."
+            ),
+            reason=f"{{value}} traces in three years to other dealers within {radius} km",
+            reference=_NEAR,
+            window="3y",
+            direction=1,
+        )
+        for radius in RADII_KM
+    ),
+    _signal(
+        name="network_flow_concentration_5y",
+        unit="index",
+        definition=(
+            "Sum of squared shares of the dealer's traces of five years over maker, country and "
+            "state of recovery: 1 when one maker's firearms go to one place. Null below 5 traces."
+        ),
+        reason="Concentration of its traces on one maker and place: {value} (1 is all)",
+        reference=_CHAIN,
+        window="5y",
+    ),
+)
+
+
+def build(context: Context) -> FamilyColumns:
+    """Return the columns of the family, one row a cohort row."""
+    has_traces = context.has("traces")
+    if not context.has("licenses") or not (has_traces or context.has("multiple_sales")):
+        return no_source(SIGNALS, context.n_rows)
+    stage = listings(context)
+    values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
+    reasons: dict[str, Reasons] = {
+        s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
+    }
+    columns = [_shared(context, stage)]
+    if has_traces:
+        columns += [_near(context, stage), _flows(context, stage)]
+    for part in slices(context, stage):
+        for source in columns:
+            for name, (column, reason) in source(part).items():
+                values[f"network_{name}"][part.rows] = column
+                reasons[f"network_{name}"][part.rows] = reason
+    return FamilyColumns(values, reasons)
+
+
+Columns = dict[str, tuple[Floats, Reasons]]
+Source = Callable[[Slice], Columns]
+
+_SHARED_SQL: Final = """
+WITH events AS ({events}),
+     shared AS (SELECT token FROM events GROUP BY token HAVING count(DISTINCT dealer) > 1)
+SELECT d.at, e.token, e.is_trace, e.known_on - DATE '1970-01-01' AS known,
+       least(e.known_on - DATE '1970-01-01' + {days},
+             coalesce(e.superseded_on - DATE '1970-01-01', {never})) AS until
+FROM events e JOIN shared USING (token) JOIN listed_dealers d ON d.dealer = e.dealer
+"""
+_EVENTS_SQL: Final = """
+SELECT dealer, purchaser_token AS token, known_on, superseded_on, {is_trace} AS is_trace
+FROM {table} WHERE dealer IS NOT NULL AND purchaser_token IS NOT NULL
+"""
+
+
+def _shared(context: Context, stage: Listings) -> Source:
+    """Measures of shared purchasers, as of each date."""
+    has_traces = context.has("traces")
+    events = _shared_events(context, stage)
+    mass = trace_masses(context, stage)["traces_2y"] if has_traces else None
+    tokened = Sum("tokened", (Y2,), "purchaser_token IS NOT NULL")
+    n_traces = context.grids("traces", [tokened])["tokened_2y"] if has_traces else None
+    n_dealers = len(stage.rows.dealers)
+
+    def at(part: Slice) -> Columns:
+        day = stage.as_of[part.date]
+        is_in = (events["known"] < day) & (day <= events["until"])
+        dealer, token = events["at"][is_in], events["token"][is_in]
+        found = graph.share_purchasers(dealer, token, n_dealers)
+        columns = {
+            "degree_2y": _observed(part, found.degree),
+            "shared_purchasers_2y": _observed(part, found.n_shared),
+            "component_2y": _observed(part, found.component),
+        }
+        if mass is not None and n_traces is not None:
+            others = graph.mass_of_others(found.label, mass[part.date].astype(np.float64))
+            columns["component_traces_2y"] = _observed(part, others)
+            is_counted = found.is_shared & (events["is_trace"][is_in] == 1)
+            shared = part.take(np.bincount(dealer[is_counted], minlength=n_dealers))
+            columns["share_shared_2y"] = rate(
+                np.nan_to_num(shared), n_traces[part.rows], at_least=MIN_TRACES
+            )
+        return columns
+
+    return at
+
+
+def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[np.int64]]:
+    """Events of purchasers that more than one dealer ever saw, by the days they count."""
+    events = " UNION ALL ".join(
+        _EVENTS_SQL.format(table=table, is_trace=int(table == "traces"))
+        for table in ("traces", "multiple_sales")
+    )
+    numbers = pa.array(np.arange(len(stage.rows.dealers)))
+    names = pa.array(stage.rows.dealers, pa.string())
+    found = context.query(
+        _SHARED_SQL.format(events=events, days=Y2.days, never=int(NEVER)),
+        listed_dealers=pa.table({"dealer": names, "at": numbers}),
+    )
+    columns = {
+        name: found[name].to_numpy().astype(np.int64)
+        for name in ("at", "is_trace", "known", "until")
+    }
+    token, _ = pd.factorize(found["token"].to_pandas())
+    return columns | {"token": token.astype(np.int64)}
+
+
+def _near(context: Context, stage: Listings) -> Source:
+    """Trace mass of the neighbors, as of each date."""
+    mass = trace_masses(context, stage)["traces_3y"]
+    points, position = stage_points(stage)
+    bearers = np.flatnonzero(mass.any(axis=0))
+    rows = np.unique(stage.last[bearers][stage.last[bearers] >= 0])
+    targets = np.unique(position[rows][position[rows] >= 0])
+    near = distances_within(points, points[targets], max(RADII_KM))
+    target_of = np.full(len(points) + 1, -1)
+    target_of[targets] = np.arange(len(targets))
+    weights = {
+        radius: sparse.csr_array(
+            ((near.data <= radius).astype(np.float64), near.indices, near.indptr), shape=near.shape
+        )
+        for radius in RADII_KM
+    }
+
+    def at(part: Slice) -> Columns:
+        j = part.date
+        point = np.where(stage.has(j), position[stage.last[:, j]], -1)
+        own = np.where(stage.is_listed[:, j] & (point >= 0), mass[j], 0.0).astype(np.float64)
+        has_mass = own > 0
+        by_target = np.bincount(
+            target_of[point[has_mass]], weights=own[has_mass], minlength=len(targets)
+        )
+        columns = {}
+        for radius, weight in weights.items():
+            lag = np.append(weight @ by_target, np.nan)[point] - own
+            taken = part.take(lag)
+            why = np.where(np.isnan(taken), NO_EXPOSURE, OBSERVED).astype(np.int8)
+            columns[f"traces_within_{radius}km_3y"] = (taken, why)
+        return columns
+
+    return at
+
+
+def _flows(context: Context, stage: Listings) -> Source:
+    """Concentration of each dealer's traces over maker and place of recovery."""
+    cell = (
+        "(dense_rank() OVER (PARTITION BY e.dealer ORDER BY coalesce(manufacturer, ''), "
+        "recovery_country, coalesce(recovery_state, '')) - 1)::INTEGER"
+    )
+    block = context.rows("traces", {"cell": cell})
+    cohort = context.cohort
+    index, count = graph.concentrations(
+        block.start,
+        (block.known_on, block.superseded_on),
+        block.columns["cell"].astype(np.int64),
+        cohort.as_of,
+        Y5.days,
+    )
+
+    def at(part: Slice) -> Columns:
+        here = (cohort.dealer[part.rows], part.date)
+        n = count[here]
+        is_known = (n >= MIN_TRACES) & (part.dealer >= 0)
+        why = np.where(n > 0, TOO_FEW, NO_EXPOSURE)
+        values = np.where(is_known, index[here], np.nan)
+        reasons = np.where(is_known, OBSERVED, why).astype(np.int8)
+        return {"flow_concentration_5y": (values, reasons)}
+
+    return at
+
+
+def _observed(
+    part: Slice, by_dealer: npt.NDArray[np.integer | np.floating]
+) -> tuple[Floats, Reasons]:
+    taken = part.take(by_dealer)
+    return taken, np.where(np.isnan(taken), NO_EXPOSURE, OBSERVED).astype(np.int8)
