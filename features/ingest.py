@@ -129,6 +129,18 @@ def ingest(
     return IngestSummary(tuple(summaries), fingerprint(draft.manifest), clock.seconds)
 
 
+def engine_settings(draft: Draft) -> dict[str, str]:
+    """Return the engine's settings: bounded memory, spilling beside the warehouse.
+
+    Rows carry their line, so the engine need not keep them in order, which would cost memory.
+    """
+    return {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(draft.staging / "spill"),
+        "preserve_insertion_order": "false",
+    }
+
+
 @dataclass(frozen=True)
 class Run:
     """One ingest: its draft and its settings.
@@ -161,9 +173,7 @@ class Run:
             known = [(s, *recognize(s, self.choices)) for s in sources]
         order = list(TABLES)
         known.sort(key=lambda item: order.index(item[1].plans[0].table))
-        spill = self.draft.staging / "spill"
-        config = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
-        with duckdb.connect(config=config) as con:
+        with duckdb.connect(config=engine_settings(self.draft)) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
             summaries = [self._load(loader, *item) for item in known]
             if any(summary.is_new for summary in summaries):

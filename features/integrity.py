@@ -12,7 +12,7 @@ import duckdb
 import pyarrow.compute as pc
 
 from features.errors import WarehouseError
-from features.ingest import MEMORY_LIMIT
+from features.ingest import engine_settings
 from features.load import full_disk
 from features.manifest import Draft, file_sha256, write_lock, writing_to
 from features.retention import drop_expired
@@ -136,11 +136,7 @@ def forget_tokens(path: Path, today: date) -> int:
         draft = Draft(path)
         try:
             draft.open_staging()
-            config = {
-                "memory_limit": MEMORY_LIMIT,
-                "temp_directory": str(draft.staging / "spill"),
-            }
-            with duckdb.connect(config=config) as con:
+            with duckdb.connect(config=engine_settings(draft)) as con:
                 n_dropped = drop_expired(con, draft, today)
             if n_dropped:
                 draft.commit()

@@ -109,17 +109,18 @@ class RejectBook:
         )
 
     def stage(self, draft: Draft) -> None:
-        """Stage, for each table with new rejects, its whole file: the old rows, then the new."""
+        """Stage, for each table with new rejects, its whole file.
+
+        Sources are numbered as they come, so the old rows stand before the new ones.
+        """
         tables = self.con.execute("SELECT DISTINCT table_name FROM rejected").fetchall()
         for (table,) in sorted(tables):
             before = draft.path / REJECTS / f"{table}.parquet"
             old = f"SELECT * FROM {scan([str(before)])} UNION ALL " if before.exists() else ""
-            new = (
-                "SELECT * EXCLUDE (table_name) FROM rejected "
-                f"WHERE table_name = '{table}' ORDER BY source_id, source_line"
-            )
+            new = f"SELECT * EXCLUDE (table_name) FROM rejected WHERE table_name = '{table}'"
             staged = draft.staging / f"rejects-{table}.parquet"
             n_rows = self.con.execute(
-                f"COPY ({old}SELECT * FROM ({new})) TO {literal(str(staged))} {FORMAT}"
+                f"COPY ({old}{new} ORDER BY source_id, source_line, reason, value) "
+                f"TO {literal(str(staged))} {FORMAT}"
             ).fetchone()[0]
             draft.stage_rejects(table, staged, n_rows)

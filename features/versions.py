@@ -102,10 +102,11 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
         "CREATE OR REPLACE TEMP TABLE contested AS "
         f"WITH multiple AS (SELECT hash({keys}) AS h FROM good GROUP BY h HAVING count(*) > 1 "
         f"UNION SELECT hash({keys}) AS h FROM stored_rows) "
-        f"SELECT row, NULL AS file, {keys}, known_on, CAST(NULL AS DATE) AS was_superseded_on, "
+        f"SELECT row, source_line, NULL AS file, {keys}, known_on, "
+        "CAST(NULL AS DATE) AS was_superseded_on, "
         f"hash({content}) AS content FROM good g "
         f"WHERE hash({keys}) IN (SELECT h FROM multiple) "
-        "UNION ALL SELECT CAST(NULL AS BIGINT), file, * EXCLUDE (file) FROM stored_rows"
+        "UNION ALL SELECT CAST(NULL AS BIGINT), NULL, file, * EXCLUDE (file) FROM stored_rows"
     )
 
 
@@ -124,7 +125,7 @@ def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
     )
 
 
-# Stored rows come first among equals (row is null), then the order of the file. Only the first
+# Stored rows come first among equals, then the order of the file. Only the first
 # row of a key and day counts as a version; a version that repeats the one before it is none.
 _RESOLVED: Final = """
 CREATE OR REPLACE TEMP TABLE resolved AS
@@ -133,7 +134,7 @@ WITH ranked AS (
         row_number() OVER day_order AS place,
         first_value(content) OVER day_order AS first_content
     FROM contested
-    WINDOW day_order AS (PARTITION BY {keys}, known_on ORDER BY row NULLS FIRST)
+    WINDOW day_order AS (PARTITION BY {keys}, known_on ORDER BY row IS NOT NULL, source_line, row)
 ),
 versions AS (
     SELECT *, lag(content) OVER version_order AS content_before
