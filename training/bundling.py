@@ -51,6 +51,7 @@ def assemble_bundle(
         "as_of": f"{newest:%Y-%m-%d}",
         "restriction": "restricted" if is_restricted else "public",
         "variant": recipe.variant,
+        "license_types": list(recipe.license_types),
         "data_fingerprint": evaluation["data_fingerprint"],
         "git_commit": evaluation["git_commit"],
     }
