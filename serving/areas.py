@@ -13,11 +13,10 @@ from serving.scoring import Bools, Snapshot
 
 def own_rows(snapshot: Snapshot, principal: Principal) -> Bools:
     """Return the rows within the caller's own area, shape (n,)."""
-    columns = snapshot.columns
     if principal.is_national:
-        return np.ones(len(columns["dealer"]), dtype=bool)
-    mask: Bools = np.isin(columns["office"], sorted(principal.offices))
-    return mask | np.isin(columns["division"], sorted(principal.divisions))
+        return np.ones(len(snapshot.columns["dealer"]), dtype=bool)
+    mask: Bools = snapshot.where("office", principal.offices)
+    return mask | snapshot.where("division", principal.divisions)
 
 
 def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
@@ -27,7 +26,7 @@ def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
     for name in ("office", "division", "state", "county"):
         wanted = getattr(area, name)
         if wanted is not None:
-            mask &= columns[name] == wanted
+            mask &= snapshot.where(name, [wanted])
     latitude, longitude = columns["latitude"], columns["longitude"]
     if area.box is not None:
         west, south, east, north = area.box
@@ -73,8 +72,7 @@ def _offices_of(principal: Principal, snapshot: Snapshot, area: Area) -> bool:
     """Whether the office asked for lies within a division of the caller."""
     if area.division is not None and area.division not in principal.divisions:
         return False
-    columns = snapshot.columns
-    divisions = set(columns["division"][columns["office"] == area.office])
+    divisions = set(snapshot.columns["division"][snapshot.where("office", [str(area.office)])])
     return bool(divisions) and divisions <= principal.divisions
 
 

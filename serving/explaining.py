@@ -18,7 +18,6 @@ from serving.lists import eligible_rows
 from serving.reasons import rounded
 from serving.runtime import Scope
 from serving.scoring import Snapshot, View
-from serving.statements import disclaimers
 
 # Contributions are sums of doubles over a few thousand trees.
 ADDITIVITY_TOLERANCE: Final = 1e-6
@@ -67,7 +66,7 @@ def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> dict[str, Any
         "by_family": {name: rounded(v) for name, v in by_family.items()},
         "records": records(snapshot, row, warehouse),
         "way_off": way_off(scope, row, values, k=k),
-        "disclaimers": disclaimers(snapshot.restriction),
+        "disclaimers": snapshot.disclaimers,
     }
 
 
@@ -165,7 +164,10 @@ def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:
     value, median = float(snapshot.inputs[row, j]), _median(snapshot, j, row)
     return {
         "signal": snapshot.bundle.signals[j]["name"],
-        "sentence": "If instead: " + snapshot.sentences.sentence(j, median, _MEDIAN),
+        "sentence": "If instead: "
+        + snapshot.sentences.sentence(
+            j, median, _MEDIAN, license_type=snapshot.columns["license_type"][row]
+        ),
         "from_value": rounded(value) if np.isfinite(value) else None,
         "to_value": rounded(median),
     }
@@ -222,7 +224,7 @@ def score_rows(snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]) -
             for one in scores.to_dict("records")
         ],
         "out_of_range": _out_of_range(snapshot, names, values),
-        "disclaimers": disclaimers(snapshot.restriction),
+        "disclaimers": snapshot.disclaimers,
     }
 
 

@@ -23,11 +23,8 @@ from serving.errors import (
 )
 from serving.identity import Principal
 from serving.sampling import systematic
-from serving.scoring import Bools, Ints, View, day
-from serving.statements import disclaimers
+from serving.scoring import Bools, Ints, Snapshot, View, day
 
-# Below this likeness to inspected dealers the list says that the history does not carry a score.
-MIN_SUPPORT: Final = 0.05
 N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (
     "Places marked model, recall, coverage and manual are certain. The random places are a "
@@ -117,7 +114,7 @@ def compose(
         )
     within = rows_for(snapshot, principal, request.area) & view.is_visible
     if request.license_types:
-        within &= np.isin(snapshot.columns["license_type"], request.license_types)
+        within &= snapshot.where("license_type", request.license_types)
     eligible = within & eligible_rows(view)
     places = _fill(view, request, eligible, within=within, seed=issue.seed)
     rows = sorted(places.why, key=lambda row: int(view.national_rank[row]))
@@ -148,7 +145,7 @@ def compose(
         },
         "rows": document_rows,
         "change": _change(view, document_rows, before=before, previous=previous),
-        "disclaimers": disclaimers(snapshot.restriction),
+        "disclaimers": snapshot.disclaimers,
     }
 
 
@@ -184,13 +181,21 @@ def _fill(
     strata = np.lexsort(
         (
             np.arange(len(rest)),
-            columns["license_type"][rest].astype(str),
-            columns["office"][rest].astype(str),
+            _alphabetical(view.snapshot, "license_type")[rest],
+            _alphabetical(view.snapshot, "office")[rest],
         )
     )
     drawn, probability = systematic(rest[strata], min(n_random, places.n_left), seed=seed)
     places.give(drawn, "random", at_most=len(drawn), probability=probability)
     return places
+
+
+def _alphabetical(snapshot: Snapshot, name: str) -> Ints:
+    """Return each row's place in the alphabet of a column's values: the order of the strata."""
+    codes, names = snapshot.codes(name)
+    places = np.empty(len(names), dtype=np.int64)
+    places[np.argsort(names.astype(str), kind="stable")] = np.arange(len(names))
+    return places[codes]
 
 
 def _longest_unseen(last: npt.NDArray[Any]) -> Ints:
@@ -254,7 +259,7 @@ def _document_row(
         "percentile": view.percentile(row),
         "national_rank": int(view.national_rank[row]),
         "support": support,
-        "has_insufficient_history": support < MIN_SUPPORT,
+        "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
         "last_inspected_on": day(columns["last_inspected_on"][row]),
         "last_outcome": str(columns["last_outcome"][row]) or None,
         "is_eligible": view.is_eligible(row),

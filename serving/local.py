@@ -61,7 +61,11 @@ def _running() -> Iterator[tuple[Runtime, Principal]]:
 def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> dict[str, Any]:
     """Compose a list that is not kept."""
     request = RankRequest(
-        area=Area(**area), k=k, random_share=random_share, with_recalls=False, purpose="licensing"
+        area=Area.model_validate(area),
+        k=k,
+        random_share=random_share,
+        with_recalls=False,
+        purpose="licensing",
     )
     with _running() as (runtime, operator):
         issue = Issue(list_id="L-00000000-000000000000", issued_at=instant(), seed=0)

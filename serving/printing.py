@@ -92,21 +92,12 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
     if as_csv:
         sys.stdout.buffer.write(to_csv(document))
         return
-    basis, design = document["basis"], document["design"]
-    heads = list(document["rows"][0]["heads"]) if document["rows"] else []
-    table = Table(title=f"Dealers by priority, {document['area_in_words']}", title_justify="left")
-    for name in ("#", "dealer", "place"):
-        table.add_column(name, justify="right" if name == "#" else "left", no_wrap=name == "#")
-    for head in heads:
-        table.add_column(f"{head.replace('_', ' ')}\n(interval)", justify="right")
-    for name in ("percentile", "support"):
-        table.add_column(name, justify="right")
-    table.add_column("why", ratio=1)
+    OUT.print(f"[bold]Dealers by priority, {escape(document['area_in_words'])}[/bold]")
     for row in document["rows"]:
-        table.add_row(*_list_cells(row, heads))
-    OUT.print(table)
+        _print_row(row)
+    OUT.print(f"\n{escape(basis_sentence(document['basis']))}", soft_wrap=True)
+    design = document["design"]
     left_out = design["n_in_area"] - design["n_eligible"]
-    OUT.print(escape(basis_sentence(basis)))
     OUT.print(
         f"{design['n_in_area']:,} dealers in the area; {left_out:,} were inspected in the last "
         "twelve months and may not be listed."
@@ -114,29 +105,29 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
     n_unsure = sum(row["has_insufficient_history"] for row in document["rows"])
     if n_unsure:
         OUT.print(f"{n_unsure} dealers are unlike those seen in training: insufficient history.")
+    OUT.print("What it does not know:")
     for line in document["disclaimers"]:
-        OUT.print(f"[dim]{escape(line)}[/dim]")
+        OUT.print(f"  - {escape(line)}")
 
 
-def _list_cells(row: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
+def _print_row(row: Mapping[str, Any]) -> None:
     name = row["business_name"] or row["licensee_name"]
+    OUT.print(
+        f"[bold]{row['position']:>4}  {escape(name)}[/bold]  {row['dealer']}, type "
+        f"{row['license_type']}, {escape(row['city'])}, {row['state']}",
+        soft_wrap=True,
+    )
     scores = [
-        f"{s['value']:.3f}\n({s['lower']:.3f}-{s['upper']:.3f})"
-        for s in (row["heads"][head] for head in heads)
+        f"{head.replace('_', ' ')} {s['value']:.3f} ({s['lower']:.3f} to {s['upper']:.3f})"
+        for head, s in row["heads"].items()
     ]
-    support = f"{row['support']:.2f}"
+    support = f"support {row['support']:.2f}"
     if row["has_insufficient_history"]:
-        support += "\ninsufficient history"
-    reasons = [r["sentence"] for r in row["reasons"] if r["contribution"] > 0][:3]
-    return [
-        str(row["position"]),
-        escape(f"{name}\n{row['dealer']} type {row['license_type']}"),
-        escape(f"{row['city']}, {row['state']}"),
-        *scores,
-        f"{row['percentile']:.1f}",
-        support,
-        escape("\n".join(reasons)),
-    ]
+        support += ", insufficient history"
+    percentile = f"percentile {row['percentile']:.2f}"
+    OUT.print(f"      {', '.join([*scores, percentile, support])}", soft_wrap=True)
+    for reason in [r for r in row["reasons"] if r["contribution"] > 0][:3]:
+        OUT.print(f"      + {escape(reason['sentence'])}", soft_wrap=True)
 
 
 def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +68,16 @@ def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
     return name, Bundle.load(folder)
 
 
-def variant_of(bundle: Bundle) -> str:
+def variant_of(bundle: Bundle) -> Literal["full", "public"]:
     """Return the feature variant a bundle was trained on."""
-    return "public" if bundle.manifest["restriction"] == "public" else "full"
+    return "public" if bundle.manifest.get("variant") == "public" else "full"
+
+
+def limits_of(card: str) -> list[str]:
+    """Return what the model card says that the scores cannot say."""
+    _, _, after = card.partition("## What it cannot say")
+    section = after.partition("\n## ")[0]
+    return [line[2:].strip() for line in section.splitlines() if line.startswith("- ")]
 
 
 def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
@@ -128,6 +135,7 @@ def score_frames(
     facts = dealer_facts(warehouse, dealers, as_of)
     scored = pd.concat([facts, scores], axis=1)
     scored["as_of"] = np.datetime64(as_of, "s")
+    scored["is_in_scope"] = in_scope(bundle, facts["license_type"])
     values = bundle.explain(inputs)["priority"].values
     types = scored["license_type"].to_numpy(dtype=object)
     return {
@@ -136,6 +144,17 @@ def score_frames(
         "peers.parquet": peer_quantiles(inputs, types),
         "holds.parquet": _holds(warehouse, as_of),
     }
+
+
+def in_scope(bundle: Bundle, license_types: pd.Series) -> npt.NDArray[np.bool_]:
+    """Return which dealers are of a license type that the bundle was trained on.
+
+    The others keep a score in the table, but no list, rank or answer shows it.
+    """
+    trained_on = bundle.manifest.get("license_types")
+    if not trained_on:
+        return np.ones(len(license_types), dtype=bool)
+    return license_types.isin(list(trained_on)).to_numpy(dtype=bool)
 
 
 def dealer_facts(
@@ -167,8 +186,8 @@ def dealer_facts(
 def _with_place(facts: pd.DataFrame) -> pd.DataFrame:
     """Fill coordinates that the listing does not give with the center of the ZIP area."""
     centers = reference.zip_places()
-    for name in ("latitude", "longitude"):
-        center = facts["zip"].map(centers[name])
+    for name, place in (("latitude", "lat"), ("longitude", "lon")):
+        center = facts["zip"].map(centers[place])
         facts[name] = facts[name].astype(np.float64).fillna(center)
     return facts
 
@@ -248,7 +267,8 @@ def _write(
         "champion": champion,
         "bundle": bundle.manifest["name"],
         "bundle_sha256": sha256_of(home / "champion" / champion / "manifest.json"),
-        "restriction": "public" if variant_of(bundle) == "public" else "restricted",
+        "restriction": bundle.manifest["restriction"],
+        "limits": limits_of(bundle.card),
         "heads": list(bundle.heads),
         "feature_fingerprint": table.fingerprint,
         "warehouse_fingerprint": table.warehouse_fingerprint,

@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+# Units that are no amounts: "more than 90% of peers" would say nothing.
+_NOT_QUANTITIES: Final = frozenset({"code", "yes or no", "step"})
+# Peers are mentioned for a value among the highest or lowest of them.
+_HIGH: Final = 80
 _MISSING: Final = {
     1: "no source for it was ingested",
     2: "nothing happened to which it could refer",
@@ -81,7 +85,7 @@ class Sentences:
         return {
             "signal": name,
             "family": signal["family"],
-            "sentence": self.sentence(index, value, percentile),
+            "sentence": self.sentence(index, value, percentile, license_type=license_type),
             "value": rounded(value) if math.isfinite(value) else None,
             "unit": signal["unit"],
             "percentile": percentile,
@@ -89,19 +93,35 @@ class Sentences:
             "restriction": signal["restriction"],
         }
 
-    def sentence(self, index: int, value: float, percentile: int | None) -> str:
+    def sentence(
+        self, index: int, value: float, percentile: int | None, *, license_type: str
+    ) -> str:
         """Fill the signal's template; a missing value is said to be missing."""
         signal = self.signals[index]
         if not math.isfinite(value):
             return f"{_capital(signal['definition'])}: not known."
         fields = _Blanks(
-            value=number(value),
+            value=self._worded(signal, value, license_type),
             percentile=percentile if percentile is not None else "an unknown",
             unit=signal["unit"],
             window=signal.get("window") or "",
         )
-        text = str(signal["reason"] or signal["definition"] + ": {value}").format_map(fields)
-        return _capital(text.rstrip(".") + ".")
+        template = str(signal["reason"] or signal["definition"] + ": {value}")
+        text = _capital(template.format_map(fields).rstrip("."))
+        is_quantity = not signal.get("is_category") and signal["unit"] not in _NOT_QUANTITIES
+        if is_quantity and percentile is not None and "{percentile}" not in template:
+            if percentile >= _HIGH:
+                text += f"; more than {min(percentile, 99)}% of peers"
+            elif percentile <= 100 - _HIGH:
+                text += f"; less than {100 - max(percentile, 1)}% of peers"
+        return text + "."
+
+    @staticmethod
+    def _worded(signal: Mapping[str, Any], value: float, license_type: str) -> str:
+        if signal["unit"] == "yes or no":
+            return "yes" if value else "no"
+        # The signal holds a place in a list of types; people say the type.
+        return license_type if signal["name"] == "license_type" else number(value)
 
     def missing(self, code: int) -> str | None:
         """Say why a value is missing; None when it is observed."""

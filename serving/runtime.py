@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,6 +103,11 @@ class Runtime:
         """Put a changed snapshot in force."""
         with self._lock:
             self._set(snapshot)
+
+    def update(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        """Change the snapshot in force; changes made at the same time follow each other."""
+        with self._lock:
+            self._set(change(self.snapshot))
 
     def _set(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -22,6 +22,7 @@ import pandas as pd
 from features.domain import license_number
 from features.errors import InvalidValueError
 from features.warehouse import Warehouse
+from serving import statements
 from serving.publish import load_champion, score_frames, variant_of
 from serving.reasons import Peers, Sentences
 from serving.scored import N_REASONS, ScoredTable, content_fingerprint, load_scored
@@ -59,13 +60,17 @@ class Snapshot:
     missing: npt.NDArray[np.int8]
     row_of: Mapping[str, int]
     overlay: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _codes: dict[tuple[str, str], tuple[Ints, npt.NDArray[np.object_]]] = field(
+        default_factory=dict, repr=False
+    )
 
     @classmethod
     def load(cls, home: Path, name: str | None = None) -> Snapshot:
         """Read the table in force and the bundle that it was scored with."""
+        table = load_scored(home, name)
+        # Slow to import, and not needed to say that nothing is published.
         from features.table import FeatureTable
 
-        table = load_scored(home, name)
         _, bundle = load_champion(home, str(table.manifest["champion"]))
         return cls.of(table, bundle, FeatureTable.load(table.folder / "features"))
 
@@ -97,6 +102,11 @@ class Snapshot:
         """Names of the heads."""
         return self.table.heads
 
+    @cached_property
+    def disclaimers(self) -> list[str]:
+        """What rides on every answer made from this table."""
+        return statements.disclaimers(self.restriction, self.table.manifest.get("limits", ()))
+
     @property
     def as_of(self) -> date:
         """The day before which every fact was known."""
@@ -119,6 +129,24 @@ class Snapshot:
             "fingerprint": manifest["fingerprint"],
             "restriction": manifest["restriction"],
         }
+
+    def codes(self, name: str) -> tuple[Ints, npt.NDArray[np.object_]]:
+        """Return a place column as integer codes and the names they stand for.
+
+        Places do not change within a published table, so the codes are made once for it.
+        """
+        key = (self.table.name, name)
+        if key not in self._codes:
+            codes, names = pd.factorize(self.columns[name])
+            self._codes[key] = (codes.astype(np.int64), np.asarray(names, dtype=object))
+        return self._codes[key]
+
+    def where(self, name: str, wanted: Iterable[str]) -> Bools:
+        """Return the rows whose place column is one of `wanted`, shape (n,)."""
+        codes, names = self.codes(name)
+        kept = np.flatnonzero(np.isin(names, list(wanted)))
+        mask: Bools = np.isin(codes, kept)
+        return mask
 
     def row(self, asked: str) -> int | None:
         """Return the row of a dealer key or of a license number in any spelling."""
@@ -206,17 +234,19 @@ class View:
     def __init__(self, snapshot: Snapshot, hidden: Iterable[str] = ()) -> None:
         self.snapshot = snapshot
         columns = snapshot.columns
+        # A license type that the bundle was not trained on has no score to show.
         self.is_visible: Bools = np.ones(len(columns["dealer"]), dtype=bool)
         rows = [snapshot.row_of[d] for d in hidden if d in snapshot.row_of]
         self.is_visible[rows] = False
-        # Ties fall in the order of the dealer key, the same on every machine.
-        order = np.lexsort((columns["dealer"].astype(str), -columns["priority"]))
+        self.is_visible &= columns["is_in_scope"]
+        # Rows are sorted by dealer key, so ties fall in its order, the same on every machine.
+        order = np.argsort(-columns["priority"], kind="stable")
         self.order: Ints = order[self.is_visible[order]]
         self.n = len(self.order)
         self.national_rank = np.zeros(len(self.is_visible), dtype=np.int64)
         self.national_rank[self.order] = np.arange(1, self.n + 1)
         self.office_rank = np.zeros(len(self.is_visible), dtype=np.int64)
-        by_office = pd.Series(columns["office"][self.order])
+        by_office = pd.Series(snapshot.codes("office")[0][self.order])
         self.office_rank[self.order] = by_office.groupby(by_office).cumcount().to_numpy() + 1
 
     def row(self, asked: str, within: Bools | None = None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 # Our own words for the disclaimer that the agency attaches to trace figures.
@@ -25,11 +26,17 @@ PUBLIC_BASIS: Final = (
 )
 
 
-def disclaimers(restriction: str) -> list[str]:
-    """Return what must ride on an answer built from data of that restriction."""
+def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
+    """Return what must ride on an answer built from data of that restriction.
+
+    Parameters
+    ----------
+    limits : sequence of str
+        What the bundle's card says that its scores cannot say.
+    """
     if restriction == "public":
-        return [NOT_EVIDENCE, PUBLIC_BASIS]
-    return [NOT_EVIDENCE, TRACE_DISCLAIMER]
+        return [NOT_EVIDENCE, *(limits or (PUBLIC_BASIS,))]
+    return [NOT_EVIDENCE, TRACE_DISCLAIMER, *limits]
 
 
 def basis_sentence(basis: dict[str, Any]) -> str:

@@ -15,7 +15,6 @@ from serving.contract_field import FeaturesAnswer, FeaturesRequest
 from serving.errors import UnknownDealerError
 from serving.explaining import explain, score_rows
 from serving.runtime import subjects
-from serving.statements import disclaimers
 
 router = APIRouter(prefix="/v1", tags=["scores"])
 
@@ -57,7 +56,7 @@ def _score(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]:
     answer = {
         "basis": view.snapshot.basis,
         "scores": scores,
-        "disclaimers": disclaimers(view.snapshot.restriction),
+        "disclaimers": view.snapshot.disclaimers,
     }
     return to_json(answer), seen
 

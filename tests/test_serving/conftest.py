@@ -70,7 +70,8 @@ class LinearBundle:
             value = 1.0 / (1.0 + np.exp(-(log_odds + shift)))
             out |= {head: value, f"{head}_lower": value * 0.8, f"{head}_upper": value * 1.1}
         support = np.linspace(0.0, 1.0, len(X)) if len(X) > 1 else np.full(len(X), 0.5)
-        return pd.DataFrame({**out, "priority": log_odds, "support": support})
+        out |= {"priority": log_odds, "support": support, "is_insufficient_history": support < 0.02}
+        return pd.DataFrame(out)
 
     def explain(self, X: pd.DataFrame) -> dict[str, Any]:
         values, base = self.values(X), np.full(len(X), -3.0)
@@ -131,6 +132,7 @@ def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
     bundle, inputs, facts = LinearBundle(restriction), make_inputs(n), make_facts(n)
     scored = pd.concat([facts, bundle.score(inputs)], axis=1)
     scored["as_of"] = np.datetime64(AS_OF, "s")
+    scored["is_in_scope"] = True
     manifest = {
         "as_of": AS_OF.isoformat(),
         "champion": "000001",

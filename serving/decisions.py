@@ -1,0 +1,47 @@
+"""Accepted and overridden places of a list: kept, and judged later as a rival of the model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from serving.contract_field import DecisionRequest
+from serving.errors import UnknownDealerError
+from serving.identity import Principal
+from serving.issued import readable
+from serving.runtime import Runtime
+from serving.store import instant
+from serving.tables import DECISIONS
+
+
+def decide(runtime: Runtime, principal: Principal, request: DecisionRequest) -> dict[str, Any]:
+    """Keep a decision about a dealer of a list; a later one stands beside it.
+
+    Raises
+    ------
+    UnknownListError, UnknownDealerError
+        When the list is not the caller's to read, or the dealer is not on it for the caller.
+    """
+    document = json.loads(readable(runtime, principal, request.list_id))
+    scope = runtime.scope(principal)
+    row = scope.row(request.dealer)
+    dealer = None if row is None else scope.view.snapshot.columns["dealer"][row]
+    listed = next((line for line in document["rows"] if line["dealer"] == dealer), None)
+    if listed is None:
+        raise UnknownDealerError("There is no such dealer on that list.")
+    kept = {
+        "list_id": request.list_id,
+        "dealer": listed["dealer"],
+        "decision": request.decision,
+        "reason": request.reason or "",
+        "note": request.note,
+        "legal_basis": "",
+        "priority": listed["priority"],
+        "who": principal.name,
+        "at": instant(),
+    }
+    with runtime.store.write() as connection:
+        result = connection.execute(DECISIONS.insert(), kept)
+    shown = ("list_id", "dealer", "decision", "reason", "at")
+    key = result.inserted_primary_key
+    return {"decision_id": int(key[0]) if key else 0} | {name: kept[name] for name in shown}
