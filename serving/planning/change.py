@@ -42,6 +42,8 @@ class Changed:
         Road kilometers, hours spent with driving, and expected yield of the whole arrangement.
     broken : tuple of str
         Rules that the arrangement breaks, in sentences; empty when it breaks none.
+    candidates : Candidates
+        What the stops of the tours point into.
     """
 
     tours: tuple[Tour, ...]
@@ -49,6 +51,11 @@ class Changed:
     hours: float
     objective: float
     broken: tuple[str, ...]
+    candidates: Candidates
+
+    def dealers_of(self, tour: Tour) -> list[str]:
+        """Return the dealers of a tour in visiting order."""
+        return [str(self.candidates.dealer[stop.candidate]) for stop in tour.stops]
 
 
 def arrange(frame: pd.DataFrame, request: PlanRequest, *, placed: list[Placed]) -> Changed:
@@ -90,6 +97,7 @@ def arrange(frame: pd.DataFrame, request: PlanRequest, *, placed: list[Placed]) 
         hours=sum(tour.hours for tour in tours),
         objective=float(candidates.expected_yield[members].sum()),
         broken=_broken(candidates, request, tours=tours),
+        candidates=candidates,
     )
 
 

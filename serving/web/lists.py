@@ -6,17 +6,20 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
 from serving.access import ACCESS
 from serving.callers import Caller
 from serving.contract import RankRequest
+from serving.contract_field import DecisionRequest
+from serving.decisions import decide
 from serving.errors import InvalidRequestError
 from serving.issued import issue, readable
 from serving.web.records import decisions_of, summaries
@@ -249,3 +252,43 @@ def _matches(
         and (not ask.decided or ask.decided == made)
         and (not ask.family or any(r["family"] == ask.family for r in row["reasons"]))
     )
+
+
+@router.post("/lists/{list_id}/decisions")
+async def record_decision(
+    request: Request, list_id: str, caller: Annotated[Caller, Depends(may("decisions"))]
+) -> Response:
+    """Keep an inspector's decision about a dealer of a list."""
+    form = await checked_form(request, caller.principal)
+    back = Ask.model_validate(dict(parse_qsl(text(form, "back"))))
+    dealer, decision = text(form, "dealer"), text(form, "decision")
+    try:
+        asked, purpose = _decision(form, list_id, caller.purpose()), caller.purpose()
+        await asyncio.to_thread(decide, caller.runtime, caller.principal, asked)
+        await caller.record(f"{dealer} {decision}", purpose=purpose, list_id=list_id)
+    except FflRiskError as error:
+        content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
+        return await asyncio.to_thread(
+            _show, request, caller, json.loads(content), back, error=error.what, status=422
+        )
+    said = f"{dealer} is {'accepted' if decision == 'accept' else 'overridden'}."
+    query = back.query() + ("&" if back.query() else "") + urlencode({"saved": said})
+    return RedirectResponse(f"/lists/{list_id}?{query}#d-{dealer}", status_code=303)
+
+
+def _decision(form: FormData, list_id: str, purpose: str) -> DecisionRequest:
+    try:
+        return DecisionRequest.model_validate(
+            {
+                "list_id": list_id,
+                "dealer": text(form, "dealer"),
+                "decision": text(form, "decision"),
+                "reason": text(form, "reason") or None,
+                "note": text(form, "note"),
+                "purpose": purpose or None,
+            }
+        )
+    except ValidationError:
+        raise InvalidRequestError(
+            "Choose a reason to override, or accept.", expected="a decision and, to override, why"
+        ) from None

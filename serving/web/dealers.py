@@ -1,0 +1,235 @@
+"""The dealer page: score, reasons, records, and the form for what an inspection found."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+from typing import Annotated, Any, Final
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request
+from markupsafe import Markup
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from features import reference
+from features.errors import FflRiskError
+from serving.access import ACCESS
+from serving.areas import asked_rows
+from serving.callers import Caller
+from serving.contract import Area
+from serving.contract_field import OutcomeRequest
+from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.explaining import explain
+from serving.runtime import subjects
+from serving.scoring import View
+from serving.web import atlas, charts
+from serving.web.lists import license_types
+from serving.web.rendering import page
+from serving.web.visitor import PageRoute, checked_form, may, text
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_MOST_FOUND: Final = 50
+_K: Final = 50
+_TEXTS: Final = ("dealer", "license_number", "licensee_name", "business_name", "city", "zip")
+
+
+@router.get("/dealers")
+async def search(
+    request: Request,
+    caller: Annotated[Caller, Depends(may("dealers"))],
+    q: Annotated[str, Query(max_length=100)] = "",
+    box: Annotated[str, Query(max_length=80)] = "",
+) -> Response:
+    """Find dealers by name, place or number."""
+    purpose = caller.purpose()
+    found, is_cut = await asyncio.to_thread(_search, caller, q.strip(), box)
+    await caller.record(subjects(row["dealer"] for row in found), purpose=purpose)
+    return page(
+        request, "search.html", title="Find a dealer", active="dealers", me=caller.principal,
+        q=q, found=found, is_cut=is_cut, is_asked=bool(q.strip() or box),
+    )  # fmt: skip
+
+
+def _search(caller: Caller, q: str, box: str) -> tuple[list[dict[str, Any]], bool]:
+    scope = caller.scope
+    view, columns = scope.view, scope.view.snapshot.columns
+    if not q and not box:
+        return [], False
+    mask = view.is_visible & scope.own
+    if box:
+        mask = mask & asked_rows(view.snapshot, _area(box))
+    exact = scope.row(q) if q else None
+    rows = np.flatnonzero(mask) if exact is None else np.array([exact])
+    for word in q.casefold().split() if exact is None else []:
+        hit = np.zeros(len(rows), dtype=bool)
+        for name in _TEXTS:
+            texts = np.char.lower(columns[name][rows].astype(str))
+            hit |= np.char.find(texts, word) >= 0
+        rows = rows[hit]
+    rows = rows[np.argsort(view.national_rank[rows], kind="stable")]
+    found = [
+        {name: columns[name][row] for name in (*_TEXTS, "state")}
+        | {"office_rank": int(view.office_rank[row])}
+        for row in rows[:_MOST_FOUND].tolist()
+    ]
+    return found, len(rows) > _MOST_FOUND
+
+
+def _area(box: str) -> Area:
+    try:
+        west, south, east, north = (float(part) for part in box.split(","))
+        return Area(box=(west, south, east, north))
+    except ValueError:
+        raise InvalidRequestError(
+            "The area cannot be read.", expected="west,south,east,north in degrees"
+        ) from None
+
+
+@router.get("/dealers/{dealer}")
+async def show(
+    request: Request,
+    dealer: str,
+    caller: Annotated[Caller, Depends(may("dealers"))],
+    list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
+    saved: Annotated[bool, Query()] = False,
+) -> Response:
+    """Show one dealer."""
+    said = "The outcome is kept. Once closed it is part of the next training set." if saved else ""
+    return await _page(request, caller, dealer, list_id=list_id, saved=said)
+
+
+async def _page(
+    request: Request,
+    caller: Caller,
+    dealer: str,
+    *,
+    list_id: str = "",
+    saved: str = "",
+    error: FflRiskError | None = None,
+) -> Response:
+    purpose = caller.purpose()
+    scope = caller.scope
+    row = scope.row(dealer)
+    if row is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    await caller.record(str(scope.view.snapshot.columns["dealer"][row]), purpose=purpose)
+    values = await asyncio.to_thread(_values, caller, row)
+    return page(
+        request, "dealer.html", title="Dealer", active="dealers", me=caller.principal,
+        status=200 if error is None else int(getattr(error, "status", 422)),
+        list_id=list_id, saved=saved, error=error, k=_K,
+        can_record=caller.principal.role in ACCESS["outcomes"], **values,
+    )  # fmt: skip
+
+
+def _values(caller: Caller, row: int) -> dict[str, Any]:
+    scope = caller.scope
+    view, columns = scope.view, scope.view.snapshot.columns
+    warehouse = caller.runtime.settings.home / "warehouse"
+    document = dossier(caller, row)
+    why = explain(scope, row, k=_K, warehouse=warehouse)
+    families, scale = charts.families(why)
+    same = view.is_visible & (columns["license_type"] == columns["license_type"][row])
+    priorities = columns["priority"].astype(np.float64)
+    counties = reference.counties()
+    county = str(columns["county"][row])
+    name = str(counties.loc[county, "county_name"]) if county in counties.index else county
+    timeline = sorted(document["timeline"], key=lambda entry: str(entry["on"]), reverse=True)
+    years = groupby(timeline, key=lambda entry: str(entry["on"])[:4])
+    return {
+        "doc": document,
+        "why": why,
+        "families": families,
+        "scale": scale,
+        "peers": charts.peers(priorities[same], float(priorities[row])),
+        "years": [(year, list(entries)) for year, entries in years],
+        "type_text": dict(license_types()).get(document["license_type"], "other license"),
+        "county_name": name or "not known",
+        "n_in_office": int((view.is_visible & (columns["office"] == columns["office"][row])).sum()),
+        "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
+        "place": _place(view, row),
+    }
+
+
+def _place(view: View, row: int) -> Markup | None:
+    """Draw where a dealer is: its county and neighbors, as a picture without words."""
+    columns = view.snapshot.columns
+    xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
+    if not np.isfinite(xy).all():
+        return None
+    (x, y), width = xy[0], 420.0
+    box = (x - width / 2, y - width * 0.31, width, width * 0.62)
+    shapes, states = atlas.shapes("counties"), atlas.shapes("states")
+    counties = "".join(f'<path class="county" d="{shapes.paths[c]}"/>' for c in shapes.within(box))
+    borders = "".join(f'<path class="state" d="{states.paths[c]}"/>' for c in states.within(box))
+    where = " ".join(f"{part:.0f}" for part in box)
+    return Markup(  # noqa: S704 - numbers and paths of our own only
+        f'<div class="map"><svg class="canvas" viewBox="{where}" role="img"'
+        f' aria-label="Map of the county and its neighbors with the dealer in the middle">'
+        f'{counties}{borders}<path class="border" d="{atlas.border_path()}"/>'
+        f'<circle class="dot q5" cx="{x:.1f}" cy="{y:.1f}" r="9"/></svg></div>'
+    )
+
+
+@router.post("/dealers/{dealer}/outcomes")
+async def record_outcome(
+    request: Request, dealer: str, caller: Annotated[Caller, Depends(may("outcomes"))]
+) -> Response:
+    """Keep what an inspection found."""
+    form = await checked_form(request, caller.principal)
+    list_id = text(form, "list_id")
+    try:
+        await keep_outcome(_outcome(form, dealer, caller.purpose()), caller)
+    except UnknownDealerError:
+        raise
+    except FflRiskError as error:
+        return await _page(request, caller, dealer, list_id=list_id, error=error)
+    back = f"&list={list_id}" if list_id else ""
+    return RedirectResponse(f"/dealers/{dealer}?saved=1{back}", status_code=303)
+
+
+def _outcome(form: FormData, dealer: str, purpose: str) -> OutcomeRequest:
+    fields: dict[str, Any] = {
+        name: text(form, name) or None
+        for name in (
+            "inspection_id", "kind", "opened_on", "closed_on", "selected_by", "list_id",
+            "legal_basis", "hours", "outcome", "firearms_unaccounted_final",
+        )
+    }  # fmt: skip
+    cited = [line.strip() for line in text(form, "citations").splitlines() if line.strip()]
+    fields["violations"] = [
+        {"citation": line.rstrip("* "), "is_willful": line.endswith("*") or None} for line in cited
+    ]
+    try:
+        return OutcomeRequest.model_validate(
+            fields | {"dealer": dealer, "purpose": purpose or None}
+        )
+    except ValidationError as faults:
+        names = sorted({str(fault["loc"][0]) for fault in faults.errors() if fault["loc"]})
+        raise InvalidRequestError(
+            "The outcome is not complete.",
+            found=", ".join(name.replace("_", " ") for name in names) or "dates out of order",
+            expected="a number, a day opened, an outcome, and a closing day not before the opening",
+        ) from None
+
+
+def dossier(caller: Caller, row: int) -> dict[str, Any]:
+    """Return all there is about one dealer."""
+    view = caller.scope.view
+    columns = view.snapshot.columns
+    facts = (*_TEXTS, "license_type", "street", "state", "county", "office", "division")
+    return {
+        **{name: str(columns[name][row]) for name in facts},
+        "score": view.score(row, with_reasons=True), "timeline": [], "citations": {},
+        "traces": {"n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}},
+        "related": [], "lists": [],
+    }  # fmt: skip
+
+
+async def keep_outcome(request: OutcomeRequest, caller: Caller) -> None:
+    raise InvalidRequestError("Not yet.")

@@ -1,0 +1,38 @@
+"""What was measured of the bundle in force, read from where the training left it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from serving.runtime import Runtime
+
+
+def evaluation_of(runtime: Runtime) -> Mapping[str, Any] | None:
+    """Return the evaluation behind the bundle in force, None when it is not on this machine."""
+    home = runtime.settings.home
+    champion = _read(home / "champion.json")
+    if champion is None:
+        return None
+    in_force = str(runtime.snapshot.table.manifest["champion"])
+    entries = [champion, *champion.get("history", [])]
+    candidate = next((e.get("candidate") for e in entries if e.get("bundle") == in_force), None)
+    if not isinstance(candidate, str) or not candidate.isdigit():
+        return None
+    return _read(home / "candidates" / candidate / "evaluation.json")
+
+
+def report_of(runtime: Runtime, stem: str) -> Mapping[str, Any] | None:
+    """Return the newest report of a kind (``indicators``, ``drift``), None when there is none."""
+    found = sorted((runtime.settings.home / "reports").glob(f"{stem}*.json"))
+    return _read(found[-1]) if found else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,320 @@
+"""The map: counties shaded, dealers as circles, everything a link, all drawn on the server."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from features import reference
+from serving.access import ACCESS
+from serving.callers import Caller
+from serving.scoring import View
+from serving.web import atlas
+from serving.web.atlas import Box, Floats
+from serving.web.lists import license_types
+from serving.web.rendering import office_label, page
+from serving.web.visitor import PageRoute, may
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+# Percentile classes; counties and circles share them, so that one legend reads both.
+_CUTS: Final = (40.0, 50.0, 60.0, 75.0)
+_LEGEND: Final = ("below 40", "40 to 50", "50 to 60", "60 to 75", "75 and above")
+_CELLS: Final = 34  # circles side by side at the most
+_LEAST_DEALERS: Final = 5
+_LEAST_WIDTH: Final = 60.0
+_MOST_COUNTIES: Final = 25
+
+
+class Ask(BaseModel):
+    """What of the map is asked for."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    state: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    type: str = Field(default="", pattern=r"^(\d{2})?$")
+    top: str = Field(default="0", pattern=r"^(0|1|10)$")
+    x: float | None = Field(default=None, ge=-20_000, le=30_000)
+    y: float | None = Field(default=None, ge=-20_000, le=30_000)
+    w: float | None = Field(default=None, gt=0, le=20_000)
+
+    def url(self, view: Box | None = None, **changes: Any) -> str:
+        """Return the address of this map, perhaps of another part of it."""
+        if view is not None:
+            changes |= {"x": round(view[0], 1), "y": round(view[1], 1), "w": round(view[2], 1)}
+        changed = self.model_copy(update=changes).model_dump(exclude_defaults=True)
+        return f"/map?{urlencode(changed)}" if changed else "/map"
+
+
+@dataclass(frozen=True)
+class Points:
+    """The dealers on the map.
+
+    Parameters
+    ----------
+    row : array of int, shape (n,)
+        Rows of the snapshot.
+    xy : array, shape (n, 2)
+    percentile : array, shape (n,)
+        Priority percentile within what the caller sees, 0 to 100.
+    """
+
+    row: Any
+    xy: Floats
+    percentile: Floats
+
+    def within(self, view: Box) -> Points:
+        """Return those inside a view."""
+        x, y, width, height = view
+        inside = (self.xy[:, 0] >= x) & (self.xy[:, 0] <= x + width)
+        inside &= (self.xy[:, 1] >= y) & (self.xy[:, 1] <= y + height)
+        return replace(
+            self, row=self.row[inside], xy=self.xy[inside], percentile=self.percentile[inside]
+        )
+
+
+@router.get("/map")
+async def show(
+    request: Request,
+    ask: Annotated[Ask, Query()],
+    caller: Annotated[Caller, Depends(may("dealers"))],
+) -> Response:
+    """Show the caller's dealers on a map."""
+    purpose = caller.purpose()
+    await caller.record(f"map {ask.state or 'own area'}", purpose=purpose)
+    return await asyncio.to_thread(_show, request, caller, ask)
+
+
+def _show(request: Request, caller: Caller, ask: Ask) -> Response:
+    view = caller.scope.view
+    points, n_unplaced = _points(caller, ask)
+    whole = atlas.around(points.xy)
+    box = whole if ask.w is None or ask.x is None or ask.y is None else _box(ask)
+    seen = points.within(box)
+    states = reference.states().set_index("state")
+    title = states.loc[ask.state, "name"] if ask.state in states.index else "Your area"
+    counties = _counties(view, points)
+    drawing = {
+        "title": title,
+        "state": ask.state,
+        "view": [round(part, 1) for part in box],
+        "counties": _county_paths(counties, box, codes=_states_of(view, points)),
+        "states": [atlas.shapes("states").paths[c] for c in atlas.shapes("states").within(box)],
+        "border": atlas.border_path(),
+        "spots": _spots(view, seen, box, ask),
+        "ports": _ports(box),
+        "offices": _offices(view, points, box),
+        "table": _county_table(counties, ask),
+        "n": len(seen.row),
+        "n_unplaced": n_unplaced,
+        "legend": [f"percentile {text}" for text in _LEGEND],
+        "in_url": ask.url(_zoomed(box, 0.5)),
+        "out_url": ask.url(_zoomed(box, 2.0)),
+        "up_url": ask.url(x=None, y=None, w=None) if ask.w is not None else "",
+        "list_url": _list_url(view, seen, ask, is_whole=ask.w is None),
+    }
+    own_states = np.unique(view.snapshot.columns["state"][caller.scope.own].astype(str))
+    return page(
+        request, "map.html", title="Map", active="map", me=caller.principal, map=drawing, ask=ask,
+        states=[(code, states.loc[code, "name"]) for code in own_states if code in states.index],
+        license_types=license_types(), can_issue=caller.principal.role in ACCESS["rank"],
+    )  # fmt: skip
+
+
+def _points(caller: Caller, ask: Ask) -> tuple[Points, int]:
+    view = caller.scope.view
+    columns = view.snapshot.columns
+    mask = view.is_visible & caller.scope.own
+    if ask.state:
+        mask = mask & (columns["state"] == ask.state)
+    if ask.type:
+        mask = mask & (columns["license_type"] == ask.type)
+    row = np.flatnonzero(mask)
+    percentile = 100.0 * (view.n - view.national_rank[row] + 1) / max(view.n, 1)
+    if ask.top != "0":
+        keep = percentile >= 100.0 - float(ask.top)
+        row, percentile = row[keep], percentile[keep]
+    xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
+    has_place = np.isfinite(xy).all(axis=1)
+    points = Points(row[has_place], xy[has_place], percentile[has_place])
+    return points, int((~has_place).sum())
+
+
+def _box(ask: Ask) -> Box:
+    width = max(float(ask.w or atlas.WIDTH), _LEAST_WIDTH)
+    return float(ask.x or 0), float(ask.y or 0), width, width * atlas.HEIGHT / atlas.WIDTH
+
+
+def _zoomed(box: Box, factor: float) -> Box:
+    x, y, width, height = box
+    new = min(max(width * factor, _LEAST_WIDTH), atlas.WIDTH * 1.1)
+    grown = new / width
+    return x + width * (1 - grown) / 2, y + height * (1 - grown) / 2, new, height * grown
+
+
+def _class(percentile: float) -> int:
+    return 1 + int(np.searchsorted(_CUTS, percentile, side="right"))
+
+
+def _counties(view: View, points: Points) -> pd.DataFrame:
+    """Return the number of dealers and their mean percentile by county."""
+    frame = pd.DataFrame(
+        {"county": view.snapshot.columns["county"][points.row], "percentile": points.percentile}
+    )
+    grouped = frame.groupby("county")["percentile"].agg(["size", "mean"])
+    names = reference.counties()[["county_name", "state"]]
+    return grouped.join(names, how="inner")
+
+
+def _states_of(view: View, points: Points) -> set[str]:
+    states = reference.states().set_index("state")["state_fips"]
+    here = np.unique(view.snapshot.columns["state"][points.row].astype(str))
+    return {str(states[code]) for code in here if code in states.index}
+
+
+def _county_paths(counties: pd.DataFrame, box: Box, *, codes: set[str]) -> list[dict[str, Any]]:
+    shapes = atlas.shapes("counties")
+    known = counties[counties["size"] >= _LEAST_DEALERS].to_dict("index")
+    out = []
+    for code in shapes.within(box):
+        if code[:2] not in codes:
+            continue
+        county = known.get(code)
+        title = ""
+        if county is not None:
+            title = f"{county['county_name']}: {county['size']}, mean {county['mean']:.0f}"
+        out.append(
+            {
+                "path": shapes.paths[code],
+                "class": _class(county["mean"]) if county is not None else 0,
+                "title": title,
+            }
+        )
+    return out
+
+
+def _county_table(counties: pd.DataFrame, ask: Ask) -> list[dict[str, Any]]:
+    best = counties[counties["size"] >= _LEAST_DEALERS]
+    best = best.sort_values(["mean", "size"], ascending=False).head(_MOST_COUNTIES)
+    boxes = atlas.shapes("counties").boxes
+    out = []
+    for code, name, state, n, mean in zip(
+        best.index, best["county_name"], best["state"], best["size"], best["mean"], strict=True
+    ):
+        x0, y0, x1, y1 = boxes.get(code, (0.0, 0.0, atlas.WIDTH, atlas.HEIGHT))
+        view = atlas.around(np.array([[x0, y0], [x1, y1]]))
+        out.append({"name": f"{name}, {state}", "n": n, "mean": mean, "url": ask.url(view)})
+    return out
+
+
+def _spots(view: View, points: Points, box: Box, ask: Ask) -> list[dict[str, Any]]:
+    """Return one circle for each cell of the view that holds dealers."""
+    if not len(points.row):
+        return []
+    columns = view.snapshot.columns
+    side = box[2] / _CELLS
+    cell = np.floor((points.xy - [box[0], box[1]]) / side).astype(np.int64)
+    frame = pd.DataFrame(
+        {
+            "cell": cell[:, 0] * 10_000 + cell[:, 1],
+            "x": points.xy[:, 0],
+            "y": points.xy[:, 1],
+            "percentile": points.percentile,
+            "row": points.row,
+            "latitude": columns["latitude"][points.row],
+            "longitude": columns["longitude"][points.row],
+        }
+    )
+    grouped = frame.groupby("cell").agg(
+        x=("x", "mean"), y=("y", "mean"), n=("x", "size"), mean=("percentile", "mean"),
+        high=("percentile", "max"), row=("row", "first"), south=("latitude", "min"),
+        north=("latitude", "max"), west=("longitude", "min"), east=("longitude", "max"),
+        spread=("x", "std"),
+    )  # fmt: skip
+    most = float(grouped["n"].max())
+    grouped["r"] = side * (0.2 + 0.28 * np.sqrt(grouped["n"] / most))
+    # Small circles above large ones, so that none hides another.
+    grouped = grouped.sort_values("n", ascending=False)
+    spots: list[dict[Any, Any]] = grouped.to_dict("records")
+    return [_spot(view, spot, side, box, ask) for spot in spots]
+
+
+def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> dict[str, Any]:
+    n, columns = int(spot["n"]), view.snapshot.columns
+    shown = {
+        "x": round(spot["x"], 1),
+        "y": round(spot["y"], 1),
+        "r": round(spot["r"], 1),
+        "n": n,
+        "class": _class(spot["mean"]),
+        "show_n": n >= 3,
+        "font": round(min(spot["r"] * 0.85, side * 0.3), 1),
+    }
+    if n == 1:
+        dealer = columns["dealer"][spot["row"]]
+        name = columns["business_name"][spot["row"]] or columns["licensee_name"][spot["row"]]
+        return shown | {
+            "url": f"/dealers/{dealer}",
+            "label": f"{str(name or dealer)[:60]}, percentile {spot['mean']:.0f}",
+        }
+    label = f"{n:,} dealers, mean percentile {spot['mean']:.0f}, highest {spot['high']:.0f}"
+    is_one_place = not spot["spread"] > 0.5 or box[2] <= _LEAST_WIDTH * 1.5
+    if is_one_place:
+        corners = (
+            spot["west"] - 1e-4,
+            spot["south"] - 1e-4,
+            spot["east"] + 1e-4,
+            spot["north"] + 1e-4,
+        )
+        at = ",".join(f"{c:.4f}" for c in corners)
+        return shown | {"url": f"/dealers?{urlencode({'box': at})}", "label": label}
+    width = max(side * 4, _LEAST_WIDTH)
+    height = width * atlas.HEIGHT / atlas.WIDTH
+    zoom = (spot["x"] - width / 2, spot["y"] - height / 2, width, height)
+    return shown | {"url": ask.url(zoom), "label": label}
+
+
+def _ports(box: Box) -> list[dict[str, Any]]:
+    ports = reference.ports()
+    size = box[2] / 190
+    return [
+        {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": name}
+        for (x, y), name in zip(
+            atlas.project(ports["lat"], ports["lon"]), ports["port_name"], strict=True
+        )
+        if _is_inside(x, y, box)
+    ]
+
+
+def _offices(view: View, points: Points, box: Box) -> list[dict[str, Any]]:
+    known = reference.offices()
+    here = np.unique(view.snapshot.columns["office"][points.row].astype(str))
+    known = known[known.index.isin(here)]
+    size = box[2] / 200
+    return [
+        {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": office_label(str(name))}
+        for (x, y), name in zip(atlas.project(known["lat"], known["lon"]), known.index, strict=True)
+        if _is_inside(x, y, box)
+    ]
+
+
+def _is_inside(x: float, y: float, box: Box) -> bool:
+    return box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]
+
+
+def _list_url(view: View, points: Points, ask: Ask, *, is_whole: bool) -> str:
+    """Return the address of a new list of what the map shows."""
+    if is_whole or not len(points.row):
+        return f"/lists?{urlencode({'state': ask.state})}" if ask.state else "/lists"
+    columns = view.snapshot.columns
+    latitude, longitude = columns["latitude"][points.row], columns["longitude"][points.row]
+    box = (longitude.min(), latitude.min(), longitude.max(), latitude.max())
+    return f"/lists?{urlencode({'box': ','.join(f'{part:.4f}' for part in box)})}"

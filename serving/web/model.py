@@ -1,0 +1,213 @@
+"""The model page: the card, how well the model did, and how to read it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.responses import Response
+
+from serving.callers import Caller
+from serving.web.charts import Axes, LineChart, nice_steps
+from serving.web.evidence import evaluation_of, report_of
+from serving.web.rendering import head_label, page, percent
+from serving.web.visitor import PageRoute, may
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a sentence of reading help."""
+
+    id: str
+    heading: str
+    help: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@router.get("/model")
+async def show(request: Request, caller: Annotated[Caller, Depends(may("measures"))]) -> Response:
+    """Show what ranks the dealers and how well it does."""
+    await caller.record("model", purpose=caller.principal.purpose)
+    return await asyncio.to_thread(_show, request, caller)
+
+
+def _show(request: Request, caller: Caller) -> Response:
+    snapshot = caller.runtime.snapshot
+    manifest = snapshot.bundle.manifest
+    evaluation = evaluation_of(caller.runtime) or {}
+    heads: Mapping[str, Any] = evaluation.get("heads", {})
+    in_force = {name: entry for name, entry in heads.items() if name in snapshot.heads}
+    weights = getattr(getattr(snapshot.bundle, "policy", None), "weights", {})
+    facts = [
+        ("Trained on facts before", str(manifest.get("as_of", snapshot.as_of))),
+        ("Signals", f"{len(snapshot.bundle.signals)}"),
+        ("Heads", ", ".join(head_label(name) for name in snapshot.heads)),
+        ("Weight in the priority", ", ".join(
+            f"{head_label(n)} {weights[n]:g}" for n in snapshot.heads if n in weights) or "equal"),
+        ("Restriction", snapshot.restriction),
+        ("Code", str(manifest.get("git_commit", "unknown"))[:12]),
+    ]  # fmt: skip
+    charts = [
+        chart
+        for name, entry in in_force.items()
+        for chart in (_gain(name, entry), _calibration(name, entry))
+        if chart is not None
+    ]
+    tables = [
+        *(
+            _rules(name, entry, float(evaluation.get("capacity", 0.1)))
+            for name, entry in in_force.items()
+        ),
+        *_reports(caller),
+    ]
+    return page(
+        request, "model.html", title="Model", active="model", me=caller.principal, facts=facts,
+        charts=charts, tables=tables, card=card_html(getattr(snapshot.bundle, "card", "")),
+        has_evidence=bool(in_force),
+    )  # fmt: skip
+
+
+def card_html(markdown: str) -> Markup:
+    """Render a model card; markup inside it stays text, and its headings move two levels down."""
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"])
+    tokens = renderer.parse(markdown or "No card came with this bundle.")
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+    html: str = renderer.renderer.render(tokens, renderer.options, {})
+    return Markup(html)  # noqa: S704 - markup in the card is escaped by the renderer
+
+
+def _gain(name: str, entry: Mapping[str, Any]) -> LineChart | None:
+    curves = entry.get("curves", {})
+    if "score" not in curves:
+        return None
+    n = len(curves["score"])
+    share = [0.0, *((i + 1) / n for i in range(n))]
+    axes = Axes()
+    rules = {rule: curve for rule, curve in curves.items() if rule not in {"score", "random"}}
+    best = max(rules, key=lambda rule: sum(rules[rule]), default=None)
+    lines = [axes.line("model", "s-accent", x=share, y=[0.0, *curves["score"]])]
+    if best is not None:
+        label = f"best simple rule: {best.replace('_', ' ')}"
+        lines.append(axes.line(label, "s-raise", x=share, y=[0.0, *rules[best]]))
+    lines.append(axes.line("at random", "s-grey", x=[0.0, 1.0], y=[0.0, 1.0]))
+    tenth = curves["score"][max(n // 10 - 1, 0)]
+    steps = (0.05, 0.1, 0.2, 0.3, 0.5)
+    return LineChart(
+        id=f"gain-{name}",
+        heading=f"Gain: {head_label(name)}",
+        title=f"Gain curve: the first tenth of the list holds {tenth:.0%} of what there is to find",
+        help=(
+            f"Going down the list, how much of all there is to find has been found. The first tenth"
+            f" of the list holds {tenth:.0%}; visits at random would find 10%."
+        ),
+        lines=tuple(lines),
+        x_ticks=axes.x_ticks((0, 0.2, 0.4, 0.6, 0.8, 1)),
+        y_ticks=axes.y_ticks((0, 0.2, 0.4, 0.6, 0.8, 1)),
+        x_label="share of dealers visited, highest first",
+        y_label="share found",
+        columns=("Visited", "Found"),
+        rows=tuple((f"{s:.0%}", f"{curves['score'][max(round(s * n) - 1, 0)]:.0%}") for s in steps),
+    )
+
+
+def _calibration(name: str, entry: Mapping[str, Any]) -> LineChart | None:
+    curve = entry.get("calibration", {})
+    predicted, observed = curve.get("predicted"), curve.get("observed")
+    if not predicted or not observed:
+        return None
+    steps = nice_steps(max(*predicted, *observed))
+    is_chance = max(*predicted, *observed) <= 1
+    form = "{:.0%}" if is_chance and steps[1] >= 0.01 else "{:g}"
+    axes = Axes(x=(0.0, steps[-1]), y=(0.0, steps[-1]))
+    return LineChart(
+        id=f"calibration-{name}",
+        heading=f"Calibration: {head_label(name)}",
+        title=f"Calibration: mean distance from the diagonal {curve['ece']:.3f}",
+        help=(
+            "Dealers given the same chance are put together; the dot shows how often it came true."
+            " On the line, a stated 20% happens 20% of the time; below it the model says too much."
+        ),
+        lines=(
+            axes.line("model", "s-accent", x=predicted, y=observed, has_dots=True),
+            axes.line("as stated", "s-grey", x=[0.0, steps[-1]], y=[0.0, steps[-1]]),
+        ),
+        x_ticks=axes.x_ticks(steps, form),
+        y_ticks=axes.y_ticks(steps, form),
+        x_label="stated",
+        y_label="came true",
+        columns=("Stated", "Came true", "Dealers"),
+        rows=tuple(
+            (f"{p:.3f}", f"{o:.3f}", f"{n:,.0f}")
+            for p, o, n in zip(predicted, observed, curve.get("size", []), strict=False)
+        ),
+    )
+
+
+def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
+    """Compare the model with the simple rules at capacity."""
+
+    def row(label: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+        found = figures["recall"]
+        interval = f"{found['low']:.0%} to {found['high']:.0%}"
+        return label, f"{found['value']:.0%}", interval, f"{figures['auc']['value']:.3f}"
+
+    rules = entry.get("rules", {})
+    ordered = sorted(rules.items(), key=lambda item: -item[1]["recall"]["value"])
+    return Table(
+        id=f"rules-{name}",
+        heading=f"Against simple rules: {head_label(name)}",
+        help=(
+            f"What each way of ordering finds when {percent(capacity)} of the dealers are visited."
+            " Intervals that overlap mean that the difference may be chance."
+        ),
+        columns=("Order by", "Found", "95% interval", "AUC"),
+        rows=(
+            row("this model", entry["model"]),
+            *(row(rule.replace("_", " "), figures) for rule, figures in ordered),
+        ),
+    )
+
+
+def _reports(caller: Caller) -> list[Table]:
+    """Return the newest indicator and drift reports as tables."""
+    out = []
+    for stem, heading, text in (
+        (
+            "indicators", "Indicator efficacy",
+            "How well each indicator alone tells dealers with findings from others: 0.5 is chance.",
+        ),
+        (
+            "drift", "Drift",
+            "How far today's dealers differ from those the model learned from: above 0.2 is large.",
+        ),
+    ):  # fmt: skip
+        report = report_of(caller.runtime, stem)
+        rows = (report or {}).get("rows") or (report or {}).get("signals")
+        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+            columns = [key for key, value in rows[0].items() if not isinstance(value, (dict, list))]
+            out.append(
+                Table(
+                    id=stem,
+                    heading=heading,
+                    help=text,
+                    columns=tuple(column.replace("_", " ") for column in columns),
+                    rows=tuple(tuple(_cell(row.get(c)) for c in columns) for row in rows[:30]),
+                )
+            )
+    return out
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value).replace("_", " ")

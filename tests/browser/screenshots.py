@@ -1,0 +1,67 @@
+"""Take a picture of each page at two sizes: `python -m tests.browser.screenshots [FOLDER]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import chromium, sign_in
+from tests.browser.site import PASSWORD, Site, running_site
+
+SIZES = {"laptop": (1360, 860), "tablet": (820, 1180)}
+DEFAULT = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+
+
+def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
+    out = []
+    for size, (width, height) in SIZES.items():
+        context = browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+
+        def take(name: str, *, size: str = size, page=page, full: bool = False) -> None:
+            path = folder / f"{name}-{size}.png"
+            page.screenshot(path=path, full_page=full)
+            out.append(path)
+
+        page.goto(f"{site.url}/sign-in")
+        take("sign-in")
+        sign_in(page, site.url, "supervisor", PASSWORD)
+        take("lists-empty")
+        page.fill("#k", "40")
+        page.click("text=Issue the list")
+        page.wait_for_selector("table.rows")
+        list_url = page.url
+        take("list")
+        page.click("tbody tr:nth-child(2) a.name")
+        page.wait_for_selector("#why-title")
+        take("dealer", full=True)
+        page.goto(f"{site.url}/map")
+        take("map")
+        page.goto(f"{site.url}/plan?office={site.office}&weeks=4&investigators=2&hours=40")
+        take("plan", full=True)
+        page.goto(f"{site.url}/model")
+        take("model", full=True)
+        page.goto(f"{list_url}?q=nobody+at+all")
+        take("list-empty")
+        page.goto(f"{site.url}/dealers/0-00-00000")
+        take("absent")
+        context.close()
+    return out
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_site(Path(home)) as site,
+        chromium() as browser,
+    ):
+        for path in shoot(browser, site, folder):
+            print(path)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT)
