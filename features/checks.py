@@ -142,8 +142,8 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
         given.append(f"{text} AS {shown[-1]}")
         converted = _converted(column, types[name])
         if name == "dealer" and text == plan.columns.get("license_number"):
-            # One reading serves both; an alias may be used by the expressions around it.
-            converted = dealer_of_number_sql(number_sql(shown[-1]))
+            # One reading of the number serves both: the engine sees the same expression twice.
+            converted = dealer_of_number_sql(number_sql(quoted("given_license_number")))
         typed.append(f"{converted} AS {quoted(own)}")
     joined, rest = "", ""
     if table.name == "violations":
