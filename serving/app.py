@@ -15,7 +15,7 @@ from features.errors import FflRiskError
 from serving.guard import Guard
 from serving.problems import FieldProblem, problem, problem_of
 from serving.ratelimit import RateLimiter
-from serving.routes import lists, operations, scores
+from serving.routes import dealers, field, lists, operations, scores
 from serving.runtime import Runtime
 from serving.web import pages
 
@@ -48,7 +48,14 @@ def build_app(runtime: Runtime) -> Guard:
     app.add_exception_handler(FflRiskError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for router in (operations.router, scores.router, lists.router, pages.router):
+    for router in (
+        operations.router,
+        scores.router,
+        lists.router,
+        field.router,
+        dealers.router,
+        pages.router,
+    ):
         app.include_router(router)
     app.mount("/static", pages.static_files, name="static")
     _describe_security(app)

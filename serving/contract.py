@@ -201,6 +201,7 @@ class ListRow(Answer):
         gt=0, le=1, description="Probability, under the list's design, of being on it"
     )
     note: str
+    as_of: date = Field(description="Later than the list's for a dealer rescored after an event")
     heads: dict[str, HeadScore]
     priority: float
     percentile: float

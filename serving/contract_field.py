@@ -130,7 +130,6 @@ class EventsAnswer(Answer):
     n_stored: int
     n_known: int = Field(description="Rows that were here already")
     rejected: list[RejectedEvent]
-    rescored: list[str] = Field(description="Dealers with a new score")
     pending: list[str] = Field(description="Dealers whose new score follows within seconds")
     n_referrals: int
 

@@ -139,7 +139,9 @@ def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) 
             "is_on_list": row in office, "threshold": threshold, "changes": [], "is_enough": False
         }  # fmt: skip
     raising = [j for j in np.argsort(-values, kind="stable").tolist() if values[j] > 0]
-    raising = raising[:_MOST_CHANGES]
+    raising = [j for j in raising if _has_other_median(snapshot, j, row)][:_MOST_CHANGES]
+    if not raising:
+        return {"is_on_list": True, "threshold": threshold, "changes": [], "is_enough": False}
     trial = np.repeat(snapshot.inputs[[row]], len(raising), axis=0)
     for step, j in enumerate(raising):
         trial[step:, j] = _median(snapshot, j, row)
@@ -158,6 +160,13 @@ def _median(snapshot: Snapshot, j: int, row: int) -> float:
     name = snapshot.bundle.signals[j]["name"]
     quantiles = snapshot.sentences.peers.quantiles(name, license_type)
     return float("nan") if quantiles is None else float(quantiles[_MEDIAN])
+
+
+def _has_other_median(snapshot: Snapshot, j: int, row: int) -> bool:
+    """Whether taking the peers' median would change a signal; a kind of dealer has no median."""
+    median = _median(snapshot, j, row)
+    is_kind = bool(snapshot.bundle.signals[j].get("is_category"))
+    return not is_kind and bool(np.isfinite(median)) and median != snapshot.inputs[row, j]
 
 
 def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:

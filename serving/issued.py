@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -24,6 +24,8 @@ from serving.runtime import Runtime, Scope, subjects
 from serving.scoring import Snapshot, View
 from serving.store import Store, instant
 from serving.tables import LISTS
+
+_MOST_SEARCHED: Final = 100
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,21 @@ def lists_of(store: Store, owner: str | None = None) -> list[dict[str, Any]]:
         query = query.where(LISTS.c.owner == owner)
     with store.read() as connection:
         return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def lists_with(store: Store, dealer: str, *, owner: str) -> list[str]:
+    """Return the ids of an owner's newest lists that a dealer is on."""
+    query = (
+        sa.select(LISTS.c.list_id, LISTS.c.document)
+        .where(LISTS.c.owner == owner)
+        .order_by(LISTS.c.issued_at.desc())
+        .limit(_MOST_SEARCHED)
+    )
+    # The key stands in quotes in the document, so one key cannot be found within another.
+    wanted = to_json(dealer)
+    with store.read() as connection:
+        rows = connection.execute(query)
+        return [row.list_id for row in rows if wanted in bytes(row.document)]
 
 
 def verify(store: Store, list_id: str, *, home: Path, warehouse: Path) -> Verification:

@@ -254,6 +254,7 @@ def _document_row(
         "why": places.why[row],
         "inclusion_probability": places.probability[row],
         "note": places.note.get(row, ""),
+        "as_of": day(columns["as_of"][row]),
         "heads": view.heads(row),
         "priority": priority,
         "percentile": view.percentile(row),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from features.domain import license_number
 from features.errors import InvalidValueError
 from features.home import home
-from serving import audit, holds, issued, outcomes
+from serving import audit, holds, issued, outcomes, rescoring
 from serving.contract import Area, RankRequest
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.explaining import explain
@@ -97,8 +97,10 @@ def local_collect(warehouse: Path | None) -> dict[str, Any]:
     """Move outcomes and events into the warehouse."""
     today = datetime.now(UTC).date()
     with store() as opened:
-        n = outcomes.collect(opened, warehouse or home() / "warehouse", today=today)
-    return {"outcomes": n}
+        folder = warehouse or home() / "warehouse"
+        n_outcomes = outcomes.collect(opened, folder, today=today)
+        n_events = len(rescoring.collect_events(opened, folder))
+    return {"outcomes": n_outcomes, "events": n_events}
 
 
 def add_hold(dealer: str, owners: Sequence[str], until: date | None) -> str:

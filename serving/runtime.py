@@ -24,6 +24,7 @@ from serving.store import Store
 
 if TYPE_CHECKING:
     from serving.oidc import Verifier
+    from serving.rescoring import Rescorer
 
 logger = logging.getLogger("ffl_risk.service")
 WATCH_SECONDS: Final = 1.0
@@ -36,6 +37,7 @@ class Scope:
 
     view: View
     own: Bools
+    hidden: frozenset[str] = frozenset()
 
     def row(self, asked: str) -> int | None:
         """Return the row of a dealer within the caller's area, else None."""
@@ -65,6 +67,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._rescorer: Rescorer | None = None
 
     # The snapshot in force
 
@@ -98,6 +101,8 @@ class Runtime:
             self._set(apply_outcomes(snapshot, outcomes))
             self._seen = seen
         self.refresh_holds()
+        if self._rescorer is not None:
+            self._rescorer.wake()
 
     def replace(self, snapshot: Snapshot) -> None:
         """Put a changed snapshot in force."""
@@ -153,7 +158,7 @@ class Runtime:
         view = self._views.get(hidden)
         if view is None or view.snapshot is not snapshot:
             view = View(snapshot, hidden)
-        scope = Scope(view, own_rows(snapshot, principal))
+        scope = Scope(view, own_rows(snapshot, principal), hidden)
         with self._lock:
             if len(self._scopes) >= _MOST_VIEWS:
                 self._views, self._scopes = {}, {}
@@ -205,9 +210,24 @@ class Runtime:
         queued = self.submit(principal, action, subject, purpose=purpose, list_id=list_id)
         return await asyncio.wrap_future(queued)
 
+    def wake_rescorer(self) -> None:
+        """Say that events wait; the first time starts the thread that takes them to scores."""
+        from serving.rescoring import Rescorer
+
+        with self._lock:
+            if self._rescorer is None:
+                self._rescorer = Rescorer(self, self.settings.home / "warehouse")
+        self._rescorer.wake()
+
+    def wait_for_events(self, seconds: float) -> bool:
+        """Wait until no event waits for its score; return whether that came in time."""
+        return self._rescorer is None or self._rescorer.wait_until_idle(seconds)
+
     def close(self) -> None:
         """Stop watching, write what waits, close the store."""
         self._stop.set()
+        if self._rescorer is not None:
+            self._rescorer.close()
         if self._watcher is not None:
             self._watcher.join(timeout=10)
         self.audit.close()

@@ -84,6 +84,7 @@ class FflRisk:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
         self.runtime.watch()
+        self.runtime.wake_rescorer()  # events that a process before this one kept
         _running["app"] = build_app(self.runtime)
         # What was loaded lives as long as the process: the collector need not walk it each time.
         gc.collect()

@@ -43,25 +43,7 @@ async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"
     return json_answer(to_json(page_of(document, cursor=0, limit=body.limit)))
 
 
-@router.get(
-    "/lists/{list_id}",
-    response_model=IssuedList | ListPage,
-    responses=responses(404),
-    summary="A list exactly as issued",
-)
-async def read_list(
-    list_id: _ListPath,
-    caller: Annotated[Caller, Depends(allow("lists"))],
-    cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
-) -> Response:
-    """Return the bytes that were issued; with `cursor`, a page of them."""
-    content = await _content(caller, list_id)
-    if cursor is None:
-        return json_answer(content)
-    return json_answer(to_json(page_of(json.loads(content), cursor=cursor, limit=limit)))
-
-
+# Before the route of the list itself, which would take the file's name for an id.
 @router.get(
     "/lists/{list_id}.{kind}",
     responses={
@@ -82,6 +64,25 @@ async def read_file(
     made = await asyncio.to_thread(lambda: write(json.loads(content)))
     disposition = f'attachment; filename="{list_id}.{kind}"'
     return Response(made, media_type=media, headers={"Content-Disposition": disposition})
+
+
+@router.get(
+    "/lists/{list_id}",
+    response_model=IssuedList | ListPage,
+    responses=responses(404),
+    summary="A list exactly as issued",
+)
+async def read_list(
+    list_id: _ListPath,
+    caller: Annotated[Caller, Depends(allow("lists"))],
+    cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
+) -> Response:
+    """Return the bytes that were issued; with `cursor`, a page of them."""
+    content = await _content(caller, list_id)
+    if cursor is None:
+        return json_answer(content)
+    return json_answer(to_json(page_of(json.loads(content), cursor=cursor, limit=limit)))
 
 
 async def _content(caller: Caller, list_id: str) -> bytes:

@@ -1,0 +1,263 @@
+"""From a kept event to a new score: into the warehouse, signals of the touched dealers, scores.
+
+The same functions that publish a whole table score a few dealers here, so that a dealer rescored
+after an event has what the next batch as of the same day would give it.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import sqlalchemy as sa
+
+from features.errors import FflRiskError
+from features.schema import TABLES
+from serving import metrics
+from serving.errors import NotReadyError
+from serving.publish import inputs_of, strongest, variant_of
+from serving.runtime import Runtime
+from serving.scoring import Snapshot
+from serving.store import Store, instant
+from serving.tables import EVENTS
+
+logger = logging.getLogger("ffl_risk.service")
+_MOST_AT_ONCE: Final = 5_000
+_RETRY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An event that is kept but not yet in the warehouse."""
+
+    event_id: int
+    table: str
+    dealer: str | None
+    document: Mapping[str, Any]
+    at: str
+
+
+def waiting(store: Store) -> list[Waiting]:
+    """Return the events that wait for the warehouse, oldest first."""
+    query = sa.select(EVENTS).where(EVENTS.c.collected_at.is_(None)).order_by(EVENTS.c.event_id)
+    with store.read() as connection:
+        return [_waiting(row) for row in connection.execute(query.limit(_MOST_AT_ONCE))]
+
+
+def _waiting(row: sa.Row[Any]) -> Waiting:
+    return Waiting(row.event_id, row.source_table, row.dealer, row.document, row.at)
+
+
+def collected_since(store: Store, as_of: date) -> list[Waiting]:
+    """Return the events in the warehouse that a table as of `as_of` does not know."""
+    query = sa.select(EVENTS).where(
+        EVENTS.c.collected_at.is_not(None), EVENTS.c.at >= as_of.isoformat()
+    )
+    with store.read() as connection:
+        found = [_waiting(row) for row in connection.execute(query)]
+    return [event for event in found if known_on(event) >= as_of.isoformat()]
+
+
+def collect_events(store: Store, warehouse: Path) -> list[Waiting]:
+    """Move waiting events into the warehouse and return them.
+
+    They are marked after the warehouse has them: a process killed in between stores them again,
+    and the warehouse knows rows that it has.
+    """
+    from features.warehouse import ingest
+
+    found = waiting(store)
+    if not found:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        files = _canonical_files(found, Path(folder))
+        # A row the warehouse rejects stays in its rejects; the others must not wait for it.
+        ingest(files, warehouse, max_rejects=1.0, today=datetime.now(UTC).date())
+    with store.write() as connection:
+        connection.execute(
+            EVENTS.update()
+            .where(EVENTS.c.event_id.in_([event.event_id for event in found]))
+            .values(collected_at=instant())
+        )
+    return found
+
+
+def _canonical_files(events: Sequence[Waiting], folder: Path) -> list[Path]:
+    files = []
+    for name in dict.fromkeys(event.table for event in events):
+        path = folder / f"{name}.csv"
+        columns = (*TABLES[name].names, "known_on")
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+            writer.writeheader()
+            for event in events:
+                if event.table == name:
+                    writer.writerow({**_texts(event.document), "known_on": known_on(event)})
+        files.append(path)
+    return files
+
+
+def _texts(document: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {True: "true", False: "false", None: ""}
+    return {
+        name: texts[value] if value is None or isinstance(value, bool) else value
+        for name, value in document.items()
+    }
+
+
+def known_on(event: Waiting) -> str:
+    """Return the day a row counts as known: as it says, else the day it arrived."""
+    return str(event.document.get("known_on") or event.at[:10])
+
+
+def as_of_after(events: Sequence[Waiting], published: date) -> date:
+    """Return the first day that sees all the events, not before the published day."""
+    last = max(date.fromisoformat(known_on(event)) for event in events)
+    return max(published, last + timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """New signals and scores of a few dealers, as of a day."""
+
+    dealers: tuple[str, ...]
+    inputs: npt.NDArray[np.float32]
+    missing: npt.NDArray[np.int8]
+    values: Mapping[str, npt.NDArray[Any]]
+
+    def applied(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with these scores in place of its own."""
+        rows = np.array([snapshot.row_of[d] for d in self.dealers], dtype=np.int64)
+        changed = snapshot.with_inputs(rows, self.inputs, self.missing)
+        return changed.changed(rows, **self.values)
+
+
+def rescore(
+    snapshot: Snapshot, dealers: Sequence[str], as_of: date, warehouse: Path
+) -> Rescored | None:
+    """Score some dealers anew as of a day; None when none of them is in the table."""
+    from features.table import build_features
+    from features.warehouse import Warehouse
+
+    known = [dealer for dealer in dict.fromkeys(dealers) if dealer in snapshot.row_of]
+    if not known:
+        return None
+    cohort = pd.DataFrame({"dealer": known, "as_of": pd.Timestamp(as_of)})
+    bundle = snapshot.bundle
+    table = build_features(Warehouse.open(warehouse), variant=variant_of(bundle), cohort=cohort)
+    inputs = inputs_of(bundle, table)
+    scores = bundle.score(inputs)
+    reasons = strongest(bundle.explain(inputs)["priority"].values)
+    values = {name: scores[name].to_numpy() for name in scores.columns}
+    values |= {name: reasons[name].to_numpy() for name in reasons.columns}
+    values["as_of"] = np.full(len(inputs), np.datetime64(as_of, "s"))
+    names = [signal["name"] for signal in bundle.signals]
+    return Rescored(
+        dealers=tuple(str(dealer) for dealer in table.frame["dealer"]),
+        inputs=inputs.to_numpy(dtype=np.float32),
+        missing=table.reasons[names].to_numpy(dtype=np.int8),
+        values=values,
+    )
+
+
+class Rescorer:
+    """Takes kept events to new scores, in a thread of its own.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    warehouse : Path
+    """
+
+    def __init__(self, runtime: Runtime, warehouse: Path) -> None:
+        self._runtime, self._warehouse = runtime, warehouse
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._stop = threading.Event()
+        self._caught_up_with = ""
+        self._thread = threading.Thread(target=self._run, name="rescore", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there are new events, or a new table."""
+        self._idle.clear()
+        self._wake.set()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until no event waits; return whether that came in time."""
+        return self._idle.wait(seconds)
+
+    def close(self) -> None:
+        """Finish what is under way, then stop."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=60)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                while self._once():
+                    pass
+            except FflRiskError as error:
+                # The events are kept; nothing is lost by trying again.
+                logger.warning("events wait: %s", error.what)
+                self._stop.wait(_RETRY_SECONDS)
+                self._wake.set()
+                continue
+            if not self._wake.is_set():
+                self._idle.set()
+
+    def _once(self) -> bool:
+        """Take the waiting events to scores; return whether there were any."""
+        store = self._runtime.store
+        new = collect_events(store, self._warehouse)
+        try:
+            snapshot = self._runtime.snapshot
+        except NotReadyError:
+            return False  # they are in the warehouse; the first table will know them
+        name = snapshot.table.name
+        late = [] if name == self._caught_up_with else collected_since(store, snapshot.as_of)
+        events = [*late, *new]
+        if events:
+            dealers = [event.dealer for event in events if event.dealer]
+            as_of = as_of_after(events, snapshot.as_of)
+            found = rescore(snapshot, dealers, as_of, self._warehouse)
+            if found is not None and not self._put(found, name):
+                return True  # a new table came in between: score for that one
+        self._caught_up_with = name
+        now = datetime.now(UTC)
+        for event in new:
+            arrived = datetime.fromisoformat(event.at)
+            metrics.EVENT_SECONDS.observe((now - arrived).total_seconds())
+        return bool(new)
+
+    def _put(self, found: Rescored, name: str) -> bool:
+        """Put new scores in force unless the table they are for is gone."""
+        is_put = False
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            nonlocal is_put
+            is_put = snapshot.table.name == name
+            return found.applied(snapshot) if is_put else snapshot
+
+        self._runtime.update(change)
+        return is_put
+
+
+def touched(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the dealers that rows name."""
+    return sorted({str(row["dealer"]) for row in rows if row.get("dealer")})

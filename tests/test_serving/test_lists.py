@@ -1,0 +1,245 @@
+"""Issued lists: composition, the legal gate, the random share, reproducibility, exports."""
+
+import csv
+import io
+import json
+from datetime import date
+
+import numpy as np
+import openpyxl
+import pytest
+
+from serving import exports, holds
+from serving.contract import IssuedList, ListPage, RankRequest
+from serving.identity import Principal
+from serving.lists import Issue, compose
+from serving.sampling import systematic
+from serving.scoring import View
+
+CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))
+ISSUE = Issue("L-20260101-000000000001", "2026-01-01T00:00:00.000000Z", 7)
+
+
+def composed(snapshot, **request):
+    return compose(View(snapshot), CHIEF, RankRequest(**request), issue=ISSUE, previous=None)
+
+
+def test_a_list_is_ranked_full_and_valid(service):
+    answer = service.post("/v1/rank", "inspector", {"k": 20})
+    assert answer.status_code == 200
+    read = ListPage.model_validate(answer.json())
+    assert len(read.rows) == 20
+    assert [row.position for row in read.rows] == list(range(1, 21))
+    assert {row.office for row in read.rows} == {"office0"}
+    priorities = [row.priority for row in read.rows]
+    assert priorities == sorted(priorities, reverse=True)
+    assert read.design.n_by_why["random"] == 2
+    assert read.next_cursor is None
+
+
+def test_no_dealer_inspected_within_twelve_months_is_listed(snapshot_of):
+    document = composed(snapshot_of(), k=400, random_share=0.5)
+    assert all(row["is_eligible"] for row in document["rows"])
+    shown = [row["last_inspected_on"] for row in document["rows"] if row["last_inspected_on"]]
+    assert max(shown) < date(2025, 1, 2)
+    assert document["design"]["n_eligible"] < document["design"]["n_in_area"]
+
+
+def test_recalls_come_first_then_coverage_then_the_model(snapshot_of):
+    document = composed(snapshot_of(), k=60, n_coverage=5)
+    n = document["design"]["n_by_why"]
+    assert n["recall"] > 0
+    assert n["coverage"] == 5
+    assert n["random"] == 6
+    assert sum(n.values()) == 60
+    coverage = [row for row in document["rows"] if row["why"][0] == "coverage"]
+    assert all(row["last_inspected_on"] is None for row in coverage)
+
+
+def test_random_places_have_equal_and_known_probability(snapshot_of):
+    """The mean of many draws is each dealer's probability (seeds are independent starts)."""
+    snapshot = snapshot_of()
+    drawn = np.zeros(len(snapshot.columns["dealer"]))
+    stated = set()
+    for seed in range(400):
+        issue = Issue(ISSUE.list_id, ISSUE.issued_at, seed)
+        request = RankRequest(k=50, random_share=0.4)
+        document = compose(View(snapshot), CHIEF, request, issue=issue, previous=None)
+        for row in document["rows"]:
+            if row["why"] == ["random"]:
+                drawn[snapshot.row_of[row["dealer"]]] += 1
+                stated.add(row["inclusion_probability"])
+    assert len(stated) == 1
+    probability = stated.pop()
+    n_candidates = np.count_nonzero(drawn)
+    assert n_candidates == pytest.approx(20 / probability, abs=1)
+    share = drawn[drawn > 0] / 400
+    assert share.mean() == pytest.approx(probability, rel=0.01)
+    # Five standard errors of a proportion over 400 draws.
+    assert np.abs(share - probability).max() < 5 * np.sqrt(probability * (1 - probability) / 400)
+
+
+@pytest.mark.parametrize(("n_rows", "n"), [(1, 1), (10, 3), (7, 7), (100, 33), (5, 9)])
+def test_systematic_draws_are_distinct_and_complete(n_rows, n):
+    for seed in range(50):
+        drawn, probability = systematic(np.arange(n_rows), n, seed=seed)
+        assert len(set(drawn.tolist())) == min(n, n_rows)
+        assert probability == min(n, n_rows) / n_rows
+
+
+def test_a_manual_pick_needs_a_legal_basis_when_it_is_too_early(service, audit_of):
+    columns = service.runtime.snapshot.columns
+    early = np.flatnonzero(columns["eligible_on"] > np.datetime64("2026-01-01"))[0]
+    pick = {"dealer": columns["dealer"][early], "reason": "warrant served"}
+    refused = service.post("/v1/rank", "chief", {"manual": [pick], "k": 5})
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "not_eligible"
+    assert "eligible on" in refused.json()["found"]
+    done = service.post(
+        "/v1/rank", "chief", {"manual": [pick | {"legal_basis": "warrant"}], "k": 5}
+    )
+    row = next(r for r in done.json()["rows"] if r["dealer"] == pick["dealer"])
+    assert row["why"] == ["manual"]
+    assert not row["is_eligible"]
+    assert "warrant" in row["note"]
+    assert [r["action"] for r in audit_of(service)] == ["rank", "override_legal_gate"]
+
+
+def test_the_same_issue_gives_the_same_bytes(snapshot_of):
+    one = json.dumps(composed(snapshot_of(), k=50), default=str)
+    two = json.dumps(composed(snapshot_of(), k=50), default=str)
+    assert one == two
+
+
+def test_the_list_read_later_is_the_list_issued(service):
+    issued = service.post("/v1/rank", "inspector", {"k": 30, "limit": 10}).json()
+    path = f"/v1/lists/{issued['list_id']}"
+    whole = service.get(path, "inspector")
+    assert IssuedList.model_validate(whole.json()).rows[:10] == ListPage.model_validate(issued).rows
+    service.runtime.replace(service.runtime.snapshot)
+    assert service.get(path, "inspector").content == whole.content
+    rows, cursor = [], 0
+    while cursor is not None:
+        page = service.get(f"{path}?cursor={cursor}&limit=7", "inspector").json()
+        rows, cursor = rows + page["rows"], page["next_cursor"]
+    assert rows == whole.json()["rows"]
+
+
+def test_a_list_is_read_by_owner_supervisor_and_auditor_only(service):
+    list_id = service.post("/v1/rank", "inspector", {"k": 5}).json()["list_id"]
+    path = f"/v1/lists/{list_id}"
+    assert service.get(path, "supervisor").status_code == 200  # of division0, which has office0
+    assert service.get(path, "auditor").status_code == 200
+    other = service.get(path, "inspector_west")
+    absent = service.get("/v1/lists/L-20260101-ffffffffffff", "inspector_west")
+    assert other.status_code == absent.status_code == 404
+    assert other.content == absent.content
+
+
+def test_what_changed_since_the_last_list(service):
+    first = service.post("/v1/rank", "inspector", {"k": 20, "random_share": 0}).json()
+    assert first["change"] is None
+    second = service.post("/v1/rank", "inspector", {"k": 10, "random_share": 0}).json()
+    assert second["change"]["previous_list"] == first["list_id"]
+    assert second["change"]["n_entered"] == 0
+    assert second["change"]["n_left"] == 10
+    assert all(row["change"]["priority"] == 0 for row in second["rows"])
+
+
+def test_another_as_of_than_the_published_is_refused(service):
+    answer = service.post("/v1/rank", "chief", {"as_of": "2025-01-01"})
+    assert answer.status_code == 409
+    assert "2026-01-01" in answer.json()["found"]
+
+
+@pytest.mark.parametrize(
+    ("area", "role", "status"),
+    [
+        ({"office": "office0"}, "inspector", 200),
+        ({"office": "office1"}, "inspector", 403),
+        ({"division": "division0"}, "inspector", 403),
+        ({"state": "TX"}, "inspector", 403),
+        ({"office": "office1"}, "supervisor", 200),
+        ({"office": "office2"}, "supervisor", 403),
+        ({"division": "division1"}, "supervisor", 403),
+        ({"box": [-111.5, 31, -110, 32]}, "inspector", 200),
+        ({"radius": {"latitude": 31.9, "longitude": -110.5, "km": 40}}, "scheduler", 200),
+        ({"office": "nowhere"}, "scheduler", 200),
+    ],
+)
+def test_areas(service, area, role, status):
+    answer = service.post("/v1/rank", role, {"area": area, "k": 400, "random_share": 0})
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["code"] == "outside_area"
+        assert "within" in answer.json()["expected"]
+    for row in answer.json().get("rows", []):
+        assert row["office"] == "office0" or role != "inspector"
+
+
+def test_files_hold_the_list_and_no_formula(service):
+    nasty = '=cmd|"/C calc"!A0'
+    runtime = service.runtime
+    rows = np.arange(len(runtime.snapshot.columns["dealer"]))
+    names = np.full(len(rows), nasty, dtype=object)
+    runtime.update(lambda s: s.changed(rows, business_name=names))
+    issued = service.post("/v1/rank", "inspector", {"k": 5}).json()
+    path = f"/v1/lists/{issued['list_id']}"
+    text = service.get(f"{path}.csv", "inspector").content.decode("utf-8-sig")
+    lines = list(csv.reader(io.StringIO(text)))
+    start = next(i for i, line in enumerate(lines) if line[0] == "position")
+    assert [line[1] for line in lines[start + 1 :]] == [r["dealer"] for r in issued["rows"]]
+    assert not any(cell.startswith(("=", "+", "@")) for line in lines for cell in line)
+    assert any("not evidence" in line[0] for line in lines)
+    sheet = openpyxl.load_workbook(io.BytesIO(service.get(f"{path}.xlsx", "inspector").content))[
+        "List"
+    ]
+    assert sheet.max_row == 6
+    kinds = {cell.data_type for row in sheet.iter_rows() for cell in row}
+    assert "f" not in kinds
+    pdf = service.get(f"{path}.pdf", "inspector")
+    assert pdf.headers["content-type"] == "application/pdf"
+    assert pdf.content.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "|x"])
+def test_formulas_are_neutralized(text):
+    assert exports.neutral(text) == "'" + text
+
+
+def test_a_hold_leaves_no_trace(service):
+    """With a dealer held, every answer is what it would be had the dealer never been listed."""
+    runtime = service.runtime
+    snapshot = runtime.snapshot
+    top = View(snapshot).order[0]
+    dealer = str(snapshot.columns["dealer"][top])
+    hold = holds.place(runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    runtime.refresh_holds()
+    others = [d for d in snapshot.columns["dealer"].tolist() if d != dealer]
+
+    def answers():
+        scores = service.post("/v1/score", "analyst", {"dealers": others}).json()["scores"]
+        ranked = service.post("/v1/rank", "scheduler", {"k": 30, "random_share": 0}).json()
+        unseen = service.post("/v1/explain", "analyst", {"dealer": dealer})
+        listed = [{k: v for k, v in row.items() if k != "change"} for row in ranked["rows"]]
+        return scores, listed, ranked["design"]["n_in_area"], unseen.status_code, unseen.content
+
+    held = answers()
+    holds.lift(runtime.store, hold, date(2025, 1, 2))
+    # The same country, from which the dealer is absent altogether.
+    runtime.replace(snapshot.changed(np.array([top]), is_in_scope=np.array([False])))
+    runtime.refresh_holds()
+    assert answers() == held
+    assert max(score["national_rank"] for score in held[0]) == len(others)
+
+
+def test_the_owner_of_a_hold_still_sees_the_dealer(service):
+    runtime = service.runtime
+    dealer = str(runtime.snapshot.columns["dealer"][View(runtime.snapshot).order[0]])
+    holds.place(runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    runtime.refresh_holds()
+    assert service.post("/v1/explain", "chief", {"dealer": dealer}).status_code == 200
+    assert service.post("/v1/explain", "analyst", {"dealer": dealer}).status_code == 404
+    assert service.get(f"/v1/dealers/{dealer}", "analyst").status_code == 404
+    owner_list = service.post("/v1/rank", "chief", {"k": 3, "with_recalls": False}).json()
+    assert dealer in {row["dealer"] for row in owner_list["rows"]} or not owner_list["rows"]
