@@ -20,8 +20,11 @@ from serving.areas import asked_rows
 from serving.callers import Caller
 from serving.contract import Area
 from serving.contract_field import OutcomeRequest
+from serving.dossier import dossier
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.explaining import explain
+from serving.issued import lists_with
+from serving.routes import field
 from serving.runtime import subjects
 from serving.scoring import View
 from serving.web import atlas, charts
@@ -131,7 +134,9 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     scope = caller.scope
     view, columns = scope.view, scope.view.snapshot.columns
     warehouse = caller.runtime.settings.home / "warehouse"
-    document = dossier(caller, row)
+    dealer = str(columns["dealer"][row])
+    lists = lists_with(caller.runtime.store, dealer, owner=caller.principal.name)
+    document = dossier(scope, row, warehouse, lists=lists)
     why = explain(scope, row, k=_K, warehouse=warehouse)
     families, scale = charts.families(why)
     same = view.is_visible & (columns["license_type"] == columns["license_type"][row])
@@ -162,7 +167,7 @@ def _place(view: View, row: int) -> Markup | None:
     xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
     if not np.isfinite(xy).all():
         return None
-    (x, y), width = xy[0], 420.0
+    (x, y), width = xy[0], 640.0
     box = (x - width / 2, y - width * 0.31, width, width * 0.62)
     shapes, states = atlas.shapes("counties"), atlas.shapes("states")
     counties = "".join(f'<path class="county" d="{shapes.paths[c]}"/>' for c in shapes.within(box))
@@ -184,7 +189,7 @@ async def record_outcome(
     form = await checked_form(request, caller.principal)
     list_id = text(form, "list_id")
     try:
-        await keep_outcome(_outcome(form, dealer, caller.purpose()), caller)
+        await field.outcome(_outcome(form, dealer, caller.purpose()), caller)
     except UnknownDealerError:
         raise
     except FflRiskError as error:
@@ -216,20 +221,3 @@ def _outcome(form: FormData, dealer: str, purpose: str) -> OutcomeRequest:
             found=", ".join(name.replace("_", " ") for name in names) or "dates out of order",
             expected="a number, a day opened, an outcome, and a closing day not before the opening",
         ) from None
-
-
-def dossier(caller: Caller, row: int) -> dict[str, Any]:
-    """Return all there is about one dealer."""
-    view = caller.scope.view
-    columns = view.snapshot.columns
-    facts = (*_TEXTS, "license_type", "street", "state", "county", "office", "division")
-    return {
-        **{name: str(columns[name][row]) for name in facts},
-        "score": view.score(row, with_reasons=True), "timeline": [], "citations": {},
-        "traces": {"n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}},
-        "related": [], "lists": [],
-    }  # fmt: skip
-
-
-async def keep_outcome(request: OutcomeRequest, caller: Caller) -> None:
-    raise InvalidRequestError("Not yet.")

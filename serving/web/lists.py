@@ -19,9 +19,9 @@ from serving.access import ACCESS
 from serving.callers import Caller
 from serving.contract import RankRequest
 from serving.contract_field import DecisionRequest
-from serving.decisions import decide
 from serving.errors import InvalidRequestError
 from serving.issued import issue, readable
+from serving.routes import field
 from serving.web.records import decisions_of, summaries
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -263,9 +263,7 @@ async def record_decision(
     back = Ask.model_validate(dict(parse_qsl(text(form, "back"))))
     dealer, decision = text(form, "dealer"), text(form, "decision")
     try:
-        asked, purpose = _decision(form, list_id, caller.purpose()), caller.purpose()
-        await asyncio.to_thread(decide, caller.runtime, caller.principal, asked)
-        await caller.record(f"{dealer} {decision}", purpose=purpose, list_id=list_id)
+        await field.decisions(_decision(form, list_id, caller.purpose()), caller)
     except FflRiskError as error:
         content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
         return await asyncio.to_thread(

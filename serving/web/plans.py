@@ -267,6 +267,11 @@ def _show(
             }
             for cost in sorted(plan.costs, key=lambda cost: -cost.yield_lost)
         ],
+        free_rules=[
+            _RULES.get(cost.rule, cost.rule).lower()
+            for cost in plan.costs
+            if cost.yield_lost < 0.005
+        ],
         itinerary=_drawing(view, made, weeks), **choices,
     )  # fmt: skip
 

@@ -18,17 +18,19 @@ from serving.areas import own_in_words
 from serving.errors import NotReadyError
 from serving.identity import Principal
 from serving.runtime import Runtime
-from serving.statements import NOT_EVIDENCE, disclaimers
+from serving.statements import NOT_EVIDENCE
 
 STATIC: Final = Path(__file__).parent / "static"
-# What each head is called where people read it, and whether it counts (a rate) or is a chance.
-HEADS: Final[Mapping[str, tuple[str, bool]]] = {
-    "compliance": ("chance of a severe finding", False),
-    "later_penalized": ("chance of a later penalty", False),
-    "severity": ("chance that a penalty is severe", False),
-    "diversion": ("firearms traced soon after sale, next 12 months", True),
-    "mexico": ("firearms traced in Mexico, next 12 months", True),
+# What each head is called where people read it.
+HEADS: Final[Mapping[str, str]] = {
+    "compliance": "chance of a severe finding",
+    "later_penalized": "chance of a later penalty",
+    "severity": "chance that a penalty is severe",
+    "diversion": "firearms traced soon, 12 months",
+    "mexico": "firearms traced in Mexico, 12 months",
 }
+# Heads that count firearms; the others are chances.
+RATES: Final = frozenset({"diversion", "mexico"})
 # (name, address, text, roles that see it)
 _PAGES: Final = (
     ("lists", "/lists", "Lists", {"inspector", "supervisor", "scheduler", "auditor"}),
@@ -53,16 +55,16 @@ def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
 
 def head_label(name: str) -> str:
     """Return what a head is called; an unknown one keeps its name."""
-    return HEADS.get(name, (name.replace("_", " "), False))[0]
+    return HEADS.get(name, name.replace("_", " "))
 
 
 def score(value: float, head: str) -> str:
     """Write a head's value: a chance in per cent, a rate as a number.
 
     >>> score(0.1234, "compliance"), score(2.345, "diversion")
-    ('12.3 %', '2.3')
+    ('12.3%', '2.3')
     """
-    if HEADS.get(head, ("", False))[1]:
+    if head in RATES:
         return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
     return percent(value)
 
@@ -71,12 +73,12 @@ def percent(value: float) -> str:
     """Write a share in per cent, with the digits that matter.
 
     >>> percent(0.5), percent(0.0123), percent(0.00012)
-    ('50 %', '1.2 %', '0.01 %')
+    ('50%', '1.2%', '0.012%')
     """
     hundred = 100 * value
     if hundred == round(hundred) or hundred >= 20:
-        return f"{hundred:.0f} %"
-    return f"{hundred:.1f} %" if hundred >= 0.1 else f"{hundred:.2g} %"
+        return f"{hundred:.0f}%"
+    return f"{hundred:.1f}%" if hundred >= 0.1 else f"{hundred:.2g}%"
 
 
 def signed(value: float) -> str:
@@ -130,6 +132,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
+        "upper_first": lambda text: text[:1].upper() + text[1:],
         "words": lambda text: str(text or "").replace("_", " "),
         "whole": lambda value: f"{value:,.0f}",
         "px": lambda value: f"{value:.1f}",
@@ -139,6 +142,7 @@ def environment() -> Environment:
         "head_label": head_label,
         "head_text": _head_text,
         "instant": instant,
+        "short_day": lambda day: f"{day.day} {day:%B}",
         "dealer_name": dealer_name,
         "office": office_label,
     }
@@ -158,7 +162,7 @@ def page(
     """Render a page: with who is signed in, what it was made from and what must be said with it."""
     runtime: Runtime = request.app.state.runtime
     basis = _basis(runtime) if me is not None else None
-    said = disclaimers(str(basis["restriction"])) if basis is not None else [NOT_EVIDENCE]
+    said = runtime.snapshot.disclaimers if basis is not None else [NOT_EVIDENCE]
     html = (
         environment()
         .get_template(template)

@@ -17,9 +17,7 @@ _ARGUMENTS = [
 def chromium() -> Iterator[Browser]:
     """Start the browser until the block ends."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=_ARGUMENTS
-        )
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_ARGUMENTS)
         try:
             yield browser
         finally:

@@ -119,7 +119,7 @@ class InventedBundle:
 
     def values(self, X: pd.DataFrame) -> np.ndarray:
         values = np.nan_to_num(X[NAMES].to_numpy(dtype=np.float64) / self.scale - 1.0)
-        return np.clip(values, -1, 6) * WEIGHTS
+        return np.clip(values, -1, 2.2) * WEIGHTS * 0.7
 
     def score(self, X: pd.DataFrame) -> pd.DataFrame:
         margin = self.values(X).sum(axis=1)
@@ -170,7 +170,9 @@ def signals_of(n: int, km_to_port: np.ndarray, rng: np.random.Generator) -> pd.D
 
 def facts_of(n: int, rng: np.random.Generator) -> pd.DataFrame:
     counties = reference.counties()
-    counties = counties[counties["lat"].notna() & ~counties["state"].isin(["PR", "GU", "VI", "AS", "MP"])]
+    counties = counties[
+        counties["lat"].notna() & ~counties["state"].isin(["PR", "GU", "VI", "AS", "MP"])
+    ]
     offices = reference.county_office().set_index("county_fips")
     people = reference.county_population(AS_OF).reindex(counties.index).fillna(5_000)
     weight = np.sqrt(people.to_numpy(dtype=np.float64))

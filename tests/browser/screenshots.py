@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as home,
-        running_site(Path(home)) as site,
+        running_site(Path(home), n_dealers=20_000) as site,
         chromium() as browser,
     ):
         for path in shoot(browser, site, folder):
