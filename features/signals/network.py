@@ -185,6 +185,7 @@ def _shared(context: Context, stage: Listings) -> Source:
     def at(part: Slice) -> Columns:
         day = stage.as_of[part.date]
         is_in = (events["known"] < day) & (day <= events["until"])
+        is_in &= stage.has(part.date)[events["at"]]  # listed by then, not only later
         dealer, token = events["at"][is_in], events["token"][is_in]
         found = graph.share_purchasers(dealer, token, n_dealers)
         columns = {
