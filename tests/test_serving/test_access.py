@@ -1,0 +1,143 @@
+"""Who may use which route: every role on every route, purposes, and what must not differ."""
+
+import itertools
+
+import pytest
+
+from serving.access import ACCESS, DEALER_LEVEL
+
+ROLES = ["inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin"]
+KEY = "1-10-00000"
+LIST = "L-20260101-ffffffffffff"
+ROUTES = {
+    ("POST", "/v1/score"): ("score", {"dealers": [KEY]}),
+    ("POST", "/v1/score_features"): ("score_features", {"rows": [{}]}),
+    ("POST", "/v1/rank"): ("rank", {"k": 1}),
+    ("POST", "/v1/explain"): ("explain", {"dealer": KEY}),
+    ("POST", "/v1/decisions"): (
+        "decisions",
+        {"list_id": LIST, "dealer": KEY, "decision": "accept"},
+    ),
+    ("POST", "/v1/outcomes"): (
+        "outcomes",
+        {"inspection_id": "I1", "dealer": KEY, "opened_on": "2026-01-01", "outcome": "none"},
+    ),
+    ("POST", "/v1/events"): ("events", {"table": "tips", "rows": [{}]}),
+    ("GET", f"/v1/lists/{LIST}"): ("lists", None),
+    ("GET", f"/v1/lists/{LIST}.csv"): ("lists", None),
+    ("GET", f"/v1/dealers/{KEY}"): ("dealers", None),
+    ("GET", "/v1/referrals"): ("referrals", None),
+}
+# The table of the design, written out once more by hand: the code must agree with it.
+MAY = {
+    "score": {"scheduler", "supervisor", "analyst"},
+    "score_features": {"analyst"},
+    "rank": {"inspector", "supervisor", "scheduler"},
+    "explain": {"inspector", "supervisor", "analyst"},
+    "decisions": {"inspector", "supervisor"},
+    "outcomes": {"inspector", "supervisor"},
+    "events": {"scheduler"},
+    "lists": {"inspector", "supervisor", "scheduler", "auditor"},
+    "dealers": {"inspector", "supervisor", "analyst"},
+    "referrals": {"supervisor"},
+}
+
+
+def concrete(path: str) -> str:
+    return path.replace("{list_id}", LIST).replace("{kind}", "csv").replace("{dealer}", KEY)
+
+
+def test_the_matrix_covers_every_data_route(service):
+    document = service.client.get("/docs.json").json()
+    declared = {
+        (method.upper(), concrete(path))
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path.startswith("/v1/") and path not in {"/v1/plan", "/v1/measures"}
+    }
+    assert declared == set(ROUTES)
+
+
+@pytest.mark.parametrize(("route", "role"), list(itertools.product(ROUTES, ROLES)), ids=str)
+def test_every_role_on_every_route(service, route, role):
+    method, path = route
+    action, body = ROUTES[route]
+    answer = service.call(method, path, role, **({} if body is None else {"json": body}))
+    is_refused = answer.status_code == 403 and answer.json()["code"] == "forbidden_role"
+    assert is_refused == (role not in MAY[action])
+    assert ACCESS[action] == MAY[action]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_no_route_answers_without_an_identity(service, route, audit_of):
+    method, path = route
+    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Basic YTpi"}):
+        body = ROUTES[route][1]
+        more = {} if body is None else {"json": body}
+        answer = service.client.request(method, path, headers=headers, **more)
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "unauthenticated"
+        assert "Bearer" in answer.headers["www-authenticate"]
+    assert audit_of(service) == []
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_restricted_answers_need_a_purpose_that_reaches_them(service, route):
+    method, path = route
+    action, body = ROUTES[route]
+    role = min(MAY[action] & set(ROLES))
+    more = {} if body is None else {"json": body}
+    if action in DEALER_LEVEL:
+        for purpose in (None, "statistics", "curiosity"):
+            answer = service.call(method, path, role, purpose=purpose, **more)
+            assert answer.status_code == 403
+            assert answer.json()["code"] == "purpose_required"
+
+
+def test_public_data_needs_no_purpose(service, snapshot_of, audit_of):
+    service.runtime.replace(snapshot_of(restriction="public"))
+    answer = service.call("POST", "/v1/score", "analyst", purpose=None, json={"dealers": [KEY]})
+    assert answer.status_code == 200
+    assert not any("traced" in line for line in answer.json()["disclaimers"])
+    assert audit_of(service)[0]["purpose"] == ""
+
+
+def test_the_body_and_the_header_may_not_disagree(service):
+    body = {"dealers": [KEY], "purpose": "criminal_investigation"}
+    answer = service.post("/v1/score", "analyst", body, purpose="licensing")
+    assert answer.status_code == 403
+    assert service.post("/v1/score", "analyst", body, purpose=None).status_code == 200
+
+
+def test_a_failing_audit_withholds_the_answer(service):
+    import sqlalchemy as sa
+
+    with service.runtime.store.write() as connection:
+        connection.execute(sa.text("DROP TABLE audit"))
+    answer = service.post("/v1/score", "analyst", {"dealers": [KEY]})
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "audit_failed"
+    assert KEY not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/dealers/{}", "/v1/explain"])
+def test_absent_held_and_outside_are_alike(service, path):
+    from datetime import date
+
+    from serving import holds
+
+    columns = service.runtime.snapshot.columns
+    offices = columns["office"]
+    outside = columns["dealer"][(offices == "office4").argmax()]
+    held = columns["dealer"][(offices == "office0").argmax()]
+    holds.place(service.runtime.store, held, owners=[], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    answers = set()
+    for dealer in (outside, held, "1-99-99999"):
+        if "{}" in path:
+            answer = service.get(path.format(dealer), "inspector")
+        else:
+            answer = service.post(path, "inspector", {"dealer": dealer})
+        answers.add((answer.status_code, answer.content))
+    assert len(answers) == 1
+    assert next(iter(answers))[0] == 404

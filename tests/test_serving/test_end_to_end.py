@@ -1,0 +1,337 @@
+"""An invented country on disk, published by a real bundle: rebuilt lists, events, outcomes."""
+
+import dataclasses
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.home import write_json
+from features.table import build_features
+from features.warehouse import Warehouse, ingest
+from models import Bundle, RateRegressor, RiskClassifier
+from models.policy import Policy
+from models.profile import Profile
+from serving.dossier import dossier
+from serving.issued import verify
+from serving.outcomes import collect
+from serving.publish import publish
+from serving.rescoring import rescore
+from serving.runtime import Runtime
+from serving.scoring import Snapshot
+from serving.settings import Settings
+
+AS_OF = date(2026, 1, 1)
+N = 240
+ZIPS = (("AZ", "04013", "85001", "PHOENIX"), ("TX", "48141", "79901", "EL PASO"))
+
+
+def dealer(n: int) -> str:
+    return f"9-{86 if n % 2 else 74}-{n:05d}"
+
+
+def write_country(folder: Path, seed: int = 3) -> None:
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    rows = []
+    for listed in (date(2024, 12, 1), date(2025, 12, 1)):
+        for n in range(N):
+            state, county, zip_code, city = ZIPS[n % 2]
+            rows.append(
+                {
+                    "dealer": dealer(n),
+                    "license_number": f"{dealer(n)[:4]}-{county[2:]}-01-8F-{n:05d}",
+                    "license_type": "02" if n % 7 == 0 else "01",
+                    "expires_on": date(2028, 6, 1),
+                    "listed_on": listed,
+                    "licensee_name": f"INVENTED {n // 2}",
+                    "business_name": f"SHOP {n}",
+                    "premises_street": f"{n // 2} MAIN ST",
+                    "premises_city": city,
+                    "premises_state": state,
+                    "premises_zip": zip_code,
+                    "county_fips": county,
+                }
+            )
+    pd.DataFrame(rows).to_parquet(folder / "licenses.parquet")
+    recovered = [date(2022, 1, 1) + timedelta(days=int(d)) for d in rng.integers(0, 1400, 1500)]
+    ages = rng.integers(10, 2000, 1500)
+    pd.DataFrame(
+        {
+            "trace_id": [f"T{i}" for i in range(1500)],
+            "requested_on": [r + timedelta(days=3) for r in recovered],
+            "completed_on": [r + timedelta(days=20) for r in recovered],
+            "recovered_on": recovered,
+            "recovery_country": rng.choice(["US", "MX"], 1500, p=[0.8, 0.2]),
+            "requester": "police",
+            "dealer": [dealer(int(n)) for n in rng.integers(0, N, 1500) ** 2 // N],
+            "sold_on": [r - timedelta(days=int(a)) for r, a in zip(recovered, ages, strict=True)],
+            "firearm_type": "pistol",
+            "serial_status": "legible",
+            "outcome": "purchaser",
+        }
+    ).to_parquet(folder / "traces.parquet")
+    opened = [date(2022, 1, 1) + timedelta(days=int(d)) for d in rng.integers(0, 1400, 300)]
+    pd.DataFrame(
+        {
+            "inspection_id": [f"I{i}" for i in range(300)],
+            "dealer": [dealer(int(n)) for n in rng.integers(0, N, 300)],
+            "kind": "compliance",
+            "opened_on": opened,
+            "closed_on": [o + timedelta(days=10) for o in opened],
+            "selected_by": "risk",
+            "outcome": rng.choice(["none", "report", "warning_letter"], 300),
+        }
+    ).to_parquet(folder / "inspections.parquet")
+
+
+def write_champion(home: Path, warehouse: Warehouse) -> None:
+    table = build_features(warehouse, AS_OF)
+    names = [
+        name
+        for name in ("traces_count_1y", "license_chain_size", "license_type")
+        if name in table.X.columns
+    ] + [c for c in table.X.columns if c.startswith(("time_to_crime", "violations", "traces"))]
+    names = list(dict.fromkeys(names))[:20]
+    X = table.X[names]
+    signal = np.nan_to_num(X.iloc[:, 0].to_numpy(dtype=float))
+    rng = np.random.default_rng(0)
+    y = (signal + rng.normal(0, 1, len(X)) > np.median(signal)).astype(int)
+    heads = {
+        "compliance": RiskClassifier(n_repeats=1, max_rounds=20).fit(X, y),
+        "diversion": RateRegressor(n_repeats=1, max_rounds=20).fit(X, rng.poisson(1.0 + y)),
+    }
+    signals = [dataclasses.asdict(s) for s in table.signals if s.name in names]
+    names = [s["name"] for s in signals]
+    margins = {n: np.asarray(h.predict_margin(X[list(h.columns_)])) for n, h in heads.items()}
+    manifest = {
+        "name": "invented",
+        "as_of": AS_OF.isoformat(),
+        "restriction": "restricted",
+        "variant": "full",
+        "data_fingerprint": warehouse.fingerprint,
+        "git_commit": "unknown",
+    }
+    profile = Profile.of(X[names], margins)
+    card = "# Invented\n\n## What it cannot say\n\n- Anything about anyone.\n"
+    Bundle(heads, Policy.read(), signals, profile, card, manifest).save(home / "champion/000001")
+    write_json(home / "champion.json", {"bundle": "000001", "name": "invented", "version": "1"})
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    write_country(home / "files")
+    ingest(home / "files", home / "warehouse", today=date(2026, 6, 1))
+    warehouse = Warehouse.open(home / "warehouse")
+    write_champion(home, warehouse)
+    publish(warehouse, AS_OF, home=home)
+    return home
+
+
+@pytest.fixture
+def runtime(country, tmp_path):
+    """A service over a copy of the country, which a test may change."""
+    import shutil
+
+    home = tmp_path / "home"
+    shutil.copytree(country, home)
+    running = Runtime(Settings(home, f"sqlite:///{home / 'service.db'}", home / "audit.key"))
+    running.load()
+    yield running
+    running.close()
+
+
+def test_publishing_again_gives_the_same_fingerprint(country):
+    first = json.loads((country / "scored/000001/manifest.json").read_text())
+    again = publish(Warehouse.open(country / "warehouse"), AS_OF, home=country)
+    assert again.fingerprint == first["fingerprint"]
+    assert again.n_dealers == N
+
+
+def test_a_list_is_rebuilt_from_the_warehouse_byte_for_byte(runtime, start):
+    service = start(runtime)
+    listed = service.post("/v1/rank", "chief", {"k": 25}).json()
+    assert listed["disclaimers"][-1] == "Anything about anyone."
+    home = runtime.settings.home
+    result = verify(runtime.store, listed["list_id"], home=home, warehouse=home / "warehouse")
+    assert result.is_same
+    assert all(result.checks.values())
+
+
+def test_a_list_whose_warehouse_changed_is_found_out(runtime, start, tmp_path):
+    service = start(runtime)
+    list_id = service.post("/v1/rank", "chief", {"k": 25}).json()["list_id"]
+    home = runtime.settings.home
+    write_country(tmp_path / "other", seed=4)
+    ingest(tmp_path / "other", tmp_path / "other_warehouse", today=date(2026, 6, 1))
+    result = verify(runtime.store, list_id, home=home, warehouse=tmp_path / "other_warehouse")
+    assert not result.is_same
+
+
+def test_the_table_scores_are_the_bundles(runtime):
+    snapshot = runtime.snapshot
+    names = [s["name"] for s in snapshot.bundle.signals]
+    scores = snapshot.bundle.score(pd.DataFrame(snapshot.inputs, columns=names))
+    assert np.array_equal(scores["priority"].to_numpy(), snapshot.columns["priority"])
+
+
+def test_an_explanation_of_a_real_bundle_adds_up_and_names_its_records(runtime, start):
+    service = start(runtime)
+    who = runtime.snapshot.columns["dealer"][0]
+    answer = service.post("/v1/explain", "analyst", {"dealer": who}).json()
+    total = answer["base"] + sum(c["contribution"] for c in answer["contributions"])
+    assert total == pytest.approx(answer["score"]["priority"], abs=1e-5)
+    tables = {r["table"]: r["n_records"] for r in answer["records"]}
+    assert tables["traces"] > 0
+
+
+def test_a_dossier_tells_the_history(runtime, start):
+    service = start(runtime)
+    who = runtime.snapshot.columns["dealer"][0]
+    answer = service.get(f"/v1/dealers/{who}", "analyst")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["traces"]["n_traces"] == sum(e["table"] == "traces" for e in told["timeline"])
+    assert {e["table"] for e in told["timeline"]} >= {"licenses", "traces"}
+    assert [r["relation"] for r in told["related"]] == ["same licensee"]
+    days = [entry["on"] for entry in told["timeline"]]
+    assert days == sorted(days, reverse=True)
+
+
+def test_an_event_changes_the_score_and_equals_the_batch(runtime, start):
+    service = start(runtime)
+    who = str(runtime.snapshot.columns["dealer"][5])
+    before = runtime.snapshot.inputs[5].copy()
+    rows = [
+        {
+            "trace_id": f"NEW{i}",
+            "requested_on": "2026-01-02",
+            "completed_on": "2026-01-05",
+            "recovered_on": "2026-01-01",
+            "recovery_country": "MX",
+            "requester": "police",
+            "dealer": who,
+            "sold_on": "2025-12-20",
+            "firearm_type": "rifle",
+            "serial_status": "legible",
+            "outcome": "purchaser",
+            "known_on": "2026-01-05",
+        }
+        for i in range(5)
+    ]
+    answer = service.post("/v1/events", "scheduler", {"table": "traces", "rows": rows})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["n_stored"], told["pending"], told["rejected"]) == (5, [who], [])
+    assert told["n_referrals"] == 5  # sold and recovered in Mexico within weeks
+    assert runtime.wait_for_events(120)
+    snapshot = runtime.snapshot
+    row = snapshot.row_of[who]
+    assert not np.array_equal(snapshot.inputs[row], before, equal_nan=True)
+    home = runtime.settings.home
+    publish(Warehouse.open(home / "warehouse"), date(2026, 1, 6), home=home)
+    batch = Snapshot.load(home)
+    other = batch.row_of[who]
+    assert np.array_equal(snapshot.inputs[row], batch.inputs[other], equal_nan=True)
+    for name in ("compliance", "diversion", "priority"):
+        assert snapshot.columns[name][row] == pytest.approx(batch.columns[name][other], rel=1e-12)
+    again = service.post("/v1/events", "scheduler", {"table": "traces", "rows": rows}).json()
+    assert (again["n_stored"], again["n_known"], again["n_referrals"]) == (0, 5, 0)
+    queue = service.get("/v1/referrals", "chief").json()
+    assert {r["pattern"] for r in queue["referrals"]} == {"fast_recovery"}
+
+
+def test_a_new_table_takes_over_without_a_restart(runtime):
+    home = runtime.settings.home
+    runtime.watch()
+    publish(Warehouse.open(home / "warehouse"), date(2025, 12, 20), home=home)
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
+    while runtime.snapshot.as_of == AS_OF and datetime.now(UTC) < deadline:
+        pass
+    assert runtime.snapshot.as_of == date(2025, 12, 20)
+
+
+def test_an_outcome_closes_the_gate_at_once_and_becomes_a_label(runtime, start):
+    service = start(runtime)
+    listed = service.post("/v1/rank", "chief", {"k": 5, "random_share": 0}).json()["rows"]
+    who = listed[0]["dealer"]
+    body = {
+        "inspection_id": "NEW-1",
+        "dealer": who,
+        "opened_on": "2026-02-01",
+        "closed_on": "2026-02-10",
+        "outcome": "warning_conference",
+        "hours": 12.5,
+        "violations": [{"citation": "478.124(c)(1)", "instances": 3, "is_willful": False}],
+    }
+    answer = service.post("/v1/outcomes", "chief", body)
+    assert answer.status_code == 200
+    assert answer.json()["eligible_on"] == "2027-02-10"
+    assert answer.json()["is_label"]
+    again = service.post("/v1/rank", "chief", {"k": 5, "random_share": 0}).json()["rows"]
+    assert who not in {row["dealer"] for row in again}
+    second = body | {"inspection_id": "NEW-2", "opened_on": "2026-05-01", "closed_on": "2026-05-02"}
+    refused = service.post("/v1/outcomes", "chief", second)
+    assert refused.status_code == 409
+    basis = service.post("/v1/outcomes", "chief", second | {"legal_basis": "warrant"})
+    assert basis.status_code == 200
+    home = runtime.settings.home
+    assert collect(runtime.store, home / "warehouse", today=datetime.now(UTC).date()) == 2
+    assert collect(runtime.store, home / "warehouse", today=datetime.now(UTC).date()) == 0
+    stored = Warehouse.open(home / "warehouse").read("inspections").to_pandas()
+    kept = stored.set_index("inspection_id").loc["NEW-1"]
+    assert (kept["outcome"], kept["hours"]) == ("warning_conference", 12.5)
+    cited = Warehouse.open(home / "warehouse").read("violations").to_pandas()
+    assert cited.set_index("inspection_id").loc["NEW-1", "citation"] == "478.124(c)(1)"
+
+
+def test_an_open_inspection_is_no_label_and_a_correction_is_a_new_version(runtime, start):
+    service = start(runtime)
+    row = int(np.flatnonzero(np.isnat(runtime.snapshot.columns["eligible_on"]))[0])
+    who = str(runtime.snapshot.columns["dealer"][row])
+    body = {
+        "inspection_id": "OPEN-1", "dealer": who, "opened_on": "2026-03-01", "outcome": "none"
+    }  # fmt: skip
+    first = service.post("/v1/outcomes", "chief", body).json()
+    assert not first["is_label"]
+    assert service.post("/v1/outcomes", "chief", body).json() == first
+    home = runtime.settings.home
+    assert collect(runtime.store, home / "warehouse", today=datetime.now(UTC).date()) == 0
+    closed = body | {"closed_on": "2026-03-09", "outcome": "report"}
+    second = service.post("/v1/outcomes", "chief", closed).json()
+    assert (second["version"], second["is_label"]) == (2, True)
+    other = str(runtime.snapshot.columns["dealer"][0])
+    stolen = service.post("/v1/outcomes", "chief", closed | {"dealer": other})
+    assert stolen.status_code == 409
+
+
+def test_a_dealer_that_is_not_listed_is_not_rescored(runtime):
+    home = runtime.settings.home
+    assert rescore(runtime.snapshot, ["1-11-99999"], AS_OF, home / "warehouse") is None
+
+
+def test_a_published_file_that_was_changed_is_refused(country, tmp_path):
+    import shutil
+
+    from serving.errors import NotReadyError
+
+    home = tmp_path / "home"
+    shutil.copytree(country, home)
+    path = home / "scored/000001/scored.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(NotReadyError, match=r"scored\.parquet"):
+        Snapshot.load(home, "000001")
+
+
+def test_the_dossier_reads_nothing_from_the_future(runtime):
+    from serving.runtime import Principal
+
+    scope = runtime.scope(Principal("chief", "supervisor", frozenset({"nation"})))
+    told = dossier(scope, 0, runtime.settings.home / "warehouse", lists=[])
+    assert all(entry["on"] < AS_OF for entry in told["timeline"])
