@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from features.table import FeatureTable
 from models import Bundle
+from models.card import Card
 from models.policy import Policy
 from models.profile import Profile
 from training.fit import HeadResult
@@ -56,7 +58,13 @@ def assemble_bundle(
         "git_commit": evaluation["git_commit"],
     }
     described = [dataclasses.asdict(signal) for signal in signals]
-    card = model_card(recipe, evaluation, n_signals=len(signals), as_of=manifest["as_of"])
+    card = model_card(
+        recipe,
+        evaluation,
+        n_signals=len(signals),
+        as_of=date.fromisoformat(evaluation["trained_on"]),
+        restriction=str(manifest["restriction"]),
+    )
     return Bundle(heads, Policy.read(), described, profile, card, manifest)
 
 
@@ -64,56 +72,51 @@ def _rows(result: HeadResult, table: FeatureTable) -> npt.NDArray[np.int64]:
     return np.arange(len(table)) if result.rows is None else result.rows
 
 
-def model_card(recipe: Recipe, evaluation: Mapping[str, Any], *, n_signals: int, as_of: str) -> str:
+def model_card(
+    recipe: Recipe, evaluation: Mapping[str, Any], *, n_signals: int, as_of: date, restriction: str
+) -> str:
     """Write the card: what it is for, what it was judged on, what it cannot say."""
-    lines = [
-        f"# {recipe.title}",
-        "",
-        "It orders dealers for compliance inspection. A score is not evidence of a violation, and",
-        "it never justifies letting a suspect sale go on.",
-        "",
-        f"- Signals: {n_signals}, variant {recipe.variant}; newest as-of date {as_of}",
-        f"- Labels known before {evaluation['trained_on']}; data "
-        f"{evaluation['data_fingerprint'][:12]}; code {evaluation['git_commit'][:12]}; seed "
-        f"{recipe.seed}",
-        "- Never inputs: investigator, office, division, buyer identity, race, sex, age",
-        "",
-        "## What it cannot say",
-        "",
-        *(f"- {sentence}" for sentence in recipe.cannot_say),
-    ]
-    for name, entry in evaluation["heads"].items():
-        lines += ["", *_head_card(name, entry, recipe.evaluation.capacity)]
-    return "\n".join(lines) + "\n"
+    heads = evaluation["heads"]
+    kept = evaluation["bundle_heads"]
+    card = Card(
+        name=recipe.title,
+        as_of=as_of,
+        restriction=restriction,
+        heads={name: heads[name]["definition"] for name in kept},
+        data={
+            "labels known before": evaluation["trained_on"],
+            "data fingerprint": evaluation["data_fingerprint"],
+            "code": evaluation["git_commit"],
+            "seed": recipe.seed,
+            "signals": f"{n_signals}, variant {recipe.variant}",
+            "never inputs": "investigator, office, division, buyer identity, race, sex, age",
+        },
+        metrics={name: _measures(heads[name], recipe.evaluation.capacity) for name in kept},
+        limits=(*recipe.cannot_say, *_refusals(heads)),
+    )
+    return card.markdown(Policy.read())
 
 
-def _head_card(name: str, entry: Mapping[str, Any], capacity: float) -> list[str]:
-    model = entry["model"]
-    lines = [
-        f"## {name.replace('_', ' ')}",
-        "",
-        f"{entry['definition']}; {entry['judged_on']}.",
-        "",
+def _measures(entry: Mapping[str, Any], capacity: float) -> dict[str, object]:
+    found: dict[str, object] = {
+        "judged on": entry["judged_on"],
+        "rows, positive": f"{entry['n']}, {entry['n_positive']}",
+        "AUC": format_interval(entry["model"]["auc"]),
+        f"found in the first {capacity:.0%}": format_interval(entry["model"]["recall"]),
+        "Brier score": entry["calibration"]["brier"],
+        "calibration error": entry["calibration"]["ece"],
+    }
+    for rule, figures in entry["rules"].items():
+        found[f"found by {rule.replace('_', ' ')}"] = format_interval(figures["recall"])
+    return found
+
+
+def _refusals(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{name.replace('_', ' ')}: refused and not in this bundle. {entry['refusal']}"
+        for name, entry in heads.items()
+        if not entry["is_in_bundle"]
     ]
-    if not entry["is_in_bundle"]:
-        return [*lines, f"**Refused, not in this bundle.** {entry['refusal']}"]
-    lines += [
-        f"| scoring | AUC | recall in the first {capacity:.0%} |",
-        "| --- | --- | --- |",
-        f"| model | {format_interval(model['auc'])} | {format_interval(model['recall'])} |",
-    ]
-    lines += [
-        f"| {rule.replace('_', ' ')} | {format_interval(f['auc'])} | "
-        f"{format_interval(f['recall'])} |"
-        for rule, f in entry["rules"].items()
-    ]
-    calibration = entry["calibration"]
-    lines += [
-        "",
-        f"Judged on {entry['n']} rows with {entry['n_positive']} positive; Brier score "
-        f"{calibration['brier']:.4f}, calibration error {calibration['ece']:.4f}.",
-    ]
-    return lines
 
 
 def source_commit() -> str:

@@ -53,7 +53,7 @@ def train(
 
     from features.home import home
     from features.warehouse import Warehouse
-    from training.progress import Steps
+    from training.progress import Steps, one_thread
     from training.promotion_run import promote_candidate
     from training.recipe import load_recipe
     from training.train import train_candidate
@@ -61,7 +61,7 @@ def train(
     steps = Steps()
     run = load_recipe(recipe)
     store = Warehouse.open(warehouse or home() / "warehouse")
-    with train_candidate(run, store, home(), steps) as (candidate, tracker):
+    with one_thread(), train_candidate(run, store, home(), steps) as (candidate, tracker):
         if as_json:
             typer.echo(json.dumps(candidate.summary(), indent=1))
         if promote_it:

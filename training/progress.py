@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -43,9 +43,21 @@ class Steps:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _done(self, name: str, start: float) -> None:
         spent = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + spent
         self.console.print(f"{name:<44} {spent:6.1f} s", highlight=False)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold the threads of linear algebra to one for a while.
+
+    The matrices of a fit are small: more threads wait for each other, and on a busy machine a fit
+    takes six times as long with them.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
+    return limits
