@@ -39,6 +39,28 @@ _K: Final = 50
 _TEXTS: Final = ("dealer", "license_number", "licensee_name", "business_name", "city", "zip")
 
 
+class _Haystack:
+    """What a search looks through, one line a dealer, made once a table."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._texts: list[str] = []
+
+    def of(self, view: View) -> list[str]:
+        """Return the lines of the view's table."""
+        columns = view.snapshot.columns
+        # Rescored dealers keep their names: those columns stay the same object.
+        key = columns["licensee_name"]
+        if self._key is not key:
+            lines = zip(*(columns[name].tolist() for name in _TEXTS), strict=True)
+            self._texts = [" ".join(line).casefold() for line in lines]
+            self._key = key
+        return self._texts
+
+
+_HAYSTACK: Final = _Haystack()
+
+
 @router.get("/dealers")
 async def search(
     request: Request,
@@ -66,12 +88,12 @@ def _search(caller: Caller, q: str, box: str) -> tuple[list[dict[str, Any]], boo
         mask = mask & asked_rows(view.snapshot, _area(box))
     exact = scope.row(q) if q else None
     rows = np.flatnonzero(mask) if exact is None else np.array([exact])
-    for word in q.casefold().split() if exact is None else []:
-        hit = np.zeros(len(rows), dtype=bool)
-        for name in _TEXTS:
-            texts = np.char.lower(columns[name][rows].astype(str))
-            hit |= np.char.find(texts, word) >= 0
-        rows = rows[hit]
+    if q and exact is None:
+        texts, words = _HAYSTACK.of(view), q.casefold().split()
+        rows = np.array(
+            [row for row in rows.tolist() if all(word in texts[row] for word in words)],
+            dtype=np.int64,
+        )
     rows = rows[np.argsort(view.national_rank[rows], kind="stable")]
     found = [
         {name: columns[name][row] for name in (*_TEXTS, "state")}

@@ -28,7 +28,7 @@ from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-PER_PAGE: Final = 50
+PER_PAGE: Final = 25
 _DEFAULT_K: Final = 50
 OVERRIDE_REASONS: Final = (
     ("recently_visited", "Recently visited"),
@@ -65,6 +65,7 @@ class Ask(BaseModel):
     decided: str = ""
     sort: str = "position"
     page: int = Field(default=1, ge=1, le=200)
+    all: bool = False
     saved: str = Field(default="", exclude=True)
 
     def query(self, **changes: Any) -> str:
@@ -74,7 +75,7 @@ class Ask(BaseModel):
     @property
     def is_filtered(self) -> bool:
         """Whether some rows may be left out."""
-        return bool(self.model_dump(exclude_defaults=True).keys() - {"sort", "page"})
+        return bool(self.model_dump(exclude_defaults=True).keys() - {"sort", "page", "all"})
 
 
 @router.get("/lists")
@@ -190,13 +191,14 @@ def _show(
     visible = [row for row in document["rows"] if caller.scope.view.row(row["dealer"]) is not None]
     heads = list(document["rows"][0]["heads"]) if document["rows"] else ["priority"]
     found = filtered(visible, ask, decisions)
-    n_pages = max(1, -(-len(found) // PER_PAGE))
+    per_page = max(len(found), 1) if ask.all else PER_PAGE
+    n_pages = max(1, -(-len(found) // per_page))
     number = min(ask.page, n_pages)
     highest = max((row["heads"][heads[0]]["upper"] for row in visible), default=1.0)
     return page(
         request, "issued_list.html", title="List", active="lists", me=caller.principal,
         status=status,
-        doc={**document, "rows": visible}, rows=found[PER_PAGE * (number - 1) : PER_PAGE * number],
+        doc={**document, "rows": visible}, rows=found[per_page * (number - 1) : per_page * number],
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
         scale=160.0 / max(highest, 1e-9), decisions=decisions, choices=choices(visible),
         sorts=SORTS, reasons=OVERRIDE_REASONS, link=ask.query, back=ask.query(),

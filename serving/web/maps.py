@@ -32,6 +32,8 @@ _CELLS: Final = 34  # circles side by side at the most
 _LEAST_DEALERS: Final = 5
 _LEAST_WIDTH: Final = 60.0
 _MOST_COUNTIES: Final = 25
+_NEAR: Final = 4_000.0
+_ONE_PLACE: Final = 0.002  # degrees: dealers at one address, or placed at one ZIP center
 
 
 class Ask(BaseModel):
@@ -180,25 +182,25 @@ def _states_of(view: View, points: Points) -> set[str]:
     return {str(states[code]) for code in here if code in states.index}
 
 
-def _county_paths(counties: pd.DataFrame, box: Box, *, codes: set[str]) -> list[dict[str, Any]]:
+def _county_paths(
+    counties: pd.DataFrame, box: Box, *, codes: set[str]
+) -> list[tuple[int, list[dict[str, str]]]]:
+    """Return the counties by class; from near, each says its figures."""
     shapes = atlas.shapes("counties")
-    known = counties[counties["size"] >= _LEAST_DEALERS].to_dict("index")
-    out = []
+    is_near = box[2] < _NEAR
+    known = counties[counties["size"] >= _LEAST_DEALERS]
+    classes = 1 + np.searchsorted(_CUTS, known["mean"].to_numpy(), side="right")
+    class_of = dict(zip(known.index, classes.tolist(), strict=True))
+    titles = {}
+    if is_near:
+        facts = zip(known.index, known["county_name"], known["size"], known["mean"], strict=True)
+        titles = {code: f"{name}: {n} dealers, mean {mean:.0f}" for code, name, n, mean in facts}
+    out: dict[int, list[dict[str, str]]] = {}
     for code in shapes.within(box):
-        if code[:2] not in codes:
-            continue
-        county = known.get(code)
-        title = ""
-        if county is not None:
-            title = f"{county['county_name']}: {county['size']}, mean {county['mean']:.0f}"
-        out.append(
-            {
-                "path": shapes.paths[code],
-                "class": _class(county["mean"]) if county is not None else 0,
-                "title": title,
-            }
-        )
-    return out
+        if code[:2] in codes:
+            shape = {"path": shapes.paths[code], "title": titles.get(code, "")}
+            out.setdefault(class_of.get(code, 0), []).append(shape)
+    return sorted(out.items())
 
 
 def _county_table(counties: pd.DataFrame, ask: Ask) -> list[dict[str, Any]]:
@@ -233,16 +235,19 @@ def _spots(view: View, points: Points, box: Box, ask: Ask) -> list[dict[str, Any
             "longitude": columns["longitude"][points.row],
         }
     )
-    grouped = frame.groupby("cell").agg(
-        x=("x", "mean"), y=("y", "mean"), n=("x", "size"), mean=("percentile", "mean"),
-        high=("percentile", "max"), row=("row", "first"), south=("latitude", "min"),
-        north=("latitude", "max"), west=("longitude", "min"), east=("longitude", "max"),
-        spread=("x", "std"),
-    )  # fmt: skip
+    frame["high"] = frame["percentile"]
+    groups = frame.groupby("cell", sort=False)
+    grouped = groups[["x", "y", "percentile"]].mean()
+    grouped["n"] = groups.size()
+    grouped["row"] = groups["row"].first()
+    grouped["high"] = groups["high"].max()
+    corners = ["latitude", "longitude"]
+    grouped[["south", "west"]] = groups[corners].min()
+    grouped[["north", "east"]] = groups[corners].max()
     most = float(grouped["n"].max())
     grouped["r"] = side * (0.2 + 0.28 * np.sqrt(grouped["n"] / most))
     # Small circles above large ones, so that none hides another.
-    grouped = grouped.sort_values("n", ascending=False)
+    grouped = grouped.sort_values("n", ascending=False, kind="stable")
     spots: list[dict[Any, Any]] = grouped.to_dict("records")
     return [_spot(view, spot, side, box, ask) for spot in spots]
 
@@ -254,7 +259,7 @@ def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> 
         "y": round(spot["y"], 1),
         "r": round(spot["r"], 1),
         "n": n,
-        "class": _class(spot["mean"]),
+        "class": _class(spot["percentile"]),
         "show_n": n >= 3,
         "font": round(min(spot["r"] * 0.85, side * 0.3), 1),
     }
@@ -263,10 +268,11 @@ def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> 
         name = columns["business_name"][spot["row"]] or columns["licensee_name"][spot["row"]]
         return shown | {
             "url": f"/dealers/{dealer}",
-            "label": f"{str(name or dealer)[:60]}, percentile {spot['mean']:.0f}",
+            "label": f"{str(name or dealer)[:60]}, percentile {spot['percentile']:.0f}",
         }
-    label = f"{n:,} dealers, mean percentile {spot['mean']:.0f}, highest {spot['high']:.0f}"
-    is_one_place = not spot["spread"] > 0.5 or box[2] <= _LEAST_WIDTH * 1.5
+    label = f"{n:,} dealers, mean percentile {spot['percentile']:.0f}, highest {spot['high']:.0f}"
+    extent = max(spot["north"] - spot["south"], spot["east"] - spot["west"])
+    is_one_place = extent < _ONE_PLACE or box[2] <= _LEAST_WIDTH * 1.5
     if is_one_place:
         corners = (
             spot["west"] - 1e-4,

@@ -77,7 +77,12 @@ class Ask(BaseModel):
         """Read the address; an empty field is one that was not filled in."""
         query = request.query_params
         fields: dict[str, Any] = {name: v for name, v in query.items() if v and name != "move"}
-        return cls.model_validate(fields | {"move": [m for m in query.getlist("move") if m]})
+        moves = [move for move in query.getlist("move") if move]
+        if dealer := fields.get("move_dealer"):
+            person = fields.get("move_investigator", "1")
+            week = fields.get("move_week", "")
+            moves.append(f"{dealer}~out" if week == "out" else f"{dealer}~{week}.{person}")
+        return cls.model_validate(fields | {"move": moves})
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -259,7 +264,6 @@ def _show(
         plan=plan, weeks=weeks, query=urlencode(fields), fields=fields, made_moves=ask.move,
         moves=urlencode([("move", move) for move in ask.move]),
         totals=_totals(made), changed=_change_in_words(made, changed),
-        week_options=_week_options(ask),
         costs=[
             {
                 "label": _RULES.get(cost.rule, cost.rule), "meaning": cost.meaning,
@@ -274,20 +278,6 @@ def _show(
         ],
         itinerary=_drawing(view, made, weeks), **choices,
     )  # fmt: skip
-
-
-def _week_options(ask: Ask) -> list[dict[str, Any]]:
-    """Return each week of each investigator as a place a visit can move to."""
-    return [
-        {
-            "value": f"{week}.{person}",
-            "week": week,
-            "investigator": person,
-            "text": f"Week {week}" + (f", investigator {person}" * (ask.investigators > 1)),
-        }
-        for week in range(1, ask.weeks + 1)
-        for person in range(1, ask.investigators + 1)
-    ]
 
 
 def _totals(made: Made) -> dict[str, float]:

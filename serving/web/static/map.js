@@ -9,6 +9,14 @@
     const point = new DOMPoint(event.clientX, event.clientY);
     return point.matrixTransform(svg.getScreenCTM().inverse());
   };
+  // The name of a circle is its tooltip too; the page need not carry it twice.
+  svg.addEventListener("pointerover", (event) => {
+    const link = event.target.closest("a");
+    if (!link || link.querySelector("title")) return;
+    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+    title.textContent = link.getAttribute("aria-label");
+    link.prepend(title);
+  });
   let start = null;
   let frame = null;
   svg.addEventListener("pointerdown", (event) => {

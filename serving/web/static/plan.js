@@ -1,4 +1,4 @@
-// Drag a visit to another week. The "Move" control of each visit does the same without this file.
+// Drag a visit to another week. The form above the weeks does the same without this file.
 "use strict";
 (() => {
   const calendar = document.getElementById("calendar");
