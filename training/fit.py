@@ -107,6 +107,15 @@ def design(table: FeatureTable, head: Head) -> Design:
     return Design(X[kept], tuple(known[n] for n in kept), tuple(n for n in names if n not in kept))
 
 
+def families_of(head: Head) -> list[str] | None:
+    """Return the families of the signals a head reads, so that no other is built; None for all."""
+    from features.signals.registry import SIGNALS
+
+    if head.families or not head.signals:
+        return list(head.families) or None
+    return list(dict.fromkeys(s.family for s in SIGNALS if s.name in set(head.signals)))
+
+
 def estimator(head: Head, monotone: dict[str, int], *, seed: int) -> RiskClassifier | RateRegressor:
     """Make the estimator a head asks for, unfitted."""
     from models import RateRegressor, RiskClassifier

@@ -23,6 +23,7 @@ from training.fit import (
     cross_fit,
     design,
     estimator,
+    families_of,
     held_out_table,
     predict,
     rule_columns,
@@ -104,6 +105,7 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
             sorted({when.date() for when in cohort["as_of"]}),
             variant=recipe.variant,
             cohort=cohort,
+            families=families_of(head),
         )
     keyed = table.frame[["dealer", "as_of"]].merge(
         found.frame, on=["dealer", "as_of"], how="left", validate="one_to_one"
