@@ -161,13 +161,17 @@ def merge(texts: Sequence[str], weight: float) -> str:
         for line in header.splitlines()
         if line and not line.startswith(("tree_sizes=", "objective="))
     ]
-    blocks: list[str] = []
-    for text in texts:
-        body = text[text.index("Tree=0\n") : text.index("end of trees")]
-        blocks += [_scaled(block, weight / len(texts)) for block in _TREE.split(body)[1:]]
-    trees = [f"Tree={i}{block}" for i, block in enumerate(blocks)]
+    factor = weight / len(texts)
+    scaled = [_scaled(block, factor) for text in texts for block in blocks(text)]
+    trees = [f"Tree={i}{block}" for i, block in enumerate(scaled)]
     sizes = "tree_sizes=" + " ".join(str(len(tree.encode())) for tree in trees)
     return "\n".join([*kept, sizes, "", ""]) + "".join(trees) + "end of trees\n\n"
+
+
+def blocks(text: str) -> list[str]:
+    """Return the text of each tree, without its number."""
+    body = text[text.index("Tree=0\n") : text.index("end of trees")]
+    return _TREE.split(body)[1:]
 
 
 def _scaled(block: str, factor: float) -> str:

@@ -231,7 +231,7 @@ class Bundle:
         ----------
         X : DataFrame
             Holds at least the bundle's signals.
-        method : {"auto", "lightgbm", "woodelf"}
+        method : {"auto", "lightgbm", "table"}
 
         Returns
         -------

@@ -1,9 +1,10 @@
 """Intervals for probabilities and counts, from rows their model had not seen.
 
 **Probability**: the interval says where the true share of positives lies *among dealers with this
-score*, at the stated coverage. It is the confidence band of a logistic regression of the outcome on
-a natural spline of the held-out score, with a covariance clustered by group, joined with the
-served probability. It does not say how far a single dealer may differ from others with its score.
+score*, at the stated coverage or somewhat more. It is the confidence band of a logistic regression
+of the outcome on a natural spline of the held-out score, with a covariance clustered by group,
+widened to hold the served probability. It does not say how far a single dealer may differ from
+others with its score.
 
 **Count**: the interval says where the dealer's own count falls, at the stated coverage or more
 (counts are whole numbers). It is a negative-binomial interval whose level is set so that the
@@ -101,18 +102,10 @@ def fit_band(margin: Floats, y: Floats, w: Floats, groups: Ints | None) -> Band:
     center = float(np.average(margin, weights=w))
     scale = float(np.sqrt(np.average((margin - center) ** 2, weights=w))) or 1.0
     z = (margin - center) / scale
-    rare = min(float(w[y > 0].sum()), float(w[y == 0].sum()))
-    knots = np.empty(0)
-    if rare >= _MIN_RARE_PER_KNOT * len(_KNOT_RANKS):
-        # Half the knots' mass at the positives: there the band is read.
-        balance = w * np.where(y > 0, 0.5 / w[y > 0].sum(), 0.5 / w[y == 0].sum())
-        ranks = weighted_quantiles(z, balance, 101)[[round(100 * r) for r in _KNOT_RANKS]]
-        knots = np.unique(ranks)
-        knots = knots if len(knots) >= 3 else np.empty(0)
+    knots = _knots(z, y, w)
     design = _spline(z, knots)
-    free: list[tuple[float | None, float | None]] = [(None, None)] * (design.shape[1] - 1)
-    center_at = np.zeros(design.shape[1] - 1)
-    problem = Problem("binary", design[:, 1:], y, w, free, center_at)
+    q = design.shape[1] - 1
+    problem = Problem("binary", design[:, 1:], y, w, [(None, None)] * q, np.zeros(q))
     coefficients = problem.solve(_RIDGE)
     p = expit(design @ coefficients)
     bread = np.linalg.inv(
@@ -123,6 +116,16 @@ def fit_band(margin: Floats, y: Floats, w: Floats, groups: Ints | None) -> Band:
         owner = np.unique(groups, return_inverse=True)[1]
         scores = np.column_stack([np.bincount(owner, weights=column) for column in scores.T])
     return Band(knots, center, scale, coefficients, bread @ (scores.T @ scores) @ bread)
+
+
+def _knots(z: Floats, y: Floats, w: Floats) -> Floats:
+    """Return knots where both classes have rows, or none when one is too rare."""
+    rare = min(float(w[y > 0].sum()), float(w[y == 0].sum()))
+    if rare < _MIN_RARE_PER_KNOT * len(_KNOT_RANKS):
+        return np.empty(0)
+    balance = w * np.where(y > 0, 0.5 / w[y > 0].sum(), 0.5 / w[y == 0].sum())
+    knots = np.unique(weighted_quantiles(z, balance, 101)[[round(100 * r) for r in _KNOT_RANKS]])
+    return knots if len(knots) >= 3 else np.empty(0)
 
 
 def _spline(z: Floats, knots: Floats) -> Floats:

@@ -34,9 +34,9 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         How often the rows are dealt into folds; by default more for fewer rows.
     num_leaves : int, optional
         Leaves of a tree; by default more for more rows.
-    max_rounds : int, default 500
+    max_rounds : int, default 250
         Most rounds of boosting; the held-out loss decides where to stop.
-    learning_rate : float, default 0.05
+    learning_rate : float, default 0.1
     random_state : int, default 0
     num_threads : int, default 1
         Threads of LightGBM.
@@ -150,8 +150,8 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         Parameters
         ----------
         X : DataFrame or array of shape (n, p)
-        method : {"auto", "lightgbm", "woodelf"}
-            ``auto`` takes woodelf for whole tables.
+        method : {"auto", "lightgbm", "table"}
+            ``table`` is for whole tables, and what ``auto`` takes for them.
         """
         check_is_fitted(self, "models_")
         self._refuse_several()

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 # A level with this many rows lies half-way between its own mean and the overall one.
-SHRINKAGE: Final = 20.0
+SHRINKAGE: Final = 5.0
 _NUMBERS_IN_OBJECTS: Final = frozenset(
     {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
 )

@@ -38,8 +38,8 @@ class RiskEstimator(BaseEstimator):
         n_folds: int = 5,
         n_repeats: int | None = None,
         num_leaves: int | None = None,
-        max_rounds: int = 500,
-        learning_rate: float = 0.05,
+        max_rounds: int = 250,
+        learning_rate: float = 0.1,
         random_state: int | np.random.RandomState | None = 0,
         num_threads: int = 1,
     ) -> None:

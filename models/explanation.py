@@ -1,8 +1,9 @@
 """Contributions of each column to a margin, exact: base + contributions = margin.
 
 The margin is the served log-odds or log-rate. Tree parts are Shapley values on the trees' own
-cover (path dependent), from LightGBM for a few rows and from woodelf for whole tables; both are
-held to each other by test. Linear parts are coefficient times distance from the training mean.
+cover (path dependent), from LightGBM for a few rows and from `models.tabulated` for whole tables;
+tests hold both to each other, to shap and to woodelf. Linear parts are coefficient times distance
+from the training mean.
 """
 
 from __future__ import annotations
@@ -13,15 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from models.errors import AdditivityError
 
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE: Final = 1e-6
-# Woodelf works in float32 tables; a larger gap than this is a fault and not rounding.
-_ROUNDING: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -89,37 +87,3 @@ def contributions_by_lightgbm(booster: Any, Z: Floats, *, num_threads: int) -> t
         booster.predict(Z, pred_contrib=True, num_threads=num_threads), dtype=np.float64
     )
     return found[:, :-1], float(found[0, -1])
-
-
-def contributions_by_woodelf(booster: Any, Z: Floats, raw: Floats) -> tuple[Floats, float]:
-    """Return woodelf's contributions for a whole table, (n, p), and the base.
-
-    Woodelf returns no base: it is LightGBM's own for one row. What rounding leaves is spread over
-    the row's contributions in proportion to their size, so that additivity is exact.
-
-    Parameters
-    ----------
-    booster : lightgbm.Booster
-    Z : array of shape (n, p)
-    raw : array of shape (n,)
-        The booster's prediction for these rows.
-    """
-    from woodelf import WoodelfExplainer
-
-    names = [f"c{j}" for j in range(Z.shape[1])]
-    frame = pd.DataFrame(Z, columns=names)
-    found = WoodelfExplainer(booster).shap_values(frame, as_df=True, verbose=False)
-    values = found[names].to_numpy(dtype=np.float64)
-    base = contributions_by_lightgbm(booster, Z[:1], num_threads=1)[1]
-    gap = raw - base - values.sum(axis=1)
-    if gap.size and float(np.abs(gap).max()) > _ROUNDING * max(1.0, float(np.abs(raw).max())):
-        raise AdditivityError(
-            "Woodelf's contributions do not add up to LightGBM's prediction.",
-            found=f"a gap of {float(np.abs(gap).max()):.3g}",
-            expected=f"at most {_ROUNDING:g}",
-            fix="explain with method='lightgbm'",
-        )
-    size = np.abs(values)
-    total = size.sum(axis=1)
-    share = np.divide(size, total[:, None], out=np.zeros_like(size), where=total[:, None] > 0)
-    return values + share * gap[:, None], base

@@ -17,15 +17,16 @@ import pandas as pd
 
 from models.boosting import Growth, grow, merge, read
 from models.encoding import Column, encode, fit_columns
-from models.explanation import Explanation, contributions_by_lightgbm, contributions_by_woodelf
+from models.explanation import Explanation, contributions_by_lightgbm
 from models.linear import Basis, Family, Problem, fit_basis, loss, mean_of
+from models.tabulated import Tabulated, tabulate
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Method = Literal["auto", "lightgbm", "woodelf"]
+Method = Literal["auto", "lightgbm", "table"]
 
-# From so many rows on, woodelf's preparation of every tree pays for itself.
-WOODELF_ROWS: Final = 2_000
+# From so many rows on, laying out the trees as tables pays for itself.
+TABLE_ROWS: Final = 200
 # Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 # More rows than this teach a linear model nothing more.
@@ -67,8 +68,13 @@ class MarginModel:
         """The trees, read; None when there are none."""
         return read(self.trees) if self.trees else None
 
+    @cached_property
+    def tables(self) -> Tabulated:
+        """The trees, laid out for explaining whole tables."""
+        return tabulate(self.trees)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "booster"}
+        return {k: v for k, v in self.__dict__.items() if k not in {"booster", "tables"}}
 
     def encode(self, X: pd.DataFrame) -> Floats:
         """Encode rows."""
@@ -91,11 +97,12 @@ class MarginModel:
         values = np.zeros(Z.shape)
         base = self.intercept
         if self.booster is not None and len(Z):
-            if method == "woodelf" or (method == "auto" and len(Z) >= WOODELF_ROWS):
-                found = contributions_by_woodelf(self.booster, Z, self._trees(Z, num_threads))
+            if method == "table" or (method == "auto" and len(Z) >= TABLE_ROWS):
+                values = self.tables.contributions(Z)
+                base += self.tables.base
             else:
-                found = contributions_by_lightgbm(self.booster, Z, num_threads=num_threads)
-            values, base = found[0], base + found[1]
+                values, mean = contributions_by_lightgbm(self.booster, Z, num_threads=num_threads)
+                base += mean
         features = self.basis.transform(Z)
         features *= self.coefficients
         for k, owner in enumerate(self.basis.owners):

@@ -1,13 +1,10 @@
 """Invented inspection tables: skewed counts, missing values, categories, few positives."""
 
-from datetime import date
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from models import Bundle, Policy, RateRegressor, RiskClassifier
-from models.card import Card
 from models.profile import Profile
 
 
@@ -61,16 +58,14 @@ def regressor() -> RateRegressor:
 
 @pytest.fixture(scope="session")
 def bundle(classifier: RiskClassifier, regressor: RateRegressor) -> Bundle:
-    policy = Policy.read()
     X = table(1500)
     heads = {"compliance": classifier, "diversion": regressor}
-    says = {"compliance": "P(severe finding)", "diversion": "traces in a year"}
     return Bundle(
         heads,
-        policy,
+        Policy.read(),
         [{"name": name, "family": "test", "reason": "{value}"} for name in X.columns],
         Profile.of(X),
-        Card("test", date(2024, 1, 1), "public", says).markdown(policy),
+        "# test\n\nA score is not evidence.\n",
         {
             "name": "test",
             "as_of": "2024-01-01",

@@ -1,13 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from models.boosting import merge
 from models.errors import AdditivityError
-from models.explanation import (
-    Explanation,
-    contributions_by_lightgbm,
-    contributions_by_woodelf,
-)
+from models.explanation import Explanation, contributions_by_lightgbm
+from models.tabulated import tabulate
 
 
 @pytest.fixture(scope="module")
@@ -16,24 +14,68 @@ def rows(draw):
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # matplotlib's, in shap's plots
-def test_lightgbm_woodelf_and_shap_agree(classifier, rows):
+def test_tables_lightgbm_shap_and_woodelf_agree(classifier, rows):
     import shap
+    from woodelf import WoodelfExplainer
 
     model = classifier.models_[0]
     Z = model.encode(rows)
-    raw = model.booster.predict(Z, raw_score=True)
     explainer = shap.TreeExplainer(model.booster)
     expected = explainer.shap_values(Z)
-    for values, base in (
-        contributions_by_lightgbm(model.booster, Z, num_threads=1),
-        contributions_by_woodelf(model.booster, Z, raw),
-    ):
-        scale = max(1.0, float(np.abs(raw).max()))
-        assert np.abs(values - expected).max() <= 1e-5 * scale
-        assert base == pytest.approx(float(np.ravel(explainer.expected_value)[0]), abs=1e-9)
+    base = float(np.ravel(explainer.expected_value)[0])
+    by_lightgbm, lightgbm_base = contributions_by_lightgbm(model.booster, Z, num_threads=1)
+    frame = pd.DataFrame(Z, columns=[column.name for column in model.columns])
+    by_woodelf = WoodelfExplainer(model.booster).shap_values(frame, verbose=False)
+    np.testing.assert_allclose(by_lightgbm, expected, atol=1e-10)
+    np.testing.assert_allclose(model.tables.contributions(Z), expected, atol=1e-10)
+    np.testing.assert_allclose(by_woodelf, expected, atol=1e-5)  # it works in single precision
+    assert lightgbm_base == pytest.approx(base, abs=1e-10)
+    assert model.tables.base == pytest.approx(base, abs=1e-10)
 
 
-@pytest.mark.parametrize("method", ["lightgbm", "woodelf"])
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("depth", [1, 3, 6])
+def test_tables_agree_with_lightgbm_on_trees_of_other_shapes(seed, depth):
+    import lightgbm as lgb
+
+    # Few columns, so that a path meets a column several times; zeros and gaps take their own side.
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-2, 4, size=(500, 4)).astype(float)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[:, 3] = np.nan_to_num(X[:, 3])
+    parameters = {
+        "max_depth": depth,
+        "num_leaves": 40,
+        "min_data_in_leaf": 3,
+        "verbosity": -1,
+        "num_threads": 1,
+        "zero_as_missing": seed % 2 == 1,
+        "deterministic": True,
+        "seed": seed,
+    }
+    y = np.nansum(X, axis=1) + rng.normal(size=500)
+    booster = lgb.train(parameters, lgb.Dataset(X, label=y), num_boost_round=8)
+    laid_out = tabulate(merge([booster.model_to_string()], 1.0))
+    expected = booster.predict(X, pred_contrib=True)
+    np.testing.assert_allclose(laid_out.contributions(X), expected[:, :-1], atol=1e-10)
+    assert laid_out.base == pytest.approx(expected[0, -1], abs=1e-10)
+
+
+def test_a_tree_without_a_split_is_all_base():
+    import lightgbm as lgb
+
+    X = np.zeros((50, 2))
+    booster = lgb.train(
+        {"verbosity": -1, "num_threads": 1, "objective": "regression"},
+        lgb.Dataset(X, label=np.full(50, 3.0)),
+        num_boost_round=2,
+    )
+    laid_out = tabulate(booster.model_to_string())
+    assert laid_out.base == pytest.approx(booster.predict(X)[0])
+    assert not laid_out.contributions(X).any()
+
+
+@pytest.mark.parametrize("method", ["lightgbm", "table"])
 def test_contributions_add_up_to_the_served_margin(classifier, regressor, rows, method):
     for head, X in ((classifier, rows), (regressor, rows.drop(columns="kind"))):
         explained = head.explain(X, method=method)
@@ -43,7 +85,7 @@ def test_contributions_add_up_to_the_served_margin(classifier, regressor, rows, 
 def test_a_missing_value_has_a_contribution_both_ways_agree_on(classifier, rows):
     emptied = rows.assign(share=np.nan, kind=None, count_1=np.nan)
     one = classifier.explain(emptied, method="lightgbm").values
-    other = classifier.explain(emptied, method="woodelf").values
+    other = classifier.explain(emptied, method="table").values
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 

@@ -1,0 +1,127 @@
+"""What fitting promises: the same bytes again, monotone directions, groups kept whole."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from models import RateRegressor, RiskClassifier
+from models.margin import deal
+
+QUICK = {"n_repeats": 1, "max_rounds": 40}
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("kind", [RiskClassifier, RateRegressor])
+def test_same_data_and_seed_give_the_same_bytes(kind, draw, tmp_path):
+    X, y, _ = draw(800, 3)
+    for name in ("one", "two"):
+        kind(**QUICK).fit(X, y).save(tmp_path / name)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    kind(**QUICK, random_state=1).fit(X, y).save(tmp_path / "other")
+    assert files(tmp_path / "one") != files(tmp_path / "other")
+
+
+@pytest.mark.parametrize("kind", [RiskClassifier, RateRegressor])
+def test_a_saved_model_predicts_and_explains_to_the_bit(kind, draw, tmp_path):
+    X, y, _ = draw(800, 3)
+    model = kind(**QUICK, monotone={"count_0": 1}).fit(X, y)
+    model.save(tmp_path)
+    again = kind.load(tmp_path)
+    np.testing.assert_array_equal(again.predict_margin(X), model.predict_margin(X))
+    np.testing.assert_array_equal(again.explain(X).values, model.explain(X).values)
+    np.testing.assert_array_equal(again.predict_interval(X), model.predict_interval(X))
+    assert again.get_params() == model.get_params()
+    assert not any(p.suffix in {".pkl", ".joblib"} for p in tmp_path.iterdir())
+
+
+def test_several_classes_survive_the_round_trip(draw, tmp_path):
+    X = draw(600, 3)[0]
+    y = np.where(X["count_0"] > 10, "many", np.where(X["count_0"] > 2, "some", "few"))
+    model = RiskClassifier(**QUICK).fit(X, y)
+    model.save(tmp_path)
+    again = RiskClassifier.load(tmp_path)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    np.testing.assert_allclose(again.predict_proba(X).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_a_monotone_column_moves_the_margin_one_way_only(draw, direction):
+    X, y, _ = draw(1200, 13)
+    model = RiskClassifier(**QUICK, monotone={"count_0": direction, "share": direction}).fit(X, y)
+    for column, values in (("count_0", np.arange(0, 80)), ("share", np.linspace(0, 1, 50))):
+        for i in range(5):
+            rows = pd.concat([X.iloc[[i]]] * len(values)).assign(**{column: values})
+            assert (direction * np.diff(model.predict_margin(rows)) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_is_never_split_and_folds_are_even(seed):
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 150, 1000)
+    y = (rng.random(1000) < 0.05).astype(float)
+    folds = deal(y, groups, 5, seed)
+    assert all(len(set(folds[groups == g])) == 1 for g in np.unique(groups))
+    positives = np.bincount(folds, weights=y, minlength=5)
+    assert positives.max() - positives.min() <= 6
+    assert np.bincount(folds).min() >= 100
+
+
+def test_one_positive_in_five_hundred_still_ranks(draw):
+    rng = np.random.default_rng(0)
+    X = draw(10000, 77)[0]
+    margin = 1.2 * np.log1p(X["count_0"]).to_numpy()
+    margin += np.log(0.002) - np.log(np.mean(np.exp(margin)))
+    y = (rng.random(10000) < 1 / (1 + np.exp(-margin))).astype(int)
+    assert 10 <= y.sum() <= 40
+    model = RiskClassifier(**QUICK).fit(X, y)
+    new = draw(5000, 78)[0]
+    ranks = np.corrcoef(
+        pd.Series(model.predict_margin(new)).rank(), pd.Series(new["count_0"]).rank()
+    )[0, 1]
+    assert ranks > 0.5
+    assert model.predict_proba(new)[:, 1].mean() == pytest.approx(0.002, rel=0.6)
+
+
+def test_weights_move_the_base_rate(draw):
+    X, y, _ = draw(1500, 3)
+    weights = np.where(y == 1, 3.0, 1.0)
+    plain = RiskClassifier(**QUICK).fit(X, y).predict_proba(X)[:, 1].mean()
+    heavy = RiskClassifier(**QUICK).fit(X, y, sample_weight=weights).predict_proba(X)[:, 1].mean()
+    assert heavy > plain * 1.5
+
+
+def test_only_ratios_of_weights_matter(draw):
+    X, y, _ = draw(800, 3)
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, 800)
+    one = RiskClassifier(**QUICK).fit(X, y, sample_weight=weights)
+    other = RiskClassifier(**QUICK).fit(X, y, sample_weight=weights * 8.0)
+    np.testing.assert_allclose(one.predict_margin(X), other.predict_margin(X), atol=1e-9)
+
+
+def test_exposure_is_a_weight_on_a_rate(draw):
+    X = draw(3000, 51)[0][["count_0", "count_1"]]
+    rng = np.random.default_rng(52)
+    exposure = rng.choice([0.25, 1.0], 3000)
+    rate = np.exp(0.4 * np.log1p(X["count_0"]) - 1.0)
+    y = rng.poisson(rate * exposure)
+    model = RateRegressor(**QUICK).fit(X, y / exposure, sample_weight=exposure)
+    assert model.predict(X).mean() == pytest.approx(rate.mean(), rel=0.1)
+
+
+def test_a_clone_is_unfitted_and_equal(classifier):
+    assert clone(classifier).get_params() == classifier.get_params()
+    assert not hasattr(clone(classifier), "models_")
+
+
+def test_trees_take_nothing_from_a_held_out_label(draw):
+    # A column of pure identifiers carries no signal, and crossing the folds must see that.
+    X, _, _ = draw(1000, 61)
+    rng = np.random.default_rng(0)
+    y = (rng.random(1000) < 0.1).astype(int)
+    X = pd.DataFrame({"who": [f"d{i}" for i in rng.integers(0, 300, 1000)]})
+    p = RiskClassifier(**QUICK).fit(X, y).predict_proba(X)[:, 1]
+    assert np.std(p) < 0.08

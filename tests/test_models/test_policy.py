@@ -1,0 +1,44 @@
+import pytest
+
+from models.errors import PolicyError
+from models.policy import DEFAULT, Policy
+
+
+def test_every_weight_has_its_reason_and_the_review_is_dated():
+    policy = Policy.read()
+    assert set(policy.weights) == set(policy.reasons)
+    assert all(len(reason) > 20 for reason in policy.reasons.values())
+    assert policy.reviewed_on < policy.review_due
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("weight = 0.5", "weight = -1.0", "negative"),
+        ("weight = 0.5", 'weight = "half"', "wrong kind"),
+        ("[support]", "[suport]", "did you mean 'support'"),
+        ("minimum = 0.02", "minimum = 2", "share"),
+        ("version = 1", "version = ", "no TOML"),
+        ("reviewed_on = 2026-11-23", 'reviewed_on = "lately"', "dates"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused(old, new, words):
+    text = DEFAULT.read_text(encoding="utf-8")
+    assert old in text
+    with pytest.raises(PolicyError, match=words):
+        Policy.parse(text.replace(old, new))
+
+
+def test_a_head_without_a_weight_is_refused():
+    with pytest.raises(PolicyError, match="did you mean 'compliance'"):
+        Policy.read().weights_of(["complience"])
+
+
+def test_heads_that_do_not_count_make_no_priority():
+    with pytest.raises(PolicyError, match="No head"):
+        Policy.read().weights_of(["severity"])
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(PolicyError, match="No policy"):
+        Policy.read(tmp_path / "none.toml")
