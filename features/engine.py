@@ -37,7 +37,7 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "citations": (
         ("violations", "inspections"),
         _JOINED.format(
-            columns="l.* EXCLUDE (known_on, superseded_on), r.dealer, r.opened_on, r.kind",
+            columns="l.* EXCLUDE (known_on, superseded_on), r.dealer, r.opened_on, r.closed_on, r.kind",
             left="violations",
             right="inspections",
             key="inspection_id",

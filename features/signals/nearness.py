@@ -1,11 +1,14 @@
 """Nearness of points: who is within a distance, and sums that fade with distance.
 
 Neighbors are found with a k-d tree on earth-centered coordinates (the ellipsoid in three
-dimensions), never by comparing degrees and never by a loop over pairs. The straight line between
-two points differs from the geodesic by less than 1 m at 50 km, so it stands for it here.
+dimensions), never by comparing degrees and never by a loop over pairs. The straight line through
+the earth is bent to its arc on the mean sphere, which agrees with the geodesic to 1 m at 50 km and
+to a few meters at 600 km.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,8 @@ from scipy.spatial import cKDTree
 from features.reference.geography import earth_centered
 
 Floats = npt.NDArray[np.float64]
+
+MEAN_RADIUS_KM: Final = 6371.0088
 
 
 def distinct_points(lat: npt.ArrayLike, lon: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.intp]]:
@@ -74,7 +79,10 @@ def distances_within(points: Floats, targets: Floats, radius_km: float) -> spars
         return sparse.csr_array(shape)
     tree = cKDTree(earth_centered(points[:, 0], points[:, 1]))
     other = cKDTree(earth_centered(targets[:, 0], targets[:, 1]))
+    # A chord is never longer than its arc, so none within the radius is missed.
     pairs = tree.sparse_distance_matrix(other, radius_km, output_type="ndarray")
+    pairs["v"] = 2 * MEAN_RADIUS_KM * np.arcsin(pairs["v"] / (2 * MEAN_RADIUS_KM))
+    pairs = pairs[pairs["v"] <= radius_km]
     order = np.lexsort((pairs["j"], pairs["i"]))  # sums then never depend on the tree's order
     pairs = pairs[order]
     starts = np.searchsorted(pairs["i"], np.arange(shape[0] + 1))

@@ -308,17 +308,18 @@ def _cited_measures(context: Context) -> list[Measure]:
         tiers.setdefault(tier_of(text), []).append("'" + text.replace("'", "''") + "'")
     first, second = (f"citation IN ({', '.join(tiers[t]) or 'NULL'})" for t in (1, 2))
     record = f"NOT coalesce({first}, FALSE) AND NOT coalesce({second}, FALSE)"
-    return [
-        Sum("trigger", (Y5,), first),
-        Sum("serious", (Y5,), second),
-        Sum("record", (Y5,), record),
-        Sum("all", (Y5,)),
-        Distinct("texts", (Y10,), "citation"),
-        Sum("willful", (Y5,), "is_willful"),
-        Sum("willful_known", (Y5,), "is_willful IS NOT NULL"),
-        Sum("instances", (Y5,), "instances IS NOT NULL", "instances"),
-        Sum("instances_known", (Y5,), "instances IS NOT NULL"),
-    ]
+    conditions = {
+        "trigger": first,
+        "serious": second,
+        "record": record,
+        "all": "TRUE",
+        "willful": "is_willful",
+        "willful_known": "is_willful IS NOT NULL",
+        "instances_known": "instances IS NOT NULL",
+    }
+    counts = [Sum(name, (Y5,), f"{_CLOSED} AND {sql}") for name, sql in conditions.items()]
+    instances = Sum("instances", (Y5,), f"{_CLOSED} AND instances IS NOT NULL", "instances")
+    return [*counts, instances, Distinct("texts", (Y10,), "citation", _CLOSED)]
 
 
 def _of_citations(
