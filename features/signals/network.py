@@ -1,7 +1,8 @@
 """Family `network`: who a dealer shares purchasers with, and who trades near it.
 
 Purchasers are opaque tokens: the family counts dealers that share one and never says who. A
-component is a set of dealers joined by shared tokens, directly or through one another.
+component is a set of dealers joined by shared tokens, directly or through one another. The token of
+a multiple sale counts from the day on which a trace with the same token was known.
 """
 
 from __future__ import annotations
@@ -137,17 +138,14 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 
 def build(context: Context) -> FamilyColumns:
     """Return the columns of the family, one row a cohort row."""
-    has_traces = context.has("traces")
-    if not context.has("licenses") or not (has_traces or context.has("multiple_sales")):
+    if not (context.has("licenses") and context.has("traces")):
         return no_source(SIGNALS, context.n_rows)
     stage = listings(context)
     values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }
-    columns = [_shared(context, stage)]
-    if has_traces:
-        columns += [_near(context, stage), _flows(context, stage)]
+    columns = [_shared(context, stage), _near(context, stage), _flows(context, stage)]
     for part in slices(context, stage):
         for source in columns:
             for name, (column, reason) in source(part).items():
@@ -159,68 +157,69 @@ def build(context: Context) -> FamilyColumns:
 Columns = dict[str, tuple[Floats, Reasons]]
 Source = Callable[[Slice], Columns]
 
+# A purchaser of a multiple sale is kept beyond two years only if a trace carries the same token, so
+# that a token in an old report tells that a trace was still to come. It therefore counts from the
+# day on which such a trace was known, and never before.
 _SHARED_SQL: Final = """
-WITH events AS ({events}),
+WITH traced AS (
+         SELECT purchaser_token AS token, min(known_on) AS traced_on
+         FROM traces WHERE purchaser_token IS NOT NULL GROUP BY ALL),
+     events AS (
+         SELECT dealer, purchaser_token AS token, known_on, superseded_on, known_on AS seen_on,
+                1 AS is_trace
+         FROM traces WHERE dealer IS NOT NULL AND purchaser_token IS NOT NULL
+         UNION ALL
+         SELECT m.dealer, t.token, m.known_on, m.superseded_on, greatest(m.known_on, t.traced_on), 0
+         FROM multiple_sales m JOIN traced t ON t.token = m.purchaser_token),
      shared AS (SELECT token FROM events GROUP BY token HAVING count(DISTINCT dealer) > 1)
-SELECT d.at, e.token, e.is_trace, e.known_on - DATE '1970-01-01' AS known,
+SELECT d.at, e.token, e.is_trace, e.seen_on - DATE '1970-01-01' AS seen,
        least(e.known_on - DATE '1970-01-01' + {days},
              coalesce(e.superseded_on - DATE '1970-01-01', {never})) AS until
 FROM events e JOIN shared USING (token) JOIN listed_dealers d ON d.dealer = e.dealer
-"""
-_EVENTS_SQL: Final = """
-SELECT dealer, purchaser_token AS token, known_on, superseded_on, {is_trace} AS is_trace
-FROM {table} WHERE dealer IS NOT NULL AND purchaser_token IS NOT NULL
 """
 
 
 def _shared(context: Context, stage: Listings) -> Source:
     """Measures of shared purchasers, as of each date."""
-    has_traces = context.has("traces")
     events = _shared_events(context, stage)
-    mass = trace_masses(context, stage)["traces_2y"] if has_traces else None
+    mass = trace_masses(context, stage)["traces_2y"]
     tokened = Sum("tokened", (Y2,), "purchaser_token IS NOT NULL")
-    n_traces = context.grids("traces", [tokened])["tokened_2y"] if has_traces else None
+    n_traces = context.grids("traces", [tokened])["tokened_2y"]
     n_dealers = len(stage.rows.dealers)
 
     def at(part: Slice) -> Columns:
         day = stage.as_of[part.date]
-        is_in = (events["known"] < day) & (day <= events["until"])
+        is_in = (events["seen"] < day) & (day <= events["until"])
         is_in &= stage.has(part.date)[events["at"]]  # listed by then, not only later
         dealer, token = events["at"][is_in], events["token"][is_in]
         found = graph.share_purchasers(dealer, token, n_dealers)
-        columns = {
+        others = graph.mass_of_others(found.label, mass[part.date].astype(np.float64))
+        is_counted = found.is_shared & (events["is_trace"][is_in] == 1)
+        shared = part.take(np.bincount(dealer[is_counted], minlength=n_dealers))
+        return {
             "degree_2y": _observed(part, found.degree),
             "shared_purchasers_2y": _observed(part, found.n_shared),
             "component_2y": _observed(part, found.component),
-        }
-        if mass is not None and n_traces is not None:
-            others = graph.mass_of_others(found.label, mass[part.date].astype(np.float64))
-            columns["component_traces_2y"] = _observed(part, others)
-            is_counted = found.is_shared & (events["is_trace"][is_in] == 1)
-            shared = part.take(np.bincount(dealer[is_counted], minlength=n_dealers))
-            columns["share_shared_2y"] = rate(
+            "component_traces_2y": _observed(part, others),
+            "share_shared_2y": rate(
                 np.nan_to_num(shared), n_traces[part.rows], at_least=MIN_TRACES
-            )
-        return columns
+            ),
+        }
 
     return at
 
 
 def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[np.int64]]:
     """Events of purchasers that more than one dealer ever saw, by the days they count."""
-    events = " UNION ALL ".join(
-        _EVENTS_SQL.format(table=table, is_trace=int(table == "traces"))
-        for table in ("traces", "multiple_sales")
-    )
     numbers = pa.array(np.arange(len(stage.rows.dealers)))
     names = pa.array(stage.rows.dealers, pa.string())
     found = context.query(
-        _SHARED_SQL.format(events=events, days=Y2.days, never=int(NEVER)),
+        _SHARED_SQL.format(days=Y2.days, never=int(NEVER)),
         listed_dealers=pa.table({"dealer": names, "at": numbers}),
     )
     columns = {
         name: found[name].to_numpy().astype(np.int64)
-        for name in ("at", "is_trace", "known", "until")
+        for name in ("at", "is_trace", "seen", "until")
     }
     token, _ = pd.factorize(found["token"].to_pandas())
     return columns | {"token": token.astype(np.int64)}

@@ -19,6 +19,8 @@ def oracle(tables: Mapping[str, pd.DataFrame], as_of: date, dealers: Sequence[st
     points = {d: point(row) for d, row in last.items()}
     two, three, five = (as_of - timedelta(days=365 * n) for n in (2, 3, 5))
     recent = traces[traces["known_on"] >= two]
+    # A purchaser of a multiple sale counts once a trace known by then carries the same token.
+    sales = sales[sales["purchaser_token"].isin(traces["purchaser_token"].dropna())]
     seen = pd.concat([recent, sales[sales["known_on"] >= two]])[["dealer", "purchaser_token"]]
     seen = seen.dropna()
     seen = seen[seen["dealer"].isin(last)]

@@ -176,8 +176,14 @@ def multiple_sales(generator, dealers) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def build(folder: Path, seed: int) -> tuple[Warehouse, dict[str, pd.DataFrame]]:
-    """Ingest a random world; the tables come back as stored, all versions."""
+def build(
+    folder: Path, seed: int, *, before: date | None = None, shuffled: int | None = None
+) -> tuple[Warehouse, dict[str, pd.DataFrame]]:
+    """Ingest a random world; the tables come back as stored, all versions.
+
+    With `before`, only what is known before that day is ever ingested; with `shuffled`, the rows
+    come in another order and some twice.
+    """
     generator = np.random.default_rng(seed)
     listing = licenses(generator)
     dealers = tuple(sorted(listing["dealer"].unique()))
@@ -189,12 +195,31 @@ def build(folder: Path, seed: int) -> tuple[Warehouse, dict[str, pd.DataFrame]]:
         "traces": traces(generator, dealers),
         "multiple_sales": multiple_sales(generator, dealers),
     }
+    if before is not None:
+        tables = _known_before(tables, before)
+    if shuffled is not None:
+        for name, frame in tables.items():
+            again = pd.concat([frame, frame.head(5)])
+            tables[name] = again.sample(frac=1.0, random_state=shuffled)
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     ingest([folder / f"{name}.csv" for name in tables], folder / "warehouse")
     warehouse = Warehouse.open(folder / "warehouse")
     return warehouse, {name: _stored(warehouse, name) for name in tables}
+
+
+def _known_before(tables: dict[str, pd.DataFrame], day: date) -> dict[str, pd.DataFrame]:
+    known = {
+        "licenses": "known_on",
+        "inspections": "known_on",
+        "traces": "completed_on",
+        "multiple_sales": "reported_on",
+    }
+    cut = {name: tables[name][tables[name][column] < day] for name, column in known.items()}
+    cited = tables["violations"]
+    kept = cited["inspection_id"].isin(cut["inspections"]["inspection_id"])
+    return {**cut, "violations": cited[kept]}
 
 
 def _stored(warehouse: Warehouse, table: str) -> pd.DataFrame:

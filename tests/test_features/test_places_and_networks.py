@@ -18,7 +18,8 @@ DATES = [date(2017, 8, 1), date(2018, 8, 15), date(2020, 3, 1)]
 
 @pytest.fixture(scope="module", params=[1, 2])
 def world(request, tmp_path_factory):
-    return random_country.build(tmp_path_factory.mktemp("country"), request.param)
+    folder = tmp_path_factory.mktemp("country")
+    return *random_country.build(folder, request.param), request.param
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,22 @@ def test_dates_built_together_are_as_built_alone(world, table):
         alone = build_features(world[0], when, families=FAMILIES)
         mine = table.frame[table.frame["as_of"] == pd.Timestamp(when)].reset_index(drop=True)
         pd.testing.assert_frame_equal(mine, alone.frame)
+
+
+@pytest.mark.parametrize("when", DATES)
+def test_future_rows_change_nothing(tmp_path, table, world, when):
+    """Built on all rows is built on the rows known before the date, bit for bit."""
+    cut, _ = random_country.build(tmp_path, world[2], before=when)
+    past = build_features(cut, when, families=FAMILIES)
+    mine = table.frame[table.frame["as_of"] == pd.Timestamp(when)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, past.frame, check_exact=True)
+
+
+def test_order_and_repetition_change_nothing(tmp_path, table, world):
+    shuffled, _ = random_country.build(tmp_path, world[2], shuffled=9)
+    again = build_features(shuffled, DATES, families=FAMILIES)
+    pd.testing.assert_frame_equal(table.frame, again.frame, check_exact=True)
+    pd.testing.assert_frame_equal(table.reasons, again.reasons)
 
 
 def test_every_signal_is_seen_somewhere(table):
