@@ -1,8 +1,9 @@
 """Simple rules that always run beside a model: if it cannot beat them, it is not needed.
 
-A rule is written in the recipe as a signed sum of signals, ``"+traces_short_ttc_3y"`` or
-``"-license_chain_size"``: dealers with more of it come first. One whose signal is missing comes
-last. The logistic regression on log-transformed signals is the one rule that learns; it is fitted
+A rule is written in the recipe as a signed sum of signals, ``"+traces_n_3y"`` or
+``"-license_chain_size"``: dealers with more of it come first. ``+losses_reports_1y>=2`` counts one
+point from that value on. One whose signal is missing comes last, or first when the name ends in
+``?``. The logistic regression on log-transformed signals is the one rule that learns; it is fitted
 on the same rows as the model.
 """
 
@@ -19,7 +20,7 @@ from features.errors import did_you_mean
 from training.errors import RecipeError
 
 Floats = npt.NDArray[np.float64]
-_TERM: Final = re.compile(r"([+-])\s*([a-z][a-z0-9_]*)")
+_TERM: Final = re.compile(r"([+-])\s*([a-z][a-z0-9_]*)(\?)?(?:>=([0-9.]+))?")
 RANDOM: Final = "random"
 LOGISTIC: Final = "logistic"
 REGULARIZATION: Final = 0.1
@@ -38,18 +39,29 @@ def apply_rule(text: str, X: pd.DataFrame) -> Floats:
     if not terms or _TERM.sub("", text).strip():
         raise RecipeError(
             f"The rule {text!r} cannot be read.",
-            expected="signs and signals, for example '+traces_short_ttc_3y -license_chain_size'",
+            expected="signs and signals, for example '+traces_n_3y -license_chain_size'",
         )
     score = np.zeros(len(X))
-    for sign, name in terms:
+    for sign, name, is_missing_first, floor in terms:
         if name not in X.columns:
             raise RecipeError(
                 f"The rule {text!r} names no signal{did_you_mean(name, X.columns)}", found=name
             )
         value = X[name].to_numpy(dtype=np.float64)
-        score += value if sign == "+" else -value
-    lowest = np.nanmin(score) if np.isfinite(score).any() else 0.0
-    return np.where(np.isnan(score), lowest - 1.0, score)
+        if floor:
+            value = (value >= float(floor)).astype(np.float64)
+        signed = value if sign == "+" else -value
+        score += _fill(signed, highest=bool(is_missing_first))
+    return score
+
+
+def _fill(value: Floats, *, highest: bool) -> Floats:
+    """Put missing values one beyond the highest value, or one below the lowest."""
+    is_missing = np.isnan(value)
+    if is_missing.all():
+        return np.zeros(len(value))
+    edge = np.nanmax(value) + 1.0 if highest else np.nanmin(value) - 1.0
+    return np.where(is_missing, edge, value)
 
 
 def random_order(n: int, *, seed: int) -> Floats:

@@ -1,0 +1,61 @@
+"""Recipes are read strictly: what is misspelled is refused, not ignored."""
+
+from pathlib import Path
+
+import pytest
+
+from training.errors import RecipeError
+from training.recipe import RECIPES, load_recipe
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_shipped_recipes_name_signals_that_exist(name):
+    from features.signals.registry import select
+
+    recipe = load_recipe(name)
+    known = {signal.name for signal in select(variant=recipe.variant)}
+    assert recipe.cannot_say
+    for head in recipe.heads:
+        assert set(head.signals) <= known
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_no_recipe_reads_who_inspects(name):
+    for head in load_recipe(name).heads:
+        assert not [s for s in head.signals if "office" in s or "division" in s or "invest" in s]
+
+
+def test_a_near_miss_is_suggested():
+    with pytest.raises(RecipeError, match="did you mean 'public_records'"):
+        load_recipe("public_record")
+
+
+def edited(tmp_path: Path, old: str, new: str) -> str:
+    text = (RECIPES / "public_records.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return str(path)
+
+
+def test_a_recipe_of_ones_own_is_read_from_its_path(tmp_path):
+    recipe = load_recipe(edited(tmp_path, 'name = "public_records"', 'name = "mine"'))
+    assert recipe.model_name == "ffl-risk-mine"
+    assert recipe.head("severity").label == "severity"
+    with pytest.raises(RecipeError, match="did you mean 'severity'"):
+        recipe.head("severit")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("capacity = 0.10", "capacty = 0.10", "evaluation.capacty"),
+        ("capacity = 0.10", "capacity = 1.5", "evaluation.capacity"),
+        ("seed = 20130601", "", "seed"),
+        ('label = "severity"', 'label = "weather"', "label"),
+        ("[evaluation]", "[evaluation", "not TOML"),
+    ],
+)
+def test_bad_recipes_are_refused_where_they_are_wrong(tmp_path, old, new, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(edited(tmp_path, old, new))
