@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
@@ -54,7 +55,7 @@ def share_purchasers(dealer: Ints, token: Ints, n_dealers: int) -> SharedPurchas
         How many dealers there are.
     """
     n_tokens = int(token.max(initial=-1)) + 1
-    key = np.unique(dealer * max(n_tokens, 1) + token)
+    key = pd.unique(dealer * max(n_tokens, 1) + token)
     seller, bought = np.divmod(key, max(n_tokens, 1))
     is_shared_token = np.bincount(bought, minlength=n_tokens) > 1
     is_kept = is_shared_token[bought]
