@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.errors import FflRiskError
+from serving.fastpath import FastPath
 from serving.guard import Guard
 from serving.problems import FieldProblem, problem, problem_of
 from serving.ratelimit import RateLimiter
@@ -59,7 +60,7 @@ def build_app(runtime: Runtime) -> Guard:
         app.include_router(router)
     app.mount("/static", pages.static_files, name="static")
     _describe_security(app)
-    return Guard(app, runtime.settings)
+    return Guard(FastPath(app), runtime.settings)
 
 
 async def _on_error(_: Request, error: Exception) -> Response:

@@ -13,10 +13,12 @@ import json
 import os
 import queue
 import secrets
+import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,8 +37,6 @@ _FIELDS: Final = (
     "seq", "at", "who", "role", "purpose", "action", "subject", "bundle", "scored", "list_id",
     "previous",
 )  # fmt: skip
-_INSERT: Final = AUDIT.insert()
-_ADVANCE: Final = AUDIT_HEAD.update().where(AUDIT_HEAD.c.one == 1)
 _MOST_AT_ONCE: Final = 512
 
 
@@ -90,14 +90,20 @@ def _digest(key: bytes, record: dict[str, Any]) -> str:
     return hmac.new(key, text, hashlib.sha256).hexdigest()
 
 
+def _record(key: bytes, access: Access, seq: int, previous: str, at: str) -> dict[str, Any]:
+    record = {"seq": seq, "at": at, **access.__dict__, "previous": previous}
+    record["digest"] = _digest(key, record)
+    return record
+
+
 def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> int:
     """Add records to the end of the chain within the caller's transaction; return the last seq.
 
     The caller's transaction must have been opened by `Store.write`: the head row is locked for its
     length, so that chains of several processes do not fork.
     """
-    query = sa.select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.digest).with_for_update()
-    head = connection.execute(query).first()
+    sql = _statements(connection.dialect.name)
+    head = connection.exec_driver_sql(sql.head).first()
     if head is None:
         connection.execute(AUDIT_HEAD.insert(), {"one": 1, "seq": 0, "digest": GENESIS})
         seq, previous = 0, GENESIS
@@ -107,12 +113,37 @@ def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> in
     at = instant()
     for access in accesses:
         seq += 1
-        record = {"seq": seq, "at": at, **access.__dict__, "previous": previous}
-        record["digest"] = previous = _digest(key, record)
+        record = _record(key, access, seq, previous, at)
+        previous = record["digest"]
         records.append(record)
-    connection.execute(_INSERT, records)
-    connection.execute(_ADVANCE, {"seq": seq, "digest": previous})
+    connection.exec_driver_sql(sql.insert, records)
+    connection.exec_driver_sql(sql.advance, {"seq": seq, "digest": previous})
     return int(seq)
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """The three statements of one record, as the driver takes them."""
+
+    head: str
+    insert: str
+    advance: str
+
+
+@cache
+def _statements(dialect: str) -> _Statements:
+    """Write the statements once: every request waits for them, and compiling costs more."""
+    mark = ":{}" if dialect == "sqlite" else "%({})s"
+    names = (*_FIELDS, "digest")
+    # One row, locked until the transaction ends; SQLite locks the whole file instead.
+    lock = "" if dialect == "sqlite" else " FOR UPDATE"
+    return _Statements(
+        head=f"SELECT seq, digest FROM {AUDIT_HEAD.name}{lock}",  # noqa: S608 - own names
+        insert=f"INSERT INTO {AUDIT.name} ({', '.join(names)}) "  # noqa: S608
+        f"VALUES ({', '.join(map(mark.format, names))})",
+        advance=f"UPDATE {AUDIT_HEAD.name} SET seq = {mark.format('seq')}, "  # noqa: S608
+        f"digest = {mark.format('digest')} WHERE one = 1",
+    )
 
 
 def verify(store: Store, key: bytes, *, anchor: tuple[int, str] | None = None) -> Verdict:
@@ -153,9 +184,39 @@ class AuditWriter:
 
     def __init__(self, store: Store, key: bytes) -> None:
         self._store, self._key = store, key
+        self._direct = store.direct_connection()
         self._waiting: queue.SimpleQueue[tuple[Access, Future[int]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
+
+    def write_now(self, access: Access) -> int | None:
+        """Write one record in the caller's thread if that takes no waiting; else return None.
+
+        Handing a record to another thread and back costs more than writing it. Only one thread
+        may call this. A store on a server, a lock held by another writer and every fault are left
+        to `submit`, which may wait and which says what went wrong.
+        """
+        if self._direct is None or not self._waiting.empty():
+            return None
+        sql = _statements("sqlite")
+        cursor = self._direct.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            head = cursor.execute(sql.head).fetchone()
+            if head is None:
+                cursor.execute("ROLLBACK")
+                return None
+            record = _record(self._key, access, head[0] + 1, head[1], instant())
+            cursor.execute(sql.insert, record)
+            cursor.execute(sql.advance, record)
+            cursor.execute("COMMIT")
+        except sqlite3.Error:
+            if self._direct.in_transaction:
+                cursor.execute("ROLLBACK")
+            return None
+        finally:
+            cursor.close()
+        return int(record["seq"])
 
     def submit(self, access: Access) -> Future[int]:
         """Queue one record; the future holds its sequence number once it is committed."""
@@ -167,6 +228,8 @@ class AuditWriter:
         """Write what waits, then stop."""
         self._waiting.put(None)
         self._thread.join(timeout=30)
+        if self._direct is not None:
+            self._direct.close()
 
     def _run(self) -> None:
         is_open = True

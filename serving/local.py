@@ -58,6 +58,11 @@ def _running() -> Iterator[tuple[Runtime, Principal]]:
         runtime.close()
 
 
+def _record(runtime: Runtime, operator: Principal, action: str, subject: str) -> None:
+    access = runtime.access(operator, action, subject, purpose="licensing")
+    runtime.audit.submit(access).result(timeout=30)
+
+
 def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> dict[str, Any]:
     """Compose a list that is not kept."""
     request = RankRequest(
@@ -72,7 +77,7 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
         view = runtime.scope(operator).view
         document = compose(view, operator, request, issue=issue, previous=None)
         dealers = subjects(row["dealer"] for row in document["rows"])
-        runtime.submit(operator, "print_list", dealers, purpose="licensing").result(timeout=30)
+        _record(runtime, operator, "print_list", dealers)
         return document
 
 
@@ -87,9 +92,7 @@ def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[st
                 expected="a dealer key R-DD-SSSSS or a license number on the listing",
             )
         document = explain(scope, row, k=k, warehouse=warehouse or home() / "warehouse")
-        runtime.submit(
-            operator, "explain", document["score"]["dealer"], purpose="licensing"
-        ).result(timeout=30)
+        _record(runtime, operator, "explain", document["score"]["dealer"])
         return document
 
 

@@ -101,7 +101,7 @@ class Sentences:
         if not math.isfinite(value):
             return f"{_capital(signal['definition'])}: not known."
         fields = _Blanks(
-            value=self._worded(signal, value, license_type),
+            value=self._worded(signal, value),
             percentile=percentile if percentile is not None else "an unknown",
             unit=signal["unit"],
             window=signal.get("window") or "",
@@ -117,11 +117,15 @@ class Sentences:
         return text + "."
 
     @staticmethod
-    def _worded(signal: Mapping[str, Any], value: float, license_type: str) -> str:
+    def _worded(signal: Mapping[str, Any], value: float) -> str:
+        words = signal.get("words") or ()
+        if words and float(value).is_integer() and 0 <= value < len(words):
+            return str(words[int(value)])
         if signal["unit"] == "yes or no":
             return "yes" if value else "no"
-        # The signal holds a place in a list of types; people say the type.
-        return license_type if signal["name"] == "license_type" else number(value)
+        if signal["unit"] == "share":
+            return f"{100 * value:.2g}%" if value < 0.1 else f"{100 * value:.0f}%"
+        return number(value)
 
     def missing(self, code: int) -> str | None:
         """Say why a value is missing; None when it is observed."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -168,7 +167,7 @@ class Runtime:
 
     # The audit
 
-    def submit(
+    def access(
         self,
         principal: Principal,
         action: str,
@@ -176,10 +175,10 @@ class Runtime:
         *,
         purpose: str = "",
         list_id: str = "",
-    ) -> Future[int]:
-        """Queue the audit record of one access."""
+    ) -> Access:
+        """Return the audit record of one access, not yet written."""
         basis: dict[str, Any] = {} if self._snapshot is None else self._snapshot.basis
-        access = Access(
+        return Access(
             who=principal.name,
             role=principal.role,
             action=action,
@@ -189,7 +188,6 @@ class Runtime:
             scored=str(basis.get("scored", "")),
             list_id=list_id,
         )
-        return self.audit.submit(access)
 
     async def record(
         self,
@@ -207,8 +205,11 @@ class Runtime:
         AuditError
             When it could not be written: the answer must then not be given.
         """
-        queued = self.submit(principal, action, subject, purpose=purpose, list_id=list_id)
-        return await asyncio.wrap_future(queued)
+        access = self.access(principal, action, subject, purpose=purpose, list_id=list_id)
+        written = self.audit.write_now(access)
+        if written is not None:
+            return written
+        return await asyncio.wrap_future(self.audit.submit(access))
 
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""

@@ -71,6 +71,7 @@ class FflRisk:
 
     def __init__(self) -> None:
         import gc
+        import sys
 
         from serving.app import build_app
         from serving.errors import NotReadyError
@@ -90,6 +91,8 @@ class FflRisk:
         gc.collect()
         gc.freeze()
         gc.set_threshold(700, 10, 1000)
+        # The thread that writes the audit must not hold up the next answer by its whole turn.
+        sys.setswitchinterval(0.0005)
 
     @bentoml.on_shutdown
     def close(self) -> None:

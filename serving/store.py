@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -119,6 +120,17 @@ class Store:
             connection.execution_options(ffl_risk_writes=True)
             with connection.begin():
                 yield connection
+
+    def direct_connection(self) -> sqlite3.Connection | None:
+        """Return a connection of the driver that never waits for a lock; None but on SQLite."""
+        database = self.engine.url.database
+        if not self.is_sqlite or not database or database == ":memory:":
+            return None
+        connection = sqlite3.connect(
+            database, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
 
     def is_reachable(self) -> bool:
         """Return whether a trivial query is answered."""

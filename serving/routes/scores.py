@@ -19,7 +19,7 @@ from serving.runtime import subjects
 router = APIRouter(prefix="/v1", tags=["scores"])
 
 # Above this many dealers a request leaves the event loop to the others.
-_INLINE = 20
+INLINE = 20
 
 
 @router.post(
@@ -32,15 +32,16 @@ async def score(body: ScoreRequest, caller: Annotated[Caller, Depends(allow("sco
     others are answered all the same.
     """
     purpose = caller.purpose(body.purpose)
-    if len(body.dealers) <= _INLINE:
-        content, seen = _score(caller, body)
+    if len(body.dealers) <= INLINE:
+        content, seen = score_content(caller, body)
     else:
-        content, seen = await asyncio.to_thread(_score, caller, body)
+        content, seen = await asyncio.to_thread(score_content, caller, body)
     await caller.record(subjects(seen), purpose=purpose)
     return json_answer(content)
 
 
-def _score(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]:
+def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]:
+    """Return the answer as JSON, and the dealers that it shows."""
     scope = caller.scope
     view = scope.view
     scores: list[dict[str, Any]] = []
