@@ -30,6 +30,10 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 PER_PAGE: Final = 25
 _DEFAULT_K: Final = 50
+_BLANK: Final[Mapping[str, Any]] = {
+    "k": _DEFAULT_K, "n_coverage": 0, "office": "", "state": "", "license_type": "", "box": "",
+    "county": "",
+}  # fmt: skip
 OVERRIDE_REASONS: Final = (
     ("recently_visited", "Recently visited"),
     ("out_of_business", "Out of business"),
@@ -87,7 +91,7 @@ async def index(
     state: Annotated[str, Query(pattern=r"^([A-Z]{2})?$")] = "",
 ) -> Response:
     """Show the issued lists and the form for a new one."""
-    form = {"k": _DEFAULT_K, "n_coverage": 0, "box": box, "county": county, "state": state}
+    form = {"box": box, "county": county, "state": state}
     return await asyncio.to_thread(_index, request, caller, form, None)
 
 
@@ -107,7 +111,7 @@ def _index(
         offices=sorted({str(o) for o in np.unique(columns["office"][own].astype(str)) if o}),
         states=sorted({str(s) for s in np.unique(columns["state"][own].astype(str)) if s}),
         license_types=types,
-        form={"office": "", "state": "", "license_type": "", "box": "", "county": "", **form},
+        form={**_BLANK, **form},
         error=error,
     )  # fmt: skip
 

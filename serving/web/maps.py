@@ -32,6 +32,7 @@ _CELLS: Final = 34  # circles side by side at the most
 _LEAST_DEALERS: Final = 5
 _LEAST_WIDTH: Final = 60.0
 _MOST_COUNTIES: Final = 25
+_MOVED_STATES: Final = frozenset({"02", "15"})
 _NEAR: Final = 4_000.0
 _ONE_PLACE: Final = 0.002  # degrees: dealers at one address, or placed at one ZIP center
 
@@ -109,7 +110,7 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "state": ask.state,
         "view": [round(part, 1) for part in box],
         "counties": _county_paths(counties, box, codes=_states_of(view, points)),
-        "states": [atlas.shapes("states").paths[c] for c in atlas.shapes("states").within(box)],
+        "states": _state_paths(box, codes=_states_of(view, points)),
         "border": atlas.border_path(),
         "spots": _spots(view, seen, box, ask),
         "ports": _ports(box),
@@ -182,6 +183,16 @@ def _states_of(view: View, points: Points) -> set[str]:
     return {str(states[code]) for code in here if code in states.index}
 
 
+def _state_paths(box: Box, *, codes: set[str]) -> list[str]:
+    """Return the outlines; Alaska and Hawaii lie where Mexico is and stay out if not asked for."""
+    shapes = atlas.shapes("states")
+    return [
+        shapes.paths[code]
+        for code in shapes.within(box)
+        if code in codes or code not in _MOVED_STATES
+    ]
+
+
 def _county_paths(
     counties: pd.DataFrame, box: Box, *, codes: set[str]
 ) -> list[tuple[int, list[dict[str, str]]]]:
@@ -213,7 +224,14 @@ def _county_table(counties: pd.DataFrame, ask: Ask) -> list[dict[str, Any]]:
     ):
         x0, y0, x1, y1 = boxes.get(code, (0.0, 0.0, atlas.WIDTH, atlas.HEIGHT))
         view = atlas.around(np.array([[x0, y0], [x1, y1]]))
-        out.append({"name": f"{name}, {state}", "n": n, "mean": mean, "url": ask.url(view)})
+        out.append(
+            {
+                "name": f"{name.removesuffix(' County')}, {state}",
+                "n": n,
+                "mean": mean,
+                "url": ask.url(view),
+            }
+        )
     return out
 
 
@@ -245,7 +263,7 @@ def _spots(view: View, points: Points, box: Box, ask: Ask) -> list[dict[str, Any
     grouped[["south", "west"]] = groups[corners].min()
     grouped[["north", "east"]] = groups[corners].max()
     most = float(grouped["n"].max())
-    grouped["r"] = side * (0.2 + 0.28 * np.sqrt(grouped["n"] / most))
+    grouped["r"] = side * (0.15 + 0.25 * np.sqrt(grouped["n"] / most))
     # Small circles above large ones, so that none hides another.
     grouped = grouped.sort_values("n", ascending=False, kind="stable")
     spots: list[dict[Any, Any]] = grouped.to_dict("records")
@@ -260,8 +278,8 @@ def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> 
         "r": round(spot["r"], 1),
         "n": n,
         "class": _class(spot["percentile"]),
-        "show_n": n >= 3,
-        "font": round(min(spot["r"] * 0.85, side * 0.3), 1),
+        "show_n": spot["r"] > 0.25 * side,
+        "font": round(spot["r"] * 0.85, 1),
     }
     if n == 1:
         dealer = columns["dealer"][spot["row"]]

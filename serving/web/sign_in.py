@@ -7,6 +7,7 @@ import secrets
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Query, Request
+from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
 from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
@@ -21,9 +22,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 # Ties the sign-in form to the browser that asked for it: nobody is signed in by another's form.
 FORM_COOKIE: Final = "ffl_risk_form"
-# Wrong passwords a minute for one name, and for everyone together.
-_ATTEMPTS = RateLimiter(5 / 60, 5)
-_ALL_ATTEMPTS = RateLimiter(2, 60)
 
 
 @router.get("/")
@@ -75,7 +73,7 @@ async def sign_in(
         if purpose not in PURPOSES:
             raise InvalidRequestError("Choose a purpose.", expected=", ".join(PURPOSES))
         principal = await asyncio.to_thread(
-            _identify, runtime, token.strip(), name.strip().lower(), password
+            _identify, request, token.strip(), name.strip().lower(), password
         )
     except (UnauthenticatedError, InvalidRequestError, RateLimitError) as error:
         return _form(
@@ -92,14 +90,24 @@ async def sign_in(
     return answer
 
 
-def _identify(runtime: Runtime, token: str, name: str, password: str) -> Principal:
+def _identify(request: Request, token: str, name: str, password: str) -> Principal:
+    runtime: Runtime = request.app.state.runtime
     if token:
         return runtime.directory.principal_of_token(token)
     if not name or not password:
         raise InvalidRequestError("Give a name and a password, or a token.")
-    _ALL_ATTEMPTS.spend("all")
-    _ATTEMPTS.spend(name)
+    of_all, of_one = _attempts(request.app.state)
+    of_all.spend("all")
+    of_one.spend(name)
     return runtime.directory.sign_in(name, password)
+
+
+def _attempts(state: State) -> tuple[RateLimiter, RateLimiter]:
+    """Return what bounds guessing: 2 a second for everyone together, 5 a minute for one name."""
+    if not hasattr(state, "sign_in_attempts"):
+        state.sign_in_attempts = (RateLimiter(2, 60), RateLimiter(5 / 60, 5))
+    limits: tuple[RateLimiter, RateLimiter] = state.sign_in_attempts
+    return limits
 
 
 @router.post("/sign-out")
