@@ -63,7 +63,8 @@ SIGNALS: Final[tuple[Signal, ...]] = (
             "Zone of the distance to the line: 3 up to 25 km, 2 up to 100 km, 1 up to 300 km, 0 "
             "beyond."
         ),
-        reason="Border zone {value} (3 is nearest)",
+        reason="Stands {value} from the Mexican border",
+        words=("over 300 km", "up to 300 km", "up to 100 km", "up to 25 km"),
         reference=_FLOW,
         direction=1,
         is_category=True,

@@ -46,7 +46,17 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         name="license_type",
         unit="code",
         definition="License type, coded by its place in 01, 02, 06, 07, 08, 09, 10, 11 (0 to 7).",
-        reason="License type code {value}",
+        reason="Licensed as {value}",
+        words=(
+            "dealer (type 01)",
+            "pawnbroker (type 02)",
+            "maker of ammunition (type 06)",
+            "maker of firearms (type 07)",
+            "importer (type 08)",
+            "dealer in destructive devices (type 09)",
+            "maker of destructive devices (type 10)",
+            "importer of destructive devices (type 11)",
+        ),
         reference="27 CFR 478.41 to 478.44; Wintemute, Cook and Wright (2005) on pawnbrokers",
         is_category=True,
     ),
@@ -154,7 +164,8 @@ SIGNALS: Final[tuple[Signal, ...]] = (
             "same premises, 3 both. Null when the dealer was on the first listing of its state, "
             "for then its beginning was not seen."
         ),
-        reason="Took the place of an ended license (rule {value})",
+        reason="Took the place of an ended license: {value}",
+        words=("no", "same licensee", "same premises", "same licensee and premises"),
         reference=_SUCCESSION,
         direction=1,
         is_category=True,

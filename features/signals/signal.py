@@ -62,6 +62,8 @@ class Signal:
         Restricted signals are derived from trace or law-enforcement records.
     is_category : bool
         The value is an ordinal code, not a quantity.
+    words : tuple of str
+        What the codes 0, 1, 2, … mean, for sentences; empty when the value is no such code.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Signal:
     direction: Literal[-1, 0, 1] = 0
     restriction: Literal["public", "restricted"] = "public"
     is_category: bool = False
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.startswith(f"{self.family}_"):
