@@ -116,3 +116,162 @@ def check(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> Non
     else:
         Console().print(check_view(report))
     require_intact(report)
+
+
+@app.command()
+def simulate(
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to make; it must not hold anything yet.")
+    ],
+    dealers: Annotated[
+        int, typer.Option(metavar="N", help="Dealers in business at a time, 200 to 500,000.")
+    ] = 79_000,
+    years: Annotated[int, typer.Option(metavar="N", help="Length of the history, 1 to 25.")] = 10,
+    end: Annotated[
+        Optional[datetime],  # noqa: UP045
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="First day after the history, taken to the first of its month. "
+            "Default: 2025-01-01.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same bytes.")] = 1,
+    traces_scale: Annotated[
+        float, typer.Option(metavar="X", help="Factor on the number of traces, 0.01 to 50.")
+    ] = 1.0,
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="How past inspections were chosen: historic, random_only, trace_chasing, "
+            "volume_chasing or border_surge."
+        ),
+    ] = "historic",
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate a country of invented dealers whose truth is known.
+
+    Writes the twelve tables of the data contract as Parquet files, ready to ingest, and the truth
+    apart in the folder truth, which only an evaluation that asks for it reads. No dealer, number
+    or name is real.
+
+    Commands to start from:
+
+      ffl-risk simulate --dealers 2000 --years 6 --out country
+
+      ffl-risk simulate --dealers 20000 --years 6 --out country
+    """
+    import json
+
+    from rich.console import Console
+
+    from features.simulation.options import Options
+    from features.simulation.simulate import simulate as run
+
+    day = {"end": end.date()} if end else {}
+    options = Options(
+        dealers=dealers, years=years, seed=seed, traces_scale=traces_scale, policy=policy, **day
+    )
+    progress = Console(stderr=True)
+    with progress.status("simulating") as status:
+        made = run(options, out, progress=status.update)
+    if as_json:
+        typer.echo(json.dumps(made.as_dict(), indent=1))
+    else:
+        Console().print(made.sentence())
+
+
+AsOfOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--as-of",
+        metavar="YYYY-MM-DD",
+        help="Stand on this date; repeat for more. Rows known on or after it are not seen.",
+    ),
+]
+VariantOption = Annotated[
+    str,
+    typer.Option(metavar="full|public", help="public leaves out what is derived from traces."),
+]
+
+
+@app.command()
+def features(
+    as_of: AsOfOption = None,
+    variant: VariantOption = "full",
+    families: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="A,B,...", help="Only these families of signals."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="embedded|spark", help="Where the events are counted.")
+    ] = "embedded",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Write the feature table here."),
+    ] = None,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove", help="Delete the future, then plant false rows in it, and compare."
+        ),
+    ] = False,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the signals of every dealer listed as of one or more dates.
+
+    Prints how many dealers, and how much of each signal is observed. With --prove, shows on your
+    own warehouse that nothing known on or after the dates can move a signal; exit code 5 when
+    one moved.
+
+    Commands to start from:
+
+      ffl-risk features --as-of 2026-01-01 --out /data/features
+
+      ffl-risk features --as-of 2025-01-01 --as-of 2026-01-01 --families traces,border
+
+      ffl-risk features --as-of 2026-01-01 --prove
+    """
+    from rich.console import Console
+
+    from features.build import Request, build, prove_nothing_leaks
+
+    request = Request(
+        warehouse, tuple(as_of or ()), variant, tuple(families.split(",")) if families else None,
+        engine, out,
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+        report = (prove_nothing_leaks if prove else build)(request, status.update)
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        Console().print(report.view())
+    report.require()
+
+
+@app.command()
+def signals(
+    variant: VariantOption = "full",
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the catalog as a page of Markdown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List every signal: unit, definition, window, direction, restriction, reference."""
+    import dataclasses
+    import json
+
+    from rich.console import Console
+
+    from features.signals import catalog
+    from features.signals.registry import select
+
+    chosen = select(variant=variant)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(s) for s in chosen], indent=1))
+    elif markdown:
+        typer.echo(catalog.markdown(chosen), nl=False)
+    else:
+        Console().print(catalog.view(chosen))

@@ -1,0 +1,139 @@
+"""A country from options to files: month after month, each table a row group at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.simulation import events, findings, licenses, reports, trace_rows, traces
+from features.simulation.dirt import DirtBook
+from features.simulation.inspections import Inspectorate
+from features.simulation.options import Options
+from features.simulation.truth import TruthBook
+from features.simulation.world import World, begin_month, make_world
+from features.simulation.write import CountryWriter
+
+LISTED_EVERY = 3  # months
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A country that was written.
+
+    Parameters
+    ----------
+    out : Path
+        Its folder.
+    options : Options
+        What it was made from.
+    n_rows : dict of str to int
+        Rows of each table.
+    seconds : float
+        How long it took.
+    """
+
+    out: Path
+    options: Options
+    n_rows: dict[str, int]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was made, for JSON."""
+        return {"out": str(self.out), "rows": self.n_rows, "seconds": round(self.seconds, 2)}
+
+    def sentence(self) -> str:
+        """Say what was made."""
+        return (
+            f"Simulated {self.options.dealers:,} dealers over {self.options.years} years: "
+            f"{sum(self.n_rows.values()):,} rows in {self.seconds:.1f} s, in {self.out}"
+        )
+
+
+def simulate(
+    options: Options, out: Path, *, progress: Callable[[str], None] | None = None
+) -> Simulated:
+    """Simulate a country and write it to a folder that must not hold anything yet.
+
+    Parameters
+    ----------
+    options : Options
+        Size, length, seed and policy.
+    out : Path
+        Receives ``TABLE.parquet`` for each table of the contract, and ``truth/``. It appears when
+        everything is written, or not at all.
+    progress : callable, optional
+        Told what is being done.
+
+    Raises
+    ------
+    InvalidValueError
+        When `out` holds something already.
+    """
+    start = time.perf_counter()
+    with CountryWriter(out) as writer:
+        world = make_world(options)
+        office, truth, book = Inspectorate(world), TruthBook(writer), DirtBook()
+        for month in range(options.n_months):
+            if progress and month % 6 == 0:
+                progress(f"simulating {options.month(month):%Y-%m}")
+            _month(world, month, (writer, office, truth, book))
+        truth.close(world)
+        writer.write("licenses", licenses.listing(options, world.dealers, options.n_months, book))
+        writer.write("truth/dirt", book.take())
+    return Simulated(out, options, writer.n_rows, time.perf_counter() - start)
+
+
+def _month(
+    world: World, month: int, books: tuple[CountryWriter, Inspectorate, TruthBook, DirtBook]
+) -> None:
+    writer, office, truth, book = books
+    rng = world.options.generator(9, month)
+    begin_month(world, month)
+    if month % LISTED_EVERY == 0:
+        writer.write("licenses", licenses.listing(world.options, world.dealers, month, book))
+    sales, denials = reports.sales_tables(world, month, rng)
+    writer.write("sales_volume", sales)
+    writer.write("denials", denials)
+    writer.write("multiple_sales", reports.multiple_sales(world, month, rng))
+    writer.write("thefts_losses", reports.losses(world, month, rng, book))
+    _traces(world, month, (writer, book))
+    writer.write("tips", events.tips(world, office, month, rng))
+    writer.write("holds", events.holds(world, month, rng))
+    value = findings.burden(world, month)
+    eligible = office.eligible(world, month)
+    truth.add(world, month, findings.chances(world, value), eligible)
+    visits, violations = office.month(world, month, value, eligible)
+    writer.write("inspections", visits)
+    writer.write("violations", violations)
+    writer.write("truth/dirt", book.take())
+
+
+def _traces(world: World, month: int, books: tuple[CountryWriter, DirtBook]) -> None:
+    writer, book = books
+    rng = world.options.generator(10, month)
+    drawn = traces.draw_month(world, month, rng)
+    rows = trace_rows.make_rows(world, drawn, month, rng)
+    _count_short(world, rows)
+    writer.write("seizures", events.seizures(world, rows, month, rng))
+    writer.write("ballistic_leads", events.ballistic_leads(world, rows, month, rng))
+    soiled = trace_rows.soil(world, rows, rng, book)
+    keys = pa.array(np.concatenate([world.dealers.keys, world.departed_keys]), pa.string())
+    keys = pa.concat_arrays([keys, pc.utf8_slice_codeunits(keys, 0, 9)])
+    writer.write("traces", trace_rows.traces_table(world, soiled, keys=keys))
+
+
+def _count_short(world: World, rows: trace_rows.Rows) -> None:
+    """Count traces at three years or less by the month in which they become known."""
+    lag = rows.recovered - rows.sold
+    n = len(world.dealers)
+    is_short = rows.has_sale & (lag <= traces.SHORT) & (rows.dealer >= 0) & (rows.dealer < n)
+    dealer = rows.dealer[is_short]
+    known = ((rows.completed[is_short] - world.first_day(0)) / 30.4375).astype(np.int64)
+    np.add.at(world.seen_short, (dealer, np.minimum(known, world.seen_short.shape[1] - 1)), 1)

@@ -1,0 +1,206 @@
+"""Trace requests of a month: how many, of which dealers, how long after the sale.
+
+Traces are drawn by the month of recovery. For each dealer the expected number at three years or
+less is exposure (recent sales) times place, clientele and diversion; the rest follows older sales.
+Both are held to the country's total of the year, so diversion moves a dealer against others and
+never the total. The time since the sale is drawn within the dealer's days in business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from features.simulation import mexico, national
+from features.simulation.columns import mixed
+from features.simulation.world import World
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+SHORT: Final = 1095
+_LATE_MEAN: Final = 3030.0  # days beyond three years
+_ABROAD: Final = 8.0  # thousand requests a year from other countries
+_ATTRIBUTED: Final = 0.84  # of domestic requests: a dealer is named
+_DEPARTED: Final = 0.13  # of those: a business gone before the history
+OUTCOMES: Final = [
+    "purchaser", "dealer", "no_dealer_answer", "pre1968", "unserialized", "foreign", "incomplete",
+]  # fmt: skip
+PURCHASER, DEALER, NO_ANSWER, PRE1968, UNSERIALIZED, FOREIGN, INCOMPLETE = range(7)
+
+
+@dataclass
+class Traces:
+    """The traces of a month; arrays of shape (t,). Dates are days since 1970-01-01.
+
+    `dealer` indexes the dealers, then the departed businesses (from ``n_dealers`` on), -1 for
+    none; `sold` is meaningful where `has_sale`.
+    """
+
+    dealer: Ints
+    recovered: Ints
+    sold: Ints
+    has_sale: Flags
+    is_mexico: Flags
+    is_abroad: Flags
+    outcome: Ints
+
+    def __len__(self) -> int:
+        return len(self.dealer)
+
+
+def draw_month(world: World, month: int, rng: np.random.Generator) -> Traces:
+    """Draw the traces of firearms recovered in a month, and note the expected numbers."""
+    when = world.options.month(month)
+    year = when.year + (when.month - 0.5) / 12 - 0.5
+    size = 1000 / 12 * world.scale * world.options.traces_scale
+    n_mexico = national.figure("mexico_requests", year) * size
+    n_abroad = _ABROAD * size
+    n_home = national.figure("trace_requests", year) * size - n_mexico - n_abroad
+    named = n_home * _ATTRIBUTED
+    n_short = named * national.figure("short_share", year)
+    n_departed = named * _DEPARTED
+    n_southern = n_mexico * mexico.TO_PURCHASER / _P_PURCHASER
+    parts = [
+        _of_dealers(world, month, rng, (n_short, named - n_short - n_departed)),
+        _of_dealers(
+            world,
+            month,
+            rng,
+            (n_southern * mexico.SHORT_SHARE, n_southern * (1 - mexico.SHORT_SHARE)),
+            is_mexico=True,
+        ),
+        _of_departed(world, month, rng, rng.poisson(n_departed)),
+        _of_nobody(world, month, rng, (n_home - named, n_mexico - n_southern, n_abroad)),
+    ]
+    return Traces(*(np.concatenate([getattr(p, f) for p in parts]) for f in _FIELDS))
+
+
+_P_PURCHASER: Final = 0.925
+_FIELDS: Final = ("dealer", "recovered", "sold", "has_sale", "is_mexico", "is_abroad", "outcome")
+
+
+def p_no_answer(world: World) -> Floats:
+    """Chance that the dealer leaves a trace request unanswered: the careless do."""
+    return np.asarray(0.016 * np.exp(-0.75 * np.clip(world.dealers.care, -3.5, 3)), np.float64)
+
+
+def _of_dealers(
+    world: World,
+    month: int,
+    rng: np.random.Generator,
+    totals: tuple[float, float],
+    *,
+    is_mexico: bool = False,
+) -> Traces:
+    dealers = world.dealers
+    first = world.first_day(month)
+    age = np.maximum((month - dealers.begins) * 30.44 + 15, 0.0)
+    gap = np.maximum((month - dealers.ends) * 30.44, 0.0)
+    power = 1.0 / (1.8 * np.exp(0.10 * np.clip(dealers.diversion, -2.5, 2.5)))
+    low, high = (np.minimum(x, SHORT) / SHORT for x in (gap, age))
+    soon = (low**power, high**power)
+    late = (_survival(age), _survival(gap))
+    recent, older = (w * (dealers.begins <= month) for w in _weights(world, is_mexico=is_mexico))
+    rate_soon = _held(recent * (soon[1] - soon[0]), totals[0])
+    rate_late = _held(older * (late[1] - late[0]), totals[1])
+    named = np.clip(1 - 0.04 - p_no_answer(world), 0.5, 1)
+    world.rate_short[:, month] += rate_soon * named
+    if is_mexico:
+        world.rate_mexico[:, month] += rate_soon * named
+    every = np.arange(len(dealers))
+    who = [np.repeat(every, rng.poisson(rate)) for rate in (rate_soon, rate_late)]
+    u = rng.random(len(who[0]))
+    days_soon = SHORT * (soon[0][who[0]] + u * (soon[1] - soon[0])[who[0]]) ** (1 / power[who[0]])
+    u = rng.random(len(who[1]))
+    s = late[0][who[1]] + u * (late[1] - late[0])[who[1]]
+    days_late = SHORT - _LATE_MEAN * np.log(s)
+    dealer = np.concatenate(who)
+    recovered = first + rng.integers(0, 30, len(dealer))
+    sold = recovered - np.concatenate([days_soon, days_late]).astype(np.int64)
+    outcome = _outcomes(rng, p_no_answer(world)[dealer])
+    false = np.zeros(len(dealer), bool)
+    return Traces(dealer, recovered, sold, outcome == PURCHASER, false | is_mexico, false, outcome)
+
+
+def _survival(age: Floats) -> Floats:
+    """Share of late traces still to come at an age in days: 1 at three years, falling to 0."""
+    return np.asarray(np.exp(-np.clip(age - SHORT, 0, 14_000) / _LATE_MEAN), np.float64)
+
+
+def _weights(world: World, *, is_mexico: bool) -> tuple[Floats, Floats]:
+    """Return the pull on recent and on older sales of each dealer."""
+    dealers = world.dealers
+    if is_mexico:
+        return tuple(  # type: ignore[return-value]
+            mexico.weights(dealers, volume) for volume in (world.recent_volume, world.older_volume)
+        )
+    city = dealers.known.city_crime[dealers.place]
+    bent = np.clip(dealers.diversion, -3, 3.2)
+    # Diversion tells beyond a threshold; a home business sells to people it knows.
+    push = np.exp(0.55 * bent + 0.45 * np.maximum(bent - 1.0, 0)) * np.where(
+        dealers.is_store, 1.0, 0.35
+    )
+    own = city * np.exp(dealers.custom) * np.where(dealers.is_store, 1.0, 0.35)
+    return world.recent_volume * push * own, world.older_volume * own * np.exp(0.15 * bent)
+
+
+def _held(weight: Floats, total: float) -> Floats:
+    whole = weight.sum()
+    return weight * (total / whole) if whole > 0 else weight
+
+
+def _outcomes(rng: np.random.Generator, no_answer: Floats) -> Ints:
+    u = rng.random(len(no_answer))
+    outcome = np.full(len(u), PURCHASER)
+    outcome[u < no_answer + 0.04] = DEALER
+    outcome[u < no_answer] = NO_ANSWER
+    return outcome
+
+
+def _of_departed(world: World, month: int, rng: np.random.Generator, n: int) -> Traces:
+    p = world.departed_weight / world.departed_weight.sum()
+    dealer = len(world.dealers) + rng.choice(len(p), n, p=p)
+    recovered = world.first_day(month) + rng.integers(0, 30, n)
+    since = (month + 12) * 30 + rng.exponential(4000, n)
+    false = np.zeros(n, bool)
+    outcome = _outcomes(rng, np.full(n, 0.0))
+    sold = recovered - np.minimum(since, 18_000).astype(np.int64)
+    return Traces(dealer, recovered, sold, outcome == PURCHASER, false, false, outcome)
+
+
+def _of_nobody(
+    world: World, month: int, rng: np.random.Generator, means: tuple[float, float, float]
+) -> Traces:
+    """Draw requests that name no dealer: at home, in Mexico, elsewhere abroad."""
+    counts = [int(rng.poisson(mean)) for mean in means]
+    n = sum(counts)
+    where = np.repeat([0, 1, 2], counts)
+    mix = np.array(
+        [
+            [0, 0, 0, 0.16, 0.20, 0.06, 0.58],
+            [0, 0, 0, 0.04, 0.12, 0.50, 0.34],
+            [0, 0, 0, 0.04, 0.12, 0.40, 0.44],
+        ]
+    )
+    reach = np.cumsum(mix, axis=1)
+    outcome = (rng.random(n)[:, None] > reach[where]).sum(axis=1)
+    recovered = world.first_day(month) + rng.integers(0, 30, n)
+    return Traces(
+        np.full(n, -1),
+        recovered,
+        recovered,
+        np.zeros(n, bool),
+        where == 1,
+        where == 2,
+        np.minimum(outcome, INCOMPLETE),
+    )
+
+
+def report_hash(dealer: Ints, month: Ints, serial: Ints, seed: int) -> npt.NDArray[np.uint64]:
+    """Identity of a dealer's n-th multiple sale of a month: its buyer and day follow from it."""
+    return mixed(dealer, month + 1000, serial, seed)
