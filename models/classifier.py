@@ -28,8 +28,8 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
     ----------
     monotone : mapping of str to {-1, 0, 1}, optional
         Columns whose rise may only raise (1) or lower (-1) the probability.
-    n_folds : int, default 5
-        Folds that both parts are crossed over; groups stay whole.
+    n_folds : int, optional
+        Folds that both parts are crossed over, groups whole; by default 5, or 3 for many rows.
     n_repeats : int, optional
         How often the rows are dealt into folds; by default more for fewer rows.
     num_leaves : int, optional

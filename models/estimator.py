@@ -35,7 +35,7 @@ class RiskEstimator(BaseEstimator):
         self,
         *,
         monotone: Mapping[str, int] | None = None,
-        n_folds: int = 5,
+        n_folds: int | None = None,
         n_repeats: int | None = None,
         num_leaves: int | None = None,
         max_rounds: int = 250,
@@ -61,7 +61,7 @@ class RiskEstimator(BaseEstimator):
 
     def _settings(self, family: Family) -> Settings:
         for name, low in (("n_folds", 2), ("max_rounds", 1), ("num_threads", 1)):
-            if int(getattr(self, name)) < low:
+            if getattr(self, name) is not None and int(getattr(self, name)) < low:
                 raise ParameterError(
                     f"Parameter {name} is too small.",
                     found=str(getattr(self, name)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ Family = Literal["binary", "poisson"]
 
 N_KNOTS: Final = 33
 _CLIP: Final = 6.0
+_CHUNK_ROWS: Final = 50_000
 # A log-rate above this is never served; it keeps exp() finite while a fit is under way.
 _MAX_LOG_RATE: Final = 30.0
 
@@ -47,17 +49,48 @@ class Basis:
     scales: Floats
     knots: Mapping[int, Floats]
 
+    @cached_property
+    def _places(self) -> dict[str, Ints]:
+        """Where the features of each kind are."""
+        kinds = np.array(self.kinds, dtype=np.str_)
+        return {kind: np.flatnonzero(kinds == kind) for kind in ("log", "rank", "missing")}
+
     def transform(self, Z: Floats) -> Floats:
         """Return the features, shape (n, q); a missing value has the mean's feature, zero."""
         features = np.empty((len(Z), len(self.kinds)), dtype=np.float64)
-        for k, (kind, j) in enumerate(zip(self.kinds, self.owners, strict=True)):
-            raw = _raw(kind, Z[:, j], self.knots.get(int(j)))
-            raw -= self.means[k]
-            raw /= self.scales[k]
-            np.clip(raw, -_CLIP, _CLIP, out=raw)
-            np.nan_to_num(raw, copy=False, nan=0.0)
-            features[:, k] = raw
+        logs, flags = self._places["log"], self._places["missing"]
+        features[:, logs] = _signed_log(Z[:, self.owners[logs]])
+        features[:, flags] = np.isnan(Z[:, self.owners[flags]])
+        for k in self._places["rank"]:
+            owner = int(self.owners[k])
+            features[:, k] = _rank(Z[:, owner], self.knots[owner])
+        features -= self.means
+        features /= self.scales
+        np.clip(features, -_CLIP, _CLIP, out=features)
+        features[np.isnan(features)] = 0.0
         return features
+
+    def dot(self, Z: Floats, coefficients: Floats) -> Floats:
+        """Return features times coefficients, shape (n,), holding few rows of features at once."""
+        total = np.empty(len(Z))
+        for start in range(0, len(Z), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            total[part] = self.transform(Z[part]) @ coefficients
+        return total
+
+    def contributions(self, Z: Floats, coefficients: Floats, values: Floats) -> Floats:
+        """Add each feature's share to its owner's column of `values`; return what `dot` returns."""
+        total = np.empty(len(Z))
+        # The features of one column stand together, so each run of owners is summed at once.
+        present, starts = np.unique(self.owners, return_index=True)
+        for start in range(0, len(Z), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            features = self.transform(Z[part])
+            total[part] = features @ coefficients
+            features *= coefficients
+            if len(present):
+                values[part, present] += np.add.reduceat(features, starts, axis=1)
+        return total
 
     def state(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -81,13 +114,12 @@ class Basis:
         )
 
 
-def _raw(kind: str, values: Floats, knots: Floats | None) -> Floats:
-    if kind == "missing":
-        return np.isnan(values).astype(np.float64)
-    if kind == "log" or knots is None:
-        return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
-    ranks = np.interp(values, knots, np.linspace(0.0, 1.0, len(knots)))
-    return np.where(np.isnan(values), np.nan, ranks)
+def _signed_log(values: Floats) -> Floats:
+    return np.asarray(np.copysign(np.log1p(np.abs(values)), values))
+
+
+def _rank(values: Floats, knots: Floats) -> Floats:
+    return np.interp(values, knots, np.linspace(0.0, 1.0, len(knots)))
 
 
 def fit_basis(Z: Floats, w: Floats) -> Basis:
@@ -100,15 +132,14 @@ def fit_basis(Z: Floats, w: Floats) -> Basis:
     for j in range(Z.shape[1]):
         values = Z[:, j]
         missing = np.isnan(values)
-        distinct = weighted_quantiles(values[~missing], w[~missing], N_KNOTS)
-        distinct = np.unique(distinct)
-        wanted = ["log", "rank"] if len(distinct) > 2 else ["log"]
+        distinct = np.unique(weighted_quantiles(values[~missing], w[~missing], N_KNOTS))
+        candidates = {"missing": missing.astype(np.float64)}
+        if not missing.all():
+            candidates["log"] = _signed_log(values)
         if len(distinct) > 2:
             knots[j] = distinct
-        for kind in [*wanted, "missing"]:
-            if kind != "missing" and missing.all():
-                continue
-            raw = _raw(kind, values, knots.get(j))
+            candidates["rank"] = _rank(values, distinct)
+        for kind, raw in candidates.items():
             there = ~np.isnan(raw)
             mean = float(np.average(raw[there], weights=w[there]))
             scale = float(np.sqrt(np.average((raw[there] - mean) ** 2, weights=w[there])))
@@ -117,6 +148,8 @@ def fit_basis(Z: Floats, w: Floats) -> Basis:
                 owners.append(j)
                 means.append(mean)
                 scales.append(scale)
+            elif kind == "rank":
+                del knots[j]
     return Basis(
         tuple(kinds),
         np.asarray(owners, dtype=np.int64),

@@ -31,6 +31,8 @@ TABLE_ROWS: Final = 200
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 # More rows than this teach a linear model nothing more.
 _MAX_LINEAR_ROWS: Final = 100_000
+# Above so many rows a member that sees two thirds of them is as good as one that sees most.
+_MANY_ROWS: Final = 200_000
 # Fewer rows of either class, or fewer rows at all, and no tree is grown.
 _MIN_CLASS: Final = 10
 _MIN_ROWS: Final = 60
@@ -82,7 +84,7 @@ class MarginModel:
 
     def margin(self, Z: Floats, *, num_threads: int = 1) -> Floats:
         """Return the margin of encoded rows, shape (n,)."""
-        linear = self.intercept + self.basis.transform(Z) @ self.coefficients
+        linear = self.intercept + self.basis.dot(Z, self.coefficients)
         return np.asarray(linear + self._trees(Z, num_threads))
 
     def _trees(self, Z: Floats, num_threads: int) -> Floats:
@@ -103,13 +105,10 @@ class MarginModel:
             else:
                 values, mean = contributions_by_lightgbm(self.booster, Z, num_threads=num_threads)
                 base += mean
-        features = self.basis.transform(Z)
-        features *= self.coefficients
-        for k, owner in enumerate(self.basis.owners):
-            values[:, owner] += features[:, k]
+        linear = self.intercept + self.basis.contributions(Z, self.coefficients, values)
         names = tuple(column.name for column in self.columns)
         explained = Explanation(values, np.full(len(Z), base), names)
-        return explained.checked(self.margin(Z, num_threads=num_threads))
+        return explained.checked(linear + self._trees(Z, num_threads))
 
     def state(self) -> dict[str, Any]:
         """Return all but the trees as JSON can hold it."""
@@ -142,8 +141,7 @@ class Settings:
     ----------
     family : {"binary", "poisson"}
     monotone : tuple of int
-    n_folds : int
-    n_repeats, num_leaves : int or None
+    n_folds, n_repeats, num_leaves : int or None
     max_rounds : int
     learning_rate : float
     seed, num_threads : int
@@ -151,13 +149,19 @@ class Settings:
 
     family: Family
     monotone: tuple[int, ...]
-    n_folds: int
+    n_folds: int | None
     n_repeats: int | None
     num_leaves: int | None
     max_rounds: int
     learning_rate: float
     seed: int
     num_threads: int
+
+    def folds(self, n_rows: int) -> int:
+        """Into how many folds the rows are dealt; many rows can spare more of them."""
+        if self.n_folds is not None:
+            return self.n_folds
+        return 5 if n_rows <= _MANY_ROWS else 3
 
     def repeats(self, n_rows: int) -> int:
         """How often the rows are dealt into folds; few rows need more averaging."""
@@ -259,12 +263,13 @@ def fit_margin(
 
 
 def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
+    n_folds = settings.folds(len(y))
     units = len(y) if groups is None else len(np.unique(groups))
     positive = int((y > 0).sum())
     rare = min(positive, len(y) - positive) if settings.family == "binary" else positive
-    if len(y) < _MIN_ROWS or rare < _MIN_CLASS or units < 2 * settings.n_folds:
+    if len(y) < _MIN_ROWS or rare < _MIN_CLASS or units < 2 * n_folds:
         return 1
-    return settings.n_folds
+    return n_folds
 
 
 def _fit_whole(X: pd.DataFrame, y: Floats, w: Floats, settings: Settings) -> FittedMargin:
@@ -296,29 +301,28 @@ def _fit_linear(
 ) -> tuple[Floats, Floats]:
     """Return the mean solution over the folds, and the held-out margin of each row."""
     y, w = target
-    features = basis.transform(Z)
-    whole = _problem(basis, features, target, settings)
-    keep = np.ones(len(y), dtype=bool)
+    rows = np.arange(len(y))
     if len(y) > _MAX_LINEAR_ROWS:
         chosen = np.random.default_rng(settings.seed).permutation(len(y))[:_MAX_LINEAR_ROWS]
-        keep = np.zeros(len(y), dtype=bool)
-        keep[chosen] = True
+        rows = np.sort(chosen)
+    features = basis.transform(Z[rows])
+    whole = _problem(basis, features, (y[rows], w[rows]), settings)
 
     def part(folds: Ints, fold: int) -> Problem:
-        rows = keep & (folds != fold)
-        return replace(whole, features=features[rows], y=y[rows], w=w[rows])
+        kept = folds[rows] != fold
+        return replace(whole, features=whole.features[kept], y=whole.y[kept], w=whole.w[kept])
 
     first = foldings[0]
     problems = [part(first, fold) for fold in range(int(first.max()) + 1)]
-    penalty, solutions = _choose_penalty(problems, whole, first)
+    penalty, solutions = _choose_penalty(problems, whole, first[rows])
+    for folds in foldings[1:]:
+        nearby = solutions[: len(problems)]
+        solutions += [part(folds, k).solve(penalty, start) for k, start in enumerate(nearby)]
     total = np.zeros(len(y))
-    for repeat, folds in enumerate(foldings):
-        for fold in range(int(folds.max()) + 1):
-            if repeat:
-                solutions.append(part(folds, fold).solve(penalty, solutions[fold]))
-            out = folds == fold
-            total[out] += solutions[-1 if repeat else fold][0]
-            total[out] += features[out] @ solutions[-1 if repeat else fold][1:]
+    for i, theta in enumerate(solutions):
+        folds, fold = foldings[i // len(problems)], i % len(problems)
+        out = np.flatnonzero(folds == fold)
+        total[out] += theta[0] + basis.dot(Z[out], theta[1:])
     return np.mean(solutions, axis=0), total / len(foldings)
 
 
