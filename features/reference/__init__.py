@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from features.reference.dated import (
-        STATE_LAWS as STATE_LAWS,
-    )
-    from features.reference.dated import (
-        is_state_law_in_force as is_state_law_in_force,
-    )
-    from features.reference.dated import (
         mexico_coverage as mexico_coverage,
-    )
-    from features.reference.dated import (
-        state_laws as state_laws,
     )
     from features.reference.geography import (
         border_line as border_line,
@@ -86,7 +77,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "dated": "STATE_LAWS is_state_law_in_force mexico_coverage state_laws",
+    "dated": "mexico_coverage mexico_periods",
     "geography": "border_line earth_centered geodesic_km km_to_mexico_line km_to_port ports",
     "legal": "Law is_in_force law law_entry laws",
     "places": ("counties county_office county_population offices states urban_rural zip_places"),

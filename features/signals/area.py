@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow as pa
 
 from features.domain.asof import NEVER, Y1, from_day
-from features.reference.dated import STATE_LAWS, is_state_law_in_force
 from features.reference.legal import is_in_force, law
 from features.reference.places import counties, county_population, states, urban_rural
 from features.reference.series import known_before
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
 MIN_REQUESTS: Final = 50  # requests of a state below which no share is given
 _CHECKS: Final = ["handgun", "long_gun", "other", "multiple"]
 
-_RAND: Final = "RAND State Firearm Law Database 5.0 (2025); "
-_AUDITED: Final = "Webster, Vernick and Bulzacchelli (2009) on state regulation of dealers"
-_EXPORT: Final = "Eby (2014), UCLA Law Review, on state laws and export to Mexico"
 _PRACTICE: Final = "Wintemute (2009): comprehensive tracing nearby inflates a dealer's traces"
 
 _signal = partial(Signal, family="area", table="licenses")
@@ -95,16 +91,6 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         ),
         reason="Multiple sales of rifles must be reported: {value}",
         reference="ATF letter of 12 July 2011; ATF Form 3310.12",
-    ),
-    *(
-        _signal(
-            name=f"area_has_{name}",
-            unit="yes or no",
-            definition=f"1 when in the dealer's state {words} on the date, else 0.",
-            reason=f"{words[0].upper()}{words[1:]}: {{value}}",
-            reference=_RAND + (_AUDITED if name == "dealer_license" else _EXPORT),
-        )
-        for name, words in STATE_LAWS.items()
     ),
     _traced(
         name="area_traces_per_100k_3y",
@@ -236,17 +222,13 @@ def _of_county(place: _Place) -> Columns:
 def _of_state(place: _Place) -> Columns:
     checks = _checks_of_year(place.when)
     in_year = checks.reindex(place.states).to_numpy(dtype=np.float64)
-    columns = {
+    return {
         "checks_per_100_people_1y": place.by_state(
             in_year / place.state_people * 100,
             was_public=place.has_people and not checks.empty,
         ),
         "is_demand_letter_3_state": place.by_state(_in_demand_letter_3(place)),
     }
-    for name in STATE_LAWS:
-        in_force = is_state_law_in_force(name, pd.Series(place.states), place.when)
-        columns[f"has_{name}"] = place.by_state(in_force.astype(np.float64))
-    return columns
 
 
 def _in_demand_letter_3(place: _Place) -> Floats:

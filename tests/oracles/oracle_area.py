@@ -12,7 +12,6 @@ import pandas as pd
 from tests.oracles.oracle_license import in_force, standing
 
 DATA = Path(__file__).parents[2] / "features" / "reference" / "data"
-LAWS = ("dealer_license", "one_handgun_a_month", "assault_weapons_ban", "straw_purchase_ban")
 
 
 @cache
@@ -84,16 +83,6 @@ def _of_state(state, people, as_of):
         out["area_checks_per_100_people_1y"] = n / people * 100
     reports = as_of >= date(2011, 8, 14) and state in {"AZ", "CA", "NM", "TX"}
     out["area_is_demand_letter_3_state"] = float(reports)
-    table = pd.read_csv(DATA / "state_laws.csv", dtype=str)
-    for law in LAWS:
-        spans = table[(table["law"] == law) & (table["state"] == state)]
-        out[f"area_has_{law}"] = float(
-            any(
-                date.fromisoformat(span["starts_on"]) <= as_of
-                and (pd.isna(span["ends_on"]) or as_of < date.fromisoformat(span["ends_on"]))
-                for _, span in spans.iterrows()
-            )
-        )
     return out
 
 

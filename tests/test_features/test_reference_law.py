@@ -57,22 +57,3 @@ def test_message_names_the_covered_dates():
     with pytest.raises(InvalidValueError) as caught:
         reference.law("demand_letter_3_states", date(2000, 1, 1))
     assert "2011-08-14" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("law", "state", "on", "expected"),
-    [
-        ("one_handgun_a_month", "VA", date(2012, 6, 30), True),
-        ("one_handgun_a_month", "VA", date(2012, 7, 1), False),
-        ("one_handgun_a_month", "VA", date(2021, 1, 1), True),
-        ("dealer_license", "PA", date(2013, 5, 1), True),
-        ("assault_weapons_ban", "TX", date(2013, 5, 1), False),
-    ],
-)
-def test_state_laws_are_dated(law, state, on, expected):
-    assert reference.is_state_law_in_force(law, [state], on).tolist() == [expected]
-
-
-def test_unknown_state_law_is_refused():
-    with pytest.raises(InvalidValueError, match="No state law"):
-        reference.is_state_law_in_force("open_carry", ["TX"], date(2020, 1, 1))
