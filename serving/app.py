@@ -16,7 +16,7 @@ from serving.fastpath import FastPath
 from serving.guard import Guard
 from serving.problems import FieldProblem, problem, problem_of
 from serving.ratelimit import RateLimiter
-from serving.routes import dealers, field, lists, operations, scores
+from serving.routes import dealers, field, lists, operations, plans, scores
 from serving.runtime import Runtime
 from serving.web import pages
 
@@ -55,6 +55,7 @@ def build_app(runtime: Runtime) -> Guard:
         lists.router,
         field.router,
         dealers.router,
+        plans.router,
         pages.router,
     ):
         app.include_router(router)

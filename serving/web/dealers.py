@@ -174,6 +174,7 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "families": families,
         "scale": scale,
         "peers": charts.peers(priorities[same], float(priorities[row])),
+        "shown_records": {entry["record_id"] for entry in timeline},
         "years": [(year, list(entries)) for year, entries in years],
         "type_text": dict(license_types()).get(document["license_type"], "other license"),
         "county_name": name or "not known",

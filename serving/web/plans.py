@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import numpy as np
-import pandas as pd
 from fastapi import APIRouter, Depends, Request
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from serving.areas import own_in_words
 from serving.callers import Caller
-from serving.errors import OutsideAreaError
 from serving.plan import (
     Changed,
     Placed,
-    Plan,
     PlanError,
     PlanInfeasibleError,
-    PlanRequest,
     arrange,
-    make_plan,
     to_ics,
 )
+from serving.planned import Made, next_monday, plan_office
 from serving.planning.calendar import days_of
-from serving.planning.office import candidate_table, office_place, office_rows
 from serving.planning.travel import drive_hours
 from serving.runtime import subjects
 from serving.scoring import View
@@ -51,7 +42,6 @@ _RULES: Final = {
     "travel": "Driving",
     "hours": "Hours",
 }
-_MOST_KEPT: Final = 32
 _MOST_MOVES: Final = 60
 
 
@@ -91,79 +81,19 @@ class Ask(BaseModel):
         return [(name, str(value)) for name, value in values.items()]
 
 
-@dataclass(frozen=True)
-class Made:
-    """A plan with what it was made from."""
-
-    plan: Plan
-    request: PlanRequest
-    table: pd.DataFrame
-
-
-class _Shelf:
-    """Plans made lately, so that a change by hand does not solve everything again."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, Made] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str, table: pd.DataFrame, request: PlanRequest) -> Made:
-        with self._lock:
-            found = self._made.get(key)
-        if found is None:
-            found = Made(make_plan(table, request), request, table)
-            with self._lock:
-                self._made[key] = found
-                while len(self._made) > _MOST_KEPT:
-                    self._made.popitem(last=False)
-        return found
-
-
-_SHELF = _Shelf()
-
-
 def planned(caller: Caller, ask: Ask) -> Made:
-    """Return the plan that is asked for.
-
-    Raises
-    ------
-    OutsideAreaError
-        When the office is not the caller's, or there is none of that name.
-    PlanError
-        When no plan can be made.
-    """
-    scope = caller.scope
-    rows = office_rows(scope.view, scope.own, ask.office)
-    if not len(rows):
-        raise OutsideAreaError(
-            "The office asked for is not yours.", found=ask.office,
-            expected=f"within {own_in_words(caller.principal)}",
-        )  # fmt: skip
-    latitude, longitude = office_place(scope.view, rows, ask.office)
-    request = PlanRequest(
-        latitude=latitude,
-        longitude=longitude,
-        starts_on=ask.starts_on or next_monday(scope.view.snapshot.as_of),
-        weeks=ask.weeks,
-        hours_per_week=float(ask.hours),
-        n_investigators=ask.investigators,
-        random_share=ask.random_share,
-        coverage_years=None if ask.coverage_years is None else float(ask.coverage_years),
-        coverage_share=ask.coverage_share,
+    """Return the plan that is asked for."""
+    rules = {
+        "weeks": ask.weeks,
+        "hours_per_week": float(ask.hours),
+        "n_investigators": ask.investigators,
+        "random_share": ask.random_share,
+        "coverage_years": None if ask.coverage_years is None else float(ask.coverage_years),
+        "coverage_share": ask.coverage_share,
+    }
+    return plan_office(
+        caller.scope, caller.principal, ask.office, rules=rules, starts_on=ask.starts_on
     )
-    table = candidate_table(scope.view, rows)
-    # The content of the table stands for everything that can change it: holds, outcomes, scores.
-    digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()
-    return _SHELF.get(f"{digest} {request}", table, request)
-
-
-def next_monday(day: date) -> date:
-    """Return the first Monday on or after a day.
-
-    >>> next_monday(date(2026, 1, 1))
-    datetime.date(2026, 1, 5)
-    """
-    return day + timedelta(days=-day.weekday() % 7)
 
 
 @router.get("/plan")

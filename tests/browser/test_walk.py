@@ -125,7 +125,13 @@ def test_dragging_a_visit_shows_what_the_move_costs(page, site):
     page.goto(f"{site.url}/plan?office={site.office}&weeks=3&hours=40")
     visit = page.locator(".visit").first
     dealer = visit.get_attribute("data-dealer")
-    visit.drag_to(page.locator(".week").nth(2))
+    visit.scroll_into_view_if_needed()
+    start, end = visit.bounding_box(), page.locator(".week").nth(2).bounding_box()
+    page.mouse.move(start["x"] + 60, start["y"] + start["height"] - 8)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 66, start["y"] + start["height"] - 6, steps=4)
+    page.mouse.move(end["x"] + 40, end["y"] + 40, steps=8)
+    page.mouse.up()
     page.locator("#changed-title").wait_for()
     assert f"move={dealer}~3.1" in page.url.replace("%7E", "~")
 
