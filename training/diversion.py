@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import numpy.typing as npt
 
 from features.warehouse import Warehouse
 from training import labels
 from training.baselines import LogLogistic
 from training.country import CountryHistory
 from training.evaluation import measure
-from training.fit import HeadResult, design, estimator, held_out_table, predict, rule_columns
+from training.fit import (
+    Design,
+    HeadResult,
+    design,
+    estimator,
+    held_out_table,
+    predict,
+    rule_columns,
+    thin,
+)
 from training.progress import Steps
 from training.recipe import Head, Recipe
+
+if TYPE_CHECKING:
+    from models import RateRegressor, RiskClassifier
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 def train(
@@ -34,8 +52,7 @@ def train(
     found.require_enough(n_positive=head.min_positive, what=head.name)
     dealer = rows["dealer"].to_numpy(dtype=str)
     with steps.step(f"{head.name}: fit before {split.trained_on}"):
-        model = estimator(head, made.monotone, seed=recipe.seed)
-        model.fit(made.X[is_train], counts[is_train], groups=dealer[is_train])
+        model = _fit(head, made, counts, dealer, np.flatnonzero(is_train), recipe.seed)
         logistic = LogLogistic().fit(made.X[is_train], counts[is_train])
     is_test = history.is_at(split.test_as_of)
     X = made.X[is_test]
@@ -52,10 +69,19 @@ def train(
     entry["list_overlap"] = None
     is_known = np.isfinite(counts)
     with steps.step(f"{head.name}: fit on everything known"):
-        shipped = estimator(head, made.monotone, seed=recipe.seed)
-        shipped.fit(made.X[is_known], counts[is_known], groups=dealer[is_known])
+        shipped = _fit(head, made, counts, dealer, np.flatnonzero(is_known), recipe.seed)
     judged_on = (
         f"trained on windows ended before {split.trained_on}, judged on every dealer as of "
         f"{split.test_as_of[0]}, intervals by dealer"
     )
     return HeadResult(head, found.definition, judged_on, held_out, shipped, made.X, entry)
+
+
+def _fit(
+    head: Head, made: Design, counts: Floats, dealer: npt.NDArray[Any], rows: Rows, seed: int
+) -> RiskClassifier | RateRegressor:
+    kept, weight = thin(counts[rows], max_rows=head.max_rows, seed=seed)
+    index = rows[kept]
+    model = estimator(head, made.monotone, seed=seed)
+    model.fit(made.X.iloc[index], counts[index], sample_weight=weight, groups=dealer[index])
+    return model

@@ -132,6 +132,34 @@ def predict(model: RiskClassifier | RateRegressor, X: pd.DataFrame) -> Floats:
     return np.asarray(model.predict(X), dtype=np.float64)
 
 
+def thin(y: Floats, *, max_rows: int | None, seed: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Choose rows to fit on: all above zero if they fit into half, then zeros, weighted up again.
+
+    Returns
+    -------
+    index, weight : array of shape (m,)
+        Rows in order, and the inverse of the probability with which each was kept.
+
+    Examples
+    --------
+    >>> index, weight = thin(np.r_[np.ones(10), np.zeros(9990)], max_rows=1000, seed=0)
+    >>> len(index), float(weight.sum())
+    (1000, 10000.0)
+    """
+    if max_rows is None or len(y) <= max_rows:
+        return np.arange(len(y)), np.ones(len(y))
+    rng = np.random.default_rng(seed)
+    above, zero = np.flatnonzero(y > 0), np.flatnonzero(y <= 0)
+    n_above = min(len(above), max(max_rows // 2, max_rows - len(zero)))
+    n_zero = max_rows - n_above
+    weight = np.zeros(len(y))
+    for rows, n in ((above, n_above), (zero, n_zero)):
+        if len(rows):
+            weight[rng.permutation(rows)[:n]] = len(rows) / min(n, len(rows))
+    index = np.flatnonzero(weight)
+    return index, weight[index]
+
+
 @dataclass(frozen=True)
 class CrossFit:
     """Scores of every row from models that saw no row of its group.

@@ -31,6 +31,9 @@ Flags = npt.NDArray[np.bool_]
 # A dealer inspected with less than this share of the average probability is out of reach: weights
 # beyond its inverse rest on a handful of inspections.
 MIN_RELATIVE: Final = 0.05
+# Inspections are few and signals many: without a strong penalty the weights chase noise.
+STRENGTH: Final = 0.05
+MAX_ROWS: Final = 40_000
 CLIP: Final = (0.05, 10.0)
 
 
@@ -142,9 +145,13 @@ def fit_propensity(
         )
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     log_odds = np.zeros(len(X))
+    rng = np.random.default_rng(seed)
     for fold in range(n_folds):
         is_out = folds == fold
-        model = LogLogistic().fit(X[~is_out], inspected[~is_out].astype(np.float64))
+        rows = np.flatnonzero(~is_out)
+        rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
+        model = LogLogistic(strength=STRENGTH)
+        model.fit(X.iloc[rows], inspected[rows].astype(np.float64))
         log_odds[is_out] = model.log_odds(X[is_out])
     probability = 1.0 / (1.0 + np.exp(-log_odds))
     auc = Ranking(log_odds).auc(inspected.astype(np.float64))

@@ -66,6 +66,9 @@ class Head(_Strict):
         Fewer positive labels than this are refused.
     parameters : dict
         Parameters of the estimator, where the default is not taken.
+    max_rows : int, optional
+        Fit on at most this many rows; those with a count of zero are thinned first and weighted
+        up again.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Head(_Strict):
     families: tuple[str, ...] = ()
     min_positive: int = Field(default=50, ge=1)
     parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    max_rows: int | None = Field(default=None, ge=1000)
     rules: dict[str, str] = Field(default_factory=dict)
     is_required: bool = True
 

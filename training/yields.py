@@ -13,6 +13,7 @@ Manski (1990), bounds; Henderson et al. (2022), a random share that keeps evalua
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from training.errors import TooFewLabelsError
 from training.metrics import Interval, Ranking, bootstrap
-from training.propensity import CLIP, Propensity
+from training.propensity import Propensity
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -87,13 +88,22 @@ def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interva
     expected : array of shape (n,)
         Probability of a severe finding under a model that never saw the row.
     """
-    inspected, propensity = history.inspected, history.propensity
-    inverse = np.clip(
-        1.0 / np.maximum(propensity.probability, 1e-12), 1.0, CLIP[1] / propensity.share
+    seen = listed * history.propensity.weights()
+    if (seen > 0).sum() < 10:
+        raise _too_few(seen)
+    used = listed > 0
+    modelled, weight = (listed * expected)[used], listed[used]
+    error, seen = (seen * (history.found - expected))[used], seen[used]
+    # The correction is a weighted mean of errors, not a sum of inverse probabilities: one unlikely
+    # inspection then cannot carry the estimate beyond 0 and 1.
+    (interval,) = bootstrap(
+        lambda drawn: (
+            (drawn @ modelled) / (drawn @ weight) + (drawn @ error) / np.maximum(drawn @ seen, 1e-12)
+        ),
+        history.dealer[used],
+        n_resamples=N_RESAMPLES,
     )
-    correction = np.where(inspected, (history.found - expected) * inverse, 0.0)
-    value = listed * (expected + correction)
-    return _ratio(value, listed, history.dealer)
+    return interval
 
 
 def bounds(history: History, listed: Floats) -> Interval:
@@ -152,25 +162,29 @@ def every_estimate(
         ("weighted", weighted),
         ("random_stratum", random_stratum),
         ("bounds", bounds),
+        ("doubly_robust", partial(doubly_robust, expected=expected)),
     ):
         try:
             out[name] = estimator(history, listed)
         except TooFewLabelsError:
             out[name] = None
-    out["doubly_robust"] = doubly_robust(history, listed, expected)
     out["contraction"] = contraction(history, score, share=share)
     return out
 
 
 def _rate(history: History, weight: Floats) -> Interval:
     if (weight > 0).sum() < 10:
-        raise TooFewLabelsError(
-            "Too few inspected dealers are on the list to say what it would find.",
-            found=f"{int((weight > 0).sum())} inspected and listed",
-            expected="at least 10",
-            fix="widen the list, or judge several as-of dates together",
-        )
+        raise _too_few(weight)
     return _ratio(weight * history.found, weight, history.dealer)
+
+
+def _too_few(weight: Floats) -> TooFewLabelsError:
+    return TooFewLabelsError(
+        "Too few inspected dealers are on the list to say what it would find.",
+        found=f"{int((weight > 0).sum())} inspected and listed",
+        expected="at least 10",
+        fix="widen the list, or judge several as-of dates together",
+    )
 
 
 def _ratio(value: Floats, weight: Floats, dealer: npt.NDArray[Any]) -> Interval:
