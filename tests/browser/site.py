@@ -17,6 +17,7 @@ from serving.app import build_app
 from serving.runtime import Runtime
 from serving.settings import Settings
 from tests.browser.country import invented_country
+from tests.browser.records import write_warehouse
 
 PASSWORD = "correct horse battery"
 
@@ -46,6 +47,9 @@ def running_site(folder: Path, *, n_dealers: int = 4_000, port: int = 0) -> Iter
     offices, counts = np.unique(columns["office"].astype(str), return_counts=True)
     office = str(offices[np.argmax(counts)])
     division = str(columns["division"][columns["office"] == office][0])
+    own = np.flatnonzero(columns["division"] == division)
+    first = own[np.argsort(-columns["priority"][own])][:60]
+    write_warehouse(columns["dealer"][first], folder / "warehouse", folder=folder / "records")
     for name, role, areas in (
         ("inspector", "inspector", [f"office:{office}"]),
         ("supervisor", "supervisor", [f"division:{division}"]),

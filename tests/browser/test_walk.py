@@ -120,6 +120,20 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     assert "/sign-in" in page.url
 
 
+def test_a_dossier_tells_a_story_with_links_to_its_records(page, site):
+    sign_in(page, site.url, "supervisor", PASSWORD)
+    page.goto(issue_list(page, site))
+    page.locator("table.rows tbody tr a.name").first.click()
+    assert page.locator(".timeline li").count() > 8
+    assert page.locator("text=compliance inspection, outcome warning letter").is_visible()
+    assert page.locator("#cites-title + table").is_visible()
+    assert "MX" in page.locator("section[aria-labelledby=traces-title]").inner_text()
+    records = page.locator("section[aria-labelledby=reasons-title] details", has_text="inspections")
+    records.locator("summary").click()
+    records.locator("a").first.click()
+    assert re.search(r"#r-I-\d+-\d$", page.url)
+
+
 def test_dragging_a_visit_shows_what_the_move_costs(page, site):
     sign_in(page, site.url, "supervisor", PASSWORD)
     page.goto(f"{site.url}/plan?office={site.office}&weeks=3&hours=40")
