@@ -137,3 +137,41 @@ def compare(
         from rich.console import Console
 
         Console().print(comparison_view(found))
+
+
+@app.command()
+def backtest(
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")] = (
+        "country"
+    ),
+    truth: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PATH", help="The truth folder of a simulated country."),
+    ] = None,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the model as shipped, the model trained naively and every simple rule.
+
+    Each test date is judged by a model that stands at it. Past inspections were chosen, so the
+    yield of the list is estimated in several ways side by side. With --truth (simulated countries
+    only) the true yields stand beside them.
+    """
+    import json
+
+    from rich.console import Console
+
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.backtest import backtest as judge
+    from training.backtest import backtest_view
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with one_thread():
+        found = judge(load_recipe(recipe), store, Steps(), truth=truth)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        Console().print(backtest_view(found))

@@ -33,7 +33,7 @@ from training.labels import Labels
 from training.leniency import Strictness, fit_strictness, label_weights, three_gains
 from training.metrics import Interval
 from training.progress import Steps
-from training.propensity import Propensity, fit_propensity, overlap
+from training.propensity import TRAINING_CLIP, Propensity, fit_propensity, overlap
 from training.recipe import Head, Recipe
 from training.yields import History, every_estimate, national_rate
 
@@ -104,7 +104,7 @@ def weigh(X: pd.DataFrame, looked: Looked, dealer: npt.NDArray[Any], *, seed: in
     propensity = fit_propensity(X, looked.is_inspected, dealer, seed=seed)
     index = np.flatnonzero(looked.is_inspected)
     y = looked.y[index]
-    weight = propensity.weights()[index]
+    weight = propensity.weights(TRAINING_CLIP)[index]
     expected = _expected(X.iloc[index], y, weight)
     ratio = np.ones(len(index))
     strictness = []
@@ -142,7 +142,7 @@ def train(
     then.require_known(split.trained_on)
     then.require_enough(n_positive=head.min_positive, what=head.name)
     with steps.step(f"{head.name}: fit before {split.trained_on}"):
-        judged = _fit_compliance(recipe, head, made, rows[history.is_at(split.train_as_of)], then)
+        judged = fit(recipe, head, made, rows[history.is_at(split.train_as_of)], then)
     now = labels.compliance(
         warehouse, split.test_as_of, rule=rule, horizon_months=recipe.horizon_months
     )
@@ -156,7 +156,7 @@ def train(
         horizon_months=recipe.horizon_months,
     )
     with steps.step(f"{head.name}: fit on everything known"):
-        shipped = _fit_compliance(recipe, head, made, rows, everything)
+        shipped = fit(recipe, head, made, rows, everything)
     judged_on = (
         f"trained on {len(then)} inspections known before {split.trained_on}, judged on "
         f"{len(held_out)} opened in the {recipe.horizon_months} months after, weighted by inverse "
@@ -175,16 +175,36 @@ class FittedCompliance:
     n: int
 
 
-def _fit_compliance(
-    recipe: Recipe, head: Head, made: Design, rows: pd.DataFrame, found: Labels
+def fit(
+    recipe: Recipe,
+    head: Head,
+    made: Design,
+    rows: pd.DataFrame,
+    found: Labels,
+    *,
+    is_treated: bool = True,
 ) -> FittedCompliance:
+    """Fit on the inspected among `rows`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``dealer`` and ``as_of`` of every dealer, inspected or not, at the labels' as-of dates.
+    is_treated : bool
+        Weigh by inverse propensity and strictness; False is the naive way, kept to be compared.
+    """
     X = made.X.loc[rows.index]
     looked = place_labels(rows, found)
     dealer = rows["dealer"].to_numpy(dtype=str)
     weighted = weigh(X, looked, dealer, seed=recipe.seed)
     index = weighted.index
     model = estimator(head, made.monotone, seed=recipe.seed)
-    model.fit(X.iloc[index], looked.y[index], sample_weight=weighted.weight, groups=dealer[index])
+    model.fit(
+        X.iloc[index],
+        looked.y[index],
+        sample_weight=weighted.weight if is_treated else None,
+        groups=dealer[index],
+    )
     logistic = LogLogistic().fit(X.iloc[index], looked.y[index])
     return FittedCompliance(model, logistic, weighted, len(index))
 

@@ -98,7 +98,8 @@ def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interva
     # inspection then cannot carry the estimate beyond 0 and 1.
     (interval,) = bootstrap(
         lambda drawn: (
-            (drawn @ modelled) / (drawn @ weight) + (drawn @ error) / np.maximum(drawn @ seen, 1e-12)
+            (drawn @ modelled) / (drawn @ weight)
+            + (drawn @ error) / np.maximum(drawn @ seen, 1e-12)
         ),
         history.dealer[used],
         n_resamples=N_RESAMPLES,
