@@ -14,7 +14,7 @@ from starlette.responses import Response
 from features.errors import FflRiskError
 from serving.fastpath import FastPath
 from serving.guard import Guard
-from serving.problems import FieldProblem, problem, problem_of
+from serving.problems import MEDIA_TYPE, FieldProblem, problem, problem_of
 from serving.ratelimit import RateLimiter
 from serving.routes import dealers, field, lists, operations, plans, scores
 from serving.runtime import Runtime
@@ -25,6 +25,7 @@ _DESCRIPTION: Final = (
     "bearer token, and restricted answers need a purpose. Refusals are RFC 9457 problem documents "
     "whose `code` is stable. A score orders inspections; it is not evidence."
 )
+_PROBLEM: Final = "#/components/schemas/Problem"
 _CODES: Final = {
     400: ("malformed_body", "The request cannot be read."),
     404: ("not_found", "There is nothing at this address."),
@@ -43,6 +44,7 @@ def build_app(runtime: Runtime) -> Guard:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.runtime = runtime
     app.state.limiter = RateLimiter(runtime.settings.rate, runtime.settings.burst)
@@ -60,7 +62,7 @@ def build_app(runtime: Runtime) -> Guard:
     ):
         app.include_router(router)
     app.mount("/static", pages.static_files, name="static")
-    _describe_security(app)
+    _complete_document(app)
     return Guard(FastPath(app), runtime.settings)
 
 
@@ -101,8 +103,8 @@ def _what(fault: dict[str, Any]) -> str:
     return str(fault["msg"]).encode("ascii", "backslashreplace").decode()[:400]
 
 
-def _describe_security(app: FastAPI) -> None:
-    """Say in the OpenAPI document which routes need a token."""
+def _complete_document(app: FastAPI) -> None:
+    """Say in the OpenAPI document which routes need a token, and what a refusal is written in."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -123,6 +125,11 @@ def _describe_security(app: FastAPI) -> None:
                 for operation in operations_of_path.values():
                     operation["security"] = [{"token": []}]
                     operation.setdefault("parameters", []).append(purpose)
+            for operation in operations_of_path.values():
+                for response in operation["responses"].values():
+                    # FastAPI puts the model under the route's own media type, not under this one.
+                    if MEDIA_TYPE in response.get("content", {}):
+                        response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

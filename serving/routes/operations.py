@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from serving import metrics
-from serving.problems import problem
+from serving.problems import MEDIA_TYPE, Problem, problem
 from serving.runtime import Runtime
 
 router = APIRouter(tags=["operations"])
@@ -26,7 +26,7 @@ async def healthz() -> Response:
     "/readyz",
     response_class=PlainTextResponse,
     summary="Are bundle, table and store there?",
-    responses={503: {"description": "Not yet", "content": {"application/problem+json": {}}}},
+    responses={503: {"model": Problem, "description": "Not yet", "content": {MEDIA_TYPE: {}}}},
 )
 async def readyz(request: Request) -> Response:
     """Answer 200 when requests can be served."""

@@ -1,0 +1,156 @@
+"""The whole OpenAPI document against the running application: no 5xx, no answer outside it."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis.checks import CHECKS
+from schemathesis.generation import GenerationMode
+from schemathesis.python import asgi
+
+from serving.access import ACCESS
+from serving.app import build_app
+
+# Enough of each kind for every branch of a route; more find nothing else and take minutes.
+EXAMPLES = 20
+CHECK_NAMES = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+)
+METHODS = ("get", "post", "put", "patch", "delete")
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/docs.json"}
+
+
+@pytest.fixture
+def document(service) -> dict[str, Any]:
+    return service.client.get("/docs.json").json()
+
+
+def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def role_for(path: str) -> str:
+    """Return an account that may use the route, so that the route itself answers."""
+    action = path.removeprefix("/v1/").split("/")[0]
+    names = {"inspector": "inspector", "supervisor": "chief"}
+    allowed = ACCESS.get(action, frozenset({"analyst"}))
+    preferred = ("supervisor", "analyst", "scheduler", "inspector", "auditor", "admin")
+    role = next(role for role in preferred if role in allowed)
+    return names.get(role, role)
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_it_is(document):
+    operations = list(operations_of(document))
+    names = [operation["operationId"] for _, _, operation in operations]
+    assert len(set(names)) == len(names)
+    # A generated client makes methods of them.
+    assert all(name.isidentifier() and len(name) <= 30 for name in names), names
+    assert all(operation["summary"] for _, _, operation in operations)
+
+
+def test_every_data_route_is_described_whole(document):
+    for path, _, operation in operations_of(document):
+        if path in PUBLIC:
+            assert "security" not in operation
+            continue
+        assert operation["security"] == [{"token": []}]
+        assert operation["description"]
+        assert {"200", "400", "401", "403", "413", "422", "429", "500", "503", "504"} <= set(
+            operation["responses"]
+        )
+        content = operation["responses"]["200"]["content"]
+        is_file = "application/json" not in content
+        assert is_file or content["application/json"]["schema"]
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            assert body["schema"]
+
+
+def test_every_refusal_is_declared_as_a_problem_document_and_as_nothing_else(document):
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    for path, _, operation in operations_of(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert response["content"] == {"application/problem+json": schema}, (path, status)
+
+
+def test_every_reference_leads_somewhere_and_every_part_is_used(document):
+    text = str(document)
+    used = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert used == set(document["components"]["schemas"])
+
+
+@pytest.mark.slow
+def test_every_operation_keeps_to_the_document(service, document, subtests):
+    service.runtime.settings = replace(service.runtime.settings, rate=1e6, burst=1e6)
+    app = build_app(service.runtime)
+    schema = schemathesis.openapi.from_dict(document)
+    schema.app = app
+    listed = service.post("/v1/rank", "chief", {"k": 5}).json()
+    known = {
+        "list_id": listed["list_id"],
+        "dealer": str(service.runtime.snapshot.columns["dealer"][0]),
+        "kind": "csv",
+    }
+    modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    with asgi.get_client(app) as client:
+        for found, mode in itertools.product(schema.get_all_operations(), modes):
+            operation = found.ok()
+            if mode is GenerationMode.NEGATIVE and not _takes_anything(operation):
+                continue  # nothing can be wrong with it
+            headers = {"Authorization": f"Bearer {service.tokens[role_for(operation.path)]}"}
+            more = known if mode is GenerationMode.POSITIVE else {}
+            call = _Calls(client, headers, more)
+            with subtests.test(f"{operation.label} {mode.value}"):
+                call.drive(operation.as_strategy(generation_mode=mode))
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """Calls one operation with what is generated for it."""
+
+    client: Any
+    headers: dict[str, str]
+    known: dict[str, str]
+
+    def drive(self, cases: st.SearchStrategy[Any]) -> None:
+        checks = [CHECKS.get_one(name) for name in CHECK_NAMES]
+
+        @seed(1)
+        @settings(
+            max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(case=cases, is_known=st.booleans())
+        def keeps_to_it(case, is_known):
+            if is_known:
+                _put(case, self.known)
+            answer = case.call(session=self.client, headers=self.headers)
+            case.validate_response(answer, checks=checks, headers=self.headers)
+
+        keeps_to_it()
+
+
+def _takes_anything(operation: Any) -> bool:
+    return bool(operation.body) or any(operation.iter_parameters())
+
+
+def _put(case: Any, known: dict[str, str]) -> None:
+    """Name things that exist, so that more than the refusals are looked at."""
+    for place in (case.path_parameters, case.body if isinstance(case.body, dict) else {}):
+        for name in known.keys() & place.keys():
+            place[name] = known[name]
