@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.errors import AuditError, StoreError
-from serving.store import Store, instant
+from serving.store import Store, insert_new, instant
 from serving.tables import AUDIT, AUDIT_HEAD
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> in
     sql = _statements(connection.dialect.name)
     head = connection.exec_driver_sql(sql.head).first()
     if head is None:
-        connection.execute(AUDIT_HEAD.insert(), {"one": 1, "seq": 0, "digest": GENESIS})
-        seq, previous = 0, GENESIS
-    else:
-        seq, previous = head
+        # Several writers may begin the chain at once, and a row that is not there cannot be locked.
+        insert_new(connection, AUDIT_HEAD, {"one": 1, "seq": 0, "digest": GENESIS})
+        head = connection.exec_driver_sql(sql.head).one()
+    seq, previous = head
     records = []
     at = instant()
     for access in accesses:

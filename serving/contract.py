@@ -19,7 +19,11 @@ DealerKey = Annotated[
         examples=["1-56-21093"],
     ),
 ]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+# PostgreSQL holds every character but this one.
+NO_NUL = r"^[^\x00]*$"
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=NO_NUL)
+]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 ListId = Annotated[str, StringConstraints(pattern=r"^L-[0-9]{8}-[0-9a-f]{12}$")]
 Why = Literal["model", "random", "recall", "coverage", "manual"]

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from serving.contract import Answer, Basis, DealerKey, Identifier, ListId, Request, Score
+from serving.contract import NO_NUL, Answer, Basis, DealerKey, Identifier, ListId, Request, Score
 from serving.eligibility import LegalBasis
 
-Note = Annotated[str, StringConstraints(max_length=2_000)]
+Note = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
 Outcome = Literal[
     "none", "report", "warning_letter", "warning_conference", "revocation", "surrender", "other"
 ]
@@ -60,9 +60,9 @@ class Citation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_max_length=80)
 
-    citation: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
-        examples=["478.124(c)(1)"]
-    )
+    citation: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, pattern=NO_NUL)
+    ] = Field(examples=["478.124(c)(1)"])
     instances: int | None = Field(default=None, ge=0, le=1_000_000)
     is_willful: bool | None = None
     is_repeat: bool | None = None

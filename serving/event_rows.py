@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from features.domain import license_number
 from features.errors import InvalidValueError
 from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
 from serving.errors import InvalidRequestError
-from serving.store import Store, instant
+from serving.store import Store, insert_new, instant
 from serving.tables import EVENTS
 
 _MOST_TEXT: Final = 400
@@ -166,12 +164,7 @@ def keep(
                 "who": who,
                 "at": now,
             }
-            seen = sa.select(EVENTS.c.event_id).where(
-                EVENTS.c.source_table == name,
-                EVENTS.c.key == record["key"],
-                EVENTS.c.sha256 == record["sha256"],
-            )
-            if connection.execute(seen).first() is None:
-                key = connection.execute(EVENTS.insert(), record).inserted_primary_key
-                ids.append(int(key[0]) if key else 0)
+            event_id = insert_new(connection, EVENTS, record)
+            if event_id is not None:
+                ids.append(event_id)
     return ids, len(rows) - len(ids)

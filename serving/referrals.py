@@ -26,7 +26,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.store import Store, instant
+from serving.store import Store, insert_new, instant
 from serving.tables import EVENTS, REFERRALS
 
 REPEAT_DAYS: Final = 30
@@ -170,17 +170,14 @@ def queue(store: Store, patterns: Sequence[Pattern]) -> int:
     n_new = 0
     with store.write() as connection:
         for pattern in {p.dedup: p for p in patterns}.values():
-            seen = sa.select(REFERRALS.c.referral_id).where(REFERRALS.c.dedup == pattern.dedup)
-            if connection.execute(seen).first() is None:
-                row = {
-                    "pattern": pattern.name,
-                    "dedup": pattern.dedup,
-                    "dealers": list(pattern.dealers),
-                    "evidence": dict(pattern.evidence),
-                    "opened_at": instant(),
-                }
-                connection.execute(REFERRALS.insert(), row)
-                n_new += 1
+            row = {
+                "pattern": pattern.name,
+                "dedup": pattern.dedup,
+                "dealers": list(pattern.dealers),
+                "evidence": dict(pattern.evidence),
+                "opened_at": instant(),
+            }
+            n_new += insert_new(connection, REFERRALS, row) is not None
     return n_new
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from features.errors import FflRiskError
 from serving import holds as hold_store
 from serving.areas import own_rows
 from serving.audit import Access, AuditWriter, load_key
-from serving.errors import InvalidRequestError, NotReadyError, StoreError
+from serving.errors import NotReadyError
 from serving.holds import Hold
 from serving.identity import Directory, Principal
 from serving.outcomes import apply_outcomes, newest_outcomes
@@ -130,7 +131,7 @@ class Runtime:
                     logger.info("reloaded: table %s", self.snapshot.table.name)
                 elif self._snapshot is not None:
                     self.refresh_holds()
-            except (NotReadyError, StoreError, InvalidRequestError) as error:
+            except FflRiskError as error:
                 # What was loaded stays in force; readiness and this line show the trouble.
                 logger.warning("not reloaded: %s", error.what)
 

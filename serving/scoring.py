@@ -20,9 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain import license_number
-from features.errors import InvalidValueError
+from features.errors import FeatureError, InvalidValueError
 from features.warehouse import Warehouse
 from serving import statements
+from serving.errors import NotReadyError
 from serving.publish import load_champion, score_frames, variant_of
 from serving.reasons import Peers, Sentences
 from serving.scored import N_REASONS, ScoredTable, content_fingerprint, load_scored
@@ -71,8 +72,15 @@ class Snapshot:
         # Slow to import, and not needed to say that nothing is published.
         from features.table import FeatureTable
 
-        _, bundle = load_champion(home, str(table.manifest["champion"]))
-        return cls.of(table, bundle, FeatureTable.load(table.folder / "features"))
+        try:
+            _, bundle = load_champion(home, str(table.manifest["champion"]))
+            return cls.of(table, bundle, FeatureTable.load(table.folder / "features"))
+        except (KeyError, TypeError, FeatureError) as error:
+            raise NotReadyError(
+                f"Scored table {table.name} was written by another version.",
+                found=type(error).__name__,
+                fix="publish again: ffl-risk score --as-of YYYY-MM-DD",
+            ) from error
 
     @classmethod
     def of(cls, table: ScoredTable, bundle: Bundle, features: FeatureTable) -> Snapshot:

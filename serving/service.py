@@ -73,15 +73,15 @@ class FflRisk:
         import gc
         import sys
 
+        from features.errors import FflRiskError
         from serving.app import build_app
-        from serving.errors import NotReadyError
         from serving.runtime import Runtime, logger
         from serving.settings import Settings
 
         self.runtime = Runtime(Settings.from_environment())
         try:
             self.runtime.load()
-        except NotReadyError as error:
+        except FflRiskError as error:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
         self.runtime.watch()

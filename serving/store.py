@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from serving.errors import StoreError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 HEAD_REVISION: Final = "0001"
+_INSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -31,6 +34,17 @@ def instant(when: datetime | None = None) -> str:
     """
     when = (when or datetime.now(UTC)).astimezone(UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def insert_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> int | None:
+    """Insert a row unless one with the same key is there, and return its id, None if there was one.
+
+    Looking first and inserting then would let two writers on a server do both at once.
+    """
+    insert = _INSERTS[connection.dialect.name](table).values(**row)
+    (key,) = table.primary_key
+    found = connection.scalar(insert.on_conflict_do_nothing().returning(key))
+    return None if found is None else int(found)
 
 
 class Store:
@@ -61,7 +75,7 @@ class Store:
         try:
             store = cls(url)
             store.upgrade()
-        except (DBAPIError, OSError, ModuleNotFoundError) as error:
+        except (DBAPIError, PoolTimeoutError, OSError, ModuleNotFoundError) as error:
             raise StoreError(
                 "The store cannot be opened.",
                 found=type(error).__name__,
@@ -137,7 +151,7 @@ class Store:
         try:
             with self.engine.connect() as connection:
                 return bool(connection.scalar(sa.text("SELECT 1")) == 1)
-        except DBAPIError:
+        except (DBAPIError, PoolTimeoutError):
             return False
 
     def close(self) -> None:
@@ -149,10 +163,10 @@ class Store:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreError(
             "The store did not answer.",
-            found=type(error.orig).__name__,
+            found=type(getattr(error, "orig", error)).__name__,
             fix="try again; if it lasts, look at the database's own log",
         ) from error
 

@@ -1,0 +1,320 @@
+"""Bodies nobody should send, clients that dawdle, limits, and the OpenAPI document under fire."""
+
+import asyncio
+import json
+import logging
+import random
+import string
+import threading
+import time
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from starlette.testclient import TestClient
+
+from serving import guard
+from serving.app import build_app
+from serving.audit import verify
+from serving.problems import Problem
+from serving.ratelimit import RateLimiter
+
+SECRET = "Zq9SecretValue"
+POSTS = [
+    "/v1/score", "/v1/score_features", "/v1/rank", "/v1/explain", "/v1/decisions", "/v1/outcomes",
+    "/v1/events",
+]  # fmt: skip
+
+
+def is_problem(answer) -> bool:
+    if answer.headers["content-type"] != "application/problem+json":
+        return False
+    document = Problem.model_validate(answer.json())
+    return document.status == answer.status_code
+
+
+def hostile_value(rng: random.Random, depth: int = 0):
+    strings = [
+        "' OR 1=1; DROP TABLE audit;--", "../../../etc/passwd", "=cmd|' /C calc'!A0", "\x00\x01",
+        "\u202e\ufeff", "a" * 5000, "{{7*7}}", "<script>alert(1)</script>", "%00", "", SECRET,
+        "1-56-21093", "2026-01-01",
+    ]  # fmt: skip
+    simple = [
+        None, True, 0, -1, 2**63, 10**40, 1e308, -0.0, rng.choice(strings), rng.choice(strings),
+    ]  # fmt: skip
+    if depth > 3 or rng.random() < 0.6:
+        return rng.choice(simple)
+    if rng.random() < 0.5:
+        return [hostile_value(rng, depth + 1) for _ in range(rng.randrange(4))]
+    names = ["dealer", "dealers", "rows", "k", "area", "purpose", "table", "list_id", "x" * 200]
+    return {rng.choice(names): hostile_value(rng, depth + 1) for _ in range(rng.randrange(4))}
+
+
+def hostile_body(rng: random.Random) -> bytes:
+    kind = rng.randrange(8)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(200))
+    if kind == 1:
+        return b"[" * 100_000
+    if kind == 2:
+        return b'{"dealers": [NaN, Infinity, -Infinity, 1e999]}'
+    if kind == 3:
+        return json.dumps(hostile_value(rng)).encode("utf-16")
+    if kind == 4:
+        return b'{"k": ' + b"9" * 5_000 + b"}"
+    if kind == 5:
+        return b'{"dealers": ["\\ud800"], "\\udfff": 1}'
+    text = json.dumps(hostile_value(rng))
+    return (text[: rng.randrange(len(text) + 1)] if kind == 6 else text).encode()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hostile_bodies_lose_nothing_and_leak_nothing(service, caplog, seed):
+    rng = random.Random(seed)
+    role = {"/v1/rank": "chief", "/v1/decisions": "chief", "/v1/outcomes": "chief"}
+    service.runtime.settings.home.joinpath("warehouse").mkdir(exist_ok=True)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(150):
+            path = rng.choice(POSTS)
+            who = role.get(path, "scheduler" if path == "/v1/events" else "analyst")
+            kind = rng.choice(["application/json", "application/json; charset=x", "text/plain"])
+            headers = {"Content-Type": kind}
+            answer = service.call("POST", path, who, content=hostile_body(rng), headers=headers)
+            assert answer.status_code < 500, (path, answer.text)
+            assert answer.status_code == 200 or is_problem(answer)
+            assert "Traceback" not in answer.text
+            assert SECRET not in answer.text or answer.status_code == 200
+    assert SECRET not in caplog.text
+    assert not any(token in caplog.text for token in service.tokens.values())
+    verdict = verify(service.runtime.store, service.runtime.audit_key)
+    assert verdict.is_intact
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/score", 405, "method_not_allowed"),
+        ("DELETE", "/v1/rank", 405, "method_not_allowed"),
+        ("GET", "/v1/lists/../../etc/passwd", 404, "not_found"),
+        ("GET", "/v1/lists/%2e%2e%2f%2e%2e%2fetc%2fpasswd", 404, "not_found"),
+        ("GET", "/v1/lists/L-1.csv", 422, "invalid_request"),
+        ("GET", "/v1/dealers/" + "9" * 100, 422, "invalid_request"),
+    ],
+)
+def test_odd_addresses_are_refused_with_a_stable_code(service, method, path, status, code):
+    answer = service.call(method, path, "chief")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert is_problem(answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"dealers": []}, "invalid_request"),
+        ({"dealers": ["x"] * 1001}, "invalid_request"),
+        ({"dealers": "x"}, "invalid_request"),
+        ({"dealers": ["x"], "surprise": 1}, "invalid_request"),
+        ({}, "invalid_request"),
+    ],
+)
+def test_a_refusal_names_the_place_and_never_repeats_the_value(service, body, code):
+    answer = service.post("/v1/score", "analyst", body)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == code
+    assert answer.json()["errors"][0]["where"].startswith("body")
+
+
+@pytest.mark.parametrize("k", [0, 5001, -1, 10**30])
+def test_lists_have_bounds(service, k):
+    assert service.post("/v1/rank", "chief", {"k": k}).status_code == 422
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(service):
+    answer = service.call("POST", "/v1/score", "analyst", content=b" " * (1 << 20) + b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    chunks = (b" " * 65536 for _ in range(20))
+    answer = service.call("POST", "/v1/score", "analyst", content=chunks)
+    assert answer.status_code == 413
+
+
+def test_one_identity_has_a_rate(service):
+    app = build_app(service.runtime)
+    app.app.limiter = app.app.app.state.limiter = RateLimiter(0.001, 3)
+    with TestClient(app, base_url="http://localhost:3000") as client:
+        headers = {"Authorization": f"Bearer {service.tokens['analyst']}"}
+        statuses = [
+            client.post(
+                "/v1/score",
+                headers=headers | {"Ffl-Risk-Purpose": "licensing"},
+                json={"dealers": ["x"]},
+            ).status_code
+            for _ in range(5)
+        ]
+    assert statuses == [200, 200, 200, 429, 429]
+
+
+def test_a_full_queue_answers_503_with_retry_after_and_health_stays():
+    release = threading.Event()
+
+    async def slow(scope, receive, send):
+        if scope["path"] != "/healthz":
+            await asyncio.to_thread(release.wait, 10)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guarded = guarded_with(slow, queue=2)
+
+    async def run():
+        transport = httpx.ASGITransport(app=guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            waiting = [asyncio.create_task(client.get("/v1/x")) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            refused = await client.get("/v1/x")
+            health = await client.get("/healthz")
+            release.set()
+            return refused, health, [await task for task in waiting]
+
+    refused, health, done = asyncio.run(run())
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert refused.headers["retry-after"]
+    assert health.status_code == 200
+    assert [answer.status_code for answer in done] == [200, 200]
+
+
+def guarded_with(app, **changed):
+    from dataclasses import replace
+    from pathlib import Path
+
+    from serving.settings import Settings
+
+    return guard.Guard(app, replace(Settings(Path(), "", Path()), **changed))
+
+
+def test_slow_senders_hold_no_place_in_the_queue_and_are_cut_off():
+    async def quick(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guarded = guarded_with(quick, queue=1, timeout_seconds=0.3)
+    sent: list[list[dict]] = [[] for _ in range(20)]
+
+    async def dawdle(n):
+        async def receive():
+            await asyncio.sleep(60)
+
+        async def send(message):
+            sent[n].append(message)
+
+        await guarded(scope_of("/v1/x"), receive, send)
+
+    async def run():
+        slow = [asyncio.create_task(dawdle(n)) for n in range(20)]
+        await asyncio.sleep(0.05)
+        start = time.perf_counter()
+        transport = httpx.ASGITransport(app=guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            answer = await client.get("/v1/y")
+        took = time.perf_counter() - start
+        await asyncio.gather(*slow)
+        return answer.status_code, took
+
+    status, took = asyncio.run(run())
+    assert status == 200
+    assert took < 0.25
+    assert {messages[0]["status"] for messages in sent} == {504}
+
+
+def scope_of(path):
+    return {"type": "http", "method": "POST", "path": path, "headers": []}
+
+
+def test_a_fault_is_a_problem_without_its_reason_in_answer_or_log(caplog):
+    async def broken(scope, receive, send):
+        raise KeyError(SECRET)
+
+    async def run():
+        transport = httpx.ASGITransport(app=guarded_with(broken))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.get("/v1/x")
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert SECRET not in answer.text
+    assert SECRET not in caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_every_answer_carries_the_security_headers(service):
+    for answer in (service.client.get("/healthz"), service.get("/v1/nothing", "chief")):
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_metrics_do_not_grow_with_addresses(service):
+    def n_lines():
+        return len(service.client.get("/metrics").text.splitlines())
+
+    service.get("/v1/dealers/1-10-00000", "chief")
+    service.get("/nowhere", "chief")
+    before = n_lines()
+    for n in range(30):
+        service.get(f"/v1/dealers/1-10-{n:05d}", "chief")
+        name = "".join(random.Random(n).choices(string.ascii_lowercase, k=8))
+        service.get(f"/{name}", "chief")
+    assert n_lines() <= before + 20
+
+
+CHECKS = (
+    schemathesis.checks.not_a_server_error,
+    schemathesis.checks.response_schema_conformance,
+    schemathesis.checks.content_type_conformance,
+    schemathesis.checks.status_code_conformance,
+)
+OPERATIONS = (
+    "/v1/score", "/v1/score_features", "/v1/explain", "/v1/rank", "/v1/lists/{list_id}",
+    "/v1/lists/{list_id}.{kind}", "/v1/decisions", "/v1/outcomes", "/v1/events", "/v1/referrals",
+    "/v1/dealers/{dealer}", "/v1/plan", "/healthz", "/readyz", "/metrics", "/docs.json",
+)  # fmt: skip
+
+
+def test_schemathesis_tries_every_operation(service):
+    assert set(service.client.get("/docs.json").json()["paths"]) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_schemathesis_finds_no_fault_and_no_answer_outside_its_schema(service, path):
+    schema = schemathesis.openapi.from_dict(service.client.get("/docs.json").json())
+    # Which roles a route takes is another test; here it is asked by one who may use it.
+    role = {
+        "/v1/score": "analyst", "/v1/score_features": "analyst", "/v1/explain": "analyst",
+        "/v1/events": "scheduler", "/v1/plan": "scheduler",
+    }.get(path, "chief")  # fmt: skip
+    headers = {
+        "Authorization": f"Bearer {service.tokens[role]}",
+        "Ffl-Risk-Purpose": "licensing",
+    }
+    n_cases = 0
+
+    def try_case(case):
+        nonlocal n_cases
+        n_cases += 1
+        case.headers = dict(headers)
+        wanted = {"method", "url", "headers", "json", "data", "params", "content"}
+        given_for = case.as_transport_kwargs(base_url="http://localhost:3000")
+        answer = service.client.request(**{k: v for k, v in given_for.items() if k in wanted})
+        case.validate_response(answer, checks=CHECKS)
+
+    quietly = settings(
+        max_examples=25,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    found = [o.ok() for o in schema.get_all_operations() if o.ok().path == path]
+    for operation in found:
+        quietly(given(case=operation.as_strategy())(try_case))()
+    assert n_cases > 0
