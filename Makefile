@@ -32,7 +32,7 @@ imports: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev $(VENV)/.browser
+unit: $(VENV)/.dev $(VENV)/.browser $(VENV)/.postgresql
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 bench: $(VENV)/.dev
@@ -68,6 +68,13 @@ $(VENV)/.browser: | $(BIN)/python
 	@command -v chromium >/dev/null 2>&1 || { \
 		echo "Installing Chromium for the browser tests"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+	@touch $@
+
+# The store's tests run a PostgreSQL server of their own; Debian's is installed when absent.
+$(VENV)/.postgresql: | $(BIN)/python
+	@ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { \
+		echo "Installing PostgreSQL for the store's tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; }
 	@touch $@
 
 clean:
