@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -175,3 +176,80 @@ def backtest(
         typer.echo(json.dumps(found, indent=1))
     else:
         Console().print(backtest_view(found))
+
+
+@app.command()
+def indicators(
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")] = (
+        "country"
+    ),
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Assess each indicator and family against what inspections found.
+
+    Alone and added to the rest, weighted for who was chosen and on the random share, by year and
+    division, with intervals.
+    """
+    import json
+
+    from rich.console import Console
+
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.indicators import indicators as assess
+    from training.indicators import indicators_view
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with one_thread():
+        found = assess(load_recipe(recipe), store, Steps())
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        Console().print(indicators_view(found))
+
+
+@app.command()
+def fairness(candidate: CandidateOption = None) -> None:
+    """Print who is listed and who is missed, by group, with the reason for each gap, as JSON."""
+    import json
+
+    from features.home import home
+    from training.candidate import open_candidate
+    from training.fairness import fairness as report
+
+    typer.echo(json.dumps(report(open_candidate(home(), candidate)), indent=1))
+
+
+@app.command()
+def drift(
+    as_of: Annotated[
+        datetime,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Stand on this day."),
+    ],
+    warehouse: WarehouseOption = None,
+) -> None:
+    """Compare signals and scores as of a day with what the champion was trained on, as JSON.
+
+    Exit code 0 whatever is found; ``advice`` says what to do.
+    """
+    import json
+
+    from features.home import home
+    from features.table import build_features
+    from features.warehouse import Warehouse
+    from models import Bundle
+    from training.drift import drift as compare_now
+    from training.drift import summary
+    from training.errors import NotTrainedError
+    from training.promotion import read_champion
+
+    champion = read_champion(home())
+    if champion is None:
+        raise NotTrainedError("There is no champion to compare with.", fix="promote a candidate")
+    bundle = Bundle.load(home() / "champion" / champion.bundle)
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    table = build_features(store, as_of.date(), variant=bundle.manifest["variant"])
+    typer.echo(json.dumps(summary(compare_now(bundle, table.X)), indent=1))
