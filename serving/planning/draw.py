@@ -7,6 +7,7 @@ import numpy as np
 from serving.planning.candidates import Candidates
 from serving.planning.choose import least_drive_hours
 from serving.planning.request import Bools, PlanRequest
+from serving.sampling import systematic
 
 
 def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:
@@ -33,7 +34,6 @@ def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:
     # Bands of about 60 km of latitude, then size: neighbors in this order are alike.
     band = np.round(candidates.latitude[frame] / 0.5)
     order = frame[np.lexsort((candidates.hours[frame], candidates.longitude[frame], band))]
-    start = np.random.default_rng(request.seed).uniform()
-    step = len(frame) / n_drawn
-    is_drawn[order[np.floor((start + np.arange(n_drawn)) * step).astype(np.int64)]] = True
-    return is_drawn, n_drawn / len(frame)
+    drawn, probability = systematic(order, n_drawn, seed=request.seed)
+    is_drawn[drawn] = True
+    return is_drawn, probability

@@ -126,11 +126,21 @@ def _box(path: str) -> Box:
 
 
 @cache
-def border_path() -> str:
-    """Return the border with Mexico as a path."""
+def _border() -> Floats:
     line = reference.border_line("MX").simplify(0.01)
     longitude, latitude = np.array(line.coords).T
-    return path_of(project(latitude, longitude))
+    return project(latitude, longitude)
+
+
+def border_path(view: Box) -> str:
+    """Return the part of the border with Mexico near a view as a path, empty when there is none."""
+    x, y, width, height = view
+    points = _border()
+    is_near = (np.abs(points[:, 0] - x - width / 2) < width) & (
+        np.abs(points[:, 1] - y - height / 2) < height
+    )
+    near = np.flatnonzero(is_near)
+    return path_of(points[near[0] : near[-1] + 1]) if len(near) > 1 else ""
 
 
 def path_of(points: Floats) -> str:

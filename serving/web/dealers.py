@@ -199,7 +199,7 @@ def _place(view: View, row: int) -> Markup | None:
     return Markup(  # noqa: S704 - numbers and paths of our own only
         f'<div class="map"><svg class="canvas" viewBox="{where}" role="img"'
         f' aria-label="Map of the county and its neighbors with the dealer in the middle">'
-        f'{counties}{borders}<path class="border" d="{atlas.border_path()}"/>'
+        f'{counties}{borders}<path class="border" d="{atlas.border_path(box)}"/>'
         f'<circle class="dot q5" cx="{x:.1f}" cy="{y:.1f}" r="9"/></svg></div>'
     )
 

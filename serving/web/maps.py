@@ -111,7 +111,7 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "view": [round(part, 1) for part in box],
         "counties": _county_paths(counties, box, codes=_states_of(view, points)),
         "states": _state_paths(box, codes=_states_of(view, points)),
-        "border": atlas.border_path(),
+        "border": atlas.border_path(box),
         "spots": _spots(view, seen, box, ask),
         "ports": _ports(box),
         "offices": _offices(view, points, box),

@@ -1,7 +1,11 @@
-"""Take a picture of each page at two sizes: `python -m tests.browser.screenshots [FOLDER]`."""
+"""Take a picture of each page at two sizes: `python -m tests.browser.screenshots [FOLDER]`.
+
+Three of them go into the README: those are copied to ``docs/images``.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +16,9 @@ from tests.browser.chromium import chromium, sign_in
 from tests.browser.site import PASSWORD, Site, running_site
 
 SIZES = {"laptop": (1360, 860), "tablet": (820, 1180)}
-DEFAULT = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = ROOT / "var" / "screenshots"
+IN_README = ("list", "dealer", "plan")
 
 
 def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
@@ -35,13 +41,16 @@ def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
         page.wait_for_selector("table.rows")
         list_url = page.url
         take("list")
-        page.click("tbody tr:nth-child(2) a.name")
+        page.click("tbody tr:nth-child(1) a.name")
         page.wait_for_selector("#why-title")
-        take("dealer", full=True)
+        take("dealer")
+        take("dealer-whole", full=True)
         page.goto(f"{site.url}/map")
         take("map")
         page.goto(f"{site.url}/plan?office={site.office}&weeks=4&investigators=2&hours=40")
-        take("plan", full=True)
+        page.evaluate("scrollTo(0, document.querySelector('#sum-title').offsetTop - 80)")
+        take("plan")
+        take("plan-whole", full=True)
         page.goto(f"{site.url}/model")
         take("model", full=True)
         page.goto(f"{list_url}?q=nobody+at+all")
@@ -61,6 +70,10 @@ def main(folder: Path) -> None:
     ):
         for path in shoot(browser, site, folder):
             print(path)  # noqa: T201
+    images = ROOT / "docs" / "images"
+    images.mkdir(exist_ok=True)
+    for name in IN_README:
+        shutil.copyfile(folder / f"{name}-laptop.png", images / f"{name}.png")
 
 
 if __name__ == "__main__":
