@@ -147,24 +147,30 @@ def simulate(
             "volume_chasing or border_surge."
         ),
     ] = "historic",
+    is_checked: Annotated[
+        bool,
+        typer.Option("--check", help="Hold the country to the published figures afterwards."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate a country of invented dealers whose truth is known.
 
     Writes the twelve tables of the data contract as Parquet files, ready to ingest, and the truth
     apart in the folder truth, which only an evaluation that asks for it reads. No dealer, number
-    or name is real.
+    or name is real. With --check, prints each figure beside the published one, its tolerance and
+    its source; exit code 5 when one is out of tolerance.
 
     Commands to start from:
 
       ffl-risk simulate --dealers 2000 --years 6 --out country
 
-      ffl-risk simulate --dealers 20000 --years 6 --out country
+      ffl-risk simulate --dealers 20000 --years 6 --check --out country
     """
     import json
 
     from rich.console import Console
 
+    from features.simulation.check import check_country, check_view, require_within
     from features.simulation.options import Options
     from features.simulation.simulate import simulate as run
 
@@ -175,10 +181,14 @@ def simulate(
     progress = Console(stderr=True)
     with progress.status("simulating") as status:
         made = run(options, out, progress=status.update)
+        status.update("measuring")
+        figures = check_country(out, options) if is_checked else []
     if as_json:
-        typer.echo(json.dumps(made.as_dict(), indent=1))
+        checks = {"checks": [figure.as_dict() for figure in figures]} if is_checked else {}
+        typer.echo(json.dumps(made.as_dict() | checks, indent=1))
     else:
-        Console().print(made.sentence())
+        Console().print(check_view(figures) if is_checked else made.sentence())
+    require_within(figures)
 
 
 AsOfOption = Annotated[

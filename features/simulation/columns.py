@@ -16,33 +16,18 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 _TYPES: Final = {
-    "string": pa.dictionary(pa.int32(), pa.string()),
+    # Not a dictionary: one with repeated values is written with stray bytes of memory.
+    "string": pa.string(),
     "date": pa.date32(),
     "integer": pa.int64(),
     "number": pa.float64(),
     "boolean": pa.bool_(),
 }
-# Columns in which nearly every value is another: no dictionary.
-_IDS: Final = frozenset(
-    [
-        "trace_id",
-        "inspection_id",
-        "report_id",
-        "seizure_id",
-        "lead_id",
-        "tip_id",
-        "hold_id",
-        "purchaser_token",
-        "license_number",
-    ]
-)
 
 
 def schema_of(table: str) -> pa.Schema:
     """Return the Arrow schema that a canonical file of `table` is written with."""
-    return pa.schema(
-        [(c.name, pa.string() if c.name in _IDS else _TYPES[c.kind]) for c in TABLES[table].columns]
-    )
+    return pa.schema([(c.name, _TYPES[c.kind]) for c in TABLES[table].columns])
 
 
 def coded(codes: Array, values: Array | list[str], is_null: Mask | None = None) -> pa.Array:

@@ -114,11 +114,11 @@ def make_dealers(options: Options) -> Dealers:
     kind = _kinds(rng, options, n_entry, n)
     place = draw(rng, n, options)
     # Dealers of the southern border region are a sixth of all (C2); counties see to it.
-    is_store = rng.random(n) < np.array([0.20, 0.93, 0.03, 0.09, 0.10, 0.02, 0.02, 0.05])[kind]
+    is_store = rng.random(n) < np.array([0.165, 0.90, 0.03, 0.08, 0.10, 0.02, 0.02, 0.05])[kind]
     begins = -rng.integers(1, 300, n)
     begins[options.dealers :] = rng.integers(0, options.n_months, n - options.dealers)
     chain, chain_names = _chains(rng, kind, is_store)
-    is_home = ~is_store & (rng.random(n) < np.where(np.isin(kind, (P01, P07)), 0.66, 0.2))
+    is_home = ~is_store & (rng.random(n) < np.where(np.isin(kind, (P01, P07)), 0.68, 0.2))
     level = _volume(rng, kind, is_store, chain)
     licensee, business, business_names = _names(rng, kind, is_store, (chain, chain_names))
     moves = rng.random(n) < 1 - (1 - _YEARLY_MOVE) ** options.years
@@ -161,7 +161,7 @@ def _kinds(rng: np.random.Generator, options: Options, n_entry: int, n: int) -> 
     start = national.type_shares(options.start.year + options.start.month / 12)
     end = national.type_shares(options.end.year + options.end.month / 12)
     staying = np.exp(-YEARLY_EXIT * options.years)
-    entry = np.clip((end - start * staying) / (1 - staying), 0.05 * end, None)
+    entry = np.clip((end - start * staying) / (1 - staying), 0.02 * end, None)
     kind = rng.choice(len(start), n, p=start)
     kind[options.dealers :] = rng.choice(len(end), n - options.dealers, p=entry / entry.sum())
     return kind.astype(np.int64)
@@ -181,7 +181,7 @@ def _chains(rng: np.random.Generator, kind: Ints, is_store: Flags) -> tuple[Ints
 def _volume(rng: np.random.Generator, kind: Ints, is_store: Flags, chain: Ints) -> Floats:
     """Draw the log of yearly sales: sigma about 2 over those who sell, -inf for the idle."""
     n = len(kind)
-    center = np.where(is_store, np.log(330.0), np.log(10.0))
+    center = np.where(is_store, np.log(255.0), np.log(8.0))
     center = center + np.where(chain >= 0, 0.8, 0.0) - np.where(kind == P02, 0.5, 0.0)
     level = center + rng.normal(0, np.where(is_store, 1.4, 1.2))
     idle = np.where(is_store, 0.02, np.where(kind == P01, 0.42, 0.62))
@@ -264,7 +264,7 @@ def number(rng: np.random.Generator, dealers: Dealers, rows: Ints) -> None:
 def _lifetimes(rng: np.random.Generator, dealers: Dealers) -> None:
     """Draw ends: small and careless businesses leave sooner, about a tenth a year."""
     sells = np.where(np.isfinite(dealers.volume_level), dealers.volume_level, 0.0)
-    hazard = np.exp(-0.12 * dealers.care - 0.10 * (sells - sells.mean()) - 0.3 * dealers.is_store)
+    hazard = np.exp(-0.12 * dealers.care - 0.06 * (sells - sells.mean()))
     hazard *= YEARLY_EXIT / 12 / hazard.mean()
     stays = np.ceil(rng.exponential(1 / hazard)).astype(np.int64)
     dealers.ends = np.minimum(np.maximum(dealers.begins, 0) + np.maximum(stays, 1), NEVER)

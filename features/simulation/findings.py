@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 LUCK: Final = 0.75
-THRESHOLDS: Final = {"report": 0.78, "warning_letter": 1.70, "warning_conference": 2.72}
+THRESHOLDS: Final = {"report": 0.78, "warning_letter": 1.78, "warning_conference": 2.75}
 TIER_1: Final = 3.1  # the sum at which nearly half have a tier-1 citation
 MISSING_SHAPE: Final = 0.3
 REGIME: Final = 4.0  # how much likelier revocation was from June 2021 to April 2025
@@ -34,7 +34,7 @@ _LOG_MEANS: Final = np.linspace(-9, 9, 721)
 _P_MISSING: Final = betainc(
     5.0, MISSING_SHAPE, np.exp(_LOG_MEANS) / (np.exp(_LOG_MEANS) + MISSING_SHAPE)
 )
-REVOKED: Final = 0.11  # of inspections with a tier-1 citation, before
+REVOKED: Final = 0.17  # of inspections with a tier-1 citation, before
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ def burden(world: World, month: int) -> Floats:
     care, diversion = dealers.care, dealers.diversion
     size = np.clip((np.log1p(world.recent_volume) - 3.5) / 2.2, -1.6, 2.2)
     is_new = (month - dealers.owner_since) < 24
-    value = -0.72 * care - 0.14 * care * size + 0.16 * size + 0.13 * (size**2 - 1)
-    value = value + 0.22 * is_new + 0.24 * is_new * (size > 0.3)
-    value = value + 0.10 * diversion + 0.45 * ((diversion > 1.0) & (size > 0))
-    value = value + 0.35 * ((care < -0.9) & (size > 0.2)) + 0.15 * (dealers.kind == P02)
-    return np.asarray(value - 0.12, dtype=np.float64)
+    value = -0.80 * care - 0.10 * care * size + 0.04 * size + 0.07 * (size**2 - 1)
+    value = value + 0.20 * is_new + 0.22 * is_new * (size > 0.3)
+    value = value + 0.10 * diversion + 0.30 * ((diversion > 1.0) & (size > 0))
+    value = value + 0.25 * ((care < -0.9) & (size > 0.2)) + 0.12 * (dealers.kind == P02)
+    return np.asarray(value - 0.06, dtype=np.float64)
 
 
 def p_tier_1(total: Floats) -> Floats:
@@ -72,8 +72,8 @@ def p_tier_1(total: Floats) -> Floats:
 
 def mean_missing(total: Floats, volume: Floats) -> Floats:
     """Return the firearms expected unaccounted for after reconciliation."""
-    size = (np.minimum(volume, 20_000) + 5) ** 0.5
-    return np.asarray(0.028 * size * np.exp(1.15 * np.clip(total, -3, 4.5)), np.float64)
+    size = (np.minimum(volume, 20_000) + 5) ** 0.25
+    return np.asarray(0.06 * size * np.exp(1.15 * np.clip(total, -3, 4.5)), np.float64)
 
 
 def p_missing_5(mean: Floats) -> Floats:
@@ -85,7 +85,7 @@ def p_leaves(world: World) -> Floats:
     """Chance that an inspection ends in surrender: small and home businesses, mostly."""
     dealers = world.dealers
     small = np.exp(-world.recent_volume / 40.0)
-    value = 0.055 + 0.155 * small + 0.03 * dealers.is_home - 0.02 * np.clip(dealers.care, -2, 2)
+    value = 0.070 + 0.165 * small + 0.03 * dealers.is_home - 0.02 * np.clip(dealers.care, -2, 2)
     return np.asarray(np.clip(value, 0.01, 0.5), np.float64)
 
 

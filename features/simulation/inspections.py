@@ -221,7 +221,7 @@ class Inspectorate:
         at = np.flatnonzero(is_cited)
         total = rows.total[at]
         # Half the published share at the first threshold, all of it at a typical letter.
-        level = np.clip(0.30 + 0.33 * (total - THRESHOLDS["report"]), 0.22, 1.7)
+        level = np.clip(0.30 + 0.37 * (total - THRESHOLDS["report"]), 0.22, 1.7)
         p = np.where(self.is_trigger, 0.0, self.share) * level[:, None]
         cites = rng.random(p.shape) < p
         trigger = np.flatnonzero(found["trigger"][at])

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 # Share of Mexican traces to a purchaser by source state, 2022-23 (C8); the rest share 23.5%.
 SOURCES: Final = {"TX": 0.43, "AZ": 0.22, "CA": 0.09, "NM": 0.025}
 TO_PURCHASER: Final = 0.36
-SHORT_SHARE: Final = 0.36  # at three years or less: a median of about 5.4 years
+SHORT_SHARE: Final = 0.34  # at three years or less: a median of about 5.4 years
 STATES: Final = [
     "MX-TAM",
     "MX-CHH",

@@ -26,9 +26,9 @@ HUBS: Final = np.array(
         (29.76, -95.37, 1.6),
         (32.22, -110.97, 3.0),
         (33.45, -112.07, 1.0),
-        (31.76, -106.49, 3.5),
+        (31.76, -106.49, 5.5),
         (29.42, -98.49, 1.6),
-        (26.20, -98.23, 3.0),
+        (26.20, -98.23, 5.0),
         (32.78, -96.80, 0.7),
         (32.72, -117.16, 1.5),
     ]
@@ -152,7 +152,7 @@ def _pull(lat: Floats, lon: Floats, km: Floats) -> Floats:
     east = (lon[:, None] - HUBS[:, 1]) * np.cos(np.radians(lat))[:, None]
     away = 111.2 * np.hypot(lat[:, None] - HUBS[:, 0], east)
     hubs = (HUBS[:, 2] * np.exp(-away / 40.0)).sum(axis=1)
-    return np.asarray(0.05 + 1.6 * np.exp(-km / 80.0) + 2.2 * hubs, dtype=np.float64)
+    return np.asarray(0.05 + 4.0 * np.exp(-km / 80.0) + 2.2 * hubs, dtype=np.float64)
 
 
 def draw(rng: np.random.Generator, n: int, options: Options) -> Ints:

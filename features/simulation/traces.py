@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 SHORT: Final = 1095
-_LATE_MEAN: Final = 3030.0  # days beyond three years
+_LATE_MEAN: Final = 3800.0  # days beyond three years
 _ABROAD: Final = 8.0  # thousand requests a year from other countries
 _ATTRIBUTED: Final = 0.84  # of domestic requests: a dealer is named
 _DEPARTED: Final = 0.13  # of those: a business gone before the history
@@ -143,9 +143,9 @@ def _weights(world: World, *, is_mexico: bool) -> tuple[Floats, Floats]:
     bent = np.clip(dealers.diversion, -3, 3.2)
     # Diversion tells beyond a threshold; a home business sells to people it knows.
     push = np.exp(0.55 * bent + 0.45 * np.maximum(bent - 1.0, 0)) * np.where(
-        dealers.is_store, 1.0, 0.35
+        dealers.is_store, 1.0, 0.10
     )
-    own = city * np.exp(dealers.custom) * np.where(dealers.is_store, 1.0, 0.35)
+    own = city * np.exp(dealers.custom) * np.where(dealers.is_store, 1.0, 0.10)
     return world.recent_volume * push * own, world.older_volume * own * np.exp(0.15 * bent)
 
 

@@ -18,7 +18,7 @@ from features.simulation.options import check_output
 TRUTH = {
     "truth/dealer_month": pa.schema(
         [
-            ("dealer", pa.dictionary(pa.int32(), pa.string())),
+            ("dealer", pa.string()),
             ("as_of", pa.date32()),
             ("p_severe", pa.float32()),
             ("p_any", pa.float32()),
