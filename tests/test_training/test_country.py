@@ -1,0 +1,124 @@
+"""A small simulated country, from its files to a candidate and its truth."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from features.ingest import ingest
+from features.simulation.options import Options
+from features.simulation.simulate import simulate
+from features.warehouse import Warehouse
+from ffl_risk import app
+from models.policy import Policy
+from training import backtest, compliance, country, labels
+from training.candidate import open_candidate
+from training.errors import NotTrainedError
+from training.fit import design
+from training.progress import Steps
+from training.recipe import RECIPES, Recipe, load_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("country")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a simulated country in ``raw`` and its warehouse."""
+    folder = tmp_path_factory.mktemp("country")
+    simulate(Options(dealers=1500, years=5, end=date(2025, 1, 1), seed=3), folder / "raw")
+    ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text = (RECIPES / "country.toml").read_text(encoding="utf-8")
+    text = text.replace("min_positive = 60", "min_positive = 15").replace(
+        "n_resamples = 200", "n_resamples = 60"
+    )
+    path = tmp_path_factory.mktemp("recipe") / "small.toml"
+    path.write_text(text.replace("min_positive = 30", "min_positive = 10"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def history(place: Path, recipe: Path) -> tuple[Recipe, Warehouse, country.CountryHistory]:
+    read, store = load_recipe(str(recipe)), Warehouse.open(place / "warehouse")
+    return read, store, country.assemble(read, store, Steps())
+
+
+def test_nothing_learned_from_is_known_after_the_training_day(history):
+    _, store, past = history
+    rule = Policy.read().severe_finding
+    then = labels.compliance(
+        store, past.split.train_as_of, rule=rule, known_before=past.split.trained_on
+    )
+    then.require_known(past.split.trained_on)
+    assert (then.frame["known_on"].dt.date < past.split.trained_on).all()
+    # The same labels read from the whole warehouse hold ones that were not known yet.
+    later = labels.compliance(store, past.split.train_as_of, rule=rule)
+    assert len(later.known_before(past.split.trained_on)) >= len(then) > 0
+
+
+def test_follow_ups_never_teach(history):
+    _, store, past = history
+    visits = labels.inspections(store)
+    recalled = set(visits.loc[labels.is_follow_up(visits), "inspection_id"])
+    found = labels.compliance(store, past.split.train_as_of, rule=Policy.read().severe_finding)
+    assert recalled
+    assert not recalled & set(found.frame["inspection_id"])
+
+
+def test_who_inspects_is_never_an_input(history):
+    recipe, _, past = history
+    made = design(past.table, recipe.head("compliance"))
+    assert not [c for c in made.X if any(w in c for w in ("office", "division", "investigator"))]
+
+
+def test_weights_cover_every_inspected_row(history):
+    recipe, store, past = history
+    rows = past.rows[past.is_at(past.split.train_as_of)]
+    found = labels.compliance(store, past.split.train_as_of, rule=Policy.read().severe_finding)
+    made = design(past.table, recipe.head("compliance"))
+    fitted = compliance.fit(recipe, recipe.head("compliance"), made, rows, found)
+    assert fitted.n == len(found)
+    assert (fitted.weighted.weight > 0).all()
+    assert {s.column for s in fitted.weighted.strictness} == {"division", "investigator"}
+
+
+def test_the_shipped_list_finds_several_times_what_chance_finds(history, place):
+    recipe, store, _ = history
+    found = backtest.backtest(recipe, store, Steps(), truth=place / "raw" / "truth")
+    (entry,) = found["dates"]
+    true = entry["truth"]
+    assert true["shipped"]["multiple_of_random"] > 2.0
+    assert true["shipped"]["share_of_best"] <= 1.0
+    assert true["shipped"]["rate"] > true["longest_uninspected_first"]["rate"]
+    assert set(backtest.nearer_the_truth(entry)) >= {"naive", "weighted"}
+
+
+def test_truth_is_read_only_where_it_is_named(tmp_path):
+    with pytest.raises(NotTrainedError, match="No truth"):
+        backtest.read_truth(tmp_path)
+
+
+def test_the_command_trains_three_heads(place, recipe, tmp_path):
+    result = CliRunner().invoke(
+        app,
+        ["train", "--recipe", str(recipe), "--warehouse", str(place / "warehouse")],
+        env={"FFL_RISK_HOME": str(tmp_path)},
+    )
+    assert result.exception is None
+    candidate = open_candidate(tmp_path)
+    assert set(candidate.evaluation["heads"]) == {"compliance", "diversion", "mexico"}
+    assert "diversion" in candidate.heads
+    head = candidate.evaluation["heads"]["compliance"]
+    assert head["gains"]["total"] is not None
+    assert head["overlap"]["effective_n"] <= head["overlap"]["n_inspected"]
+    assert candidate.bundle().manifest["restriction"] == "restricted"
+    page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
+    assert "What the list would find, in six ways" in page
+    shown = CliRunner().invoke(app, ["fairness"], env={"FFL_RISK_HOME": str(tmp_path)})
+    assert "diversion" in json.loads(shown.stdout)
