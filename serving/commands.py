@@ -148,6 +148,28 @@ def collect(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> N
 
 
 @app.command()
+def packet(
+    dealer: Annotated[str, typer.Argument(metavar="DEALER", help="Dealer key.")],
+    list_id: Annotated[str, typer.Option("--list", metavar="ID", help="The list it is on.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the zip.")],
+    warehouse: WarehouseOption = None,
+) -> None:
+    """Write the contest packet of a dealer on a list: what it or its counsel may ask for.
+
+    The zip keeps what may be given out (public/) apart from what may not (restricted/). Writing it
+    is audited.
+
+    Example: ffl-risk packet 1-56-21093 --list L-20260101-0123456789ab --out packet.zip
+    """
+    from features.home import write_atomically
+    from serving.local import make_packet
+    from serving.printing import say
+
+    write_atomically(out, make_packet(dealer, list_id, warehouse))
+    say(f"Wrote {out}. Look at README.txt in it before it leaves the house.")
+
+
+@app.command()
 def demo(
     real: Annotated[
         bool, typer.Option("--real", help="Use the published records that ship with the project.")

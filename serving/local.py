@@ -21,6 +21,7 @@ from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.explaining import explain
 from serving.identity import Directory, Principal
 from serving.lists import Issue, compose
+from serving.packet import packet
 from serving.runtime import Runtime, subjects
 from serving.settings import Settings
 from serving.store import Store, instant
@@ -94,6 +95,26 @@ def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[st
         document = explain(scope, row, k=k, warehouse=warehouse or home() / "warehouse")
         _record(runtime, operator, "explain", document["score"]["dealer"])
         return document
+
+
+def make_packet(dealer: str, list_id: str, warehouse: Path | None) -> bytes:
+    """Make a contest packet and record that it was made."""
+    settings = Settings.from_environment()
+    who = f"operator:{getpass.getuser()}"[:80]
+    with store() as opened:
+        content = packet(
+            opened,
+            settings.home,
+            list_id=list_id,
+            dealer=dealer_key(dealer),
+            warehouse=warehouse or settings.home / "warehouse",
+        )
+        access = audit.Access(
+            who, "supervisor", "packet", dealer_key(dealer), "licensing", list_id=list_id
+        )
+        with opened.write() as connection:
+            audit.append(connection, audit.load_key(settings.audit_key_file), [access])
+    return content
 
 
 def local_collect(warehouse: Path | None) -> dict[str, Any]:

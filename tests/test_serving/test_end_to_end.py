@@ -1,7 +1,9 @@
 """An invented country on disk, published by a real bundle: rebuilt lists, events, outcomes."""
 
 import dataclasses
+import io
 import json
+import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
 from models.profile import Profile
 from serving.dossier import dossier
+from serving.errors import UnknownDealerError
 from serving.issued import verify
 from serving.outcomes import collect
+from serving.packet import packet
 from serving.publish import publish
 from serving.rescoring import rescore
 from serving.runtime import Runtime
@@ -327,6 +331,38 @@ def test_a_published_file_that_was_changed_is_refused(country, tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(NotReadyError, match=r"scored\.parquet"):
         Snapshot.load(home, "000001")
+
+
+def test_a_packet_keeps_the_restricted_part_apart(runtime, start):
+    service = start(runtime)
+    listed = service.post("/v1/rank", "chief", {"k": 5, "random_share": 0}).json()
+    who, list_id = listed["rows"][0]["dealer"], listed["list_id"]
+    home = runtime.settings.home
+
+    def made() -> bytes:
+        return packet(
+            runtime.store, home, list_id=list_id, dealer=who, warehouse=home / "warehouse"
+        )
+
+    content = made()
+    assert content == made()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert files["public/model_card.md"].startswith("# Invented")
+    public = "".join(text for name, text in files.items() if name.startswith("public/"))
+    restricted = [
+        r["sentence"] for r in listed["rows"][0]["reasons"] if r["restriction"] != "public"
+    ]
+    assert restricted
+    assert not any(sentence in public for sentence in restricted)
+    assert all(sentence in files["restricted/entry.json"] for sentence in restricted)
+    assert "purchaser_token" not in files["restricted/records.json"]
+    audit = json.loads(files["restricted/audit.json"])
+    assert [record["subject"] for record in audit] == [who]
+    with pytest.raises(UnknownDealerError):
+        packet(
+            runtime.store, home, list_id=list_id, dealer="1-11-11111", warehouse=home / "warehouse"
+        )
 
 
 def test_the_dossier_reads_nothing_from_the_future(runtime):
