@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,95 +20,10 @@ import pyarrow as pa
 
 from features.domain.asof import NEVER
 from features.schema import TABLES
+from features.views import KEYS, VIEWS
 from features.warehouse import Warehouse, arrow_schema
 
 Ints = npt.NDArray[np.int32]
-
-# Views over the tables in all their versions. A row that joins two tables is known when both
-# are, and superseded when either is.
-_JOINED = """
-    SELECT {columns}, greatest(l.known_on, r.known_on) AS known_on,
-           least(l.superseded_on, r.superseded_on) AS superseded_on
-    FROM {left} l JOIN {right} r USING ({key})
-    WHERE greatest(l.known_on, r.known_on) <= coalesce(least(l.superseded_on, r.superseded_on),
-                                                       DATE '9999-12-31')
-"""
-VIEWS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "citations": (
-        ("violations", "inspections"),
-        _JOINED.format(
-            columns="l.* EXCLUDE (known_on, superseded_on), r.dealer, r.opened_on, r.closed_on, r.kind",
-            left="violations",
-            right="inspections",
-            key="inspection_id",
-        ),
-    ),
-    # The state of the premises as listed when a trace became known; null before any listing.
-    "traces_home": (
-        ("traces",),
-        """
-        SELECT t.*, h.state AS home_state
-        FROM traces t LEFT JOIN (
-            SELECT dealer, state, known_on AS since,
-                   lead(known_on, 1, DATE '9999-12-31') OVER d AS until
-            FROM (
-                SELECT dealer, known_on, arg_max(premises_state, listed_on) AS state,
-                       lag(arg_max(premises_state, listed_on)) OVER d AS before
-                FROM licenses GROUP BY dealer, known_on
-                WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
-            )
-            WHERE state IS DISTINCT FROM before
-            WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
-        ) h ON h.dealer = t.dealer AND t.known_on >= h.since AND t.known_on < h.until
-        """,
-    ),
-    # The dealer as the seizure report names it, else as the trace of the firearm found it.
-    "seizures_known": (
-        ("seizures",),
-        """
-        SELECT * FROM seizures WHERE dealer IS NOT NULL
-        UNION ALL BY NAME
-        SELECT s.* EXCLUDE (dealer, known_on, superseded_on), t.dealer,
-               greatest(s.known_on, t.known_on) AS known_on,
-               least(s.superseded_on, t.superseded_on) AS superseded_on
-        FROM seizures s JOIN traces t USING (trace_id)
-        WHERE s.dealer IS NULL AND t.dealer IS NOT NULL
-          AND greatest(s.known_on, t.known_on)
-              <= coalesce(least(s.superseded_on, t.superseded_on), DATE '9999-12-31')
-        """,
-    ),
-    # A multiple sale and a trace that led back to the same buyer, dealer and sale.
-    "multiple_sales_traced": (
-        ("multiple_sales", "traces"),
-        """
-        SELECT m.report_id, t.trace_id, m.dealer, m.sold_on, t.recovered_on,
-               greatest(m.known_on, t.known_on) AS known_on,
-               least(m.superseded_on, t.superseded_on) AS superseded_on
-        FROM multiple_sales m JOIN traces t
-          ON t.dealer = m.dealer AND t.purchaser_token = m.purchaser_token
-         AND t.sold_on BETWEEN m.sold_on - 7 AND m.sold_on + 7
-        WHERE greatest(m.known_on, t.known_on)
-              <= coalesce(least(m.superseded_on, t.superseded_on), DATE '9999-12-31')
-        """,
-    ),
-    "leads": (
-        ("ballistic_leads", "traces"),
-        _JOINED.format(
-            columns="l.* EXCLUDE (known_on, superseded_on), r.dealer",
-            left="ballistic_leads",
-            right="traces",
-            key="trace_id",
-        ),
-    ),
-}
-_KEYS: Final = {
-    **{name: table.key for name, table in TABLES.items()},
-    "citations": ("inspection_id", "citation"),
-    "traces_home": ("trace_id",),
-    "seizures_known": ("seizure_id",),
-    "multiple_sales_traced": ("report_id", "trace_id"),
-    "leads": ("lead_id", "trace_id"),
-}
 
 
 @dataclass(frozen=True)
@@ -180,8 +95,8 @@ class EmbeddedEngine:
         )
         for table in TABLES:
             self.connection.execute(f"CREATE VIEW {table} AS {self._table_sql(table)}")
-        for name, (_, sql) in VIEWS.items():
-            self.connection.execute(f"CREATE VIEW {name} AS {sql}")
+        for name, view in VIEWS.items():
+            self.connection.execute(f"CREATE VIEW {name} AS {view.sql}")
 
     def __enter__(self) -> EmbeddedEngine:
         return self
@@ -207,7 +122,7 @@ class EmbeddedEngine:
 
     def has(self, view: str) -> bool:
         """Whether the warehouse holds every table that `view` reads."""
-        tables = VIEWS[view][0] if view in VIEWS else (view,)
+        tables = VIEWS[view].needs if view in VIEWS else (view,)
         return all(self.warehouse.has(table) for table in tables)
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
@@ -243,7 +158,7 @@ class EmbeddedEngine:
             {"dealer": pa.array(dealers, pa.string()), "i": np.arange(len(dealers), dtype="i4")}
         )
         wanted = "".join(f", {sql} AS {name}" for name, sql in columns.items())
-        keys = ", ".join(f"e.{key}" for key in _KEYS[view])
+        keys = ", ".join(f"e.{key}" for key in KEYS[view])
         self.connection.register("wanted_dealers", listed)
         reader = self.connection.execute(
             f"""

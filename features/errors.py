@@ -56,6 +56,12 @@ class AsOfError(FeatureError, ValueError):
     """An as-of date outside the range that the data can answer for."""
 
 
+class LeakError(FeatureError):
+    """Signals that rows from the future can move."""
+
+    exit_code = 5
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string.
 

@@ -25,6 +25,7 @@ from features.domain.asof import EPOCH, from_day, to_day
 from features.engine import EmbeddedEngine
 from features.errors import AsOfError, FeatureError, WarehouseError
 from features.home import write_json
+from features.population import population
 from features.signals import registry
 from features.signals.context import Cohort, Context
 from features.signals.signal import NO_EXPOSURE, OBSERVED, REASON_NAMES, FamilyColumns, Signal
@@ -32,9 +33,6 @@ from features.warehouse import Warehouse
 
 Variant = Literal["full", "public"]
 Progress = Callable[[str, int, int], None]
-
-# A date counts as a listing of a state when it lists this share of the state's dealers.
-LISTING_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,11 @@ class FeatureTable:
     def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a design matrix
         """The signals alone, shape (n_rows, n_signals)."""
         return self.frame[[s.name for s in self.signals]]
+
+    @property
+    def content_fingerprint(self) -> str:
+        """SHA-256 of values, reasons and definitions alone, whatever files they were read from."""
+        return _fingerprint(self.frame, self.reasons, self.signals, "")
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -105,7 +108,7 @@ class FeatureTable:
                 found=str(error),
                 expected="a folder written by `ffl-risk features --out`",
             ) from error
-        signals = tuple(Signal(**s) for s in meta["signals"])
+        signals = tuple(Signal(**{**s, "words": tuple(s["words"])}) for s in meta["signals"])
         found = _fingerprint(frame, reasons, signals, meta["warehouse_fingerprint"])
         if found != meta["fingerprint"]:
             raise FeatureError(
@@ -154,8 +157,13 @@ def build_features(
     signals = registry.select(variant=variant, families=families)
     used = engine or EmbeddedEngine(warehouse)
     try:
-        pairs = _population(used, _dates(as_of)) if cohort is None else _pairs(cohort)
-        check_dates(warehouse, [from_day(day) for day in pairs.as_of])
+        if cohort is None:
+            dates = _dates(as_of)
+            check_dates(warehouse, dates)
+            pairs = population(used, dates)
+        else:
+            pairs = _pairs(cohort)
+            check_dates(warehouse, pairs.dates)
         context = Context(pairs, used)
         columns = _columns(context, signals, progress)
     finally:
@@ -181,9 +189,21 @@ def check_dates(warehouse: Warehouse, as_of: Sequence[date]) -> None:
         if not first < when or (when - today).days > 1:
             raise AsOfError(
                 f"Nothing can be said as of {when}.",
-                expected=f"a date from {from_day(to_day(first) + 1)} to {today}",
+                expected=available(warehouse),
                 fix="choose a date in that range, or ingest the data that covers this one",
             )
+
+
+def available(warehouse: Warehouse) -> str:
+    """Say which as-of dates `warehouse` can answer for.
+
+    Raises
+    ------
+    WarehouseError
+        When the warehouse is empty.
+    """
+    first = from_day(to_day(first_known_on(warehouse)) + 1)
+    return f"a date from {first} to {date.today()}"  # noqa: DTZ011
 
 
 def first_known_on(warehouse: Warehouse) -> date:
@@ -207,42 +227,6 @@ def _dates(as_of: Sequence[date] | date | None) -> list[date]:
     if not dates:
         raise AsOfError("No as-of date was given.", fix="give one as YYYY-MM-DD")
     return dates
-
-
-def _population(engine: EmbeddedEngine, dates: Sequence[date]) -> Cohort:
-    """Dealers on the newest listing of their state, as of each date."""
-    days = pa.table({"as_of": pa.array(dates, pa.date32())})
-    # A dealer counts where its newest row says it is, so that one who moved is counted once.
-    found = engine.query(
-        f"""
-        WITH seen AS (
-            SELECT d.as_of, l.dealer, l.premises_state AS state, l.listed_on
-            FROM asof_dates d JOIN licenses l ON l.known_on < d.as_of
-             AND (l.superseded_on IS NULL OR l.superseded_on >= d.as_of)
-        ),
-        dealers AS (
-            SELECT as_of, dealer, arg_max(state, listed_on) AS state, max(listed_on) AS listed_on
-            FROM seen GROUP BY as_of, dealer
-        ),
-        sizes AS (SELECT as_of, state, count(*) AS n FROM dealers GROUP BY as_of, state),
-        listings AS (
-            SELECT s.as_of, s.state, s.listed_on
-            FROM seen s JOIN sizes z USING (as_of, state)
-            GROUP BY s.as_of, s.state, s.listed_on, z.n
-            HAVING count(DISTINCT s.dealer) >= {LISTING_SHARE} * z.n
-        ),
-        newest AS (SELECT as_of, state, max(listed_on) AS on_day FROM listings GROUP BY ALL)
-        SELECT d.dealer, d.as_of FROM dealers d JOIN newest n USING (as_of, state)
-        WHERE d.listed_on >= n.on_day
-        """,
-        asof_dates=days,
-    )
-    if found.num_rows == 0:
-        raise AsOfError(
-            f"No dealer is listed as of {dates[0]}.",
-            expected="a date after the first license listing that was ingested",
-        )
-    return _pairs(found.to_pandas())
 
 
 def _pairs(cohort: pd.DataFrame) -> Cohort:
@@ -297,10 +281,8 @@ def _frames(
             )
         values[signal.name], reasons[signal.name] = value, reason
     dates = cohort.days.astype("datetime64[D]").astype("datetime64[s]")
-    frame = pd.DataFrame(
-        {"dealer": cohort.dealers[cohort.dealer], "as_of": dates, **values}, copy=False
-    )
-    frame["dealer"] = frame["dealer"].astype("str")
+    dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
+    frame = pd.DataFrame({"dealer": dealer, "as_of": dates, **values}, copy=False)
     return frame, pd.DataFrame(reasons, copy=False)
 
 

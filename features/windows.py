@@ -109,21 +109,21 @@ def sums(
 
 
 @numba.njit(cache=True, nogil=True)
-def last_rows(start: Any, enters: Any, leaves: Any, is_in: Any, into: Any) -> None:
-    """Find the last event inside the window, for each dealer and as-of date.
+def last_rows(start: Any, enters: Any, leaves: Any, is_in: Any, rank: Any, into: Any) -> None:
+    """Find the event of highest rank inside the window, for each dealer and as-of date.
 
-    `start` holds the first event of each dealer and, at its end, the number of events; `into`
-    (n_dealers, n_as_of) receives event indices, -1 where there is none.
+    Among equals the later one. `start` holds the first event of each dealer and, at its end, the
+    number of events; `into` (n_dealers, n_as_of) receives event indices, -1 where there is none.
     """
     n_dealers, n_as_of = into.shape
     for d in range(n_dealers):
         for k in range(n_as_of):
             into[d, k] = -1
-        # Later events overwrite earlier ones; an event that leaves early gives way again.
         for i in range(start[d], start[d + 1]):
             if is_in[i]:
                 for k in range(enters[i], min(leaves[i], n_as_of)):
-                    into[d, k] = i
+                    if into[d, k] < 0 or rank[i] >= rank[into[d, k]]:
+                        into[d, k] = i
 
 
 @numba.njit(cache=True, nogil=True)
@@ -280,6 +280,6 @@ def warm_up() -> None:
         spec=np.zeros((1, 3), dtype=np.int32),
         into=grid,
     )
-    last_rows(start, i32, i32 + np.int32(1), is_in, np.zeros((1, 1), dtype=np.int64))
+    last_rows(start, i32, i32 + np.int32(1), is_in, np.zeros(1), np.zeros((1, 1), dtype=np.int64))
     quantiles(start, i32, i32 + np.int32(1), is_in, i32, np.array([0.5]), grid)
     distinct(start, i32, i32 + np.int32(1), i32, 1, np.zeros((3, 1, 1), dtype=np.float32))

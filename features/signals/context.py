@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from features.domain.asof import EVER, Window, from_day
 from features.engine import Block, EmbeddedEngine
 
 Floats = npt.NDArray[np.float64]
+
+# SQL numbers of a listing: a code of its state, and its day.
+STATE_CODE: Final = "(ascii(premises_state) * 128 + ascii(substr(premises_state, 2, 1)))"
+LISTED_DAY: Final = "(listed_on - DATE '1970-01-01')"
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,15 @@ class Last:
     """The last event known in the window, and some of its values.
 
     Gives ``name_column`` for each column, NaN where there is no event; ``name_known_on`` is
-    always there (days since 1970).
+    always there (days since 1970). With `by`, a SQL number, the event for which it is highest
+    instead: a listing that came in late, or was corrected, is not the newest one for that.
     """
 
     name: str
     window: Window
     columns: Mapping[str, str] = field(default_factory=dict)
     where: str = "TRUE"
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,11 +205,9 @@ class Context:
 
         -1 for a dealer that no listing shows by then.
         """
-        columns = {
-            "type": "license_type::INTEGER",
-            "state": "ascii(premises_state) * 128 + ascii(substr(premises_state, 2, 1))",
-        }
-        found = self.grids("licenses", [Last("listed", EVER, columns)])
+        columns = {"type": "license_type::INTEGER", "state": STATE_CODE}
+        newest = Last("listed", EVER, columns, by=LISTED_DAY)
+        found = self.grids("licenses", [newest])
         code = found["listed_type"] * 128**2 + found["listed_state"]
         return np.where(np.isnan(code), -1, code).astype(np.int64)
 
@@ -244,6 +248,8 @@ class _Plan:
             elif isinstance(m, Last):
                 columns |= {f"{m.name}_{c}": f"({sql})::DOUBLE" for c, sql in m.columns.items()}
                 outputs |= {f"{m.name}_{c}": np.float64 for c in (*m.columns, "known_on")}
+                if m.by:
+                    columns[f"_by_{m.name}"] = f"({m.by})::DOUBLE"
             elif isinstance(m, Quantile):
                 columns[f"_q_{m.name}"] = f"({m.value})::INTEGER"
                 outputs |= dict.fromkeys(_quantile_names(m), np.float32)
@@ -286,7 +292,9 @@ def _evaluate(
         is_in = (bits >> np.uint64(plan.conditions.index(m.where))) & np.uint64(1) == 1
         if isinstance(m, Last):
             found = np.empty(shape, dtype=np.int64)
-            windows.last_rows(block.start, enters, leave(m.window), is_in, found)
+            is_in &= leave(m.window) > enters
+            rank = block.columns[f"_by_{m.name}"] if m.by else np.zeros(len(is_in))
+            windows.last_rows(block.start, enters, leave(m.window), is_in, rank, found)
             for name in (*m.columns, "known_on"):
                 column = block.known_on if name == "known_on" else block.columns[f"{m.name}_{name}"]
                 padded = np.append(column.astype(np.float64), np.nan)  # -1 takes the NaN

@@ -62,8 +62,9 @@ SIGNALS: Final[tuple[Signal, ...]] = (
             "{value} multiple-sale reports for each 1,000 sales", unit="per 1,000 sales",
             window="3y"),
     _signal("repeat_buyers_2y",
-            "Reports of two years whose buyer appears in another of them.",
-            "{value} multiple-sale reports name a buyer who comes back", window="2y",
+            "Reports whose buyer appears in another of them and in a trace of the dealer; both "
+            "known, the later within two years.",
+            "{value} multiple-sale reports name a buyer who comes back and was traced", window="2y",
             reference="DOJ OIG I-2013-005 (April 2013): many multiple sales to one person"),
     _signal("traced_3y",
             "Reports with a trace that led back to buyer and days of the sale, known in the "
@@ -90,13 +91,11 @@ def build(context: Context) -> FamilyColumns:
             *(Sum(k, (Y1, Y3), f"kind = '{k}'") for k in ("handgun", "rifle")),
             Sum("reports", (Y3,)),
             Sum("firearms", (Y3,), value="n_firearms"),
-            Distinct("buyers", (Y2,), "purchaser_token"),
         ],
     )
     names = ("handgun_1y", "handgun_3y", "rifle_1y", "rifle_3y", "firearms_3y")
     values: dict[str, Floats] = {name: g[name] for name in names}
     reasons: dict[str, Reasons] = {}
-    values["repeat_buyers_2y"] = g["buyers_repeated_2y"]
     _traced(context, g["reports_3y"], values, reasons)
     name = "per_1000_sales_3y"
     if context.has("sales_volume"):
@@ -123,7 +122,7 @@ def _traced(
     values: dict[str, Floats],
     reasons: dict[str, Reasons],
 ) -> None:
-    names = ("traced_3y", "traced_within_1y_3y", "traced_share_3y")
+    names = ("traced_3y", "traced_within_1y_3y", "traced_share_3y", "repeat_buyers_2y")
     if not context.has("multiple_sales_traced"):
         for name in names:
             values[name] = np.full(context.n_rows, np.nan)
@@ -134,6 +133,8 @@ def _traced(
         "multiple_sales_traced",
         [Distinct("any", (Y3,), "report_id"), Distinct("soon", (Y3,), "report_id", where=soon)],
     )
+    buyers = context.grids("multiple_sales_buyers", [Distinct("any", (Y2,), "purchaser_token")])
+    values["repeat_buyers_2y"] = buyers["any_repeated_2y"]
     values["traced_3y"], values["traced_within_1y_3y"] = found["any_3y"], found["soon_3y"]
     # A report known more than three years ago may be traced since, so the share is cut at 1.
     share, why = rate(found["any_3y"], reports, at_least=_MIN)

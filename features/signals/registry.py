@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from features.errors import InvalidValueError, did_you_mean
 from features.signals import (
@@ -55,7 +55,7 @@ SIGNALS: Final[tuple[Signal, ...]] = tuple(s for f in FAMILIES.values() for s in
 
 
 def select(
-    *, variant: Literal["full", "public"] = "full", families: Sequence[str] | None = None
+    *, variant: str = "full", families: Sequence[str] | None = None
 ) -> tuple[Signal, ...]:
     """Return the signals of a variant and of some families, in registry order.
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import EVER, Y1, Y3
-from features.signals.context import Context, Last, Sum
+from features.signals.context import LISTED_DAY, Context, Last, Sum
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -94,7 +94,7 @@ def build(context: Context) -> FamilyColumns:
 
 
 def _county_share(context: Context, year: Floats) -> tuple[Floats, Reasons]:
-    listed = [Last("listed", EVER, {"county": "county_fips::INTEGER"})]
+    listed = [Last("listed", EVER, {"county": "county_fips::INTEGER"}, by=LISTED_DAY)]
     county = context.grids("licenses", listed)["listed_county"]
     key = context.cohort.date_index * 1e6 + np.nan_to_num(county, nan=-1)
     _, group = np.unique(key, return_inverse=True)

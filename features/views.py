@@ -1,0 +1,145 @@
+"""Views over the tables in all their versions: what families read when one table does not do.
+
+A row that joins two tables is known when both are, and superseded when either is; one that is
+superseded no later than it is known was never in force and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from features.schema import TABLES
+
+
+@dataclass(frozen=True)
+class View:
+    """One view.
+
+    Parameters
+    ----------
+    needs : tuple of str
+        Tables without which it says nothing.
+    sql : str
+        Its query, in which every table stands with all versions of its rows.
+    key : tuple of str
+        Columns that, with the version, order its rows totally.
+    uses : tuple of str
+        Other tables that it reads, which may be empty.
+    """
+
+    needs: tuple[str, ...]
+    sql: str
+    key: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+
+
+def _both(left: str = "l", right: str = "r") -> str:
+    """Columns of the days between which two rows are both in force."""
+    return (
+        f"greatest({left}.known_on, {right}.known_on) AS known_on, "
+        f"least({left}.superseded_on, {right}.superseded_on) AS superseded_on"
+    )
+
+
+def _were_both(left: str = "l", right: str = "r") -> str:
+    """Condition that two rows were in force on one day at least; `least` passes over nulls."""
+    return (
+        f"greatest({left}.known_on, {right}.known_on) < "
+        f"coalesce(least({left}.superseded_on, {right}.superseded_on), DATE '9999-12-31')"
+    )
+
+
+VIEWS: Final[Mapping[str, View]] = {
+    "citations": View(
+        ("violations", "inspections"),
+        f"""
+        SELECT l.* EXCLUDE (known_on, superseded_on), r.dealer, r.opened_on, r.closed_on, r.kind,
+               {_both()}
+        FROM violations l JOIN inspections r USING (inspection_id) WHERE {_were_both()}
+        """,
+        ("inspection_id", "citation"),
+    ),
+    # The state of the premises as listed when a trace became known; null before any listing. A
+    # listing that came in late, or was corrected, speaks only where none of a later day is known.
+    "traces_home": View(
+        ("traces",),
+        """
+        SELECT t.*, h.state AS home_state
+        FROM traces t LEFT JOIN (
+            SELECT dealer, state, known_on AS since,
+                   lead(known_on, 1, DATE '9999-12-31') OVER d AS until
+            FROM (
+                SELECT dealer, known_on, newest.state AS state,
+                       lag(newest.state) OVER d AS before
+                FROM (
+                    SELECT dealer, known_on,
+                           max(max({'day': listed_on, 'known': known_on,
+                                    'state': premises_state})) OVER (
+                               PARTITION BY dealer ORDER BY known_on) AS newest
+                    FROM licenses GROUP BY dealer, known_on
+                )
+                WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
+            )
+            WHERE state IS DISTINCT FROM before
+            WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
+        ) h ON h.dealer = t.dealer AND t.known_on >= h.since AND t.known_on < h.until
+        """,
+        ("trace_id",),
+        uses=("licenses",),
+    ),
+    # The dealer as the seizure report names it, else as the trace of the firearm found it.
+    "seizures_known": View(
+        ("seizures",),
+        f"""
+        SELECT * FROM seizures WHERE dealer IS NOT NULL
+        UNION ALL BY NAME
+        SELECT l.* EXCLUDE (dealer, known_on, superseded_on), r.dealer, {_both()}
+        FROM seizures l JOIN traces r USING (trace_id)
+        WHERE l.dealer IS NULL AND r.dealer IS NOT NULL AND {_were_both()}
+        """,
+        ("seizure_id",),
+        uses=("traces",),
+    ),
+    # A multiple sale and a trace that led back to the same buyer, dealer and sale.
+    "multiple_sales_traced": View(
+        ("multiple_sales", "traces"),
+        f"""
+        SELECT l.report_id, r.trace_id, l.dealer, l.sold_on, r.recovered_on, {_both()}
+        FROM multiple_sales l JOIN traces r
+          ON r.dealer = l.dealer AND r.purchaser_token = l.purchaser_token
+         AND r.sold_on BETWEEN l.sold_on - 7 AND l.sold_on + 7
+        WHERE {_were_both()}
+        """,
+        ("report_id", "trace_id"),
+    ),
+    # A multiple sale whose buyer stands in a trace of the same dealer too, from the day on which
+    # such a trace was known. Tokens are kept beyond two years only where a trace carries them, so
+    # that an old one tells that a trace was still to come.
+    "multiple_sales_buyers": View(
+        ("multiple_sales", "traces"),
+        """
+        SELECT l.* EXCLUDE (known_on), greatest(l.known_on, r.traced_on) AS known_on
+        FROM multiple_sales l JOIN (
+            SELECT dealer, purchaser_token, min(known_on) AS traced_on FROM traces
+            WHERE dealer IS NOT NULL AND purchaser_token IS NOT NULL GROUP BY ALL
+        ) r USING (dealer, purchaser_token)
+        WHERE greatest(l.known_on, r.traced_on) < coalesce(l.superseded_on, DATE '9999-12-31')
+        """,
+        ("report_id",),
+    ),
+    "leads": View(
+        ("ballistic_leads", "traces"),
+        f"""
+        SELECT l.* EXCLUDE (known_on, superseded_on), r.dealer, {_both()}
+        FROM ballistic_leads l JOIN traces r USING (trace_id) WHERE {_were_both()}
+        """,
+        ("lead_id", "trace_id"),
+    ),
+}
+
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    **{name: table.key for name, table in TABLES.items()},
+    **{name: view.key for name, view in VIEWS.items()},
+}

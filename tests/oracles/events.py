@@ -1,0 +1,117 @@
+"""What the oracles of events share: rows in force, windows, peers and shrinkage, done slowly."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+DAYS = {"90d": 90, "1y": 365, "2y": 730, "3y": 1095, "5y": 1825}
+
+
+def standing(tables, name, as_of):
+    """Rows known before the date in the version that stood; None when there is no such table."""
+    if name not in tables:
+        return None
+    frame = tables[name]
+    stood = frame["superseded_on"].isna() | (frame["superseded_on"] >= as_of)
+    return frame[(frame["known_on"] < as_of) & stood]
+
+
+def both(left, right, on):
+    """Join rows that stand; a pair is known when both of its rows are."""
+    pairs = left.merge(right, on=on, suffixes=("", "_of_right"))
+    pairs["known_on"] = pairs[["known_on", "known_on_of_right"]].max(axis=1)
+    return pairs
+
+
+def within(frame, as_of, window):
+    return frame[frame["known_on"] >= as_of - timedelta(days=DAYS[window])]
+
+
+def counts(frame, dealers, column=None):
+    """Rows, or the sum of a column over them, of each dealer; zero for a dealer without one."""
+    out = []
+    for dealer in dealers:
+        mine = frame[frame["dealer"] == dealer]
+        out.append(len(mine) if column is None else float(mine[column].fillna(0).sum()))
+    return np.array(out, dtype=float)
+
+
+def true(column):
+    """Where a flag is known and true."""
+    return column.fillna(False).astype(bool)
+
+
+def gap_days(later, earlier):
+    """Days between two columns of dates, None where one is missing."""
+    return pd.Series(
+        [
+            None if pd.isna(a) or pd.isna(b) else (a - b).days
+            for a, b in zip(later, earlier, strict=True)
+        ],
+        index=later.index,
+        dtype=float,
+    )
+
+
+def divided(above, below, at_least=1.0, times=1.0):
+    return np.array(
+        [a * times / b if b >= at_least else np.nan for a, b in zip(above, below, strict=True)]
+    )
+
+
+def newest_listing(tables, as_of, dealers):
+    """The row of the latest listed day of each dealer, None for one that no listing shows."""
+    rows = standing(tables, "licenses", as_of)
+    newest = {}
+    for dealer in dealers:
+        mine = rows[rows["dealer"] == dealer]
+        newest[dealer] = mine.sort_values("listed_on").iloc[-1] if len(mine) else None
+    return newest
+
+
+def peers(tables, as_of, dealers):
+    """License type and state of each dealer."""
+    rows = newest_listing(tables, as_of, dealers)
+    return [
+        None if rows[d] is None else (rows[d]["license_type"], rows[d]["premises_state"])
+        for d in dealers
+    ]
+
+
+def prior(events, exposure, group):
+    """Mean and worth in exposure of the prior of each dealer, by moments."""
+
+    def fit(members):
+        n, x = exposure[members], events[members]
+        is_exposed = n > 0
+        n, x = n[is_exposed], x[is_exposed]
+        if n.sum() == 0 or x.sum() == 0:
+            return 0.0, 1e9, len(n)
+        mean = x.sum() / n.sum()
+        spread = (n * (x / n - mean) ** 2).sum()
+        between = (spread - len(n) * mean) / n.sum()
+        return mean, (mean / between if between > mean / 1e9 else 1e9), len(n)
+
+    whole = fit(np.ones(len(events), dtype=bool))
+    out = []
+    for mine in group:
+        found = fit(np.array([g == mine for g in group])) if mine is not None else whole
+        out.append(found if found[2] >= 20 else whole)
+    return np.array([o[0] for o in out]), np.array([o[1] for o in out])
+
+
+def shrunk(events, exposure, group, times=1.0):
+    mean, worth = prior(events, exposure, group)
+    safe = np.where(exposure > 0, exposure, 1.0)
+    return np.where(exposure > 0, (events + worth * mean) / (safe + worth), np.nan) * times
+
+
+def table_of(dealers, prefix, columns):
+    return pd.DataFrame({f"{prefix}_{k}": v for k, v in columns.items()}, index=list(dealers))
+
+
+def year_of(column):
+    return column.map(lambda day: day.year if isinstance(day, date) else None)

@@ -1,0 +1,22 @@
+"""The family `ballistics` from its definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.oracles.events import both, counts, standing, table_of, within
+
+
+def oracle(tables, as_of, dealers):
+    traces = standing(tables, "traces", as_of)[["trace_id", "dealer", "known_on"]]
+    leads = both(standing(tables, "ballistic_leads", as_of), traces, "trace_id")
+    three = within(leads, as_of, "3y")
+    out = {
+        "leads_1y": counts(within(leads, as_of, "1y"), dealers),
+        "leads_3y": counts(three, dealers),
+    }
+    out["firearms_3y"] = np.array(
+        [three[three["dealer"] == d]["trace_id"].nunique() for d in dealers], dtype=float
+    )
+    out["events_3y"] = counts(three, dealers, "n_linked_events")
+    return table_of(dealers, "ballistics", out)
