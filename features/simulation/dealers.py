@@ -181,9 +181,9 @@ def _chains(rng: np.random.Generator, kind: Ints, is_store: Flags) -> tuple[Ints
 def _volume(rng: np.random.Generator, kind: Ints, is_store: Flags, chain: Ints) -> Floats:
     """Draw the log of yearly sales: sigma about 2 over those who sell, -inf for the idle."""
     n = len(kind)
-    center = np.where(is_store, np.log(255.0), np.log(8.0))
+    center: Floats = np.where(is_store, np.log(255.0), np.log(8.0))
     center = center + np.where(chain >= 0, 0.8, 0.0) - np.where(kind == P02, 0.5, 0.0)
-    level = center + rng.normal(0, np.where(is_store, 1.4, 1.2))
+    level = center + rng.normal(0.0, np.where(is_store, 1.4, 1.2), n)
     idle = np.where(is_store, 0.02, np.where(kind == P01, 0.42, 0.62))
     return np.where(rng.random(n) < idle, -np.inf, level)
 
@@ -193,11 +193,11 @@ def _names(
 ) -> tuple[Texts, Ints, Texts]:
     """Return licensee names, and codes and texts of trade names (-1: none)."""
     n = len(kind)
-    chain, named = chains
+    chain, titles = chains
     company = names.companies(rng, kind == P02)
     is_person = (rng.random(n) < np.where(is_store, 0.15, 0.72)) & (chain < 0)
     licensee = np.where(is_person, names.people(rng, n), company + " LLC")
-    licensee = np.where(chain >= 0, named[chain], licensee)
+    licensee = np.where(chain >= 0, titles[chain], licensee)
     has_trade = rng.random(n) < np.where(is_person, 0.55, 0.35)
     return licensee, np.where(has_trade, np.arange(n), -1), company
 

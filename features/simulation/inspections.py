@@ -49,7 +49,8 @@ class Inspectorate:
         self.memory = Memory(
             last_opened=np.where(world.dealers.begins * 30 < seen - start, seen, start - 12 * 365),
             worst=np.zeros(n, np.int64),
-            recall_due=np.full(n, 1 << 20),
+            # Penalties of the year before the history fall due in its first months.
+            recall_due=np.where(rng.random(n) < 0.012, rng.integers(0, 18, n), 1 << 20),
             tips=np.zeros(n),
         )
         citations = findings.citation_table()["citation"]

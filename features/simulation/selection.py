@@ -30,7 +30,7 @@ MIXTURES: Final = {
     "volume_chasing": (0.93, 0.03, 0.04, 0.0),
     "border_surge": (0.90, 0.05, 0.05, 0.0),
 }
-RECALLS: Final = 0.10
+RECALLS: Final = 0.25  # at the most; few are due
 _MONTHS: Final = np.array([0.9, 1.0, 1.1, 1.0, 1.0, 1.05, 0.95, 1.05, 1.25, 0.9, 0.95, 0.85])
 
 
