@@ -189,13 +189,13 @@ def indicators(
     """Assess each indicator and family against what inspections found.
 
     Alone and added to the rest, weighted for who was chosen and on the random share, by year and
-    division, with intervals.
+    division, with intervals. Also kept as ``reports/indicators.json``, which the pages show.
     """
     import json
 
     from rich.console import Console
 
-    from features.home import home
+    from features.home import home, write_json
     from features.warehouse import Warehouse
     from training.indicators import indicators as assess
     from training.indicators import indicators_view
@@ -205,6 +205,7 @@ def indicators(
     store = Warehouse.open(warehouse or home() / "warehouse")
     with one_thread():
         found = assess(load_recipe(recipe), store, Steps())
+    write_json(home() / "reports" / "indicators.json", found)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
@@ -233,11 +234,12 @@ def drift(
 ) -> None:
     """Compare signals and scores as of a day with what the champion was trained on, as JSON.
 
-    Exit code 0 whatever is found; ``advice`` says what to do.
+    Exit code 0 whatever is found; ``advice`` says what to do. Also kept as
+    ``reports/drift.json``, which the pages show.
     """
     import json
 
-    from features.home import home
+    from features.home import home, write_json
     from features.table import build_features
     from features.warehouse import Warehouse
     from models import Bundle
@@ -252,4 +254,6 @@ def drift(
     bundle = Bundle.load(home() / "champion" / champion.bundle)
     store = Warehouse.open(warehouse or home() / "warehouse")
     table = build_features(store, as_of.date(), variant=bundle.manifest["variant"])
-    typer.echo(json.dumps(summary(compare_now(bundle, table.X)), indent=1))
+    found = summary(compare_now(bundle, table.X))
+    write_json(home() / "reports" / "drift.json", found)
+    typer.echo(json.dumps(found, indent=1))

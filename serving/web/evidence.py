@@ -26,8 +26,7 @@ def evaluation_of(runtime: Runtime) -> Mapping[str, Any] | None:
 
 def report_of(runtime: Runtime, stem: str) -> Mapping[str, Any] | None:
     """Return the newest report of a kind (``indicators``, ``drift``), None when there is none."""
-    found = sorted((runtime.settings.home / "reports").glob(f"{stem}*.json"))
-    return _read(found[-1]) if found else None
+    return _read(runtime.settings.home / "reports" / f"{stem}.json")
 
 
 def _read(path: Path) -> dict[str, Any] | None:

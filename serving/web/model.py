@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from markdown_it import MarkdownIt
@@ -18,6 +18,7 @@ from serving.web.evidence import evaluation_of, report_of
 from serving.web.rendering import head_label, page, percent
 from serving.web.visitor import PageRoute, may
 
+_MOST_ROWS: Final = 15
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
@@ -180,34 +181,58 @@ def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
 
 def _reports(caller: Caller) -> list[Table]:
     """Return the newest indicator and drift reports as tables."""
-    out = []
-    for stem, heading, text in (
-        (
-            "indicators", "Indicator efficacy",
-            "How well each indicator alone tells dealers with findings from others: 0.5 is chance.",
+    found = (
+        _indicators(report_of(caller.runtime, "indicators")),
+        _drift(report_of(caller.runtime, "drift")),
+    )
+    return [table for table in found if table is not None]
+
+
+def _indicators(report: Mapping[str, Any] | None) -> Table | None:
+    if report is None:
+        return None
+    known = [one for one in report.get("signals", []) if one.get("auc")]
+    known.sort(key=lambda one: -abs(one["auc"]["value"] - 0.5))
+    return Table(
+        id="indicators",
+        heading="Indicator efficacy",
+        help=(
+            f"How well each indicator alone tells dealers with findings from others, over"
+            f" {report.get('n', 0):,} past inspections: 0.5 is chance, 1 is perfect. An interval"
+            " that holds 0.5 shows nothing."
         ),
-        (
-            "drift", "Drift",
-            "How far today's dealers differ from those the model learned from: above 0.2 is large.",
-        ),
-    ):  # fmt: skip
-        report = report_of(caller.runtime, stem)
-        rows = (report or {}).get("rows") or (report or {}).get("signals")
-        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
-            columns = [key for key, value in rows[0].items() if not isinstance(value, (dict, list))]
-            out.append(
-                Table(
-                    id=stem,
-                    heading=heading,
-                    help=text,
-                    columns=tuple(column.replace("_", " ") for column in columns),
-                    rows=tuple(tuple(_cell(row.get(c)) for c in columns) for row in rows[:30]),
-                )
+        columns=("Indicator", "AUC", "95% interval", "On random visits"),
+        rows=tuple(
+            (
+                str(one["signal"]).replace("_", " "),
+                f"{one['auc']['value']:.2f}",
+                f"{one['auc']['low']:.2f} to {one['auc']['high']:.2f}",
+                f"{one['auc_random']['value']:.2f}" if one.get("auc_random") else "too few",
             )
-    return out
+            for one in known[:_MOST_ROWS]
+        ),
+    )
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "" if value is None else str(value).replace("_", " ")
+def _drift(report: Mapping[str, Any] | None) -> Table | None:
+    if report is None:
+        return None
+    return Table(
+        id="drift",
+        heading="Drift",
+        help=(
+            "How far today's dealers differ from those the model learned from: below 0.1 is"
+            f" stable, above 0.25 asks for action. In all: {report.get('advice', 'not known')}."
+        ),
+        columns=("Signal or head", "Stability index", "Missing then", "Missing now", "Advice"),
+        rows=tuple(
+            (
+                str(one["name"]).replace("_", " "),
+                f"{one['stability_index']:.3f}",
+                percent(one["share_missing_then"]),
+                percent(one["share_missing_now"]),
+                str(one["advice"]),
+            )
+            for one in report.get("drift", [])[:_MOST_ROWS]
+        ),
+    )

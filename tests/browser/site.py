@@ -103,5 +103,23 @@ def _write_evidence(folder: Path) -> None:
     candidate.mkdir(parents=True)
     content = {"capacity": 0.1, "heads": {"compliance": head}}
     (candidate / "evaluation.json").write_text(json.dumps(content))
+    interval = {"value": 0.66, "low": 0.63, "high": 0.69}
+    indicators = {
+        "n": 4_120,
+        "signals": [
+            {"signal": "traces_short_ttc_3y", "auc": interval, "auc_random": interval},
+            {"signal": "license_moves_5y", "auc": rule, "auc_random": None},
+        ],
+    }
+    drift = {
+        "advice": "watch",
+        "drift": [
+            {"name": "volume_sales_1y", "stability_index": 0.14, "share_missing_then": 0.04,
+             "share_missing_now": 0.05, "advice": "watch"},
+        ],
+    }  # fmt: skip
+    (folder / "reports").mkdir()
+    for name, report in (("indicators", indicators), ("drift", drift)):
+        (folder / "reports" / f"{name}.json").write_text(json.dumps(report))
     champion = {"bundle": "000001", "candidate": "000001", "history": []}
     (folder / "champion.json").write_text(json.dumps(champion))

@@ -20,8 +20,8 @@ from tests.browser.site import PASSWORD, Site, running_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-# First content in milliseconds on loopback, and weight in bytes. On an idle machine 300 ms are kept;
-# the tests run beside others, so these bounds only catch what is out of proportion.
+# First content in milliseconds on loopback, and weight in bytes. An idle machine keeps 300 ms; the
+# tests run beside others, so these bounds only catch what is out of proportion.
 _FIRST_CONTENT_MS = 1_000
 _MAP_FIRST_CONTENT_MS = 2_000
 _WEIGHT = 200_000

@@ -414,3 +414,27 @@ def test_round_steps_cover_what_they_must():
         assert steps[0] == 0
         assert steps[-1] >= highest
         assert 4 <= len(steps) <= 7
+
+
+def test_the_model_page_shows_what_was_measured_when_it_is_there(visitor, runtime):
+    import json
+
+    visitor.sign_in("partner")
+    assert "Indicator efficacy" not in visitor.get("/model").text
+    home = runtime.settings.home
+    (home / "reports").mkdir()
+    interval = {"value": 0.7, "low": 0.6, "high": 0.8}
+    one = {"signal": "traces_count", "auc": interval, "auc_random": None}
+    (home / "reports" / "indicators.json").write_text(json.dumps({"n": 10, "signals": [one]}))
+    moved = {
+        "name": "x_y", "stability_index": 0.3, "share_missing_then": 0, "share_missing_now": 0.5,
+        "advice": "train again",
+    }  # fmt: skip
+    (home / "reports" / "drift.json").write_text(json.dumps({"advice": "watch", "drift": [moved]}))
+    (home / "champion.json").write_text('{"bundle": "000001", "candidate": "../../etc"}')
+    page = visitor.get("/model").text
+    assert "traces count" in page
+    assert "0.60 to 0.80" in page
+    assert "train again" in page
+    (home / "reports" / "drift.json").write_text("{broken")
+    assert visitor.get("/model").status_code == 200
