@@ -4,7 +4,7 @@
 
     README.txt              what is here, what may leave, the disclaimers
     public/                 list entry without restricted reasons, the model card, the list's facts
-    restricted/             the whole list entry, source records, audit entries: law enforcement only
+    restricted/             the whole entry, source records, audit entries: law enforcement only
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def public_part(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(store: Store, home: Path, list_id: str) -> bytes:
     with store.read() as connection:
-        recipe = connection.scalar(sa.select(LISTS.c.recipe).where(LISTS.c.list_id == list_id))
+        query = sa.select(LISTS.c.recipe).where(LISTS.c.list_id == list_id)
+        recipe: Mapping[str, Any] = connection.execute(query).scalar_one()
     path = home / "champion" / str(recipe["champion"]) / "card.md"
     return path.read_bytes() if path.is_file() else b"The bundle is no longer here.\n"
 

@@ -101,6 +101,15 @@ class Snapshot:
         )
 
     @cached_property
+    def strongest(self) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """The signal and the contribution of each row's first, second, ... reason."""
+        return [
+            (self.columns[f"signal_{k}"], self.columns[f"contribution_{k}"])
+            for k in range(N_REASONS)
+            if f"signal_{k}" in self.columns
+        ]
+
+    @cached_property
     def sentences(self) -> Sentences:
         """What writes the reasons."""
         return Sentences(self.bundle.signals, Peers(self.table.peers))
@@ -312,16 +321,15 @@ class View:
     def reasons(self, row: int, n: int = N_REASONS) -> list[dict[str, Any]]:
         """Return the strongest reasons of a row."""
         snapshot = self.snapshot
-        columns, write = snapshot.columns, snapshot.sentences.reason
-        license_type = columns["license_type"][row]
+        write = snapshot.sentences.reason
+        license_type = snapshot.columns["license_type"][row]
+        inputs = snapshot.inputs[row]
         out = []
-        for k in range(n):
-            if f"signal_{k}" not in columns:
-                break
-            signal = int(columns[f"signal_{k}"][row])
-            contribution = float(columns[f"contribution_{k}"][row])
+        for signals, contributions in snapshot.strongest[:n]:
+            contribution = float(contributions[row])
             if contribution:
-                value = float(snapshot.inputs[row, signal])
+                signal = int(signals[row])
+                value = float(inputs[signal])
                 out.append(write(signal, value, contribution, license_type=license_type))
         return out
 

@@ -78,6 +78,7 @@ class FflRisk:
         from serving.runtime import Runtime, logger
         from serving.settings import Settings
 
+        _end_with_supervisor()
         self.runtime = Runtime(Settings.from_environment())
         try:
             self.runtime.load()
@@ -99,6 +100,20 @@ class FflRisk:
         """Write what waits and close the store."""
         _running.clear()
         self.runtime.close()
+
+
+def _end_with_supervisor() -> None:
+    """Stop this worker in order when the process that supervises it is killed.
+
+    Left alone it would go on answering, unsupervised, and keep the port from the next server.
+    """
+    import ctypes
+    import signal
+    import sys
+
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 FflRisk.add_asgi_middleware(Front)  # type: ignore[attr-defined]
