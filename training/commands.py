@@ -257,3 +257,32 @@ def drift(
     found = summary(compare_now(bundle, table.X))
     write_json(home() / "reports" / "drift.json", found)
     typer.echo(json.dumps(found, indent=1))
+
+
+@app.command()
+def search(
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")] = (
+        "country"
+    ),
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="No trial is begun after this.")
+    ] = 300.0,
+    warehouse: WarehouseOption = None,
+) -> None:
+    """Look for better parameters of the compliance head, inside the training window only.
+
+    Trials are kept: an interrupted search goes on where it stopped. Prints the best parameters as
+    JSON, to be reviewed and written into a recipe.
+    """
+    import json
+
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+    from training.search import search_compliance
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with one_thread():
+        found = search_compliance(load_recipe(recipe), store, home(), Steps(), budget_s=budget)
+    typer.echo(json.dumps(found, indent=1))
