@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("country")]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a simulated country in ``raw`` and its warehouse."""
     folder = tmp_path_factory.mktemp("country")
-    simulate(Options(dealers=1500, years=5, end=date(2025, 1, 1), seed=3), folder / "raw")
+    simulate(Options(dealers=2500, years=6, end=date(2025, 1, 1), seed=1), folder / "raw")
     ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
     return folder
 
@@ -35,11 +35,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (RECIPES / "country.toml").read_text(encoding="utf-8")
-    text = text.replace("min_positive = 60", "min_positive = 15").replace(
+    text = text.replace("min_positive = 25", "min_positive = 15").replace(
         "n_resamples = 200", "n_resamples = 60"
     )
     path = tmp_path_factory.mktemp("recipe") / "small.toml"
-    path.write_text(text.replace("min_positive = 30", "min_positive = 10"), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 
