@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.asof import NEVER
+from features.domain.asof import NEVER, to_day
 from features.schema import TABLES
 from features.views import KEYS, VIEWS
 from features.warehouse import Warehouse, arrow_schema
@@ -120,10 +121,20 @@ class EmbeddedEngine:
         self.connection.register(f"no_{table}", arrow_schema(table).empty_table())
         return f"SELECT * FROM no_{table}"
 
-    def has(self, view: str) -> bool:
-        """Whether the warehouse holds every table that `view` reads."""
+    def has(self, view: str, *, before: int | None = None) -> bool:
+        """Whether every table that `view` reads holds rows, known before a day when one is given.
+
+        A table that begins later is no source yet: that its first row is still to come must not
+        show.
+        """
         tables = VIEWS[view].needs if view in VIEWS else (view,)
-        return all(self.warehouse.has(table) for table in tables)
+        return all(self._begins(table) < (NEVER if before is None else before) for table in tables)
+
+    def _begins(self, table: str) -> int:
+        if not self.warehouse.has(table):
+            return int(NEVER)
+        first = date.fromisoformat(self.warehouse.manifest["tables"][table]["min_known_on"])
+        return to_day(first)
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
         """Answer `sql` over the views and over Arrow tables given by name.

@@ -26,6 +26,7 @@ from features.engine import EmbeddedEngine
 from features.errors import AsOfError, FeatureError, WarehouseError
 from features.home import write_json
 from features.population import population
+from features.schema import TABLES
 from features.signals import registry
 from features.signals.context import Cohort, Context
 from features.signals.signal import NO_EXPOSURE, OBSERVED, REASON_NAMES, FamilyColumns, Signal
@@ -164,8 +165,7 @@ def build_features(
         else:
             pairs = _pairs(cohort)
             check_dates(warehouse, pairs.dates)
-        context = Context(pairs, used)
-        columns = _columns(context, signals, progress)
+        columns = _columns(pairs, used, signals, progress)
     finally:
         if engine is None:
             used.close()
@@ -251,17 +251,51 @@ def _pairs(cohort: pd.DataFrame) -> Cohort:
 
 
 def _columns(
-    context: Context, signals: Sequence[Signal], progress: Progress | None
+    cohort: Cohort,
+    engine: EmbeddedEngine,
+    signals: Sequence[Signal],
+    progress: Progress | None,
 ) -> dict[str, FamilyColumns]:
     names = list(dict.fromkeys(s.family for s in signals))
+    eras = [Context(part, engine) for part in _eras(cohort, engine)]
     columns = {}
     for i, name in enumerate(names):
         if progress:
             progress(name, i, len(names))
-        columns[name] = registry.FAMILIES[name].build(context)
+        parts = [registry.FAMILIES[name].build(context) for context in eras]
+        columns[name] = parts[0] if len(parts) == 1 else _joined(parts)
     if progress:
         progress("done", len(names), len(names))
     return columns
+
+
+def _eras(cohort: Cohort, engine: EmbeddedEngine) -> list[Cohort]:
+    """Cut the cohort where a table begins, so that each part has the same sources throughout."""
+    held = [tuple(engine.has(t, before=int(day)) for t in TABLES) for day in cohort.as_of]
+    change = [k for k in range(1, len(held)) if held[k] != held[k - 1]]
+    bounds = [0, *change, len(held)]
+    rows = np.searchsorted(cohort.date_index, bounds)
+    return [
+        cohort if len(bounds) == 2 else cohort.part(slice(rows[i], rows[i + 1]))
+        for i in range(len(bounds) - 1)
+    ]
+
+
+def _joined(parts: Sequence[FamilyColumns]) -> FamilyColumns:
+    """Put the eras of one family below each other; a reason left out is worked out first."""
+    names = parts[0].values
+    return FamilyColumns(
+        {name: np.concatenate([p.values[name] for p in parts]) for name in names},
+        {name: np.concatenate([_reasons(p, name) for p in parts]) for name in names},
+    )
+
+
+def _reasons(family: FamilyColumns, name: str) -> npt.NDArray[np.int8]:
+    reason = family.reasons.get(name)
+    if reason is None:
+        is_missing = np.isnan(np.asarray(family.values[name], dtype=np.float32))
+        return np.where(is_missing, NO_EXPOSURE, OBSERVED).astype(np.int8)
+    return reason
 
 
 def _frames(
@@ -272,9 +306,7 @@ def _frames(
     for signal in signals:
         family = columns[signal.family]
         value = np.asarray(family.values[signal.name], dtype=np.float32)
-        reason = family.reasons.get(signal.name)
-        if reason is None:
-            reason = np.where(np.isnan(value), NO_EXPOSURE, OBSERVED).astype(np.int8)
+        reason = _reasons(family, signal.name)
         if not np.array_equal(np.isnan(value), reason != OBSERVED):
             raise FeatureError(
                 f"Signal {signal.name!r} has a value without being observed, or the reverse."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,17 @@ class Cohort:
     def __len__(self) -> int:
         return len(self.dealer)
 
+    def part(self, rows: slice) -> Cohort:
+        """Return some consecutive rows as a cohort of their own."""
+        dealers, dealer = np.unique(self.dealer[rows], return_inverse=True)
+        dates, index = np.unique(self.date_index[rows], return_inverse=True)
+        return Cohort(
+            self.dealers[dealers],
+            self.as_of[dates],
+            dealer.astype(np.int32),
+            index.astype(np.int32),
+        )
+
     @property
     def days(self) -> npt.NDArray[np.int32]:
         """As-of day of each row, shape (n_rows,)."""
@@ -122,6 +133,22 @@ class Cohort:
     def dates(self) -> list[date]:
         """The distinct as-of dates."""
         return [from_day(day) for day in self.as_of]
+
+
+@runtime_checkable
+class Distributed(Protocol):
+    """An engine that evaluates measures where the events are."""
+
+    def grids(
+        self, view: str, measures: Sequence[Measure], cohort: Cohort
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return one value a cohort row for each output of the measures."""
+        ...
+
+
+def outputs(measures: Sequence[Measure]) -> dict[str, type]:
+    """Return the names and the types of the grids that measures give."""
+    return _Plan.of(measures).outputs
 
 
 class Context:
@@ -145,8 +172,8 @@ class Context:
         return len(self.cohort)
 
     def has(self, view: str) -> bool:
-        """Whether the warehouse holds what `view` reads."""
-        return self.engine.has(view)
+        """Whether what `view` reads was known before the first as-of date."""
+        return self.engine.has(view, before=int(self.cohort.as_of[0]))
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
         """Answer SQL over the tables in all their versions; the query must cut time itself."""
@@ -181,6 +208,8 @@ class Context:
             One value a cohort row: float32 for sums, quantiles and distinct counts, float64 for
             last values.
         """
+        if isinstance(self.engine, Distributed):
+            return self.engine.grids(view, measures, self.cohort)
         plan = _Plan.of(measures)
         out: dict[str, npt.NDArray[Any]] = {
             name: np.full(self.n_rows, np.nan, dtype=kind) for name, kind in plan.outputs.items()
