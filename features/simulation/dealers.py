@@ -181,8 +181,8 @@ def _chains(rng: np.random.Generator, kind: Ints, is_store: Flags) -> tuple[Ints
 def _volume(rng: np.random.Generator, kind: Ints, is_store: Flags, chain: Ints) -> Floats:
     """Draw the log of yearly sales: sigma about 2 over those who sell, -inf for the idle."""
     n = len(kind)
-    center: Floats = np.where(is_store, np.log(255.0), np.log(8.0))
-    center = center + np.where(chain >= 0, 0.8, 0.0) - np.where(kind == P02, 0.5, 0.0)
+    center = 8.0 + 247.0 * is_store
+    center = np.log(center) + 0.8 * (chain >= 0) - 0.5 * (kind == P02)
     level = center + rng.normal(0.0, np.where(is_store, 1.4, 1.2), n)
     idle = np.where(is_store, 0.02, np.where(kind == P01, 0.42, 0.62))
     return np.where(rng.random(n) < idle, -np.inf, level)
