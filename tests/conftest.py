@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="ffl-risk-metrics-"))
 
-from hypothesis import settings  # noqa: E402 - the environment is set first
+from hypothesis import settings
 
 # A loaded machine is no failure: examples are bounded in number, never in time.
 settings.register_profile("untimed", deadline=None)
