@@ -32,7 +32,7 @@ imports: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev $(VENV)/.browser $(VENV)/.postgresql
+unit: $(VENV)/.dev $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 bench: $(VENV)/.dev
@@ -75,6 +75,13 @@ $(VENV)/.postgresql: | $(BIN)/python
 	@ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { \
 		echo "Installing PostgreSQL for the store's tests"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; }
+	@touch $@
+
+# The tests of the distributed engine start Spark, which needs a Java runtime.
+$(VENV)/.java: | $(BIN)/python
+	@command -v java >/dev/null 2>&1 || { \
+		echo "Installing a Java runtime for the tests of the Spark engine"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq default-jre-headless >/dev/null; }
 	@touch $@
 
 clean:

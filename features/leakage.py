@@ -153,7 +153,9 @@ def _copied(warehouse: Warehouse, folder: Path, query: Callable[[Table], str]) -
 def _planted(warehouse: Warehouse, table: Table, when: date) -> str:
     """All rows of a table, some now corrected later on, and three kinds of false rows."""
     identity = f"hash({', '.join(table.key)}, known_on)"
-    day = f"(DATE '{when}' + ({identity} % {_SPREAD_DAYS})::INTEGER)"
+    # Every other one comes to be known on the date itself, the first day that must not be seen.
+    spread = f"greatest(({identity} % {2 * _SPREAD_DAYS})::INTEGER - {_SPREAD_DAYS}, 0)"
+    day = f"(DATE '{when}' + {spread})"
     entry = warehouse.manifest["tables"][table.name]
     share = max(3, entry["rows"] // _PLANTED)
     # Rows in force on the date, a share of which is corrected after it.
