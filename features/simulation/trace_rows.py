@@ -285,7 +285,7 @@ def soil(world: World, rows: Rows, rng: np.random.Generator, book: DirtBook) -> 
     rows.dealer[at] += len(world.dealers) + len(world.departed_keys)
     sold = rows.has_sale & is_done
     at = mark(np.flatnonzero((fault == 1) & sold), "sold_after_recovery", "sold_after_recovery")
-    rows.sold[at] = rows.recovered[at] + 1 + (rows.u[at] * 90).astype(np.int64)
+    rows.sold[at] = rows.recovered[at] + 1 + (rows.u[at] * 30).astype(np.int64)
     at = mark(
         np.flatnonzero((fault == 2) & is_done), "completed_before_request", "known_before_event"
     )
