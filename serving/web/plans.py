@@ -191,7 +191,8 @@ def _show(
     most = max((cost.yield_lost for cost in plan.costs), default=0.0)
     return page(
         request, "plan.html", title="Plan", active="plan", me=caller.principal, error=None,
-        plan=plan, weeks=weeks, query=urlencode(fields), fields=fields, made_moves=ask.move,
+        plan=plan, weeks=weeks, head=view.snapshot.heads[0], query=urlencode(fields),
+        fields=fields, made_moves=ask.move,
         moves=urlencode([("move", move) for move in ask.move]),
         totals=_totals(made), changed=_change_in_words(made, changed),
         costs=[

@@ -138,6 +138,7 @@ def environment() -> Environment:
         "px": lambda value: f"{value:.1f}",
         "percent": percent,
         "signed": signed,
+        "amount": lambda value: f"{value:.1f}" if value >= 10 else f"{value:.2f}",
         "score": score,
         "head_label": head_label,
         "head_text": _head_text,
