@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -18,6 +17,7 @@ from serving.problems import MEDIA_TYPE, FieldProblem, problem, problem_of
 from serving.ratelimit import RateLimiter
 from serving.routes import dealers, field, lists, operations, plans, scores
 from serving.runtime import Runtime
+from serving.versions import code_version
 from serving.web import pages
 
 _DESCRIPTION: Final = (
@@ -38,7 +38,7 @@ def build_app(runtime: Runtime) -> Guard:
     """Return the ASGI application over `runtime`."""
     app = FastAPI(
         title="ffl-risk",
-        version=version("ffl-risk"),
+        version=code_version(),
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,

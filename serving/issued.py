@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from serving.runtime import Runtime, Scope, subjects
 from serving.scoring import Snapshot, View
 from serving.store import Store, instant
 from serving.tables import LISTS
+from serving.versions import code_version
 
 _MOST_SEARCHED: Final = 100
 
@@ -124,7 +124,7 @@ def _recipe(
         "overlay": snapshot.overlay,
         "champion": snapshot.table.manifest["champion"],
         "warehouse_fingerprint": snapshot.table.manifest["warehouse_fingerprint"],
-        "version": version("ffl-risk"),
+        "version": code_version(),
     }
 
 
@@ -243,7 +243,7 @@ def verify(store: Store, list_id: str, *, home: Path, warehouse: Path) -> Verifi
         "the scored table rebuilt from warehouse and bundle is the one published": (
             rebuilt.basis["fingerprint"] == published.basis["fingerprint"]
         ),
-        "the same version of the code": recipe["version"] == version("ffl-risk"),
+        "the same version of the code": recipe["version"] == code_version(),
         "the list rebuilt from them is the one issued": to_json(document) == content,
     }
     is_same = all(ok for name, ok in checks.items() if not name.startswith("the same version"))

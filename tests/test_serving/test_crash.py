@@ -28,7 +28,7 @@ from serving.tables import AUDIT, DECISIONS, EVENTS, LISTS, OUTCOMES
 from tests.test_serving.test_end_to_end import AS_OF, dealer, write_champion, write_country
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash")]
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 class Country:
