@@ -13,8 +13,7 @@ from serving.errors import InvalidRequestError
 from serving.planning.request import Floats, expected_hours
 from serving.scoring import Bools, View
 
-# Signals that say how much a dealer sells, the first that the bundle reads.
-_SALES: Final = ("volume_sales_1y", "volume_checks_1y")
+_SALES: Final = "volume_sales_1y"
 _YEARS_LISTED: Final = "license_years_listed"
 
 
@@ -59,9 +58,7 @@ def candidate_table(view: View, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     unseen = np.where(
         np.isnat(last), np.where(np.isnan(listed_days), np.inf, listed_days), since_visit
     )
-    sales = pd.Series(np.full(len(rows), np.nan))
-    for name in _SALES:
-        sales = sales.fillna(pd.Series(_signal(view, rows, name)))
+    sales = pd.Series(_signal(view, rows, _SALES))
     return pd.DataFrame(
         {
             "dealer": columns["dealer"][rows],
