@@ -1,8 +1,8 @@
 """The dealers to describe as of a date: those on the newest listing of their state.
 
 A day counts as a listing of a state when at least `LISTING_SHARE` of the dealers whose newest row
-is in the state are on it: single rows, which inspections bring, are no listing. A dealer counts
-where its newest row says it is, so that one who moved is counted once.
+is in the state are on it; rows that inspection records bring are no listing. A dealer counts where
+its newest row says it is, so that one who moved is counted once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from features.errors import AsOfError
 from features.signals.context import LISTED_DAY, STATE_CODE, Cohort, Context, Last
 
 LISTING_SHARE: Final = 0.1
+INSPECTION_RECORDS: Final = "inspection records"  # the layout's name in the manifest
 _STATES: Final = 128**2  # more than any state code
 
 Ints = npt.NDArray[np.int64]
@@ -41,8 +42,8 @@ def population(engine: EmbeddedEngine, dates: Sequence[date]) -> Cohort:
     """
     as_of = to_days(dates)
     found = engine.query(
-        "SELECT DISTINCT dealer FROM licenses "
-        f"WHERE known_on < DATE '1970-01-01' + {int(as_of[-1])} ORDER BY dealer"
+        f"SELECT DISTINCT dealer FROM licenses WHERE {_is_listing(engine)} "
+        f"AND known_on < DATE '1970-01-01' + {int(as_of[-1])} ORDER BY dealer"
     )
     dealers = found["dealer"].to_numpy()
     is_listed = np.zeros((len(dates), len(dealers)), dtype=bool)
@@ -72,7 +73,8 @@ def _standing(
         np.tile(np.arange(n_dealers, dtype=np.int32), n_dates),
         np.repeat(np.arange(n_dates, dtype=np.int32), n_dealers),
     )
-    newest = Last("l", EVER, {"state": STATE_CODE, "on": LISTED_DAY}, by=LISTED_DAY)
+    columns = {"state": STATE_CODE, "on": LISTED_DAY}
+    newest = Last("l", EVER, columns, where=_is_listing(engine), by=LISTED_DAY)
     grids = Context(everyone, engine).grids("licenses", [newest])
     state, listed = (
         np.nan_to_num(grids[name], nan=-1).astype(np.int64).reshape(n_dates, n_dealers)
@@ -90,7 +92,7 @@ def _newest_listings(
         SELECT {STATE_CODE} AS state, {LISTED_DAY} AS listed,
                known_on - DATE '1970-01-01' AS known,
                coalesce(superseded_on - DATE '1970-01-01', {NEVER}) AS superseded, count(*) AS n
-        FROM licenses GROUP BY ALL ORDER BY ALL
+        FROM licenses WHERE {_is_listing(engine)} GROUP BY ALL ORDER BY ALL
         """
     )
     place, listed, known, superseded, n = (
@@ -110,6 +112,16 @@ def _newest_listings(
         newest[keys[counts] // len(day)] = day[keys[counts] % len(day)]
         out.append(newest)
     return out
+
+
+def _is_listing(engine: EmbeddedEngine) -> str:
+    """Return the SQL condition that a row of `licenses` stands in a listing."""
+    others = [
+        str(source["id"])
+        for source in engine.warehouse.manifest["sources"]
+        if source["layout"] == INSPECTION_RECORDS
+    ]
+    return f"source_id NOT IN ({', '.join(others)})" if others else "TRUE"
 
 
 def _first_listing(engine: EmbeddedEngine) -> str:

@@ -93,7 +93,7 @@ def simulated_steps() -> list[Step]:
     """Return the steps over a simulated country."""
     world = home() / "world"
     steps = [
-        Step("simulate", ["simulate", "--out", str(world), "--dealers", "8000", "--years", "6"]),
+        Step("simulate", ["simulate", "--out", str(world), "--dealers", "20000", "--years", "6"]),
         Step("ingest", ["ingest", str(world)]),
         Step("train", ["train", "--recipe", "country"], may_refuse=True),
         Step("promote", ["promote"], may_refuse=True),

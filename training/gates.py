@@ -115,19 +115,37 @@ def recall_differences(
 
 
 def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
-    """Ask that predicted and observed rates agree, by expected calibration error over the rate."""
+    """Ask that predicted and observed rates agree, beyond what few outcomes differ by chance.
+
+    The expected calibration error of true predictions is not zero: with few positives each bin
+    misses by chance. What counts is the error above its 95th percentile under the predictions.
+    """
     y, weight = rows["y"].to_numpy(dtype=np.float64), rows["weight"].to_numpy()
-    curve = reliability(y, rows["score"].to_numpy(), weight=weight)
+    score = rows["score"].to_numpy(dtype=np.float64)
     rate = float(np.average(y, weights=weight))
-    error = curve.ece / rate
+    error = reliability(y, score, weight=weight).ece / rate
+    by_chance = chance_calibration_error(y, score, weight) / rate
+    beyond = max(0.0, error - by_chance)
     return Verdict(
         "calibration",
         head,
-        error <= limit,
-        f"calibration error {error:.1%} of the rate {rate:.4f}",
-        f"at most {limit:.0%}",
-        max(0.0, error - limit),
+        beyond <= limit,
+        f"calibration error {error:.1%} of the rate {rate:.4f}, chance alone gives {by_chance:.1%}",
+        f"at most {limit:.0%} beyond chance",
+        max(0.0, beyond - limit),
     )
+
+
+def chance_calibration_error(y: Floats, score: Floats, weight: Floats) -> float:
+    """Return the 95th percentile of the calibration error were the predictions true."""
+    rng = np.random.default_rng(0)
+    is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+    drawn = [
+        rng.binomial(1, np.clip(score, 0, 1)) if is_binary else rng.poisson(np.maximum(score, 0))
+        for _ in range(N_RESAMPLES)
+    ]
+    errors = [reliability(d.astype(np.float64), score, weight=weight).ece for d in drawn]
+    return float(np.quantile(errors, 0.95))
 
 
 def explanation_adds_up(candidate: Candidate) -> Verdict:
