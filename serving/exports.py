@@ -10,20 +10,7 @@ from typing import Any, Final
 from serving.statements import basis_sentence
 
 # The full-width signs are the same to a spreadsheet set to an East Asian language.
-_FORMULA: Final = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "|",
-    "\uff1d",
-    "\uff0b",
-    "\uff0d",
-    "\uff20",
-)
+_FORMULA: Final = tuple("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
 _COLUMNS: Final = (
     "position", "dealer", "license_number", "license_type", "licensee_name", "business_name",
     "street", "city", "state", "zip", "county", "office", "division", "why",
