@@ -196,7 +196,7 @@ class EmbeddedEngine:
                 dealer = table["_dealer"].to_numpy()
                 last = int(dealer[-1])  # its rows may go on in the next batch
                 end = min(last, first + self.dealers_per_block)
-                n_rows = int(np.searchsorted(dealer, end))
+                n_rows = int(np.searchsorted(dealer, np.int32(end)))
                 if end == first:
                     break  # one dealer fills the block: go on until it is whole
                 yield _block(table.slice(0, n_rows), first, end)
@@ -206,7 +206,7 @@ class EmbeddedEngine:
         table = pa.Table.from_batches(held, schema=reader.schema)
         while first < n_dealers:
             end = min(n_dealers, first + self.dealers_per_block)
-            n_rows = int(np.searchsorted(table["_dealer"].to_numpy(), end))
+            n_rows = int(np.searchsorted(table["_dealer"].to_numpy(), np.int32(end)))
             yield _block(table.slice(0, n_rows), first, end)
             table = table.slice(n_rows)
             first = end
@@ -215,7 +215,7 @@ class EmbeddedEngine:
 def _block(table: pa.Table, first: int, end: int) -> Block:
     arrays = {name: _numbers(table[name]) for name in table.column_names}
     dealer = (arrays.pop("_dealer") - first).astype(np.int32)
-    start = np.searchsorted(dealer, np.arange(end - first + 1))
+    start = np.searchsorted(dealer, np.arange(end - first + 1, dtype=np.int32))
     known = arrays.pop("_known").astype(np.int32)
     superseded = arrays.pop("_superseded").astype(np.int32)
     return Block(first, start.astype(np.int64), dealer, known, superseded, arrays)

@@ -164,7 +164,11 @@ class Context:
         self.cohort = cohort
         self.engine = engine
         self._by_dealer = np.argsort(cohort.dealer, kind="stable")
-        self._sorted_dealer = cohort.dealer[self._by_dealer]
+        n_dealers = np.int32(len(cohort.dealers))
+        # Keys of the type of the array, or numpy would copy it for each search.
+        self._offsets = np.searchsorted(
+            cohort.dealer[self._by_dealer], np.arange(n_dealers + 1, dtype=np.int32)
+        )
 
     @property
     def n_rows(self) -> int:
@@ -212,16 +216,15 @@ class Context:
             return self.engine.grids(view, measures, self.cohort)
         plan = _Plan.of(measures)
         out: dict[str, npt.NDArray[Any]] = {
-            name: np.full(self.n_rows, np.nan, dtype=kind) for name, kind in plan.outputs.items()
+            name: np.empty(self.n_rows, dtype=kind) for name, kind in plan.outputs.items()
         }
-        for block in self._blocks(view, plan.columns):
-            lo, hi = np.searchsorted(
-                self._sorted_dealer, [block.first, block.first + block.n_dealers]
-            )
+        for block in self._blocks(view, plan.columns):  # together they cover every row
+            lo, hi = self._offsets[[block.first, block.first + block.n_dealers]]
             rows = self._by_dealer[lo:hi]
-            at = (self.cohort.dealer[rows] - block.first, self.cohort.date_index[rows])
+            at = (self.cohort.dealer[rows] - block.first).astype(np.int64)
+            at = at * len(self.cohort.as_of) + self.cohort.date_index[rows]
             for name, grid in _evaluate(plan, block, self.cohort.as_of):
-                out[name][rows] = grid[at]
+                out[name][rows] = grid.reshape(-1).take(at)
         return out
 
     def _blocks(self, view: str, columns: Mapping[str, str]) -> Iterator[Block]:

@@ -1,409 +1,361 @@
-"""Signals of many dealers at many dates, against the bound and against other ways to count them.
+# ruff: noqa: S608 - SQL of its own, over files of its own
+"""The engine of signals against its bound and its peers, on generated traces.
 
-Prints one line of JSON a measure: ours, the peer, their ratio and the target of the ratio. Every
-measure runs in a process of its own, so that its peak memory is its own; compiling is timed apart.
-The events are invented: 79,000 dealers with a heavy tail, ten years, in Parquet sorted as the
-warehouse keeps them.
-
-Usage: ``python -m tests.benchmarks.bench_signals [--traces N] [--dealers N] [--dates N]
-[--growth N ...] [--no-families]``; ``--growth 1000000 100000000`` goes up to 100 million.
+Run with `make bench ONLY=signals`. Every measure is the median wall time of a child process's own
+clock, warm caches, and the child's peak memory. The peers compute 13 additive windows of the trace
+family (counts over four windows, six kinds and three sums over three years); the engine computes
+those and a median. All of them give the same total.
 """
-# ruff: noqa: S608 - the SQL is composed of this file's own constants
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import resource
 import subprocess
 import sys
 import tempfile
-from datetime import date
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
-FIRST, LAST = date(2013, 1, 1), date(2023, 1, 1)
-PANDAS_DATES = 2  # plain pandas is timed on this many dates and multiplied
-TRACE_COLUMNS = (
-    "dealer, known_on, superseded_on, trace_id, recovered_on, sold_on, recovery_country, "
-    "recovery_state, outcome, serial_status, is_purchaser_possessor"
-)
-# The additive measures that every peer computes: name, window in days, condition.
-MEASURES = tuple(
-    (f"{name}_{days}", days, condition)
-    for name, condition in (
-        ("n", "TRUE"),
-        ("mexico", "recovery_country = 'MX'"),
-        ("short", "recovered_on - sold_on BETWEEN 0 AND 1095"),
-        ("silent", "outcome = 'no_dealer_answer'"),
-    )
-    for days in (365, 1095, 1825)
-)
-
-_DEALER = "printf('%d-%02d-%05d', 1 + i % 9, 10 + i % 89, i)"
-_TABLES = {
-    "licenses": """
-        SELECT {dealer} AS dealer, 'n' || i AS license_number,
-               ['01','01','01','07','02'][1 + i % 5] AS license_type, NULL::DATE AS expires_on,
-               day AS listed_on, 'NAME ' || i % 60000 AS licensee_name,
-               NULL::VARCHAR AS business_name,
-               i % 900 || ' MAIN ST' AS premises_street, 'TOWN' AS premises_city,
-               ['TX','AZ','CA','VA','OH','FL'][1 + i % 6] AS premises_state,
-               printf('%05d', 501 + i % 90000) AS premises_zip, NULL::VARCHAR AS mail_zip,
-               ['48201','04013','06037','51059','39035','12086'][1 + i % 6] AS county_fips,
-               25.0 + (i * 7919 % 20000) / 1000 AS latitude,
-               -118.0 + (i * 104729 % 40000) / 1000 AS longitude, i % 7 = 0 AS is_residential,
-               day AS known_on
-        FROM range({dealers}) d(i), (SELECT unnest(generate_series(DATE '2013-01-01',
-             DATE '2022-07-01', INTERVAL 6 MONTH))::DATE AS day)
-        """,
-    "traces": """
-        SELECT 't' || e AS trace_id, known_on - 20 AS requested_on, known_on AS completed_on,
-               known_on - 25 AS recovered_on,
-               CASE WHEN e % 12 = 0 THEN 'MX' ELSE 'US' END AS recovery_country,
-               CASE WHEN e % 12 = 0 THEN ['MX-SON','MX-TAM','MX-CHH'][1 + e % 3]
-                    ELSE ['TX','AZ','CA','VA','OH','FL'][1 + e % 6] END AS recovery_state,
-               NULL::VARCHAR AS recovery_place, 'POLICE' AS requester, {dealer} AS dealer,
-               known_on - 25 - (-1200 * ln(1 - random()))::INTEGER AS sold_on,
-               CASE WHEN e % 3 = 0 THEN md5((e // 2)::VARCHAR)[:16] END AS purchaser_token,
-               e % 8 = 0 AS is_purchaser_possessor,
-               ['pistol','rifle','revolver'][1 + e % 3] AS firearm_type, '9MM' AS caliber,
-               'MAKER ' || e % 40 AS manufacturer, e % 9 = 0 AS is_semiautomatic_rifle,
-               e % 900 = 0 AS is_fifty_caliber,
-               ['legible','legible','obliterated','none'][1 + e % 4] AS serial_status,
-               ['purchaser','dealer','no_dealer_answer'][1 + e % 3] AS outcome,
-               NULL::VARCHAR AS crime_code, known_on
-        FROM (SELECT e, floor({dealers} * pow(random(), 3))::BIGINT AS i,
-                     DATE '2013-01-01' + (3650 * random())::INTEGER AS known_on
-              FROM range({traces}) t(e))
-        """,
-    "sales_volume": """
-        SELECT {dealer} AS dealer, day AS month, (200 * random())::BIGINT AS n_checks,
-               (day + INTERVAL 2 MONTH)::DATE AS known_on
-        FROM range({dealers}) d(i), (SELECT unnest(generate_series(DATE '2013-01-01',
-             DATE '2022-10-01', INTERVAL 1 MONTH))::DATE AS day)
-        """,
+N_TRACES, N_DEALERS, N_DATES = 3_000_000, 79_000, 60
+GROWTH = (1_000_000, 10_000_000)
+WINDOWS = {"90d": 90, "1y": 365, "3y": 1095, "5y": 1825}
+KINDS = {
+    "mexico": "recovery_country = 'MX'",
+    "canada": "recovery_country = 'CA'",
+    "unanswered": "outcome = 'no_dealer_answer'",
+    "answered": "outcome = 'purchaser'",
+    "obliterated": "serial_status = 'obliterated'",
+    "short": "recovered_on - sold_on BETWEEN 0 AND 1095",
 }
+SUMS = {
+    "days": "coalesce(recovered_on - sold_on, 0)",
+    "age": "date_part('year', recovered_on)",
+    "month": "date_part('month', recovered_on)",
+}
+# The 60 first days of a month that end with January 2025.
+DATES = [f"{2020 + (m + 1) // 12}-{(m + 1) % 12 + 1:02d}-01" for m in range(N_DATES)]
 
 
-def make_warehouse(folder: Path, traces: int, dealers: int) -> None:
-    """Write invented tables and a manifest beside them."""
+def make(folder: Path, n: int) -> None:
+    """Write `n` traces over fifteen years, and one listing, as a warehouse."""
     import duckdb
 
-    from features.schema import TABLES
-
-    con = duckdb.connect(config={"memory_limit": "3GB", "temp_directory": str(folder / "spill")})
+    con = duckdb.connect()
     con.execute("SELECT setseed(0.5)")
-    manifest: dict[str, object] = {}
-    for name, sql in _TABLES.items():
-        filled = sql.format(dealer=_DEALER, dealers=dealers, traces=traces)
-        key = ", ".join(TABLES[name].key)
-        path = folder / f"{name}.parquet"
-        con.execute(
-            f"COPY (SELECT *, NULL::DATE AS superseded_on, 0::INTEGER AS source_id, "
-            f"0::BIGINT AS source_line FROM ({filled}) ORDER BY dealer, known_on, {key}) "
-            f"TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
-        )
-        n, low, high = con.execute(
-            f"SELECT count(*), min(known_on)::VARCHAR, max(known_on)::VARCHAR FROM '{path}'"
-        ).fetchone()
-        file = {"path": path.name, "sha256": name, "n_rows": n, "n_superseded": 0}
-        file |= {"min_known_on": low, "max_known_on": high}
-        manifest[name] = {"files": [file], "rows": n, "min_known_on": low, "max_known_on": high}
-    content = {"schema_version": 1, "tables": manifest, "rejects": {}, "sources": []}
-    (folder / "manifest.json").write_text(json.dumps(content))
+    key = "'5-' || lpad((d % 90 + 10)::VARCHAR, 2, '0') || '-' || lpad(d::VARCHAR, 5, '0')"
+    con.execute(
+        f"""
+        COPY (
+            WITH drawn AS (
+                SELECT i, floor({N_DEALERS} * random() ** 2)::INTEGER AS d,
+                       DATE '2010-01-01' + (random() * 5478)::INTEGER AS day,
+                       (random() * 4000)::INTEGER AS ttc, random() AS u, random() AS v
+                FROM range({n}) r(i)
+            )
+            SELECT 't' || i AS trace_id, day AS requested_on, day + 14 AS completed_on,
+                   day AS recovered_on, CASE WHEN u < .05 THEN 'MX' WHEN u < .07 THEN 'CA'
+                   ELSE 'US' END AS recovery_country, 'TX' AS recovery_state,
+                   NULL::VARCHAR AS recovery_place, 'POLICE' AS requester, {key} AS dealer,
+                   CASE WHEN v < .7 THEN day - ttc END AS sold_on,
+                   NULL::VARCHAR AS purchaser_token, v < .5 AS is_purchaser_possessor,
+                   'pistol' AS firearm_type, NULL::VARCHAR AS caliber, 'A' AS manufacturer,
+                   v < .1 AS is_semiautomatic_rifle, FALSE AS is_fifty_caliber,
+                   CASE WHEN u > .97 THEN 'obliterated' ELSE 'legible' END AS serial_status,
+                   CASE WHEN v < .6 THEN 'purchaser' WHEN v < .65 THEN 'no_dealer_answer'
+                   ELSE 'incomplete' END AS outcome, NULL::VARCHAR AS crime_code,
+                   day + 14 AS known_on, NULL::DATE AS superseded_on,
+                   0 AS source_id, i AS source_line
+            FROM drawn ORDER BY dealer, known_on, trace_id
+        ) TO '{folder}/traces.parquet' (FORMAT parquet, ROW_GROUP_SIZE 122880)
+        """
+    )
+    file = {"path": "traces.parquet", "n_rows": n, "n_superseded": 0, "sha256": str(n)}
+    days = {"min_known_on": "2010-01-15", "max_known_on": "2025-01-15"}
+    tables = {"traces": {"files": [file | days], "rows": n, "n_rows": n, **days}}
+    manifest = {"schema_version": 1, "tables": tables, "sources": [], "rejects": {}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def warehouse(folder: Path):
-    from features.warehouse import Warehouse
-
-    return Warehouse(folder, json.loads((folder / "manifest.json").read_text()))
-
-
-def as_of_dates(n: int) -> list[date]:
-    from features.domain.asof import month_ends
-
-    return month_ends(FIRST, LAST)[-n:]
-
-
-def ours_families(folder: Path, n_dates: int, families: list[str] | None) -> None:
-    from features.table import build_features
-
-    build_features(warehouse(folder), as_of_dates(n_dates), families=families)
-
-
-def ours_measures(folder: Path, n_dates: int) -> float:
-    """The measures that the peers compute, for all dealers, by the kernels."""
+def engine(folder: Path) -> float:
+    """The project's kernels, through the same door as its families."""
     import numpy as np
 
-    from features.domain.asof import Window, to_days
+    from features.domain.asof import D90, Y1, Y3, Y5, to_days
     from features.engine import EmbeddedEngine
-    from features.signals.context import Cohort, Context, Sum
+    from features.signals.context import Cohort, Context, Quantile, Sum
+    from features.warehouse import Warehouse
 
-    with EmbeddedEngine(warehouse(folder)) as engine:
-        found = engine.query("SELECT DISTINCT dealer FROM licenses ORDER BY dealer")
-        dealers = found["dealer"].to_numpy().astype(object)
-        days = to_days(as_of_dates(n_dates))
+    with EmbeddedEngine(Warehouse(folder, json.loads((folder / "manifest.json").read_text()))) as e:
+        dealers = e.query("SELECT DISTINCT dealer FROM traces ORDER BY dealer")["dealer"]
+        n, as_of = len(dealers), to_days([_day(d) for d in DATES])
         cohort = Cohort(
-            dealers,
-            days,
-            np.tile(np.arange(len(dealers), dtype=np.int32), len(days)),
-            np.repeat(np.arange(len(days), dtype=np.int32), len(dealers)),
+            dealers.to_numpy().astype(object),
+            as_of,
+            np.tile(np.arange(n, dtype=np.int32), N_DATES),
+            np.repeat(np.arange(N_DATES, dtype=np.int32), n),
         )
-        measures = [Sum(n, (Window("w", d),), condition) for n, d, condition in MEASURES]
-        grids = Context(cohort, engine).grids("traces", measures)
-        return float(sum(grids[f"{name}_w"].sum(dtype=np.float64) for name, _, _ in MEASURES))
+        grids = Context(cohort, e).grids(
+            "traces",
+            [
+                Sum("n", (D90, Y1, Y3, Y5)),
+                *(Sum(name, (Y3,), sql) for name, sql in KINDS.items()),
+                *(Sum(name, (Y3,), value=sql) for name, sql in SUMS.items()),
+                Quantile("ttc", (Y3,), "recovered_on - sold_on", where="recovered_on >= sold_on"),
+            ],
+        )
+    return _total(grids, lambda grid: np.asarray(grid, dtype=np.float64).sum())
 
 
-def _duckdb(folder: Path):
+def _day(text: str) -> Any:
+    from datetime import date
+
+    return date.fromisoformat(text)
+
+
+def _total(columns: Any, add: Callable[[Any], Any]) -> float:
+    """Sum of all additive columns, by which every peer is held to the engine."""
+    names = [*(f"n_{w}" for w in WINDOWS), *(f"{k}_3y" for k in (*KINDS, *SUMS))]
+    return float(sum(add(columns[name]) for name in names))
+
+
+def bound(folder: Path) -> float:
+    """Reading the columns once and sorting them: nobody who sorts can be faster."""
     import duckdb
 
-    config = {"memory_limit": "8GB", "temp_directory": str(folder / "spill")}
-    return duckdb.connect(config=config)
-
-
-def bound(folder: Path, n_dates: int) -> None:
-    """Read the columns that the trace family uses and sort them, once."""
-    reader = _duckdb(folder).execute(
-        f"SELECT {TRACE_COLUMNS} FROM '{folder}/traces.parquet' ORDER BY dealer, known_on, trace_id"
-    )
-    for _ in reader.to_arrow_reader(1_000_000):
-        pass
-
-
-def duckdb_range_join(folder: Path, n_dates: int) -> float:
-    days = ", ".join(f"(DATE '{when}')" for when in as_of_dates(n_dates))
-    counts = ", ".join(
-        f"count(*) FILTER (known_on >= t - {days} AND ({where})) AS {name}"
-        for name, days, where in MEASURES
-    )
-    con = _duckdb(folder)
+    con = duckdb.connect()
     con.execute(
-        f"CREATE TABLE out AS SELECT dealer, t, {counts} FROM (VALUES {days}) d(t) "
-        f"JOIN '{folder}/traces.parquet' e ON e.known_on < d.t AND e.known_on >= d.t - 1825 "
-        "GROUP BY dealer, t"
+        f"CREATE TABLE sorted AS SELECT dealer, known_on, recovered_on, sold_on, outcome, "
+        f"recovery_country, serial_status FROM '{folder}/traces.parquet' ORDER BY dealer, known_on"
     )
-    return _total(con)
+    return 0.0
 
 
-def duckdb_differences(folder: Path, n_dates: int) -> float:
-    """An event adds one where it enters each window and takes it back where it leaves."""
-    con = _duckdb(folder)
-    days = ", ".join(f"(DATE '{when}')" for when in as_of_dates(n_dates))
-    con.execute(f"CREATE TABLE grid AS SELECT t, row_number() OVER (ORDER BY t) k "
-                f"FROM (VALUES {days}) d(t)")  # fmt: skip
-    enters = (
-        "SELECT e.*, coalesce(g.k, 999) AS enter FROM "
-        f"'{folder}/traces.parquet' e ASOF LEFT JOIN grid g ON g.t > e.known_on"
+def sql_range(folder: Path) -> float:
+    """Every pair of event and date within five years, then one group-by."""
+    import duckdb
+
+    age = "(d.t - e.known_on)"
+    kinds = ", ".join(
+        f"count(*) FILTER ({age} <= 1095 AND {k}) AS {n}_3y" for n, k in KINDS.items()
     )
-    con.execute(f"CREATE VIEW entered AS {enters}")
-    parts = []
-    for window in sorted({days for _, days, _ in MEASURES}):
-        mine = [(n, w) for n, d, w in MEASURES if d == window]
-        plus = ", ".join(f"count(*) FILTER ({w}) AS {n}" for n, w in mine)
-        minus = ", ".join(f"-count(*) FILTER ({w}) AS {n}" for n, w in mine)
-        left = (
-            "SELECT e.*, coalesce(g.k, 999) AS leave FROM entered e "
-            f"ASOF LEFT JOIN grid g ON g.t > e.known_on + {window}"
+    sums = ", ".join(f"sum({v}) FILTER ({age} <= 1095) AS {n}_3y" for n, v in SUMS.items())
+    counts = ", ".join(f"count(*) FILTER ({age} <= {d}) AS n_{n}" for n, d in WINDOWS.items())
+    found = duckdb.sql(
+        f"SELECT dealer, t, {counts}, {kinds}, {sums} FROM '{folder}/traces.parquet' e JOIN "
+        f"(SELECT unnest({DATES})::DATE AS t) d ON e.known_on < d.t AND e.known_on >= d.t - 1825 "
+        "GROUP BY ALL"
+    ).to_arrow_table()
+    return _total(found, _arrow_sum)
+
+
+def _arrow_sum(column: Any) -> float:
+    import pyarrow.compute as pc
+
+    return pc.sum(column.cast("float64")).as_py() or 0.0
+
+
+def sql_differences(folder: Path) -> float:
+    """+1 where an event enters a window, -1 where it leaves, and running sums."""
+    import duckdb
+
+    con = duckdb.connect()
+    con.execute(f"CREATE TABLE dates AS SELECT unnest({DATES})::DATE AS t")
+    con.execute("CREATE TABLE grid AS SELECT t, row_number() OVER (ORDER BY t) AS k FROM dates")
+    con.execute(
+        "CREATE TABLE places AS SELECT day, "
+        "coalesce((SELECT count(*) FROM grid WHERE t <= day), 0) + 1 AS k "
+        "FROM (SELECT unnest(generate_series(DATE '2005-01-01', DATE '2035-01-01', "
+        "INTERVAL 1 DAY))::DATE AS day)"
+    )
+    measures = {
+        **{f"n_{n}": (d, "1") for n, d in WINDOWS.items()},
+        **{f"{n}_3y": (1095, f"coalesce(({k})::INTEGER, 0)") for n, k in KINDS.items()},
+        **{f"{n}_3y": (1095, v) for n, v in SUMS.items()},
+    }
+    enters = ", ".join(f"sum({v}) AS {n}" for n, (_, v) in measures.items())
+    parts = [
+        f"SELECT dealer, p.k, {enters} FROM '{folder}/traces.parquet' e "
+        "JOIN places p ON p.day = e.known_on GROUP BY ALL"
+    ]
+    for days in sorted(set(WINDOWS.values())):
+        leaves = ", ".join(
+            f"sum(-({v})) AS {n}" if d == days else f"0 AS {n}" for n, (d, v) in measures.items()
         )
         parts.append(
-            f"SELECT dealer, enter AS k, {plus} FROM entered GROUP BY ALL UNION ALL BY NAME "
-            f"SELECT dealer, leave AS k, {minus} FROM ({left}) GROUP BY ALL"
+            f"SELECT dealer, p.k, {leaves} FROM '{folder}/traces.parquet' e "
+            f"JOIN places p ON p.day = e.known_on + {days} GROUP BY ALL"
         )
-    sums = ", ".join(f"sum(coalesce({n}, 0)) AS {n}" for n, _, _ in MEASURES)
-    runs = ", ".join(f"sum({n}) OVER w AS {n}" for n, _, _ in MEASURES)
-    con.execute(
-        f"CREATE TABLE out AS SELECT dealer, k, {runs} FROM ("
-        f"SELECT p.dealer, g.k, {', '.join(f'coalesce({n}, 0) AS {n}' for n, _, _ in MEASURES)} "
-        f"FROM (SELECT DISTINCT dealer FROM '{folder}/traces.parquet') p CROSS JOIN grid g "
-        f"LEFT JOIN (SELECT dealer, k, {sums} FROM ({' UNION ALL BY NAME '.join(parts)}) "
-        "GROUP BY ALL) s ON s.dealer = p.dealer AND s.k = g.k) "
-        "WINDOW w AS (PARTITION BY dealer ORDER BY k)"
+    summed = ", ".join(f"sum({n}) AS {n}" for n in measures)
+    running = ", ".join(
+        f"sum(coalesce({n}, 0)) OVER (PARTITION BY dealer ORDER BY k) AS {n}" for n in measures
     )
-    return _total(con)
+    found = con.execute(
+        f"""
+        WITH parts AS ({" UNION ALL ".join(parts)}),
+        changes AS (SELECT dealer, k, {summed} FROM parts GROUP BY ALL),
+        cells AS (SELECT dealer, k FROM (SELECT DISTINCT dealer FROM changes), grid)
+        SELECT dealer, k, {running} FROM cells LEFT JOIN changes USING (dealer, k)
+        """
+    ).to_arrow_table()
+    return _total(found, _arrow_sum)
 
 
-def _total(con) -> float:
-    """Sum of all counts, by which the ways to count are held to each other."""
-    return float(
-        con.execute(
-            f"SELECT {' + '.join(f'sum({n})' for n, _, _ in MEASURES)} FROM out"
-        ).fetchone()[0]
-    )
-
-
-def polars_group_by(folder: Path, n_dates: int) -> float:
+def polars_frames(folder: Path) -> float:
+    """One filtered group-by a date, in polars."""
     import polars as pl
 
-    flags = {
-        "n": pl.lit(value=True),
-        "mexico": pl.col("recovery_country") == "MX",
-        "short": (pl.col("recovered_on") - pl.col("sold_on")).dt.total_days().is_between(0, 1095),
-        "silent": pl.col("outcome") == "no_dealer_answer",
-    }
+    days = pl.col("recovered_on") - pl.col("sold_on")
+    ttc = days.dt.total_days()
     events = (
         pl.scan_parquet(folder / "traces.parquet")
-        .select(pl.col("dealer").cast(pl.Categorical), "known_on",
-                **{f"is_{name}": flag for name, flag in flags.items()})
-        .collect()
-    )  # fmt: skip
-    total = 0.0
-    for when in as_of_dates(n_dates):
-        age = (pl.lit(when) - pl.col("known_on")).dt.total_days()
-        found = (
-            events.lazy()
-            .filter(age.is_between(1, 1825))
-            .group_by("dealer")
-            .agg(
-                ((age <= days) & pl.col(f"is_{name.rsplit('_', 1)[0]}")).sum().alias(name)
-                for name, days, _ in MEASURES
-            )
-            .collect()
+        .select(
+            "dealer",
+            "known_on",
+            mexico=pl.col("recovery_country") == "MX",
+            canada=pl.col("recovery_country") == "CA",
+            unanswered=pl.col("outcome") == "no_dealer_answer",
+            answered=pl.col("outcome") == "purchaser",
+            obliterated=pl.col("serial_status") == "obliterated",
+            short=ttc.is_between(0, 1095),
+            days=ttc.fill_null(0),
+            age=pl.col("recovered_on").dt.year(),
+            month=pl.col("recovered_on").dt.month().cast(pl.Int32),
         )
-        total += sum(float(found[name].sum()) for name, _, _ in MEASURES)
+        .collect()
+    )
+    total = 0.0
+    for text in DATES:
+        age = (pl.lit(_day(text)) - pl.col("known_on")).dt.total_days()
+        seen = events.filter(age.is_between(1, 1825)).with_columns(a=age)
+        in_three = pl.col("a") <= 1095
+        found = seen.group_by("dealer").agg(
+            *(pl.col("a").le(d).sum().alias(f"n_{n}") for n, d in WINDOWS.items()),
+            *((pl.col(n) & in_three).sum().alias(f"{n}_3y") for n in KINDS),
+            *(pl.col(n).filter(in_three).sum().alias(f"{n}_3y") for n in SUMS),
+        )
+        total += _total(found, lambda column: column.sum())
     return total
 
 
-def pandas_group_by(folder: Path, n_dates: int) -> None:
-    """Plain pandas, `PANDAS_DATES` dates only."""
+def pandas_masks(folder: Path) -> float:
+    """One mask and group-by a date in pandas, three dates of the sixty, times twenty."""
     import pandas as pd
 
-    columns = ["dealer", "known_on", "recovery_country", "recovered_on", "sold_on", "outcome"]
-    events = pd.read_parquet(folder / "traces.parquet", columns=columns)
+    columns = [
+        "dealer", "known_on", "recovered_on", "sold_on", "recovery_country", "outcome",
+        "serial_status",
+    ]  # fmt: skip
+    rows = pd.read_parquet(folder / "traces.parquet", columns=columns)
     for name in ("known_on", "recovered_on", "sold_on"):
-        events[name] = pd.to_datetime(events[name])
-    events["dealer"] = events["dealer"].astype("category")
-    gap = (events["recovered_on"] - events["sold_on"]).dt.days
-    flags = {
-        "n": True,
-        "mexico": events["recovery_country"] == "MX",
-        "short": gap.between(0, 1095),
-        "silent": events["outcome"] == "no_dealer_answer",
-    }
-    for when in as_of_dates(PANDAS_DATES):
-        age = (pd.Timestamp(when) - events["known_on"]).dt.days
-        counted = {
-            name: (age.between(1, days) & flags[name.rsplit("_", 1)[0]])
-            for name, days, _ in MEASURES
+        rows[name] = pd.to_datetime(rows[name])
+    ttc = (rows["recovered_on"] - rows["sold_on"]).dt.days
+    events = pd.DataFrame(
+        {
+            "dealer": rows["dealer"].astype("category"),
+            "mexico": rows["recovery_country"] == "MX",
+            "canada": rows["recovery_country"] == "CA",
+            "unanswered": rows["outcome"] == "no_dealer_answer",
+            "answered": rows["outcome"] == "purchaser",
+            "obliterated": rows["serial_status"] == "obliterated",
+            "short": ttc.between(0, 1095),
+            "days": ttc.fillna(0),
+            "age": rows["recovered_on"].dt.year,
+            "month": rows["recovered_on"].dt.month,
         }
-        pd.DataFrame(counted).groupby(events["dealer"], observed=False).sum()
+    )
+    for text in DATES[::20]:
+        age = (pd.Timestamp(text) - rows["known_on"]).dt.days
+        for days in WINDOWS.values():
+            events[age.between(1, days)].groupby("dealer", observed=True).size()
+        events[age.between(1, 1095)].groupby("dealer", observed=True).sum()
+    return 0.0
 
 
-def warm_up(folder: Path, n_dates: int) -> None:
-    from features.windows import warm_up as compile_kernels
-
-    compile_kernels()
-
-
-RUNS = {
-    "bound": bound,
-    "warm_up": warm_up,
-    "measures": ours_measures,
-    "traces": lambda folder, n: ours_families(folder, n, ["traces"]),
-    "all": lambda folder, n: ours_families(folder, n, None),
-    "one_date": lambda folder, n: ours_families(folder, 1, None),
-    "range_join": duckdb_range_join,
-    "differences": duckdb_differences,
-    "polars": polars_group_by,
-    "pandas": pandas_group_by,
+METHODS: dict[str, Callable[[Path], float]] = {
+    f.__name__: f for f in (engine, bound, sql_range, sql_differences, polars_frames, pandas_masks)
 }
 
 
-def child(name: str, folder: Path, n_dates: int) -> None:
-    """Run one measure here and print its seconds and peak memory; imports are not counted."""
-    import duckdb  # noqa: F401
+def child(name: str, folder: Path) -> None:
+    """Run one method in this process and print its wall time, peak memory and total."""
+    import duckdb  # noqa: F401 - loaded before the clock starts, for every method
+    import pandas  # noqa: F401, ICN001
+    import polars  # noqa: F401, ICN001
 
-    if name in {"measures", "traces", "all", "one_date", "warm_up"}:
-        import features.table  # noqa: F401 - so that its imports are not timed
-    if name in {"measures", "traces", "all", "one_date"}:
-        warm_up(folder, n_dates)
-    start = perf_counter()
-    total = RUNS[name](folder, n_dates)
-    seconds = perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"seconds": seconds, "peak_gb": peak, "total": total}))  # noqa: T201
+    if name == "engine":
+        from features.signals import context  # noqa: F401
+        from features.windows import warm_up
 
-
-def run(name: str, folder: Path, n_dates: int) -> tuple[float, float, float | None]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.bench_signals", "--child", name,
-         "--folder", str(folder), "--dates", str(n_dates)],
-        stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout.splitlines()[-1])
-    return found["seconds"], found["peak_gb"], found["total"]
+        began = time.perf_counter()
+        warm_up()
+        compiled = time.perf_counter() - began
+    else:
+        compiled = 0.0
+    began = time.perf_counter()
+    total = METHODS[name](folder)
+    wall = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"wall": wall, "peak": peak, "total": total, "compiled": compiled}))  # noqa: T201
 
 
-def tell(measure: str, value: float, peer: float | None = None, target: str = "") -> None:
-    line = {"measure": measure, "value": round(value, 3)}
-    if peer is not None:
-        line |= {"peer": round(peer, 3), "ratio": round(peer / value, 3)}
-    print(json.dumps(line | {"target": target}), flush=True)  # noqa: T201
+def run(name: str, folder: Path) -> dict[str, float]:
+    """Run one method in a child process."""
+    words = [sys.executable, "-m", "tests.benchmarks.bench_signals", name, str(folder)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(folder: Path, n_dates: int, *, with_families: bool) -> None:
-    floor = run("bound", folder, n_dates)[0]
-    compiling = run("warm_up", folder, n_dates)[0]
-    tell("loading compiled kernels, seconds", compiling)
-    ours, peak, counted = run("measures", folder, n_dates)
-    tell("12 measures, seconds; peer: read and sort once", ours, floor, "ratio >= 0.33")
-    tell("12 measures, peak GB", peak, target="< 6")
-    for name, words, target in (
-        ("range_join", "DuckDB range join", "ratio >= 5"),
-        ("differences", "DuckDB difference arrays", "ratio >= 5"),
-        ("polars", "polars group-bys", "ratio >= 5"),
-    ):
-        theirs, _, total = run(name, folder, n_dates)
-        if total != counted:
-            raise SystemExit(f"{words} counts {total}, the kernels {counted}")
-        tell(f"12 measures, seconds; peer: {words}", ours, theirs, target)
-    plain = run("pandas", folder, n_dates)[0] * n_dates / PANDAS_DATES
-    tell(f"12 measures, seconds; peer: pandas, {PANDAS_DATES} dates extrapolated", ours, plain,
-         "ratio >= 30")  # fmt: skip
-    for name in ("traces", "all", "one_date") if with_families else ():
-        seconds, peak, _ = run(name, folder, n_dates)
-        words = {"traces": "trace family", "all": "all families", "one_date": "all, one date"}[name]
-        limit = "value <= 20" if name == "one_date" else "ratio >= 0.33"
-        tell(f"{words}, seconds; peer: read and sort once", seconds, floor, limit)
-        tell(f"{words}, peak GB", peak, target="< 6")
+def say(
+    measure: str, value: float, peer: str = "", ratio: float | str = "", target: str = ""
+) -> None:
+    row = {"measure": measure, "value": value, "peer": peer, "ratio": ratio, "target": target}
+    print(json.dumps(row), flush=True)  # noqa: T201
 
 
-def growth(sizes: list[int], dealers: int, n_dates: int) -> None:
-    """How time grows with the number of traces: the exponent between first and last size."""
-    found = []
-    for traces in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            make_warehouse(Path(folder), traces, dealers)
-            seconds, peak, _ = run("measures", Path(folder), n_dates)
-            found.append(seconds)
-            tell(f"12 measures, {traces:,} traces, seconds", seconds)
-            tell(f"12 measures, {traces:,} traces, peak GB", peak, target="< 6")
-    if len(sizes) > 1:
-        exponent = math.log(found[-1] / found[0]) / math.log(sizes[-1] / sizes[0])
-        tell("exponent of time in traces", exponent, target="<= 1.05")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--traces", type=int, default=10_000_000)
-    parser.add_argument("--dealers", type=int, default=79_000)
-    parser.add_argument("--dates", type=int, default=60)
-    parser.add_argument("--no-families", action="store_true")
-    parser.add_argument(
-        "--growth", type=int, nargs="*", default=[1_000_000, 10_000_000, 30_000_000]
-    )
-    parser.add_argument("--child", choices=RUNS)
-    parser.add_argument("--folder", type=Path)
-    args = parser.parse_args()
-    if args.child:
-        child(args.child, args.folder, args.dates)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        make_warehouse(Path(folder), args.traces, args.dealers)
-        compare(Path(folder), args.dates, with_families=not args.no_families)
-    growth(args.growth, args.dealers, args.dates)
+def main(sizes: Sequence[int] = GROWTH) -> None:
+    with tempfile.TemporaryDirectory(prefix="ffl-risk-bench-") as name:
+        folder = Path(name)
+        make(folder, N_TRACES)
+        mine = run("engine", folder)
+        millions = f"{N_TRACES / 1e6:g} M traces, {N_DATES} dates"
+        say(f"engine, 14 measures, {millions} (s)", mine["wall"])
+        say("loading compiled kernels (s)", mine["compiled"])
+        say("engine, peak memory (GB)", mine["peak"], target="< 6")
+        floor = run("bound", folder)["wall"]
+        say("read and sort once (s)", floor, "engine", mine["wall"] / floor, "engine <= 3x")
+        for peer, times, target in (
+            ("sql_range", 1, ">= 5x"),
+            ("sql_differences", 1, ">= 5x"),
+            ("polars_frames", 1, ">= 5x"),
+            ("pandas_masks", N_DATES / 3, ">= 30x"),
+        ):
+            found = run(peer, folder)
+            if found["total"] and not math.isclose(found["total"], mine["total"], rel_tol=1e-6):
+                raise AssertionError(f"{peer} gives {found['total']}, not {mine['total']}")
+            wall = found["wall"] * times
+            say(f"{peer} (s)", wall, "engine", wall / mine["wall"], target)
+        grown = []
+        for size in sizes:
+            make(folder, size)
+            grown.append(run("engine", folder))
+            say(f"engine, {size / 1e6:g} M traces (s)", grown[-1]["wall"])
+            say(
+                f"engine, {size / 1e6:g} M traces, peak memory (GB)",
+                grown[-1]["peak"],
+                "",
+                "",
+                "< 6",
+            )
+        rate = math.log(grown[-1]["wall"] / grown[0]["wall"]) / math.log(sizes[-1] / sizes[0])
+        say("growth exponent of time", rate, target="<= 1.05")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 3:
+        child(sys.argv[1], Path(sys.argv[2]))
+    else:
+        main()
