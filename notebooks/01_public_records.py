@@ -125,9 +125,10 @@ size.sort_values(ascending=False).round(3)
 # ## Severity: the refusal is the result
 #
 # Among penalized inspections, license and place foresee no more than chance whether the outcome was
-# serious. `ffl-risk train` refuses that head at its gate. One trap on the way: serious cases take
-# longer to close, so the newest ones are missing from the records, and any signal that drifts with
-# the calendar seems to foresee them.
+# serious. `ffl-risk train` refuses that head at its gate. One doubt remains: with signals that drift
+# with the calendar (background checks, for one) the AUC was 0.69 on the same visits. Serious cases
+# take longer to close, so the newest are missing from the records, and such a signal may only tell
+# when a case was assigned. That is not proven; leaving them out is the cautious choice.
 
 # %%
 severity = labels.severity(warehouse).frame

@@ -21,6 +21,7 @@ from features.reference.places import counties, county_population, states, urban
 from features.reference.series import known_before
 from features.signals.listings import Listings, Slice, listings, slices
 from features.signals.masses import trace_masses
+from features.signals.nearness import within
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -41,6 +42,8 @@ _CHECKS: Final = ["handgun", "long_gun", "other", "multiple"]
 
 _PRACTICE: Final = "Wintemute (2009): comprehensive tracing nearby inflates a dealer's traces"
 
+_TRADE: Final = ("01", "02", "07", "08")  # who sells or makes firearms for the trade
+_AROUND_KM: Final = 100.0
 _signal = partial(Signal, family="area", table="licenses")
 _traced = partial(Signal, family="area", table="traces", restriction="restricted")
 
@@ -60,6 +63,17 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         definition="People of the county per square kilometer of its area.",
         reason="{value} people per square kilometer in the county",
         reference="Koper (2014) on dealers in or near cities; Census Bureau, ACS",
+    ),
+    _signal(
+        name="area_pawnbroker_share_100km",
+        unit="share",
+        definition=(
+            "Share of pawnbrokers among the listed dealers of types 01, 02, 07 and 08 in the "
+            "counties whose center lies within 100 km of the center of the dealer's county."
+        ),
+        reason="{value} of the dealers within 100 km are pawnbrokers",
+        reference="Wintemute (2010) and Robinson et al. (2024) on pawnbrokers",
+        direction=1,
     ),
     _signal(
         name="area_rural_code",
@@ -215,8 +229,30 @@ def _of_county(place: _Place) -> Columns:
     return {
         "dealers_per_100k": place.by_county(n_dealers / place.people * 1e5, was_public=public),
         "people_per_km2": place.by_county(place.people / area, was_public=public),
+        "pawnbroker_share_100km": place.by_county(_pawnbroker_share(place)),
         "rural_code": place.by_county(rucc, was_public=not codes.empty),
     }
+
+
+def _pawnbroker_share(place: _Place) -> Floats:
+    """Share of pawnbrokers among the trade around each county; NaN where nobody is listed."""
+    stage, date_index = place.stage, place.part.date
+    words = stage.rows.words["license_type"].astype(str)
+    kind = stage.at_last("license_type", date_index)
+    is_listed = stage.is_listed[:, date_index]
+    is_trade = is_listed & np.isin(words, _TRADE)[kind]
+    is_pawn = is_trade & (words == "02")[kind]
+    where = counties()[["lat", "lon"]].reindex(place.counties)
+    is_placed = where["lat"].notna().to_numpy()
+    points = where.to_numpy(dtype=np.float64)[is_placed]
+    near = within(points, points, _AROUND_KM)
+    pawn, trade = (
+        near @ _per_county(place, flag.astype(np.float64))[is_placed]
+        for flag in (is_pawn, is_trade)
+    )
+    share = np.full(len(where), np.nan)
+    share[is_placed] = np.divide(pawn, trade, out=np.full(len(trade), np.nan), where=trade > 0)
+    return share
 
 
 def _of_state(place: _Place) -> Columns:

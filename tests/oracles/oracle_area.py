@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import pyproj
 
 from tests.oracles.oracle_license import in_force, standing
 
+GEOD = pyproj.Geod(ellps="WGS84")
 DATA = Path(__file__).parents[2] / "features" / "reference" / "data"
 
 
@@ -39,6 +41,7 @@ def oracle(tables: Mapping[str, pd.DataFrame], as_of: date, dealers: Sequence[st
             prefix = _fips(state)
             in_state = sum(n for fips, n in people.items() if fips[:2] == prefix)
             found |= _of_county(county, neighbors, in_county, as_of)
+            found |= _of_pawnbrokers(county, [last[d] for d in listed])
             found |= _of_state(state, in_state, as_of)
             if traces is not None:
                 found |= _of_traces(dealer, state, neighbors, (in_county, in_state), traces, as_of)
@@ -68,6 +71,20 @@ def _of_county(county, neighbors, people, as_of):
     if as_of > date(2024, 7, 1) and county in counties.index:
         out["area_rural_code"] = counties.loc[county, "rucc"]
     return out
+
+
+def _of_pawnbrokers(county, rows):
+    centers = _table("counties").set_index("county_fips")[["lat", "lon"]]
+    if county not in centers.index:
+        return {}
+    here, near = centers.loc[county], []
+    for row in rows:
+        if row["license_type"] in {"01", "02", "07", "08"} and row["county_fips"] in centers.index:
+            there = centers.loc[row["county_fips"]]
+            _, _, meters = GEOD.inv(here["lon"], here["lat"], there["lon"], there["lat"])
+            if meters <= 100_000:
+                near.append(row["license_type"])
+    return {"area_pawnbroker_share_100km": near.count("02") / len(near)} if near else {}
 
 
 @cache
