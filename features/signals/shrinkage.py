@@ -82,7 +82,7 @@ def _moments(x: Floats, n: Floats, group: npt.NDArray[np.integer]) -> tuple[Floa
     exposed = n > 0
     total = np.bincount(group, weights=n, minlength=count)
     events = np.bincount(group, weights=np.where(exposed, x, 0.0), minlength=count)
-    size = np.bincount(group, weights=exposed, minlength=count)
+    size = np.bincount(group, weights=exposed, minlength=count).astype(np.float64)
     mean = np.divide(events, total, out=np.zeros(count), where=total > 0)
     ratio = np.divide(x, n, out=np.zeros(len(n)), where=exposed)
     spread = np.bincount(group, weights=n * (ratio - mean[group]) ** 2, minlength=count)
