@@ -8,7 +8,7 @@ others with its score.
 
 **Count**: the interval says where the dealer's own count falls, at the stated coverage or more
 (counts are whole numbers). It is a negative-binomial interval whose level is set so that the
-held-out counts are covered (cross-conformal).
+held-out counts of dealers with a like expected count are covered (cross-conformal, in bins).
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ Ints = npt.NDArray[np.int64]
 _MIN_RARE_PER_KNOT: Final = 25
 _KNOT_RANKS: Final = (0.05, 0.35, 0.65, 0.95)
 _RIDGE: Final = 1e-3
+# Bounds of the expected count between the bins, and the rows below which a bin is not fitted.
+_COUNT_BINS: Final = (0.1, 1.0, 10.0)
+_MIN_COUNT_BIN: Final = 100
 _N_LEVELS: Final = 1001
 
 
@@ -150,8 +153,10 @@ class CountInterval:
     ----------
     dispersion : float
         Variance is mean + dispersion * mean squared.
-    levels : array of shape (1001,)
-        Quantiles of the central level that would just have covered each held-out count.
+    levels : array of shape (n_bins, 1001)
+        Quantiles of the central level that would just have covered each held-out count, in bins
+        of the expected count: zeros are covered at any level, and must not lower the level of
+        dealers with something to count.
     """
 
     dispersion: float
@@ -159,10 +164,13 @@ class CountInterval:
 
     def interval(self, mean: Floats, coverage: float) -> tuple[Floats, Floats]:
         """Return lower and upper count."""
-        level = float(np.interp(coverage, np.linspace(0.0, 1.0, len(self.levels)), self.levels))
+        grid = np.linspace(0.0, 1.0, self.levels.shape[1])
+        of_bin = np.array([np.interp(coverage, grid, levels) for levels in self.levels])
+        # A level stands exactly where a count begins: rounding must not leave that count out.
+        level = np.minimum(of_bin[np.digitize(mean, _COUNT_BINS)] + 1e-9, 1 - 2e-9)
         lower, upper = 0.5 - level / 2.0, 0.5 + level / 2.0
         law = _law(mean, self.dispersion)
-        return np.maximum(law.ppf(lower), 0.0), np.maximum(law.ppf(min(upper, 1 - 1e-9)), 0.0)
+        return np.maximum(law.ppf(lower), 0.0), np.maximum(law.ppf(upper), 0.0)
 
     def state(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -194,4 +202,12 @@ def fit_count_interval(mean: Floats, y: Floats, w: Floats) -> CountInterval:
     law = _law(mean, dispersion)
     needed = np.maximum(1.0 - 2.0 * law.cdf(y), 2.0 * law.cdf(y - 1.0) - 1.0)
     needed = np.clip(needed, 0.0, 1.0)
-    return CountInterval(dispersion, weighted_quantiles(needed, w, _N_LEVELS))
+    place = np.digitize(mean, _COUNT_BINS)
+    nominal = np.linspace(0.0, 1.0, _N_LEVELS)
+    levels = [
+        weighted_quantiles(needed[place == b], w[place == b], _N_LEVELS)
+        if np.count_nonzero(place == b) >= _MIN_COUNT_BIN
+        else nominal
+        for b in range(len(_COUNT_BINS) + 1)
+    ]
+    return CountInterval(dispersion, np.stack(levels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -140,7 +140,7 @@ def score_frames(
     types = scored["license_type"].to_numpy(dtype=object)
     return {
         "scored.parquet": scored,
-        "reasons.parquet": strongest(values),
+        "reasons.parquet": strongest(values, [s["family"] for s in bundle.signals]),
         "peers.parquet": peer_quantiles(inputs, types),
         "holds.parquet": _holds(warehouse, as_of),
     }
@@ -192,13 +192,16 @@ def _with_place(facts: pd.DataFrame) -> pd.DataFrame:
     return facts
 
 
-def strongest(values: npt.NDArray[np.float64]) -> pd.DataFrame:
+def strongest(values: npt.NDArray[np.float64], families: Sequence[str]) -> pd.DataFrame:
     """Return, for each row, the signals that move it most: raising ones first, then lowering ones.
 
     Parameters
     ----------
     values : array, shape (n, p)
         Contributions to the priority.
+    families : sequence of str, shape (p,)
+        Family of each signal. A family's second signal counts half and its third a third, so that
+        the reasons name different things and not one thing over several windows.
 
     Returns
     -------
@@ -207,7 +210,14 @@ def strongest(values: npt.NDArray[np.float64]) -> pd.DataFrame:
         the `N_REASONS` largest in size.
     """
     n_kept = min(N_REASONS, values.shape[1])
-    largest = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :n_kept]
+    sized = np.abs(values)
+    weighed = np.empty_like(sized)
+    for family in dict.fromkeys(families):
+        own = [j for j, name in enumerate(families) if name == family]
+        order = np.argsort(-sized[:, own], axis=1, kind="stable")
+        place = np.argsort(order, axis=1, kind="stable")
+        weighed[:, own] = sized[:, own] / (1.0 + place)
+    largest = np.argsort(-weighed, axis=1, kind="stable")[:, :n_kept]
     sizes = np.take_along_axis(values, largest, axis=1)
     order = np.argsort(-sizes, axis=1, kind="stable")
     largest = np.take_along_axis(largest, order, axis=1)

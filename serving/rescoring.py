@@ -157,7 +157,8 @@ def rescore(
     table = build_features(Warehouse.open(warehouse), variant=variant_of(bundle), cohort=cohort)
     inputs = inputs_of(bundle, table)
     scores = bundle.score(inputs)
-    reasons = strongest(bundle.explain(inputs)["priority"].values)
+    families = [signal["family"] for signal in bundle.signals]
+    reasons = strongest(bundle.explain(inputs)["priority"].values, families)
     values = {name: scores[name].to_numpy() for name in scores.columns}
     values |= {name: reasons[name].to_numpy() for name in reasons.columns}
     values["as_of"] = np.full(len(inputs), np.datetime64(as_of, "s"))

@@ -83,6 +83,16 @@ def test_count_intervals_cover_new_counts(draw):
         assert coverage - 0.03 <= inside <= coverage + 0.08
 
 
+def test_count_intervals_hold_where_most_counts_are_zero():
+    rng = np.random.default_rng(43)
+    mean = np.where(rng.random(20_000) < 0.9, 0.01, 3.0)
+    y = rng.poisson(mean)
+    lower, upper = fit_count_interval(mean, y, np.ones(len(y))).interval(mean, 0.9)
+    inside = (lower <= y) & (y <= upper)
+    assert inside[mean > 1].mean() >= 0.9
+    assert np.all((lower <= mean) & (mean <= np.maximum(upper, 1.0)))
+
+
 def test_a_count_that_is_poisson_is_not_called_dispersed():
     rng = np.random.default_rng(0)
     mean = rng.gamma(2.0, 1.0, 5000)
