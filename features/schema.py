@@ -104,8 +104,10 @@ INSPECTION_KINDS: Final = "application compliance recall trace criminal warrant"
 OUTCOMES: Final = "none report warning_letter warning_conference revocation surrender other"
 SELECTIONS: Final = "risk random recall complaint application other unknown"
 
-_LATITUDE = {"minimum": -90.0, "maximum": 90.0}
-_LONGITUDE = {"minimum": -180.0, "maximum": 180.0}
+
+def _degrees(name: str, most: float) -> Column:
+    return Column(name, "number", is_required=False, minimum=-most, maximum=most)
+
 
 _TABLES = (
     Table(
@@ -124,8 +126,8 @@ _TABLES = (
             _req("premises_zip"),
             _opt("mail_zip"),
             _req("county_fips"),
-            _opt("latitude", "number", **_LATITUDE),
-            _opt("longitude", "number", **_LONGITUDE),
+            _degrees("latitude", 90.0),
+            _degrees("longitude", 180.0),
             _opt("is_residential", "boolean"),
         ),
         ("dealer", "listed_on"),
@@ -256,8 +258,8 @@ _TABLES = (
             _req("reported_on", "date"),
             _req("agency", allowed="CBP HSI ATF other"),
             _opt("port_code"),
-            _opt("latitude", "number", **_LATITUDE),
-            _opt("longitude", "number", **_LONGITUDE),
+            _degrees("latitude", 90.0),
+            _degrees("longitude", 180.0),
             _req("firearm_type", allowed=FIREARM_TYPES),
             _opt("is_semiautomatic_rifle", "boolean"),
             _opt("dealer"),

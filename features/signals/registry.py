@@ -54,9 +54,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
 SIGNALS: Final[tuple[Signal, ...]] = tuple(s for f in FAMILIES.values() for s in f.SIGNALS)
 
 
-def select(
-    *, variant: str = "full", families: Sequence[str] | None = None
-) -> tuple[Signal, ...]:
+def select(*, variant: str = "full", families: Sequence[str] | None = None) -> tuple[Signal, ...]:
     """Return the signals of a variant and of some families, in registry order.
 
     Raises
