@@ -150,7 +150,9 @@ def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
         name="000001",
         manifest=manifest,
         scored=scored,
-        reasons=strongest(bundle.explain(inputs)["priority"].values),
+        reasons=strongest(
+            bundle.explain(inputs)["priority"].values, [s["family"] for s in bundle.signals]
+        ),
         peers=peer_quantiles(inputs, facts["license_type"].to_numpy(dtype=object)),
         holds=holds,
         folder=Path("nowhere"),
