@@ -99,11 +99,13 @@ def _identify(request: Request, token: str, name: str, password: str) -> Princip
     of_all, of_one = _attempts(request.app.state)
     of_all.spend("all")
     of_one.spend(name)
-    return runtime.directory.sign_in(name, password)
+    principal = runtime.directory.sign_in(name, password)
+    of_one.give_back(name)
+    return principal
 
 
 def _attempts(state: State) -> tuple[RateLimiter, RateLimiter]:
-    """Return what bounds guessing: 2 a second for everyone together, 5 a minute for one name."""
+    """Return what bounds guessing: 2 a second for everyone, 5 wrong ones a minute per name."""
     if not hasattr(state, "sign_in_attempts"):
         state.sign_in_attempts = (RateLimiter(2, 60), RateLimiter(5 / 60, 5))
     limits: tuple[RateLimiter, RateLimiter] = state.sign_in_attempts

@@ -105,6 +105,15 @@ def test_the_purpose_statistics_reaches_no_dealer(visitor):
     assert visitor.get("/model").status_code == 200
 
 
+def test_only_wrong_passwords_count_against_a_name(visitor):
+    for _ in range(12):
+        assert visitor.sign_in("analyst").status_code == 303
+    wrong = [visitor.sign_in("analyst", password="guess").status_code for _ in range(8)]
+    assert wrong[0] == 401
+    assert wrong[-1] == 429
+    assert visitor.sign_in("analyst").status_code == 429
+
+
 def test_a_wrong_password_is_told_apart_from_nothing(visitor):
     wrong = visitor.sign_in("inspector", password="not this one at all")
     absent = visitor.sign_in("nobody-at-all", password="not this one at all")
