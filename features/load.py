@@ -243,7 +243,7 @@ class Loader:
             n_checked + n_odd,
             resolution.n_stored,
             resolution.n_superseded,
-            resolution.n_duplicate,
+            resolution.n_duplicate + resolution.n_restated,
             n_set_aside,
             sum(reasons.values()),
             reasons,
@@ -251,7 +251,7 @@ class Loader:
 
     def _store(self, load: Load, table: str, resolution: Resolution) -> None:
         """Write the new rows, then the batches that hold rows which they supersede."""
-        if resolution.n_stored + resolution.n_superseded:
+        if resolution.n_stored + resolution.n_superseded + resolution.n_restated:
             names = ", ".join(quoted(name) for name in TABLES[table].names)
             query = (
                 f"SELECT {names}, g.known_on AS known_on, {resolution.superseded_on} "
@@ -260,20 +260,21 @@ class Loader:
             )
             write_batch(self.con, self.draft, table, query)
         for place in resolution.rewritten:
-            self._end(table, place)
+            self._revise(table, place)
 
-    def _end(self, table: str, place: str) -> None:
-        """Write the batch at `place` anew, with the days on which its rows were superseded."""
+    def _revise(self, table: str, place: str) -> None:
+        """Write the batch at `place` anew, with the days on which its rows are superseded now."""
         key = [*TABLES[table].key, "known_on"]
-        same = " AND ".join(f"s.{quoted(k)} = e.{quoted(k)}" for k in key)
+        same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
         columns = ", ".join(
-            "coalesce(e.superseded_on, s.superseded_on) AS superseded_on"
+            "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
+            "AS superseded_on"
             if name == "superseded_on"
             else f"s.{quoted(name)} AS {quoted(name)}"
             for name in stored_columns(table)
         )
-        ended = f"(SELECT * FROM ended WHERE file = {literal(place)})"
-        query = f"SELECT {columns} FROM {scan([place])} s LEFT JOIN {ended} e ON {same}"
+        revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
+        query = f"SELECT {columns} FROM {scan([place])} s LEFT JOIN {revised} r ON {same}"
         rewrite_batch(self.con, self.draft, table, place=place, query=query)
 
 

@@ -313,6 +313,7 @@ TABLES: Final[Mapping[str, Table]] = {table.name: table for table in _TABLES}
 
 # What the warehouse adds to each row. ``superseded_on`` is the ``known_on`` of the row's next
 # version (null for the current one): as of T a row is in force when known_on < T <= superseded_on.
+# A row that only repeats the version before it is superseded the day it was known: never in force.
 # ``source_id`` indexes the manifest's sources and ``source_line`` is the line or row within it.
 STORED_COLUMNS: Final = (
     Column("known_on", "date"),

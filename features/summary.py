@@ -24,7 +24,7 @@ class TableCounts:
     n_superseded : int
         Stored as an earlier version: a later one of the same key was known already.
     n_duplicate : int
-        Nothing new.
+        Nothing new: the row is stored already, or repeats what was known before it.
     n_set_aside : int
         Left out on purpose, such as collectors' licenses.
     n_rejected : int

@@ -1,9 +1,14 @@
 """Versions of a row: which new rows are duplicates, conflicts, corrections or back-dated facts.
 
-Rows of one key are ordered by ``known_on``. Of two rows with the same key and ``known_on`` the
-stored one (or the first in the file) stays; the other is a duplicate when its content is equal
-and a conflict when it is not. A row whose content equals the version before it says nothing new
-and is a duplicate too. Each version is superseded on the day when the next one was known.
+Rows of one key are ordered by ``known_on``, whatever the order in which they arrive. Each version
+is superseded on the day when the next one was known. A row whose content equals the one before it
+is a restatement: it says nothing new, so the fact keeps the day on which it was first known. It is
+stored all the same, superseded on the day it was known and therefore never in force, because a row
+that arrives later may come between the two (A, B, A: the restatement is a correction after all).
+
+Of two rows with the same key and ``known_on`` the stored one (or the first in the file) stays; the
+other is a duplicate when its content is equal and a conflict when it is not. That is the one
+place where the order of arrival counts, because nothing tells which of the two is right.
 """
 
 from __future__ import annotations
@@ -24,9 +29,9 @@ class Resolution:
 
     Parameters
     ----------
-    n_stored, n_superseded, n_duplicate, n_conflict : int
-        Rows stored as current, stored as a version that a later one already replaced, left out
-        as duplicates, and rejected.
+    n_stored, n_superseded, n_restated, n_duplicate, n_conflict : int
+        Rows stored as current, stored as a version that a later one already replaced, stored as a
+        restatement that is never in force, left out as duplicates, and rejected.
     rewritten : tuple of str
         Stored files with a version that a new row supersedes.
     has_contested : bool
@@ -35,6 +40,7 @@ class Resolution:
 
     n_stored: int
     n_superseded: int
+    n_restated: int
     n_duplicate: int
     n_conflict: int
     rewritten: tuple[str, ...] = ()
@@ -47,7 +53,7 @@ class Resolution:
             return "good g"
         return (
             "good g LEFT JOIN (SELECT row, verdict, superseded_on FROM resolved) r "
-            "ON g.row = r.row WHERE r.row IS NULL OR r.verdict = 'stored'"
+            "ON g.row = r.row WHERE r.row IS NULL OR r.verdict IN ('stored', 'restated')"
         )
 
     @property
@@ -60,7 +66,8 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
     """Decide about the good rows of ``checked`` against each other and the files `live`.
 
     Leaves the tables ``resolved`` (``row`` of ``checked``, ``verdict``, ``superseded_on``) and
-    ``ended`` (key, ``known_on``, ``file``, ``superseded_on`` of stored rows that end earlier now).
+    ``revised`` (key, ``known_on``, ``file``, ``superseded_on`` of stored rows that end on another
+    day now, or no longer end).
     Only keys that occur more than once pass the window functions, so the cost of a load of new
     keys is one aggregation.
     """
@@ -71,20 +78,27 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
         "SELECT (SELECT count(*) FROM good), (SELECT count(*) FROM contested)"
     ).fetchone()
     if not n_contested:
-        return Resolution(n_good, 0, 0, 0, has_contested=False)
+        return Resolution(n_good, 0, 0, 0, 0, has_contested=False)
     con.execute(_RESOLVED.format(keys=keys))
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE ended AS SELECT {keys}, known_on, file, superseded_on "
+        f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, file, superseded_on "
         "FROM resolved WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
     )
     counts = con.execute(
         "SELECT count(*) FILTER (verdict = 'stored' AND superseded_on IS NOT NULL), "
-        "count(*) FILTER (verdict = 'duplicate'), count(*) FILTER (verdict = 'conflict') "
+        "count(*) FILTER (verdict = 'restated'), count(*) FILTER (verdict = 'duplicate'), "
+        "count(*) FILTER (verdict = 'conflict') "
         "FROM resolved WHERE file IS NULL"
     ).fetchone()
-    files = con.execute("SELECT DISTINCT file FROM ended ORDER BY file").fetchall()
+    files = con.execute("SELECT DISTINCT file FROM revised ORDER BY file").fetchall()
+    n_superseded, n_restated, n_duplicate, n_conflict = counts
     return Resolution(
-        n_good - sum(counts), counts[0], counts[1], counts[2], tuple(f for (f,) in files)
+        n_good - sum(counts),
+        n_superseded,
+        n_restated,
+        n_duplicate,
+        n_conflict,
+        rewritten=tuple(file for (file,) in files),
     )
 
 
@@ -125,8 +139,8 @@ def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
     )
 
 
-# Stored rows come first among equals, then the order of the file. Only the first
-# row of a key and day counts as a version; a version that repeats the one before it is none.
+# Stored rows come first among equals, then the order of the file. Only the first row of a key and
+# day counts as a version. What a run of equal ones says is known since the first of them.
 _RESOLVED: Final = """
 CREATE OR REPLACE TEMP TABLE resolved AS
 WITH ranked AS (
@@ -137,21 +151,16 @@ WITH ranked AS (
     WINDOW day_order AS (PARTITION BY {keys}, known_on ORDER BY row IS NOT NULL, source_line, row)
 ),
 versions AS (
-    SELECT *, lag(content) OVER version_order AS content_before
+    SELECT *, coalesce(content = lag(content) OVER version_order, false) AS is_restated
     FROM ranked WHERE place = 1
     WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on)
-),
-judged AS (
-    SELECT *, CASE WHEN row IS NOT NULL AND content = content_before THEN 'duplicate'
-        ELSE 'stored' END AS verdict
-    FROM versions
 )
-SELECT row, file, {keys}, known_on, was_superseded_on, verdict,
+SELECT row, file, {keys}, known_on, was_superseded_on, 'stored' AS verdict,
     lead(known_on) OVER (PARTITION BY {keys} ORDER BY known_on) AS superseded_on
-FROM judged WHERE verdict = 'stored'
+FROM versions WHERE NOT is_restated
 UNION ALL
-SELECT row, file, {keys}, known_on, was_superseded_on, verdict, NULL
-FROM judged WHERE verdict = 'duplicate'
+SELECT row, file, {keys}, known_on, was_superseded_on, 'restated', known_on
+FROM versions WHERE is_restated
 UNION ALL
 SELECT row, file, {keys}, known_on, was_superseded_on,
     CASE WHEN content = first_content THEN 'duplicate' ELSE 'conflict' END, NULL
