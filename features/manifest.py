@@ -4,6 +4,9 @@ A draft stages new Parquet files under ``.staging/``; `Draft.commit` renames the
 then replaces ``manifest.json``. That replacement is the commit point: before it the files are
 orphans that no reader sees, after it they are the warehouse. A crash at any moment therefore
 leaves the last complete warehouse; the next writer sweeps what was left behind.
+
+A file that a draft replaces stays on disk for `GRACE` after the commit, because a reader that
+opened the warehouse before it may still be reading; the manifest tells since when it is retired.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +34,9 @@ MANIFEST: Final = "manifest.json"
 STAGING: Final = ".staging"
 LOCK: Final = ".lock"
 REJECTS: Final = "rejects"
+# Far longer than any reader of the project keeps a warehouse open: the largest table of signals
+# takes minutes to build.
+GRACE: Final = timedelta(hours=6)
 
 
 class WarehouseMissingError(WarehouseError):
@@ -46,6 +53,7 @@ def empty_manifest() -> dict[str, Any]:
         "sources": [],
         "tables": {},
         "rejects": {},
+        "retired": [],
     }
 
 
@@ -171,7 +179,10 @@ class Draft:
         return self.manifest != self._before
 
     def open_staging(self) -> None:
-        """Sweep what earlier, killed writers left and make the staging folder."""
+        """Sweep what no reader can need any more and make the staging folder."""
+        retired = [file for file in self._before.get("retired", []) if _is_in_grace(file)]
+        # Forgetting a file that is gone is no change that would be worth a commit.
+        self._before["retired"], self.manifest["retired"] = retired, list(retired)
         sweep(self.path, self._before)
         self.staging.mkdir(parents=True)
 
@@ -215,6 +226,9 @@ class Draft:
         staged = self._staged.pop(name, None)
         if staged is not None:
             staged.unlink()
+        else:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self.manifest["retired"].append({"path": name, "retired_at": now})
         self._summarize(table)
 
     def _summarize(self, table: str) -> None:
@@ -249,20 +263,24 @@ class Draft:
 def sweep(path: Path, manifest: Mapping[str, Any]) -> None:
     """Remove staged and orphaned files; cut rejects that no committed ingest wrote.
 
-    Files that the last ingest replaced stay until now, so that a reader that opened the warehouse
-    just before it could finish.
+    What `manifest` calls live or retired stays.
     """
     shutil.rmtree(path / STAGING, ignore_errors=True)
-    live = {f["path"] for table in manifest["tables"].values() for f in table["files"]}
+    kept = {f["path"] for table in manifest["tables"].values() for f in table["files"]}
+    kept |= {file["path"] for file in manifest["retired"]}
     for table in TABLES:
         for file in (path / table).glob("batch=*/*.parquet"):
-            if file.relative_to(path).as_posix() not in live:
+            if file.relative_to(path).as_posix() not in kept:
                 file.unlink()
                 if not any(file.parent.iterdir()):
                     file.parent.rmdir()
         _cut_rejects(path, table, manifest["rejects"].get(table, {}).get("n_rows", 0))
     for left in path.glob(f".{MANIFEST}.*"):
         left.unlink()
+
+
+def _is_in_grace(file: Mapping[str, str]) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(file["retired_at"]) < GRACE
 
 
 def _cut_rejects(path: Path, table: str, n_rows: int) -> None:

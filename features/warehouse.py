@@ -10,15 +10,17 @@ Layout
     <warehouse>/.staging/                            a writer's unfinished work; swept by the next
     <warehouse>/.lock                                held by the one writer
 
-The manifest decides which files are live: a file it does not name is an orphan of a killed writer
-or was replaced by the last one. A correction never edits a file: the batches that hold superseded
-rows are written anew under a new batch number.
+The manifest decides which files are live: a file it does not name is an orphan of a killed writer,
+one that it calls retired was replaced and stays for the readers that were open then. A correction
+never edits a file: the batches that hold superseded rows are written anew under a new batch number.
 
 Time
 ----
 A row carries ``known_on`` (the day the fact was in the agency's hands) and ``superseded_on``
 (``known_on`` of the next version of the same key, null for the current one). As of ``T`` a row is
-in force when ``known_on < T <= superseded_on``.
+in force when ``known_on < T <= superseded_on``. A row that only repeats the version before it is
+superseded on the day it was known and so never in force: it is kept because a version that arrives
+later may come between the two.
 """
 
 from __future__ import annotations
@@ -158,7 +160,15 @@ class Warehouse:
         if file["n_superseded"]:
             cut.append("superseded_on")
         wanted = [*columns, *(name for name in cut if name not in columns)]
-        table = pq.read_table(self.path / file["path"], columns=wanted, partitioning=None)
+        try:
+            table = pq.read_table(self.path / file["path"], columns=wanted, partitioning=None)
+        except FileNotFoundError as error:
+            raise WarehouseError(
+                f"A file of the warehouse at {self.path} is gone: {file['path']}.",
+                found="either damage, or a warehouse opened so long ago that a later ingest has "
+                "replaced and swept the file",
+                fix="open the warehouse again; if that does not help, run `ffl-risk check`",
+            ) from error
         if not cut:
             return table
         return table.filter(_in_force(table, cut, as_of)).select(list(columns))

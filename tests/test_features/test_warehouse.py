@@ -195,6 +195,39 @@ def test_files_that_the_manifest_does_not_name_are_ignored_and_swept(tmp_path: P
     assert not staged.parent.exists()
 
 
+def test_a_reader_outlives_the_ingests_that_replace_its_files(tmp_path: Path) -> None:
+    """Its files stay for the grace period, whatever is written meanwhile."""
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    reader = Warehouse.open(tmp_path / "w")
+    before = reader.read("seizures")
+    for n, day in ((2, "2025-05-01"), (3, "2025-06-01"), (4, "2025-07-01")):
+        load(tmp_path, n, [seizure(day, str(n))])
+    assert reader.read("seizures").equals(before)
+    with duckdb.connect() as con:
+        assert con.sql(f"FROM {reader.scan('seizures')}").to_arrow_table().num_rows == 1
+    assert ports(tmp_path) == ["4"]
+    assert check(tmp_path / "w", today=TODAY).faults == ()
+
+
+def test_replaced_files_are_swept_after_the_grace_period(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tmp_path, 1, [seizure("2025-04-03", "1")])
+    reader = Warehouse.open(tmp_path / "w")
+    load(tmp_path, 2, [seizure("2025-05-01", "2")])
+    (old,) = reader.files("seizures")
+    monkeypatch.setattr("features.manifest.GRACE", timedelta(0))
+    again = load(tmp_path, 2, [seizure("2025-05-01", "2")])
+    assert not again.files[0].is_new
+    assert not old.exists()
+    with pytest.raises(WarehouseError, match="open the warehouse again"):
+        reader.read("seizures")
+    load(tmp_path, 3, [seizure("2025-05-02", "3")])
+    warehouse = Warehouse.open(tmp_path / "w")
+    assert old.relative_to(tmp_path / "w").as_posix() not in str(warehouse.manifest["retired"])
+    assert ports(tmp_path) == ["3"]
+
+
 def test_rejects_of_an_ingest_that_was_not_committed_are_ignored_and_cut(tmp_path: Path) -> None:
     bad = [seizure("2025-04-03", "1", f"S{n}") for n in range(9)] + [seizure("nonsense", "2", "X")]
     load(tmp_path, 1, bad)
