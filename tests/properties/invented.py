@@ -86,10 +86,11 @@ class Country:
                 for column in optional:
                     if column not in dates and self.rng.random() < 0.5:
                         fixed[column] = other.get(column)
-                # One that says nothing new is no version; a token alone is no news either.
-                said = [c for c in optional if c != "purchaser_token"]
-                if any(fixed.get(c) != row.get(c) for c in said):
-                    extra.append({**fixed, "known_on": self.later(row["known_on"], 500)})
+                # It may say nothing new, and the first row may be told again after it.
+                fixed["known_on"] = self.later(row["known_on"], 500)
+                extra.append(fixed)
+                if self.rng.random() < 0.3:
+                    extra.append({**row, "known_on": self.later(fixed["known_on"], 300)})
         frame = pd.DataFrame([*rows, *extra])
         return frame.drop_duplicates([*keys, "known_on"]).reset_index(drop=True)
 

@@ -68,14 +68,21 @@ class World:
     def _corrected(
         self, frame: pd.DataFrame, column: str, value: object, *, moves_dealer: bool = False
     ) -> pd.DataFrame:
-        """Add later versions of a tenth of the rows; each says something new."""
-        other = frame[frame[column].ne(value)]
-        again = other.sample(frac=0.1, random_state=int(self.draw.integers(1 << 30))).copy()
+        """Add later versions of a tenth of the rows, some of which only repeat what was known.
+
+        A third of them are taken back later: the first version is told again.
+        """
+        first = frame.sample(frac=0.1, random_state=int(self.draw.integers(1 << 30)))
+        again = first.copy()
         again[column] = value
         again["known_on"] = [self.later(day, 700) + timedelta(days=1) for day in again["known_on"]]
         if moves_dealer:
             again["dealer"] = [self.pick(self.dealers) for _ in range(len(again))]
-        return pd.concat([frame, again], ignore_index=True)
+        back = first.iloc[::3].copy()
+        back["known_on"] = [
+            self.later(day, 200) + timedelta(days=1) for day in again["known_on"].iloc[::3]
+        ]
+        return pd.concat([frame, again, back], ignore_index=True)
 
     def _licenses(self) -> pd.DataFrame:
         rows = []
