@@ -76,7 +76,16 @@ class LogLogistic:
     ----------
     strength : float
         Inverse of the L2 penalty, as in scikit-learn.
+
+    Attributes
+    ----------
+    coefficient : array of shape (p,)
+        Log-odds per standard deviation of each log-transformed signal.
+    intercept : float
     """
+
+    coefficient: Floats
+    intercept: float
 
     def __init__(self, *, strength: float = REGULARIZATION) -> None:
         self.strength = strength
@@ -93,15 +102,18 @@ class LogLogistic:
         self._scale = np.where(deviation > 0, deviation, 1.0)
         model = LogisticRegression(C=self.strength, max_iter=1000)
         model.fit((filled - self._mean) / self._scale, y > 0, sample_weight=sample_weight)
-        self._coefficient, self._intercept = model.coef_[0], float(model.intercept_[0])
+        self.coefficient, self.intercept = model.coef_[0], float(model.intercept_[0])
         return self
 
     def log_odds(self, X: pd.DataFrame) -> Floats:
         """Log-odds of each row, shape (n,)."""
+        return np.asarray(self.standardized(X) @ self.coefficient + self.intercept)
+
+    def standardized(self, X: pd.DataFrame) -> Floats:
+        """Rows as the regression reads them, shape (n, p)."""
         raw = _signed_log(X)
         filled = np.where(np.isnan(raw), self._median, raw)
-        standardized = (filled - self._mean) / self._scale
-        return np.asarray(standardized @ self._coefficient + self._intercept, dtype=np.float64)
+        return np.asarray((filled - self._mean) / self._scale, dtype=np.float64)
 
 
 def _signed_log(X: pd.DataFrame) -> Floats:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from training.pages import Page
 
 app = typer.Typer()
 
@@ -25,6 +29,24 @@ CandidateOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="NUMBER", help="Candidate to judge. Default: the newest."),
 ]
+
+
+def _tell(page: Page, found: Mapping[str, Any], *, stem: str, as_json: bool) -> None:
+    """Keep a report in HTML and JSON, and show it in the terminal or as JSON."""
+    import json
+
+    from rich.console import Console
+
+    from features.home import home
+    from training.pages import terminal, write_page
+    from training.progress import Steps
+
+    path = write_page(page, found, home() / "reports", stem=stem)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        Console().print(terminal(page))
+    Steps().say(f"Report: {path}")
 
 
 @app.command()
@@ -189,27 +211,19 @@ def indicators(
     """Assess each indicator and family against what inspections found.
 
     Alone and added to the rest, weighted for who was chosen and on the random share, by year and
-    division, with intervals. Also kept as ``reports/indicators.json``, which the pages show.
+    division, with intervals. The report is kept as ``reports/indicators.html`` and ``.json``.
     """
-    import json
-
-    from rich.console import Console
-
-    from features.home import home, write_json
+    from features.home import home
     from features.warehouse import Warehouse
     from training.indicators import indicators as assess
-    from training.indicators import indicators_view
+    from training.indicators_page import indicators_page
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     with one_thread():
         found = assess(load_recipe(recipe), store, Steps())
-    write_json(home() / "reports" / "indicators.json", found)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    else:
-        Console().print(indicators_view(found))
+    _tell(indicators_page(found), found, stem="indicators", as_json=as_json)
 
 
 @app.command()

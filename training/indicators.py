@@ -1,13 +1,14 @@
 """Whether the indicators work: each signal and family against what inspections found.
 
-Answers the open audit recommendation to assess risk indicators recurrently (DOJ OIG 23-062): each
-indicator alone, and each family alone and taken away from the rest, on inspections of the past
-held out by dealer, by year and division, weighted for who was chosen, with intervals.
+Answers the open audit recommendation to assess risk indicators recurrently (DOJ OIG 23-062). Each
+indicator and each family stands alone and is taken away from the rest, in all, by year and by
+division, weighted for who was chosen and on the random share that nobody chose, with intervals.
+Dealers that judge never teach: every score is from a fit on other dealers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,11 @@ import pandas as pd
 
 from features.warehouse import Warehouse
 from models.policy import Policy
-from training import compliance, country, labels
+from training import compliance, country, efficacy, labels
 from training.baselines import LogLogistic
+from training.efficacy import Estimate
 from training.errors import TooFewLabelsError
 from training.fit import Design, design
-from training.metrics import Interval, Ranking, bootstrap
 from training.progress import Steps
 from training.propensity import Propensity, fit_propensity
 from training.recipe import Recipe
@@ -29,8 +30,9 @@ from training.splits import group_folds
 
 Floats = npt.NDArray[np.float64]
 N_FOLDS = 3
-N_RESAMPLES = 100
 MIN_POSITIVE = 20
+# The random share is small: below this many findings (and clean rows) it says nothing.
+MIN_RANDOM = 10
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Inspected:
     X : DataFrame of shape (n, p)
     y, weight : array of shape (n,)
         Severe or not; inverse propensity.
-    dealer, year, division : array of shape (n,)
+    dealer : array of shape (n,)
+        Codes from zero; inspections of a dealer vary together.
+    year, division : array of shape (n,)
     is_random : array of shape (n,)
         Drawn at random: the unbiased stratum.
     """
@@ -50,10 +54,25 @@ class Inspected:
     X: pd.DataFrame
     y: Floats
     weight: Floats
-    dealer: npt.NDArray[Any]
+    dealer: npt.NDArray[np.int64]
     year: npt.NDArray[Any]
     division: npt.NDArray[Any]
     is_random: npt.NDArray[np.bool_]
+
+    def strata(self) -> Iterator[tuple[str, str, Floats]]:
+        """Kind, name and weights of each part of the inspections that can say something."""
+        yield "all", "", self.weight
+        if self._is_enough(self.is_random, MIN_RANDOM):
+            yield "random", "", self.is_random.astype(np.float64)
+        for kind, groups in (("by_year", self.year), ("by_division", self.division)):
+            for value in np.unique(groups[groups != ""]):
+                is_own = groups == value
+                if self._is_enough(is_own, MIN_POSITIVE):
+                    yield kind, str(value), self.weight * is_own
+
+    def _is_enough(self, rows: npt.NDArray[np.bool_], n: int) -> bool:
+        n_positive = float(self.y[rows].sum())
+        return bool(n <= n_positive <= rows.sum() - n)
 
 
 def indicators(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> dict[str, Any]:
@@ -62,38 +81,43 @@ def indicators(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> dict[str, 
     Returns
     -------
     dict
-        ``signals``: AUC of each alone, weighted and on the random stratum; ``families``: AUC of
-        each alone and what the rest loses without it, in all, by year and by division.
+        ``signals`` and ``families``; each entry has the AUC ``alone``, what it has ``added`` to
+        the rest, and the ``lift`` of the first tenth by it: in all, on the random share
+        (``…_random``), by year and by division.
+
+    Raises
+    ------
+    TooFewLabelsError
+        When there are too few severe findings, or no clean inspection, to say anything.
     """
-    head = next(h for h in recipe.heads if h.label == "compliance")
+    head = recipe.head_of_label("compliance")
     history = country.assemble(recipe, warehouse, steps)
     made = design(history.table, head)
     with steps.step("inspections of the past"):
-        past, _ = gather(recipe, warehouse, history, made)
-    if past.y.sum() < MIN_POSITIVE:
-        raise TooFewLabelsError(
-            "Too few severe findings to assess indicators.",
-            found=f"{int(past.y.sum())} of {len(past.y)}",
-            expected=f"at least {MIN_POSITIVE}",
-        )
-    with steps.step("each signal alone"):
-        signals = [
-            {"signal": s.name, "family": s.family, "direction": s.direction, **_alone(past, s.name)}
-            for s in made.signals
-        ]
-    with steps.step("each family alone and left out"):
-        found = families(past, {s.name: s.family for s in made.signals}, seed=recipe.seed)
-    return {"n": len(past.y), "n_positive": int(past.y.sum()), "signals": signals, **found}
+        past, propensity = gather(recipe, warehouse, history, made)
+    found = assess(past, made, steps, share=recipe.evaluation.capacity, seed=recipe.seed)
+    return {
+        "recipe": recipe.name,
+        "data_fingerprint": warehouse.fingerprint,
+        "first_year": int(past.year.min()),
+        "last_year": int(past.year.max()),
+        "propensity_auc": propensity.auc,
+        **found,
+    }
 
 
 def gather(
     recipe: Recipe, warehouse: Warehouse, history: country.CountryHistory, made: Design
 ) -> tuple[Inspected, Propensity]:
     """Collect the inspected rows at every as-of date of a history."""
-    dates = (*history.split.train_as_of, *history.split.test_as_of)
     found = labels.compliance(
-        warehouse, dates, rule=Policy.read().severe_finding, known_before=history.end
+        warehouse,
+        (*history.split.train_as_of, *history.split.test_as_of),
+        rule=Policy.read().severe_finding,
+        known_before=history.end,
+        horizon_months=recipe.horizon_months,
     )
+    found.require_enough(n_positive=MIN_POSITIVE, what="indicators")
     rows = history.rows
     looked = compliance.place_labels(rows, found)
     dealer = rows["dealer"].to_numpy(dtype=str)
@@ -103,125 +127,138 @@ def gather(
         X=made.X.iloc[index].reset_index(drop=True),
         y=looked.y[index],
         weight=propensity.weights()[index],
-        dealer=dealer[index],
-        year=rows["as_of"].dt.year.to_numpy()[index],
+        dealer=np.unique(dealer[index], return_inverse=True)[1].astype(np.int64),
+        year=rows["as_of"].dt.year.to_numpy()[index].astype(str),
         division=looked.division.to_numpy(dtype=str)[index],
         is_random=looked.is_random[index],
     )
     return past, propensity
 
 
-def _alone(past: Inspected, name: str) -> dict[str, Any]:
-    """AUC of one signal; missing values rank lowest."""
-    value = past.X[name].to_numpy(dtype=np.float64)
-    is_seen = np.isfinite(value)
-    if is_seen.sum() < 2:
-        return {"share_seen": 0.0, "auc": None, "auc_random": None}
-    lowest = float(np.nanmin(value)) - 1.0
-    score = np.where(is_seen, value, lowest)
-    return {
-        "share_seen": float(is_seen.mean()),
-        "auc": _auc(score, past, past.weight).as_dict(),
-        "auc_random": _random_auc(score, past),
-    }
-
-
-def _auc(score: Floats, past: Inspected, weight: Floats) -> Interval:
-    ranking = Ranking(score)
-    (interval,) = bootstrap(
-        lambda drawn: ranking.auc(past.y, weight=drawn * weight),
-        past.dealer,
-        n_resamples=N_RESAMPLES,
-    )
-    return interval
-
-
-def _random_auc(score: Floats, past: Inspected) -> dict[str, float] | None:
-    chosen = past.is_random
-    if past.y[chosen].sum() < 5 or (1 - past.y[chosen]).sum() < 5:
-        return None
-    return _auc(score, past, chosen.astype(np.float64)).as_dict()
-
-
-def families(past: Inspected, family_of: dict[str, str], *, seed: int) -> dict[str, Any]:
-    """Assess families: alone, and what all others lose without them.
+def assess(
+    past: Inspected, made: Design, steps: Steps, *, share: float, seed: int
+) -> dict[str, Any]:
+    """Assess every column of `past.X`, alone and added to the rest.
 
     Parameters
     ----------
-    family_of : dict of str to str
-        Family of each column of ``past.X``.
+    made : Design
+        Names, families and expected directions of the columns.
+    share : float
+        The lift is that of the first `share` by an indicator.
     """
+    n_positive = int(past.y.sum())
+    if not MIN_POSITIVE <= n_positive <= len(past.y) - MIN_POSITIVE:
+        raise TooFewLabelsError(
+            "Too few findings to assess indicators.",
+            found=f"{n_positive} severe of {len(past.y)} inspections",
+            expected=f"at least {MIN_POSITIVE} severe and {MIN_POSITIVE} not",
+            fix="ingest a longer history of inspections",
+        )
+    columns = {str(name): place for place, name in enumerate(past.X.columns)}
+    members: dict[str, list[int]] = {}
+    for signal in made.signals:
+        members.setdefault(signal.family, []).append(columns[signal.name])
     folds = group_folds(past.dealer, n_folds=N_FOLDS, seed=seed)
-    names = list(dict.fromkeys(family_of.values()))
-    whole = _held_out(past, list(past.X.columns), folds)
-    everything = Ranking(whole).auc(past.y, weight=past.weight)
-    out = []
-    for family in names:
-        own = [c for c in past.X.columns if family_of[str(c)] == family]
-        rest = [c for c in past.X.columns if family_of[str(c)] != family]
-        alone = _held_out(past, own, folds)
-        without = Ranking(_held_out(past, rest, folds)) if rest else None
-        full = Ranking(whole)
-
-        def added(drawn: Floats, full: Ranking = full, without: Ranking | None = without) -> float:
-            w = drawn * past.weight
-            return full.auc(past.y, weight=w) - (without.auc(past.y, weight=w) if without else 0.5)
-
-        (gain,) = bootstrap(added, past.dealer, n_resamples=N_RESAMPLES)
-        out.append(
-            {
-                "family": family,
-                "n_signals": len(own),
-                "alone": _auc(alone, past, past.weight).as_dict(),
-                "added": gain.as_dict(),
-                "by_year": _by(alone, past, past.year),
-                "by_division": _by(alone, past, past.division),
+    with steps.step("everything, and everything but each"):
+        whole, without = efficacy.held_out_without(
+            past.X,
+            past.y,
+            past.weight,
+            folds=folds,
+            blocks={s.name: [columns[s.name]] for s in made.signals}
+            | {"family " + family: own for family, own in members.items()},
+        )
+    strata = list(past.strata())
+    full = [efficacy.auc(whole, past.y, w) for _, _, w in strata]
+    signals, families = [], []
+    with steps.step("each signal"):
+        for signal in made.signals:
+            value = past.X[signal.name].to_numpy(dtype=np.float64)
+            score = oriented(value, signal.direction)
+            entry = _entry(past, strata, full, score, without[signal.name], share)
+            described = {
+                "signal": signal.name,
+                "family": signal.family,
+                "direction": int(signal.direction),
+                "share_seen": float(np.isfinite(value).mean()),
             }
-        )
-    return {"auc_of_all": everything, "families": out}
+            signals.append(described | entry | {"verdict": verdict(entry["alone"])})
+    with steps.step("each family"):
+        for family, own in members.items():
+            score = _held_out(past, own, folds)
+            entry = _entry(past, strata, full, score, without["family " + family], share)
+            described = {"family": family, "n_signals": len(own)}
+            families.append(described | entry | {"verdict": verdict(entry["added"], null=0.0)})
+    return {
+        "n": len(past.y),
+        "n_positive": n_positive,
+        "n_random": int(past.is_random.sum()),
+        "n_random_positive": int(past.y[past.is_random].sum()),
+        "capacity": share,
+        "auc_of_all": full[0].share_interval(past.dealer).as_dict(),
+        "signals": signals,
+        "families": families,
+    }
 
 
-def _held_out(past: Inspected, columns: Sequence[str], folds: npt.NDArray[np.int64]) -> Floats:
-    score = np.zeros(len(past.y))
-    for fold in range(N_FOLDS):
-        is_out = folds == fold
-        model = LogLogistic().fit(
-            past.X.loc[~is_out, list(columns)], past.y[~is_out], sample_weight=past.weight[~is_out]
-        )
-        score[is_out] = model.log_odds(past.X.loc[is_out, list(columns)])
-    return score
+def oriented(value: Floats, direction: int) -> Floats:
+    """Order rows so that the riskier by the expected direction come first, missing ones last.
+
+    Examples
+    --------
+    >>> oriented(np.array([1.0, np.nan, 3.0]), -1).tolist()
+    [-1.0, -4.0, -3.0]
+    """
+    score = -value if direction < 0 else value
+    is_seen = np.isfinite(score)
+    lowest = float(score[is_seen].min()) - 1.0 if is_seen.any() else 0.0
+    return np.where(is_seen, score, lowest)
 
 
-def _by(score: Floats, past: Inspected, groups: npt.NDArray[Any]) -> dict[str, float]:
-    """AUC within each group that has enough severe findings."""
-    out = {}
-    for value in np.unique(groups):
-        rows = groups == value
-        if MIN_POSITIVE <= past.y[rows].sum() < rows.sum():
-            auc = Ranking(score[rows]).auc(past.y[rows], weight=past.weight[rows])
-            out[str(value)] = float(auc)
+def verdict(entry: Mapping[str, float], *, null: float = 0.5) -> str:
+    """Say what an interval lets one say: ``works``, ``contradicts`` or ``not shown``."""
+    if entry["low"] > null:
+        return "works"
+    return "contradicts" if entry["high"] < null else "not shown"
+
+
+def _entry(
+    past: Inspected,
+    strata: Sequence[tuple[str, str, Floats]],
+    full: Sequence[Estimate],
+    alone: Floats,
+    without: Floats,
+    share: float,
+) -> dict[str, Any]:
+    """Every figure of one score: alone, what the rest loses without it, and its lift."""
+    out: dict[str, Any] = {
+        "alone_random": None, "added_random": None, "lift_random": None,
+        "by_year": {}, "by_division": {},
+    }  # fmt: skip
+    for (kind, name, weight), everything in zip(strata, full, strict=True):
+        own = efficacy.auc(alone, past.y, weight)
+        added = everything - efficacy.auc(without, past.y, weight)
+        figures = {
+            "alone": own.share_interval(past.dealer).as_dict(),
+            "added": added.interval(past.dealer).as_dict(),
+        }
+        if kind.startswith("by_"):
+            out[kind][name] = figures
+            continue
+        lift = efficacy.lift(alone, past.y, weight, share=share)
+        figures["lift"] = lift.ratio_interval(past.dealer).as_dict()
+        suffix = "_random" if kind == "random" else ""
+        out |= {key + suffix: value for key, value in figures.items()}
     return out
 
 
-def indicators_view(found: dict[str, Any]) -> Any:
-    """Return the assessment as tables for the terminal."""
-    from rich.console import Group
-    from rich.table import Table
-
-    from training.report import format_interval
-
-    by_family = Table(title=f"Families, over {found['n']} inspections")
-    for name in ("family", "signals", "AUC alone", "added to the rest"):
-        by_family.add_column(name)
-    for f in found["families"]:
-        cells = (str(f["n_signals"]), format_interval(f["alone"]), format_interval(f["added"]))
-        by_family.add_row(f["family"], *cells)
-    by_signal = Table(title="Indicators alone")
-    for name in ("signal", "expected", "AUC, weighted", "AUC, random share"):
-        by_signal.add_column(name)
-    seen = [s for s in found["signals"] if s["auc"] is not None]
-    for s in sorted(seen, key=lambda s: -abs(s["auc"]["value"] - 0.5))[:30]:
-        random = format_interval(s["auc_random"]) if s["auc_random"] else "too few"
-        expected = {1: "raises", -1: "lowers", 0: "-"}[s["direction"]]
-        by_signal.add_row(s["signal"], expected, format_interval(s["auc"]), random)
-    return Group(by_family, by_signal)
+def _held_out(past: Inspected, columns: Sequence[int], folds: npt.NDArray[np.int64]) -> Floats:
+    """Log-odds of a logistic regression on some columns, fitted on the other folds."""
+    score = np.zeros(len(past.y))
+    X = past.X.iloc[:, list(columns)]
+    for fold in range(N_FOLDS):
+        is_out = folds == fold
+        model = LogLogistic().fit(X[~is_out], past.y[~is_out], sample_weight=past.weight[~is_out])
+        score[is_out] = model.log_odds(X[is_out])
+    return score

@@ -160,6 +160,24 @@ class Recipe(_Strict):
             expected=", ".join(names),
         )
 
+    def head_of_label(self, label: str) -> Head:
+        """Return the first head that learns a label.
+
+        Raises
+        ------
+        RecipeError
+            When the recipe has none.
+        """
+        for head in self.heads:
+            if head.label == label:
+                return head
+        raise RecipeError(
+            f"Recipe {self.name} has no head that learns {label} labels.",
+            found=", ".join(f"{head.name} ({head.label})" for head in self.heads),
+            expected=f'a head with label = "{label}"',
+            fix="name another recipe; `country` has one for an agency's own inspections",
+        )
+
 
 def load_recipe(name: str) -> Recipe:
     """Read a recipe by its short name, or from the path of a TOML file.

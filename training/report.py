@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from features.home import write_atomically, write_json
+from training import pages
+from training.pages import Plot, format_interval
 
-_TEMPLATES = Path(__file__).with_name("templates")
+__all__ = ["format_interval", "render", "write_report"]
 
 
 def write_report(evaluation: Mapping[str, Any], folder: Path, *, stem: str) -> Path:
@@ -30,30 +30,13 @@ def write_report(evaluation: Mapping[str, Any], folder: Path, *, stem: str) -> P
 
 def render(evaluation: Mapping[str, Any]) -> str:
     """Render the page."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["interval"] = format_interval
-    template = environment.get_template("report.html")
     heads = {name: _with_table(head) for name, head in evaluation["heads"].items()}
-    return template.render(
+    return pages.render(
+        "report.html",
         title=evaluation["title"],
         evaluation={**evaluation, "heads": heads},
         plots={name: _plots(head, evaluation["capacity"]) for name, head in heads.items()},
     )
-
-
-def format_interval(entry: Mapping[str, float]) -> str:
-    """Write an estimate with its bounds.
-
-    >>> format_interval({"value": 0.5, "low": 0.4, "high": 0.6})
-    '0.500 (0.400–0.600)'
-    """
-    return f"{entry['value']:.3f} ({entry['low']:.3f}–{entry['high']:.3f})"
 
 
 def _with_table(head: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,11 +45,26 @@ def _with_table(head: Mapping[str, Any]) -> dict[str, Any]:
     return {**head, "table": [(who, {**blank, **entry}) for who, entry in figures]}
 
 
-def _plots(head: Mapping[str, Any], capacity: float) -> list[str]:
+def _plots(head: Mapping[str, Any], capacity: float) -> list[Plot]:
     # Matplotlib takes a second to import; only a report needs it.
     from training import plots
 
-    drawn = [plots.gain_curve(head, capacity=capacity), plots.calibration(head)]
+    drawn = [
+        Plot(
+            plots.gain_curve(head, capacity=capacity),
+            f"Gain: what each order would have found; the dashed line is the capacity, "
+            f"{capacity:.0%} of dealers.",
+        ),
+        Plot(
+            plots.calibration(head),
+            "Calibration: predicted against observed, in ten bins of equally many dealers.",
+        ),
+    ]
     if head.get("contributions"):
-        drawn.append(plots.contributions(head["contributions"]))
+        drawn.append(
+            Plot(
+                plots.contributions(head["contributions"]),
+                "What moves the score: the size of each signal's contribution.",
+            )
+        )
     return drawn
