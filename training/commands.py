@@ -45,7 +45,10 @@ def _tell(page: Page, found: Mapping[str, Any], *, stem: str, as_json: bool) -> 
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
-        Console().print(terminal(page))
+        console = Console()
+        # A file or a pipe has no width of its own; tables need some.
+        wide = console if console.is_terminal else Console(width=160)
+        wide.print(terminal(page))
     Steps().say(f"Report: {path}")
 
 
@@ -227,15 +230,20 @@ def indicators(
 
 
 @app.command()
-def fairness(candidate: CandidateOption = None) -> None:
-    """Print who is listed and who is missed, by group, with the reason for each gap, as JSON."""
-    import json
+def fairness(candidate: CandidateOption = None, as_json: JsonOption = False) -> None:
+    """Show who is listed and who is missed, by group, with the reason for each gap.
 
+    A gap comes from the base rate, from the model, or is none; groups with few findings are not
+    judged. The report is kept as ``reports/fairness-NUMBER.html`` and ``.json``.
+    """
     from features.home import home
     from training.candidate import open_candidate
     from training.fairness import fairness as report
+    from training.fairness_page import fairness_page
 
-    typer.echo(json.dumps(report(open_candidate(home(), candidate)), indent=1))
+    chosen = open_candidate(home(), candidate)
+    found = {"candidate": chosen.number, "heads": report(chosen)}
+    _tell(fairness_page(found), found, stem=f"fairness-{chosen.number}", as_json=as_json)
 
 
 @app.command()
@@ -244,33 +252,35 @@ def drift(
         datetime,
         typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Stand on this day."),
     ],
+    is_check: Annotated[
+        bool,
+        typer.Option("--check", help="Exit code 5 when something is to be done, for schedulers."),
+    ] = False,
     warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Compare signals and scores as of a day with what the champion was trained on, as JSON.
+    """Compare signals and scores as of a day with what the champion was trained on.
 
-    Exit code 0 whatever is found; ``advice`` says what to do. Also kept as
-    ``reports/drift.json``, which the pages show.
+    Says what to do: nothing, watch, check a source (it names the table), or train again. The
+    report is kept as ``reports/drift.html`` and ``.json``.
     """
-    import json
-
-    from features.home import home, write_json
-    from features.table import build_features
+    from features.home import home
     from features.warehouse import Warehouse
-    from models import Bundle
-    from training.drift import drift as compare_now
-    from training.drift import summary
-    from training.errors import NotTrainedError
-    from training.promotion import read_champion
+    from training.drift import drift_as_of
+    from training.drift_page import drift_page
+    from training.errors import DriftError
+    from training.progress import Steps, one_thread
 
-    champion = read_champion(home())
-    if champion is None:
-        raise NotTrainedError("There is no champion to compare with.", fix="promote a candidate")
-    bundle = Bundle.load(home() / "champion" / champion.bundle)
     store = Warehouse.open(warehouse or home() / "warehouse")
-    table = build_features(store, as_of.date(), variant=bundle.manifest["variant"])
-    found = summary(compare_now(bundle, table.X))
-    write_json(home() / "reports" / "drift.json", found)
-    typer.echo(json.dumps(found, indent=1))
+    with one_thread():
+        found = drift_as_of(home(), store, as_of.date(), Steps())
+    _tell(drift_page(found), found, stem="drift", as_json=as_json)
+    if is_check and found["advice"] in ("check the source", "train again"):
+        raise DriftError(
+            f"Something is to be done: {found['advice']}.",
+            found=" ".join(found["what_to_do"]),
+            fix="see reports/drift.html",
+        )
 
 
 @app.command()

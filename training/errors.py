@@ -55,3 +55,9 @@ class GateRefusedError(TrainingError):
     """A promotion gate said no."""
 
     exit_code = 5
+
+
+class DriftError(TrainingError):
+    """New data or scores have moved so far that something is to be done."""
+
+    exit_code = 5

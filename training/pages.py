@@ -118,7 +118,7 @@ def terminal(page: Page, *, max_rows: int = 40) -> Any:
         grid = Table(title=section.title, title_justify="left")
         for number, column in enumerate(section.columns):
             is_text = section.is_words or number == 0
-            grid.add_column(column, justify="left" if is_text else "right")
+            grid.add_column(column, justify="left" if is_text else "right", no_wrap=number == 0)
         for row in section.rows[:max_rows]:
             grid.add_row(*(Text(cell) for cell in row))
         parts.append(grid)
