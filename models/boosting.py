@@ -75,7 +75,8 @@ class Growth:
         }
         if any(self.monotone):
             parameters["monotone_constraints"] = list(self.monotone)
-            parameters["monotone_constraints_method"] = "advanced"
+            # The finer methods gave the same ranking at ten times the cost.
+            parameters["monotone_constraints_method"] = "basic"
         return parameters
 
 
