@@ -158,7 +158,8 @@ def _of_signal(
     missing = float(values.isna().mean())
     unseen = _share_unseen(signal, values, bins)
     is_category = bool(signal.levels) or bool(about.get("is_category"))
-    advice: Advice = _advice(index, chance)
+    # A signal alone trains nothing again: what counts is whether the scores follow it.
+    advice: Advice = "none" if _advice(index, chance) == "none" else "watch"
     # Numbers grow beyond their range in any world; a code that grows is a new category.
     is_new = is_category and unseen > UNSEEN
     # Values that were missing in training and are there now are a longer history, not a fault.
@@ -220,13 +221,11 @@ def summary(found: Sequence[Drift]) -> dict[str, Any]:
         ``advice`` for the whole, ``what_to_do`` in sentences, ``tables`` under suspicion and
         ``drift``, an entry for each signal and head.
     """
-    heads = [d for d in found if d.kind == "head"]
-    sources = [d for d in found if d.advice == "check the source"]
-    overall: Advice = (
-        "check the source"
-        if sources
-        else min((d.advice for d in heads), key=_ORDER.index, default="none")
-    )
+    far = [d for d in found if d.kind == "signal" and d.stability_index > ACT]
+    votes: list[Advice] = [d.advice for d in found if d.kind == "head"]
+    votes += [d.advice for d in found if d.advice == "check the source"]
+    votes += ["watch" for d in far if d.advice == "watch"]
+    overall: Advice = min(votes, key=_ORDER.index, default="none")
     tables = _suspect_tables(found)
     return {
         "advice": overall,
@@ -277,6 +276,14 @@ def _what_to_do(
     watched = [d.name for d in heads if d.advice == "watch"]
     if watched:
         out.append(f"Watch the scores of {', '.join(watched)}: look again at the next publication.")
+    far = [d for d in found if d.kind == "signal" and d.stability_index > ACT]
+    beyond = [d.name for d in far if d.advice == "watch"]
+    if beyond:
+        names = ", ".join(beyond[:5]) + (" and more" if len(beyond) > 5 else "")
+        out.append(
+            f"Watch what moved far ({names}): such values were rare in "
+            "training. A signal that only grows with the calendar asks for training once a year."
+        )
     return out or ["Nothing is to be done: scores and sources are as they were in training."]
 
 

@@ -71,7 +71,7 @@ def _section(title: str, groups: Sequence[Mapping[str, Any]]) -> Section:
     return Section(
         title,
         columns=_COLUMNS,
-        rows=[_row(g) for g in groups],
+        rows=[_row(g) for g in sorted(groups, key=lambda g: (g["bias"] is None, -g["n"]))],
         plots=drawn if judged else (),
     )
 

@@ -99,8 +99,8 @@ def indicators(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> dict[str, 
     return {
         "recipe": recipe.name,
         "data_fingerprint": warehouse.fingerprint,
-        "first_year": int(past.year.min()),
-        "last_year": int(past.year.max()),
+        "first_year": int(min(past.year)),
+        "last_year": int(max(past.year)),
         "propensity_auc": propensity.auc,
         **found,
     }
@@ -183,13 +183,15 @@ def assess(
                 "direction": int(signal.direction),
                 "share_seen": float(np.isfinite(value).mean()),
             }
-            signals.append(described | entry | {"verdict": verdict(entry["alone"])})
+            said = verdict(entry["alone"], entry["added"], int(signal.direction))
+            signals.append(described | entry | {"verdict": said})
     with steps.step("each family"):
         for family, own in members.items():
             score = _held_out(past, own, folds)
             entry = _entry(past, strata, full, score, without["family " + family], share)
             described = {"family": family, "n_signals": len(own)}
-            families.append(described | entry | {"verdict": verdict(entry["added"], null=0.0)})
+            said = verdict(entry["alone"], entry["added"])
+            families.append(described | entry | {"verdict": said})
     return {
         "n": len(past.y),
         "n_positive": n_positive,
@@ -216,11 +218,21 @@ def oriented(value: Floats, direction: int) -> Floats:
     return np.where(is_seen, score, lowest)
 
 
-def verdict(entry: Mapping[str, float], *, null: float = 0.5) -> str:
-    """Say what an interval lets one say: ``works``, ``contradicts`` or ``not shown``."""
-    if entry["low"] > null:
-        return "works"
-    return "contradicts" if entry["high"] < null else "not shown"
+def verdict(alone: Mapping[str, float], added: Mapping[str, float], direction: int = 1) -> str:
+    """Say what the intervals let one say of an indicator or family.
+
+    Returns
+    -------
+    str
+        ``works and adds``, ``works``, ``not shown`` or ``contradicts``; where no direction is
+        expected, either works.
+    """
+    is_above, is_below = alone["low"] > 0.5, alone["high"] < 0.5
+    if is_below and direction != 0:
+        return "contradicts"
+    if not (is_above or is_below):
+        return "not shown"
+    return "works and adds" if added["low"] > 0 else "works"
 
 
 def _entry(

@@ -37,20 +37,24 @@ def indicators_page(found: Mapping[str, Any]) -> Page:
 
 def _advice(found: Mapping[str, Any]) -> list[str]:
     signals, families = found["signals"], found["families"]
-    counts = {v: [s for s in signals if s["verdict"] == v] for v in ("works", "contradicts")}
+    working = [s for s in signals if s["verdict"].startswith("works")]
     out = [
-        f"{len(counts['works'])} of {len(signals)} indicators rank findings as expected; about "
-        f"{len(signals) * 0.025:.0f} would by chance alone if none did."
+        f"{len(working)} of {len(signals)} indicators rank findings; about "
+        f"{len(signals) * 0.05:.0f} would seem to, or seem to point the wrong way, by chance alone."
     ]
-    wrong = [s["signal"] for s in counts["contradicts"] if s["direction"] != 0]
+    wrong = [s["signal"] for s in signals if s["verdict"] == "contradicts"]
     if wrong:
         out.append(
             f"{len(wrong)} go against their expected direction and should be reviewed: "
             f"{', '.join(wrong[:8])}{' and more' if len(wrong) > 8 else ''}."
         )
-    idle = [words(f["family"]) for f in families if f["verdict"] != "works"]
+    idle = [words(f["family"]) for f in families if f["added"]["low"] <= 0]
     if idle:
-        out.append(f"Families that add nothing measurable to the rest: {', '.join(idle)}.")
+        out.append(
+            f"With {found['n_positive']:,} severe findings, nothing measurable is lost without "
+            f"any one of these families: {', '.join(idle)}. Families overlap: that says nothing "
+            "of leaving out several."
+        )
     return out
 
 

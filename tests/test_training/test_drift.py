@@ -79,8 +79,8 @@ def test_a_moved_signal_moves_the_head_and_asks_for_training(bundle):
     assert found["b"].stability_index < 0.1
     assert found["later_penalized"].stability_index > 0.25
     assert told["advice"] == "train again"
-    (sentence,) = told["what_to_do"]
-    assert sentence.startswith("Train again: the scores of later_penalized")
+    assert told["what_to_do"][0].startswith("Train again: the scores of later_penalized")
+    assert "(a)" in told["what_to_do"][1]
 
 
 def test_a_signal_that_vanished_points_to_its_table(bundle):
@@ -115,7 +115,8 @@ def test_values_that_came_back_are_no_fault(bundle):
     found, told = by_name(later, rows(5))
     assert found["b"].share_missing_then > 0.5
     assert found["b"].share_missing_now == 0
-    assert told["advice"] == "none"
+    assert (found["b"].advice, told["advice"]) == ("watch", "watch")
+    assert "Watch what moved far (b)" in told["what_to_do"][0]
 
 
 def test_a_code_never_seen_points_to_its_source_and_a_record_number_does_not(bundle):
