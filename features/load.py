@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +17,7 @@ from features.checks import CheckQuery, check_query
 from features.domain.citation import normalize_column
 from features.errors import SourceError, WarehouseError
 from features.manifest import Draft
+from features.reference.files import DATA
 from features.rejects import RejectBook
 from features.retention import TABLE as RETAINED
 from features.retention import drop_expired, expired_sql
@@ -27,6 +28,8 @@ from features.sources.layout import Layout, Plan, literal, quoted
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
 from features.summary import TableCounts
 from features.versions import Resolution, resolve
+
+_MAX_SHOWN: Final = 5  # codes in a note
 
 Step = Callable[[str], AbstractContextManager[None]]
 
@@ -126,6 +129,8 @@ class Loader:
                 if odd is not None and is_first:
                     self.rejects.add_odd(table, load.number, file, odd)
                 notes += self._retain(file, plan)
+                if table == "licenses":
+                    notes += self._unknown_counties()
             with step(f"store {table}"):
                 resolution = resolve(self.con, table, live(self.draft, table))
                 if resolution.n_conflict:
@@ -232,6 +237,23 @@ class Loader:
         if not n_dropped:
             return []
         return [f"{n_dropped:,} purchaser tokens dropped: sold over two years ago, never traced"]
+
+    def _unknown_counties(self) -> list[str]:
+        """Tell of county codes that no county has; a dealer there has no signals of its county."""
+        known = scan([str(DATA / "counties.parquet")])
+        unknown = self.con.execute(
+            "SELECT county_fips, count(*) FROM good WHERE county_fips NOT IN "
+            f"(SELECT county_fips FROM {known}) GROUP BY county_fips ORDER BY county_fips"
+        ).fetchall()
+        if not unknown:
+            return []
+        n_rows = sum(n for _, n in unknown)
+        some = ", ".join(code for code, _ in unknown[:_MAX_SHOWN])
+        some += ", ..." if len(unknown) > _MAX_SHOWN else ""
+        return [
+            f"rows in a county that does not exist ({some}): {n_rows:,}, stored as listed and "
+            "without signals of the county"
+        ]
 
     def _count(self, load: Load, table: str, resolution: Resolution, n_odd: int) -> TableCounts:
         n_checked, n_set_aside = self.con.execute(

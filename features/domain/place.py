@@ -12,17 +12,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from features.domain.county import COUNTY_CHANGES
 from features.reference.places import counties, states, zip_places
-
-# State and the county code in listings -> the county's federal code, and why.
-COUNTY_PATCHES: Final[dict[tuple[str, str], str]] = {
-    ("DC", "000"): "11001",  # the District has one county, 001
-    ("FL", "025"): "12086",  # Dade became Miami-Dade, 086, in 1997
-    ("VA", "515"): "51019",  # Bedford city joined Bedford County in 2013
-    ("VA", "560"): "51005",  # Clifton Forge joined Alleghany County in 2001
-    ("VA", "780"): "51083",  # South Boston joined Halifax County in 1995
-    ("SD", "113"): "46102",  # Shannon became Oglala Lakota in 2015
-}
 
 MEXICO_BORDER_STATES: Final = ("AZ", "CA", "NM", "TX")
 
@@ -103,8 +94,7 @@ def county_fips(
     """
     fips_of_state = states().set_index("state")["state_fips"]
     code = state.map(fips_of_state).str.cat(county.astype("str").str.zfill(3))
-    patches = {f"{fips_of_state[s]}{c}": to for (s, c), to in COUNTY_PATCHES.items()}
-    code = code.replace(patches)
+    code = code.replace(COUNTY_CHANGES)
     code = code.where(code.isin(counties().index))
     if zip_code is not None:
         code = code.fillna(zip5(zip_code).map(zip_places()["county_fips"]))

@@ -183,6 +183,8 @@ class _Place:
         self.state = np.where(stage.has(part.date), stage.at_last("state", part.date), -1)
         self.counties = stage.rows.words["county"]
         self.states = stage.rows.words["state"]
+        is_county = np.isin(self.counties.astype(str), counties().index.to_numpy(dtype=str))
+        self.has_county = np.append(is_county, False)[self.county]
         people = county_population(self.when)
         self.people = people.reindex(self.counties).to_numpy(dtype=np.float64)
         of_state = people.groupby(people.index.str[:2]).sum()
@@ -199,7 +201,13 @@ class _Place:
         self, values: npt.NDArray[np.floating], *, was_public: bool = True
     ) -> tuple[Floats, Reasons]:
         """One value a county, given to the cohort rows."""
-        return self._given(values, self.county, was_public)
+        return self.in_county(self._given(values, self.county, was_public))
+
+    def in_county(self, column: tuple[Floats, Reasons]) -> tuple[Floats, Reasons]:
+        """Return a column of the county; nothing tells of one that does not exist."""
+        taken, why = column
+        is_told = self.part.take(self.has_county) > 0
+        return taken, np.where(np.isnan(taken) & ~is_told, NO_SOURCE, why).astype(np.int8)
 
     def by_state(
         self, values: npt.NDArray[np.floating], *, was_public: bool = True
@@ -328,7 +336,7 @@ def _of_traces(place: _Place, mass: Floats, requests: pd.DataFrame) -> Columns:
     why = np.where((why != OBSERVED) & few, TOO_FEW, why).astype(np.int8)
     public = place.has_people
     return {
-        "traces_per_100k_3y": place.put(others / county * 1e5, was_public=public),
+        "traces_per_100k_3y": place.in_county(place.put(others / county * 1e5, was_public=public)),
         "recoveries_per_100k_1y": place.by_state(n / place.state_people * 1e5, was_public=public),
         "share_to_purchaser_1y": (reached, why),
     }

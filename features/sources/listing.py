@@ -12,6 +12,7 @@ from datetime import date
 from typing import Final
 
 from features.domain.asof import parse_date
+from features.domain.county import COUNTY_CHANGES
 from features.domain.license_number import expires_on_sql
 from features.errors import SourceError
 from features.schema import SET_ASIDE_TYPES
@@ -38,10 +39,6 @@ STATE_FIPS: Final = {
     "SC": "45", "SD": "46", "TN": "47", "TX": "48", "UT": "49", "VT": "50", "VA": "51", "WA": "53",
     "WV": "54", "WI": "55", "WY": "56", "AS": "60", "GU": "66", "MP": "69", "PR": "72", "VI": "78",
 }  # fmt: skip
-
-# The listing writes the District of Columbia as county 000, and Dade by the code it had before it
-# was renamed Miami-Dade in 1997.
-COUNTY_PATCHES: Final = {"11000": "11001", "12025": "12086"}
 
 _NAMES: Final = (
     re.compile(r"(?P<year>20\d\d)-(?P<month>0[1-9]|1[0-2])(?!\d)"),
@@ -130,5 +127,5 @@ def county_sql(state: str, county: str) -> str:
     place = f"nullif(instr({names}, upper({state})), 0)"
     code = f"CASE WHEN length({state}) = 2 THEN substr({codes}, {place}, 2) END"
     fips = f"({code} || lpad(trim({county}), 3, '0'))"
-    patches = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in COUNTY_PATCHES.items())
-    return f"CASE {fips} {patches} ELSE {fips} END"
+    changes = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in COUNTY_CHANGES.items())
+    return f"CASE {fips} {changes} ELSE {fips} END"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from features.domain import place
+from features.domain.county import COUNTY_CHANGES
 from features.reference import counties, zip_places
 
 
@@ -24,7 +25,8 @@ def test_unknown_county_falls_back_to_the_zip_code():
 
 
 def test_every_patch_leads_to_a_county():
-    assert set(place.COUNTY_PATCHES.values()) <= set(counties().index)
+    assert set(COUNTY_CHANGES.values()) <= set(counties().index)
+    assert not set(COUNTY_CHANGES) & set(counties().index)
 
 
 @pytest.mark.parametrize(
