@@ -5,6 +5,7 @@ import zipfile
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -249,6 +250,34 @@ def test_phones_are_never_stored(tmp_path: Path) -> None:
     assert "7035550100" not in str(warehouse.rejects("licenses").to_pylist())  # type: ignore[union-attr]
 
 
+def test_counties_that_joined_another_are_stored_as_that_one(tmp_path: Path) -> None:
+    path = tmp_path / "0513-ffl-list.txt"
+    path.write_text(listing_2013([listing_line(1, city="BEDFORD", cnty="515", zip="24523")]))
+    summary = load(path, tmp_path / "w")
+    stored = Warehouse.open(tmp_path / "w").read("licenses")
+    assert stored["county_fips"].to_pylist() == ["51019"]
+    # The number is what the agency gave.
+    assert stored["license_number"].to_pylist() == ["1-54-515-01-5F-00001"]
+    assert summary.files[0].notes == ()
+
+
+@pytest.mark.parametrize("form", ["listing", "canonical"])
+def test_a_county_that_does_not_exist_is_stored_as_listed_and_told(
+    form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "0513-ffl-list.txt"
+    if form == "listing":
+        path.write_text(listing_2013([listing_line(1), listing_line(2, cnty="006")]))
+    else:
+        rows = [row("licenses"), row("licenses", county_fips="51006", listed_on="2026-02-01")]
+        path = write(tmp_path, "licenses.csv", rows)
+    summary = load(path, tmp_path / "w")
+    stored = Warehouse.open(tmp_path / "w").read("licenses")
+    assert "51006" in stored["county_fips"].to_pylist()
+    (note,) = summary.files[0].notes
+    assert "in a county that does not exist (51006): 1, stored as listed" in note
+
+
 def test_a_listing_whose_name_tells_no_month_asks_for_it(tmp_path: Path) -> None:
     path = tmp_path / "listing.txt"
     path.write_text(listing_2013([listing_line(1)]))
@@ -263,6 +292,11 @@ def test_the_public_records_that_ship(tmp_path: Path) -> None:
     assert adds_up(summary)
     counts = {(f.layout, t.table): t for f in summary.files for t in f.tables}
     assert counts["listing 2013", "licenses"].n_stored == 17_268
+    notes = [note for f in summary.files for note in f.notes if "county" in note]
+    assert [note.split(", stored")[0] for note in notes] == [
+        "rows in a county that does not exist (19196, 20014): 2",
+        "rows in a county that does not exist (42006): 1",
+    ]
     inspections = counts["inspection records", "inspections"]
     assert (inspections.n_read, inspections.n_stored) == (1_924, 1_921)
     assert inspections.reasons == {"known_before_event": 3}
@@ -278,7 +312,9 @@ def test_the_public_records_that_ship(tmp_path: Path) -> None:
     still_open = stored[stored["closed_on"].isna()]
     assert set(still_open["known_on"]) == {date(2018, 4, 10)}
     assert len(still_open) == 5
-    dealers = set(warehouse.read("licenses")["dealer"].to_pylist())
+    listed = warehouse.read("licenses").to_pandas()
+    assert listed["expires_on"].isna().sum() == 93
+    dealers = set(listed["dealer"])
     assert set(stored["dealer"]) <= dealers
 
 
@@ -296,6 +332,28 @@ def test_inspection_records_as_json_lines_make_the_same_rows(tmp_path: Path) -> 
     assert b.read("inspections", columns=columns).equals(a.read("inspections", columns=columns))
     assert b.read("violations").num_rows == a.read("violations").num_rows
     assert all(t.reasons == {"undecodable": 1} for t in summary.files[0].tables[:2])
+
+
+def test_an_expiry_that_no_license_of_the_day_could_have_is_unknown(tmp_path: Path) -> None:
+    """The records carry some numbers of renewals that were still to come."""
+    record = pyarrow.csv.read_csv(public_records()[0]).slice(0, 1).to_pandas()
+    # Assigned in July 2015, when none could expire after September 2018; 4L is of 2014, 9F of 2019
+    # if not of 2009, 4A of a license that had expired for over a year.
+    codes = {"5G": date(2015, 7, 1), "8J": date(2018, 9, 1), "4L": date(2014, 11, 1)}
+    codes |= {"8K": None, "9F": None, "4A": None}
+    rows = [
+        record.assign(
+            ui_number=f"{n:06d}-2015-0001", ffl_number=f"1-54-059-01-{code}-{n:05d}",
+            ffl_state="VA", inspection_assign_date="2015-07-20",
+            inspection_complete_date="2015-08-20",
+        )
+        for n, code in enumerate(codes)
+    ]  # fmt: skip
+    path = tmp_path / "records.csv"
+    pd.concat(rows).to_csv(path, index=False)
+    load(path, tmp_path / "w")
+    stored = Warehouse.open(tmp_path / "w").read("licenses").sort_by("dealer")
+    assert stored["expires_on"].to_pylist() == list(codes.values())
 
 
 def test_tokens_of_multiple_sales_are_forgotten_after_two_years_unless_traced(
