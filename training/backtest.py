@@ -1,15 +1,20 @@
 """Backtest: the model as shipped beside the model trained naively and every simple rule.
 
 Each test date is judged by a model that stands at that date. Without truth the yield of each list
-is estimated from inspections, in every way of `training.yields`. On a simulated country the truth
+is estimated from inspections, in every way of `training.yields`, beside what each order finds
+per investigator-hour and how far consecutive lists agree. On a simulated country the truth
 may be named: then each list has its true yield, as a share of the best possible list and of what
 the shipped signals could learn from unlimited unbiased labels, and each estimate has its error.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.home import write_json
 from features.warehouse import Warehouse
 from models.policy import Policy, SevereFinding
-from training import compliance, country, labels
+from training import compliance, country, hours, labels, stability
 from training.baselines import RANDOM
+from training.bundling import source_commit
 from training.country import CountryHistory
 from training.errors import NotTrainedError
-from training.evaluation import RULE
-from training.fit import Design, design, predict, rule_columns, thin
-from training.metrics import Ranking
+from training.evaluation import RULE, measure
+from training.fit import Design, design, held_out_table, predict, rule_columns, thin
+from training.metrics import Ranking, require_two_classes
 from training.progress import Steps
 from training.propensity import fit_propensity
 from training.recipe import Head, Recipe
@@ -38,7 +45,14 @@ LEARNABLE_ROWS = 40_000
 
 
 def backtest(
-    recipe: Recipe, warehouse: Warehouse, steps: Steps, *, truth: Path | None = None
+    recipe: Recipe,
+    warehouse: Warehouse,
+    steps: Steps,
+    *,
+    truth: Path | None = None,
+    n_dates: int | None = None,
+    kept: Path | None = None,
+    budget_s: float = math.inf,
 ) -> dict[str, Any]:
     """Judge the compliance head at each of the last as-of dates.
 
@@ -46,26 +60,73 @@ def backtest(
     ----------
     truth : Path, optional
         The ``truth`` folder of a simulated country; nothing else ever reads it.
+    n_dates : int, optional
+        How many dates are judged; what the recipe says by default.
+    kept : Path, optional
+        Folder that keeps each judged date: an interrupted backtest of the same recipe on the same
+        data goes on where it stopped.
+    budget_s : float
+        No further date is begun after this many seconds; at least one is judged.
 
     Returns
     -------
     dict
-        ``dates``: for each test date the figures of every scoring.
+        ``dates``: for each test date the figures of every scoring; ``left_out``: dates that the
+        budget left for the next run.
     """
-    head = next(h for h in recipe.heads if h.label == "compliance")
-    history = country.assemble(recipe, warehouse, steps)
+    start = time.monotonic()
+    head = recipe.head_of_label("compliance")
     known = None if truth is None else read_truth(truth)
-    rule = Policy.read().severe_finding
+    history = country.assemble(recipe, warehouse, steps)
     dates = sorted({*history.split.train_as_of, *history.split.test_as_of})
-    found = []
-    for split in rolling(
-        dates, horizon_months=recipe.horizon_months, n_tests=recipe.evaluation.n_tests
-    ):
-        with steps.step(f"as of {split.test_as_of[0]}"):
-            found.append(
-                _judge(recipe, head, warehouse, replace(history, split=split), rule, known)
-            )
-    return {"recipe": recipe.name, "capacity": recipe.evaluation.capacity, "dates": found}
+    splits = rolling(
+        dates,
+        horizon_months=recipe.horizon_months,
+        n_tests=n_dates or recipe.evaluation.n_tests,
+    )
+    place = None if kept is None else kept / _key(recipe, warehouse, truth)
+    task = _Task(recipe, head, warehouse, Policy.read().severe_finding, known)
+    found, left_out = [], []
+    for split in reversed(splits):
+        when = split.test_as_of[0].isoformat()
+        path = None if place is None else place / f"{when}.json"
+        if path is not None and path.is_file():
+            steps.say(f"as of {when}: judged before")
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+            continue
+        if found and time.monotonic() - start > budget_s:
+            left_out.append(when)
+            continue
+        with steps.step(f"as of {when}"):
+            entry = _judge(task, replace(history, split=split))
+        if path is not None:
+            write_json(path, entry)
+        found.append(entry)
+    return {
+        "recipe": recipe.name,
+        "data_fingerprint": warehouse.fingerprint,
+        "capacity": recipe.evaluation.capacity,
+        "dates": sorted(found, key=lambda entry: str(entry["as_of"])),
+        "left_out": sorted(left_out),
+    }
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is judged at every date."""
+
+    recipe: Recipe
+    head: Head
+    warehouse: Warehouse
+    rule: SevereFinding
+    truth: pd.DataFrame | None
+
+
+def _key(recipe: Recipe, warehouse: Warehouse, truth: Path | None) -> str:
+    """Name what a judged date rests on: recipe, data, code, and whether the truth was at hand."""
+    parts = (recipe.model_dump_json(), warehouse.fingerprint, source_commit(), str(truth or ""))
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return f"{recipe.name}-{digest}"
 
 
 def read_truth(folder: Path) -> pd.DataFrame:
@@ -87,18 +148,19 @@ def read_truth(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def _judge(
-    recipe: Recipe,
-    head: Head,
-    warehouse: Warehouse,
-    history: CountryHistory,
-    rule: SevereFinding,
-    truth: pd.DataFrame | None,
-) -> dict[str, Any]:
-    split, made = history.split, design(history.table, head)
+def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
+    """Train as of one date, and judge every scoring at it."""
+    recipe, head, split = task.recipe, task.head, history.split
+    made = design(history.table, head)
     is_train, is_test = history.is_at(split.train_as_of), history.is_at(split.test_as_of)
     rows = history.rows
-    then = labels.compliance(warehouse, split.train_as_of, rule=rule, known_before=split.trained_on)
+    then = labels.compliance(
+        task.warehouse,
+        split.train_as_of,
+        rule=task.rule,
+        known_before=split.trained_on,
+        horizon_months=recipe.horizon_months,
+    )
     then.require_known(split.trained_on)
     then.require_enough(n_positive=head.min_positive, what=head.name)
     shipped = compliance.fit(recipe, head, made, rows[is_train], then)
@@ -109,39 +171,75 @@ def _judge(
         NAIVE: predict(naive.model, X),
         **rule_columns(head.rules, X, shipped.logistic.log_odds(X), seed=recipe.seed),
     }
+    by_date = {
+        when: pd.Series(
+            predict(shipped.model, made.X[is_at]), index=rows.loc[is_at, "dealer"].to_numpy()
+        )
+        for when in (*split.train_as_of, *split.test_as_of)
+        for is_at in (history.is_at((when,)),)
+    }
     share = recipe.evaluation.capacity
     out: dict[str, Any] = {
         "as_of": split.test_as_of[0].isoformat(),
         "n_labels": len(then),
         "n_positive": then.n_positive,
-        "estimates": _estimates(recipe, warehouse, history, rule, X, scores[SHIPPED]),
+        "n_dealers": int(is_test.sum()),
+        "stability": stability.consecutive(by_date, capacity=share),
+        **_on_inspected(task, history, X, scores),
     }
-    if truth is not None:
-        true = _true_rate(rows[is_test], truth)
-        scores[LEARNABLE] = _learnable(recipe, head, made, rows, truth, split, is_train, X)
+    if task.truth is not None:
+        true = _true_rate(rows[is_test], task.truth)
+        scores[LEARNABLE] = _learnable(task, made, rows, split, is_train, X)
         out["truth"] = against_truth(scores, true, share=share)
-        out["n_dealers"] = len(true)
     return out
 
 
-def _estimates(
-    recipe: Recipe,
-    warehouse: Warehouse,
-    history: CountryHistory,
-    rule: SevereFinding,
-    X: pd.DataFrame,
-    score: Floats,
+def _on_inspected(
+    task: _Task, history: CountryHistory, X: pd.DataFrame, scores: Mapping[str, Floats]
 ) -> dict[str, Any]:
-    is_test = history.is_at(history.split.test_as_of)
-    rows = history.rows[is_test]
-    now = labels.compliance(warehouse, history.split.test_as_of, rule=rule)
+    """Judge by inspections that took place after the date: figures, yields an hour, estimates."""
+    recipe, split = task.recipe, history.split
+    is_test = history.is_at(split.test_as_of)
+    rows, where = history.rows[is_test], history.where[is_test]
+    now = labels.compliance(
+        task.warehouse, split.test_as_of, rule=task.rule, horizon_months=recipe.horizon_months
+    )
     looked = compliance.place_labels(rows, now)
     dealer = rows["dealer"].to_numpy(dtype=str)
     propensity = fit_propensity(X, looked.is_inspected, dealer, seed=recipe.seed)
-    office = history.where.loc[is_test, "office"].to_numpy(dtype=str)
-    past = History(propensity, looked.y, looked.is_random, dealer, office)
-    found = every_estimate(past, score, score, share=recipe.evaluation.capacity)
-    return {name: value.as_dict() if value else None for name, value in found.items()}
+    everyone = held_out_table(
+        rows,
+        y=looked.y,
+        score=scores[SHIPPED],
+        cluster=dealer,
+        rules={
+            name if name.startswith(RULE) else RULE + name: score
+            for name, score in scores.items()
+            if name != SHIPPED
+        },
+        groups=where[["state"]],
+        weight=propensity.weights(),
+    )
+    held_out = everyone[looked.is_inspected].reset_index(drop=True)
+    require_two_classes(held_out["y"].to_numpy(), what=f"inspections after {split.test_as_of[0]}")
+    settings = recipe.evaluation
+    entry = measure(held_out, settings, seed=recipe.seed)
+    del entry["groups"]
+    past = History(
+        propensity, looked.y, looked.is_random, dealer, where["office"].to_numpy(dtype=str)
+    )
+    found = every_estimate(past, scores[SHIPPED], scores[SHIPPED], share=settings.capacity)
+    return {
+        "figures": entry,
+        "hours": hours.per_hour(
+            held_out,
+            hours.visits(task.warehouse, held_out, horizon_months=recipe.horizon_months),
+            capacity=settings.capacity,
+            n_resamples=settings.n_resamples,
+            seed=recipe.seed,
+        ),
+        "estimates": {name: value.as_dict() if value else None for name, value in found.items()},
+    }
 
 
 def _true_rate(rows: pd.DataFrame, truth: pd.DataFrame) -> Floats:
@@ -154,11 +252,9 @@ def _true_rate(rows: pd.DataFrame, truth: pd.DataFrame) -> Floats:
 
 
 def _learnable(
-    recipe: Recipe,
-    head: Head,
+    task: _Task,
     made: Design,
     rows: pd.DataFrame,
-    truth: pd.DataFrame,
     split: Split,
     is_train: npt.NDArray[np.bool_],
     X: pd.DataFrame,
@@ -166,10 +262,13 @@ def _learnable(
     """Score by the same signals taught the truth of every dealer before the test date."""
     from models import RateRegressor
 
-    known = _true_rate(rows[is_train], truth)
-    index, weight = thin(np.ones(len(known)), max_rows=LEARNABLE_ROWS, seed=recipe.seed)
+    if task.truth is None:
+        raise NotTrainedError("The learnable bound needs the truth.")
+    seed = task.recipe.seed
+    known = _true_rate(rows[is_train], task.truth)
+    index, weight = thin(np.ones(len(known)), max_rows=LEARNABLE_ROWS, seed=seed)
     dealer = rows.loc[is_train, "dealer"].to_numpy(dtype=str)
-    model = RateRegressor(monotone=made.monotone, n_repeats=1, n_folds=3, random_state=recipe.seed)
+    model = RateRegressor(monotone=made.monotone, n_repeats=1, n_folds=3, random_state=seed)
     model.fit(
         made.X[is_train].iloc[index], known[index], sample_weight=weight, groups=dealer[index]
     )
@@ -220,37 +319,3 @@ def nearer_the_truth(entry: Mapping[str, Any]) -> dict[str, float]:
         for name, value in entry["estimates"].items()
         if value is not None and np.isfinite(value["value"])
     }
-
-
-def backtest_view(found: Mapping[str, Any]) -> Any:
-    """Return the backtest as tables for the terminal."""
-    from rich.console import Group
-    from rich.table import Table
-
-    parts: list[Any] = []
-    for entry in found["dates"]:
-        grid = Table(title=f"As of {entry['as_of']}: {entry['n_labels']} labels")
-        if "truth" in entry:
-            for name in ("scoring", "rate", "of best", "of learnable", "x random"):
-                grid.add_column(name)
-            for name, f in entry["truth"].items():
-                grid.add_row(
-                    name.replace("_", " "),
-                    f"{f['rate']:.3f}",
-                    f"{f['share_of_best']:.0%}",
-                    f"{f['share_of_learnable']:.0%}",
-                    f"{f['multiple_of_random']:.1f}",
-                )
-            parts.append(grid)
-        estimates = Table(title="What the shipped list would find, estimated")
-        for name in ("estimate", "rate", "from", "to"):
-            estimates.add_column(name)
-        for name, value in entry["estimates"].items():
-            cells = (
-                ["-"] * 3
-                if value is None
-                else [f"{value[k]:.3f}" for k in ("value", "low", "high")]
-            )
-            estimates.add_row(name.replace("_", " "), *cells)
-        parts.append(estimates)
-    return Group(*parts)

@@ -25,6 +25,7 @@ WarehouseOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
+RecipeOption = Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")]
 CandidateOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="NUMBER", help="Candidate to judge. Default: the newest."),
@@ -150,64 +151,69 @@ def compare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a candidate with the champion, or with another candidate, on the same judged rows."""
-    import json
+    """Compare a candidate with the champion, or with another candidate, on the same judged rows.
 
+    The report is kept as ``reports/compare-NUMBER-NUMBER.html`` and ``.json``.
+    """
     from features.home import home
-    from training.comparison import compare_candidates, comparison_view
+    from training.comparison import compare_candidates
+    from training.comparison_page import comparison_page
 
     found = compare_candidates(home(), candidate, against)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(comparison_view(found))
+    stem = f"compare-{found['candidate']}-{found['against']}"
+    _tell(comparison_page(found), found, stem=stem, as_json=as_json)
 
 
 @app.command()
 def backtest(
-    recipe: Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")] = (
-        "country"
-    ),
+    recipe: RecipeOption = "country",
     truth: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="PATH", help="The truth folder of a simulated country."),
     ] = None,
+    dates: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, metavar="N", help="Judge the last N dates. Default: the recipe's."),
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="No further date is begun after this.")
+    ] = 3600.0,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge the model as shipped, the model trained naively and every simple rule.
 
-    Each test date is judged by a model that stands at it. Past inspections were chosen, so the
-    yield of the list is estimated in several ways side by side. With --truth (simulated countries
-    only) the true yields stand beside them.
+    Each test date is judged by a model that stands at it: what it finds, per visit and per
+    investigator-hour, how stable its lists are, and what the list would yield, estimated in
+    several ways side by side, because past inspections were chosen. With --truth (simulated
+    countries only) the true yields stand beside them. Judged dates are kept: an interrupted
+    backtest goes on where it stopped. The report is ``reports/backtest-RECIPE.html``.
     """
-    import json
-
-    from rich.console import Console
-
     from features.home import home
     from features.warehouse import Warehouse
     from training.backtest import backtest as judge
-    from training.backtest import backtest_view
+    from training.backtest_page import backtest_page
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
 
     store = Warehouse.open(warehouse or home() / "warehouse")
+    run = load_recipe(recipe)
     with one_thread():
-        found = judge(load_recipe(recipe), store, Steps(), truth=truth)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    else:
-        Console().print(backtest_view(found))
+        found = judge(
+            run,
+            store,
+            Steps(),
+            truth=truth,
+            n_dates=dates,
+            kept=home() / "backtests",
+            budget_s=budget,
+        )
+    _tell(backtest_page(found), found, stem=f"backtest-{run.name}", as_json=as_json)
 
 
 @app.command()
 def indicators(
-    recipe: Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")] = (
-        "country"
-    ),
+    recipe: RecipeOption = "country",
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -285,9 +291,7 @@ def drift(
 
 @app.command()
 def search(
-    recipe: Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")] = (
-        "country"
-    ),
+    recipe: RecipeOption = "country",
     budget: Annotated[
         float, typer.Option(metavar="SECONDS", help="No trial is begun after this.")
     ] = 300.0,
