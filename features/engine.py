@@ -1,30 +1,35 @@
 """The one door to the embedded engine: DuckDB reads, filters, sorts and spills; kernels count.
 
-An engine hands over the rows of a view for given dealers, known before a day, sorted by dealer,
-``known_on`` and primary key, in blocks of whole dealers. The order is total, so that neither the
-order in which files were ingested nor how they are cut can show in a result.
+An engine hands over the rows of a view for given dealers, known before a day, in blocks of whole
+dealers. Most kernels count, so that the rows of a dealer may come in any order and only have to be
+put together, which one counting pass does. A kernel that asks for the last row gets them in a total
+order (``known_on``, primary key, version), so that neither the order in which files were ingested
+nor how they are cut can show in a result.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features import windows
 from features.domain.asof import NEVER, to_day
 from features.schema import TABLES
 from features.views import KEYS, VIEWS
 from features.warehouse import Warehouse, arrow_schema
 
 Ints = npt.NDArray[np.int32]
+
+_DAYS: Final = ("_known", "_superseded")
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,20 @@ class Block:
         """Number of dealers in the block."""
         return len(self.start) - 1
 
+    def parts(self, n_dealers: int) -> Iterator[Block]:
+        """Cut the block into blocks of at most `n_dealers` dealers; nothing is copied but codes."""
+        for lo in range(0, self.n_dealers, n_dealers):
+            hi = min(lo + n_dealers, self.n_dealers)
+            rows = slice(int(self.start[lo]), int(self.start[hi]))
+            yield Block(
+                self.first + lo,
+                self.start[lo : hi + 1] - self.start[lo],
+                self.dealer[rows] - np.int32(lo),
+                self.known_on[rows],
+                self.superseded_on[rows],
+                {name: column[rows] for name, column in self.columns.items()},
+            )
+
 
 class EmbeddedEngine:
     """DuckDB over the live files of a warehouse.
@@ -68,9 +87,9 @@ class EmbeddedEngine:
     memory_limit : str
         What DuckDB may use before it spills to a temporary folder.
     rows_per_block : int
-        About how many rows are held at a time.
+        About how many rows are held at a time; a dealer with more is held whole.
     dealers_per_block : int
-        How many dealers a block spans at the most, which bounds the kernels' scratch space.
+        How many dealers a kernel works on at a time, which bounds its scratch space.
     """
 
     name = "embedded"
@@ -80,8 +99,8 @@ class EmbeddedEngine:
         warehouse: Warehouse,
         *,
         memory_limit: str = "2GB",
-        rows_per_block: int = 2_000_000,
-        dealers_per_block: int = 4_000,
+        rows_per_block: int = 4_000_000,
+        dealers_per_block: int = 2_000,
     ) -> None:
         self.warehouse = warehouse
         self.rows_per_block = rows_per_block
@@ -96,8 +115,8 @@ class EmbeddedEngine:
         )
         for table in TABLES:
             self.connection.execute(f"CREATE VIEW {table} AS {self._table_sql(table)}")
-        for name, view in VIEWS.items():
-            self.connection.execute(f"CREATE VIEW {name} AS {view.sql}")
+        self._made: set[str] = set()
+        self._cuts: dict[str, list[str]] = {}
 
     def __enter__(self) -> EmbeddedEngine:
         return self
@@ -136,8 +155,18 @@ class EmbeddedEngine:
         first = date.fromisoformat(self.warehouse.manifest["tables"][table]["min_known_on"])
         return to_day(first)
 
+    def make(self, view: str) -> None:
+        """Make a view of `VIEWS`, and what it is made of, unless it is there."""
+        if view not in VIEWS or view in self._made:
+            return
+        for part in VIEWS[view].parts:
+            self.make(part)
+        kind = "TEMP TABLE" if VIEWS[view].is_kept else "VIEW"
+        self.connection.execute(f"CREATE {kind} {view} AS {VIEWS[view].sql}")
+        self._made.add(view)
+
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
-        """Answer `sql` over the views and over Arrow tables given by name.
+        """Answer `sql` over the tables and over Arrow tables given by name.
 
         All versions of all rows are visible: the query itself must cut time.
         """
@@ -150,7 +179,13 @@ class EmbeddedEngine:
                 self.connection.unregister(name)
 
     def blocks(
-        self, view: str, columns: Mapping[str, str], *, dealers: Sequence[str], before: int
+        self,
+        view: str,
+        columns: Mapping[str, str],
+        *,
+        dealers: npt.NDArray[np.object_],
+        before: int,
+        in_order: bool,
     ) -> Iterator[Block]:
         """Yield the rows of `view` known before a day, in blocks of whole dealers.
 
@@ -160,65 +195,74 @@ class EmbeddedEngine:
             A table or a view of `VIEWS`.
         columns : mapping of str to str
             Name to SQL expression over the view's columns; each must give a number.
-        dealers : sequence of str
+        dealers : ndarray of str
             The dealers, ascending; blocks count them from 0. Together the blocks cover them all.
         before : int
             Day (since 1970) before which a row must be known.
+        in_order : bool
+            Whether the rows of a dealer must come in their total order.
         """
-        listed = pa.table(
-            {"dealer": pa.array(dealers, pa.string()), "i": np.arange(len(dealers), dtype="i4")}
-        )
-        wanted = "".join(f", {sql} AS {name}" for name, sql in columns.items())
-        keys = ", ".join(f"e.{key}" for key in KEYS[view])
-        self.connection.register("wanted_dealers", listed)
-        reader = self.connection.execute(
-            f"""
-            SELECT w.i AS _dealer, (e.known_on - DATE '1970-01-01')::INTEGER AS _known,
-                   coalesce((e.superseded_on - DATE '1970-01-01')::INTEGER, {NEVER}) AS _superseded
-                   {wanted}
-            FROM {view} e JOIN wanted_dealers w ON e.dealer = w.dealer
-            WHERE e.known_on < DATE '1970-01-01' + {int(before)}
-            ORDER BY w.i, e.known_on, {keys}, _superseded
-            """
-        ).to_arrow_reader(min(self.rows_per_block, 1_000_000))
-        yield from self._cut(reader, len(dealers))
+        self.make(view)
+        cuts = np.searchsorted(dealers, np.array(self._cut(view), dtype=object))
+        bounds = np.unique(np.concatenate(([0], cuts, [len(dealers)])))
+        names = pa.array(dealers, pa.string())
+        for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            part = names.slice(first, end - first)
+            sql = _rows_sql(view, columns, before=before, in_order=in_order)
+            if len(bounds) > 2:
+                # The files are sorted, so that their statistics find a range of dealers.
+                ends = "' AND '".join(part[at].as_py().replace("'", "''") for at in (0, -1))
+                sql = sql.replace("WHERE ", f"WHERE e.dealer BETWEEN '{ends}' AND ", 1)
+            numbers = np.arange(end - first, dtype=np.int32)
+            rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
+            yield _block(rows, first, end - first, in_order=in_order)
 
-    def _cut(self, reader: pa.RecordBatchReader, n_dealers: int) -> Iterator[Block]:
-        """Gather batches until a block is full, then hand over its whole dealers."""
-        first = 0
-        held: list[pa.RecordBatch] = []
-        n_held = 0
-        for batch in reader:
-            held.append(batch)
-            n_held += batch.num_rows
-            while n_held >= self.rows_per_block:
-                table = pa.Table.from_batches(held)
-                dealer = table["_dealer"].to_numpy()
-                last = int(dealer[-1])  # its rows may go on in the next batch
-                end = min(last, first + self.dealers_per_block)
-                n_rows = int(np.searchsorted(dealer, np.int32(end)))
-                if end == first:
-                    break  # one dealer fills the block: go on until it is whole
-                yield _block(table.slice(0, n_rows), first, end)
-                held = table.slice(n_rows).to_batches()
-                n_held = table.num_rows - n_rows
-                first = end
-        table = pa.Table.from_batches(held, schema=reader.schema)
-        while first < n_dealers:
-            end = min(n_dealers, first + self.dealers_per_block)
-            n_rows = int(np.searchsorted(table["_dealer"].to_numpy(), np.int32(end)))
-            yield _block(table.slice(0, n_rows), first, end)
-            table = table.slice(n_rows)
-            first = end
+    def _cut(self, view: str) -> list[str]:
+        """Dealers at which each next block begins, so that each has `rows_per_block` rows."""
+        table = VIEWS[view].needs[0] if view in VIEWS else view
+        if self._n_rows(table) <= self.rows_per_block:
+            return []
+        counted = table if "dealer" in TABLES[table].names else view
+        if counted not in self._cuts:
+            found = self.connection.execute(
+                f"SELECT dealer, count(*) AS n FROM {counted} WHERE dealer IS NOT NULL "
+                "GROUP BY dealer ORDER BY dealer"
+            ).to_arrow_table()
+            upto = np.cumsum(found["n"].to_numpy()) - 1
+            is_first = np.diff(upto // self.rows_per_block, prepend=0) > 0
+            self._cuts[counted] = found["dealer"].filter(pa.array(is_first)).to_pylist()
+        return self._cuts[counted]
+
+    def _n_rows(self, table: str) -> int:
+        entry = self.warehouse.manifest["tables"].get(table)
+        return int(entry["n_rows"]) if entry else 0
 
 
-def _block(table: pa.Table, first: int, end: int) -> Block:
+def _rows_sql(view: str, columns: Mapping[str, str], *, before: int, in_order: bool) -> str:
+    """Return the query for the rows of ``wanted_dealers`` in `view`."""
+    wanted = "".join(f", {sql} AS {name}" for name, sql in columns.items())
+    keys = ", ".join(f"e.{key}" for key in KEYS[view] if key != "dealer")
+    order = f"ORDER BY _dealer, _known, {keys}, _superseded" if in_order else ""
+    return f"""
+        WITH e AS (SELECT * FROM {view} e WHERE e.known_on < DATE '1970-01-01' + {int(before)})
+        SELECT w.i AS _dealer, (e.known_on - DATE '1970-01-01')::INTEGER AS _known,
+               coalesce((e.superseded_on - DATE '1970-01-01')::INTEGER, {NEVER}) AS _superseded
+               {wanted}
+        FROM e JOIN wanted_dealers w ON e.dealer = w.dealer
+        {order}
+        """
+
+
+def _block(table: pa.Table, first: int, n_dealers: int, *, in_order: bool) -> Block:
+    """Put the rows of each dealer together."""
     arrays = {name: _numbers(table[name]) for name in table.column_names}
-    dealer = (arrays.pop("_dealer") - first).astype(np.int32)
-    start = np.searchsorted(dealer, np.arange(end - first + 1, dtype=np.int32))
-    known = arrays.pop("_known").astype(np.int32)
-    superseded = arrays.pop("_superseded").astype(np.int32)
-    return Block(first, start.astype(np.int64), dealer, known, superseded, arrays)
+    dealer = arrays.pop("_dealer")
+    start, place = windows.group(dealer, n_dealers)
+    if not in_order:
+        arrays = {name: column[place] for name, column in arrays.items()}
+        dealer = np.repeat(np.arange(n_dealers, dtype=np.int32), np.diff(start))
+    known, superseded = (arrays.pop(n).astype(np.int32, copy=False) for n in _DAYS)
+    return Block(first, start, dealer, known, superseded, arrays)
 
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -258,6 +258,7 @@ def _evaluator(view: str, measures: tuple[Measure, ...], as_of: npt.NDArray[np.i
 
 
 def _dealers(shard: EmbeddedEngine, view: str) -> npt.NDArray[np.object_]:
+    shard.make(view)
     found = shard.query(f"SELECT DISTINCT dealer FROM {view} WHERE dealer IS NOT NULL")
     return np.sort(found["dealer"].to_numpy().astype(object))
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 from features.domain.asof import EVER, NEVER, to_days
 from features.engine import EmbeddedEngine
 from features.errors import AsOfError
-from features.signals.context import LISTED_DAY, STATE_CODE, Cohort, Context, Last
+from features.signals.context import LISTED_DAY, Cohort, Context, Last
+from features.views import STATE_CODE
 
 LISTING_SHARE: Final = 0.1
 INSPECTION_RECORDS: Final = "inspection records"  # the layout's name in the manifest

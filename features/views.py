@@ -12,6 +12,12 @@ from typing import Final
 
 from features.schema import TABLES
 
+# SQL number of a state.
+STATE_CODE: Final = "(ascii(premises_state) * 128 + ascii(substr(premises_state, 2, 1)))"
+_STATES: Final = 128**2  # more than any such number
+_NUMBER: Final = "({} - DATE '0001-01-01')::BIGINT"
+_DAYS: Final = 2**22  # more than any such number: days up to the year 9999
+
 
 @dataclass(frozen=True)
 class View:
@@ -27,12 +33,18 @@ class View:
         Columns that, with the version, order its rows totally.
     uses : tuple of str
         Other tables that it reads, which may be empty.
+    parts : tuple of str
+        Other views that it reads.
+    is_kept : bool
+        Whether it is worked out once and kept, because it is small and dear.
     """
 
     needs: tuple[str, ...]
     sql: str
     key: tuple[str, ...]
     uses: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    is_kept: bool = False
 
 
 def _both(left: str = "l", right: str = "r") -> str:
@@ -61,33 +73,46 @@ VIEWS: Final[Mapping[str, View]] = {
         """,
         ("inspection_id", "citation"),
     ),
-    # The state of the premises as listed when a trace became known; null before any listing. A
-    # listing that came in late, or was corrected, speaks only where none of a later day is known.
+    # From when to when each dealer was known to stand in which state. A listing that came in late,
+    # or was corrected, speaks only where none of a later day is known. Day, day of knowledge and
+    # state stand in one number, whose largest is the newest.
+    "homes": View(
+        ("licenses",),
+        f"""
+        SELECT dealer, chr((newest % {_STATES} // 128)::INTEGER)
+               || chr((newest % 128)::INTEGER) AS state,
+               known_on AS since, lead(known_on, 1, DATE '9999-12-31') OVER d AS until
+        FROM (
+            SELECT dealer, known_on, newest, lag(newest) OVER d AS before
+            FROM (
+                SELECT dealer, known_on,
+                       max(newest) OVER (PARTITION BY dealer ORDER BY known_on) AS newest
+                FROM (
+                    SELECT dealer, known_on,
+                           max(({_NUMBER.format("listed_on")} * {_DAYS}
+                                + {_NUMBER.format("known_on")}) * {_STATES} + {STATE_CODE}
+                           ) AS newest
+                    FROM licenses GROUP BY dealer, known_on
+                )
+            )
+            WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
+        )
+        WHERE newest % {_STATES} IS DISTINCT FROM before % {_STATES}
+        WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
+        """,
+        ("dealer", "since"),
+        is_kept=True,
+    ),
+    # The state of the premises as listed when a trace became known; null before any listing.
     "traces_home": View(
         ("traces",),
         """
-        SELECT t.*, h.state AS home_state
-        FROM traces t LEFT JOIN (
-            SELECT dealer, state, known_on AS since,
-                   lead(known_on, 1, DATE '9999-12-31') OVER d AS until
-            FROM (
-                SELECT dealer, known_on, newest.state AS state,
-                       lag(newest.state) OVER d AS before
-                FROM (
-                    SELECT dealer, known_on,
-                           max(max({'day': listed_on, 'known': known_on,
-                                    'state': premises_state})) OVER (
-                               PARTITION BY dealer ORDER BY known_on) AS newest
-                    FROM licenses GROUP BY dealer, known_on
-                )
-                WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
-            )
-            WHERE state IS DISTINCT FROM before
-            WINDOW d AS (PARTITION BY dealer ORDER BY known_on)
-        ) h ON h.dealer = t.dealer AND t.known_on >= h.since AND t.known_on < h.until
+        SELECT t.*, h.state AS home_state FROM traces t LEFT JOIN homes h
+        ON h.dealer = t.dealer AND t.known_on >= h.since AND t.known_on < h.until
         """,
         ("trace_id",),
         uses=("licenses",),
+        parts=("homes",),
     ),
     # The dealer as the seizure report names it, else as the trace of the firearm found it.
     "seizures_known": View(

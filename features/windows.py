@@ -1,10 +1,10 @@
 """The kernels: one pass over sorted events gives every window of every as-of date.
 
-Events come sorted by dealer, ``known_on`` and primary key. An event counts in a window of ``w``
-days as of ``T`` when ``known_on < T <= known_on + w`` and ``T <= superseded_on``: on an ascending
-grid of as-of dates it enters at the first ``T > known_on`` and leaves at the first
-``T > min(known_on + w, superseded_on)``. Additive measures are differences at those two
-places, summed along the grid; the others walk the grid and keep what is inside.
+Events come dealer by dealer; within one, only the last of equals depends on their order. An event
+counts in a window of ``w`` days as of ``T`` when ``known_on < T <= known_on + w`` and
+``T <= superseded_on``: on an ascending grid of as-of dates it enters at the first ``T > known_on``
+and leaves at the first ``T > min(known_on + w, superseded_on)``. Additive measures are differences
+at those two places, summed along the grid; the others walk the grid and keep what is inside.
 
 Exactness: sums add whole numbers, or numbers rounded to 2^-20 (`quantize`), in double precision,
 so that no order and no partition of the events can change a result.
@@ -20,8 +20,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from features.domain.asof import NEVER
-
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.uint64]
@@ -36,19 +34,129 @@ def quantize(values: npt.NDArray[np.floating]) -> Floats:
     return np.round(np.asarray(values, dtype=np.float64) * 2.0**20) / 2.0**20
 
 
-def ends(known_on: Ints, superseded_on: Ints, window_days: int) -> Ints:
-    """Return the last as-of day on which each event is inside the window, shape (n,)."""
-    last = known_on.astype(np.int64) + window_days
-    return np.minimum(last, superseded_on.astype(np.int64)).clip(max=int(NEVER)).astype(np.int32)
+def leaves(as_of: Ints, known_on: Ints, superseded_on: Ints, window_days: int) -> Ints:
+    """Index of the first as-of date that no longer sees each event, shape (n,)."""
+    found = np.empty(len(known_on), dtype=np.int32)
+    _leave(_table(as_of), int(as_of[0]), known_on, superseded_on, window_days, found)
+    return found
 
 
 def places(as_of: Ints, days: Ints) -> Ints:
     """Index of the first as-of date after each day, shape (n,); ``len(as_of)`` when none is."""
-    first, last = int(as_of[0]), int(as_of[-1])
-    # One look-up a day is several times faster than a search, and the span of days is short.
-    place = np.searchsorted(as_of, np.arange(first - 1, last + 1), side="right").astype(np.int32)
-    found: Ints = place[np.clip(days, first - 1, last) - np.int32(first - 1)]
+    found = np.empty(len(days), dtype=np.int32)
+    _leave(_table(as_of), int(as_of[0]), days, days, 0, found)
     return found
+
+
+def _table(as_of: Ints) -> Ints:
+    """Place of every day from the eve of the first date to the last.
+
+    One look-up a day is several times faster than a search, and the span of days is short.
+    """
+    days = np.arange(int(as_of[0]) - 1, int(as_of[-1]) + 1)
+    return np.searchsorted(as_of, days, side="right").astype(np.int32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _leave(
+    table: Any, first: int, known_on: Any, superseded_on: Any, window_days: int, into: Any
+) -> None:
+    """Look up the day on which each event leaves: the end of its window or of its version."""
+    eve = first - 1
+    latest = len(table) - 1
+    for i in range(known_on.shape[0]):
+        day = min(np.int64(known_on[i]) + window_days, np.int64(superseded_on[i]))
+        into[i] = table[min(max(day - eve, 0), latest)]
+
+
+@numba.njit(cache=True, nogil=True)
+def group(dealer: Any, n_dealers: int) -> tuple[Any, Any]:
+    """Put the rows of each dealer together in one counting pass.
+
+    Returns
+    -------
+    start : ndarray of int64, shape (n_dealers + 1,)
+        Where the rows of each dealer begin.
+    place : ndarray of int64, shape (n_rows,)
+        The rows in the order of the dealers; those of one dealer as they came.
+    """
+    start = np.zeros(n_dealers + 1, dtype=np.int64)
+    for i in range(dealer.shape[0]):
+        start[dealer[i] + 1] += 1
+    for d in range(n_dealers):
+        start[d + 1] += start[d]
+    at = start[:-1].copy()
+    place = np.empty(dealer.shape[0], dtype=np.int64)
+    for i in range(dealer.shape[0]):
+        place[at[dealer[i]]] = i
+        at[dealer[i]] += 1
+    return start, place
+
+
+@numba.njit(cache=True, nogil=True)
+def put(grid: Any, span: tuple[int, int], starts: Any, dealer: Any, into: Any) -> None:
+    """Give the cells of some dealers to the rows of a cohort sorted by date, then dealer.
+
+    Parameters
+    ----------
+    grid : ndarray, shape (n_dealers, n_as_of)
+        One value a dealer and date.
+    span : tuple of int
+        The dealers of the grid, as the cohort counts them: first, and one past the last.
+    starts : ndarray of int64, shape (n_as_of + 1,)
+        Where the rows of each date begin.
+    dealer : ndarray of int32, shape (n_rows,)
+        Dealer of each row.
+    into : ndarray, shape (n_rows,)
+        Receives the values.
+    """
+    first, end = span
+    for k in range(starts.shape[0] - 1):
+        row = starts[k] + np.searchsorted(dealer[starts[k] : starts[k + 1]], first)
+        while row < starts[k + 1] and dealer[row] < end:
+            into[row] = grid[dealer[row] - first, k]
+            row += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def codes(start: Any, key: Any) -> tuple[Any, int]:
+    """Give each distinct key of a dealer a number from 0, and the key 0 the number -1.
+
+    Returns
+    -------
+    code : ndarray of int32, shape (n_rows,)
+    n_codes : int
+        More than any code.
+    """
+    code = np.full(key.shape[0], -1, dtype=np.int32)
+    most = 0
+    for d in range(start.shape[0] - 1):
+        most = max(most, start[d + 1] - start[d])
+    size = 2
+    while size < 2 * most:
+        size *= 2
+    owner = np.full(size, -1, dtype=np.int64)  # row whose key stands in a slot
+    used = np.empty(most, dtype=np.int64)
+    n_codes = 1
+    for d in range(start.shape[0] - 1):
+        n = 0
+        for i in range(start[d], start[d + 1]):
+            if key[i] == 0:
+                continue
+            slot = np.int64(key[i] & np.uint64(size - 1))
+            while owner[slot] >= 0 and key[owner[slot]] != key[i]:
+                slot = (slot + 1) & (size - 1)
+            if owner[slot] < 0:
+                owner[slot] = i
+                used[n] = slot
+                code[i] = n
+                n += 1
+            else:
+                code[i] = code[owner[slot]]
+        for j in range(n):
+            owner[used[j]] = -1
+        n_codes = max(n_codes, n)
+    return code, n_codes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -286,4 +394,9 @@ def warm_up() -> None:
     )
     last_rows(start, i32, i32 + np.int32(1), is_in, np.zeros(1), np.zeros((1, 1), dtype=np.int64))
     quantiles(start, i32, i32 + np.int32(1), is_in, i32, np.array([0.5]), grid)
-    distinct(start, i32, i32 + np.int32(1), i32, 1, np.zeros((3, 1, 1), dtype=np.float32))
+    distinct(start, i32, i32 + np.int32(1), i32, 1, np.zeros((3, 1, 1)))
+    leaves(i32, i32, i32, 1)
+    group(i32, 1)
+    codes(start, np.zeros(1, dtype=np.uint64))
+    for kind in (np.float32, np.float64):
+        put(np.zeros((1, 1), dtype=kind), (0, 1), start, i32, np.zeros(1, dtype=kind))

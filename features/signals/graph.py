@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -81,59 +80,3 @@ def mass_of_others(label: Ints, mass: Floats) -> Floats:
     """Sum of `mass` over the other members of each dealer's component, shape (n,)."""
     total = np.bincount(label, weights=mass, minlength=int(label.max(initial=-1)) + 1)
     return np.asarray(total[label] - mass)
-
-
-@numba.njit(cache=True, nogil=True)
-def concentrations(
-    start: Ints,
-    life: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
-    cell: Ints,
-    as_of: npt.NDArray[np.int32],
-    window: int,
-) -> tuple[Floats, Ints]:
-    """Herfindahl index of each dealer's events over cells, as of each date.
-
-    The sum of squared shares: 1 when every event falls in one cell, 1/k when k cells share them
-    evenly.
-
-    Parameters
-    ----------
-    start : ndarray of int, shape (n_dealers + 1,)
-        Where each dealer's events begin and end.
-    life : tuple of ndarray of int32, each of shape (n_events,)
-        Days since 1970 on which each event was known, ascending a dealer, and superseded.
-    cell : ndarray of int, shape (n_events,)
-        Cell of each event, counted from 0 for each dealer.
-    as_of : ndarray of int32, shape (n_dates,)
-        The dates.
-    window : int
-        Days within which events count.
-
-    Returns
-    -------
-    index : ndarray of float64, shape (n_dealers, n_dates)
-        NaN for a dealer without events.
-    n_events : ndarray of int, shape (n_dealers, n_dates)
-    """
-    known, superseded = life
-    n, m = len(start) - 1, len(as_of)
-    index = np.full((n, m), np.nan)
-    n_events = np.zeros((n, m), np.int64)
-    count = np.zeros(cell.max() + 1 if len(cell) else 1, np.int64)
-    for dealer in range(n):
-        for j in range(m):
-            when = as_of[j]
-            squares = 0
-            for row in range(start[dealer], start[dealer + 1]):
-                if known[row] >= when:
-                    break
-                if superseded[row] >= when and known[row] >= when - window:
-                    # (c + 1)^2 - c^2: exact in whole numbers, in any order.
-                    squares += 2 * count[cell[row]] + 1
-                    count[cell[row]] += 1
-                    n_events[dealer, j] += 1
-            for row in range(start[dealer], start[dealer + 1]):
-                count[cell[row]] = 0
-            if n_events[dealer, j]:
-                index[dealer, j] = squares / np.float64(n_events[dealer, j]) ** 2
-    return index, n_events

@@ -20,7 +20,7 @@ from scipy import sparse
 from features.domain.asof import NEVER, Y2, Y5
 from features.signals import graph
 from features.signals.border import stage_points
-from features.signals.context import Sum
+from features.signals.context import Distinct, Sum
 from features.signals.listings import Listings, Slice, listings, slices
 from features.signals.masses import trace_masses
 from features.signals.nearness import distances_within
@@ -145,7 +145,7 @@ def build(context: Context) -> FamilyColumns:
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }
-    columns = [_shared(context, stage), _near(context, stage), _flows(context, stage)]
+    columns = [_shared(context, stage), _near(context, stage), _flows(context)]
     for part in slices(context, stage):
         for source in columns:
             for name, (column, reason) in source(part).items():
@@ -261,28 +261,17 @@ def _near(context: Context, stage: Listings) -> Source:
     return at
 
 
-def _flows(context: Context, stage: Listings) -> Source:
+def _flows(context: Context) -> Source:
     """Concentration of each dealer's traces over maker and place of recovery."""
-    cell = (
-        "(dense_rank() OVER (PARTITION BY e.dealer ORDER BY coalesce(manufacturer, ''), "
-        "recovery_country, coalesce(recovery_state, '')) - 1)::INTEGER"
-    )
-    block = context.rows("traces", {"cell": cell})
-    cohort = context.cohort
-    index, count = graph.concentrations(
-        block.start,
-        (block.known_on, block.superseded_on),
-        block.columns["cell"].astype(np.int64),
-        cohort.as_of,
-        Y5.days,
-    )
+    cell = "coalesce(manufacturer, ''), recovery_country, coalesce(recovery_state, '')"
+    found = context.grids("traces", [Sum("n", (Y5,)), Distinct("cells", (Y5,), f"hash({cell})")])
+    n_traces, squares = found["n_5y"], found["cells_squares_5y"]
 
     def at(part: Slice) -> Columns:
-        here = (cohort.dealer[part.rows], part.date)
-        n = count[here]
+        n = n_traces[part.rows].astype(np.float64)
         is_known = (n >= MIN_TRACES) & (part.dealer >= 0)
         why = np.where(n > 0, TOO_FEW, NO_EXPOSURE)
-        values = np.where(is_known, index[here], np.nan)
+        values = np.where(is_known, squares[part.rows] / np.maximum(n, 1) ** 2, np.nan)
         reasons = np.where(is_known, OBSERVED, why).astype(np.int8)
         return {"flow_concentration_5y": (values, reasons)}
 

@@ -12,11 +12,13 @@ Clayton and Kaldor (1987), Empirical Bayes estimates of age-standardized relativ
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
+from features.signals.groups import by_date
 from features.signals.signal import NO_EXPOSURE, OBSERVED, Floats, Reasons
 
 MIN_PEERS: Final = 20
@@ -65,28 +67,48 @@ def prior(
     date_index: npt.NDArray[np.int32],
 ) -> tuple[Floats, Floats]:
     """Fit each row's prior: the peers' rate and the exposure it is worth, shape (n_rows,)."""
-    _, group = np.unique(np.stack([date_index, peers]), axis=1, return_inverse=True)
-    group = group.reshape(-1)
-    mean, worth, size = _moments(x, n, group)
-    whole_mean, whole_worth, _ = _moments(x, n, date_index)
-    is_few = (size[group] < MIN_PEERS) | (peers < 0)
-    return (
-        np.where(is_few, whole_mean[date_index], mean[group]),
-        np.where(is_few, whole_worth[date_index], worth[group]),
-    )
+    group, codes = by_date(peers, date_index)
+    n_dates = int(date_index.max(initial=-1)) + 1
+    mean, worth, size = _moments(x, n, group, n_dates * len(codes))
+    whole_mean, whole_worth, _ = _moments(x, n, date_index, n_dates)
+    date_of = np.repeat(np.arange(n_dates), len(codes))
+    is_few = (size < MIN_PEERS) | (np.tile(codes, n_dates) < 0)
+    mean = np.where(is_few, whole_mean[date_of], mean)
+    worth = np.where(is_few, whole_worth[date_of], worth)
+    return mean[group], worth[group]
 
 
-def _moments(x: Floats, n: Floats, group: npt.NDArray[np.integer]) -> tuple[Floats, ...]:
+def _moments(
+    x: Floats, n: Floats, group: npt.NDArray[np.integer], count: int
+) -> tuple[Floats, Floats, Floats]:
     """Mean rate, worth of the prior and number of exposed rows of each group."""
-    count = int(group.max(initial=0)) + 1
-    exposed = n > 0
-    total = np.bincount(group, weights=n, minlength=count)
-    events = np.bincount(group, weights=np.where(exposed, x, 0.0), minlength=count)
-    size = np.bincount(group, weights=exposed, minlength=count).astype(np.float64)
+    total, events, size = _totals(x, n, group, count)
     mean = np.divide(events, total, out=np.zeros(count), where=total > 0)
-    ratio = np.divide(x, n, out=np.zeros(len(n)), where=exposed)
-    spread = np.bincount(group, weights=n * (ratio - mean[group]) ** 2, minlength=count)
+    spread = _spreads(x, n, group, mean)
     # Spread of the true rates: what is left after the spread that counting alone gives.
     between = np.divide(spread - size * mean, total, out=np.zeros(count), where=total > 0)
     worth = np.divide(mean, between, out=np.full(count, _MOST), where=between > mean / _MOST)
     return mean, np.where(mean > 0, worth, _MOST), size
+
+
+@numba.njit(cache=True, nogil=True)
+def _totals(x: Any, n: Any, group: Any, count: int) -> Any:
+    """Exposure, events and exposed rows of each group."""
+    total, events, size = np.zeros(count), np.zeros(count), np.zeros(count)
+    for i in range(len(n)):
+        total[group[i]] += n[i]
+        if n[i] > 0:
+            events[group[i]] += x[i]
+            size[group[i]] += 1.0
+    return total, events, size
+
+
+@numba.njit(cache=True, nogil=True)
+def _spreads(x: Any, n: Any, group: Any, mean: Any) -> Any:
+    """Spread of the rates around the mean of their group, weighted by exposure."""
+    spread = np.zeros(len(mean))
+    for i in range(len(n)):
+        if n[i] > 0:
+            off = x[i] / n[i] - mean[group[i]]
+            spread[group[i]] += n[i] * (off * off)
+    return spread

@@ -12,6 +12,7 @@ import numpy as np
 
 from features.domain.asof import Y1, Y3, Y5
 from features.signals.context import Context, Quantile, Sum
+from features.signals.groups import by_date
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -129,9 +130,7 @@ def build(context: Context) -> FamilyColumns:
         values[name] = np.where(is_enough, value, np.nan)
         why = np.where(n > 0, TOO_FEW, NO_EXPOSURE)
         reasons[name] = np.where(is_enough, OBSERVED, why).astype(np.int8)
-    values["median_change"] = values["median_change"] - _state_median(
-        context, values["median_change"]
-    )
+    values["median_change"] = _against_state(context, values["median_change"])
     wanted = {s.name.removeprefix("time_to_crime_") for s in SIGNALS}
     return FamilyColumns(
         {f"time_to_crime_{k}": v for k, v in values.items() if k in wanted},
@@ -139,16 +138,18 @@ def build(context: Context) -> FamilyColumns:
     )
 
 
-def _state_median(context: Context, change: Floats) -> Floats:
-    """Median of `change` over the dealers of the row's state and date; 0 where none has one."""
-    key = context.cohort.date_index.astype(np.int64) * 128**3 + context.peer_states
-    _, group = np.unique(key, return_inverse=True)
+def _against_state(context: Context, change: Floats) -> Floats:
+    """`change` less its median over the dealers of the row's state and date."""
     is_known = ~np.isnan(change)
-    order = np.lexsort((change, group))
-    order = order[is_known[order]]
-    size = np.bincount(group[order], minlength=group.max(initial=0) + 1)
-    first = np.concatenate([[0], np.cumsum(size)[:-1]])
-    ranked = np.append(change[order], 0.0)
-    low = ranked[np.minimum(first + np.maximum(size - 1, 0) // 2, len(order))]
-    high = ranked[np.minimum(first + size // 2, len(order))]
-    return np.where(size > 0, (low + high) / 2, 0.0)[group]
+    known = change[is_known]
+    group, _ = by_date(context.peer_states[is_known], context.cohort.date_index[is_known])
+    ranked = known[np.lexsort((known, group))]
+    size = np.bincount(group)
+    first = np.cumsum(size) - size
+    median = np.zeros(len(size))
+    has = size > 0
+    low, high = first + (size - 1) // 2, first + size // 2
+    median[has] = (ranked[low[has]] + ranked[high[has]]) / 2
+    out = change.copy()
+    out[is_known] = known - median[group]
+    return out

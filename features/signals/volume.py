@@ -10,8 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from features.domain.asof import EVER, Y1, Y3
-from features.signals.context import LISTED_DAY, Context, Last, Sum
+from features.domain.asof import Y1, Y3
+from features.reference.places import counties
+from features.signals.context import Context, Sum
+from features.signals.groups import by_date
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -94,11 +96,13 @@ def build(context: Context) -> FamilyColumns:
 
 
 def _county_share(context: Context, year: Floats) -> tuple[Floats, Reasons]:
-    listed = [Last("listed", EVER, {"county": "county_fips::INTEGER"}, by=LISTED_DAY)]
-    county = context.grids("licenses", listed)["listed_county"]
-    key = context.cohort.date_index * 1e6 + np.nan_to_num(county, nan=-1)
-    _, group = np.unique(key, return_inverse=True)
+    county = context.listed["listed_county"]
+    code = np.nan_to_num(county, nan=-1).astype(np.int64)
+    group, _ = by_date(code, context.cohort.date_index)
     total = np.bincount(group, weights=year)[group]
-    is_known = (total > 0) & ~np.isnan(county)
+    is_county = ~np.isnan(county)
+    is_county = np.isin(county, counties().index.to_numpy(dtype=np.float64))
+    is_known = (total > 0) & is_county
     share = np.divide(year, total, out=np.full(len(year), np.nan), where=is_known)
-    return share, np.where(is_known, OBSERVED, NO_EXPOSURE).astype(np.int8)
+    why = np.where(is_known, OBSERVED, np.where(is_county, NO_EXPOSURE, NO_SOURCE))
+    return share, why.astype(np.int8)

@@ -123,17 +123,3 @@ def test_nobody_shares_without_events():
 def test_mass_of_others_leaves_out_its_own():
     label, mass = np.array([0, 0, 1]), np.array([2.0, 3.0, 4.0])
     assert graph.mass_of_others(label, mass).tolist() == [3.0, 2.0, 0.0]
-
-
-def test_concentration_is_between_even_and_one():
-    """By Cauchy-Schwarz the index is at least 1/k over k cells, and 1 only in a single cell."""
-    start = np.array([0, 4, 7, 7])
-    known = np.arange(7, dtype=np.int32)
-    never = np.full(7, 10_000, dtype=np.int32)
-    cell = np.array([0, 1, 2, 3, 0, 0, 0])
-    as_of = np.array([7, 1000], dtype=np.int32)
-    index, n_events = graph.concentrations(start, (known, never), cell, as_of, 100)
-    assert index[:2, 0].tolist() == [0.25, 1.0]
-    assert np.isnan(index[2, 0])
-    assert np.isnan(index[:, 1]).all()
-    assert n_events[:, 0].tolist() == [4, 3, 0]

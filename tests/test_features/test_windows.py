@@ -30,7 +30,7 @@ def inside(known, superseded, when, window):
 
 def prepared(known, superseded, window):
     enters = windows.places(AS_OF, known)
-    return enters, windows.places(AS_OF, windows.ends(known, superseded, window))
+    return enters, windows.leaves(AS_OF, known, superseded, window)
 
 
 def starts(dealer):
