@@ -107,7 +107,8 @@ def promote(
     """Put a candidate in force if every gate passes, or refuse and say which did not.
 
     Exit code 5 when a gate refuses; nothing has changed then. The change itself is one atomic
-    step, safe under two promotions at once and a kill at any moment.
+    step, safe under two promotions at once and a kill at any moment. What each gate found is kept
+    as ``reports/gates-NUMBER.html`` and ``.json``.
     """
     import json
 
@@ -134,10 +135,11 @@ def rollback(as_json: JsonOption = False) -> None:
     from training.promotion import promotion_lock, reconcile, roll_back
     from training.tracker import Tracker
 
-    with Tracker() as tracker, promotion_lock(home()):
+    steps = Steps()
+    with Tracker() as tracker, promotion_lock(home()), steps.step("roll back"):
         reconcile(home(), tracker)
         champion = roll_back(home(), tracker)
-    Steps().say(f"In force again: {champion.name} version {champion.version}")
+    steps.say(f"In force again: {champion.name} version {champion.version}")
     if as_json:
         typer.echo(json.dumps(champion.entry(), indent=1))
 
@@ -296,21 +298,22 @@ def search(
         float, typer.Option(metavar="SECONDS", help="No trial is begun after this.")
     ] = 300.0,
     warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Look for better parameters of the compliance head, inside the training window only.
 
-    Trials are kept: an interrupted search goes on where it stopped. Prints the best parameters as
-    JSON, to be reviewed and written into a recipe.
+    Trials are kept: an interrupted search goes on where it stopped. The best parameters are to be
+    reviewed and written into a recipe. The report is ``reports/search-RECIPE.html``.
     """
-    import json
-
     from features.home import home
     from features.warehouse import Warehouse
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
     from training.search import search_compliance
+    from training.search_page import search_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
+    run = load_recipe(recipe)
     with one_thread():
-        found = search_compliance(load_recipe(recipe), store, home(), Steps(), budget_s=budget)
-    typer.echo(json.dumps(found, indent=1))
+        found = search_compliance(run, store, home(), Steps(), budget_s=budget)
+    _tell(search_page(found), found, stem=f"search-{run.name}", as_json=as_json)

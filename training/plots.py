@@ -65,7 +65,7 @@ def lines(
     *,
     labels: tuple[str, str],
     mark: float | None = None,
-    is_log: bool = False,
+    from_zero: bool = True,
 ) -> str:
     """Draw several lines over one axis: yields by capacity, overlaps, learning curves.
 
@@ -75,15 +75,16 @@ def lines(
         Of the horizontal and of the vertical axis.
     mark : float, optional
         A place on the horizontal axis to point out, such as the capacity.
+    from_zero : bool
+        Begin the vertical axis at zero, as a share or a yield should.
     """
     figure, axes = _canvas(5.6, 3.4)
     _many_lines(axes, x, series)
     if mark is not None:
         axes.axvline(mark, ls="--", color=_GREY, lw=1)
-    if is_log:
-        axes.set_xscale("log")
     axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.set_ylim(bottom=0)
+    if from_zero:
+        axes.set_ylim(bottom=0)
     axes.legend(fontsize=7, frameon=False)
     return _svg(figure)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from training.candidate import Candidate
 from training.errors import GateRefusedError
-from training.gates import judge, require_passed
+from training.gates import Verdict, judge, require_passed
+from training.pages import Page, Section, words, write_page
 from training.progress import Steps
 from training.promotion import (
     Champion,
@@ -23,6 +24,8 @@ def promote_candidate(
     candidate: Candidate, folder: Path, tracker: Tracker, steps: Steps, *, head: str | None = None
 ) -> Champion:
     """Run the gates and put the candidate in force.
+
+    What each gate found is kept as ``reports/gates-NUMBER.html`` and ``.json``.
 
     Parameters
     ----------
@@ -51,11 +54,57 @@ def promote_candidate(
             verdicts = judge(candidate, champion_candidate(folder, champion), limits)
         for verdict in verdicts:
             steps.say(f"  {verdict}")
+        page = _report(candidate, champion, verdicts, folder / "reports")
+        steps.say(f"Report: {page}")
         require_passed(verdicts, what=f"Candidate {candidate.number}")
         with steps.step("promote"):
             promoted = install(folder, candidate, tracker)
     steps.say(f"In force: {promoted.name} version {promoted.version}, bundle {promoted.bundle}")
     return promoted
+
+
+def _report(
+    candidate: Candidate, champion: Champion | None, verdicts: list[Verdict], folder: Path
+) -> Path:
+    """Keep what every gate found, whether it let the candidate through or not."""
+    failed = [verdict for verdict in verdicts if not verdict.is_passed]
+    before = "no champion before it" if champion is None else f"champion {champion.bundle}"
+    page = Page(
+        f"Gates of candidate {candidate.number}",
+        lead=(f"{candidate.name} version {candidate.version}, beside {before}.",),
+        advice=(
+            f"Refused by {len(failed)} of {len(verdicts)} gates; nothing has changed."
+            if failed
+            else "Every gate passed.",
+        ),
+        sections=(
+            Section(
+                "Gates",
+                columns=("gate", "head", "verdict", "measured", "wanted", "short by"),
+                rows=[
+                    [
+                        words(v.gate),
+                        words(v.head),
+                        "passed" if v.is_passed else "REFUSED",
+                        v.measured,
+                        v.wanted,
+                        f"{v.shortfall:.3f}" if v.shortfall else "",
+                    ]
+                    for v in sorted(verdicts, key=lambda v: v.is_passed)
+                ],
+                is_words=True,
+            ),
+        ),
+    )
+    found = {
+        "candidate": candidate.number,
+        "name": candidate.name,
+        "version": candidate.version,
+        "champion": None if champion is None else champion.entry(),
+        "is_passed": not failed,
+        "verdicts": [verdict.as_dict() for verdict in verdicts],
+    }
+    return write_page(page, found, folder, stem=f"gates-{candidate.number}")
 
 
 def _refuse_head(candidate: Candidate, head: str) -> None:

@@ -7,10 +7,11 @@ log-loss on dealers held out, fold by fold, and given up early when it falls beh
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,10 @@ from training.splits import group_folds, require_disjoint
 Floats = npt.NDArray[np.float64]
 N_FOLDS = 3
 MAX_TRIALS = 50
+# What the estimators do unless told otherwise; always judged first.
+DEFAULTS: Final[dict[str, float | int]] = {
+    "num_leaves": 6, "learning_rate": 0.05, "max_rounds": 500,
+}  # fmt: skip
 
 
 def search(
@@ -57,7 +62,12 @@ def search(
     Returns
     -------
     dict
-        ``parameters``, ``loss``, ``default_loss`` and ``n_trials`` over all runs so far.
+        ``parameters``, ``loss``, ``default_loss``, ``n_trials`` and ``trials`` of all runs so far.
+
+    Raises
+    ------
+    NotTrainedError
+        When not even the first trial was done.
     """
     import optuna
 
@@ -70,8 +80,7 @@ def search(
         sampler=optuna.samplers.TPESampler(seed=seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
     )
-    if not study.trials:
-        study.enqueue_trial({"num_leaves": 6, "learning_rate": 0.05, "max_rounds": 500})
+    _take_up(study)
     deadline = time.monotonic() + budget_s
     folds = group_folds(groups, n_folds=N_FOLDS, seed=seed)
 
@@ -82,23 +91,53 @@ def search(
         return loss
 
     def stop(study: optuna.Study, _: optuna.trial.FrozenTrial) -> None:
-        if time.monotonic() > deadline or len(study.trials) >= max_trials:
+        if time.monotonic() > deadline or len(_finished(study)) >= max_trials:
             study.stop()
 
-    if len(study.trials) < max_trials:
+    if len(_finished(study)) < max_trials:
         study.optimize(judged, timeout=budget_s, callbacks=[stop])
-    done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    return _result(study)
+
+
+def _finished(study: Any) -> list[Any]:
+    """Trials that came to an end, given up early or not; an interrupted one did not."""
+    return [t for t in study.trials if t.state.name in ("COMPLETE", "PRUNED")]
+
+
+def _take_up(study: Any) -> None:
+    """Set aside what an interruption left running, and see that the defaults are judged first."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    is_due = any(t.state == TrialState.WAITING for t in study.trials)
+    is_done = any(t.params == DEFAULTS for t in _finished(study))
+    if not is_due and not is_done:
+        study.enqueue_trial(DEFAULTS)
+
+
+def _result(study: Any) -> dict[str, Any]:
+    done = [t for t in study.trials if t.state.name == "COMPLETE"]
     if not done:
         raise NotTrainedError(
             "The search was stopped before its first trial was done.",
             fix="run it again with a larger budget; it goes on where it stopped",
         )
-    best = min(done, key=lambda t: float(t.value or np.inf))
+    best = min(done, key=lambda t: float(t.value))
     return {
         "parameters": dict(best.params),
         "loss": best.value,
-        "default_loss": done[0].value,
-        "n_trials": len(study.trials),
+        "default_loss": next((t.value for t in done if t.params == DEFAULTS), None),
+        "n_trials": len(_finished(study)),
+        "trials": [
+            {
+                "number": t.number,
+                "loss": t.value,
+                "is_given_up": t.state.name == "PRUNED",
+                "parameters": dict(t.params),
+            }
+            for t in _finished(study)
+        ],
     }
 
 
@@ -112,13 +151,14 @@ def search_compliance(
     folder : Path
         State folder; the trials are kept in ``search/`` of it, by recipe and by data.
     """
-    head = next(h for h in recipe.heads if h.label == "compliance")
+    head = recipe.head_of_label("compliance")
     past = country.assemble(recipe, warehouse, steps)
     then = labels.compliance(
         warehouse,
         past.split.train_as_of,
         rule=Policy.read().severe_finding,
         known_before=past.split.trained_on,
+        horizon_months=recipe.horizon_months,
     )
     then.require_known(past.split.trained_on)
     then.require_enough(n_positive=head.min_positive, what=head.name)
@@ -131,9 +171,10 @@ def search_compliance(
     index = weighted.index
     kept = folder / "search"
     kept.mkdir(parents=True, exist_ok=True)
-    store = kept / f"{recipe.name}-{warehouse.fingerprint[:12]}.db"
+    asked = hashlib.sha256((recipe.model_dump_json() + warehouse.fingerprint).encode())
+    store = kept / f"{recipe.name}-{asked.hexdigest()[:16]}.db"
     with steps.bar("trials", MAX_TRIALS) as bar:
-        return search(
+        found = search(
             head,
             Design(X.iloc[index], made.signals),
             looked.y[index],
@@ -144,6 +185,14 @@ def search_compliance(
             seed=recipe.seed,
             step=lambda: bar.advance(bar.task_ids[0]),
         )
+    return {
+        "recipe": recipe.name,
+        "head": head.name,
+        "trained_on": past.split.trained_on.isoformat(),
+        "n_labels": len(index),
+        "data_fingerprint": warehouse.fingerprint,
+        **found,
+    }
 
 
 def _suggest(trial: Any) -> dict[str, float | int]:

@@ -1,17 +1,28 @@
 """A search keeps to its budget, goes on where it stopped, and never sees what judges it."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from training.errors import NotTrainedError
+from training.errors import NotTrainedError, SplitOverlapError
 from training.fit import Design
+from training.pages import render
 from training.recipe import load_recipe
-from training.search import search
+from training.search import DEFAULTS, search
+from training.search_page import search_page
+from training.splits import require_disjoint
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def problem():
+def make_problem():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"a": rng.normal(size=600), "b": rng.normal(size=600)})
     y = (rng.random(600) < 1 / (1 + np.exp(2 - 1.5 * X["a"]))).astype(float)
@@ -19,7 +30,11 @@ def problem():
     return head, Design(X, ()), y, np.ones(600), np.arange(600) // 2
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.fixture(scope="module")
+def problem():
+    return make_problem()
+
+
 def test_an_interrupted_search_goes_on(problem, tmp_path):
     store = tmp_path / "search.db"
 
@@ -31,11 +46,69 @@ def test_an_interrupted_search_goes_on(problem, tmp_path):
     first = search(*problem, store=store, budget_s=60, max_trials=2)
     again = search(*problem, store=store, budget_s=60, max_trials=3)
     assert (first["n_trials"], again["n_trials"]) == (2, 3)
+    assert again["trials"][:2] == first["trials"]
+    # The interrupted trial was that of the defaults; they are judged all the same.
+    assert first["trials"][0]["parameters"] == DEFAULTS
+    assert again["default_loss"] == first["trials"][0]["loss"]
     assert again["loss"] <= again["default_loss"]
-    assert set(again["parameters"]) == {"num_leaves", "learning_rate", "max_rounds"}
+    assert set(again["parameters"]) == set(DEFAULTS)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+SEARCH = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_search import make_problem
+from training.search import search
+print("ready", flush=True)
+done = lambda: print("trial", flush=True)
+search(*make_problem(), store=Path(sys.argv[1]), budget_s=60, step=done)
+"""
+
+
+def test_a_killed_search_goes_on(problem, tmp_path):
+    store = tmp_path / "search.db"
+    code = SEARCH.format(tests=str(Path(__file__).parent))
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code, str(store)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == "trial\n"
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    found = search(*problem, store=store, budget_s=60, max_trials=3)
+    assert found["n_trials"] >= 3
+    assert [t["number"] for t in found["trials"]].count(0) == 1
+    assert all(t["loss"] is not None for t in found["trials"] if not t["is_given_up"])
+
+
+def test_no_trial_is_begun_after_the_budget(problem, tmp_path):
+    found = search(*problem, store=tmp_path / "search.db", budget_s=0.01)
+    assert found["n_trials"] == 1
+    assert found["parameters"] == DEFAULTS
+    start = time.monotonic()
+    longer = search(*problem, store=tmp_path / "search.db", budget_s=1.0)
+    assert 1 < longer["n_trials"] < 50
+    assert time.monotonic() - start < 20
+
+
 def test_a_search_without_a_trial_says_so(problem, tmp_path):
     with pytest.raises(NotTrainedError, match="goes on where it stopped"):
         search(*problem, store=tmp_path / "search.db", budget_s=60, max_trials=0)
+
+
+def test_a_dealer_that_teaches_never_judges():
+    with pytest.raises(SplitOverlapError, match="1 dealers stand on both sides"):
+        require_disjoint(["a", "b"], ["b", "c"], what="dealers")
+
+
+def test_the_page_says_whether_the_defaults_are_good_enough(problem, tmp_path):
+    found = search(*problem, store=tmp_path / "search.db", budget_s=60, max_trials=2)
+    about = {"recipe": "r", "head": "compliance", "trained_on": "2023-01-01", "n_labels": 600}
+    same = {**about, **found, "loss": found["default_loss"]}
+    assert "keep them" in render("page.html", title="", page=search_page(same))
+    better = {**about, **found, "loss": 0.5 * found["default_loss"]}
+    text = render("page.html", title="", page=search_page(better))
+    assert "Review, then write them into a recipe" in text
+    assert "<svg" in text
