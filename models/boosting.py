@@ -20,7 +20,9 @@ from models.linear import Family
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_METRIC: Final = {"binary": "binary_logloss", "poisson": "poisson"}
+_METRIC: Final = {
+    "binary": "binary_logloss", "cross_entropy": "cross_entropy", "poisson": "poisson",
+}  # fmt: skip
 _TREE: Final = re.compile(r"^Tree=\d+$", re.MULTILINE)
 _SCALED: Final = ("leaf_value=", "internal_value=")
 
@@ -38,6 +40,8 @@ class Growth:
         Leaves of a tree; most rounds; rounds without improvement before growth stops.
     learning_rate : float
     seed, num_threads : int
+    is_graded : bool
+        The target of the binary family may lie between 0 and 1.
     """
 
     family: Family
@@ -48,12 +52,14 @@ class Growth:
     learning_rate: float
     seed: int
     num_threads: int
+    is_graded: bool = False
 
     def parameters(self, n_rows: int, member: int) -> dict[str, Any]:
         """Return LightGBM's parameters of one member."""
+        objective = "cross_entropy" if self.is_graded else self.family
         parameters: dict[str, Any] = {
-            "objective": self.family,
-            "metric": _METRIC[self.family],
+            "objective": objective,
+            "metric": _METRIC[objective],
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "max_depth": 5,
@@ -167,6 +173,16 @@ def merge(texts: Sequence[str], weight: float) -> str:
     trees = [f"Tree={i}{block}" for i, block in enumerate(scaled)]
     sizes = "tree_sizes=" + " ".join(str(len(tree.encode())) for tree in trees)
     return "\n".join([*kept, sizes, "", ""]) + "".join(trees) + "end of trees\n\n"
+
+
+def mix(parts: Sequence[tuple[Sequence[str], float]]) -> str:
+    """Merge several ensembles into one whose prediction is the weighted sum of their means.
+
+    >>> mix([((), 1.0), ((), 0.5)])
+    ''
+    """
+    merged = [merge(texts, weight) for texts, weight in parts if texts and weight > 0]
+    return merge(merged, float(len(merged)))
 
 
 def blocks(text: str) -> list[str]:

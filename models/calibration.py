@@ -22,6 +22,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from scipy.stats import nbinom, norm, poisson
 
+from models.level import Level
 from models.linear import Problem, weighted_quantiles
 
 Floats = npt.NDArray[np.float64]
@@ -69,6 +70,16 @@ class Band:
             np.minimum(expit(middle - half), served),
             np.maximum(expit(middle + half), served),
         )
+
+    def at(self, level: Level) -> Band:
+        """Return the band of the margin at another level, less sure by how sure the level is."""
+        to_coefficients = np.array([[1.0, self.center], [0.0, self.scale]])
+        covariance = level.slope**2 * self.covariance
+        covariance[:2, :2] += to_coefficients @ level.covariance @ to_coefficients.T
+        coefficients = level.slope * self.coefficients
+        coefficients[0] += level.intercept
+        center = level.intercept + level.slope * self.center
+        return Band(self.knots, center, level.slope * self.scale, coefficients, covariance)
 
     def state(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

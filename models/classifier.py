@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from models.calibration import Band, fit_band
 from models.errors import InputError, LabelError
 from models.estimator import Floats, RiskEstimator
 from models.explanation import Explanation
-from models.margin import MarginModel, Method, fit_margin, probability
+from models.level import fit_level
+from models.margin import MarginModel, Method, fit_margin, probability, set_level
+
+Flags = npt.NDArray[np.bool_]
 
 
 class RiskClassifier(ClassifierMixin, RiskEstimator):
@@ -57,7 +60,16 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
     True
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> RiskClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        graded: Any = None,
+        representative: Any = None,
+    ) -> RiskClassifier:
         """Fit on labeled rows.
 
         Parameters
@@ -68,12 +80,21 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         sample_weight : array of shape (n,), optional
         groups : array of shape (n,), optional
             Rows of one group (one dealer on several dates) are never split between folds.
+        graded : array of shape (n,), optional
+            A finer account of two classes, from 0 to 1 (how bad an inspection was, where `y` says
+            whether it was severe). It helps to rank while positives are few.
+        representative : array of bool, shape (n,), optional
+            Rows drawn at random where the others were chosen. The level of the probabilities and
+            their intervals then rest on them alone (see `models.level`).
 
         Raises
         ------
         InputError, LabelError, WeightError, ParameterError
         """
         frame, labels, weights, codes = self._prepare(X, y, sample_weight, groups)
+        is_used = self._read_weights(sample_weight, _num_samples(X)) > 0
+        finer = self._read_graded(graded, is_used)
+        drawn = self._read_representative(representative, is_used)
         self.classes_, place = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise LabelError(
@@ -86,12 +107,39 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         fitted = []
         for target in targets:
             hit = (place == target).astype(np.float64)
-            margin = fit_margin(frame, hit, weights, codes, settings)
+            margin = fit_margin(frame, hit, weights, codes, settings, graded=finer)
             band = fit_band(margin.held_out, hit, margin.weights, codes)
+            if drawn is not None:
+                level = fit_level(margin.held_out[drawn], hit[drawn], margin.weights[drawn])
+                margin, band = set_level(margin, level), band.at(level)
             fitted.append((margin.model, band))
         self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
         self.bands_: tuple[Band, ...] = tuple(band for _, band in fitted)
         return self
+
+    def _read_graded(self, graded: Any, is_used: Flags) -> Floats | None:
+        if graded is None:
+            return None
+        values = np.asarray(graded, dtype=np.float64)
+        if values.shape != is_used.shape or not ((values >= 0.0) & (values <= 1.0)).all():
+            raise LabelError(
+                "The graded target must be one number from 0 to 1 a row.",
+                found=f"shape {values.shape}, from {values.min():g} to {values.max():g}",
+                expected=f"shape {is_used.shape}, from 0 to 1",
+            )
+        return values[is_used]
+
+    def _read_representative(self, representative: Any, is_used: Flags) -> Flags | None:
+        if representative is None:
+            return None
+        flags = np.asarray(representative)
+        if flags.shape != is_used.shape or flags.dtype != np.bool_:
+            raise InputError(
+                "Representative rows must be flagged by one boolean a row.",
+                found=f"{flags.dtype} of shape {flags.shape}",
+                expected=f"bool of shape {is_used.shape}",
+            )
+        return np.asarray(flags[is_used], dtype=np.bool_)
 
     def _read_labels(self, y: Any) -> npt.NDArray[Any]:
         labels = self._read_target(y)

@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.boosting import Growth, grow, merge, read
+from models.boosting import Growth, grow, mix, read
 from models.encoding import Column, encode, fit_columns
 from models.explanation import Explanation, contributions_by_lightgbm
+from models.level import Level
 from models.linear import Basis, Family, Problem, fit_basis, loss, mean_of
 from models.tabulated import Tabulated, tabulate
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Method = Literal["auto", "lightgbm", "table"]
 
 # From so many rows on, laying out the trees as tables pays for itself.
@@ -36,7 +38,9 @@ _MANY_ROWS: Final = 200_000
 # Fewer rows of either class, or fewer rows at all, and no tree is grown.
 _MIN_CLASS: Final = 10
 _MIN_ROWS: Final = 60
-# Pull of the blend toward one half each, in units of log-likelihood.
+# Beyond so many positives a finer account of them adds nothing that they do not say themselves.
+_MAX_GRADED_POSITIVE: Final = 400
+# Pull of the blend toward equal shares, in units of log-likelihood.
 _BLEND_PULL: Final = 4.0
 
 
@@ -224,9 +228,15 @@ def deal(y: Floats, groups: Ints | None, n_folds: int, seed: int) -> Ints:
 
 
 def fit_margin(
-    X: pd.DataFrame, y: Floats, w: Floats, groups: Ints | None, settings: Settings
+    X: pd.DataFrame,
+    y: Floats,
+    w: Floats,
+    groups: Ints | None,
+    settings: Settings,
+    *,
+    graded: Floats | None = None,
 ) -> FittedMargin:
-    """Fit both parts on crossing folds and blend them.
+    """Fit the parts on crossing folds and blend them.
 
     Parameters
     ----------
@@ -236,6 +246,9 @@ def fit_margin(
     groups : array of int, shape (n,), optional
         Rows of one group stay in one fold.
     settings : Settings
+    graded : array of shape (n,), optional
+        A finer account of the target, from 0 to 1. While positives are few, a linear and a tree
+        part learned from it join the blend; how much they count, the target decides.
     """
     n_folds = _n_folds(y, groups, settings)
     if n_folds < 2:
@@ -247,19 +260,40 @@ def fit_margin(
     ]
     columns, Z = fit_columns(X, y, w, foldings[0])
     basis = fit_basis(Z, w)
-    theta, linear = _fit_linear(basis, Z, (y, w), foldings, settings)
-    grown = grow(Z, y, w, foldings, settings.growth(len(y)))
-    blend = _blend(np.column_stack([linear, grown.held_out]), y, w, settings.family)
+    targets = [y]
+    if graded is not None and np.count_nonzero(y) <= _MAX_GRADED_POSITIVE:
+        targets.append(graded)
+    linear = [_fit_linear(basis, Z, (target, w), foldings, settings) for target in targets]
+    growth = settings.growth(len(y))
+    grown = [
+        grow(Z, target, w, foldings, replace(growth, is_graded=target is graded))
+        for target in targets
+    ]
+    parts = np.column_stack([held for _, held in linear] + [g.held_out for g in grown])
+    blend = _blend(parts, y, w, settings.family)
+    shares = np.split(blend[1:], 2)
+    theta = sum(share * solution for share, (solution, _) in zip(shares[0], linear, strict=True))
     model = MarginModel(
         tuple(columns),
         basis,
-        float(blend[0] + blend[1] * theta[0]),
-        blend[1] * theta[1:],
-        merge(grown.texts, float(blend[2])) if blend[2] > 0 else "",
-        (float(blend[1]), float(blend[2])),
+        float(blend[0] + theta[0]),
+        theta[1:],
+        mix([(g.texts, float(share)) for g, share in zip(grown, shares[1], strict=True)]),
+        (float(shares[0].sum()), float(shares[1].sum())),
     )
-    held_out = blend[0] + blend[1] * linear + blend[2] * grown.held_out
+    held_out = blend[0] + parts @ blend[1:]
     return FittedMargin(model, np.asarray(held_out), w, is_crossed=True)
+
+
+def set_level(fitted: FittedMargin, level: Level) -> FittedMargin:
+    """Return the margin at another level."""
+    model = replace(
+        fitted.model,
+        intercept=level.intercept + level.slope * fitted.model.intercept,
+        coefficients=level.slope * fitted.model.coefficients,
+        trees=mix([((fitted.model.trees,), level.slope)] if fitted.model.trees else []),
+    )
+    return replace(fitted, model=model, held_out=level.of(fitted.held_out))
 
 
 def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
@@ -348,11 +382,12 @@ def _choose_penalty(
 
 
 def _blend(parts: Floats, y: Floats, w: Floats, family: Family) -> Floats:
-    """Return intercept and the two non-negative weights that fit the held-out rows best."""
-    bounds: list[tuple[float | None, float | None]] = [(0.0, None), (0.0, None)]
-    problem = Problem(family, parts, y, w, bounds, np.array([0.5, 0.5]))
-    start = np.array([0.0, 0.5, 0.5])
-    return problem.solve(_BLEND_PULL, start)
+    """Return intercept and the non-negative weights of the parts that fit the held-out rows."""
+    n_parts = parts.shape[1]
+    bounds: list[tuple[float | None, float | None]] = [(0.0, None)] * n_parts
+    even = np.full(n_parts, 1.0 / n_parts)
+    problem = Problem(family, parts, y, w, bounds, even)
+    return problem.solve(_BLEND_PULL, np.concatenate([[0.0], even]))
 
 
 def probability(margin: Floats) -> Floats:
