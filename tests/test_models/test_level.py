@@ -1,0 +1,135 @@
+"""Level on representative rows, and a finer account of the target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+from models import RiskClassifier
+from models.errors import InputError, LabelError
+from models.level import fit_level
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """Rows chosen by something the columns do not show, and a few drawn at random."""
+    rng = np.random.default_rng(5)
+    n = 16_000
+    X = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
+    hearsay = rng.normal(size=n)
+    burden = X["a"].to_numpy() + 0.5 * X["b"].to_numpy() + hearsay + 0.6 * rng.normal(size=n)
+    p = expit(1.7 * (burden - 3.0))
+    is_random = rng.random(n) < 0.10
+    is_looked_at = is_random | (hearsay + X["a"] + rng.normal(size=n) > 2.3).to_numpy()
+    return {
+        "everyone": X,
+        "p": p,
+        "X": X[is_looked_at],
+        "y": (rng.random(n) < p)[is_looked_at].astype(int),
+        "graded": np.clip(0.2 + 0.15 * burden, 0.0, 1.0)[is_looked_at],
+        "is_random": is_random[is_looked_at],
+    }
+
+
+def test_chosen_rows_overstate_the_rate_and_random_ones_set_it_right(chosen):
+    X, y, drawn = chosen["X"], chosen["y"], chosen["is_random"]
+    plain = RiskClassifier(n_repeats=1).fit(X, y)
+    level = RiskClassifier(n_repeats=1).fit(X, y, representative=drawn)
+    truth = chosen["p"].mean()
+    naive = plain.predict_proba(chosen["everyone"])[:, 1].mean()
+    right = level.predict_proba(chosen["everyone"])[:, 1].mean()
+    assert naive > 1.3 * truth
+    assert abs(right - truth) < 0.5 * (naive - truth)
+    # The order is that of all rows, and the interval is wider by how little the random ones say.
+    order = plain.predict_margin(X).argsort()
+    assert (np.diff(level.predict_margin(X)[order]) >= -1e-9).all()
+    assert _width(level, X) > _width(plain, X)
+
+
+def _width(model: RiskClassifier, X: pd.DataFrame) -> float:
+    low, high = np.clip(model.predict_interval(X), 1e-9, 1 - 1e-9).T
+    return float(np.mean(logit(high) - logit(low)))
+
+
+def test_the_level_survives_saving_and_explains_itself(chosen, tmp_path):
+    X = chosen["X"]
+    model = RiskClassifier(n_repeats=1).fit(X, chosen["y"], representative=chosen["is_random"])
+    model.save(tmp_path)
+    again = RiskClassifier.load(tmp_path)
+    assert (again.predict_interval(X) == model.predict_interval(X)).all()
+    explained = model.explain(X)
+    total = explained.values.sum(axis=1) + explained.base
+    np.testing.assert_allclose(total, model.predict_margin(X), atol=1e-9)
+
+
+def test_without_random_rows_the_level_stays():
+    level = fit_level(np.empty(0), np.empty(0), np.empty(0))
+    assert (level.intercept, level.slope) == (0.0, 1.0)
+
+
+def test_few_random_rows_move_the_level_a_little():
+    margin = np.full(20, -3.0)
+    few = fit_level(margin, np.zeros(20), np.ones(20))
+    many = fit_level(np.tile(margin, 100), np.zeros(2_000), np.ones(2_000))
+    assert -0.5 < few.intercept < 0
+    assert many.intercept < few.intercept
+    assert few.covariance[0, 0] > many.covariance[0, 0]
+
+
+def test_a_finer_account_helps_while_positives_are_few(chosen):
+    truth = chosen["p"]
+    gain = []
+    for seed in range(4):
+        some = np.random.default_rng(seed).permutation(len(chosen["X"]))[:700]
+        X, y = chosen["X"].iloc[some], chosen["y"][some]
+        plain = RiskClassifier(n_repeats=1).fit(X, y)
+        finer = RiskClassifier(n_repeats=1).fit(X, y, graded=chosen["graded"][some])
+        gain.append(
+            _rank_correlation(finer, chosen, truth) - _rank_correlation(plain, chosen, truth)
+        )
+    assert np.mean(gain) > 0.005
+
+
+def _rank_correlation(model: RiskClassifier, chosen, truth) -> float:
+    score = pd.Series(model.predict_margin(chosen["everyone"]))
+    return float(score.corr(pd.Series(truth), method="spearman"))
+
+
+def test_a_finer_account_is_left_aside_when_positives_are_many(chosen):
+    X, y = chosen["X"], chosen["y"]
+    assert y.sum() > 400
+    plain = RiskClassifier(n_repeats=1).fit(X, y).predict_margin(X)
+    finer = RiskClassifier(n_repeats=1).fit(X, y, graded=chosen["graded"]).predict_margin(X)
+    np.testing.assert_array_equal(plain, finer)
+
+
+@pytest.mark.parametrize("graded", [[0.5], [2.0] * 80, [np.nan] * 80])
+def test_a_graded_target_out_of_range_is_refused(graded):
+    X = pd.DataFrame({"a": np.arange(80.0)})
+    with pytest.raises(LabelError, match="from 0 to 1"):
+        RiskClassifier().fit(X, np.arange(80) % 2, graded=graded)
+
+
+@pytest.mark.parametrize("drawn", [[True], np.ones(80)])
+def test_representative_rows_are_flagged_by_booleans(drawn):
+    X = pd.DataFrame({"a": np.arange(80.0)})
+    with pytest.raises(InputError, match="boolean"):
+        RiskClassifier().fit(X, np.arange(80) % 2, representative=drawn)
+
+
+def test_rows_without_weight_are_dropped_from_every_array():
+    X = pd.DataFrame({"a": np.arange(200.0)})
+    y, weight = (np.arange(200) > 120).astype(int), (np.arange(200) % 4 > 0).astype(float)
+    model = RiskClassifier().fit(
+        X, y, weight, graded=np.arange(200) / 200, representative=np.arange(200) % 2 == 0
+    )
+    kept = weight > 0
+    again = RiskClassifier().fit(
+        X[kept],
+        y[kept],
+        graded=(np.arange(200) / 200)[kept],
+        representative=(np.arange(200) % 2 == 0)[kept],
+    )
+    np.testing.assert_allclose(model.predict_margin(X), again.predict_margin(X), atol=1e-6)
