@@ -35,6 +35,7 @@ def publication(name: str) -> dict[str, Any]:
     return entry
 
 
+@lru_cache(maxsize=4096)
 def known_on(name: str, period: date | int) -> date:
     """Day on which a series was public for a year or for the month that starts on a date.
 

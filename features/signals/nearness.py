@@ -8,8 +8,10 @@ to a few meters at 600 km.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -87,6 +89,61 @@ def distances_within(points: Floats, targets: Floats, radius_km: float) -> spars
     pairs = pairs[order]
     starts = np.searchsorted(pairs["i"], np.arange(shape[0] + 1))
     return sparse.csr_array((pairs["v"].copy(), pairs["j"].astype(np.int64), starts), shape=shape)
+
+
+def sums_within(
+    points: Floats, targets: Floats, mass: npt.NDArray[np.int64], radii_km: Sequence[float]
+) -> npt.NDArray[np.int64]:
+    """Sum the masses of the targets within each radius of each point.
+
+    Parameters
+    ----------
+    points, targets : ndarray, shapes (n, 2) and (m, 2)
+        Latitude and longitude in degrees.
+    mass : ndarray of int64, shape (m, k)
+        Whole numbers, so that their sums are exact in any order.
+    radii_km : sequence of float, ascending
+        Radii, both ends included.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_radii, n, k)
+    """
+    here = earth_centered(points[:, 0], points[:, 1])
+    there = earth_centered(targets[:, 0], targets[:, 1])
+    side = float(radii_km[-1])  # of the cubes: who is near stands in the same or the next one
+    low = np.min(np.vstack((here, there, np.zeros((1, 3)))), axis=0) - side
+    cube_of = [np.floor((p - low) / side).astype(np.int64) for p in (here, there)]
+    span = np.max(np.vstack((*cube_of, np.ones((1, 3), np.int64))), axis=0) + 2
+    codes = [(c[:, 0] * span[1] + c[:, 1]) * span[2] + c[:, 2] for c in cube_of]
+    order = np.argsort(codes[1], kind="stable")
+    steps = np.array([(i * span[1] + j) * span[2] - 1 for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    out = np.zeros((len(radii_km), len(points), mass.shape[1]), dtype=np.int64)
+    _add_within(
+        here, codes[0], there[order], codes[1][order], steps, mass[order], np.array(radii_km), out
+    )
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_within(
+    here: Any, cube: Any, there: Any, target_cube: Any, steps: Any, mass: Any, radii: Any, out: Any
+) -> None:
+    for p in range(len(here)):
+        for step in steps:
+            # Three cubes in a row are one range of the sorted targets.
+            first = np.searchsorted(target_cube, cube[p] + step)
+            end = np.searchsorted(target_cube, cube[p] + step + 2, side="right")
+            for t in range(first, end):
+                dx, dy, dz = here[p] - there[t]
+                chord = np.sqrt(dx * dx + dy * dy + dz * dz)
+                if chord > radii[-1]:
+                    continue  # a chord is never longer than its arc
+                km = 2 * MEAN_RADIUS_KM * np.arcsin(chord / (2 * MEAN_RADIUS_KM))
+                for r in range(len(radii)):
+                    if km <= radii[r]:
+                        for k in range(mass.shape[1]):
+                            out[r, p, k] += mass[t, k]
 
 
 def fading(

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from scipy import sparse
 
 from features.domain.asof import NEVER, Y2, Y5
 from features.signals import graph
@@ -23,7 +22,7 @@ from features.signals.border import stage_points
 from features.signals.context import Distinct, Sum
 from features.signals.listings import Listings, Slice, listings, slices
 from features.signals.masses import trace_masses
-from features.signals.nearness import distances_within
+from features.signals.nearness import sums_within
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -136,6 +135,14 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 )
 
 
+_CELL: Final = "hash(coalesce(manufacturer, ''), recovery_country, coalesce(recovery_state, ''))"
+_MEASURES: Final = (
+    Sum("tokened", (Y2,), "purchaser_token IS NOT NULL"),
+    Sum("n", (Y5,)),
+    Distinct("cells", (Y5,), _CELL),
+)
+
+
 def build(context: Context) -> FamilyColumns:
     """Return the columns of the family, one row a cohort row."""
     if not (context.has("licenses") and context.has("traces")):
@@ -145,7 +152,12 @@ def build(context: Context) -> FamilyColumns:
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }
-    columns = [_shared(context, stage), _near(context, stage), _flows(context)]
+    traced = context.grids("traces", _MEASURES)
+    columns = [
+        _shared(context, stage, traced["tokened_2y"]),
+        _near(context, stage),
+        _flows(traced["n_5y"], traced["cells_squares_5y"]),
+    ]
     for part in slices(context, stage):
         for source in columns:
             for name, (column, reason) in source(part).items():
@@ -160,31 +172,34 @@ Source = Callable[[Slice], Columns]
 # A purchaser of a multiple sale is kept beyond two years only if a trace carries the same token, so
 # that a token in an old report tells that a trace was still to come. It therefore counts from the
 # day on which such a trace was known, and never before.
+# Dealers are numbers and tokens hashes here: equality is all that is needed of them.
 _SHARED_SQL: Final = """
 WITH traced AS (
-         SELECT purchaser_token AS token, min(known_on) AS traced_on
+         SELECT hash(purchaser_token) AS token, min(known_on) AS traced_on
          FROM traces WHERE purchaser_token IS NOT NULL GROUP BY ALL),
      events AS (
-         SELECT dealer, purchaser_token AS token, known_on, superseded_on, known_on AS seen_on,
-                1 AS is_trace
-         FROM traces WHERE dealer IS NOT NULL AND purchaser_token IS NOT NULL
+         SELECT d.place, hash(t.purchaser_token) AS token, t.known_on, t.superseded_on,
+                t.known_on AS seen_on, 1 AS is_trace
+         FROM traces t JOIN listed_dealers d ON d.dealer = t.dealer
+         WHERE t.purchaser_token IS NOT NULL
          UNION ALL
-         SELECT m.dealer, t.token, m.known_on, m.superseded_on, greatest(m.known_on, t.traced_on), 0
-         FROM multiple_sales m JOIN traced t ON t.token = m.purchaser_token),
-     shared AS (SELECT token FROM events GROUP BY token HAVING count(DISTINCT dealer) > 1)
-SELECT d.at, e.token, e.is_trace, e.seen_on - DATE '1970-01-01' AS seen,
+         SELECT d.place, t.token, m.known_on, m.superseded_on,
+                greatest(m.known_on, t.traced_on), 0
+         FROM multiple_sales m JOIN listed_dealers d ON d.dealer = m.dealer
+         JOIN traced t ON t.token = hash(m.purchaser_token)
+         WHERE m.purchaser_token IS NOT NULL),
+     shared AS (SELECT token FROM events GROUP BY token HAVING min(place) < max(place))
+SELECT e.place AS at, e.token, e.is_trace, e.seen_on - DATE '1970-01-01' AS seen,
        least(e.known_on - DATE '1970-01-01' + {days},
              coalesce(e.superseded_on - DATE '1970-01-01', {never})) AS until
-FROM events e JOIN shared USING (token) JOIN listed_dealers d ON d.dealer = e.dealer
+FROM events e JOIN shared USING (token)
 """
 
 
-def _shared(context: Context, stage: Listings) -> Source:
+def _shared(context: Context, stage: Listings, n_traces: Floats) -> Source:
     """Measures of shared purchasers, as of each date."""
     events = _shared_events(context, stage)
     mass = trace_masses(context, stage)["traces_2y"]
-    tokened = Sum("tokened", (Y2,), "purchaser_token IS NOT NULL")
-    n_traces = context.grids("traces", [tokened])["tokened_2y"]
     n_dealers = len(stage.rows.dealers)
 
     def at(part: Slice) -> Columns:
@@ -215,13 +230,13 @@ def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[n
     names = pa.array(stage.rows.dealers, pa.string())
     found = context.query(
         _SHARED_SQL.format(days=Y2.days, never=int(NEVER)),
-        listed_dealers=pa.table({"dealer": names, "at": numbers}),
+        listed_dealers=pa.table({"dealer": names, "place": numbers}),
     )
     columns = {
         name: found[name].to_numpy().astype(np.int64)
         for name in ("at", "is_trace", "seen", "until")
     }
-    token, _ = pd.factorize(found["token"].to_pandas())
+    token, _ = pd.factorize(found["token"].to_numpy())
     return columns | {"token": token.astype(np.int64)}
 
 
@@ -229,30 +244,20 @@ def _near(context: Context, stage: Listings) -> Source:
     """Trace mass of the neighbors, as of each date."""
     mass = trace_masses(context, stage)["traces_3y"]
     points, position = stage_points(stage)
-    bearers = np.flatnonzero(mass.any(axis=0))
-    rows = np.unique(stage.last[bearers][stage.last[bearers] >= 0])
-    targets = np.unique(position[rows][position[rows] >= 0])
-    near = distances_within(points, points[targets], max(RADII_KM))
-    target_of = np.full(len(points) + 1, -1)
-    target_of[targets] = np.arange(len(targets))
-    weights = {
-        radius: sparse.csr_array(
-            ((near.data <= radius).astype(np.float64), near.indices, near.indptr), shape=near.shape
-        )
-        for radius in RADII_KM
-    }
+    n_dates = len(stage.as_of)
+    point = np.where(stage.last >= 0, position[stage.last], -1)
+    own = np.where(stage.is_listed & (point >= 0), mass.T, 0).astype(np.int64)
+    at_point = np.zeros((len(points), n_dates), dtype=np.int64)
+    dealer, date = np.nonzero(own)
+    np.add.at(at_point, (point[dealer, date], date), own[dealer, date])
+    bears = at_point.any(axis=1)
+    sums = sums_within(points, points[bears], at_point[bears], RADII_KM)
 
     def at(part: Slice) -> Columns:
         j = part.date
-        point = np.where(stage.has(j), position[stage.last[:, j]], -1)
-        own = np.where(stage.is_listed[:, j] & (point >= 0), mass[j], 0.0).astype(np.float64)
-        has_mass = own > 0
-        by_target = np.bincount(
-            target_of[point[has_mass]], weights=own[has_mass], minlength=len(targets)
-        )
         columns = {}
-        for radius, weight in weights.items():
-            lag = np.append(weight @ by_target, np.nan)[point] - own
+        for radius, total in zip(RADII_KM, sums, strict=True):
+            lag = np.append(total[:, j].astype(np.float64), np.nan)[point[:, j]] - own[:, j]
             taken = part.take(lag)
             why = np.where(np.isnan(taken), NO_EXPOSURE, OBSERVED).astype(np.int8)
             columns[f"traces_within_{radius}km_3y"] = (taken, why)
@@ -261,11 +266,8 @@ def _near(context: Context, stage: Listings) -> Source:
     return at
 
 
-def _flows(context: Context) -> Source:
+def _flows(n_traces: Floats, squares: Floats) -> Source:
     """Concentration of each dealer's traces over maker and place of recovery."""
-    cell = "coalesce(manufacturer, ''), recovery_country, coalesce(recovery_state, '')"
-    found = context.grids("traces", [Sum("n", (Y5,)), Distinct("cells", (Y5,), f"hash({cell})")])
-    n_traces, squares = found["n_5y"], found["cells_squares_5y"]
 
     def at(part: Slice) -> Columns:
         n = n_traces[part.rows].astype(np.float64)

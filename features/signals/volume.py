@@ -100,7 +100,6 @@ def _county_share(context: Context, year: Floats) -> tuple[Floats, Reasons]:
     code = np.nan_to_num(county, nan=-1).astype(np.int64)
     group, _ = by_date(code, context.cohort.date_index)
     total = np.bincount(group, weights=year)[group]
-    is_county = ~np.isnan(county)
     is_county = np.isin(county, counties().index.to_numpy(dtype=np.float64))
     is_known = (total > 0) & is_county
     share = np.divide(year, total, out=np.full(len(year), np.nan), where=is_known)
