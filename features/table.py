@@ -29,11 +29,19 @@ from features.population import population
 from features.schema import TABLES
 from features.signals import registry
 from features.signals.context import Cohort, Context
-from features.signals.signal import NO_EXPOSURE, OBSERVED, REASON_NAMES, FamilyColumns, Signal
+from features.signals.signal import (
+    NO_EXPOSURE,
+    OBSERVED,
+    REASON_NAMES,
+    FamilyColumns,
+    Reasons,
+    Signal,
+)
 from features.warehouse import Warehouse
 
 Variant = Literal["full", "public"]
 Progress = Callable[[str, int, int], None]
+Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -165,11 +173,11 @@ def build_features(
         else:
             pairs = _pairs(cohort)
             check_dates(warehouse, pairs.dates)
-        columns = _columns(pairs, used, signals, progress)
+        values, why = _columns(pairs, used, signals, progress)
     finally:
         if engine is None:
             used.close()
-    frame, reasons = _frames(pairs, signals, columns)
+    frame, reasons = _frames(pairs, values, why)
     stamp = warehouse.fingerprint
     fingerprint = _fingerprint(frame, reasons, signals, stamp)
     return FeatureTable(frame, reasons, signals, variant, stamp, fingerprint)
@@ -255,63 +263,50 @@ def _columns(
     engine: EmbeddedEngine,
     signals: Sequence[Signal],
     progress: Progress | None,
-) -> dict[str, FamilyColumns]:
+) -> tuple[dict[str, Values], dict[str, Reasons]]:
+    """Build family by family; what is not kept is let go of before the next one begins."""
     names = list(dict.fromkeys(s.family for s in signals))
-    eras = [Context(part, engine) for part in _eras(cohort, engine)]
-    columns = {}
+    eras = [(rows, Context(part, engine)) for rows, part in _eras(cohort, engine)]
+    values = {s.name: np.empty(len(cohort), dtype=np.float32) for s in signals}
+    reasons = {s.name: np.empty(len(cohort), dtype=np.int8) for s in signals}
     for i, name in enumerate(names):
         if progress:
             progress(name, i, len(names))
-        parts = [registry.FAMILIES[name].build(context) for context in eras]
-        columns[name] = parts[0] if len(parts) == 1 else _joined(parts)
+        wanted = [s.name for s in signals if s.family == name]
+        for rows, context in eras:
+            found = registry.FAMILIES[name].build(context)
+            for column in wanted:
+                values[column][rows] = found.values[column]
+                reasons[column][rows] = _reasons(found, column, values[column][rows])
     if progress:
         progress("done", len(names), len(names))
-    return columns
+    return values, reasons
 
 
-def _eras(cohort: Cohort, engine: EmbeddedEngine) -> list[Cohort]:
+def _eras(cohort: Cohort, engine: EmbeddedEngine) -> list[tuple[slice, Cohort]]:
     """Cut the cohort where a table begins, so that each part has the same sources throughout."""
     held = [tuple(engine.has(t, before=int(day)) for t in TABLES) for day in cohort.as_of]
     change = [k for k in range(1, len(held)) if held[k] != held[k - 1]]
     bounds = [0, *change, len(held)]
     rows = np.searchsorted(cohort.date_index, bounds)
-    return [
-        cohort if len(bounds) == 2 else cohort.part(slice(rows[i], rows[i + 1]))
-        for i in range(len(bounds) - 1)
-    ]
+    parts = [slice(rows[i], rows[i + 1]) for i in range(len(bounds) - 1)]
+    return [(part, cohort if len(parts) == 1 else cohort.part(part)) for part in parts]
 
 
-def _joined(parts: Sequence[FamilyColumns]) -> FamilyColumns:
-    """Put the eras of one family below each other; a reason left out is worked out first."""
-    names = parts[0].values
-    return FamilyColumns(
-        {name: np.concatenate([p.values[name] for p in parts]) for name in names},
-        {name: np.concatenate([_reasons(p, name) for p in parts]) for name in names},
-    )
-
-
-def _reasons(family: FamilyColumns, name: str) -> npt.NDArray[np.int8]:
+def _reasons(family: FamilyColumns, name: str, value: Values) -> Reasons:
+    """Reasons of a signal; where the family gives none, why is that nothing was exposed."""
+    is_missing = np.isnan(value)
     reason = family.reasons.get(name)
     if reason is None:
-        is_missing = np.isnan(np.asarray(family.values[name], dtype=np.float32))
-        return np.where(is_missing, NO_EXPOSURE, OBSERVED).astype(np.int8)
+        return np.where(is_missing, np.int8(NO_EXPOSURE), np.int8(OBSERVED))
+    if not np.array_equal(is_missing, reason != OBSERVED):
+        raise FeatureError(f"Signal {name!r} has a value without being observed, or the reverse.")
     return reason
 
 
 def _frames(
-    cohort: Cohort, signals: Sequence[Signal], columns: dict[str, FamilyColumns]
+    cohort: Cohort, values: dict[str, Values], reasons: dict[str, Reasons]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    values: dict[str, npt.NDArray[np.float32]] = {}
-    reasons: dict[str, npt.NDArray[np.int8]] = {}
-    for signal in signals:
-        family = columns[signal.family]
-        value = np.asarray(family.values[signal.name], dtype=np.float32)
-        reason = _reasons(family, signal.name)
-        if not np.array_equal(np.isnan(value), reason != OBSERVED):
-            raise FeatureError(
-                f"Signal {signal.name!r} has a value without being observed, or the reverse."
-            )
-        values[signal.name], reasons[signal.name] = value, reason
     dates = cohort.days.astype("datetime64[D]").astype("datetime64[s]")
     dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
     frame = pd.DataFrame({"dealer": dealer, "as_of": dates, **values}, copy=False)
