@@ -7,13 +7,14 @@ before the date. Laws are those in force on the date.
 from __future__ import annotations
 
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from scipy import sparse
 
 from features.domain.asof import NEVER, Y1, from_day
 from features.reference.legal import is_in_force, law
@@ -250,17 +251,23 @@ def _pawnbroker_share(place: _Place) -> Floats:
     is_listed = stage.is_listed[:, date_index]
     is_trade = is_listed & np.isin(words, _TRADE)[kind]
     is_pawn = is_trade & (words == "02")[kind]
-    where = counties()[["lat", "lon"]].reindex(place.counties)
-    is_placed = where["lat"].notna().to_numpy()
-    points = where.to_numpy(dtype=np.float64)[is_placed]
-    near = within(points, points, _AROUND_KM)
+    is_placed, near = _counties_around(tuple(place.counties))
     pawn, trade = (
         near @ _per_county(place, flag.astype(np.float64))[is_placed]
         for flag in (is_pawn, is_trade)
     )
-    share = np.full(len(where), np.nan)
+    share = np.full(len(is_placed), np.nan)
     share[is_placed] = np.divide(pawn, trade, out=np.full(len(trade), np.nan), where=trade > 0)
     return share
+
+
+@lru_cache(maxsize=2)
+def _counties_around(names: tuple[str, ...]) -> tuple[npt.NDArray[np.bool_], sparse.csr_array]:
+    """Which counties have a center, and which of those lie around each of those."""
+    where = counties()[["lat", "lon"]].reindex(list(names))
+    is_placed = where["lat"].notna().to_numpy()
+    points = where.to_numpy(dtype=np.float64)[is_placed]
+    return is_placed, within(points, points, _AROUND_KM)
 
 
 def _of_state(place: _Place) -> Columns:

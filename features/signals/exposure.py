@@ -65,6 +65,15 @@ class Exposures:
         return km_to_port(self.points[:, 0], self.points[:, 1])
 
     @cached_property
+    def _port(self) -> npt.NDArray[np.intp]:
+        """Position of the nearest port among `ports`, -1 where the point is missing."""
+        return np.asarray(ports().index.get_indexer(pd.Index(self.nearest_port[1])), dtype=np.intp)
+
+    @cached_property
+    def _port_nearness(self) -> Floats:
+        return np.asarray(np.exp(-self.nearest_port[0] / DEMAND_SCALE_KM))
+
+    @cached_property
     def _port_weights(self) -> sparse.csr_array:
         return self._fading(ports(), PORT_SCALE_KM)
 
@@ -129,9 +138,8 @@ class Exposures:
         victims = _victims_by_state(as_of)
         if victims is None:
             return None
-        km, code = self.nearest_port
-        of_port = ports()["mexico_state"].map(victims).astype("float64")
-        return np.asarray(of_port.reindex(code).to_numpy() * np.exp(-km / DEMAND_SCALE_KM))
+        of_port = ports()["mexico_state"].map(victims).to_numpy(dtype=np.float64)
+        return np.asarray(np.append(of_port, np.nan)[self._port] * self._port_nearness)
 
 
 @lru_cache(maxsize=1)
