@@ -60,6 +60,7 @@ def _plots(head: Mapping[str, Any], capacity: float) -> list[Plot]:
             "Calibration: predicted against observed, in ten bins of equally many dealers.",
         ),
     ]
+    drawn += _hours_and_stability(head, capacity)
     if head.get("contributions"):
         drawn.append(
             Plot(
@@ -67,4 +68,25 @@ def _plots(head: Mapping[str, Any], capacity: float) -> list[Plot]:
                 "What moves the score: the size of each signal's contribution.",
             )
         )
+    return drawn
+
+
+def _hours_and_stability(head: Mapping[str, Any], capacity: float) -> list[Plot]:
+    """Draw yield per hour and list stability, for heads whose entry has them."""
+    from training import plots
+
+    drawn = []
+    hours, stability = head.get("hours"), head.get("stability")
+    if hours and hours["curves"]:
+        labels = ("share of dealers inspected", "severe findings per 1,000 hours")
+        lines = plots.lines(hours["shares"], hours["curves"], labels=labels, mark=capacity)
+        caption = "Severe findings per 1,000 investigator-hours, by the length of the list."
+        drawn.append(Plot(lines, caption))
+    if stability and stability["overlap"]:
+        series = {"model": stability["overlap"], "unrelated lists": stability["shares"]}
+        labels = ("share of dealers listed", "share of the list on the next one")
+        lines = plots.lines(stability["shares"], series, labels=labels, mark=capacity)
+        last = stability["pairs"][-1]
+        caption = f"Stability: lists of {last['before']} and {last['after']}, by their length."
+        drawn.append(Plot(lines, caption))
     return drawn
