@@ -20,6 +20,7 @@ OF_COUNTY = (
     "area_pawnbroker_share_100km",
     "area_rural_code",
     "area_traces_per_100k_3y",
+    "volume_county_share_1y",
 )
 
 
