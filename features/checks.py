@@ -40,6 +40,8 @@ KNOWN_ON: Final = {
     "holds": "starts_on",
 }  # fmt: skip
 
+# Text that not every spelling of has a meaning; any other text is read as it stands.
+_PARSED: Final = frozenset({"dealer", "license_number", "citation"})
 _BAD_TEXT: Final[Mapping[str, RejectReason]] = {
     "string": "unparsed_license",
     "date": "bad_date",
@@ -238,8 +240,9 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
         rules.append(Rule("missing_required", name, f"{given} IS NULL"))
     if not is_given:
         return rules
-    unread: RejectReason = "unknown_code" if name == "citation" else _BAD_TEXT[column.kind]
-    rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {value} IS NULL"))
+    if column.kind != "string" or name in _PARSED:
+        unread: RejectReason = "unknown_code" if name == "citation" else _BAD_TEXT[column.kind]
+        rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {value} IS NULL"))
     if column.allowed:
         codes = ", ".join(map(literal, sorted(column.allowed)))
         reason: RejectReason = "unknown_type" if name == "license_type" else "unknown_code"

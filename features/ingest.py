@@ -31,6 +31,8 @@ from features.summary import FileSummary, IngestSummary
 
 MAX_REJECTS: Final = 0.2
 MEMORY_LIMIT: Final = "1500MB"
+# Threads that share a load of less than this wait for each other longer than they save.
+ONE_THREAD_BYTES: Final = 32 << 20
 
 Progress = Callable[[str], None]
 
@@ -129,16 +131,20 @@ def ingest(
     return IngestSummary(tuple(summaries), fingerprint(draft.manifest), clock.seconds)
 
 
-def engine_settings(draft: Draft) -> dict[str, str]:
+def engine_settings(draft: Draft, *, n_bytes: int | None = None) -> dict[str, str | int]:
     """Return the engine's settings: bounded memory, spilling beside the warehouse.
 
-    Rows carry their line, so the engine need not keep them in order, which would cost memory.
+    Rows carry their line, so the engine need not keep them in order, which would cost memory. A
+    load that is known to be small has one thread.
     """
-    return {
+    settings: dict[str, str | int] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(draft.staging / "spill"),
         "preserve_insertion_order": "false",
     }
+    if n_bytes is not None and n_bytes < ONE_THREAD_BYTES:
+        settings["threads"] = 1
+    return settings
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,8 @@ class Run:
             known = [(s, *recognize(s, self.choices)) for s in sources]
         order = list(TABLES)
         known.sort(key=lambda item: order.index(item[1].plans[0].table))
-        with duckdb.connect(config=engine_settings(self.draft)) as con:
+        n_bytes = sum(source.path.stat().st_size for source in sources)
+        with duckdb.connect(config=engine_settings(self.draft, n_bytes=n_bytes)) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
             summaries = [self._load(loader, *item) for item in known]
             if any(summary.is_new for summary in summaries):
