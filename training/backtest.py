@@ -32,16 +32,16 @@ from training.country import CountryHistory
 from training.errors import NotTrainedError
 from training.evaluation import RULE, measure
 from training.fit import Design, design, held_out_table, predict, rule_columns, thin
-from training.metrics import Ranking, require_two_classes
+from training.metrics import LEVEL, Ranking, require_two_classes
 from training.progress import Steps
 from training.propensity import fit_propensity
 from training.recipe import Head, Recipe
 from training.splits import Split, rolling
-from training.yields import History, every_estimate
+from training.yields import History, every_estimate, served
 
 Floats = npt.NDArray[np.float64]
 SHIPPED, NAIVE, LEARNABLE = "shipped", "naive", "learnable"
-LEARNABLE_ROWS = 40_000
+LEARNABLE_ROWS = 80_000
 
 
 def backtest(
@@ -187,6 +187,8 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
         "stability": stability.consecutive(by_date, capacity=share),
         **_on_inspected(task, history, X, scores),
     }
+    of_list = served(scores[SHIPPED], shipped.model.predict_interval(X, LEVEL), share=share)
+    out["estimates"]["served"] = of_list.as_dict()
     if task.truth is not None:
         true = _true_rate(rows[is_test], task.truth)
         scores[LEARNABLE] = _learnable(task, made, rows, split, is_train, X)

@@ -1,7 +1,10 @@
 """The compliance head: how likely a severe finding is, from inspections that others chose.
 
 Severe findings are known only where somebody looked, so training and evaluation are weighted by
-inverse propensity and by the strictness of who looked; the naive figures stand beside them.
+inverse propensity and by the strictness of who looked. Weights cannot undo what those who chose
+knew and the signals do not, so the level of the probabilities is set on the random share. How bad
+each inspection was, not only whether it was severe, helps to rank while severe findings are few.
+The naive figures stand beside all of it.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from training import labels
 from training.baselines import LogLogistic
 from training.country import CountryHistory
 from training.errors import TooFewLabelsError
-from training.evaluation import list_overlap, measure
+from training.evaluation import LEVEL_WEIGHT, list_overlap, measure
 from training.fit import (
     Design,
     HeadResult,
@@ -31,13 +34,15 @@ from training.fit import (
 )
 from training.labels import Labels
 from training.leniency import Strictness, fit_strictness, label_weights, three_gains
-from training.metrics import Interval
+from training.metrics import LEVEL, Interval
 from training.progress import Steps
 from training.propensity import TRAINING_CLIP, Propensity, fit_propensity, overlap
 from training.recipe import Head, Recipe
-from training.yields import History, every_estimate, national_rate
+from training.yields import History, every_estimate, national_rate, served
 
 Floats = npt.NDArray[np.float64]
+# Severe findings that the random share must have made to judge the level by it alone.
+MIN_RANDOM_POSITIVE = 10
 WITHIN = (("assignment_fixed", "division"), ("within_investigator", "investigator"))
 
 
@@ -51,11 +56,14 @@ class Looked:
         1 for a severe finding; zero where nobody looked.
     is_inspected, is_random : array of shape (n,)
         Who was inspected in the window, and who was drawn at random.
+    graded : array of shape (n,)
+        How bad it was, from 0 to 1; zero where nobody looked.
     division, investigator : array of shape (n,)
         Who looked; empty where nobody did.
     """
 
     y: Floats
+    graded: Floats
     is_inspected: npt.NDArray[np.bool_]
     is_random: npt.NDArray[np.bool_]
     division: pd.Series
@@ -64,12 +72,13 @@ class Looked:
 
 def place_labels(rows: pd.DataFrame, found: Labels) -> Looked:
     """Place labels among rows of dealers and as-of dates."""
-    kept = ["dealer", "as_of", "y", "selected_by", "office", "investigator"]
+    kept = ["dealer", "as_of", "y", "graded", "selected_by", "office", "investigator"]
     joined = rows.merge(
         found.frame[kept], on=["dealer", "as_of"], how="left", validate="one_to_one"
     )
     return Looked(
         joined["y"].fillna(0.0).to_numpy(dtype=np.float64),
+        joined["graded"].fillna(0.0).to_numpy(dtype=np.float64),
         joined["y"].notna().to_numpy(dtype=np.bool_),
         (joined["selected_by"] == "random").to_numpy(dtype=np.bool_),
         joined["office"].astype("string").str[:3].fillna(""),
@@ -191,7 +200,8 @@ def fit(
     rows : DataFrame
         ``dealer`` and ``as_of`` of every dealer, inspected or not, at the labels' as-of dates.
     is_treated : bool
-        Weigh by inverse propensity and strictness; False is the naive way, kept to be compared.
+        Weigh by inverse propensity and strictness, grade findings and set the level on the random
+        share; False is the naive way, kept to be compared.
     """
     X = made.X.loc[rows.index]
     looked = place_labels(rows, found)
@@ -199,11 +209,13 @@ def fit(
     weighted = weigh(X, looked, dealer, seed=recipe.seed)
     index = weighted.index
     model = estimator(head, made.monotone, seed=recipe.seed)
+    treatment: dict[str, Any] = {
+        "sample_weight": weighted.weight,
+        "graded": looked.graded[index],
+        "representative": looked.is_random[index],
+    }
     model.fit(
-        X.iloc[index],
-        looked.y[index],
-        sample_weight=weighted.weight if is_treated else None,
-        groups=dealer[index],
+        X.iloc[index], looked.y[index], groups=dealer[index], **(treatment if is_treated else {})
     )
     logistic = LogLogistic().fit(X.iloc[index], looked.y[index])
     return FittedCompliance(model, logistic, weighted, len(index))
@@ -236,6 +248,7 @@ def _judge_compliance(
         ),
         weight=propensity.weights(),
     )
+    everyone[LEVEL_WEIGHT] = _level_weight(looked, propensity)
     held_out = everyone[looked.is_inspected].reset_index(drop=True)
     entry = measure(
         held_out.drop(columns="group_investigator"), recipe.evaluation, seed=recipe.seed
@@ -243,7 +256,11 @@ def _judge_compliance(
     past = History(
         propensity, looked.y, looked.is_random, dealer, where["office"].to_numpy(dtype=str)
     )
-    estimates = every_estimate(past, score, score, share=recipe.evaluation.capacity)
+    share = recipe.evaluation.capacity
+    estimates = {
+        "served": served(score, fitted.model.predict_interval(X, LEVEL), share=share),
+        **every_estimate(past, score, score, share=share),
+    }
     gains = three_gains(
         held_out.rename(columns=lambda c: c.removeprefix("group_")),
         share=recipe.evaluation.capacity,
@@ -258,6 +275,17 @@ def _judge_compliance(
         "sections": _sections(estimates, gains, past),
     }
     return held_out.drop(columns="group_investigator"), entry
+
+
+def _level_weight(looked: Looked, propensity: Propensity) -> Floats:
+    """Return the weight of each row in judging the level: the random share, if it found enough.
+
+    With fewer findings all inspections are used, weighted by inverse propensity; what was chosen
+    by hearsay then makes a right level look low.
+    """
+    if looked.y[looked.is_random].sum() >= MIN_RANDOM_POSITIVE:
+        return looked.is_random.astype(np.float64)
+    return propensity.weights()
 
 
 def _consecutive(
@@ -301,8 +329,9 @@ def _sections(
         rows.append(["all dealers, from the random share", "cannot be said"])
     return [
         {
-            "title": "What the list would find, in six ways",
-            "text": "Share of listed dealers with a severe finding. The naive figure counts only "
+            "title": "What the list would find, in seven ways",
+            "text": "Share of listed dealers with a severe finding. Served is what the model says "
+            "itself, its level set on dealers drawn at random. The naive figure counts only "
             "dealers that somebody chose to inspect.",
             "columns": ["estimate", "rate"],
             "rows": rows,

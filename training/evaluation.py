@@ -2,7 +2,8 @@
 
 The held-out table (`HELD_OUT`) is the one currency between fitting, gates, reports and later
 comparisons: a label, a weight, a cluster, a score, and a ``rule_…`` column per simple rule and a
-``group_…`` column per way of looking for unfairness.
+``group_…`` column per way of looking for unfairness. Where dealers were chosen, the column
+``level_weight`` says which rows may judge the level of the probabilities.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 HELD_OUT: Final = ("dealer", "as_of", "y", "weight", "cluster", "score")
 RULE: Final = "rule_"
 GROUP: Final = "group_"
+LEVEL_WEIGHT: Final = "level_weight"
 CURVE: Final = np.linspace(0.01, 1.0, 100)
 
 
@@ -44,7 +46,7 @@ def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> dict[str,
         "n_clusters": int(rows["cluster"].nunique()),
         "model": figures["score"],
         "rules": {n.removeprefix(RULE): figures[n] for n in names[1:]},
-        "calibration": calibration(y, score, weight),
+        "calibration": calibration(y, score, level_weight(rows)),
         "curves": {
             n.removeprefix(RULE): Ranking(rows[n]).gain_curve(y, CURVE, weight=weight).tolist()
             for n in names
@@ -87,6 +89,12 @@ def _figures(
             del entry["auc_gain"], entry["recall_gain"]
         out[name] = entry
     return out
+
+
+def level_weight(rows: pd.DataFrame) -> Floats:
+    """Weight of each row in judging the level of probabilities, shape (n,)."""
+    name = LEVEL_WEIGHT if LEVEL_WEIGHT in rows.columns else "weight"
+    return rows[name].to_numpy(dtype=np.float64)
 
 
 def calibration(y: Floats, score: Floats, weight: Floats) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import pandas as pd
 from features.errors import FflRiskError
 from training.candidate import Candidate
 from training.errors import GateRefusedError
-from training.evaluation import GROUP, RULE, list_membership
+from training.evaluation import GROUP, RULE, level_weight, list_membership
 from training.metrics import Ranking, bootstrap, reliability
 from training.recipe import Gates
 
@@ -120,7 +120,7 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     The expected calibration error of true predictions is not zero: with few positives each bin
     misses by chance. What counts is the error above its 95th percentile under the predictions.
     """
-    y, weight = rows["y"].to_numpy(dtype=np.float64), rows["weight"].to_numpy()
+    y, weight = rows["y"].to_numpy(dtype=np.float64), level_weight(rows)
     score = rows["score"].to_numpy(dtype=np.float64)
     rate = float(np.average(y, weights=weight))
     error = reliability(y, score, weight=weight).ece / rate

@@ -47,7 +47,8 @@ class Labels:
     ----------
     frame : DataFrame
         ``dealer``, ``as_of``, ``y`` and ``known_on``; labels that rest on an inspection carry its
-        id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal and regime.
+        id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal, graded
+        and regime.
     definition : str
         The label in one sentence, as it stands in reports and the model card.
     horizon_months : int
@@ -160,6 +161,23 @@ def severe(
     return np.asarray(is_severe, dtype=np.float64)
 
 
+def graded(visits: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Grade how bad each visit was, from 0 to 1, shape (n,): a finer account of a severe finding.
+
+    A quarter each for a report of violations or worse, a warning letter or worse, any firearm
+    unaccounted for, and a severe finding (`severe`, in ``y``).
+    """
+    ladder = visits["outcome"].map(LADDER).fillna(-1).to_numpy(dtype=np.float64)
+    missing = visits["firearms_unaccounted_final"].fillna(0).to_numpy(dtype=np.float64)
+    steps = (
+        ladder >= LADDER["report"],
+        ladder >= LADDER["warning_letter"],
+        missing >= 1,
+        visits["y"].to_numpy(dtype=np.float64) > 0,
+    )
+    return np.asarray(np.mean(steps, axis=0), dtype=np.float64)
+
+
 def compliance(
     warehouse: Warehouse,
     as_of: Sequence[date],
@@ -185,6 +203,7 @@ def compliance(
     visits["ordinal"] = (
         visits["outcome"].map(LADDER).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     )
+    visits["graded"] = graded(visits)
     visits["regime"] = _regimes(visits["closed_on"])
     parts = [first_in_window(visits, when, horizon_months) for when in sorted(set(as_of))]
     return Labels(

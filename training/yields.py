@@ -107,6 +107,27 @@ def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interva
     return interval
 
 
+def served(score: Floats, interval: Floats, *, share: float) -> Interval:
+    """Mean served probability of the list, its level set on the random share (`models.level`).
+
+    Errors of level are common to all dealers, so the bounds are the means of their bounds.
+
+    Parameters
+    ----------
+    score : array of shape (n,)
+        Served probability, which also orders the list.
+    interval : array of shape (n, 2)
+        Served lower and upper probability.
+    share : float
+        Share of dealers that are listed.
+    """
+    from training.evaluation import list_membership
+
+    listed = list_membership(score, share)
+    low, high = listed @ interval / listed.sum()
+    return Interval(float(listed @ score / listed.sum()), float(low), float(high))
+
+
 def bounds(history: History, listed: Floats) -> Interval:
     """Worst and best case: listed dealers out of reach of inspections may be all clean or all not.
 

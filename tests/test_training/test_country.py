@@ -121,6 +121,6 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
     assert head["overlap"]["effective_n"] <= head["overlap"]["n_inspected"]
     assert candidate.bundle().manifest["restriction"] == "restricted"
     page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
-    assert "What the list would find, in six ways" in page
+    assert "What the list would find, in seven ways" in page
     shown = CliRunner().invoke(app, ["fairness"], env={"FFL_RISK_HOME": str(tmp_path)})
     assert "diversion" in json.loads(shown.stdout)

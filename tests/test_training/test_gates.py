@@ -117,3 +117,17 @@ def test_unrelated_lists_overlap_by_chance():
     rng = np.random.default_rng(0)
     overlap = list_overlap(rng.random(20_000), rng.random(20_000), share=0.1)
     assert overlap == pytest.approx(0.1, abs=0.02)
+
+
+def test_where_dealers_were_chosen_the_level_is_judged_on_those_drawn_at_random():
+    rng = np.random.default_rng(1)
+    frame = rows(1.0)
+    p = rng.uniform(0.02, 0.2, len(frame))
+    is_random = rng.random(len(frame)) < 0.4
+    # Those who chose knew more than the score: their finds are twice as many.
+    y = rng.random(len(frame)) < np.where(is_random, p, 2 * p)
+    frame["y"], frame["score"] = y.astype(float), p
+    assert not gates.calibrated("h", frame, limit=0.25).is_passed
+    level = frame.assign(level_weight=is_random.astype(float))
+    assert gates.calibrated("h", level, limit=0.25).is_passed
+    assert not gates.calibrated("h", level.assign(score=2 * p), limit=0.25).is_passed

@@ -185,3 +185,22 @@ def test_too_few_and_one_sided_labels_are_refused(make_warehouse):
     )
     with pytest.raises(OneClassError):
         one_sided.require_enough(n_positive=1, what="compliance")
+
+
+def test_a_finding_is_graded_by_how_bad_it_was(make_warehouse):
+    found = [("none", 0), ("report", 0), ("warning_letter", 0), ("none", 2), ("revocation", 9)]
+    rows = [
+        {
+            "inspection_id": f"I{i}",
+            "dealer": f"1-54-0000{i}",
+            "opened_on": "2022-03-01",
+            "closed_on": "2022-04-01",
+            "outcome": outcome,
+            "firearms_unaccounted_final": missing,
+        }
+        for i, (outcome, missing) in enumerate(found)
+    ]
+    warehouse = make_warehouse(inspections=rows)
+    got = labels.compliance(warehouse, [date(2022, 1, 1)], rule=RULE).frame
+    assert got.sort_values("dealer")["graded"].tolist() == [0.0, 0.25, 0.5, 0.25, 1.0]
+    assert got.sort_values("dealer")["y"].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
