@@ -37,7 +37,7 @@ MAX_ROWS: Final = 40_000
 CLIP: Final = (0.05, 10.0)
 # Training trades a little bias for much less variance: a model that has the signals inspections
 # were chosen by needs the weights less than an average does.
-TRAINING_CLIP: Final = (0.5, 2.0)
+TRAINING_CLIP: Final = (0.3, 3.0)
 
 
 @dataclass(frozen=True)
