@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,13 @@ from models.linear import Family
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+Shape = Literal["shallow", "deep"]
+
 _METRIC: Final = {
     "binary": "binary_logloss", "cross_entropy": "cross_entropy", "poisson": "poisson",
 }  # fmt: skip
+# Deep trees are grown when their loss is at most so much of the shallow ones'.
+_WORTH_GROWING: Final = 1.01
 _TREE: Final = re.compile(r"^Tree=\d+$", re.MULTILINE)
 _SCALED: Final = ("leaf_value=", "internal_value=")
 
@@ -46,6 +50,7 @@ class Growth:
 
     family: Family
     monotone: tuple[int, ...]
+    shape: Shape
     num_leaves: int
     max_rounds: int
     patience: int
@@ -62,15 +67,10 @@ class Growth:
             "metric": _METRIC[objective],
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
-            "max_depth": 5,
-            "min_data_in_leaf": int(np.clip(n_rows / 200, 5, 100)),
-            "min_sum_hessian_in_leaf": 0.5,
-            "lambda_l2": 5.0,
-            "path_smooth": 2.0,
-            "feature_fraction": 0.5,
+            **self._shape(n_rows),
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
-            "max_bin": 127,
+            "max_bin": 255,
             "min_data_in_bin": 3,
             "seed": self.seed * 1009 + member,
             "data_random_seed": self.seed,
@@ -85,6 +85,24 @@ class Growth:
             parameters["monotone_constraints_method"] = "basic"
         return parameters
 
+    def _shape(self, n_rows: int) -> dict[str, Any]:
+        if self.shape == "shallow":
+            return {
+                "max_depth": 5,
+                "min_data_in_leaf": int(np.clip(n_rows / 200, 5, 100)),
+                "min_sum_hessian_in_leaf": 0.5,
+                "lambda_l2": 5.0,
+                "path_smooth": 2.0,
+                "feature_fraction": 0.5,
+            }
+        return {
+            "max_depth": 6,
+            "min_data_in_leaf": int(np.clip(n_rows / 1000, 3, 20)),
+            "min_sum_hessian_in_leaf": 0.01,
+            "lambda_l2": 2.0,
+            "feature_fraction": 0.7,
+        }
+
 
 @dataclass(frozen=True)
 class Grown:
@@ -96,32 +114,49 @@ class Grown:
         One LightGBM model each, cut at the common number of rounds.
     held_out : array of shape (n,)
         Mean margin over the members that left the row out.
+    sampled : array of shape (n_foldings, n_folds, n_sampled)
+        Margin of the sampled rows from each member.
     n_rounds : int
     """
 
     texts: tuple[str, ...]
     held_out: Floats
+    sampled: Floats
     n_rounds: int
 
 
-def grow(Z: Floats, y: Floats, w: Floats, foldings: Sequence[Ints], growth: Growth) -> Grown:
+def grow(
+    tables: Sequence[Floats],
+    target: tuple[Floats, Floats],
+    foldings: Sequence[Ints],
+    growth: Growth,
+    sample: Ints,
+) -> Grown:
     """Grow one member for each fold of each folding.
 
     Parameters
     ----------
-    Z : array of shape (n, p)
-    y, w : array of shape (n,)
+    tables : sequence of arrays, each of shape (n, p)
+        One for each folding; the same one where nothing depends on it.
+    target : tuple of arrays, each of shape (n,)
+        Target and weights.
     foldings : sequence of int arrays, each of shape (n,)
         Several ways to deal the rows into folds.
     growth : Growth
+    sample : array of int
+        Rows that every member is asked about.
     """
+    y, w = target
     import lightgbm as lgb
 
     binning = growth.parameters(len(y), 0)
-    whole = lgb.Dataset(Z, label=y, weight=w, params=binning, free_raw_data=False).construct()
     members: list[Any] = []
-    held: list[Ints] = []
-    for folds in foldings:
+    held: list[tuple[Floats, Ints]] = []
+    whole: Any = None
+    for i, (Z, folds) in enumerate(zip(tables, foldings, strict=True)):
+        if i == 0 or Z is not tables[0]:
+            whole = lgb.Dataset(Z, label=y, weight=w, params=binning, free_raw_data=False)
+            whole.construct()
         for fold in range(int(folds.max()) + 1):
             out = np.flatnonzero(folds == fold)
             # Subsets share the bins, so missing values are treated alike by every member.
@@ -130,18 +165,50 @@ def grow(Z: Floats, y: Floats, w: Floats, foldings: Sequence[Ints], growth: Grow
             booster = lgb.Booster(parameters, train)
             booster.add_valid(whole.subset(out.tolist()), "held_out")
             members.append(booster)
-            held.append(out)
-    n_rounds = _grow_in_step(members, growth)
+            held.append((Z, out))
+    n_rounds, _ = _grow_in_step(members, growth)
     total = np.zeros(len(y))
-    for booster, out in zip(members, held, strict=True):
-        total[out] += booster.predict(
-            Z[out], raw_score=True, num_iteration=n_rounds, num_threads=growth.num_threads
-        )
+    sampled = np.empty((len(members), len(sample)))
+    for k, (booster, (Z, out)) in enumerate(zip(members, held, strict=True)):
+
+        def says(rows: Floats, booster: Any = booster) -> Floats:
+            return np.asarray(
+                booster.predict(
+                    rows, raw_score=True, num_iteration=n_rounds, num_threads=growth.num_threads
+                )
+            )
+
+        total[out] += says(Z[out])
+        sampled[k] = says(Z[sample])
     texts = tuple(booster.model_to_string(num_iteration=n_rounds) for booster in members)
-    return Grown(texts, total / len(foldings), n_rounds)
+    by_folding = sampled.reshape(len(foldings), -1, len(sample))
+    return Grown(texts, total / len(foldings), by_folding, n_rounds)
 
 
-def _grow_in_step(members: Sequence[Any], growth: Growth) -> int:
+def is_worth_growing(
+    table: Floats, target: tuple[Floats, Floats], folds: Ints, shapes: tuple[Growth, Growth]
+) -> bool:
+    """Return whether trees of the second shape do about as well as those of the first.
+
+    Judged on the first fold alone: most tables are too noisy for deep trees, and are spared them.
+    """
+    import lightgbm as lgb
+
+    y, w = target
+    out = np.flatnonzero(folds == 0)
+    kept = np.flatnonzero(folds != 0).tolist()
+    losses = []
+    for growth in shapes:
+        parameters = growth.parameters(len(kept), 0)
+        whole = lgb.Dataset(table, label=y, weight=w, params=parameters, free_raw_data=False)
+        booster = lgb.Booster(parameters, whole.construct().subset(kept))
+        booster.add_valid(whole.subset(out.tolist()), "held_out")
+        losses.append(_grow_in_step([booster], growth)[1])
+    return losses[1] <= losses[0] * _WORTH_GROWING
+
+
+def _grow_in_step(members: Sequence[Any], growth: Growth) -> tuple[int, float]:
+    """Return how many rounds are best, and the mean held-out loss there."""
     best, best_round = np.inf, 1
     for step in range(1, growth.max_rounds + 1):
         for booster in members:
@@ -151,7 +218,7 @@ def _grow_in_step(members: Sequence[Any], growth: Growth) -> int:
             best, best_round = mean, step
         elif step - best_round >= growth.patience:
             break
-    return best_round
+    return best_round, float(best)
 
 
 def merge(texts: Sequence[str], weight: float) -> str:
@@ -196,7 +263,7 @@ def _scaled(block: str, factor: float) -> str:
     for i, line in enumerate(lines):
         if line.startswith(_SCALED):
             name, _, numbers = line.partition("=")
-            scaled = " ".join(repr(float(v) * factor) for v in numbers.split())
+            scaled = " ".join(repr(float(v) * float(factor)) for v in numbers.split())
             lines[i] = f"{name}={scaled}"
     return "\n".join(lines)
 

@@ -11,21 +11,22 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from models.calibration import Band, fit_band
+from models.calibration import Spread, fit_spread
 from models.errors import InputError, LabelError
 from models.estimator import Floats, RiskEstimator
 from models.explanation import Explanation
+from models.fitting import fit_margin, set_level
 from models.level import fit_level
-from models.margin import MarginModel, Method, fit_margin, probability, set_level
+from models.margin import MarginModel, Method, probability
 
 Flags = npt.NDArray[np.bool_]
 
 
 class RiskClassifier(ClassifierMixin, RiskEstimator):
-    """Calibrated probability from few labels: a penalized linear part blended with trees.
+    """Calibrated probability from few labels or many: a penalized linear part blended with trees.
 
-    Works on any DataFrame of numbers, booleans, strings and categories, missing values included,
-    and on arrays. Several classes are told apart one against the rest.
+    Works on any DataFrame of numbers, booleans, strings, categories and dates, missing values
+    included, and on arrays. Several classes are told apart one against the rest.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         How often the rows are dealt into folds; by default more for fewer rows.
     num_leaves : int, optional
         Leaves of a tree; by default more for more rows.
-    max_rounds : int, default 250
+    max_rounds : int, default 500
         Most rounds of boosting; the held-out loss decides where to stop.
     learning_rate : float, default 0.1
     random_state : int, default 0
@@ -108,13 +109,14 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         for target in targets:
             hit = (place == target).astype(np.float64)
             margin = fit_margin(frame, hit, weights, codes, settings, graded=finer)
-            band = fit_band(margin.held_out, hit, margin.weights, codes)
+            n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
+            band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
             if drawn is not None:
                 level = fit_level(margin.held_out[drawn], hit[drawn], margin.weights[drawn])
                 margin, band = set_level(margin, level), band.at(level)
             fitted.append((margin.model, band))
         self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
-        self.bands_: tuple[Band, ...] = tuple(band for _, band in fitted)
+        self.bands_: tuple[Spread, ...] = tuple(band for _, band in fitted)
         return self
 
     def _read_graded(self, graded: Any, is_used: Flags) -> Floats | None:
@@ -177,8 +179,8 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
         """Return lower and upper probability of the positive class, shape (n, 2).
 
-        The interval holds the true share of positives among rows with this score, at the stated
-        coverage over repeated training samples. See `models.calibration`.
+        The interval holds the row's own probability, as far as its columns tell it, at the stated
+        coverage over rows and repeated training samples. See `models.calibration`.
         """
         return np.column_stack(self.from_margin(self.predict_margin(X), coverage)[1:])
 
@@ -242,5 +244,5 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
             MarginModel.from_state(part, texts[f"trees_{i}"])
             for i, part in enumerate(state["models"])
         )
-        model.bands_ = tuple(Band.from_state(part) for part in state["bands"])
+        model.bands_ = tuple(Spread.from_state(part) for part in state["bands"])
         return model

@@ -1,9 +1,11 @@
-"""Any table of numbers and categories as one float64 matrix, column for column.
+"""Any table of numbers, categories and dates as one float64 matrix; each feature has its owner.
 
-Numbers stay as they are. Categories become one number each: the mean target of the level, shrunk
-toward the overall mean, so that explanations keep one contribution for each column and no tree
-needs a categorical split. Training rows get the statistic of the *other* folds; a level never seen
-counts as missing.
+Numbers stay as they are. A date becomes days since 1970, its month and its weekday. A category
+becomes how far its level lies above or below the average, in log-odds or log-rate, and how many
+rows the level has. So no tree needs a categorical split, and the contributions of a column's
+features add up to the column's. A level never seen is an average one.
+
+`models.encoder` learns it; this module applies it.
 """
 
 from __future__ import annotations
@@ -16,30 +18,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.categories import Levels, read_levels
+from models.dates import days, is_text_of_dates
 from models.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Kind = Literal["number", "category", "date"]
 
-# A level with this many rows lies half-way between its own mean and the overall one.
-SHRINKAGE: Final = 5.0
 _NUMBERS_IN_OBJECTS: Final = frozenset(
     {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
 )
-
-_TIMES_IN_OBJECTS: Final = frozenset(
-    {"datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period", "interval"}
-)
+_DATES_IN_OBJECTS: Final = frozenset({"datetime", "datetime64", "date", "timedelta", "timedelta64"})
+_TIMES_IN_OBJECTS: Final = frozenset({"time", "period", "interval"})
+MONTH: Final = "month"
+WEEKDAY: Final = "weekday"
 
 
 @dataclass(frozen=True)
 class Column:
-    """How one column becomes a number.
+    """How one column becomes one number; a column may become several.
 
     Parameters
     ----------
     name : str
-    kind : {"number", "category"}
+    kind : {"number", "category", "date", "pair"}
     levels : tuple of str
         Known levels of a category.
     codes : tuple of float
@@ -47,13 +49,29 @@ class Column:
     fill : float or None
         What a missing value becomes; None leaves it missing. Set where no training row was
         missing, since a tree has learned nothing about missing values there.
+    unseen : float or None
+        What a level becomes that no training row had; None makes it missing.
+    part : str
+        What is taken from it. Of a date: nothing (days since 1970), its month or its weekday. Of a
+        category: nothing (its code), its size, or its surplus over the fitted margin. Of a number
+        that is a name: its level.
+    partner : str
+        The other column of a pair.
     """
 
     name: str
-    kind: Literal["number", "category"]
+    kind: Literal["number", "category", "date", "pair"]
     levels: tuple[str, ...] = ()
     codes: tuple[float, ...] = ()
     fill: float | None = None
+    unseen: float | None = None
+    part: str = ""
+    partner: str = ""
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is in log-odds or log-rate already."""
+        return self.unseen is not None and self.part in ("", "level")
 
     def state(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -65,46 +83,56 @@ class Column:
         return cls(**{**state, "levels": tuple(state["levels"]), "codes": tuple(state["codes"])})
 
 
-def kind_of(values: pd.Series[Any]) -> Literal["number", "category"]:
-    """Return whether a column holds numbers or categories.
+def kind_of(values: pd.Series[Any]) -> Kind:
+    """Return whether a column holds numbers, categories or dates.
 
     Raises
     ------
     InputError
-        For dates, durations and complex numbers, which have no agreed number.
+        For times of day, ranges and complex numbers, which have no agreed number.
     """
     dtype = values.dtype
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "category"
+    if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
         raise _time_error(values, str(dtype))
+    if dtype.kind in "mM":
+        return "date"
     if dtype.kind == "c":
         raise InputError(f"Column '{values.name}': Complex data not supported.", found=str(dtype))
-    if dtype.kind == "O" and not isinstance(dtype, pd.CategoricalDtype):
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _kind_of_objects(values)
-    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(dtype):
-        return "category"
-    return "number"
+    return _kind_of_text(values) if pd.api.types.is_string_dtype(dtype) else "number"
 
 
-def _kind_of_objects(values: pd.Series[Any]) -> Literal["number", "category"]:
+def _kind_of_text(values: pd.Series[Any]) -> Kind:
+    return "date" if is_text_of_dates(values) else "category"
+
+
+def _kind_of_objects(values: pd.Series[Any]) -> Kind:
     inferred = pd.api.types.infer_dtype(values, skipna=True)
     if inferred in _TIMES_IN_OBJECTS:
         raise _time_error(values, inferred)
+    if inferred in _DATES_IN_OBJECTS:
+        return "date"
+    if inferred == "string":
+        return _kind_of_text(values)
     return "number" if inferred in _NUMBERS_IN_OBJECTS else "category"
 
 
 def _time_error(values: pd.Series[Any], found: str) -> InputError:
     return InputError(
-        f"Column '{values.name}' holds dates, durations or ranges.",
+        f"Column '{values.name}' holds times of day or ranges.",
         found=found,
-        expected="numbers, booleans, strings or categories",
-        fix="turn it into days before the as-of date, a number",
+        expected="numbers, booleans, strings, categories or dates",
+        fix="turn it into a number",
     )
 
 
 def numbers(values: pd.Series[Any]) -> Floats:
     """Return a column of numbers as float64, missing as NaN; infinite values are refused."""
     try:
-        if values.dtype.kind == "O":
+        if values.dtype.kind == "O" or isinstance(values.dtype, pd.CategoricalDtype):
             read = pd.to_numeric(values.astype("object").where(values.notna(), np.nan))
             floats = read.to_numpy(dtype=np.float64)
         else:
@@ -125,87 +153,22 @@ def numbers(values: pd.Series[Any]) -> Floats:
     return floats
 
 
-def level_names(values: pd.Series[Any]) -> tuple[Ints, list[str]]:
-    """Return the code of each row's level (-1 where missing) and the levels' names."""
-    codes, uniques = pd.factorize(values, sort=False)
-    names = [_name(value) for value in uniques]
-    distinct = sorted(set(names))
-    place = {name: i for i, name in enumerate(distinct)}
-    lookup = np.array([place[name] for name in names] + [-1], dtype=np.int64)
-    return lookup[codes], distinct
+def as_numbers(values: pd.Series[Any]) -> Floats:
+    """Return a column of numbers, or of dates as days since 1970, as float64."""
+    return days(values) if kind_of(values) == "date" else numbers(values)
 
 
-def _name(value: object) -> str:
-    # 3 and 3.0 are one level: an integer column turns to floats as soon as one row is missing.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def fit_columns(X: pd.DataFrame, y: Floats, w: Floats, folds: Ints) -> tuple[list[Column], Floats]:
-    """Learn each column's encoding, and encode the training rows.
-
-    Parameters
-    ----------
-    X : DataFrame of shape (n, p)
-    y, w : array of shape (n,)
-        Target and weights.
-    folds : array of int, shape (n,)
-        Fold of each row: its category statistics come from the other folds.
-
-    Returns
-    -------
-    columns : list of Column
-    Z : array of float64, shape (n, p)
-    """
-    columns: list[Column] = []
-    Z = np.empty(X.shape, dtype=np.float64)
-    for j, name in enumerate(X.columns):
-        values = X.iloc[:, j]
-        if kind_of(values) == "number":
-            Z[:, j] = numbers(values)
-            missing = np.isnan(Z[:, j])
-            fill = None if missing.any() else float(np.median(Z[:, j]))
-            columns.append(Column(str(name), "number", fill=fill))
-        else:
-            column, Z[:, j] = _fit_category(values, y, w, folds)
-            columns.append(column)
-    return columns, Z
-
-
-def _fit_category(
-    values: pd.Series[Any], y: Floats, w: Floats, folds: Ints
-) -> tuple[Column, Floats]:
-    codes, names = level_names(values)
-    seen = codes >= 0
-    prior = float(np.average(y, weights=w))
-    n_folds = int(folds.max()) + 1
-    # Sums by fold and level; a row's own fold is then taken away from the total.
-    cell = np.where(seen, codes, 0) + folds * len(names)
-    shape = (n_folds, max(len(names), 1))
-    sums = np.bincount(cell, weights=np.where(seen, w * y, 0.0), minlength=np.prod(shape))
-    mass = np.bincount(cell, weights=np.where(seen, w, 0.0), minlength=np.prod(shape))
-    sums, mass = sums.reshape(shape), mass.reshape(shape)
-
-    def shrunk(total: Floats, weight: Floats) -> Floats:
-        return np.asarray((total + SHRINKAGE * prior) / (weight + SHRINKAGE))
-
-    whole = shrunk(sums.sum(axis=0), mass.sum(axis=0))
-    if n_folds > 1:
-        others = shrunk(sums.sum(axis=0) - sums, mass.sum(axis=0) - mass)
-        encoded = others[folds, np.where(seen, codes, 0)]
-    else:
-        encoded = whole[np.where(seen, codes, 0)]
-    has_missing = bool((~seen).any())
-    encoded = np.where(seen, encoded, np.nan if has_missing else prior)
-    column = Column(
-        str(values.name),
-        "category",
-        tuple(names),
-        tuple(float(v) for v in whole[: len(names)]),
-        None if has_missing else prior,
-    )
-    return column, encoded
+def part_of(read: Floats, part: str) -> Floats:
+    """Return days since 1970, or the month (1 to 12) or weekday (0 to 6) of them."""
+    if not part:
+        return read
+    whole = np.floor(read)
+    if part == WEEKDAY:
+        return np.asarray((whole + 3.0) % 7.0)  # 1970 began on a Thursday
+    known = np.isfinite(whole)
+    dates = np.where(known, whole, 0.0).astype("datetime64[D]")
+    months = dates.astype("datetime64[M]").astype(np.int64) % 12 + 1.0
+    return np.asarray(np.where(known, months, np.nan))
 
 
 def encode(X: pd.DataFrame, columns: Sequence[Column]) -> Floats:
@@ -215,20 +178,51 @@ def encode(X: pd.DataFrame, columns: Sequence[Column]) -> Floats:
         if np.isinf(Z).any():
             numbers(X.iloc[:, int(np.isinf(Z).any(axis=0).argmax())])
     else:
-        Z = np.empty(X.shape, dtype=np.float64)
+        Z = np.empty((len(X), len(columns)), dtype=np.float64)
+        reader = _Reader(X)
         for j, column in enumerate(columns):
-            Z[:, j] = _encode_one(X.iloc[:, j], column)
+            Z[:, j] = reader.read(column)
     for j, column in enumerate(columns):
         if column.fill is not None:
             Z[np.isnan(Z[:, j]), j] = column.fill
     return Z
 
 
-def _encode_one(values: pd.Series[Any], column: Column) -> Floats:
-    if column.kind == "number":
-        kind_of(values)
-        return numbers(values)
-    codes, names = level_names(values)
-    known = dict(zip(column.levels, column.codes, strict=True))
-    lookup = np.array([known.get(name, np.nan) for name in names] + [np.nan])
-    return np.asarray(lookup[codes])
+class _Reader:
+    """Reads each column of a table once, however many features are made of it."""
+
+    def __init__(self, X: pd.DataFrame) -> None:
+        self._X = X
+        self._levels: dict[str, Levels] = {}
+        self._days: dict[str, Floats] = {}
+
+    def read(self, column: Column) -> Floats:
+        if column.kind == "number":
+            values = self._X[column.name]
+            if kind_of(values) == "date":
+                raise InputError(
+                    f"Column '{column.name}' held numbers when the model was fitted, "
+                    "and holds dates now.",
+                    found=str(values.dtype),
+                    expected="numbers",
+                )
+            return numbers(values)
+        if column.kind == "date":
+            if column.name not in self._days:
+                self._days[column.name] = days(self._X[column.name])
+            return part_of(self._days[column.name], column.part)
+        levels = self._levels_of(column.name)
+        if column.kind == "pair":
+            levels = levels.with_missing().paired(self._levels_of(column.partner).with_missing())
+        return levels.looked_up(column.levels, column.codes, unseen=column.unseen)
+
+    def _levels_of(self, name: str) -> Levels:
+        if name not in self._levels:
+            self._levels[name] = read_levels(self._X[name])
+        return self._levels[name]
+
+
+def owners_of(columns: Sequence[Column], names: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the one or two columns of the table that each feature belongs to, by place."""
+    place = {name: j for j, name in enumerate(names)}
+    return [(place[c.name], place[c.partner or c.name]) for c in columns]

@@ -18,8 +18,8 @@ from features.errors import did_you_mean
 from features.home import write_atomically
 from models.encoding import kind_of
 from models.errors import BundleError, InputError, LabelError, ParameterError, WeightError
+from models.fitting import Settings
 from models.linear import Family
-from models.margin import Settings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ class RiskEstimator(BaseEstimator):
         n_folds: int | None = None,
         n_repeats: int | None = None,
         num_leaves: int | None = None,
-        max_rounds: int = 250,
+        max_rounds: int = 500,
         learning_rate: float = 0.1,
         random_state: int | np.random.RandomState | None = 0,
         num_threads: int = 1,
@@ -107,6 +107,8 @@ class RiskEstimator(BaseEstimator):
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Return `X` as a DataFrame with text column names, checked against the fitted ones."""
+        if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OUST":
+            X = _table_of(X)
         if not isinstance(X, pd.DataFrame):
             X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan")
             names = list(getattr(self, "feature_names_in_", [])) or [
@@ -134,11 +136,13 @@ class RiskEstimator(BaseEstimator):
             )
         if not reset:
             self._check_names(names)
+        # Names of several types would be refused; as text they are as good as any.
+        X = X.set_axis(names, axis=1)
         validate_data(self, X, reset=reset, skip_check_array=True)
         if reset:
             for j in range(X.shape[1]):
                 kind_of(X.iloc[:, j])
-        return X.set_axis(names, axis=1)
+        return X
 
     def _check_names(self, names: list[str]) -> None:
         fitted = [str(name) for name in getattr(self, "feature_names_in_", [])]
@@ -318,6 +322,14 @@ class RiskEstimator(BaseEstimator):
                 expected=f"{cls.__name__} of schema {SCHEMA_VERSION}",
             )
         return cls.from_state(state, texts)
+
+
+def _table_of(X: npt.NDArray[Any]) -> pd.DataFrame | npt.NDArray[Any]:
+    """Return an array that holds text as a table, each column of the type its cells have."""
+    if not any(isinstance(cell, str) for cell in X.ravel()):
+        return X
+    names = [f"x{j}" for j in range(X.shape[1])]
+    return pd.DataFrame(X.astype(object), columns=names).infer_objects()
 
 
 def to_json(value: Any) -> bytes:

@@ -33,8 +33,8 @@ class Basis:
 
     Parameters
     ----------
-    kinds : tuple of {"log", "rank", "missing"}
-        What each feature is.
+    kinds : tuple of {"log", "rank", "missing", "plain"}
+        What each feature is; plain ones are in log-odds or log-rate already.
     owners : array of int, shape (q,)
         Column that each feature belongs to; ascending.
     means, scales : array of shape (q,)
@@ -53,13 +53,14 @@ class Basis:
     def _places(self) -> dict[str, Ints]:
         """Where the features of each kind are."""
         kinds = np.array(self.kinds, dtype=np.str_)
-        return {kind: np.flatnonzero(kinds == kind) for kind in ("log", "rank", "missing")}
+        return {kind: np.flatnonzero(kinds == kind) for kind in ("log", "rank", "missing", "plain")}
 
     def transform(self, Z: Floats) -> Floats:
         """Return the features, shape (n, q); a missing value has the mean's feature, zero."""
         features = np.empty((len(Z), len(self.kinds)), dtype=np.float64)
-        logs, flags = self._places["log"], self._places["missing"]
+        logs, flags, plain = (self._places[kind] for kind in ("log", "missing", "plain"))
         features[:, logs] = _signed_log(Z[:, self.owners[logs]])
+        features[:, plain] = Z[:, self.owners[plain]]
         features[:, flags] = np.isnan(Z[:, self.owners[flags]])
         for k in self._places["rank"]:
             owner = int(self.owners[k])
@@ -92,6 +93,21 @@ class Basis:
                 values[part, present] += np.add.reduceat(features, starts, axis=1)
         return total
 
+    def with_plain(self, owner: int) -> Basis:
+        """Return it with a column that is added as it is."""
+        return Basis(
+            (*self.kinds, "plain"),
+            np.append(self.owners, owner),
+            np.append(self.means, 0.0),
+            np.append(self.scales, 1.0),
+            self.knots,
+        )
+
+    def taken(self, order: Ints) -> Basis:
+        """Return its features in another order."""
+        kinds = tuple(self.kinds[k] for k in order)
+        return Basis(kinds, self.owners[order], self.means[order], self.scales[order], self.knots)
+
     def state(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {
@@ -122,7 +138,7 @@ def _rank(values: Floats, knots: Floats) -> Floats:
     return np.interp(values, knots, np.linspace(0.0, 1.0, len(knots)))
 
 
-def fit_basis(Z: Floats, w: Floats) -> Basis:
+def fit_basis(Z: Floats, w: Floats, is_code: Sequence[bool]) -> Basis:
     """Choose and standardize the features of each column; constant ones are left out."""
     kinds: list[str] = []
     owners: list[int] = []
@@ -134,13 +150,17 @@ def fit_basis(Z: Floats, w: Floats) -> Basis:
         missing = np.isnan(values)
         distinct = np.unique(weighted_quantiles(values[~missing], w[~missing], N_KNOTS))
         candidates = {"missing": missing.astype(np.float64)}
-        if not missing.all():
+        if is_code[j]:
+            candidates["plain"] = values
+        elif not missing.all():
             candidates["log"] = _signed_log(values)
-        if len(distinct) > 2:
+        if len(distinct) > 2 and not is_code[j]:
             knots[j] = distinct
             candidates["rank"] = _rank(values, distinct)
         for kind, raw in candidates.items():
             there = ~np.isnan(raw)
+            if not there.any():
+                continue
             mean = float(np.average(raw[there], weights=w[there]))
             scale = float(np.sqrt(np.average((raw[there] - mean) ** 2, weights=w[there])))
             if scale > 1e-9 * max(1.0, abs(mean)):
@@ -214,6 +234,18 @@ class Problem:
     w: Floats
     bounds: Sequence[tuple[float | None, float | None]]
     center: Floats
+
+    def variance(self, theta: Floats, penalty: float, rows: Ints) -> Floats:
+        """Return the variance of the margin of some rows at a solution (Laplace's), (n_rows,)."""
+        design = np.column_stack([np.ones(len(self.features)), self.features])
+        mean = mean_of(self.family, design @ theta)
+        curve = self.w * (mean * (1.0 - mean) if self.family == "binary" else mean)
+        information = (design * curve[:, None]).T @ design
+        information[np.diag_indices_from(information)] += np.r_[
+            1e-9, np.full(len(theta) - 1, penalty)
+        ]
+        solved = np.linalg.solve(information, design[rows].T)
+        return np.asarray(np.einsum("ij,ji->i", design[rows], solved))
 
     def solve(self, penalty: float, start: Floats | None = None) -> Floats:
         """Return (intercept, coefficients), shape (q + 1,); `start` is a solution nearby."""

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.errors import did_you_mean
-from models.encoding import kind_of, level_names, numbers
+from models.categories import level_names
+from models.encoding import as_numbers, kind_of
 from models.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ class SignalProfile:
             place = {level: i for i, level in enumerate(self.levels)}
             lookup = np.array([place.get(name, last) for name in names] + [last], dtype=np.int64)
             return lookup[codes]
-        floats = numbers(values)
+        floats = as_numbers(values)
         found = np.searchsorted(self.edges, floats, side="left")
         return np.where(np.isnan(floats), last, found).astype(np.int64)
 
@@ -178,7 +179,7 @@ def _profile(values: pd.Series[Any]) -> SignalProfile:
         return SignalProfile(
             name, missing, np.empty(0), np.empty(0), tuple(levels), _shares(counts)
         )
-    floats = numbers(values)
+    floats = as_numbers(values)
     there = floats[~np.isnan(floats)]
     missing = float(np.isnan(floats).mean())
     if not len(there):

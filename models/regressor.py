@@ -14,8 +14,9 @@ from models.calibration import CountInterval, fit_count_interval
 from models.errors import LabelError
 from models.estimator import Floats, RiskEstimator
 from models.explanation import Explanation
+from models.fitting import fit_margin
 from models.linear import mean_of
-from models.margin import MarginModel, Method, fit_margin
+from models.margin import MarginModel, Method
 
 
 class RateRegressor(RegressorMixin, RiskEstimator):
@@ -33,7 +34,7 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         How often the rows are dealt into folds; by default more for fewer rows.
     num_leaves : int, optional
         Leaves of a tree; by default more for more rows.
-    max_rounds : int, default 250
+    max_rounds : int, default 500
         Most rounds of boosting; the held-out loss decides where to stop.
     learning_rate : float, default 0.1
     random_state : int, default 0
@@ -114,8 +115,8 @@ class RateRegressor(RegressorMixin, RiskEstimator):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
         """Return lower and upper count, shape (n, 2).
 
-        The interval holds the row's own count at the stated coverage or more. See
-        `models.calibration`.
+        The interval holds the row's own count at the stated coverage or more: counts are whole
+        numbers, and the interval has no randomized end. See `models.calibration`.
         """
         return np.column_stack(self.from_margin(self.predict_margin(X), coverage)[1:])
 

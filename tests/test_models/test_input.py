@@ -1,12 +1,13 @@
 """Tables of every kind: read alike, or refused with the column's name."""
 
-from datetime import date
+from datetime import date, time
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from models import RateRegressor, RiskClassifier
+from models.dates import days
 from models.errors import InputError, LabelError, ParameterError, WeightError
 
 QUICK = {"n_repeats": 1, "max_rounds": 15, "n_folds": 3}
@@ -39,6 +40,22 @@ def fitted(X, y, **more):
         lambda X: X.assign(level=pd.Categorical([3, 1, 2, None] * 100, ordered=True)),
         lambda X: X[["count_0"]],
         lambda X: X[["kind"]],
+        lambda X: X.assign(day=pd.date_range("2020-01-01", periods=400)),
+        lambda X: X.assign(day=pd.date_range("2020-01-01", periods=400, tz="America/Chicago")),
+        lambda X: X.assign(day=[date(2020, 1, 1), None] * 200),
+        lambda X: X.assign(span=pd.to_timedelta(range(400), unit="D")),
+        lambda X: X.assign(day=pd.date_range("2020-01-01", periods=400).strftime("%m/%d/%Y")),
+        lambda X: X.set_axis(range(X.shape[1]), axis=1),
+        lambda X: X.set_axis([0, *X.columns[1:]], axis=1),
+        lambda X: X.set_axis([7] * 400),
+        lambda X: X.assign(level=pd.Categorical([None] * 400), gone=pd.array([pd.NA] * 400)),
+        lambda X: X.assign(name=[f"premises {i}" for i in range(400)]),
+        lambda X: X.assign(license=np.arange(400) // 4 * 1_000_003),
+        lambda X: X.assign(small=X["count_0"].clip(upper=99).astype("int8"), half=np.float16(0.5)),
+        lambda X: X.assign(share=X["share"].astype("float32"), code=[b"a", b"b"] * 200),
+        lambda X: X.convert_dtypes(dtype_backend="pyarrow"),
+        lambda X: X.assign(flag=pd.arrays.SparseArray(np.arange(400) % 7 == 0)),
+        lambda X: X.assign(blank=["", " ", "nan", "None"] * 100),
     ],
 )
 def test_a_table_of_any_kind_is_fitted_scored_and_explained(data, change):
@@ -85,14 +102,99 @@ def test_labels_of_any_kind(data, y):
         np.testing.assert_array_equal(model.predict_proba(X), reference.predict_proba(X))
 
 
-def test_an_unseen_category_counts_as_missing(data):
+def test_an_unseen_category_is_an_average_one(data):
     X, y = data
-    X = X.assign(kind=X["kind"].where(np.arange(400) % 5 > 0))
+    rng = np.random.default_rng(0)
+    X = X.assign(place=rng.choice(["risky", "plain", "safe"], 400))
+    y = (rng.random(400) < X["place"].map({"risky": 0.8, "plain": 0.4, "safe": 0.1})).astype(int)
     model = fitted(X, y)
-    np.testing.assert_array_equal(
-        model.predict_proba(X.assign(kind="never seen")),
-        model.predict_proba(X.assign(kind=None)),
-    )
+    p = {
+        place: model.predict_proba(X.assign(place=place))[:, 1].mean()
+        for place in ("risky", "never seen", "safe")
+    }
+    assert p["safe"] < p["never seen"] < p["risky"]
+
+
+def test_text_in_an_array_is_read_as_categories(data):
+    X, y = data
+    mixed = X[["count_0", "kind", "share"]]
+    as_array = fitted(mixed.to_numpy(dtype=object), y).predict_proba(mixed.to_numpy(dtype=object))
+    np.testing.assert_array_equal(as_array, fitted(mixed, y).predict_proba(mixed))
+
+
+@pytest.mark.parametrize(
+    "way", ["datetime64", "object", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S.000", "%m/%d/%Y", "category"]
+)
+def test_a_date_is_one_date_however_it_is_written(data, way):
+    X, y = data
+    days = pd.Series(pd.date_range("2019-03-05", periods=400, freq="3D"))
+    written = {
+        "datetime64": days,
+        "object": days.dt.date,
+        "category": days.dt.strftime("%Y-%m-%d").astype("object"),
+    }.get(way)
+    if written is None:
+        written = days.dt.strftime(way)
+    plain = fitted(X.assign(day=days), y).predict_proba(X.assign(day=days))
+    same = X.assign(day=written)
+    np.testing.assert_array_equal(fitted(same, y).predict_proba(same), plain)
+
+
+def test_the_day_comes_first_where_it_must():
+    texts = pd.Series(["13/02/2020", "01/03/2020", None])
+    np.testing.assert_array_equal(days(texts)[:2], [18_305.0, 18_322.0])
+
+
+def test_dates_that_turned_into_words_are_refused(data):
+    X, y = data
+    model = fitted(X.assign(day=pd.date_range("2020-01-01", periods=400)), y)
+    with pytest.raises(InputError, match="'day' held dates"):
+        model.predict_proba(X.assign(day="soon"))
+    with pytest.raises(InputError, match="'count_0' held numbers"):
+        model.predict_proba(X.assign(day=None, count_0=pd.Timestamp("2020-01-01")))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [f"g{i // 4}" for i in range(400)],
+        pd.Series([f"g{i // 4}" for i in range(400)]).where(np.arange(400) % 9 > 0, None),
+        pd.Categorical(np.arange(400) // 40),
+        np.array([1, "a", None, 2.5] * 100, dtype=object),
+        np.arange(400) % 3,
+        np.zeros(400),
+    ],
+)
+def test_groups_of_any_kind(data, groups):
+    p = fitted(*data, groups=groups).predict_proba(data[0])
+    assert np.isfinite(p).all()
+
+
+def test_one_group_that_holds_every_positive(data):
+    X, y = data
+    groups = np.where(y == 1, "all", [f"g{i}" for i in range(400)])
+    assert np.isfinite(fitted(X, y, groups=groups).predict_proba(X)).all()
+    assert np.isfinite(RateRegressor(**QUICK).fit(X, y, groups=groups).predict(X)).all()
+
+
+def test_levels_unknown_to_a_category_column_at_prediction(data):
+    X, y = data
+    X = X.assign(kind=X["kind"].astype("category"))
+    new = X.assign(kind=pd.Categorical(["other"] * 400, categories=["other", "pawn"]))
+    assert np.isfinite(fitted(X, y).predict_proba(new)).all()
+
+
+def test_weights_of_zero_and_of_many_sizes(data):
+    X, y = data
+    rng = np.random.default_rng(0)
+    for weights in (rng.random(400) * (rng.random(400) > 0.5), 10.0 ** rng.uniform(-6, 6, 400)):
+        assert np.isfinite(fitted(X, y, sample_weight=weights).predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("n", [2, 10, 60, 200])
+def test_few_rows(data, n):
+    X, y = data[0].iloc[:n], np.arange(n) % 2
+    assert np.isfinite(fitted(X, y).predict_interval(X)).all()
 
 
 def test_an_all_missing_row_is_scored(classifier, data):
@@ -104,9 +206,11 @@ def test_an_all_missing_row_is_scored(classifier, data):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda X: X.assign(day=pd.Timestamp("2020-01-01")), "'day' holds dates"),
-        (lambda X: X.assign(day=date(2020, 1, 1)), "'day' holds dates"),
-        (lambda X: X.assign(span=pd.Timedelta("1D")), "'span' holds dates"),
+        (lambda X: X.assign(hour=time(9, 30)), "'hour' holds times of day"),
+        (lambda X: X.assign(month=pd.Period("2020-01", "M")), "'month' holds times of day"),
+        (lambda X: X.assign(range=pd.Interval(0, 1)), "'range' holds"),
+        (lambda X: X.assign(tags=[["a"], ["b"]] * 200), "'tags' holds cells that are no category"),
+        (lambda X: X.set_axis([1, "1", *X.columns[2:]], axis=1), "Two columns have one name"),
         (lambda X: X.set_axis(["a"] * X.shape[1], axis=1), "Two columns have one name"),
         (lambda X: X.assign(count_1=np.inf), "infinity: column 'count_1'"),
         (lambda X: X.iloc[:0], "0 sample"),
