@@ -96,13 +96,27 @@ class Candidate:
 
 
 def stage(folder: Path) -> Path:
-    """Make an empty staging folder beside the candidates."""
+    """Make an empty staging folder beside the candidates, and sweep those of killed trainings."""
     place = folder / "candidates"
     place.mkdir(parents=True, exist_ok=True)
+    for leftover in place.glob(f"{STAGING}*"):
+        if not _is_running(leftover.name.removeprefix(STAGING)):
+            shutil.rmtree(leftover, ignore_errors=True)
     staged = place / f"{STAGING}{os.getpid()}"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     return staged
+
+
+def _is_running(process: str) -> bool:
+    """Whether a process of that number lives; another may have taken the number over."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def commit(staged: Path, evaluation: Mapping[str, Any]) -> Candidate:
