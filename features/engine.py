@@ -10,6 +10,7 @@ nor how they are cut can show in a result.
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -93,6 +94,8 @@ class EmbeddedEngine:
     """
 
     name = "embedded"
+    # Families built at a time: while one counts on one core, another reads on the next.
+    families_at_once = 2
 
     def __init__(
         self,
@@ -114,7 +117,8 @@ class EmbeddedEngine:
             }
         )
         for table in TABLES:
-            self.connection.execute(f"CREATE VIEW {table} AS {self._table_sql(table)}")
+            self._make_table(table)
+        self._lock = threading.RLock()
         self._made: set[str] = set()
         self._cuts: dict[str, list[str]] = {}
 
@@ -134,11 +138,18 @@ class EmbeddedEngine:
         self.connection.close()
         self._spill.cleanup()
 
-    def _table_sql(self, table: str) -> str:
+    def _make_table(self, table: str) -> None:
         if self.warehouse.has(table):
-            return f"SELECT * FROM {self.warehouse.scan(table)}"
-        self.connection.register(f"no_{table}", arrow_schema(table).empty_table())
-        return f"SELECT * FROM no_{table}"
+            sql = f"SELECT * FROM {self.warehouse.scan(table)}"
+            self.connection.execute(f"CREATE VIEW {table} AS {sql}")
+        else:
+            self._store(table, arrow_schema(table).empty_table())
+
+    def _store(self, table: str, rows: pa.Table) -> None:
+        """Hold rows as a table, which every thread sees; what is registered only one does."""
+        self.connection.register("rows", rows)
+        self.connection.execute(f"CREATE TABLE {table} AS SELECT * FROM rows")
+        self.connection.unregister("rows")
 
     def has(self, view: str, *, before: int | None = None) -> bool:
         """Whether every table that `view` reads holds rows, known before a day when one is given.
@@ -157,26 +168,25 @@ class EmbeddedEngine:
 
     def make(self, view: str) -> None:
         """Make a view of `VIEWS`, and what it is made of, unless it is there."""
-        if view not in VIEWS or view in self._made:
-            return
-        for part in VIEWS[view].parts:
-            self.make(part)
-        kind = "TEMP TABLE" if VIEWS[view].is_kept else "VIEW"
-        self.connection.execute(f"CREATE {kind} {view} AS {VIEWS[view].sql}")
-        self._made.add(view)
+        with self._lock:
+            if view not in VIEWS or view in self._made:
+                return
+            for part in VIEWS[view].parts:
+                self.make(part)
+            kind = "TABLE" if VIEWS[view].is_kept else "VIEW"
+            self.connection.execute(f"CREATE {kind} {view} AS {VIEWS[view].sql}")
+            self._made.add(view)
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
         """Answer `sql` over the tables and over Arrow tables given by name.
 
-        All versions of all rows are visible: the query itself must cut time.
+        All versions of all rows are visible: the query itself must cut time. Several threads may
+        ask at a time.
         """
-        for name, table in tables.items():
-            self.connection.register(name, table)
-        try:
-            return self.connection.execute(sql).to_arrow_table()
-        finally:
-            for name in tables:
-                self.connection.unregister(name)
+        with self.connection.cursor() as cursor:
+            for name, table in tables.items():
+                cursor.register(name, table)
+            return cursor.execute(sql).to_arrow_table()
 
     def blocks(
         self,
@@ -224,10 +234,10 @@ class EmbeddedEngine:
             return []
         counted = table if "dealer" in TABLES[table].names else view
         if counted not in self._cuts:
-            found = self.connection.execute(
+            found = self.query(
                 f"SELECT dealer, count(*) AS n FROM {counted} WHERE dealer IS NOT NULL "
                 "GROUP BY dealer ORDER BY dealer"
-            ).to_arrow_table()
+            )
             upto = np.cumsum(found["n"].to_numpy()) - 1
             is_first = np.diff(upto // self.rows_per_block, prepend=0) > 0
             self._cuts[counted] = found["dealer"].filter(pa.array(is_first)).to_pylist()

@@ -106,6 +106,7 @@ class SparkEngine(EmbeddedEngine):
     """
 
     name = "spark"
+    families_at_once = 1  # the cluster works on one already
 
     def __init__(
         self,
@@ -225,12 +226,11 @@ class _Shard(EmbeddedEngine):
         super().__init__(warehouse)
         self.connection.execute("SET threads = 1")  # Spark already uses every core
 
-    def _table_sql(self, table: str) -> str:
+    def _make_table(self, table: str) -> None:
         schema = arrow_schema(table)
         rows = self._tables.get(table)
         rows = rows.select(schema.names).cast(schema) if rows is not None else schema.empty_table()
-        self.connection.register(f"rows_of_{table}", rows)
-        return f"SELECT * FROM rows_of_{table}"
+        self._store(table, rows)
 
 
 Evaluate = Callable[[dict[str, pa.Table], "npt.NDArray[np.object_] | None"], Grids]

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -270,15 +271,19 @@ def _columns(
     eras = [(rows, Context(part, engine)) for rows, part in _eras(cohort, engine)]
     values = {s.name: np.empty(len(cohort), dtype=np.float32) for s in signals}
     reasons = {s.name: np.empty(len(cohort), dtype=np.int8) for s in signals}
-    for i, name in enumerate(names):
-        if progress:
-            progress(name, i, len(names))
-        wanted = [s.name for s in signals if s.family == name]
+
+    def build(name: str) -> None:
         for rows, context in eras:
             found = registry.FAMILIES[name].build(context)
-            for column in wanted:
+            for column in (s.name for s in signals if s.family == name):
                 values[column][rows] = found.values[column]
                 reasons[column][rows] = _reasons(found, column, values[column][rows])
+
+    with ThreadPoolExecutor(engine.families_at_once) as pool:
+        for i, (name, done) in enumerate([(n, pool.submit(build, n)) for n in names]):
+            if progress:
+                progress(name, i, len(names))
+            done.result()
     if progress:
         progress("done", len(names), len(names))
     return values, reasons

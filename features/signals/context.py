@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Shared = TypeVar("Shared")
 
 # SQL number of a listing: its day.
 LISTED_DAY: Final = "(listed_on - DATE '1970-01-01')"
@@ -111,6 +113,8 @@ class Context:
     def __init__(self, cohort: Cohort, engine: EmbeddedEngine) -> None:
         self.cohort = cohort
         self.engine = engine
+        self._shared: dict[str, Any] = {}
+        self._locks: dict[str, threading.RLock] = {}
         self._starts = np.searchsorted(
             cohort.date_index, np.arange(len(cohort.as_of) + 1, dtype=np.int32)
         )
@@ -123,6 +127,14 @@ class Context:
     def has(self, view: str) -> bool:
         """Whether what `view` reads was known before the first as-of date."""
         return self.engine.has(view, before=int(self.cohort.as_of[0]))
+
+    def once(self, name: str, make: Callable[[], Shared]) -> Shared:
+        """Return what families share under a name; the first that asks makes it."""
+        with self._locks.setdefault(name, threading.RLock()):
+            if name not in self._shared:
+                self._shared[name] = make()
+            shared: Shared = self._shared[name]
+            return shared
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
         """Answer SQL over the tables in all their versions; the query must cut time itself."""
@@ -164,7 +176,7 @@ class Context:
             in_order=any(isinstance(m, Last) for m in plan.measures),
         )
 
-    @cached_property
+    @property
     def listed(self) -> dict[str, npt.NDArray[Any]]:
         """``listed_type``, ``listed_state`` and ``listed_county`` of each row's newest listing."""
         columns = {
@@ -172,7 +184,8 @@ class Context:
             "state": STATE_CODE,
             "county": "county_fips::INTEGER",
         }
-        return self.grids("licenses", [Last("listed", EVER, columns, by=LISTED_DAY)])
+        newest = Last("listed", EVER, columns, by=LISTED_DAY)
+        return self.once("listed", lambda: self.grids("licenses", [newest]))
 
     @cached_property
     def peers(self) -> npt.NDArray[np.int64]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -233,14 +232,9 @@ def listing_days_by_state(rows: Rows, last: Ints, as_of: Days) -> tuple[Ints, In
     return newest, oldest
 
 
-_STAGES: WeakKeyDictionary[Context, Listings] = WeakKeyDictionary()
-
-
 def listings(context: Context) -> Listings:
     """Return the listings of a build; worked out once, shared by the families that need them."""
-    if context not in _STAGES:
-        _STAGES[context] = stand(read_rows(context), context.cohort.as_of)
-    return _STAGES[context]
+    return context.once("listings", lambda: stand(read_rows(context), context.cohort.as_of))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 Grids = dict[str, npt.NDArray[np.float32]]
 
 _MEASURES: tuple[Measure, ...] = (Sum("traces", (Y2, Y3)),)
-_MASSES: WeakKeyDictionary[Context, Grids] = WeakKeyDictionary()
 
 
 def trace_masses(context: Context, stage: Listings) -> Grids:
@@ -28,9 +26,7 @@ def trace_masses(context: Context, stage: Listings) -> Grids:
     dict of str to ndarray of float32, shape (n_dates, n_dealers)
         ``traces_2y`` and ``traces_3y``, for the dealers of `stage` in order.
     """
-    if context not in _MASSES:
-        _MASSES[context] = whole_grids(context, stage, "traces", _MEASURES)
-    return _MASSES[context]
+    return context.once("masses", lambda: whole_grids(context, stage, "traces", _MEASURES))
 
 
 def whole_grids(

@@ -8,7 +8,9 @@ to a few meters at 600 km.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numba
@@ -23,6 +25,7 @@ from features.reference.geography import earth_centered
 Floats = npt.NDArray[np.float64]
 
 MEAN_RADIUS_KM: Final = 6371.0088
+_POINTS: Final = 4_000  # points that a thread takes at a time
 
 
 def distinct_points(lat: npt.ArrayLike, lon: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.intp]]:
@@ -119,9 +122,13 @@ def sums_within(
     order = np.argsort(codes[1], kind="stable")
     steps = np.array([(i * span[1] + j) * span[2] - 1 for i in (-1, 0, 1) for j in (-1, 0, 1)])
     out = np.zeros((len(radii_km), len(points), mass.shape[1]), dtype=np.int64)
-    _add_within(
-        here, codes[0], there[order], codes[1][order], steps, mass[order], np.array(radii_km), out
-    )
+    targets_in_order = (there[order], codes[1][order], steps, mass[order], np.array(radii_km))
+
+    def add(rows: slice) -> None:
+        _add_within(here[rows], codes[0][rows], *targets_in_order, out[:, rows])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(add, (slice(i, i + _POINTS) for i in range(0, len(points), _POINTS))))
     return out
 
 

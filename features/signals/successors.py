@@ -99,22 +99,28 @@ def link(careers: Careers, *, window_days: int) -> pd.DataFrame:
     is_chain[last >= 0] = bearers[last[last >= 0]] > MAX_SAME_LICENSEE
     alone = ended[~is_chain[ended]]
     by_licensee = _pairs(begun, careers.licensee_at_first, alone, last)
-    pairs = pd.concat([by_premises.assign(rule=2), by_licensee.assign(rule=1)])
-    new, old = pairs["successor"].to_numpy(), pairs["predecessor"].to_numpy()
+    new, old = (np.concatenate(side) for side in zip(by_premises, by_licensee, strict=True))
+    rule = np.repeat([2, 1], [len(by_premises[0]), len(by_licensee[0])])
     gap = careers.first_on[new] - careers.last_on[old]
-    pairs = pairs[(new != old) & (gap > 0) & (gap <= window_days)]
+    is_link = (new != old) & (gap > 0) & (gap <= window_days)
     # Both rules at once make the strongest: 2 + 1.
-    strongest: pd.DataFrame = (
-        pairs.groupby(["successor", "predecessor"])["rule"].sum().reset_index()
-    )
-    return strongest
+    n_dealers = max(len(last), 1)
+    pair, at = np.unique(new[is_link] * n_dealers + old[is_link], return_inverse=True)
+    strongest = np.bincount(at, weights=rule[is_link], minlength=len(pair)).astype(np.int64)
+    successor, predecessor = np.divmod(pair, n_dealers)
+    return pd.DataFrame({"successor": successor, "predecessor": predecessor, "rule": strongest})
 
 
-def _pairs(begun: Ints, begun_code: Ints, ended: Ints, ended_code: Ints) -> pd.DataFrame:
-    left = pd.DataFrame({"successor": begun, "code": begun_code[begun]})
-    right = pd.DataFrame({"predecessor": ended, "code": ended_code[ended]})
-    joined = left[left["code"] >= 0].merge(right, on="code")
-    return joined[["successor", "predecessor"]]
+def _pairs(begun: Ints, begun_code: Ints, ended: Ints, ended_code: Ints) -> tuple[Ints, Ints]:
+    """Every new dealer with every ended one of the same known code."""
+    begun = begun[begun_code[begun] >= 0]
+    ended = ended[np.argsort(ended_code[ended], kind="stable")]
+    wanted, held = begun_code[begun], ended_code[ended]
+    first = np.searchsorted(held, wanted)
+    n_pairs = np.searchsorted(held, wanted, side="right") - first
+    start = np.cumsum(n_pairs) - n_pairs
+    place = np.arange(n_pairs.sum()) + np.repeat(first - start, n_pairs)
+    return np.repeat(begun, n_pairs), ended[place]
 
 
 def listing_days(rows: pd.DataFrame, *, min_share: float = 0.1) -> pd.DataFrame:
