@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
+    from features.warehouse import Warehouse
     from training.pages import Page
 
 app = typer.Typer()
@@ -61,6 +62,10 @@ def train(
     promote_it: Annotated[
         bool, typer.Option("--promote", help="Promote the candidate if every gate passes.")
     ] = False,
+    decisions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Inspectors' decisions, judged as a rival of the list."),
+    ] = None,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,16 +88,35 @@ def train(
     from training.progress import Steps, one_thread
     from training.promotion_run import promote_candidate
     from training.recipe import load_recipe
+    from training.rivals import read_decisions
     from training.train import train_candidate
 
     steps = Steps()
     run = load_recipe(recipe)
     store = Warehouse.open(warehouse or home() / "warehouse")
+    if decisions is not None:
+        read_decisions(decisions)  # a file that cannot be read is refused before hours of training
     with one_thread(), train_candidate(run, store, home(), steps) as (candidate, tracker):
         if as_json:
             typer.echo(json.dumps(candidate.summary(), indent=1))
+        if decisions is not None:
+            _rivals(decisions, store, run.horizon_months, stem=f"rivals-{candidate.number}")
         if promote_it:
             promote_candidate(candidate, home(), tracker, steps)
+
+
+def _rivals(decisions: Path, store: Warehouse, horizon_months: int, *, stem: str) -> None:
+    """Judge inspectors' decisions beside a training and keep the report."""
+    from features.home import home
+    from training.pages import write_page
+    from training.progress import Steps
+    from training.rivals import judge_decisions
+    from training.rivals_page import rivals_page
+
+    found = judge_decisions(decisions, store, horizon_months=horizon_months)
+    page = rivals_page(found)
+    path = write_page(page, found, home() / "reports", stem=stem)
+    Steps().say(f"Inspectors' overrides: {page.advice[0]} Report: {path}")
 
 
 @app.command()
@@ -289,6 +313,35 @@ def drift(
             found=" ".join(found["what_to_do"]),
             fix="see reports/drift.html",
         )
+
+
+@app.command()
+def rivals(
+    decisions: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Decisions kept by the service, as CSV or Parquet."),
+    ],
+    horizon: Annotated[
+        int, typer.Option(min=1, metavar="MONTHS", help="Inspections this long after count.")
+    ] = 12,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge inspectors' overrides as a rival of the list, by what inspections found later.
+
+    The file holds dealer, decision (accept or override), reason, priority and at, and list_id
+    where there are several lists. The report is kept as ``reports/rivals.html`` and ``.json``.
+    """
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps
+    from training.rivals import judge_decisions
+    from training.rivals_page import rivals_page
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with Steps().step("outcomes"):
+        found = judge_decisions(decisions, store, horizon_months=horizon)
+    _tell(rivals_page(found), found, stem="rivals", as_json=as_json)
 
 
 @app.command()

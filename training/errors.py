@@ -61,3 +61,7 @@ class DriftError(TrainingError):
     """New data or scores have moved so far that something is to be done."""
 
     exit_code = 5
+
+
+class DecisionsError(TrainingError):
+    """A file of inspectors' decisions that cannot be read or judged."""
