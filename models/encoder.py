@@ -49,7 +49,7 @@ class Encoded:
 
 
 def fit_columns(
-    X: pd.DataFrame, target: Target, foldings: Sequence[Ints], *, monotone: Sequence[int]
+    X: pd.DataFrame, target: Target, foldings: Sequence[Ints], *, monotone: Sequence[int | None]
 ) -> Encoded:
     """Learn each column's encoding, and encode the training rows.
 
@@ -59,8 +59,8 @@ def fit_columns(
     target : Target
     foldings : sequence of int arrays, each of shape (n,)
         Fold of each row: its category statistics come from the other folds.
-    monotone : sequence of int
-        Direction of each column; one that has a direction is no part of a pair.
+    monotone : sequence of int or None
+        Direction of each column; one that has any is a number, and neither a name nor in a pair.
     """
     columns: list[Column] = []
     features: list[list[Floats]] = []  # of each column, one array for each folding
@@ -76,7 +76,7 @@ def fit_columns(
             made = [(c, [f] * len(foldings)) for c, f in _fit_number(str(name), kind, read)]
         columns += [column for column, _ in made]
         features += [each for _, each in made]
-    free = [str(name) for name, way in zip(X.columns, monotone, strict=True) if way == 0]
+    free = [str(name) for name, way in zip(X.columns, monotone, strict=True) if way is None]
     extras = fit_identities(X[free], target, foldings)
     extras += fit_pairs(X[free], levels, target, foldings)
     for column, each in extras:

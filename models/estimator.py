@@ -88,7 +88,7 @@ class RiskEstimator(BaseEstimator):
             self.num_threads,
         )
 
-    def _directions(self) -> tuple[int, ...]:
+    def _directions(self) -> tuple[int | None, ...]:
         wanted = dict(self.monotone or {})
         for name, direction in wanted.items():
             if name not in self.columns_:
@@ -103,7 +103,7 @@ class RiskEstimator(BaseEstimator):
                     found=repr(direction),
                     expected="-1, 0 or 1",
                 )
-        return tuple(int(wanted.get(name, 0)) for name in self.columns_)
+        return tuple(wanted.get(name) for name in self.columns_)
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Return `X` as a DataFrame with text column names, checked against the fitted ones."""

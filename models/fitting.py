@@ -35,6 +35,7 @@ _MANY_ROWS: Final = 200_000
 # Fewer rows of either class, or fewer rows at all, and no tree is grown.
 _MIN_CLASS: Final = 10
 _MIN_ROWS: Final = 60
+_DEEP_LEAVES: Final = 31
 # Beyond so many positives a finer account of them adds nothing that they do not say themselves.
 _MAX_GRADED_POSITIVE: Final = 400
 # Pull of the blend toward equal shares, in units of log-likelihood.
@@ -54,7 +55,9 @@ class Settings:
     Parameters
     ----------
     family : {"binary", "poisson"}
-    monotone : tuple of int
+    monotone : tuple of int or None
+        Direction of each column; one with a direction, even 0, is a number and no name. None
+        leaves open what the column is.
     n_folds, n_repeats, num_leaves : int or None
     max_rounds : int
     learning_rate : float
@@ -62,7 +65,7 @@ class Settings:
     """
 
     family: Family
-    monotone: tuple[int, ...]
+    monotone: tuple[int | None, ...]
     n_folds: int | None
     n_repeats: int | None
     num_leaves: int | None
@@ -71,11 +74,10 @@ class Settings:
     seed: int
     num_threads: int
 
-    def for_columns(self, columns: Sequence[Column], names: Sequence[str]) -> Settings:
-        """Return the settings with a direction for each feature rather than each column."""
+    def ways(self, columns: Sequence[Column], names: Sequence[str]) -> tuple[int, ...]:
+        """Return the direction of each feature."""
         way = dict(zip(names, self.monotone, strict=True))
-        plain = [0 if c.part or c.partner else way[c.name] for c in columns]
-        return replace(self, monotone=tuple(plain))
+        return tuple(0 if c.part or c.partner else way[c.name] or 0 for c in columns)
 
     def folds(self, n_rows: int) -> int:
         """Into how many folds the rows are dealt; many rows can spare more of them."""
@@ -89,16 +91,14 @@ class Settings:
             return self.n_repeats
         return 3 if n_rows <= 6_000 else 2 if n_rows <= 20_000 else 1
 
-    def growth(self, n_rows: int, shape: Shape) -> Growth:
-        """How the members grow on so many rows."""
-        leaves = self.num_leaves or int(np.clip(4 + n_rows / 3_000, 6, 24))
-        if shape == "deep":
-            leaves = 31
+    def growth(self, n_rows: int, shape: Shape, ways: tuple[int, ...]) -> Growth:
+        """How the members grow on so many rows; `ways` are the directions of the features."""
+        leaves = _DEEP_LEAVES if shape == "deep" else int(np.clip(4 + n_rows / 3_000, 6, 24))
         return Growth(
             self.family,
-            self.monotone,
+            ways,
             shape,
-            leaves,
+            self.num_leaves or leaves,
             self.max_rounds,
             40,
             self.learning_rate,
@@ -188,8 +188,8 @@ def fit_margin(
     if graded is not None and np.count_nonzero(y) <= _MAX_GRADED_POSITIVE:
         targets.append(replace(target, y=graded))
     encoded = fit_columns(X, target, foldings, monotone=settings.monotone)
-    crossing = _Crossing(encoded, foldings, settings.for_columns(encoded.columns, list(X.columns)))
-    return crossing.fit(targets)
+    ways = settings.ways(encoded.columns, list(X.columns))
+    return _Crossing(encoded, foldings, settings, ways).fit(targets)
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,7 @@ class _Crossing:
     encoded: Encoded
     foldings: Sequence[Ints]
     settings: Settings
+    ways: tuple[int, ...]
 
     def fit(self, targets: Sequence[Target]) -> FittedMargin:
         """Fit every part to every target, and blend them for the first."""
@@ -236,7 +237,7 @@ class _Crossing:
             mix([(part.texts, float(s)) for s, part in zip(shares, parts, strict=True)]),
             (float(shares[:n_linear].sum()), float(shares[n_linear:].sum())),
         )
-        model, margin = self._level(model, blend[0] + held_out @ shares, target)
+        model, margin = self._set_right(model, blend[0] + held_out @ shares, target)
         members = np.tensordot(shares, np.stack([part.sampled for part in parts]), 1)
         own = np.stack([folds[sample] for folds in self.foldings])
         return FittedMargin(model, margin, w, sample, _variance(members, own))
@@ -256,7 +257,7 @@ class _Crossing:
         tables = self.encoded.tables
         for i, (Z, folds) in enumerate(zip(tables, self.foldings, strict=True)):
             if i == 0 or Z is not tables[0]:
-                whole = _problem(basis, basis.transform(Z[rows]), kept, self.settings)
+                whole = _problem(basis, basis.transform(Z[rows]), kept, self.ways)
             problems = [_without(whole, folds[rows] == k) for k in range(int(folds.max()) + 1)]
             if i == 0:
                 penalty, nearby = _choose_penalty(problems, whole, folds[rows])
@@ -275,7 +276,7 @@ class _Crossing:
         """Grow shallow trees, and deep ones if they are worth it."""
         n, tables = len(target.y), self.encoded.tables
         shallow, deep = (
-            replace(self.settings.growth(n, shape), is_graded=is_graded)
+            replace(self.settings.growth(n, shape, self.ways), is_graded=is_graded)
             for shape in ("shallow", "deep")
         )
         growths = [shallow]
@@ -288,7 +289,7 @@ class _Crossing:
         ]
         return [_Part(g.held_out, g.sampled, texts=g.texts) for g in grown]
 
-    def _level(
+    def _set_right(
         self, model: MarginModel, margin: Floats, target: Target
     ) -> tuple[MarginModel, Floats]:
         """Add to each level of a category what its held-out rows have above the blend."""
@@ -373,10 +374,10 @@ def _fit_whole(X: pd.DataFrame, y: Floats, w: Floats, settings: Settings) -> Fit
     target = Target(settings.family, y, w)
     together = np.zeros(len(y), dtype=np.int64)
     encoded = fit_columns(X, target, [together], monotone=settings.monotone)
-    settings = settings.for_columns(encoded.columns, list(X.columns))
+    ways = settings.ways(encoded.columns, list(X.columns))
     Z = encoded.tables[0]
     basis = fit_basis(Z, w, [c.is_code for c in encoded.columns])
-    problem = _problem(basis, basis.transform(Z), target, settings)
+    problem = _problem(basis, basis.transform(Z), target, ways)
     theta = problem.solve(1.0)
     model = MarginModel(encoded.columns, basis, float(theta[0]), theta[1:], "", (1.0, 0.0))
     sample = np.arange(len(y))[:_MAX_SAMPLED]
@@ -384,10 +385,10 @@ def _fit_whole(X: pd.DataFrame, y: Floats, w: Floats, settings: Settings) -> Fit
     return FittedMargin(model, model.margin(Z), w, sample, variance)
 
 
-def _problem(basis: Basis, features: Floats, target: Target, settings: Settings) -> Problem:
+def _problem(basis: Basis, features: Floats, target: Target, ways: tuple[int, ...]) -> Problem:
     bounds: list[tuple[float | None, float | None]] = []
     for kind, owner in zip(basis.kinds, basis.owners, strict=True):
-        direction = 0 if kind == "missing" else settings.monotone[int(owner)]
+        direction = 0 if kind == "missing" else ways[int(owner)]
         bounds.append((0.0 if direction > 0 else None, 0.0 if direction < 0 else None))
     center = np.zeros(features.shape[1])
     return Problem(target.family, features, target.y, target.w, bounds, center)

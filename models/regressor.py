@@ -27,7 +27,8 @@ class RateRegressor(RegressorMixin, RiskEstimator):
     Parameters
     ----------
     monotone : mapping of str to {-1, 0, 1}, optional
-        Columns whose rise may only raise (1) or lower (-1) the rate.
+        Columns whose rise may only raise (1) or lower (-1) the rate. A column named here, even
+        with 0, is a quantity; others are tried as names too (see `models.extras`).
     n_folds : int, optional
         Folds that both parts are crossed over, groups whole; by default 5, or 3 for many rows.
     n_repeats : int, optional

@@ -125,3 +125,58 @@ def test_trees_take_nothing_from_a_held_out_label(draw):
     X = pd.DataFrame({"who": [f"d{i}" for i in rng.integers(0, 300, 1000)]})
     p = RiskClassifier(**QUICK).fit(X, y).predict_proba(X)[:, 1]
     assert np.std(p) < 0.08
+
+
+def test_a_number_that_is_a_name_is_learned_by_name_unless_it_is_said_to_be_a_quantity():
+    rng = np.random.default_rng(0)
+    licenses = rng.integers(10_000, 90_000, 300)
+    habit = rng.normal(0.0, 2.0, 300)
+    whose = rng.integers(0, 300, 3_000)
+    X = pd.DataFrame({"license": licenses[whose], "noise": rng.normal(size=3_000)})
+    y = (rng.random(3_000) < 1 / (1 + np.exp(1.0 - habit[whose]))).astype(int)
+
+    def correlation(model: RiskClassifier) -> float:
+        margin = model.fit(X[:2_000], y[:2_000]).predict_margin(X[2_000:])
+        return float(np.corrcoef(margin, habit[whose[2_000:]])[0, 1])
+
+    as_quantity = correlation(RiskClassifier(**QUICK, monotone={"license": 0}))
+    assert correlation(RiskClassifier(**QUICK)) > as_quantity + 0.1
+
+
+def test_a_pair_says_what_its_halves_do_not():
+    rng = np.random.default_rng(1)
+    X = pd.DataFrame({"shop": rng.integers(0, 40, 4_000), "year": rng.integers(2010, 2020, 4_000)})
+    X["shop"] = "shop " + X["shop"].astype(str)
+    bad = rng.normal(0.0, 1.5, (40, 10))
+    margin = bad[X["shop"].str[5:].astype(int), X["year"] - 2010] - 1.0
+    y = (rng.random(4_000) < 1 / (1 + np.exp(-margin))).astype(int)
+    model = RiskClassifier(**QUICK).fit(X[:3_000], y[:3_000])
+    assert any(column.kind == "pair" for column in model.models_[0].columns)
+    assert np.corrcoef(model.predict_margin(X[3_000:]), margin[3_000:])[0, 1] > 0.5
+    explained = model.explain(X[3_000:])
+    assert explained.columns == ("shop", "year")
+
+
+def test_a_rare_kind_is_not_shrunk_away(draw):
+    # Thirty columns of noise make the linear part shrink everything, the kind's effect too.
+    said, found = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = pd.DataFrame(rng.normal(size=(4_000, 30)), columns=[f"x{j}" for j in range(30)])
+        X["kind"] = rng.choice(["plain", "risky"], 4_000, p=[0.9, 0.1])
+        is_risky = X["kind"] == "risky"
+        y = (rng.random(4_000) < np.where(is_risky, 0.15, 0.05)).astype(int)
+        p = RiskClassifier(**QUICK).fit(X, y).predict_proba(X)[:, 1]
+        said.append(p[is_risky].mean() - p[~is_risky].mean())
+        found.append(y[is_risky].mean() - y[~is_risky].mean())
+    assert np.mean(said) > 0.6 * np.mean(found)
+
+
+def test_the_models_of_dates_know_seasons():
+    days = pd.Series(pd.date_range("2015-01-01", periods=3_000))
+    rng = np.random.default_rng(2)
+    y = (rng.random(3_000) < np.where(days.dt.month.isin([6, 7, 8]), 0.5, 0.1)).astype(int)
+    model = RiskClassifier(**QUICK).fit(days.to_frame("day"), y)
+    later = pd.DataFrame({"day": ["2024-07-10", "2024-12-10"]})
+    warm, cold = model.predict_proba(later)[:, 1]
+    assert warm > 2 * cold
