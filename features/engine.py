@@ -114,6 +114,7 @@ class EmbeddedEngine:
                 "memory_limit": memory_limit,
                 "temp_directory": self._spill.name,
                 "preserve_insertion_order": False,
+                "enable_external_file_cache": False,  # the system keeps the files' pages already
             }
         )
         for table in TABLES:

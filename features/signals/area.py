@@ -148,7 +148,7 @@ def build(context: Context) -> FamilyColumns:
     stage = listings(context)
     has_traces = context.has("traces")
     requests = _requests(context) if has_traces else None
-    values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
+    values = {s.name: np.full(context.n_rows, np.nan, dtype=np.float32) for s in SIGNALS}
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }

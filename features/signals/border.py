@@ -117,7 +117,7 @@ def build(context: Context) -> FamilyColumns:
     points, position = stage_points(stage)
     place = exposure.Exposures(points)
     line, port = np.append(place.km_to_line, np.nan), np.append(place.nearest_port[0], np.nan)
-    values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
+    values = {s.name: np.full(context.n_rows, np.nan, dtype=np.float32) for s in SIGNALS}
     reasons = {s.name: np.full(context.n_rows, OBSERVED, dtype=np.int8) for s in SIGNALS}
     for part in slices(context, stage):
         at = np.where(part.dealer >= 0, position[stage.last[part.dealer, part.date]], -1)
@@ -148,7 +148,7 @@ def _put(
     name: str,
     column: Floats | None,
     rows: slice,
-    values: dict[str, Floats],
+    values: dict[str, npt.NDArray[np.float32]],
     reasons: dict[str, Reasons],
 ) -> None:
     """Put one date's column; None is a figure that was not public yet."""

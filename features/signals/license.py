@@ -194,7 +194,7 @@ def build(context: Context) -> FamilyColumns:
     if not context.has("licenses"):
         return no_source(SIGNALS, context.n_rows)
     stage = listings(context)
-    values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
+    values = {s.name: np.full(context.n_rows, np.nan, dtype=np.float32) for s in SIGNALS}
     revocations = _revocations(context, stage)
     for part in slices(context, stage):
         for name, column in (_own(stage, part) | _among(stage, part, revocations)).items():
@@ -348,6 +348,6 @@ def _revocations(context: Context, stage: Listings) -> Revocations:
     return Revocations(at, known, superseded)
 
 
-def _unsaid(values: Floats) -> Reasons:
+def _unsaid(values: npt.NDArray[np.floating]) -> Reasons:
     """Return why a flag is missing: the listing does not carry it."""
     return np.where(np.isnan(values), NO_SOURCE, OBSERVED).astype(np.int8)

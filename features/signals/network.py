@@ -148,7 +148,7 @@ def build(context: Context) -> FamilyColumns:
     if not (context.has("licenses") and context.has("traces")):
         return no_source(SIGNALS, context.n_rows)
     stage = listings(context)
-    values = {s.name: np.full(context.n_rows, np.nan) for s in SIGNALS}
+    values = {s.name: np.full(context.n_rows, np.nan, dtype=np.float32) for s in SIGNALS}
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }
