@@ -108,21 +108,21 @@ def _judged(entry: Mapping[str, Any], capacity: float) -> Section:
 
 def _hours(entry: Mapping[str, Any], capacity: float) -> Section:
     found = entry["hours"]
-    columns = ("order", *(f"{name} per 1,000 hours" for name in VALUES.values()))
     rows = [
         [
             words("shipped" if name == "score" else name),
-            *(format_interval(f[value], digits=1) for value in VALUES),
-            format_interval(found["per_visit"][name]["severe"]),
             format_interval(found["per_visit"][name]["hours"], digits=0),
+            format_interval(found["per_visit"][name]["severe"]),
+            *(format_interval(f[value], digits=1) for value in VALUES),
         ]
         for name, f in found["figures"].items()
     ]
     return Section(
         f"As of {entry['as_of']}: yield per investigator-hour",
         f"Over {found['n']:,} inspections with recorded hours ({found['n_without_hours']:,} "
-        f"without are left out), the first {capacity:.0%} by each order.",
-        columns=(*columns, "severe findings per visit", "hours per visit"),
+        f"without are left out), the first {capacity:.0%} by each order. Figures are per 1,000 "
+        "hours, but for the first two.",
+        columns=("order", "hours per visit", "severe per visit", *VALUES.values()),
         rows=rows,
         plots=(
             Plot(

@@ -151,21 +151,24 @@ def promote(
 
 @app.command()
 def rollback(as_json: JsonOption = False) -> None:
-    """Put the champion before this one back in force."""
-    import json
+    """Put the champion before this one back in force.
 
+    What was in force and what is now are kept as ``reports/rollback.html`` and ``.json``.
+    """
     from features.home import home
     from training.progress import Steps
-    from training.promotion import promotion_lock, reconcile, roll_back
+    from training.promotion import promotion_lock, read_champion, reconcile, roll_back
+    from training.promotion_run import rollback_page
     from training.tracker import Tracker
 
     steps = Steps()
     with Tracker() as tracker, promotion_lock(home()), steps.step("roll back"):
         reconcile(home(), tracker)
+        before = read_champion(home())
         champion = roll_back(home(), tracker)
     steps.say(f"In force again: {champion.name} version {champion.version}")
-    if as_json:
-        typer.echo(json.dumps(champion.entry(), indent=1))
+    found = {**champion.entry(), "before": None if before is None else before.entry()}
+    _tell(rollback_page(champion, before), found, stem="rollback", as_json=as_json)
 
 
 @app.command()

@@ -20,7 +20,8 @@ _BLUE, _RED, _GREY = "#1f4e79", "#b3432b", "#8a8a8a"
 # Told apart by people who do not see red and green apart, and by their dashes when printed.
 _COLORS: Final = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
 _DASHES: Final = ("-", "--", "-.", ":")
-MODEL: Final = ("score", "shipped", "model")
+# Lines that stand in front of the others; the column of a model's scores goes by its use.
+FRONT: Final = {"score": "model", "model": "model", "best so far": "best so far"}
 
 Series = Mapping[str, Sequence[float]]
 Entry = Mapping[str, float]
@@ -136,11 +137,11 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _many_lines(axes: Axes, x: Sequence[float], series: Series) -> None:
-    """Draw lines, the model's in front of the others."""
+    """Draw lines, the model's in front of the others and thick."""
     number = 0
     for name, values in series.items():
-        if name in MODEL:
-            axes.plot(x, values, color=_BLUE, lw=2.4, zorder=3, label="model")
+        if name in FRONT:
+            axes.plot(x, values, color=_BLUE, lw=2.4, zorder=3, label=FRONT[name])
             continue
         color = _COLORS[number % len(_COLORS)]
         dash = _DASHES[number % len(_DASHES)]

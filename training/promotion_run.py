@@ -107,6 +107,28 @@ def _report(
     return write_page(page, found, folder, stem=f"gates-{candidate.number}")
 
 
+def rollback_page(champion: Champion, before: Champion | None) -> Page:
+    """Say what is in force again, what was, and what a further rollback would bring back."""
+    entries = [("in force", champion.entry())]
+    entries += [("before the rollback", before.entry())] if before is not None else []
+    entries += [("earlier", entry) for entry in reversed(champion.history)]
+    return Page(
+        f"In force again: {champion.name} version {champion.version}",
+        sections=(
+            Section(
+                "Champions",
+                columns=("", "model", "version", "bundle", "candidate"),
+                rows=[
+                    [what, entry["name"], entry["version"], entry["bundle"], entry["candidate"]]
+                    for what, entry in entries
+                ],
+                is_words=True,
+            ),
+        ),
+        advice=("Publish again (`ffl-risk score`), so that lists rest on it.",),
+    )
+
+
 def _refuse_head(candidate: Candidate, head: str) -> None:
     entry = candidate.evaluation["heads"].get(head)
     raise GateRefusedError(

@@ -16,7 +16,7 @@ def search_page(found: Mapping[str, Any]) -> Page:
     best = [min(t["loss"] for t in trials[: i + 1]) for i in range(len(trials))]
     drawn = plots.lines(
         [float(t["number"]) for t in trials],
-        {"model": best, "each trial": [t["loss"] for t in trials]},
+        {"best so far": best, "each trial": [t["loss"] for t in trials]},
         labels=("trial", "loss on dealers held out"),
         from_zero=False,
     )
@@ -40,7 +40,7 @@ def search_page(found: Mapping[str, Any]) -> Page:
                     ]
                     for t in ranked
                 ],
-                plots=(Plot(drawn, "Loss of each trial, and the best so far (thick)."),),
+                plots=(Plot(drawn, "Loss of each trial, and the best so far."),),
             ),
         ),
         advice=[_advice(found)],

@@ -110,7 +110,14 @@ def test_promotion_moves_alias_and_bundle_and_rollback_returns(home, warehouse, 
     assert compared["heads"]["later_penalized"]["list_overlap"] == pytest.approx(1.0)
     run(home, "promote")
     assert json.loads((home / "champion.json").read_text())["version"] == "2"
+    gates = json.loads((home / "reports" / "gates-000002.json").read_text(encoding="utf-8"))
+    assert gates["is_passed"]
+    assert {v["gate"] for v in gates["verdicts"]} >= {"schema", "calibration", "fairness"}
+    page = (home / "reports" / "gates-000002.html").read_text(encoding="utf-8")
+    assert "Every gate passed." in page
     run(home, "rollback")
+    rolled = json.loads((home / "reports" / "rollback.json").read_text(encoding="utf-8"))
+    assert (rolled["version"], rolled["before"]["version"]) == ("1", "2")
     assert json.loads((home / "champion.json").read_text())["version"] == "1"
 
 
