@@ -55,7 +55,10 @@ def _token(number: int) -> str:
 
 
 def licenses(generator, n_dealers: int = 30) -> pd.DataFrame:
-    """Half-yearly listings; some dealers come, go, move, renew, and some rows are corrected."""
+    """Half-yearly listings; some dealers come, go, move, renew, and some rows are corrected.
+
+    Some corrections are taken back, and some rows only told again.
+    """
     rows = []
     for i in range(n_dealers):
         district, state, county, zip_code = _pick(generator, PLACES)
@@ -92,7 +95,11 @@ def licenses(generator, n_dealers: int = 30) -> pd.DataFrame:
     fixed = frame.sample(frac=0.1, random_state=int(generator.integers(1 << 30))).copy()
     fixed["premises_street"] = "9 OAK AVE"
     fixed["known_on"] = fixed["known_on"] + timedelta(days=200)
-    return pd.concat([frame, fixed])
+    back = frame.loc[fixed.index[::3]].copy()
+    back["known_on"] = back["known_on"] + timedelta(days=300)
+    again = frame.iloc[::25].copy()
+    again["known_on"] = again["known_on"] + timedelta(days=100)
+    return pd.concat([frame, fixed, back, again])
 
 
 def inspections(generator, dealers) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -117,6 +124,8 @@ def inspections(generator, dealers) -> tuple[pd.DataFrame, pd.DataFrame]:
         if generator.random() < 0.2:
             changed = {**visit, "closed_on": closed, "outcome": _pick(generator, OUTCOMES)}
             visits.append({**changed, "known_on": closed + timedelta(days=150)})
+            if generator.random() < 0.3:
+                visits.append({**visit, "known_on": closed + timedelta(days=250)})
         texts = generator.choice(CITED, int(generator.integers(0, 5)), replace=False)
         cited += [
             {
