@@ -32,6 +32,8 @@ from training.country import CountryHistory
 from training.errors import NotTrainedError
 from training.evaluation import RULE, measure
 from training.fit import Design, design, held_out_table, predict, rule_columns, thin
+from training.labels import Labels
+from training.learning_curve import learning_curve
 from training.metrics import LEVEL, Ranking, require_two_classes
 from training.progress import Steps
 from training.propensity import fit_propensity
@@ -53,6 +55,7 @@ def backtest(
     n_dates: int | None = None,
     kept: Path | None = None,
     budget_s: float = math.inf,
+    with_curve: bool = False,
 ) -> dict[str, Any]:
     """Judge the compliance head at each of the last as-of dates.
 
@@ -67,6 +70,8 @@ def backtest(
         data goes on where it stopped.
     budget_s : float
         No further date is begun after this many seconds; at least one is judged.
+    with_curve : bool
+        Fit on parts of the labels as well (`training.learning_curve`).
 
     Returns
     -------
@@ -84,8 +89,9 @@ def backtest(
         horizon_months=recipe.horizon_months,
         n_tests=n_dates or recipe.evaluation.n_tests,
     )
-    place = None if kept is None else kept / _key(recipe, warehouse, truth)
-    task = _Task(recipe, head, warehouse, Policy.read().severe_finding, known)
+    place = None if kept is None else kept / _key(recipe, warehouse, truth, with_curve)
+    rule = Policy.read().severe_finding
+    task = _Task(recipe, head, warehouse, rule, known, with_curve=with_curve)
     found, left_out = [], []
     for split in reversed(splits):
         when = split.test_as_of[0].isoformat()
@@ -120,11 +126,17 @@ class _Task:
     warehouse: Warehouse
     rule: SevereFinding
     truth: pd.DataFrame | None
+    with_curve: bool
 
 
-def _key(recipe: Recipe, warehouse: Warehouse, truth: Path | None) -> str:
+def _key(recipe: Recipe, warehouse: Warehouse, truth: Path | None, with_curve: bool) -> str:
     """Name what a judged date rests on: recipe, data, code, and whether the truth was at hand."""
-    parts = (recipe.model_dump_json(), warehouse.fingerprint, source_commit(), str(truth or ""))
+    parts = (
+        recipe.model_dump_json(),
+        warehouse.fingerprint,
+        source_commit(),
+        f"{truth}{with_curve}",
+    )
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return f"{recipe.name}-{digest}"
 
@@ -188,6 +200,8 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
         **_on_inspected(task, history, X, scores),
     }
     of_list = served(scores[SHIPPED], shipped.model.predict_interval(X, LEVEL), share=share)
+    if task.with_curve:
+        out["learning_curve"] = _curve(task, history, made, then)
     out["estimates"]["served"] = of_list.as_dict()
     if task.truth is not None:
         true = _true_rate(rows[is_test], task.truth)
@@ -242,6 +256,32 @@ def _on_inspected(
         ),
         "estimates": {name: value.as_dict() if value else None for name, value in found.items()},
     }
+
+
+def _curve(
+    task: _Task, history: CountryHistory, made: Design, then: Labels
+) -> list[dict[str, Any]]:
+    """Judge fits on parts of the labels by the inspections that followed."""
+    recipe, split = task.recipe, history.split
+    is_train, is_test = history.is_at(split.train_as_of), history.is_at(split.test_as_of)
+    rows = history.rows
+    now = labels.compliance(
+        task.warehouse, split.test_as_of, rule=task.rule, horizon_months=recipe.horizon_months
+    )
+    looked = compliance.place_labels(rows[is_test], now)
+    dealer = rows.loc[is_test, "dealer"].to_numpy(dtype=str)
+    propensity = fit_propensity(made.X[is_test], looked.is_inspected, dealer, seed=recipe.seed)
+    seen = looked.is_inspected
+    X = made.X[is_test][seen]
+
+    def fit(part: Labels) -> tuple[Floats, Floats]:
+        fitted = compliance.fit(recipe, task.head, made, rows[is_train], part)
+        return predict(fitted.model, X), fitted.logistic.log_odds(X)
+
+    judged = pd.DataFrame(
+        {"y": looked.y[seen], "weight": propensity.weights()[seen], "cluster": dealer[seen]}
+    )
+    return learning_curve(then, fit, judged, min_positive=task.head.min_positive, seed=recipe.seed)
 
 
 def _true_rate(rows: pd.DataFrame, truth: pd.DataFrame) -> Floats:

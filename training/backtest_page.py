@@ -10,6 +10,7 @@ from training.backtest import SHIPPED, nearer_the_truth
 from training.hours import VALUES
 from training.pages import NOT_SAID, Page, Plot, Section, format_interval, words
 
+_FITTED = ("model", "logistic")
 _TRUTH = (
     "The list's true rate of severe findings, as a share of the best possible list, of what these "
     "signals could learn from unlimited unbiased labels, and as a multiple of a random list."
@@ -47,7 +48,33 @@ def _of_date(entry: Mapping[str, Any], capacity: float) -> list[Section]:
     sections = [_judged(entry, capacity), _hours(entry, capacity), _stability(entry, capacity)]
     if "truth" in entry:
         sections.insert(0, _against_truth(entry))
+    if "learning_curve" in entry:
+        sections.append(_learning_curve(entry))
     return [*sections, _estimates(entry)]
+
+
+def _learning_curve(entry: Mapping[str, Any]) -> Section:
+    curve = entry["learning_curve"]
+    series = {name: [part[f"auc_{name}"]["value"] for part in curve] for name in _FITTED}
+    labels = ("labels to learn from", "AUC")
+    drawn = plots.lines([p["n_labels"] for p in curve], series, labels=labels, from_zero=False)
+    return Section(
+        f"As of {entry['as_of']}: learning curve",
+        "The same model and logistic regression on parts of the labels, each within the next, "
+        "judged on the same inspections. While the curve rises, more inspections help; once it "
+        "is flat, only better signals do.",
+        columns=("labels", "severe", "AUC of the model", "AUC of the logistic", "gain"),
+        rows=[
+            [
+                f"{p['n_labels']:,}",
+                f"{p['n_positive']:,}",
+                *(format_interval(p[f"auc_{name}"]) for name in _FITTED),
+                format_interval(p["gain"]),
+            ]
+            for p in curve
+        ],
+        plots=(Plot(drawn, "AUC by the number of labels."),),
+    )
 
 
 def _against_truth(entry: Mapping[str, Any]) -> Section:

@@ -207,6 +207,9 @@ def backtest(
     budget: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="No further date is begun after this.")
     ] = 3600.0,
+    with_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Fit on parts of the labels as well.")
+    ] = False,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -236,6 +239,7 @@ def backtest(
             n_dates=dates,
             kept=home() / "backtests",
             budget_s=budget,
+            with_curve=with_curve,
         )
     _tell(backtest_page(found), found, stem=f"backtest-{run.name}", as_json=as_json)
 

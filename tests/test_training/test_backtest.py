@@ -174,15 +174,21 @@ def test_the_command_reports_yields_hours_and_stability(place, recipe, tmp_path)
     arguments = ["backtest", "--recipe", str(recipe), "--warehouse", str(place / "warehouse")]
     truth = ["--truth", str(place / "raw" / "truth")]
     env = {"FFL_RISK_HOME": str(tmp_path)}
-    result = CliRunner().invoke(app, [*arguments, *truth, "--json"], env=env)
+    result = CliRunner().invoke(app, [*arguments, *truth, "--learning-curve", "--json"], env=env)
     assert result.exception is None
     (entry,) = json.loads(result.stdout)["dates"]
     assert entry["hours"]["n"] > 50
     assert entry["hours"]["per_visit"]["score"]["hours"]["value"] > 1
     assert 0 < entry["stability"]["pairs"][-1]["overlap"] <= 1
     assert entry["truth"]["shipped"]["multiple_of_random"] > 1
+    assert entry["learning_curve"][-1]["n_labels"] == entry["n_labels"]
     text = (tmp_path / "reports" / "backtest-country.html").read_text(encoding="utf-8")
-    for words in ("yield per investigator-hour", "stability of the list", "against the truth"):
+    for words in (
+        "yield per investigator-hour",
+        "stability of the list",
+        "against the truth",
+        "learning",
+    ):
         assert words in text
     assert text.count("<svg") >= 5
     told = CliRunner().invoke(app, ["backtest", "--recipe", "public_records"], env=env)
