@@ -119,11 +119,14 @@ def check_query(
     known_on = KNOWN_ON[plan.table]
     if "known_on" in plan.columns:
         known_on = f"coalesce(own_known_on, {known_on})"
+    derived = f"{known_on} AS known_on"
+    if _has_dealer_of_number(plan):
+        derived += f", {dealer_of_number_sql('license_number')} AS dealer"
     sql = (
         f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
         f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value FROM ("
         f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
-        f"FROM (SELECT *, {known_on} AS known_on FROM ({_typed(table, plan, types, raw_text)})))"
+        f"FROM (SELECT *, {derived} FROM ({_typed(table, plan, types, raw_text)})))"
     )
     return CheckQuery(sql, tuple(rules))
 
@@ -142,11 +145,8 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             text = f"nullif(trim({text}), '')"
         shown.append(quoted("given_" + name))
         given.append(f"{text} AS {shown[-1]}")
-        converted = _converted(column, types[name])
-        if name == "dealer" and text == plan.columns.get("license_number"):
-            # One reading of the number serves both: the engine sees the same expression twice.
-            converted = dealer_of_number_sql(number_sql(quoted("given_license_number")))
-        typed.append(f"{converted} AS {quoted(own)}")
+        if name != "dealer" or not _has_dealer_of_number(plan):
+            typed.append(f"{_converted(column, types[name])} AS {quoted(own)}")
     joined, rest = "", ""
     if table.name == "violations":
         rest = ", inspection_known_on"
@@ -165,6 +165,11 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
         f"SELECT {', '.join(shown)}, {', '.join(typed)}, {LINE}, "
         f"is_set_aside, is_undecodable{rest} FROM ({inner}){joined}"
     )
+
+
+def _has_dealer_of_number(plan: Plan) -> bool:
+    """Whether one reading of the license number gives the dealer as well."""
+    return "dealer" in plan.columns and plan.columns["dealer"] == plan.columns.get("license_number")
 
 
 _SQL_TYPE: Final = {
@@ -282,7 +287,7 @@ def _pattern_rules(table: Table, column: Column) -> list[Rule]:
 def _row_rules(table: Table, plan: Plan) -> list[Rule]:
     """Rules over more than one column."""
     rules = []
-    if table.name == "licenses":
+    if table.name == "licenses" and not _has_dealer_of_number(plan):
         differs = f"dealer <> {dealer_of_number_sql('license_number')}"
         rules.append(Rule("unparsed_license", "dealer", differs))
     if table.name == "traces":

@@ -172,7 +172,7 @@ class Loader:
         if plan.table == "violations":
             self._know_inspections()
             self._know_citations(plan)
-        query = check_query(plan, self._types(plan), raw_text, self.today)
+        query = check_query(plan, self._types(plan, bool(raw_text)), raw_text, self.today)
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE checked AS {query.sql}")
         self.con.execute(
             "CREATE OR REPLACE TEMP VIEW good AS SELECT rowid AS row, * FROM checked "
@@ -180,12 +180,18 @@ class Loader:
         )
         return query
 
-    def _types(self, plan: Plan) -> dict[str, str]:
-        selected = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in plan.columns.items())
-        described = self.con.execute(
-            f"DESCRIBE SELECT {selected} FROM {plan.rows} AS source_rows"
-        ).fetchall()
-        return {row[0]: row[1] for row in described}
+    def _types(self, plan: Plan, is_text: bool) -> dict[str, str]:
+        """Return the type of each expression; text stays text in a file of text."""
+        texts = {column.name for column in TABLES[plan.table].columns if column.kind == "string"}
+        types = {name: "VARCHAR" for name in plan.columns if is_text and name in texts}
+        asked = {name: sql for name, sql in plan.columns.items() if name not in types}
+        if asked:
+            selected = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in asked.items())
+            described = self.con.execute(
+                f"DESCRIBE SELECT {selected} FROM {plan.rows} AS source_rows"
+            ).fetchall()
+            types |= {row[0]: row[1] for row in described}
+        return types
 
     def _know_inspections(self) -> None:
         """Make the table of inspections and of the day on which each one's findings were known.
