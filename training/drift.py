@@ -137,7 +137,9 @@ def drift_as_of(folder: Path, warehouse: Warehouse, as_of: date, steps: Steps) -
             fix="ingest a license listing, or name a later day",
         )
     with steps.step("drift"):
-        found = summary(drift(bundle, X))
+        read = sorted({str(s["table"]) for s in bundle.signals if s.get("table")})
+        absent = [name for name in read if not warehouse.has(name)]
+        found = summary(drift(bundle, X), absent=absent)
     return {
         "as_of": as_of.isoformat(),
         "bundle": champion.bundle,
@@ -212,8 +214,13 @@ def _advice(index: float, chance: float) -> Advice:
     return "train again" if index > ACT else "watch" if index > WATCH else "none"
 
 
-def summary(found: Sequence[Drift]) -> dict[str, Any]:
+def summary(found: Sequence[Drift], *, absent: Sequence[str] = ()) -> dict[str, Any]:
     """Return what moved and the one thing to do.
+
+    Parameters
+    ----------
+    absent : sequence of str
+        Tables the bundle's signals are read from that the warehouse lacks altogether.
 
     Returns
     -------
@@ -225,11 +232,13 @@ def summary(found: Sequence[Drift]) -> dict[str, Any]:
     votes: list[Advice] = [d.advice for d in found if d.kind == "head"]
     votes += [d.advice for d in found if d.advice == "check the source"]
     votes += ["watch" for d in far if d.advice == "watch"]
+    votes += ["check the source" for _ in absent]
     overall: Advice = min(votes, key=_ORDER.index, default="none")
     tables = _suspect_tables(found)
     return {
         "advice": overall,
-        "what_to_do": _what_to_do(found, overall, tables),
+        "what_to_do": _what_to_do(found, overall, tables, absent),
+        "absent_tables": list(absent),
         "tables": tables,
         "drift": [asdict(d) for d in found],
     }
@@ -247,14 +256,21 @@ def _suspect_tables(found: Sequence[Drift]) -> dict[str, dict[str, int]]:
 
 
 def _what_to_do(
-    found: Sequence[Drift], overall: Advice, tables: Mapping[str, Mapping[str, int]]
+    found: Sequence[Drift],
+    overall: Advice,
+    tables: Mapping[str, Mapping[str, int]],
+    absent: Sequence[str],
 ) -> list[str]:
     heads = [d for d in found if d.kind == "head"]
     out = [
+        f"The warehouse has no table {table}: ingest it before a list is published."
+        for table in absent
+    ]
+    out += [
         f"Check the table {table}: {n['n_suspect']} of {n['n_signals']} signals read from it are "
         "missing, or hold codes, unlike training. Ingest it again before a list is published."
         for table, n in tables.items()
-        if n["n_suspect"] >= TABLE_SHARE * n["n_signals"]
+        if n["n_suspect"] >= TABLE_SHARE * n["n_signals"] and table not in absent
     ]
     single = [
         d

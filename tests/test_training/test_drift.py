@@ -94,6 +94,16 @@ def test_a_signal_that_vanished_points_to_its_table(bundle):
     assert any("once the sources are mended" in s for s in told["what_to_do"][1:])
 
 
+def test_a_table_that_is_gone_is_named_once(bundle):
+    X = rows(3)
+    X["a"] = np.nan
+    told = summary(drift(bundle, X), absent=["traces"])
+    assert told["what_to_do"][0] == (
+        "The warehouse has no table traces: ingest it before a list is published."
+    )
+    assert sum("traces" in sentence for sentence in told["what_to_do"]) == 1
+
+
 def test_one_of_several_signals_is_named_itself(bundle):
     X = rows(3)
     X.loc[:1000, "code"] = np.nan
@@ -197,6 +207,19 @@ def test_the_command_finds_the_day_of_training_unchanged(home):
     page = (home / "reports" / "drift.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert "Nothing is to be done" in page
+
+
+def test_a_warehouse_without_a_table_is_told_so(home, tmp_path):
+    made = Bundle.load(home / "champion" / "000001")
+    about = [{**s, "table": "traces"} if i == 0 else s for i, s in enumerate(made.signals)]
+    Bundle(made.heads, made.policy, about, made.profile, "card", STATED).save(
+        tmp_path / "champion" / "000001"
+    )
+    (tmp_path / "champion.json").write_bytes((home / "champion.json").read_bytes())
+    told = run(tmp_path, "--as-of", "2013-06-01", "--warehouse", str(home / "warehouse"), "--json")
+    found = json.loads(told.stdout)
+    assert found["absent_tables"] == ["traces"]
+    assert found["advice"] == "check the source"
 
 
 def test_the_check_leaves_with_a_code_a_scheduler_understands(home, tmp_path):
