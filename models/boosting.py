@@ -70,7 +70,6 @@ class Growth:
             **self._shape(n_rows),
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
-            "max_bin": 255,
             "min_data_in_bin": 3,
             "seed": self.seed * 1009 + member,
             "data_random_seed": self.seed,
@@ -94,6 +93,7 @@ class Growth:
                 "lambda_l2": 5.0,
                 "path_smooth": 2.0,
                 "feature_fraction": 0.5,
+                "max_bin": 127,
             }
         return {
             "max_depth": 6,
@@ -101,6 +101,7 @@ class Growth:
             "min_sum_hessian_in_leaf": 0.01,
             "lambda_l2": 2.0,
             "feature_fraction": 0.7,
+            "max_bin": 255,
         }
 
 

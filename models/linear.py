@@ -237,15 +237,15 @@ class Problem:
 
     def variance(self, theta: Floats, penalty: float, rows: Ints) -> Floats:
         """Return the variance of the margin of some rows at a solution (Laplace's), (n_rows,)."""
-        design = np.column_stack([np.ones(len(self.features)), self.features])
-        mean = mean_of(self.family, design @ theta)
-        curve = self.w * (mean * (1.0 - mean) if self.family == "binary" else mean)
-        information = (design * curve[:, None]).T @ design
-        information[np.diag_indices_from(information)] += np.r_[
-            1e-9, np.full(len(theta) - 1, penalty)
-        ]
-        solved = np.linalg.solve(information, design[rows].T)
-        return np.asarray(np.einsum("ij,ji->i", design[rows], solved))
+        information = np.diag(np.append(1e-9, np.full(len(theta) - 1, penalty)))
+        for start in range(0, len(self.features), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            design = _with_ones(self.features[part])
+            mean = mean_of(self.family, design @ theta)
+            curve = self.w[part] * (mean * (1.0 - mean) if self.family == "binary" else mean)
+            information += (design * curve[:, None]).T @ design
+        design = _with_ones(self.features[rows])
+        return np.asarray(np.einsum("ij,ji->i", design, np.linalg.solve(information, design.T)))
 
     def solve(self, penalty: float, start: Floats | None = None) -> Floats:
         """Return (intercept, coefficients), shape (q + 1,); `start` is a solution nearby."""
@@ -276,3 +276,7 @@ class Problem:
             options={"maxiter": 300, "ftol": 1e-10, "gtol": 1e-7, "maxcor": 20},
         )
         return np.asarray(found.x, dtype=np.float64)
+
+
+def _with_ones(features: Floats) -> Floats:
+    return np.column_stack([np.ones(len(features)), features])
