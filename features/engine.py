@@ -195,10 +195,10 @@ class EmbeddedEngine:
         columns: Mapping[str, str],
         *,
         dealers: npt.NDArray[np.object_],
-        before: int,
+        days: range,
         in_order: bool,
     ) -> Iterator[Block]:
-        """Yield the rows of `view` known before a day, in blocks of whole dealers.
+        """Yield the rows of `view` known on some days, in blocks of whole dealers.
 
         Parameters
         ----------
@@ -208,8 +208,8 @@ class EmbeddedEngine:
             Name to SQL expression over the view's columns; each must give a number.
         dealers : ndarray of str
             The dealers, ascending; blocks count them from 0. Together the blocks cover them all.
-        before : int
-            Day (since 1970) before which a row must be known.
+        days : range
+            Days (since 1970) on which a row must be known.
         in_order : bool
             Whether the rows of a dealer must come in their total order.
         """
@@ -219,7 +219,7 @@ class EmbeddedEngine:
         names = pa.array(dealers, pa.string())
         for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = names.slice(first, end - first)
-            sql = _rows_sql(view, columns, before=before, in_order=in_order)
+            sql = _rows_sql(view, columns, days=days, in_order=in_order)
             if len(bounds) > 2:
                 # The files are sorted, so that their statistics find a range of dealers.
                 ends = "' AND '".join(part[at].as_py().replace("'", "''") for at in (0, -1))
@@ -249,13 +249,16 @@ class EmbeddedEngine:
         return int(entry["n_rows"]) if entry else 0
 
 
-def _rows_sql(view: str, columns: Mapping[str, str], *, before: int, in_order: bool) -> str:
+def _rows_sql(view: str, columns: Mapping[str, str], *, days: range, in_order: bool) -> str:
     """Return the query for the rows of ``wanted_dealers`` in `view`."""
     wanted = "".join(f", {sql} AS {name}" for name, sql in columns.items())
     keys = ", ".join(f"e.{key}" for key in KEYS[view] if key != "dealer")
     order = f"ORDER BY _dealer, _known, {keys}, _superseded" if in_order else ""
     return f"""
-        WITH e AS (SELECT * FROM {view} e WHERE e.known_on < DATE '1970-01-01' + {int(before)})
+        WITH e AS (
+            SELECT * FROM {view} e WHERE e.known_on < DATE '1970-01-01' + {days.stop}
+            AND e.known_on >= DATE '1970-01-01' + {days.start}
+        )
         SELECT w.i AS _dealer, (e.known_on - DATE '1970-01-01')::INTEGER AS _known,
                coalesce((e.superseded_on - DATE '1970-01-01')::INTEGER, {NEVER}) AS _superseded
                {wanted}

@@ -168,11 +168,12 @@ class Context:
         return out
 
     def _blocks(self, view: str, plan: Plan) -> Iterator[Block]:
+        first, last = int(self.cohort.as_of[0]), int(self.cohort.as_of[-1])
         return self.engine.blocks(
             view,
             plan.columns,
             dealers=self.cohort.dealers,
-            before=int(self.cohort.as_of[-1]),
+            days=range(first - plan.longest, last),  # before it no window reaches
             in_order=any(isinstance(m, Last) for m in plan.measures),
         )
 

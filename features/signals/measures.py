@@ -96,6 +96,15 @@ class Plan:
     values: list[str]
     windows: list[Window]
 
+    @property
+    def longest(self) -> int:
+        """Days of the longest window."""
+        return max(
+            w.days
+            for m in self.measures
+            for w in ((m.window,) if isinstance(m, Last) else m.windows)
+        )
+
     @classmethod
     def of(cls, measures: Sequence[Measure]) -> Plan:
         """Work out what to read for `measures`."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from features.domain.asof import D90, EVER, Y1, Y3, Y5, from_day
+from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
 from features.reference import law
 from features.reference.legal import is_in_force
 from features.signals.context import Context, Sum
@@ -223,7 +223,8 @@ def _measures(context: Context) -> list[Sum]:
         Sum("unserialized", (Y3,), "serial_status = 'none'"),
         Sum("possessor_known", (Y3,), "is_purchaser_possessor IS NOT NULL"),
         Sum("other_possessor", (Y3,), "NOT is_purchaser_possessor"),
-        *(Sum(f"short_{y}", (EVER,), f"{SHORT} AND year(known_on) = {y}") for y in years),
+        # Two years reach back to the first day of the year before from any day of a year.
+        *(Sum(f"short_{y}", (Y2,), f"{SHORT} AND year(known_on) = {y}") for y in years),
     ]
 
 
@@ -262,7 +263,7 @@ def _calendar(
         is_here = context.cohort.date_index == k
         last_day = from_day(int(day)).replace(month=1, day=1)
         year = last_day.year - 1
-        short[is_here] = g[f"short_{year}_ever"][is_here]
+        short[is_here] = g[f"short_{year}_2y"][is_here]
         end = last_day.replace(year=year, month=12, day=31)
         if is_in_force("demand_letter_2_min_traces", end):
             met[is_here] = short[is_here] >= float(law("demand_letter_2_min_traces", end))
