@@ -5,7 +5,9 @@ can tell it. The members of the ensemble left out different rows, so their diffe
 much the margin would differ between samples (the jackknife); a model that is shrunk as far as the
 held-out rows ask for is off by about as much again through shrinking. The standard error is that
 of the members, by margin, times a factor that was set on invented worlds whose probabilities are
-known, and is held to them by test. What no column tells, such as a dealer's luck, is not in it.
+known, and is held to them by test. Over ten such worlds 90% intervals held the truth in 83 to 94%
+of the rows: least where thousands of positives would show an effect that the model still misses.
+What no column tells, such as a dealer's luck, is not in it.
 
 **Count**: the interval says where the dealer's own count falls, at the stated coverage or more
 (counts are whole numbers, so an interval can seldom cover exactly). It is a negative-binomial
