@@ -147,8 +147,8 @@ VIEWS: Final[Mapping[str, View]] = {
         """
         SELECT l.* EXCLUDE (known_on), greatest(l.known_on, r.traced_on) AS known_on
         FROM multiple_sales l JOIN (
-            SELECT dealer, purchaser_token, min(known_on) AS traced_on FROM traces
-            WHERE dealer IS NOT NULL AND purchaser_token IS NOT NULL GROUP BY ALL
+            SELECT dealer, purchaser_token, min(known_on) AS traced_on
+            FROM traces SEMI JOIN multiple_sales USING (dealer, purchaser_token) GROUP BY ALL
         ) r USING (dealer, purchaser_token)
         WHERE greatest(l.known_on, r.traced_on) < coalesce(l.superseded_on, DATE '9999-12-31')
         """,

@@ -174,20 +174,25 @@ Source = Callable[[Slice], Columns]
 # day on which such a trace was known, and never before.
 # Dealers are numbers and tokens hashes here: equality is all that is needed of them.
 _SHARED_SQL: Final = """
-WITH traced AS (
-         SELECT hash(purchaser_token) AS token, min(known_on) AS traced_on
-         FROM traces WHERE purchaser_token IS NOT NULL GROUP BY ALL),
+WITH sold AS (
+         SELECT dealer, hash(purchaser_token) AS token, known_on, superseded_on
+         FROM multiple_sales
+         WHERE purchaser_token IS NOT NULL AND known_on BETWEEN {first} AND {last}),
+     traced AS (
+         SELECT t.token, min(t.known_on) AS traced_on
+         FROM (SELECT hash(purchaser_token) AS token, known_on FROM traces
+               WHERE purchaser_token IS NOT NULL) t SEMI JOIN sold USING (token)
+         GROUP BY ALL),
      events AS (
          SELECT d.place, hash(t.purchaser_token) AS token, t.known_on, t.superseded_on,
                 t.known_on AS seen_on, 1 AS is_trace
          FROM traces t JOIN listed_dealers d ON d.dealer = t.dealer
-         WHERE t.purchaser_token IS NOT NULL
+         WHERE t.purchaser_token IS NOT NULL AND t.known_on BETWEEN {first} AND {last}
          UNION ALL
          SELECT d.place, t.token, m.known_on, m.superseded_on,
                 greatest(m.known_on, t.traced_on), 0
-         FROM multiple_sales m JOIN listed_dealers d ON d.dealer = m.dealer
-         JOIN traced t ON t.token = hash(m.purchaser_token)
-         WHERE m.purchaser_token IS NOT NULL),
+         FROM sold m JOIN listed_dealers d ON d.dealer = m.dealer
+         JOIN traced t ON t.token = m.token),
      shared AS (SELECT token FROM events GROUP BY token HAVING min(place) < max(place))
 SELECT e.place AS at, e.token, e.is_trace, e.seen_on - DATE '1970-01-01' AS seen,
        least(e.known_on - DATE '1970-01-01' + {days},
@@ -228,8 +233,10 @@ def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[n
     """Events of purchasers that more than one dealer ever saw, by the days they count."""
     numbers = pa.array(np.arange(len(stage.rows.dealers)))
     names = pa.array(stage.rows.dealers, pa.string())
+    ends = (int(stage.as_of[0]) - Y2.days, int(stage.as_of[-1]) - 1)
+    first, last = (f"DATE '1970-01-01' + {day}" for day in ends)
     found = context.query(
-        _SHARED_SQL.format(days=Y2.days, never=int(NEVER)),
+        _SHARED_SQL.format(days=Y2.days, never=int(NEVER), first=first, last=last),
         listed_dealers=pa.table({"dealer": names, "place": numbers}),
     )
     columns = {
