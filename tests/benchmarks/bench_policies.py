@@ -54,7 +54,7 @@ POLICIES = os.environ.get(
 LABEL_COUNTS = (1_000, 3_000, 10_000, 50_000)
 N_DRAWS = 200
 # Rows of the model that is taught the truth: all dealers of as many dates as fit.
-LEARNABLE_ROWS = 80_000
+LEARNABLE_ROWS = 50_000
 
 
 @dataclass(frozen=True)
