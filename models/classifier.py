@@ -101,7 +101,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         if len(self.classes_) < 2:
             raise LabelError(
                 "The labels hold only one class.",
-                found=f"{self.classes_[0]!r} in all {len(labels)} rows of positive weight",
+                found=f"{self.classes_.tolist()[0]!r} in all {len(labels)} rows of positive weight",
                 expected="at least 2 classes",
             )
         settings = self._settings("binary")
