@@ -41,6 +41,17 @@ def test_distances_are_geodesics_to_a_meter():
                 assert found[i, j] == pytest.approx(km, abs=1e-3)
 
 
+def test_sums_within_are_those_of_the_distances():
+    generator = np.random.default_rng(13)
+    points = generator.uniform((29, -96), (31, -94), (80, 2))
+    targets = np.vstack((points[:30], generator.uniform((29, -96), (31, -94), (40, 2))))
+    mass = generator.integers(0, 9, (70, 3))
+    found = nearness.sums_within(points, targets, mass, (10, 50))
+    for radius, total in zip((10.0, 50.0), found, strict=True):
+        np.testing.assert_array_equal(total, nearness.within(points, targets, radius) @ mass)
+    assert nearness.sums_within(points, targets[:0], mass[:0], (10, 50)).sum() == 0
+
+
 def test_distinct_points_lead_back_to_the_rows():
     lat, lon = np.array([1.0, np.nan, 1.0, 2.0]), np.array([5.0, 5.0, 5.0, np.nan])
     points, position = nearness.distinct_points(lat, lon)

@@ -113,3 +113,38 @@ def test_sums_of_quantized_numbers_are_exact_in_any_order():
     rng = np.random.default_rng(0)
     values = windows.quantize(rng.random(5000) * 1000)
     assert len({values[rng.permutation(5000)].cumsum()[-1] for _ in range(20)}) == 1
+
+
+def test_rows_are_put_together_by_dealer_as_they_came():
+    rng = np.random.default_rng(1)
+    dealer = rng.integers(0, 9, 500).astype(np.int32)
+    start, place = windows.group(dealer, 11)
+    np.testing.assert_array_equal(place, np.argsort(dealer, kind="stable"))
+    np.testing.assert_array_equal(start, np.searchsorted(np.sort(dealer), np.arange(12)))
+
+
+def test_codes_tell_the_keys_of_a_dealer_apart():
+    rng = np.random.default_rng(2)
+    dealer = np.sort(rng.choice([0, 1, 3, 4], 400))
+    keys = np.array([0, 3, 2**63, 2**64 - 1, 64, 128], dtype=np.uint64)  # some share a slot
+    key = rng.choice(keys, 400)
+    code, n_codes = windows.codes(starts(dealer), key)
+    assert (code[key == 0] == -1).all()
+    assert code.max() < n_codes
+    for d in range(N_DEALERS):
+        mine = (dealer == d) & (key > 0)
+        pairs = set(zip(key[mine].tolist(), code[mine].tolist(), strict=True))
+        assert len(pairs) == len(np.unique(key[mine])) == len(np.unique(code[mine]))
+
+
+def test_cells_go_to_the_rows_of_their_dealers():
+    rng = np.random.default_rng(3)
+    is_in = rng.random((4, 30)) < 0.6  # dates by dealers
+    date_index, dealer = np.nonzero(is_in)
+    bounds = np.searchsorted(date_index, np.arange(5))
+    grid = rng.random((30, 4)).astype(np.float32)
+    found = np.full(len(dealer), np.nan, dtype=np.float32)
+    for first, end in ((0, 7), (7, 8), (8, 30)):
+        part = grid[first:end]
+        windows.put(part, (first, end), bounds, dealer.astype(np.int32), found)
+    np.testing.assert_array_equal(found, grid[dealer, date_index])
