@@ -77,7 +77,7 @@ def fit_columns(
         columns += [column for column, _ in made]
         features += [each for _, each in made]
     free = [str(name) for name, way in zip(X.columns, monotone, strict=True) if way is None]
-    extras = fit_identities(X[free], target, foldings)
+    extras = fit_identities(X[free], levels, target, foldings)
     extras += fit_pairs(X[free], levels, target, foldings)
     for column, each in extras:
         columns.append(column)

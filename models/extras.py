@@ -109,7 +109,7 @@ def fit_pairs(
 
 
 def fit_identities(
-    X: pd.DataFrame, target: Target, foldings: Sequence[Ints]
+    X: pd.DataFrame, levels: Mapping[str, Levels], target: Target, foldings: Sequence[Ints]
 ) -> list[tuple[Column, list[Floats]]]:
     """Return the numbers that name something, such as a license, encoded as categories too.
 
@@ -117,19 +117,24 @@ def fit_identities(
     ----------
     X : DataFrame of shape (n, p)
         The columns that may be identities.
+    levels : mapping of str to Levels
+        Of the categories. A number that only repeats what the most telling of them says, as the
+        size of a chain does its name, is no identity of its own.
     target : Target
     foldings : sequence of int arrays, each of shape (n,)
     """
     folds = foldings[0]
     if int(folds.max()) == 0:
         return []
+    named = [_part(name, known.with_missing(), target, folds) for name, known in levels.items()]
+    telling = sorted(named, key=lambda part: part.loss)[:1]
     found = []
     for name in X:
         read = _repeated(X[name])
         if read is not None:
-            levels, binned = read
+            exact, binned = read
             part = _part(str(name), binned, target, folds)
-            found.append(_judged((part,), levels, target, folds))
+            found.append(_judged((part, *telling), exact, target, folds))
     found = sorted((e for e in found if e.gain > _MIN_GAIN), key=lambda e: -e.gain)[:_MAX_KEPT]
     return [
         _encoded(each, Column(each.parts[0].name, "category", part="level"), target, foldings)
