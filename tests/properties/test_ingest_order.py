@@ -115,7 +115,7 @@ def stored(folder: Path, table: str, told: list[Row], traced: str | None) -> War
 
 
 @pytest.mark.parametrize("table", sorted(CONTENTS))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(told=histories(), traced=st.sampled_from([None, *TOKENS]))
 # A restatement that arrives before the older row, and one that arrives before what it restates.
 @example(told=[("A", 5, 0, 0, 0), ("A", 1, 0, 1, 1)], traced=None)
