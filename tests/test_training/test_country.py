@@ -106,13 +106,40 @@ def test_truth_is_read_only_where_it_is_named(tmp_path):
         backtest.read_truth(tmp_path)
 
 
-def test_the_command_trains_three_heads(place, recipe, tmp_path):
+def trained(place: Path, recipe: Path, home: Path) -> None:
     result = CliRunner().invoke(
         app,
         ["train", "--recipe", str(recipe), "--warehouse", str(place / "warehouse")],
-        env={"FFL_RISK_HOME": str(tmp_path)},
+        env={"FFL_RISK_HOME": str(home)},
     )
     assert result.exception is None
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_same_warehouse_and_seed_give_the_same_bytes(place, recipe, tmp_path):
+    text = recipe.read_text(encoding="utf-8")
+    short = tmp_path / "short.toml"
+    short.write_text(
+        text.split('[[heads]]\nname = "mexico"')[0].replace("n_as_of = 8", "n_as_of = 3"),
+        encoding="utf-8",
+    )
+    bundles = []
+    for home in (tmp_path / "one", tmp_path / "two"):
+        trained(place, short, home)
+        bundles.append(contents(open_candidate(home).folder / "bundle"))
+    assert "manifest.json" in bundles[0]
+    assert bundles[0] == bundles[1]
+
+
+def test_the_command_trains_three_heads(place, recipe, tmp_path):
+    trained(place, recipe, tmp_path)
     candidate = open_candidate(tmp_path)
     assert set(candidate.evaluation["heads"]) == {"compliance", "diversion", "mexico"}
     assert "diversion" in candidate.heads
