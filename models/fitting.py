@@ -43,7 +43,7 @@ _MAX_GRADED_POSITIVE: Final = 400
 # Pull of the blend toward equal shares, in units of log-likelihood.
 _BLEND_PULL: Final = 4.0
 # Log-likelihood on held-out rows that setting a category's levels right must gain.
-_MIN_SURPLUS: Final = 2.0
+_MIN_SURPLUS: Final = 0.8
 # What one member alone would add to the standard error of the margin, as a share of it.
 _FEW_MEMBERS: Final = 0.6
 # So many rows tell how much the margins vary.
