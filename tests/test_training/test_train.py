@@ -57,7 +57,7 @@ def run(folder: Path, *arguments: str) -> str:
     result = CliRunner().invoke(app, list(arguments), env={"FFL_RISK_HOME": str(folder)})
     if result.exception is not None:
         raise result.exception
-    return result.output
+    return result.stdout
 
 
 def test_the_model_beats_chance_and_every_rule_that_does_not_learn(home):
