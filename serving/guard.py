@@ -17,6 +17,7 @@ from typing import Any, Final
 from serving import metrics
 from serving.problems import problem
 from serving.settings import MAX_BODY_BYTES, Settings
+from serving.web.refusals import refusal_page, wants_page
 
 logger = logging.getLogger("ffl_risk.service")
 Message = MutableMapping[str, Any]
@@ -121,8 +122,11 @@ class _Answer:
         await self._send(message)
 
     async def refuse(self, scope: Message, status: int, code: str, detail: str) -> None:
-        if not self.status:  # a begun answer cannot be taken back
-            await problem(status, code, detail)(scope, _nothing, self)
+        if self.status:  # a begun answer cannot be taken back
+            return
+        is_page = wants_page(scope)
+        answer = refusal_page(status, detail) if is_page else problem(status, code, detail)
+        await answer(scope, _nothing, self)
 
 
 async def _nothing() -> Message:

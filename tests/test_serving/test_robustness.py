@@ -1,8 +1,6 @@
-"""Bodies nobody should send, clients that dawdle, limits, and the OpenAPI document under fire."""
+"""Odd addresses, limits, clients that dawdle, a full queue, and faults that stay inside."""
 
 import asyncio
-import json
-import logging
 import random
 import string
 import threading
@@ -10,21 +8,14 @@ import time
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
 from starlette.testclient import TestClient
 
 from serving import guard
 from serving.app import build_app
-from serving.audit import verify
 from serving.problems import Problem
 from serving.ratelimit import RateLimiter
 
 SECRET = "Zq9SecretValue"
-POSTS = [
-    "/v1/score", "/v1/score_features", "/v1/rank", "/v1/explain", "/v1/decisions", "/v1/outcomes",
-    "/v1/events",
-]  # fmt: skip
 
 
 def is_problem(answer) -> bool:
@@ -32,63 +23,6 @@ def is_problem(answer) -> bool:
         return False
     document = Problem.model_validate(answer.json())
     return document.status == answer.status_code
-
-
-def hostile_value(rng: random.Random, depth: int = 0):
-    strings = [
-        "' OR 1=1; DROP TABLE audit;--", "../../../etc/passwd", "=cmd|' /C calc'!A0", "\x00\x01",
-        "\u202e\ufeff", "a" * 5000, "{{7*7}}", "<script>alert(1)</script>", "%00", "", SECRET,
-        "1-56-21093", "2026-01-01",
-    ]  # fmt: skip
-    simple = [
-        None, True, 0, -1, 2**63, 10**40, 1e308, -0.0, rng.choice(strings), rng.choice(strings),
-    ]  # fmt: skip
-    if depth > 3 or rng.random() < 0.6:
-        return rng.choice(simple)
-    if rng.random() < 0.5:
-        return [hostile_value(rng, depth + 1) for _ in range(rng.randrange(4))]
-    names = ["dealer", "dealers", "rows", "k", "area", "purpose", "table", "list_id", "x" * 200]
-    return {rng.choice(names): hostile_value(rng, depth + 1) for _ in range(rng.randrange(4))}
-
-
-def hostile_body(rng: random.Random) -> bytes:
-    kind = rng.randrange(8)
-    if kind == 0:
-        return rng.randbytes(rng.randrange(200))
-    if kind == 1:
-        return b"[" * 100_000
-    if kind == 2:
-        return b'{"dealers": [NaN, Infinity, -Infinity, 1e999]}'
-    if kind == 3:
-        return json.dumps(hostile_value(rng)).encode("utf-16")
-    if kind == 4:
-        return b'{"k": ' + b"9" * 5_000 + b"}"
-    if kind == 5:
-        return b'{"dealers": ["\\ud800"], "\\udfff": 1}'
-    text = json.dumps(hostile_value(rng))
-    return (text[: rng.randrange(len(text) + 1)] if kind == 6 else text).encode()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_hostile_bodies_lose_nothing_and_leak_nothing(service, caplog, seed):
-    rng = random.Random(seed)
-    role = {"/v1/rank": "chief", "/v1/decisions": "chief", "/v1/outcomes": "chief"}
-    service.runtime.settings.home.joinpath("warehouse").mkdir(exist_ok=True)
-    with caplog.at_level(logging.DEBUG):
-        for _ in range(150):
-            path = rng.choice(POSTS)
-            who = role.get(path, "scheduler" if path == "/v1/events" else "analyst")
-            kind = rng.choice(["application/json", "application/json; charset=x", "text/plain"])
-            headers = {"Content-Type": kind}
-            answer = service.call("POST", path, who, content=hostile_body(rng), headers=headers)
-            assert answer.status_code < 500, (path, answer.text)
-            assert answer.status_code == 200 or is_problem(answer)
-            assert "Traceback" not in answer.text
-            assert SECRET not in answer.text or answer.status_code == 200
-    assert SECRET not in caplog.text
-    assert not any(token in caplog.text for token in service.tokens.values())
-    verdict = verify(service.runtime.store, service.runtime.audit_key)
-    assert verdict.is_intact
 
 
 @pytest.mark.parametrize(
@@ -267,54 +201,29 @@ def test_metrics_do_not_grow_with_addresses(service):
     assert n_lines() <= before + 20
 
 
-CHECKS = (
-    schemathesis.checks.not_a_server_error,
-    schemathesis.checks.response_schema_conformance,
-    schemathesis.checks.content_type_conformance,
-    schemathesis.checks.status_code_conformance,
-)
-OPERATIONS = (
-    "/v1/score", "/v1/score_features", "/v1/explain", "/v1/rank", "/v1/lists/{list_id}",
-    "/v1/lists/{list_id}.{kind}", "/v1/decisions", "/v1/outcomes", "/v1/events", "/v1/referrals",
-    "/v1/dealers/{dealer}", "/v1/plan", "/healthz", "/readyz", "/metrics", "/docs.json",
-)  # fmt: skip
+@pytest.mark.parametrize("path", ["/plan?office=office0", "/lists", "/map"])
+def test_a_page_that_takes_too_long_or_finds_no_room_is_refused_as_a_page(path):
+    async def slow(scope, receive, send):
+        await asyncio.sleep(10)
 
+    async def ask(guarded, path, accept):
+        transport = httpx.ASGITransport(app=guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.get(path, headers={"Accept": accept})
 
-def test_schemathesis_tries_every_operation(service):
-    assert set(service.client.get("/docs.json").json()["paths"]) == set(OPERATIONS)
-
-
-@pytest.mark.parametrize("path", OPERATIONS)
-def test_schemathesis_finds_no_fault_and_no_answer_outside_its_schema(service, path):
-    schema = schemathesis.openapi.from_dict(service.client.get("/docs.json").json())
-    # Which roles a route takes is another test; here it is asked by one who may use it.
-    role = {
-        "/v1/score": "analyst", "/v1/score_features": "analyst", "/v1/explain": "analyst",
-        "/v1/events": "scheduler", "/v1/plan": "scheduler",
-    }.get(path, "chief")  # fmt: skip
-    headers = {
-        "Authorization": f"Bearer {service.tokens[role]}",
-        "Ffl-Risk-Purpose": "licensing",
-    }
-    n_cases = 0
-
-    def try_case(case):
-        nonlocal n_cases
-        n_cases += 1
-        case.headers = dict(headers)
-        wanted = {"method", "url", "headers", "json", "data", "params", "content"}
-        given_for = case.as_transport_kwargs(base_url="http://localhost:3000")
-        answer = service.client.request(**{k: v for k, v in given_for.items() if k in wanted})
-        case.validate_response(answer, checks=CHECKS)
-
-    quietly = settings(
-        max_examples=25,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    found = [o.ok() for o in schema.get_all_operations() if o.ok().path == path]
-    for operation in found:
-        quietly(given(case=operation.as_strategy())(try_case))()
-    assert n_cases > 0
+    late, full = guarded_with(slow, timeout_seconds=0.01), guarded_with(slow, queue=0)
+    for guarded, status, words in (
+        (late, 504, "The request took longer than"),
+        (full, 503, "Too many requests are waiting"),
+    ):
+        answer = asyncio.run(ask(guarded, path, "text/html,application/xhtml+xml"))
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert words in answer.text
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert (status == 503) == ("retry-after" in answer.headers)
+        # Programs are told as always.
+        for to, accept in ((path, "*/*"), ("/v1/referrals", "text/html")):
+            told = asyncio.run(ask(guarded, to, accept))
+            assert told.status_code == status
+            assert is_problem(told)
