@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -53,8 +54,14 @@ class Ask(BaseModel):
         """Return the address of this map, perhaps of another part of it."""
         if view is not None:
             changes |= {"x": round(view[0], 1), "y": round(view[1], 1), "w": round(view[2], 1)}
-        changed = self.model_copy(update=changes).model_dump(exclude_defaults=True)
-        return f"/map?{urlencode(changed)}" if changed else "/map"
+        # Hundreds of circles are links: a validated copy for each would cost more than the map.
+        fields = {**self.__dict__, **changes}
+        # Patterns and numbers: nothing in them needs quoting.
+        changed = "&".join(f"{name}={v}" for name, v in fields.items() if v != _DEFAULTS[name])
+        return f"/map?{changed}" if changed else "/map"
+
+
+_DEFAULTS: Final = {name: field.default for name, field in Ask.model_fields.items()}
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,16 @@ class Points:
         )
 
 
+@dataclass
+class _Kept:
+    """The places projected last, with the latitudes and longitudes that they are of."""
+
+    of: tuple[Floats, Floats, Floats] | None = None
+
+
+_kept = _Kept()
+
+
 @router.get("/map")
 async def show(
     request: Request,
@@ -102,8 +119,9 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
     whole = atlas.around(points.xy)
     box = whole if ask.w is None or ask.x is None or ask.y is None else _box(ask)
     seen = points.within(box)
-    states = reference.states().set_index("state")
-    title = states.loc[ask.state, "name"] if ask.state in states.index else "Your area"
+    known = reference.states()
+    states = dict(zip(known["state"], known["name"], strict=True))
+    title = states.get(ask.state, "Your area")
     counties = _counties(view, points)
     drawing = {
         "title": title,
@@ -124,10 +142,10 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "up_url": ask.url(x=None, y=None, w=None) if ask.w is not None else "",
         "list_url": _list_url(view, seen, ask, is_whole=ask.w is None),
     }
-    own_states = np.unique(view.snapshot.columns["state"][caller.scope.own].astype(str))
+    own_states = _names(view, "state", np.flatnonzero(caller.scope.own))
     return page(
         request, "map.html", title="Map", active="map", me=caller.principal, map=drawing, ask=ask,
-        states=[(code, states.loc[code, "name"]) for code in own_states if code in states.index],
+        states=[(code, states[code]) for code in own_states if code in states],
         license_types=license_types(), can_issue=caller.principal.role in ACCESS["rank"],
     )  # fmt: skip
 
@@ -145,10 +163,27 @@ def _points(caller: Caller, ask: Ask) -> tuple[Points, int]:
     if ask.top != "0":
         keep = percentile >= 100.0 - float(ask.top)
         row, percentile = row[keep], percentile[keep]
-    xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
+    xy = _projected(columns["latitude"], columns["longitude"])[row]
     has_place = np.isfinite(xy).all(axis=1)
     points = Points(row[has_place], xy[has_place], percentile[has_place])
     return points, int((~has_place).sum())
+
+
+def _projected(latitude: Floats, longitude: Floats) -> Floats:
+    """Return where all dealers lie on the map, kept for as long as they lie there.
+
+    A snapshot that changes scores keeps the arrays of its places, so their identity is the key.
+    """
+    if _kept.of is None or _kept.of[0] is not latitude or _kept.of[1] is not longitude:
+        _kept.of = (latitude, longitude, atlas.project(latitude, longitude))
+    return _kept.of[2]
+
+
+def _names(view: View, column: str, rows: Any) -> list[str]:
+    """Return the names that a place column has in some rows, sorted."""
+    codes, names = view.snapshot.codes(column)
+    here = np.flatnonzero(np.bincount(codes[rows], minlength=len(names)))
+    return sorted(str(name) for name in names[here])
 
 
 def _box(ask: Ask) -> Box:
@@ -164,22 +199,26 @@ def _zoomed(box: Box, factor: float) -> Box:
 
 
 def _class(percentile: float) -> int:
-    return 1 + int(np.searchsorted(_CUTS, percentile, side="right"))
+    return 1 + bisect_right(_CUTS, percentile)
 
 
 def _counties(view: View, points: Points) -> pd.DataFrame:
     """Return the number of dealers and their mean percentile by county."""
-    frame = pd.DataFrame(
-        {"county": view.snapshot.columns["county"][points.row], "percentile": points.percentile}
-    )
-    grouped = frame.groupby("county")["percentile"].agg(["size", "mean"])
+    codes, fips = view.snapshot.codes("county")
+    code = codes[points.row]
+    size = np.bincount(code, minlength=len(fips))
+    total = np.bincount(code, points.percentile, minlength=len(fips))
+    here = np.flatnonzero(size)
+    grouped = pd.DataFrame(
+        {"size": size[here], "mean": total[here] / size[here]}, index=fips[here]
+    ).sort_index()
     names = reference.counties()[["county_name", "state"]]
     return grouped.join(names, how="inner")
 
 
 def _states_of(view: View, points: Points) -> set[str]:
     states = reference.states().set_index("state")["state_fips"]
-    here = np.unique(view.snapshot.columns["state"][points.row].astype(str))
+    here = _names(view, "state", points.row)
     return {str(states[code]) for code in here if code in states.index}
 
 
@@ -241,32 +280,31 @@ def _spots(view: View, points: Points, box: Box, ask: Ask) -> list[dict[str, Any
         return []
     columns = view.snapshot.columns
     side = box[2] / _CELLS
-    cell = np.floor((points.xy - [box[0], box[1]]) / side).astype(np.int64)
-    frame = pd.DataFrame(
-        {
-            "cell": cell[:, 0] * 10_000 + cell[:, 1],
-            "x": points.xy[:, 0],
-            "y": points.xy[:, 1],
-            "percentile": points.percentile,
-            "row": points.row,
-            "latitude": columns["latitude"][points.row],
-            "longitude": columns["longitude"][points.row],
-        }
-    )
-    frame["high"] = frame["percentile"]
-    groups = frame.groupby("cell", sort=False)
-    grouped = groups[["x", "y", "percentile"]].mean()
-    grouped["n"] = groups.size()
-    grouped["row"] = groups["row"].first()
-    grouped["high"] = groups["high"].max()
-    corners = ["latitude", "longitude"]
-    grouped[["south", "west"]] = groups[corners].min()
-    grouped[["north", "east"]] = groups[corners].max()
-    most = float(grouped["n"].max())
-    grouped["r"] = side * (0.15 + 0.25 * np.sqrt(grouped["n"] / most))
+    place = np.floor((points.xy - [box[0], box[1]]) / side).astype(np.int64)
+    cell = place[:, 0] * 10_000 + place[:, 1]
+    order = np.argsort(cell, kind="stable")
+    starts = np.flatnonzero(np.diff(cell[order], prepend=cell[order[0]] - 1))
+    n = np.diff(starts, append=len(order))
+    latitude = columns["latitude"][points.row[order]]
+    longitude = columns["longitude"][points.row[order]]
+    percentile = points.percentile[order]
+    found = {
+        "x": np.add.reduceat(points.xy[order, 0], starts) / n,
+        "y": np.add.reduceat(points.xy[order, 1], starts) / n,
+        "percentile": np.add.reduceat(percentile, starts) / n,
+        "high": np.maximum.reduceat(percentile, starts),
+        "n": n,
+        "row": points.row[order[starts]],
+        "south": np.minimum.reduceat(latitude, starts),
+        "west": np.minimum.reduceat(longitude, starts),
+        "north": np.maximum.reduceat(latitude, starts),
+        "east": np.maximum.reduceat(longitude, starts),
+        "r": side * (0.15 + 0.25 * np.sqrt(n / n.max())),
+    }
     # Small circles above large ones, so that none hides another.
-    grouped = grouped.sort_values("n", ascending=False, kind="stable")
-    spots: list[dict[Any, Any]] = grouped.to_dict("records")
+    by_size = np.argsort(-n, kind="stable")
+    values = zip(*(column[by_size].tolist() for column in found.values()), strict=True)
+    spots = [dict(zip(found, value, strict=True)) for value in values]
     return [_spot(view, spot, side, box, ask) for spot in spots]
 
 
@@ -320,8 +358,7 @@ def _ports(box: Box) -> list[dict[str, Any]]:
 
 def _offices(view: View, points: Points, box: Box) -> list[dict[str, Any]]:
     known = reference.offices()
-    here = np.unique(view.snapshot.columns["office"][points.row].astype(str))
-    known = known[known.index.isin(here)]
+    known = known[known.index.isin(_names(view, "office", points.row))]
     size = box[2] / 200
     return [
         {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": office_label(str(name))}

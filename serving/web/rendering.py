@@ -109,6 +109,7 @@ def _head_text(head: Mapping[str, float]) -> str:
     return f"{head['value']:.3g}, between {head['lower']:.3g} and {head['upper']:.3g}"
 
 
+@cache
 def office_label(name: str) -> str:
     """Return an office with the name of its division.
 
