@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -15,8 +16,8 @@ from models.calibration import Spread, fit_spread
 from models.errors import InputError, LabelError
 from models.estimator import Floats, RiskEstimator
 from models.explanation import Explanation
-from models.fitting import fit_margin, set_level
-from models.level import fit_level
+from models.fitting import FittedMargin, fit_margin, set_level
+from models.level import UNCHANGED, Level, fit_level, fit_shifts
 from models.margin import MarginModel, Method, probability
 
 Flags = npt.NDArray[np.bool_]
@@ -71,6 +72,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         *,
         graded: Any = None,
         representative: Any = None,
+        period: Any = None,
     ) -> RiskClassifier:
         """Fit on labeled rows.
 
@@ -88,6 +90,8 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         representative : array of bool, shape (n,), optional
             Rows drawn at random where the others were chosen. The level of the probabilities and
             their intervals then rest on them alone (see `models.level`).
+        period : array of shape (n,), optional
+            When each row is from (its as-of date): the level served is that of the last one.
 
         Raises
         ------
@@ -97,6 +101,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         is_used = self._read_weights(sample_weight, _num_samples(X)) > 0
         finer = self._read_graded(graded, is_used)
         drawn = self._read_representative(representative, is_used)
+        when = self._read_period(period, is_used)
         self.classes_, place = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise LabelError(
@@ -112,8 +117,8 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
             margin = fit_margin(frame, hit, weights, codes, settings, graded=finer)
             n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
             band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
-            if drawn is not None:
-                level = fit_level(margin.held_out[drawn], hit[drawn], margin.weights[drawn])
+            if drawn is not None or when is not None:
+                level = _level(margin, hit, drawn, when)
                 margin, band = set_level(margin, level), band.at(level)
             fitted.append((margin.model, band))
         self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
@@ -143,6 +148,18 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
                 expected=f"bool of shape {is_used.shape}",
             )
         return np.asarray(flags[is_used], dtype=np.bool_)
+
+    def _read_period(self, period: Any, is_used: Flags) -> npt.NDArray[np.int64] | None:
+        if period is None:
+            return None
+        values = np.asarray(period)
+        if values.shape != is_used.shape or pd.isna(values).any():
+            raise InputError(
+                "The period must be one value a row.",
+                found=f"shape {values.shape}, {int(pd.isna(values).sum())} missing",
+                expected=f"shape {is_used.shape}, none missing",
+            )
+        return np.unique(values[is_used], return_inverse=True)[1].astype(np.int64)
 
     def _read_labels(self, y: Any) -> npt.NDArray[Any]:
         labels = self._read_target(y)
@@ -247,3 +264,17 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         )
         model.bands_ = tuple(Spread.from_state(part) for part in state["bands"])
         return model
+
+
+def _level(
+    margin: FittedMargin, y: Floats, drawn: Flags | None, when: npt.NDArray[np.int64] | None
+) -> Level:
+    """Return the level of the last period, on the rows drawn at random if there are such."""
+    held_out, w = margin.held_out, margin.weights
+    last, variance = 0.0, 0.0
+    if when is not None:
+        shift, unsure = fit_shifts(held_out, y, w, when)
+        held_out = held_out + shift[when]
+        last, variance = float(shift[-1]), float(unsure[-1])
+    level = UNCHANGED if drawn is None else fit_level(held_out[drawn], y[drawn], w[drawn])
+    return level.after(last, variance)

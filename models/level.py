@@ -5,6 +5,9 @@ do not say, because those who chose saw more than the columns hold. Rows drawn a
 the two, a model that ranks by all labels takes its level and slope from the random ones: an
 intercept and a slope on the margin, shrunk toward none where the random rows are few.
 
+Levels move with the years, too: an epidemic or a new policy changes what inspections find. The
+shift of each period is estimated on all its rows, and the newest one's is served.
+
 References
 ----------
 Henderson et al. (2022), a random share that keeps evaluation honest; Cox (1958), calibration by
@@ -27,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 # seldom changes how steeply they rise.
 INTERCEPT_SPREAD: Final = 0.5
 SLOPE_SPREAD: Final = 0.25
+PERIOD_SPREAD: Final = 0.3
+_STEPS: Final = 25
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,47 @@ class Level:
     def of(self, margin: Floats) -> Floats:
         """Return the margin at this level."""
         return self.intercept + self.slope * margin
+
+    def after(self, shift: float, variance: float) -> Level:
+        """Return the level of margins that were shifted before."""
+        covariance = self.covariance.copy()
+        covariance[0, 0] += self.slope**2 * variance
+        return Level(self.intercept + self.slope * shift, self.slope, covariance)
+
+
+UNCHANGED: Final = Level(0.0, 1.0, np.zeros((2, 2)))
+
+
+def fit_shifts(
+    margin: Floats, y: Floats, w: Floats, period: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """Return the shift in log-odds of each period and its variance, both of shape (n_periods,).
+
+    Parameters
+    ----------
+    margin : array of shape (n,)
+        Log-odds of rows the model had not seen.
+    y, w : array of shape (n,)
+        Outcome from 0 to 1, and weight.
+    period : array of int, shape (n,)
+        Codes of the periods, from 0.
+
+    Examples
+    --------
+    >>> margin, period = np.zeros(4000), np.repeat([0, 1], 2000)
+    >>> shift, _ = fit_shifts(margin, expit(np.where(period, 0.4, -0.4)), np.ones(4000), period)
+    >>> shift.round(2).tolist()
+    [-0.39, 0.39]
+    """
+    n = int(period.max(initial=0)) + 1
+    shift, information = np.zeros(n), np.full(n, PERIOD_SPREAD**-2.0)
+    for _ in range(_STEPS):
+        p = expit(margin + shift[period])
+        error = np.bincount(period, weights=w * (y - p), minlength=n)
+        information = np.bincount(period, weights=w * p * (1.0 - p), minlength=n)
+        information += PERIOD_SPREAD**-2.0
+        shift += (error - shift * PERIOD_SPREAD**-2.0) / information
+    return shift, 1.0 / information
 
 
 def fit_level(margin: Floats, y: Floats, w: Floats) -> Level:

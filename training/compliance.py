@@ -213,6 +213,7 @@ def fit(
         "sample_weight": weighted.weight,
         "graded": looked.graded[index],
         "representative": looked.is_random[index],
+        "period": rows["as_of"].to_numpy()[index],
     }
     model.fit(
         X.iloc[index], looked.y[index], groups=dealer[index], **(treatment if is_treated else {})

@@ -133,3 +133,27 @@ def test_rows_without_weight_are_dropped_from_every_array():
         representative=(np.arange(200) % 2 == 0)[kept],
     )
     np.testing.assert_allclose(model.predict_margin(X), again.predict_margin(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("representative", [None, 0.3])
+def test_the_level_served_is_that_of_the_last_period(representative):
+    rng = np.random.default_rng(9)
+    n = 12_000
+    X = pd.DataFrame(rng.normal(size=(n, 2)), columns=["a", "b"])
+    year = rng.integers(2018, 2022, n)
+    # The last year finds half as many again as those before.
+    p = expit(X["a"].to_numpy() - 2.5 + 0.45 * (year == 2021))
+    y = (rng.random(n) < p).astype(int)
+    more = {} if representative is None else {"representative": rng.random(n) < representative}
+    without = RiskClassifier(n_repeats=1).fit(X, y, **more).predict_proba(X)[:, 1].mean()
+    model = RiskClassifier(n_repeats=1).fit(X, y, period=year, **more)
+    truth = expit(X["a"].to_numpy() - 2.05).mean()
+    served = model.predict_proba(X)[:, 1].mean()
+    assert without < 0.9 * truth
+    assert abs(served - truth) < 0.4 * (truth - without)
+
+
+def test_a_period_is_one_value_a_row():
+    X = pd.DataFrame({"a": np.arange(80.0)})
+    with pytest.raises(InputError, match="period"):
+        RiskClassifier().fit(X, np.arange(80) % 2, period=[None] * 80)
