@@ -18,11 +18,11 @@ import pandas as pd
 
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
-from training import labels
+from training import hours, labels, stability
 from training.baselines import LogLogistic
 from training.country import CountryHistory
 from training.errors import TooFewLabelsError
-from training.evaluation import LEVEL_WEIGHT, list_overlap, measure
+from training.evaluation import LEVEL_WEIGHT, measure
 from training.fit import (
     Design,
     HeadResult,
@@ -157,6 +157,13 @@ def train(
     )
     with steps.step(f"{head.name}: judge as of {split.test_as_of[0]}"):
         held_out, entry = _judge_compliance(recipe, head, made, history, judged, now)
+        entry["hours"] = hours.per_hour(
+            held_out,
+            hours.visits(warehouse, held_out, horizon_months=recipe.horizon_months),
+            capacity=recipe.evaluation.capacity,
+            n_resamples=recipe.evaluation.n_resamples,
+            seed=recipe.seed,
+        )
     everything = labels.compliance(
         warehouse,
         (*split.train_as_of, *split.test_as_of),
@@ -267,12 +274,14 @@ def _judge_compliance(
         share=recipe.evaluation.capacity,
         within=WITHIN,
     )
+    stable = _consecutive(made, history, fitted, recipe)
     entry |= {
         "overlap": overlap(propensity, X).as_dict(),
         "yield": {name: i.as_dict() if i else None for name, i in estimates.items()},
         "gains": gains,
         "strictness": _strictness(fitted.weighted.strictness),
-        "list_overlap": _consecutive(made, history, fitted, recipe),
+        "stability": stable,
+        "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
         "sections": _sections(estimates, gains, past),
     }
     return held_out.drop(columns="group_investigator"), entry
@@ -291,18 +300,15 @@ def _level_weight(looked: Looked, propensity: Propensity) -> Floats:
 
 def _consecutive(
     made: Design, history: CountryHistory, fitted: FittedCompliance, recipe: Recipe
-) -> float | None:
-    """Overlap of the list with the one a quarter or half a year before, same model."""
-    dates = sorted({*history.split.train_as_of, *history.split.test_as_of})
-    if len(dates) < 2:
-        return None
+) -> dict[str, Any]:
+    """Compare the lists that the same model gives at dates that follow each other."""
     rows = history.rows
-    parts = [
-        pd.Series(predict(fitted.model, made.X[is_at]), index=rows.loc[is_at, "dealer"].to_numpy())
-        for is_at in (history.is_at((when,)) for when in dates[-2:])
-    ]
-    both = parts[0].index.intersection(parts[1].index)
-    return list_overlap(parts[0][both], parts[1][both], share=recipe.evaluation.capacity)
+    scores = {
+        when: pd.Series(predict(fitted.model, made.X[is_at]), rows.loc[is_at, "dealer"].to_numpy())
+        for when in (*history.split.train_as_of, *history.split.test_as_of)
+        for is_at in (history.is_at((when,)),)
+    }
+    return stability.consecutive(scores, capacity=recipe.evaluation.capacity)
 
 
 def _strictness(found: tuple[Strictness, ...]) -> dict[str, dict[str, float]]:

@@ -31,8 +31,9 @@ Flags = npt.NDArray[np.bool_]
 # A dealer inspected with less than this share of the average probability is out of reach: weights
 # beyond its inverse rest on a handful of inspections.
 MIN_RELATIVE: Final = 0.05
-# Inspections are few and signals many: without a strong penalty the weights chase noise.
-STRENGTH: Final = 0.05
+# Inspections are few and signals many: without a strong penalty the weights chase noise. The
+# held-out log loss chooses among these inverse penalties.
+STRENGTHS: Final = (0.0003, 0.001, 0.003, 0.01, 0.03)
 MAX_ROWS: Final = 40_000
 CLIP: Final = (0.05, 10.0)
 # Training trades a little bias for much less variance: a model that has the signals inspections
@@ -148,17 +149,32 @@ def fit_propensity(
         )
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     log_odds = np.zeros(len(X))
+    strength = STRENGTHS[0]
     rng = np.random.default_rng(seed)
     for fold in range(n_folds):
         is_out = folds == fold
         rows = np.flatnonzero(~is_out)
         rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
-        model = LogLogistic(strength=STRENGTH)
-        model.fit(X.iloc[rows], inspected[rows].astype(np.float64))
+        fold_X, fold_y = X.iloc[rows], inspected[rows].astype(np.float64)
+        if fold == 0:
+            strength = _choose_strength((fold_X, fold_y), (X[is_out], inspected[is_out]))
+        model = LogLogistic(strength=strength).fit(fold_X, fold_y)
         log_odds[is_out] = model.log_odds(X[is_out])
     probability = 1.0 / (1.0 + np.exp(-log_odds))
     auc = Ranking(log_odds).auc(inspected.astype(np.float64))
     return Propensity(probability, inspected, auc)
+
+
+def _choose_strength(
+    train: tuple[pd.DataFrame, Floats], held_out: tuple[pd.DataFrame, Flags]
+) -> float:
+    """Return the strength whose probabilities fit the rows left out best."""
+    X, y = held_out
+    losses = []
+    for strength in STRENGTHS:
+        log_odds = LogLogistic(strength=strength).fit(*train).log_odds(X)
+        losses.append(float(np.mean(np.logaddexp(0.0, log_odds) - y * log_odds)))
+    return STRENGTHS[int(np.argmin(losses))]
 
 
 def overlap(propensity: Propensity, X: pd.DataFrame) -> Overlap:

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from training.errors import TooFewLabelsError
-from training.metrics import Interval, Ranking, bootstrap
+from training.metrics import LEVEL, Interval, Ranking, bootstrap, effective_sample_size
 from training.propensity import Propensity
 
 Floats = npt.NDArray[np.float64]
@@ -213,6 +214,11 @@ def _ratio(value: Floats, weight: Floats, dealer: npt.NDArray[Any]) -> Interval:
     """Ratio of two sums with a dealer-clustered interval; rows without weight are left out."""
     used = weight > 0
     v, w = value[used], weight[used]
+    if not v.any() or (v == w).all():
+        # Resampling findings that are all alike gives no width; Wilson's interval has one.
+        n = max(1, int(effective_sample_size(w)))
+        ends = binomtest(n if v.any() else 0, n).proportion_ci(LEVEL, method="wilson")
+        return Interval(float(v.any()), float(ends.low), float(ends.high))
     (interval,) = bootstrap(
         lambda drawn: (drawn @ v) / (drawn @ w), dealer[used], n_resamples=N_RESAMPLES
     )

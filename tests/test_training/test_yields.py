@@ -86,3 +86,20 @@ def test_a_list_nobody_inspected_has_no_rate(world):
     assert set(found) == {
         "naive", "weighted", "random_stratum", "bounds", "doubly_robust", "contraction",
     }  # fmt: skip
+
+
+def test_a_random_share_without_findings_still_says_how_little_it_knows():
+    n = 400
+    is_random = np.arange(n) < 60
+    propensity = Propensity(np.full(n, 0.15), is_random, 0.5)
+    past = yields.History(propensity, np.zeros(n), is_random, np.arange(n), np.full(n, "1"))
+    found = yields.random_stratum(past, np.ones(n))
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert 0.04 < found.high < 0.08
+
+
+def test_what_the_model_says_of_its_list_is_the_mean_of_the_listed():
+    score = np.array([0.1, 0.4, 0.2, 0.3])
+    interval = np.column_stack([score - 0.05, score + 0.1])
+    found = yields.served(score, interval, share=0.5)
+    np.testing.assert_allclose([found.value, found.low, found.high], [0.35, 0.30, 0.45])
