@@ -11,14 +11,13 @@ import logging
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import sqlalchemy as sa
 
 from features.errors import FflRiskError
@@ -30,6 +29,11 @@ from serving.runtime import Runtime
 from serving.scoring import Snapshot
 from serving.store import Store, instant
 from serving.tables import EVENTS
+
+if TYPE_CHECKING:
+    from features.table import FeatureTable
+    from features.warehouse import Warehouse
+    from models.bundle import Bundle
 
 logger = logging.getLogger("ffl_risk.service")
 _MOST_AT_ONCE: Final = 5_000
@@ -146,15 +150,13 @@ def rescore(
     snapshot: Snapshot, dealers: Sequence[str], as_of: date, warehouse: Path
 ) -> Rescored | None:
     """Score some dealers anew as of a day; None when none of them is in the table."""
-    from features.table import build_features
     from features.warehouse import Warehouse
 
     known = [dealer for dealer in dict.fromkeys(dealers) if dealer in snapshot.row_of]
-    if not known:
-        return None
-    cohort = pd.DataFrame({"dealer": known, "as_of": pd.Timestamp(as_of)})
     bundle = snapshot.bundle
-    table = build_features(Warehouse.open(warehouse), variant=variant_of(bundle), cohort=cohort)
+    table = _among_all(Warehouse.open(warehouse), as_of, known, bundle) if known else None
+    if table is None:
+        return None
     inputs = inputs_of(bundle, table)
     scores = bundle.score(inputs)
     families = [signal["family"] for signal in bundle.signals]
@@ -169,6 +171,23 @@ def rescore(
         missing=table.reasons[names].to_numpy(dtype=np.int8),
         values=values,
     )
+
+
+def _among_all(
+    warehouse: Warehouse, as_of: date, dealers: Sequence[str], bundle: Bundle
+) -> FeatureTable | None:
+    """Return the signals of some dealers, built among all: rates are drawn toward the peers'.
+
+    Built alone, dealers would be one another's only peers, and differ from the next batch.
+    """
+    from features.table import build_features
+
+    whole = build_features(warehouse, as_of, variant=variant_of(bundle))
+    rows = np.flatnonzero(whole.frame["dealer"].isin(dealers))
+    if not len(rows):
+        return None
+    frame = whole.frame.iloc[rows].reset_index(drop=True)
+    return replace(whole, frame=frame, reasons=whole.reasons.iloc[rows].reset_index(drop=True))
 
 
 class Rescorer:

@@ -98,7 +98,10 @@ def write_champion(home: Path, warehouse: Warehouse) -> None:
         name
         for name in ("traces_count_1y", "license_chain_size", "license_type")
         if name in table.X.columns
-    ] + [c for c in table.X.columns if c.startswith(("time_to_crime", "violations", "traces"))]
+    ]
+    # Those drawn toward the peers among them: a dealer scored alone would have other ones.
+    names += ["time_to_crime_share_under_1y_3y", "southbound_share_3y"]
+    names += [c for c in table.X.columns if c.startswith(("time_to_crime", "violations", "traces"))]
     names = list(dict.fromkeys(names))[:20]
     X = table.X[names]
     signal = np.nan_to_num(X.iloc[:, 0].to_numpy(dtype=float))
