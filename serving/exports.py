@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from serving.statements import basis_sentence
@@ -72,6 +73,11 @@ def to_csv(document: Mapping[str, Any]) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
+def _issued_at(document: Mapping[str, Any]) -> datetime:
+    """Return when the list was issued: a file says that, so that it is the same in a year."""
+    return datetime.fromisoformat(str(document["issued_at"])).astimezone(UTC)
+
+
 def to_xlsx(document: Mapping[str, Any]) -> bytes:
     """Return the list as a spreadsheet; every text is stored as text."""
     import xlsxwriter
@@ -79,6 +85,7 @@ def to_xlsx(document: Mapping[str, Any]) -> bytes:
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(out, options) as book:
+        book.set_properties({"created": _issued_at(document)})
         sheet, about = book.add_worksheet("List"), book.add_worksheet("About")
         bold = book.add_format({"bold": True, "bottom": 1})
         for n, line in enumerate(header(document)):
@@ -103,6 +110,7 @@ def to_pdf(document: Mapping[str, Any]) -> bytes:
     from fpdf import FPDF
 
     pdf = FPDF(format="letter")
+    pdf.set_creation_date(_issued_at(document))
     pdf.set_auto_page_break(auto=True, margin=15)
     pdf.set_title(f"Inspection list {document['list_id']}")
     pdf.add_page()

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import time
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -243,3 +245,64 @@ def test_the_owner_of_a_hold_still_sees_the_dealer(service):
     assert service.get(f"/v1/dealers/{dealer}", "analyst").status_code == 404
     owner_list = service.post("/v1/rank", "chief", {"k": 3, "with_recalls": False}).json()
     assert dealer in {row["dealer"] for row in owner_list["rows"]} or not owner_list["rows"]
+
+
+def test_a_hold_costs_no_more_and_no_fewer_steps(service, monkeypatch):
+    """Timing, counted instead of clocked: a held dealer is answered by the same queries."""
+    runtime = service.runtime
+    dealer = str(runtime.snapshot.columns["dealer"][View(runtime.snapshot).order[0]])
+    steps: list[str] = []
+    connect = runtime.store.read
+    monkeypatch.setattr(runtime.store, "read", lambda: steps.append("read") or connect())
+
+    def count(path, body=None):
+        del steps[:]
+        answer = service.post(path, "analyst", body) if body else service.get(path, "analyst")
+        with runtime.store.write() as connection:
+            n_audit = connection.exec_driver_sql("SELECT seq FROM audit_head").scalar()
+        return answer.status_code, tuple(steps), n_audit, len(answer.content)
+
+    asked = [
+        ("/v1/score", {"dealers": [dealer]}),
+        ("/v1/explain", {"dealer": dealer}),
+        (f"/v1/dealers/{dealer}", None),
+    ]
+    absent = [
+        ("/v1/score", {"dealers": ["1-99-99999"]}),
+        ("/v1/explain", {"dealer": "1-99-99999"}),
+        ("/v1/dealers/1-99-99999", None),
+    ]
+    holds.place(runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    runtime.refresh_holds()
+    for held, missing in zip(asked, absent, strict=True):
+        count(*missing)  # the first of its kind fills caches for both
+        before = count(*missing)
+        after = count(*held)
+        assert before[:2] == after[:2]
+        assert before[3] == after[3]
+        # Both leave as much in the audit.
+        assert after[2] - before[2] == count(*missing)[2] - after[2]
+
+
+def test_a_list_is_the_same_bytes_after_three_retrainings(service, snapshot_of):
+    """A list is what was issued: later tables, of other bundles and days, do not touch it."""
+    runtime = service.runtime
+    at = f"/v1/lists/{service.post('/v1/rank', 'chief', {'k': 20}).json()['list_id']}"
+
+    def files():
+        return [service.get(at + kind, "chief").content for kind in ("", ".csv", ".xlsx", ".pdf")]
+
+    issued = files()
+    for n, n_dealers in enumerate((390, 300, 350), start=1):
+        later = snapshot_of(n_dealers)
+        manifest = {
+            **later.table.manifest,
+            "as_of": f"{2026 + n}-01-01",
+            "bundle": f"invented-{n + 1}",
+            "bundle_sha256": str(n) * 64,
+            "fingerprint": str(n) * 64,
+        }
+        table = replace(later.table, name=f"{n + 1:06d}", manifest=manifest)
+        runtime.replace(replace(later, table=table))
+        time.sleep(1.01)  # files tell time in seconds
+        assert files() == issued
