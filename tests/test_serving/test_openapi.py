@@ -94,6 +94,34 @@ def test_every_reference_leads_somewhere_and_every_part_is_used(document):
     assert used == set(document["components"]["schemas"])
 
 
+def test_a_generator_finds_a_type_for_every_part(document):
+    """What makes a client out of the document needs: each schema says what it is, all the way."""
+    definitions = document["components"]["schemas"]
+
+    def untyped(schema, place):
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix("#/components/schemas/")
+            return [] if name in definitions else [place]
+        parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
+        parts += list(schema.get("properties", {}).values())
+        parts += [
+            schema[key]
+            for key in ("items", "additionalProperties")
+            if isinstance(schema.get(key), dict)
+        ]
+        is_said = parts or {"type", "enum", "const"} & schema.keys()
+        found = [] if is_said else [place]
+        return found + [one for part in parts for one in untyped(part, place)]
+
+    assert [one for name, schema in definitions.items() for one in untyped(schema, name)] == []
+    for path, method, operation in operations_of(document):
+        named = set(re.findall(r"{(\w+)}", path))
+        in_path = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+        assert named == in_path, (method, path)
+        names = [p["name"] for p in operation.get("parameters", ())]
+        assert len(set(names)) == len(names), (method, path)
+
+
 @pytest.mark.slow
 def test_every_operation_keeps_to_the_document(service, document, subtests):
     service.runtime.settings = replace(service.runtime.settings, rate=1e6, burst=1e6)
