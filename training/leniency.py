@@ -71,10 +71,16 @@ def fit_strictness(groups: pd.Series, y: Floats, expected: Floats, *, column: st
 def label_weights(y: Floats, strictness: Floats) -> Floats:
     """Weight of each label with strictness taken out: a severe finding counts ``1 / strictness``.
 
+    The weights of severe findings average one: strictness says who found more, not how much there
+    is to find, and taken from the same findings it would remove some of them for good.
+
     >>> label_weights(np.array([1.0, 1.0, 0.0]), np.array([2.0, 0.5, 2.0])).tolist()
-    [0.5, 2.0, 1.0]
+    [0.4, 1.6, 1.0]
     """
-    return np.where(y > 0, 1.0 / strictness, 1.0)
+    found = y > 0
+    inverse = 1.0 / strictness
+    mean = float(inverse[found].mean()) if found.any() else 1.0
+    return np.where(found, inverse / mean, 1.0)
 
 
 def three_gains(

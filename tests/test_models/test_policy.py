@@ -17,7 +17,7 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
         ("weight = 0.5", "weight = -1.0", "negative"),
         ("weight = 0.5", 'weight = "half"', "wrong kind"),
         ("[support]", "[suport]", "did you mean 'support'"),
-        ("minimum = 0.02", "minimum = 2", "share"),
+        ("minimum = 0.005", "minimum = 2", "share"),
         ("version = 1", "version = ", "no TOML"),
         ("reviewed_on = 2026-11-23", 'reviewed_on = "lately"', "dates"),
     ],

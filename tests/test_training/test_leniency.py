@@ -34,6 +34,7 @@ def test_weights_equalize_divisions_of_equal_dealers():
     y = (rng.random(8000) < p).astype(float)
     found = fit_strictness(groups, y, np.full(8000, 0.15), column="division")
     weight = label_weights(y, found.of(groups))
+    assert weight[y > 0].mean() == pytest.approx(1.0)
     severe = pd.Series(y * weight).groupby(groups).sum()
     assert severe["strict"] / severe["mild"] == pytest.approx(1.0, abs=0.1)
 
