@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -140,7 +140,7 @@ def score_frames(
     types = scored["license_type"].to_numpy(dtype=object)
     return {
         "scored.parquet": scored,
-        "reasons.parquet": strongest(values, [s["family"] for s in bundle.signals]),
+        "reasons.parquet": strongest(values, bundle.signals),
         "peers.parquet": peer_quantiles(inputs, types),
         "holds.parquet": _holds(warehouse, as_of),
     }
@@ -192,16 +192,19 @@ def _with_place(facts: pd.DataFrame) -> pd.DataFrame:
     return facts
 
 
-def strongest(values: npt.NDArray[np.float64], families: Sequence[str]) -> pd.DataFrame:
+def strongest(
+    values: npt.NDArray[np.float64], signals: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
     """Return, for each row, the signals that move it most: raising ones first, then lowering ones.
 
     Parameters
     ----------
     values : array, shape (n, p)
         Contributions to the priority.
-    families : sequence of str, shape (p,)
-        Family of each signal. A family's second signal counts half and its third a third, so that
-        the reasons name different things and not one thing over several windows.
+    signals : sequence of mapping, shape (p,)
+        The bundle's signals: name, family, window. The reasons name different things: a family's
+        second signal counts half and its third a third, and one measure is named once, over the
+        window that moves the dealer most.
 
     Returns
     -------
@@ -210,13 +213,11 @@ def strongest(values: npt.NDArray[np.float64], families: Sequence[str]) -> pd.Da
         the `N_REASONS` largest in size.
     """
     n_kept = min(N_REASONS, values.shape[1])
-    sized = np.abs(values)
-    weighed = np.empty_like(sized)
-    for family in dict.fromkeys(families):
-        own = [j for j, name in enumerate(families) if name == family]
-        order = np.argsort(-sized[:, own], axis=1, kind="stable")
-        place = np.argsort(order, axis=1, kind="stable")
-        weighed[:, own] = sized[:, own] / (1.0 + place)
+    weighed = np.abs(values)
+    for own in _alike(measure_of(signal) for signal in signals):
+        weighed[:, own] *= _places(weighed[:, own]) == 0
+    for own in _alike(str(signal["family"]) for signal in signals):
+        weighed[:, own] /= 1.0 + _places(weighed[:, own])
     largest = np.argsort(-weighed, axis=1, kind="stable")[:, :n_kept]
     sizes = np.take_along_axis(values, largest, axis=1)
     order = np.argsort(-sizes, axis=1, kind="stable")
@@ -227,6 +228,25 @@ def strongest(values: npt.NDArray[np.float64], families: Sequence[str]) -> pd.Da
         columns[f"signal_{k}"] = largest[:, k].astype(np.int32)
         columns[f"contribution_{k}"] = sizes[:, k].astype(np.float32)
     return pd.DataFrame(columns)
+
+
+def measure_of(signal: Mapping[str, Any]) -> str:
+    """Return a signal's name without its window: what is measured, over whatever time."""
+    return str(signal["name"]).removesuffix(f"_{signal.get('window')}")
+
+
+def _alike(names: Iterable[str]) -> list[list[int]]:
+    """Return the columns of each name."""
+    of: dict[str, list[int]] = {}
+    for j, name in enumerate(names):
+        of.setdefault(name, []).append(j)
+    return list(of.values())
+
+
+def _places(sized: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return each value's place in its row, the largest at 0."""
+    order = np.argsort(-sized, axis=1, kind="stable")
+    return np.argsort(order, axis=1, kind="stable")
 
 
 def peer_quantiles(inputs: pd.DataFrame, types: npt.NDArray[np.object_]) -> pd.DataFrame:

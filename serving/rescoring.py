@@ -159,8 +159,7 @@ def rescore(
         return None
     inputs = inputs_of(bundle, table)
     scores = bundle.score(inputs)
-    families = [signal["family"] for signal in bundle.signals]
-    reasons = strongest(bundle.explain(inputs)["priority"].values, families)
+    reasons = strongest(bundle.explain(inputs)["priority"].values, bundle.signals)
     values = {name: scores[name].to_numpy() for name in scores.columns}
     values |= {name: reasons[name].to_numpy() for name in reasons.columns}
     values["as_of"] = np.full(len(inputs), np.datetime64(as_of, "s"))

@@ -248,9 +248,7 @@ def invented_country(n: int, *, seed: int = 0) -> Snapshot:
     )
     table = ScoredTable(
         name="000001", manifest=manifest, scored=scored,
-        reasons=strongest(
-            bundle.explain(inputs)["priority"].values, [s["family"] for s in bundle.signals]
-        ),
+        reasons=strongest(bundle.explain(inputs)["priority"].values, bundle.signals),
         peers=peer_quantiles(inputs, facts["license_type"].to_numpy(dtype=object)),
         holds=holds, folder=Path("nowhere"),
     )  # fmt: skip

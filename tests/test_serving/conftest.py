@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from serving.app import build_app
@@ -150,9 +153,7 @@ def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
         name="000001",
         manifest=manifest,
         scored=scored,
-        reasons=strongest(
-            bundle.explain(inputs)["priority"].values, [s["family"] for s in bundle.signals]
-        ),
+        reasons=strongest(bundle.explain(inputs)["priority"].values, bundle.signals),
         peers=peer_quantiles(inputs, facts["license_type"].to_numpy(dtype=object)),
         holds=holds,
         folder=Path("nowhere"),
@@ -227,6 +228,23 @@ def start(tmp_path: Path) -> Callable[[Runtime], Service]:
 @pytest.fixture
 def service(runtime: Runtime, start: Callable[[Runtime], Service]) -> Service:
     return start(runtime)
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    """Where the service listens, in a thread of its own."""
+    config = uvicorn.Config(
+        build_app(service.runtime), port=0, log_level="warning", lifespan="off", ws="none"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=20)
 
 
 @pytest.fixture
