@@ -32,7 +32,7 @@ imports: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java
+unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 bench: $(VENV)/.dev
@@ -47,6 +47,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-ha
 lock: $(VENV)/.dev
 	$(LOCK) --extra build --upgrade --output-file requirements.lock
 	$(LOCK) --all-extras --constraint requirements.lock --upgrade --output-file requirements-dev.lock
+	echo openapi-python-client | $(subst pyproject.toml,-,$(LOCK)) --upgrade --output-file requirements-generator.lock
 
 $(BIN)/python:
 	@echo "Creating the environment in $(VENV) (once; some minutes)"
@@ -61,6 +62,14 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "Installing what $< pins"
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+# A program that makes a client out of the API's document, in an environment of its own: what it
+# is built on is older than what the service is built on.
+$(VENV)/.generator: requirements-generator.lock | $(BIN)/python
+	@echo "Installing what $< pins"
+	@$(BIN)/python -m venv $(VENV)/generator
+	@$(VENV)/generator/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	@touch $@
 
 # The browser tests drive Debian's Chromium; it is installed when absent.

@@ -27,6 +27,15 @@ _FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = 
     ),
     "pdf": ("application/pdf", exports.to_pdf),
 }
+# What each file is to a program: text, or bytes.
+_CONTENT: Final[Mapping[str, Any]] = {
+    media.split(";")[0]: {
+        "schema": {"type": "string"}
+        if media.startswith("text/")
+        else {"type": "string", "format": "binary"}
+    }
+    for media, _ in _FILES.values()
+}
 _ListPath = Annotated[ListId, Path(description="The list's id")]
 
 
@@ -46,10 +55,7 @@ async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"
 # Before the route of the list itself, which would take the file's name for an id.
 @router.get(
     "/lists/{list_id}.{kind}",
-    responses={
-        **responses(404),
-        200: {"content": {media.split(";")[0]: {} for media, _ in _FILES.values()}},
-    },
+    responses={**responses(404), 200: {"content": _CONTENT}},
     response_class=Response,
     summary="A list as a file",
 )

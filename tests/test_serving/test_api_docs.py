@@ -2,35 +2,15 @@
 
 import re
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from serving.app import build_app
 from serving.client import Client, RefusedError
 from serving.contract import RankRequest
 from serving.contract_field import DecisionRequest, EventsRequest, OutcomeRequest
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def url(service):
-    config = uvicorn.Config(
-        build_app(service.runtime), port=0, log_level="warning", lifespan="off", ws="none"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
 
 
 def blocks(language: str) -> list[str]:
