@@ -171,13 +171,20 @@ def part_of(read: Floats, part: str) -> Floats:
     return np.asarray(np.where(known, months, np.nan))
 
 
+def plain_numbers(X: pd.DataFrame) -> Floats | None:
+    """Return a table of nothing but numbers as one array; None when it holds anything else."""
+    if not all(dtype.kind in "iufb" for dtype in X.dtypes):
+        return None
+    Z = X.to_numpy(dtype=np.float64, copy=True)
+    if np.isinf(Z).any():
+        numbers(X.iloc[:, int(np.isinf(Z).any(axis=0).argmax())])
+    return Z
+
+
 def encode(X: pd.DataFrame, columns: Sequence[Column]) -> Floats:
     """Encode rows with fitted columns; `X` has the same columns in the same order."""
-    if all(c.kind == "number" for c in columns) and all(d.kind in "iufb" for d in X.dtypes):
-        Z = X.to_numpy(dtype=np.float64, copy=True)
-        if np.isinf(Z).any():
-            numbers(X.iloc[:, int(np.isinf(Z).any(axis=0).argmax())])
-    else:
+    Z = plain_numbers(X) if all(c.kind == "number" for c in columns) else None
+    if Z is None:
         Z = np.empty((len(X), len(columns)), dtype=np.float64)
         reader = _Reader(X)
         for j, column in enumerate(columns):

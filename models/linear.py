@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -135,7 +135,12 @@ def _signed_log(values: Floats) -> Floats:
 
 
 def _rank(values: Floats, knots: Floats) -> Floats:
-    return np.interp(values, knots, np.linspace(0.0, 1.0, len(knots)))
+    return np.interp(values, knots, _grid(len(knots)))
+
+
+@cache
+def _grid(n: int) -> Floats:
+    return np.linspace(0.0, 1.0, n)
 
 
 def fit_basis(Z: Floats, w: Floats, is_code: Sequence[bool]) -> Basis:
