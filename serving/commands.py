@@ -148,6 +148,25 @@ def collect(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> N
 
 
 @app.command()
+def decisions(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the CSV file.")],
+) -> None:
+    """Write what inspectors accepted and overrode, for training to judge.
+
+    Who decided and what they noted is left out. Writing it is audited.
+
+    Example: ffl-risk decisions --out decisions.csv
+    """
+    from features.home import write_atomically
+    from serving.local import local_decisions
+    from serving.printing import say
+
+    content, n = local_decisions()
+    write_atomically(out, content)
+    say(f"Wrote {n:,} decisions to {out}. Next: ffl-risk rivals --decisions {out}")
+
+
+@app.command()
 def packet(
     dealer: Annotated[str, typer.Argument(metavar="DEALER", help="Dealer key.")],
     list_id: Annotated[str, typer.Option("--list", metavar="ID", help="The list it is on.")],

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from typing import Any
+from typing import Any, Final
+
+import sqlalchemy as sa
 
 from serving.contract_field import DecisionRequest
 from serving.errors import UnknownDealerError
 from serving.identity import Principal
 from serving.issued import readable
 from serving.runtime import Runtime
-from serving.store import instant
+from serving.store import Store, instant
 from serving.tables import DECISIONS
+
+# What a training judges. Who decided and what they noted stay in the store: rivals are inspectors
+# as a body, never one of them.
+_EXPORTED: Final = ("list_id", "dealer", "decision", "reason", "priority", "at")
 
 
 def decide(runtime: Runtime, principal: Principal, request: DecisionRequest) -> dict[str, Any]:
@@ -45,3 +53,15 @@ def decide(runtime: Runtime, principal: Principal, request: DecisionRequest) -> 
     shown = ("list_id", "dealer", "decision", "reason", "at")
     key = result.inserted_primary_key
     return {"decision_id": int(key[0]) if key else 0} | {name: kept[name] for name in shown}
+
+
+def to_csv(store: Store) -> tuple[bytes, int]:
+    """Return every decision in the order kept, as training reads them, and how many there are."""
+    query = sa.select(*(DECISIONS.c[name] for name in _EXPORTED)).order_by(DECISIONS.c.decision_id)
+    with store.read() as connection:
+        rows = connection.execute(query).fetchall()
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_EXPORTED)
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8"), len(rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from features.domain import license_number
 from features.errors import InvalidValueError
 from features.home import home
-from serving import audit, holds, issued, outcomes, rescoring
+from serving import audit, decisions, holds, issued, outcomes, rescoring
 from serving.contract import Area, RankRequest
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.explaining import explain
@@ -115,6 +115,18 @@ def make_packet(dealer: str, list_id: str, warehouse: Path | None) -> bytes:
         with opened.write() as connection:
             audit.append(connection, audit.load_key(settings.audit_key_file), [access])
     return content
+
+
+def local_decisions() -> tuple[bytes, int]:
+    """Return all decisions as a file, and record that they were taken out."""
+    settings = Settings.from_environment()
+    who = f"operator:{getpass.getuser()}"[:80]
+    with store() as opened:
+        content, n = decisions.to_csv(opened)
+        access = audit.Access(who, "supervisor", "decisions", "all", "licensing")
+        with opened.write() as connection:
+            audit.append(connection, audit.load_key(settings.audit_key_file), [access])
+    return content, n
 
 
 def local_collect(warehouse: Path | None) -> dict[str, Any]:
