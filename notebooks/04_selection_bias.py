@@ -102,7 +102,7 @@ def make(policy):
     found = labels.compliance(warehouse, dates, rule=Policy.read().severe_finding)
     looked = compliance.place_labels(rows, found)
     dealer = rows["dealer"].to_numpy(dtype=str)
-    propensity = fit_propensity(X, looked.is_inspected, dealer, seed=recipe.seed)
+    propensity = looked.propensity(X, dealer, seed=recipe.seed)
     points, listed = apply_rule(head.rules["points"], history.table.X), np.zeros(len(rows))
     for when in dates:
         is_at = history.is_at((when,))

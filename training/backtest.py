@@ -36,7 +36,6 @@ from training.labels import Labels
 from training.learning_curve import learning_curve
 from training.metrics import LEVEL, Ranking, require_two_classes
 from training.progress import Steps
-from training.propensity import fit_propensity
 from training.recipe import Head, Recipe
 from training.splits import Split, rolling
 from training.yields import History, every_estimate, served
@@ -222,7 +221,7 @@ def _on_inspected(
     )
     looked = compliance.place_labels(rows, now)
     dealer = rows["dealer"].to_numpy(dtype=str)
-    propensity = fit_propensity(X, looked.is_inspected, dealer, seed=recipe.seed)
+    propensity = looked.propensity(X, dealer, seed=recipe.seed)
     everyone = held_out_table(
         rows,
         y=looked.y,
@@ -270,7 +269,7 @@ def _curve(
     )
     looked = compliance.place_labels(rows[is_test], now)
     dealer = rows.loc[is_test, "dealer"].to_numpy(dtype=str)
-    propensity = fit_propensity(made.X[is_test], looked.is_inspected, dealer, seed=recipe.seed)
+    propensity = looked.propensity(made.X[is_test], dealer, seed=recipe.seed)
     seen = looked.is_inspected
     X = made.X[is_test][seen]
 

@@ -9,7 +9,7 @@ The naive figures stand beside all of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,12 @@ class Looked:
     y : array of shape (n,)
         1 for a severe finding; zero where nobody looked.
     is_inspected, is_random : array of shape (n,)
-        Who was inspected in the window, and who was drawn at random.
+        Who was inspected in the window, and who was drawn at random. A visit so new that nearly
+        none like it has closed does not count (see `training.delays`).
     graded : array of shape (n,)
         How bad it was, from 0 to 1; zero where nobody looked.
+    delay_weight : array of shape (n,)
+        How many visits each stands for, because others are still open; zero where nobody looked.
     division, investigator : array of shape (n,)
         Who looked; empty where nobody did.
     """
@@ -66,23 +69,35 @@ class Looked:
     graded: Floats
     is_inspected: npt.NDArray[np.bool_]
     is_random: npt.NDArray[np.bool_]
+    delay_weight: Floats
     division: pd.Series
     investigator: pd.Series
+
+    def propensity(self, X: pd.DataFrame, dealer: npt.NDArray[Any], *, seed: int) -> Propensity:
+        """Fit how likely each row of `X` was to be inspected."""
+        fitted = fit_propensity(X, self.is_inspected, dealer, seed=seed)
+        return replace(fitted, delay_weight=self.delay_weight)
 
 
 def place_labels(rows: pd.DataFrame, found: Labels) -> Looked:
     """Place labels among rows of dealers and as-of dates."""
-    kept = ["dealer", "as_of", "y", "graded", "selected_by", "office", "investigator"]
+    kept = [
+        "dealer", "as_of", "y", "graded", "selected_by", labels.DELAY_WEIGHT, "office",
+        "investigator",
+    ]  # fmt: skip
     joined = rows.merge(
         found.frame[kept], on=["dealer", "as_of"], how="left", validate="one_to_one"
     )
+    delay_weight = joined[labels.DELAY_WEIGHT].fillna(0.0).to_numpy(dtype=np.float64)
+    is_told = delay_weight > 0
     return Looked(
-        joined["y"].fillna(0.0).to_numpy(dtype=np.float64),
-        joined["graded"].fillna(0.0).to_numpy(dtype=np.float64),
-        joined["y"].notna().to_numpy(dtype=np.bool_),
-        (joined["selected_by"] == "random").to_numpy(dtype=np.bool_),
-        joined["office"].astype("string").str[:3].fillna(""),
-        joined["investigator"].astype("string").fillna(""),
+        np.where(is_told, joined["y"], 0.0),
+        np.where(is_told, joined["graded"], 0.0),
+        is_told,
+        (joined["selected_by"] == "random").to_numpy(dtype=np.bool_) & is_told,
+        delay_weight,
+        joined["office"].astype("string").str[:3].where(is_told).fillna(""),
+        joined["investigator"].astype("string").where(is_told).fillna(""),
     )
 
 
@@ -109,8 +124,11 @@ class Weighted:
 
 
 def weigh(X: pd.DataFrame, looked: Looked, dealer: npt.NDArray[Any], *, seed: int) -> Weighted:
-    """Weigh inspected rows so that they stand for all dealers and for an average inspector."""
-    propensity = fit_propensity(X, looked.is_inspected, dealer, seed=seed)
+    """Weigh inspected rows so that they stand for all dealers and for an average inspector.
+
+    Visits that are still open are stood for by closed ones of the same age and outcome.
+    """
+    propensity = looked.propensity(X, dealer, seed=seed)
     index = np.flatnonzero(looked.is_inspected)
     y = looked.y[index]
     weight = propensity.weights(TRAINING_CLIP)[index]
@@ -242,7 +260,7 @@ def _judge_compliance(
     X, where = made.X[is_test], history.where[is_test]
     looked = place_labels(rows, now)
     dealer = rows["dealer"].to_numpy(dtype=str)
-    propensity = fit_propensity(X, looked.is_inspected, dealer, seed=recipe.seed)
+    propensity = looked.propensity(X, dealer, seed=recipe.seed)
     score = predict(fitted.model, X)
     rules = rule_columns(head.rules, X, fitted.logistic.log_odds(X), seed=recipe.seed)
     everyone = held_out_table(
@@ -294,7 +312,7 @@ def _level_weight(looked: Looked, propensity: Propensity) -> Floats:
     by hearsay then makes a right level look low.
     """
     if looked.y[looked.is_random].sum() >= MIN_RANDOM_POSITIVE:
-        return looked.is_random.astype(np.float64)
+        return looked.is_random * propensity.standing
     return propensity.weights()
 
 

@@ -24,7 +24,7 @@ from training.efficacy import Estimate
 from training.errors import TooFewLabelsError
 from training.fit import Design, design
 from training.progress import Steps
-from training.propensity import Propensity, fit_propensity
+from training.propensity import Propensity
 from training.recipe import Recipe
 from training.splits import group_folds
 
@@ -121,7 +121,7 @@ def gather(
     rows = history.rows
     looked = compliance.place_labels(rows, found)
     dealer = rows["dealer"].to_numpy(dtype=str)
-    propensity = fit_propensity(made.X, looked.is_inspected, dealer, seed=recipe.seed)
+    propensity = looked.propensity(made.X, dealer, seed=recipe.seed)
     index = np.flatnonzero(looked.is_inspected)
     past = Inspected(
         X=made.X.iloc[index].reset_index(drop=True),

@@ -25,12 +25,15 @@ from features.domain.citation import normalize_column
 from features.domain.outcome import LADDER, policy_regime
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
+from training.delays import delay_weights
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.metrics import require_two_classes
 
 # Kinds of visit and reasons of selection that follow from an earlier finding.
 FOLLOW_UPS: Final = frozenset({"recall"})
 TARGET_KIND: Final = "compliance"
+# How many visits a label stands for, because others are still open (`training.delays`).
+DELAY_WEIGHT: Final = "delay_weight"
 
 _INSPECTION_COLUMNS: Final = (
     "inspection_id", "dealer", "kind", "opened_on", "closed_on", "selected_by", "hours",
@@ -47,8 +50,8 @@ class Labels:
     ----------
     frame : DataFrame
         ``dealer``, ``as_of``, ``y`` and ``known_on``; labels that rest on an inspection carry its
-        id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal, graded
-        and regime.
+        id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal, graded,
+        `DELAY_WEIGHT` and regime.
     definition : str
         The label in one sentence, as it stands in reports and the model card.
     horizon_months : int
@@ -75,7 +78,14 @@ class Labels:
     def known_before(self, trained_on: date) -> Labels:
         """Return only the labels known before the training day."""
         is_known = self.frame["known_on"] < pd.Timestamp(trained_on)
-        return replace(self, frame=self.frame[is_known].reset_index(drop=True))
+        frame = self.frame[is_known].reset_index(drop=True)
+        if DELAY_WEIGHT in frame:
+            visits = frame.drop_duplicates("inspection_id")
+            weight = pd.Series(
+                delay_weights(visits, pd.Timestamp(trained_on)), visits["inspection_id"]
+            )
+            frame[DELAY_WEIGHT] = frame["inspection_id"].map(weight).to_numpy()
+        return replace(self, frame=frame)
 
     def at(self, as_of: Sequence[date]) -> Labels:
         """Return only the labels of these as-of dates."""
@@ -204,6 +214,10 @@ def compliance(
         visits["outcome"].map(LADDER).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     )
     visits["graded"] = graded(visits)
+    known_until = visits["known_on"].max() + pd.Timedelta(days=1)
+    visits[DELAY_WEIGHT] = delay_weights(
+        visits, known_until if known_before is None else pd.Timestamp(known_before)
+    )
     visits["regime"] = _regimes(visits["closed_on"])
     parts = [first_in_window(visits, when, horizon_months) for when in sorted(set(as_of))]
     return Labels(

@@ -53,11 +53,22 @@ class Propensity:
         Who was.
     auc : float
         How well inspections can be foreseen; one half means they were as good as random.
+    delay_weight : array of shape (n,), optional
+        How many visits each inspected row stands for, because others are still open (see
+        `training.delays`); one by default.
     """
 
     probability: Floats
     is_inspected: Flags
     auc: float
+    delay_weight: Floats | None = None
+
+    @property
+    def standing(self) -> Floats:
+        """How many visits each row stands for, whoever chose them; zero where nobody looked."""
+        if self.delay_weight is None:
+            return self.is_inspected.astype(np.float64)
+        return np.where(self.is_inspected, self.delay_weight, 0.0)
 
     @property
     def share(self) -> float:
@@ -88,7 +99,7 @@ class Propensity:
                 fix="inspections were chosen by rules these signals cannot follow; use the "
                 "random-selection stratum, or bounds",
             )
-        return np.where(inspected, clipped, 0.0)
+        return clipped * self.standing
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,11 @@ class History:
         """Severe findings, zero where nobody looked, shape (n,)."""
         return np.where(self.inspected, self.y, 0.0)
 
+    @property
+    def random(self) -> Floats:
+        """Weight of each row drawn at random, zero for the others, shape (n,)."""
+        return self.is_random * self.propensity.standing
+
 
 def naive(history: History, listed: Floats) -> Interval:
     """Rate among the listed that happened to be inspected; wrong when they were chosen by risk."""
@@ -76,7 +81,7 @@ def weighted(history: History, listed: Floats) -> Interval:
 
 def random_stratum(history: History, listed: Floats) -> Interval:
     """Rate among the listed that were drawn at random: unbiased, and wide."""
-    return _rate(history, listed * history.is_random)
+    return _rate(history, listed * history.random)
 
 
 def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interval:
@@ -163,13 +168,13 @@ def contraction(history: History, score: Floats, *, share: float) -> Interval | 
         rows = np.flatnonzero((codes == office) & history.inspected)
         kept = share * n[office] / len(rows)
         order = Ranking(score[rows]).order[: max(1, round(kept * len(rows)))]
-        listed[rows[order]] = 1.0
+        listed[rows[order]] = history.propensity.standing[rows[order]]
     return _rate(history, listed)
 
 
 def national_rate(history: History) -> Interval:
     """Share of all dealers that an inspection would find severe, from the random share alone."""
-    return _rate(history, history.is_random.astype(np.float64))
+    return _rate(history, history.random)
 
 
 def every_estimate(

@@ -114,8 +114,6 @@ def read(folder: Path) -> Country:
     signals = [s for s in SIGNALS if s.name in frame and frame[s.name].nunique() > 1]
     rows = frame[["dealer", "as_of"]].astype({"as_of": "datetime64[s]"})
     found = pd.read_parquet(folder / "labels.parquet").astype({"as_of": "datetime64[s]"})
-    if "graded" not in found:
-        found["graded"] = labels.graded(found)
     truth = pd.read_parquet(folder / "truth.parquet")
     truth["as_of"] = pd.to_datetime(truth["as_of"]).astype("datetime64[s]")
     joined = rows.merge(truth, on=["dealer", "as_of"], how="left")

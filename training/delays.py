@@ -1,0 +1,73 @@
+"""Weigh labels for the inspections that have not closed yet.
+
+A label is known when its inspection closes, and an inspection that finds much closes late. Among
+visits opened lately, those already closed are therefore mostly the clean ones: a model that takes
+its level from them, or is judged on them, believes that findings have become rare. From visits old
+enough to have closed, the share closed after so many days is known for either outcome; each label
+counts for the visits of its outcome that are still open.
+
+References
+----------
+Lagakos, Barraj and De Gruttola (1988), delays seen only once they end; Chapelle (2014), delayed
+feedback; van der Laan and Robins (2003), inverse probability of censoring weights.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+# Visits opened so long ago have closed, but for one in a hundred.
+SETTLED_DAYS: Final = 365
+# Visits so new that fewer of either outcome would be known say nothing yet.
+MIN_SHARE: Final = 0.2
+# Fewer settled visits of an outcome do not tell how long it takes.
+MIN_SETTLED: Final = 20
+
+
+def delay_weights(visits: pd.DataFrame, known_before: pd.Timestamp) -> Floats:
+    """Return how many visits each closed visit stands for, shape (n,).
+
+    Parameters
+    ----------
+    visits : DataFrame
+        ``opened_on``, ``known_on`` and ``y`` (0 or 1) of visits known before that day.
+    known_before : Timestamp
+        The day the labels were cut at.
+
+    Returns
+    -------
+    array of shape (n,)
+        One for visits long closed, more for newer ones, zero for those so new that `MIN_SHARE`
+        of either outcome would not be known. All ones when fewer than `MIN_SETTLED` settled
+        visits of an outcome tell how long it takes.
+
+    Examples
+    --------
+    >>> opened = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(720), unit="D")
+    >>> y = (np.arange(720) % 4 == 0).astype(float)
+    >>> closed = opened + pd.to_timedelta(np.where(y, 90, 10), unit="D")
+    >>> visits = pd.DataFrame({"opened_on": opened, "known_on": closed, "y": y})
+    >>> until = pd.Timestamp("2023-12-31")
+    >>> known = visits[visits["known_on"] < until]
+    >>> weight = delay_weights(known, until)
+    >>> sorted(set(weight.tolist()))
+    [0.0, 1.0]
+    """
+    delay = (visits["known_on"] - visits["opened_on"]).dt.days.to_numpy()
+    elapsed = (known_before - visits["opened_on"]).dt.days.to_numpy()
+    is_severe = visits["y"].to_numpy() > 0
+    is_settled = elapsed > SETTLED_DAYS
+    shares = np.empty((2, len(visits)))
+    for outcome in (0, 1):
+        settled = np.sort(delay[is_settled & (is_severe == outcome)])
+        if len(settled) < MIN_SETTLED:
+            return np.ones(len(visits))
+        shares[outcome] = np.searchsorted(settled, elapsed, side="left") / len(settled)
+    own = np.where(is_severe, shares[1], shares[0])
+    is_told = shares.min(axis=0) >= MIN_SHARE
+    return np.where(is_told, 1.0 / np.maximum(own, MIN_SHARE), 0.0)
