@@ -235,6 +235,9 @@ def _on_inspected(
         groups=where[["state"]],
         weight=propensity.weights(),
     )
+    everyone[hours.WAIT_DAYS] = hours.wait_days(
+        propensity.probability, horizon_months=recipe.horizon_months
+    )
     held_out = everyone[looked.is_inspected].reset_index(drop=True)
     require_two_classes(held_out["y"].to_numpy(), what=f"inspections after {split.test_as_of[0]}")
     settings = recipe.evaluation

@@ -194,7 +194,7 @@ def train(
     judged_on = (
         f"trained on {len(then)} inspections known before {split.trained_on}, judged on "
         f"{len(held_out)} opened in the {recipe.horizon_months} months after, weighted by inverse "
-        "propensity, intervals by dealer"
+        "propensity and for inspections still open, intervals by dealer"
     )
     return HeadResult(head, now.definition, judged_on, held_out, shipped.model, made.X, entry)
 
@@ -275,6 +275,9 @@ def _judge_compliance(
         weight=propensity.weights(),
     )
     everyone[LEVEL_WEIGHT] = _level_weight(looked, propensity)
+    everyone[hours.WAIT_DAYS] = hours.wait_days(
+        propensity.probability, horizon_months=recipe.horizon_months
+    )
     held_out = everyone[looked.is_inspected].reset_index(drop=True)
     entry = measure(
         held_out.drop(columns="group_investigator"), recipe.evaluation, seed=recipe.seed

@@ -66,6 +66,27 @@ def test_yield_per_hour_is_what_was_found_over_what_was_spent():
     assert everything == pytest.approx(all_severe)
 
 
+def test_a_finding_averts_the_days_until_it_would_have_been_made_anyway():
+    waits = hours.wait_days(np.array([0.1, 0.25, 1.0, 1e-9]), horizon_months=6)
+
+    assert waits.tolist() == pytest.approx([9 * 182.625, 3 * 182.625, 0.0, hours.MAX_WAIT_DAYS])
+
+
+def test_only_severe_findings_avert_hazard(make_warehouse):
+    made = [
+        {"inspection_id": f"V{i}", "dealer": f"1-54-{i:05d}", "opened_on": "2022-03-01",
+         "closed_on": "2022-04-01", "hours": 10.0}
+        for i in range(2)
+    ]  # fmt: skip
+    rows = pd.DataFrame(
+        {"dealer": [v["dealer"] for v in made], "as_of": pd.Timestamp("2022-01-01"), "y": [1.0, 0]}
+    ).assign(wait_days=730.0)
+
+    found = hours.visits(make_warehouse(inspections=made), rows, horizon_months=12)
+
+    assert found["hazard_days"].tolist() == [730.0, 0.0]
+
+
 def test_visits_without_hours_are_left_out_and_counted():
     rows, found = judged()
     found.loc[:9, "hours"] = np.nan
