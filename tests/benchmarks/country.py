@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from serving.publish import publish
 
 AS_OF = date(2026, 1, 1)
 N_DEALERS = 79_000
-N_TRACES = 400_000
+# FFL_RISK_BENCH_TRACES=10000000 makes a file as long as the national one.
+N_TRACES = int(os.environ.get("FFL_RISK_BENCH_TRACES", "400000"))
 N_INSPECTIONS = 80_000
 N_TRAINING = 20_000
 PLACES = (
