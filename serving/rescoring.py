@@ -10,11 +10,11 @@ import csv
 import logging
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,6 @@ from features.schema import TABLES
 from serving import metrics
 from serving.errors import NotReadyError
 from serving.publish import inputs_of, strongest, variant_of
-from serving.runtime import Runtime
 from serving.scoring import Snapshot
 from serving.store import Store, instant
 from serving.tables import EVENTS
@@ -189,16 +188,31 @@ def _among_all(
     return replace(whole, frame=frame, reasons=whole.reasons.iloc[rows].reset_index(drop=True))
 
 
+class InForce(Protocol):
+    """What holds the table in force: the running service, as far as rescoring needs it."""
+
+    @property
+    def store(self) -> Store:
+        """Where events are kept."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot in force; `NotReadyError` when there is none."""
+
+    def update(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        """Change the snapshot in force."""
+
+
 class Rescorer:
     """Takes kept events to new scores, in a thread of its own.
 
     Parameters
     ----------
-    runtime : Runtime
+    runtime : InForce
     warehouse : Path
     """
 
-    def __init__(self, runtime: Runtime, warehouse: Path) -> None:
+    def __init__(self, runtime: InForce, warehouse: Path) -> None:
         self._runtime, self._warehouse = runtime, warehouse
         self._wake = threading.Event()
         self._idle = threading.Event()
