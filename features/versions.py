@@ -132,10 +132,13 @@ def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
         )
     names = ", ".join(map(literal, live))
     same = " AND ".join(f"g.{k} = s.{k}" for k in key)
+    own = ", ".join(f"s.{k}" for k in key)
+    # A join against the distinct keys hands them to the scan as a filter; an EXISTS does not, and
+    # then a load of one row reads every column of the table.
     return (
-        f"SELECT filename AS file, {keys}, known_on, superseded_on, hash({content}) AS content "
+        f"SELECT filename AS file, {own}, known_on, superseded_on, hash({content}) AS content "
         f"FROM read_parquet([{names}], filename=true, hive_partitioning=false) s "
-        f"WHERE EXISTS (SELECT 1 FROM good g WHERE {same})"
+        f"JOIN (SELECT DISTINCT {keys} FROM good) g ON {same}"
     )
 
 
