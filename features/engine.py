@@ -142,14 +142,16 @@ class EmbeddedEngine:
     def _make_table(self, table: str) -> None:
         if self.warehouse.has(table):
             sql = f"SELECT * FROM {self.warehouse.scan(table)}"
-            self.connection.execute(f"CREATE VIEW {table} AS {sql}")
+            self.connection.execute(f"DROP TABLE IF EXISTS {table}_none")
+            self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS {sql}")
         else:
-            self._store(table, arrow_schema(table).empty_table())
+            self._store(f"{table}_none", arrow_schema(table).empty_table())
+            self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS FROM {table}_none")
 
     def _store(self, table: str, rows: pa.Table) -> None:
         """Hold rows as a table, which every thread sees; what is registered only one does."""
         self.connection.register("rows", rows)
-        self.connection.execute(f"CREATE TABLE {table} AS SELECT * FROM rows")
+        self.connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM rows")
         self.connection.unregister("rows")
 
     def has(self, view: str, *, before: int | None = None) -> bool:

@@ -30,6 +30,7 @@ from serving.store import Store, instant
 from serving.tables import EVENTS
 
 if TYPE_CHECKING:
+    from features.engine_kept import KeptEngine
     from features.table import FeatureTable
     from features.warehouse import Warehouse
     from models.bundle import Bundle
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ffl_risk.service")
 _MOST_AT_ONCE: Final = 5_000
 _RETRY_SECONDS: Final = 5.0
+# How often to see whether a new day has begun.
+_WARM_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,22 @@ class Rescored:
 
 
 def rescore(
-    snapshot: Snapshot, dealers: Sequence[str], as_of: date, warehouse: Path
+    snapshot: Snapshot,
+    dealers: Sequence[str],
+    as_of: date,
+    warehouse: Path,
+    *,
+    engine: KeptEngine | None = None,
 ) -> Rescored | None:
-    """Score some dealers anew as of a day; None when none of them is in the table."""
+    """Score some dealers anew as of a day; None when none of them is in the table.
+
+    An `engine` that saw the warehouse as it is now saves what it kept from an earlier day's work.
+    """
     from features.warehouse import Warehouse
 
     known = [dealer for dealer in dict.fromkeys(dealers) if dealer in snapshot.row_of]
     bundle = snapshot.bundle
-    table = _among_all(Warehouse.open(warehouse), as_of, known, bundle) if known else None
+    table = _among_all(Warehouse.open(warehouse), as_of, known, bundle, engine) if known else None
     if table is None:
         return None
     inputs = inputs_of(bundle, table)
@@ -172,7 +183,11 @@ def rescore(
 
 
 def _among_all(
-    warehouse: Warehouse, as_of: date, dealers: Sequence[str], bundle: Bundle
+    warehouse: Warehouse,
+    as_of: date,
+    dealers: Sequence[str],
+    bundle: Bundle,
+    engine: KeptEngine | None,
 ) -> FeatureTable | None:
     """Return the signals of some dealers, built among all: rates are drawn toward the peers'.
 
@@ -180,7 +195,7 @@ def _among_all(
     """
     from features.table import build_features
 
-    whole = build_features(warehouse, as_of, variant=variant_of(bundle))
+    whole = build_features(warehouse, as_of, variant=variant_of(bundle), engine=engine)
     rows = np.flatnonzero(whole.frame["dealer"].isin(dealers))
     if not len(rows):
         return None
@@ -203,6 +218,10 @@ class InForce(Protocol):
         """Change the snapshot in force."""
 
 
+class _StoppingError(Exception):
+    """The service stops while signals are built ahead."""
+
+
 class Rescorer:
     """Takes kept events to new scores, in a thread of its own.
 
@@ -218,6 +237,8 @@ class Rescorer:
         self._idle = threading.Event()
         self._stop = threading.Event()
         self._caught_up_with = ""
+        self._engine: KeptEngine | None = None
+        self._warm_for: tuple[str, date] | None = None
         self._thread = threading.Thread(target=self._run, name="rescore", daemon=True)
         self._thread.start()
 
@@ -238,21 +259,23 @@ class Rescorer:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait()
+            self._wake.wait(_WARM_SECONDS)
             self._wake.clear()
             if self._stop.is_set():
+                self._let_go()
                 return
             try:
                 while self._once():
                     pass
+                if not self._wake.is_set():
+                    self._idle.set()
+                    self._warm()
             except FflRiskError as error:
                 # The events are kept; nothing is lost by trying again.
                 logger.warning("events wait: %s", error.what)
+                self._let_go()
                 self._stop.wait(_RETRY_SECONDS)
                 self._wake.set()
-                continue
-            if not self._wake.is_set():
-                self._idle.set()
 
     def _once(self) -> bool:
         """Take the waiting events to scores; return whether there were any."""
@@ -268,7 +291,8 @@ class Rescorer:
         if events:
             dealers = [event.dealer for event in events if event.dealer]
             as_of = as_of_after(events, snapshot.as_of)
-            found = rescore(snapshot, dealers, as_of, self._warehouse)
+            engine = self._renewed()
+            found = rescore(snapshot, dealers, as_of, self._warehouse, engine=engine)
             if found is not None and not self._put(found, name):
                 return True  # a new table came in between: score for that one
         self._caught_up_with = name
@@ -277,6 +301,58 @@ class Rescorer:
             arrived = datetime.fromisoformat(event.at)
             metrics.EVENT_SECONDS.observe((now - arrived).total_seconds())
         return bool(new)
+
+    def _warm(self) -> None:
+        """Build the signals once for the day that the next event will be scored as of.
+
+        The first build of a day reads every event there is, the next ones only what changed.
+        """
+        from features.table import build_features
+
+        try:
+            snapshot = self._runtime.snapshot
+        except NotReadyError:
+            return
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        asked = (snapshot.table.name, max(snapshot.as_of, tomorrow))
+        if asked == self._warm_for or not (self._warehouse / "manifest.json").exists():
+            return
+        self._warm_for = asked
+        try:
+            engine = self._renewed()
+            build_features(
+                engine.warehouse,
+                asked[1],
+                variant=variant_of(snapshot.bundle),
+                engine=engine,
+                progress=self._go_on,
+            )
+        except _StoppingError:
+            return
+        except FflRiskError as error:
+            logger.info("the first event of %s will take longer: %s", asked[1], error.what)
+
+    def _go_on(self, _family: str, _done: int, _total: int) -> None:
+        """Leave a build that nobody waits for when the service stops."""
+        if self._stop.is_set():
+            raise _StoppingError
+
+    def _renewed(self) -> KeptEngine:
+        """Return the engine over the warehouse as it is now."""
+        from features.engine_kept import KeptEngine
+        from features.warehouse import Warehouse
+
+        warehouse = Warehouse.open(self._warehouse)
+        if self._engine is None:
+            self._engine = KeptEngine(warehouse)
+        else:
+            self._engine.renew(warehouse)
+        return self._engine
+
+    def _let_go(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine, self._warm_for = None, None
 
     def _put(self, found: Rescored, name: str) -> bool:
         """Put new scores in force unless the table they are for is gone."""

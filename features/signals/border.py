@@ -113,6 +113,10 @@ def build(context: Context) -> FamilyColumns:
     """Return the columns of the family, one row a cohort row."""
     if not context.has("licenses"):
         return no_source(SIGNALS, context.n_rows)
+    return context.once("border", lambda: _build(context), is_of_listings=True)
+
+
+def _build(context: Context) -> FamilyColumns:
     stage = listings(context)
     points, position = stage_points(stage)
     place = exposure.Exposures(points)

@@ -26,9 +26,9 @@ __all__ = [
     "Cohort",
     "Context",
     "Distinct",
-    "Distributed",
     "Last",
     "Measure",
+    "OwnGrids",
     "Quantile",
     "Sum",
     "outputs",
@@ -86,13 +86,22 @@ class Cohort:
 
 
 @runtime_checkable
-class Distributed(Protocol):
-    """An engine that evaluates measures where the events are."""
+class OwnGrids(Protocol):
+    """An engine that has its own way to the grids: where the events are, or from what it kept."""
 
     def grids(
         self, view: str, measures: Sequence[Measure], cohort: Cohort
     ) -> dict[str, npt.NDArray[Any]]:
         """Return one value a cohort row for each output of the measures."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """An engine that keeps what rests on the listings alone."""
+
+    def keep(self, name: str, cohort: Cohort, make: Callable[[], Any]) -> Any:
+        """Return what was kept under a name for this cohort, else make it."""
         ...
 
 
@@ -128,11 +137,19 @@ class Context:
         """Whether what `view` reads was known before the first as-of date."""
         return self.engine.has(view, before=int(self.cohort.as_of[0]))
 
-    def once(self, name: str, make: Callable[[], Shared]) -> Shared:
-        """Return what families share under a name; the first that asks makes it."""
+    def once(
+        self, name: str, make: Callable[[], Shared], *, is_of_listings: bool = False
+    ) -> Shared:
+        """Return what families share under a name; the first that asks makes it.
+
+        What is made of the listings alone an engine may keep from one build to the next.
+        """
         with self._locks.setdefault(name, threading.RLock()):
             if name not in self._shared:
-                self._shared[name] = make()
+                if is_of_listings and isinstance(self.engine, Keeping):
+                    self._shared[name] = self.engine.keep(name, self.cohort, make)
+                else:
+                    self._shared[name] = make()
             shared: Shared = self._shared[name]
             return shared
 
@@ -149,8 +166,12 @@ class Context:
             One value a cohort row: float32 for sums, quantiles and distinct counts, float64 for
             last values.
         """
-        if isinstance(self.engine, Distributed):
+        if isinstance(self.engine, OwnGrids):
             return self.engine.grids(view, measures, self.cohort)
+        return self.evaluate(view, measures)
+
+    def evaluate(self, view: str, measures: Sequence[Measure]) -> dict[str, npt.NDArray[Any]]:
+        """Evaluate measures as `grids` does, in this process and out of the files."""
         plan = Plan.of(measures)
         out: dict[str, npt.NDArray[Any]] = {
             name: np.empty(self.n_rows, dtype=kind) for name, kind in plan.outputs.items()
@@ -186,7 +207,7 @@ class Context:
             "county": "county_fips::INTEGER",
         }
         newest = Last("listed", EVER, columns, by=LISTED_DAY)
-        return self.once("listed", lambda: self.grids("licenses", [newest]))
+        return self.once("listed", lambda: self.grids("licenses", [newest]), is_of_listings=True)
 
     @cached_property
     def peers(self) -> npt.NDArray[np.int64]:

@@ -90,6 +90,13 @@ class Rows:
         """Return a column."""
         return self.columns[name]
 
+    def taken(self, at: Ints) -> Rows:
+        """Return only some rows, given ascending."""
+        dealer = self.dealer[at]
+        offsets = np.searchsorted(dealer, np.arange(len(self.dealers) + 1)).astype(np.int64)
+        columns = {name: column[at] for name, column in self.columns.items()}
+        return Rows(self.dealers, offsets, dealer, columns, self.words)
+
 
 def read_rows(context: Context) -> Rows:
     """Read every listing row known before the last date of the cohort."""
@@ -141,7 +148,7 @@ class Listings:
     Parameters
     ----------
     rows : Rows
-        The listing rows.
+        The listing rows that `first` and `last` name; a history is many times as long.
     as_of : ndarray of int32, shape (n_dates,)
         The dates, days since 1970.
     first, last : ndarray of int
@@ -198,8 +205,19 @@ def stand(rows: Rows, as_of: Days) -> Listings:
     newest = newest_on[rows["state"][row], np.arange(len(as_of))]
     # A dealer whose newest row came after the listing, with an inspection, is listed too.
     is_listed = (last >= 0) & (newest != UNKNOWN_DAY) & (rows["listed"][row] >= newest)
+    # Row 0 stays: a dealer without a row is read there and then passed over.
+    named = np.unique(np.concatenate([first[first >= 0], last[last >= 0], np.arange(len(row) > 0)]))
+    first, last = (np.where(at >= 0, np.searchsorted(named, at), -1) for at in (first, last))
     return Listings(
-        rows, as_of, first, last, renewals, moves, newest_on, oldest_on, np.asarray(is_listed)
+        rows.taken(named),
+        as_of,
+        first,
+        last,
+        renewals,
+        moves,
+        newest_on,
+        oldest_on,
+        np.asarray(is_listed),
     )
 
 
@@ -234,7 +252,9 @@ def listing_days_by_state(rows: Rows, last: Ints, as_of: Days) -> tuple[Ints, In
 
 def listings(context: Context) -> Listings:
     """Return the listings of a build; worked out once, shared by the families that need them."""
-    return context.once("listings", lambda: stand(read_rows(context), context.cohort.as_of))
+    return context.once(
+        "listings", lambda: stand(read_rows(context), context.cohort.as_of), is_of_listings=True
+    )
 
 
 @dataclass(frozen=True)

@@ -217,9 +217,13 @@ def events(home: Path) -> None:
             before = json.loads(asked.answer())["scores"][0]
             body = {"table": "traces", "rows": traces(dealer, n)}
             feed = Connection(SERVICE_PORT, "/v1/events", body, tokens["scheduler"])
+            expected = n_scored() + N_ROWS
             start = time.perf_counter()
             feed.answer()
-            while (score := json.loads(asked.answer())["scores"][0]) == before:
+            # Counted, too: a table just loaded has events of an earlier run to catch up with.
+            while (
+                score := json.loads(asked.answer())["scores"][0]
+            ) == before or n_scored() < expected:
                 time.sleep(0.02)
                 if time.perf_counter() - start > 120:
                     raise SystemExit("an event did not reach the score")
@@ -229,16 +233,25 @@ def events(home: Path) -> None:
         report("event to changed score, first, s", seconds[0], target="<= 5")
         report("event to changed score, median, s", float(np.median(seconds)), target="<= 5")
         report("event to changed score, slowest, s", max(seconds), target="<= 5")
-        with urlopen(f"http://127.0.0.1:{SERVICE_PORT}/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        within = next(line for line in lines if 'event_seconds_bucket{le="5.0"}' in line)
         report(
             "events within 5 s by /metrics",
-            float(within.split()[-1]),
+            metric('event_seconds_bucket{le="5.0"}'),
             target=f"{N_EVENTS * N_ROWS}",
         )
         report("resident memory after the events, MB", resident_mb(pid), target="<= 1500")
         report("scores that differ from the batch", different, target="0")
+
+
+def metric(name: str) -> float:
+    """Return a figure of the service's /metrics; zero before the first observation."""
+    with urlopen(f"http://127.0.0.1:{SERVICE_PORT}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if name in line)
+
+
+def n_scored() -> float:
+    """Return how many events have come to a score."""
+    return metric("event_seconds_count")
 
 
 def traces(dealer: str, n: int) -> list[dict[str, Any]]:

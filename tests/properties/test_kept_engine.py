@@ -1,0 +1,146 @@
+"""An engine that keeps what it worked out gives what a build from nothing gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.engine_kept import KeptEngine
+from features.schema import TABLES
+from features.signals.context import Cohort
+from features.table import build_features
+from features.warehouse import Warehouse
+from tests.properties import invented
+from tests.properties.conftest import DATES
+from tests.properties.test_registry import assert_same
+
+WHEN, LATER = DATES[-1], date(2021, 4, 1)
+# Tables whose new rows say whose they are; the others make the engine begin anew.
+NAMED = ("traces", "multiple_sales", "tips", "thefts_losses", "sales_volume", "denials")
+
+Tables = dict[str, pd.DataFrame]
+
+
+def cut(tables: Tables, seed: int, n_pieces: int = 5) -> list[Tables]:
+    """Deal rows known before a date into loads: most in the first, corrections after originals."""
+    rng = np.random.default_rng(seed)
+    pieces: list[Tables] = [{} for _ in range(n_pieces)]
+    for name, frame in invented.known_before(tables, WHEN).items():
+        piece = rng.choice(
+            n_pieces, size=len(frame), p=[0.8] + [0.2 / (n_pieces - 1)] * (n_pieces - 1)
+        )
+        if name in ("licenses", "inspections", "violations", "holds"):
+            piece[:] = 0
+        for number in range(n_pieces):
+            pieces[number][name] = frame[piece == number]
+    return pieces
+
+
+@pytest.fixture(params=(1, 2))
+def arriving(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[Tables]]:
+    return tmp_path, cut(invented.Country(request.param).tables, request.param)
+
+
+@pytest.fixture
+def worked_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many dealers each evaluation of measures was for."""
+    from features.signals import context
+
+    counted: list[int] = []
+    plain = context.Context.evaluate
+
+    def evaluate(self, view, measures):
+        counted.append(len(self.cohort.dealers))
+        return plain(self, view, measures)
+
+    monkeypatch.setattr(context.Context, "evaluate", evaluate)
+    return counted
+
+
+def test_after_every_load_it_gives_what_a_build_from_nothing_gives(
+    arriving: tuple[Path, list[Tables]],
+) -> None:
+    folder, pieces = arriving
+    invented.load(pieces[0], folder, 0)
+    with KeptEngine(invented.opened(folder)) as engine:
+        for number, piece in enumerate(pieces):
+            if number:
+                invented.load(piece, folder, number)
+            warehouse = invented.opened(folder)
+            engine.renew(warehouse)
+            kept = build_features(warehouse, WHEN, engine=engine)
+            plain = build_features(warehouse, WHEN)
+            assert_same(kept, plain)
+            assert kept.fingerprint == plain.fingerprint
+        later = build_features(warehouse, LATER, engine=engine)
+        assert_same(later, build_features(warehouse, LATER))
+
+
+@pytest.mark.parametrize("table", NAMED)
+def test_only_the_dealers_that_new_rows_name_are_worked_out_again(
+    tmp_path: Path, worked_out: list[int], table: str
+) -> None:
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    rows = tables[table]
+    listed = build_features(invented.store(tables, tmp_path / "whole"), WHEN).frame["dealer"]
+    # A key of which other versions are stored would rewrite files.
+    is_alone = ~rows.duplicated(list(TABLES[table].key), keep=False)
+    new = rows[rows["dealer"].isin(listed) & is_alone].tail(1)
+    invented.load(tables | {table: rows.drop(new.index)}, tmp_path, 0)
+    with KeptEngine(invented.opened(tmp_path)) as engine:
+        build_features(engine.warehouse, WHEN, engine=engine)
+        invented.load({table: new}, tmp_path, 1)
+        worked_out.clear()
+        warehouse = invented.opened(tmp_path)
+        engine.renew(warehouse)
+        kept = build_features(warehouse, WHEN, engine=engine)
+        assert worked_out
+        assert set(worked_out) == {1}
+        assert_same(kept, build_features(warehouse, WHEN))
+
+
+def test_nothing_new_needs_nothing_worked_out(tmp_path: Path, worked_out: list[int]) -> None:
+    warehouse = invented.store(invented.known_before(invented.Country(2).tables, WHEN), tmp_path)
+    with KeptEngine(warehouse) as engine:
+        first = build_features(warehouse, WHEN, engine=engine)
+        worked_out.clear()
+        engine.renew(Warehouse.open(tmp_path / "warehouse"))
+        second = build_features(warehouse, WHEN, engine=engine)
+
+    assert worked_out == []
+    assert first.fingerprint == second.fingerprint
+
+
+def test_a_new_listing_makes_it_begin_anew(tmp_path: Path) -> None:
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    licenses = tables["licenses"]
+    late = licenses["listed_on"] >= sorted(licenses["listed_on"].unique())[-2]
+    invented.load(tables | {"licenses": licenses[~late]}, tmp_path, 0)
+    with KeptEngine(invented.opened(tmp_path)) as engine:
+        build_features(engine.warehouse, WHEN, engine=engine)
+        invented.load({"licenses": licenses[late]}, tmp_path, 1)
+        warehouse = invented.opened(tmp_path)
+        engine.renew(warehouse)
+        assert_same(build_features(warehouse, WHEN, engine=engine), build_features(warehouse, WHEN))
+
+
+def test_kept_grids_cannot_be_written_into(tmp_path: Path) -> None:
+    from features.domain.asof import Y1, to_day
+    from features.signals.measures import Sum
+
+    warehouse = invented.store(invented.Country(1).tables, tmp_path)
+    cohort = Cohort(
+        np.array(["1-54-90001"], dtype=object),
+        np.array([to_day(WHEN)], dtype=np.int32),
+        np.zeros(1, dtype=np.int32),
+        np.zeros(1, dtype=np.int32),
+    )
+    with KeptEngine(warehouse) as engine:
+        grid = engine.grids("traces", [Sum("n", (Y1,))], cohort)["n_1y"]
+        with pytest.raises(ValueError, match="read-only"):
+            grid[0] = 1.0
