@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from features.errors import FflRiskError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ffl_risk.service")
 WATCH_SECONDS: Final = 1.0
 _MOST_VIEWS: Final = 64
+_MOST_ASKED: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Runtime:
         self._holds: tuple[Hold, ...] = ()
         self._views: dict[frozenset[str], View] = {}
         self._scopes: dict[tuple[frozenset[str], str, frozenset[str]], Scope] = {}
+        self._asked: dict[tuple[str, str, frozenset[str], tuple[date, date]], Scope] = {}
         self._seen = ""
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -116,7 +118,11 @@ class Runtime:
 
     def _set(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._views, self._scopes = {}, {}
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget who may see what; the next to ask are worked out again."""
+        self._views, self._scopes, self._asked = {}, {}, {}
 
     def watch(self) -> None:
         """Notice new tables and holds from now on, in a thread."""
@@ -141,7 +147,7 @@ class Runtime:
         if current != self._holds:
             with self._lock:
                 self._holds = current
-                self._views, self._scopes = {}, {}
+                self._let_go()
 
     # Who sees what
 
@@ -149,7 +155,22 @@ class Runtime:
         """Return what a caller may see of the snapshot in force."""
         snapshot = self.snapshot
         days = (snapshot.as_of, datetime.now(UTC).date())
-        hidden = hold_store.hidden_from(principal.name, self._holds, days)
+        national = "nation" if principal.is_national else ""
+        # Walking all holds takes longer than the rest of an answer: who asked before is known.
+        asked = (principal.name, national, principal.areas, days)
+        known = self._asked.get(asked)
+        if known is not None and known.view.snapshot is snapshot:
+            return known
+        holds = self._holds
+        found = self._scope(principal, snapshot, hold_store.hidden_from(asked[0], holds, days))
+        with self._lock:
+            if self._holds is holds:  # else a hold came in meanwhile, and this may show it
+                if len(self._asked) >= _MOST_ASKED:
+                    self._asked = {}
+                self._asked[asked] = found
+        return found
+
+    def _scope(self, principal: Principal, snapshot: Snapshot, hidden: frozenset[str]) -> Scope:
         national = "nation" if principal.is_national else ""
         key = (hidden, national, principal.areas)
         found = self._scopes.get(key)
@@ -161,7 +182,7 @@ class Runtime:
         scope = Scope(view, own_rows(snapshot, principal), hidden)
         with self._lock:
             if len(self._scopes) >= _MOST_VIEWS:
-                self._views, self._scopes = {}, {}
+                self._let_go()
             self._views[hidden] = view
             self._scopes[key] = scope
         return scope
