@@ -43,7 +43,7 @@ screenshots: $(VENV)/.dev $(VENV)/.browser
 
 # The resolver runs over pyproject.toml; no address of an index is written into the result.
 LOCK := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --quiet \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+	--no-emit-index-url --no-emit-find-links --no-strip-extras --no-annotate --no-header
 lock: $(VENV)/.dev
 	$(LOCK) --extra build --upgrade --output-file requirements.lock
 	$(LOCK) --all-extras --constraint requirements.lock --upgrade --output-file requirements-dev.lock
