@@ -13,10 +13,10 @@ import sys
 
 import typer
 
-from features.commands import app as features_app
+from features.commands.app import app as features_app
 from features.errors import FflRiskError
-from serving.commands import app as serving_app
-from training.commands import app as training_app
+from serving.commands.app import app as serving_app
+from training.commands.app import app as training_app
 
 app = typer.Typer(
     name="ffl-risk",

@@ -2,7 +2,7 @@
 
 =====================  =======================================================================
 ``warehouse/``         tables, manifest and rejects (`features.warehouse`)
-``mlflow.db``          runs and the model registry; ``mlartifacts/`` beside it (`training.tracking`)
+``mlflow.db``          runs and the model registry, ``mlartifacts/`` beside it (`training.registry`)
 ``champion/``          ``NNNNNN/`` bundles as promoted; ``champion.json`` names the one in force
 ``scored/``            ``NNNNNN/`` scored tables; ``scored.json`` names the one in force
 ``reports/``           what evaluations wrote

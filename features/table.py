@@ -24,13 +24,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.domain.asof import EPOCH, from_day, to_day
-from features.engine import EmbeddedEngine
+from features.engine.context import Cohort, Context
+from features.engine.embedded import EmbeddedEngine
+from features.engine.population import population
 from features.errors import AsOfError, FeatureError, WarehouseError
 from features.home import write_json
-from features.population import population
 from features.schema import TABLES
 from features.signals import registry
-from features.signals.context import Cohort, Context
 from features.signals.signal import (
     NO_EXPOSURE,
     OBSERVED,
@@ -156,7 +156,7 @@ def build_features(
         Columns ``dealer`` and ``as_of``: exactly these pairs, listed or not, instead of the
         dealers listed as of each date.
     engine : optional
-        `EmbeddedEngine` by default, or `features.engine_spark.SparkEngine`.
+        `EmbeddedEngine` by default, or `features.engine.spark.SparkEngine`.
     progress : callable, optional
         Called as ``progress(family, done, total)``.
 

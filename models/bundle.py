@@ -35,7 +35,7 @@ from models.classifier import RiskClassifier
 from models.errors import BundleError, InputError
 from models.estimator import to_json
 from models.explanation import Explanation
-from models.margin import Method
+from models.margin.margin import Method
 from models.policy import Policy
 from models.profile import Profile
 from models.regressor import RateRegressor

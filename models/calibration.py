@@ -27,8 +27,8 @@ import numpy.typing as npt
 from scipy.special import expit
 from scipy.stats import nbinom, norm, poisson
 
-from models.level import Level
 from models.linear import weighted_quantiles
+from models.margin.level import Level
 
 Floats = npt.NDArray[np.float64]
 

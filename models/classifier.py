@@ -16,9 +16,9 @@ from models.calibration import Spread, fit_spread
 from models.errors import InputError, LabelError
 from models.estimator import Floats, RiskEstimator
 from models.explanation import Explanation
-from models.fitting import FittedMargin, fit_margin, set_level
-from models.level import UNCHANGED, Level, fit_level, fit_shifts
-from models.margin import MarginModel, Method, probability
+from models.margin.fitting import FittedMargin, fit_margin, set_level
+from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
+from models.margin.margin import MarginModel, Method, probability
 
 Flags = npt.NDArray[np.bool_]
 
@@ -33,7 +33,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
     ----------
     monotone : mapping of str to {-1, 0, 1}, optional
         Columns whose rise may only raise (1) or lower (-1) the probability. A column named here,
-        even with 0, is a quantity; others are tried as names too (see `models.extras`).
+        even with 0, is a quantity; others are tried as names too (see `models.columns.extras`).
     n_folds : int, optional
         Folds that both parts are crossed over, groups whole; by default 5, or 3 for many rows.
     n_repeats : int, optional
@@ -89,7 +89,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
             whether it was severe). It helps to rank while positives are few.
         representative : array of bool, shape (n,), optional
             Rows drawn at random where the others were chosen. The level of the probabilities and
-            their intervals then rest on them alone (see `models.level`).
+            their intervals then rest on them alone (see `models.margin.level`).
         period : array of shape (n,), optional
             When each row is from (its as-of date): the level served is that of the last one.
 

@@ -16,10 +16,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from features.errors import did_you_mean
 from features.home import write_atomically
-from models.encoding import kind_of
+from models.columns.encoding import kind_of
 from models.errors import BundleError, InputError, LabelError, ParameterError, WeightError
-from models.fitting import Settings
 from models.linear import Family
+from models.margin.fitting import Settings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

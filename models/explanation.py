@@ -1,9 +1,9 @@
 """Contributions of each column to a margin, exact: base + contributions = margin.
 
 The margin is the served log-odds or log-rate. Tree parts are Shapley values on the trees' own
-cover (path dependent), from LightGBM for a few rows and from `models.tabulated` for whole tables;
-tests hold both to each other, to shap and to woodelf. Linear parts are coefficient times distance
-from the training mean.
+cover (path dependent), from LightGBM for a few rows and from `models.margin.tabulated` for whole
+tables; tests hold both to each other, to shap and to woodelf. Linear parts are coefficient times
+distance from the training mean.
 """
 
 from __future__ import annotations

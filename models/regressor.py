@@ -14,9 +14,9 @@ from models.calibration import CountInterval, fit_count_interval
 from models.errors import LabelError
 from models.estimator import Floats, RiskEstimator
 from models.explanation import Explanation
-from models.fitting import fit_margin
 from models.linear import mean_of
-from models.margin import MarginModel, Method
+from models.margin.fitting import fit_margin
+from models.margin.margin import MarginModel, Method
 
 
 class RateRegressor(RegressorMixin, RiskEstimator):
@@ -28,7 +28,7 @@ class RateRegressor(RegressorMixin, RiskEstimator):
     ----------
     monotone : mapping of str to {-1, 0, 1}, optional
         Columns whose rise may only raise (1) or lower (-1) the rate. A column named here, even
-        with 0, is a quantity; others are tried as names too (see `models.extras`).
+        with 0, is a quantity; others are tried as names too (see `models.columns.extras`).
     n_folds : int, optional
         Folds that both parts are crossed over, groups whole; by default 5, or 3 for many rows.
     n_repeats : int, optional

@@ -29,11 +29,11 @@ import features.public_records
 from features.ingest import ingest
 from features.table import build_features
 from features.warehouse import Warehouse
-from training import labels
-from training.cohort import places
-from training.evaluation import measure
-from training.fit import cross_fit, design, estimator, held_out_table, rule_columns
-from training.plots import calibration, gain_curve
+from training.labels import labels
+from training.labels.cohort import places
+from training.evaluation.evaluation import measure
+from training.heads.fit import cross_fit, design, estimator, held_out_table, rule_columns
+from training.pages.plots import calibration, gain_curve
 from training.progress import one_thread
 from training.recipe import load_recipe
 

@@ -32,14 +32,15 @@ from features.simulation.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from models.policy import Policy
-from training import country, labels
-from training.candidate import open_candidate
+from training.heads import country
+from training.labels import labels
+from training.evaluation.candidate import open_candidate
 from training.errors import FutureLabelError, GateRefusedError
-from training.plots import calibration, contributions, forest, gain_curve
+from training.pages.plots import calibration, contributions, forest, gain_curve
 from training.progress import Steps, one_thread
-from training.promotion_run import promote_candidate
+from training.commands.promote import promote_candidate
 from training.recipe import load_recipe
-from training.train import train_candidate
+from training.commands.train import train_candidate
 
 limits = one_thread()
 folder = Path(tempfile.mkdtemp())

@@ -37,17 +37,18 @@ from features.simulation.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from models.policy import Policy
-from training import compliance, country, labels, yields
-from training.backtest import read_truth
-from training.baselines import LogLogistic, apply_rule
+from training.heads import compliance, country, yields
+from training.labels import labels
+from training.studies.backtest import read_truth
+from training.evaluation.baselines import LogLogistic, apply_rule
 from training.errors import TooFewLabelsError
-from training.evaluation import list_membership
-from training.fit import design
-from training.plots import forest
+from training.evaluation.evaluation import list_membership
+from training.heads.fit import design
+from training.pages.plots import forest
 from training.progress import Steps, one_thread
-from training.propensity import Propensity, fit_propensity, overlap
+from training.labels.propensity import Propensity, fit_propensity, overlap
 from training.recipe import load_recipe
-from training.splits import group_folds
+from training.labels.splits import group_folds
 
 limits = one_thread()
 steps = Steps(Console(force_jupyter=False, force_terminal=False, width=100))

@@ -5,44 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from features.errors import FflRiskError
-from serving import holds as hold_store
-from serving.areas import own_rows
-from serving.audit import Access, AuditWriter, load_key
+from serving.access.accounts import Directory, Principal
+from serving.access.audit import Access, AuditWriter, load_key
 from serving.errors import NotReadyError
-from serving.holds import Hold
-from serving.identity import Directory, Principal
-from serving.outcomes import apply_outcomes, newest_outcomes
-from serving.scoring import Bools, Snapshot, View, peek
+from serving.field.outcomes import apply_outcomes, newest_outcomes
+from serving.scores import holds as hold_store
+from serving.scores.areas import own_rows
+from serving.scores.holds import Hold
+from serving.scores.snapshot import Scope, Snapshot, View, peek
 from serving.settings import Settings
-from serving.store import Store
+from serving.store.database import Store
 
 if TYPE_CHECKING:
-    from serving.oidc import Verifier
-    from serving.rescoring import Rescorer
+    from serving.access.oidc import Verifier
+    from serving.field.rescoring import Rescorer
 
 logger = logging.getLogger("ffl_risk.service")
 WATCH_SECONDS: Final = 1.0
 _MOST_VIEWS: Final = 64
 _MOST_ASKED: Final = 1_000
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What one caller may see."""
-
-    view: View
-    own: Bools
-    hidden: frozenset[str] = frozenset()
-
-    def row(self, asked: str) -> int | None:
-        """Return the row of a dealer within the caller's area, else None."""
-        return self.view.row(asked, self.own)
 
 
 class Runtime:
@@ -235,7 +221,7 @@ class Runtime:
 
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""
-        from serving.rescoring import Rescorer
+        from serving.field.rescoring import Rescorer
 
         with self._lock:
             if self._rescorer is None:
@@ -260,11 +246,6 @@ class Runtime:
 def _oidc(settings: Settings) -> Verifier | None:
     if settings.oidc is None:
         return None
-    from serving.oidc import Verifier
+    from serving.access.oidc import Verifier
 
     return Verifier(settings.oidc)
-
-
-def subjects(dealers: Iterable[str], *, at_most: int = 1_000) -> str:
-    """Write dealer keys as the subject of an audit record."""
-    return " ".join(sorted(dealers)[:at_most])

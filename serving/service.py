@@ -74,8 +74,8 @@ class FflRisk:
         import sys
 
         from features.errors import FflRiskError
-        from serving.app import build_app
         from serving.runtime import Runtime, logger
+        from serving.server.app import build_app
         from serving.settings import Settings
 
         _end_with_supervisor()

@@ -6,75 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from features.reference.dated import (
-        mexico_coverage as mexico_coverage,
-    )
-    from features.reference.geography import (
-        border_line as border_line,
-    )
-    from features.reference.geography import (
-        earth_centered as earth_centered,
-    )
-    from features.reference.geography import (
-        geodesic_km as geodesic_km,
-    )
-    from features.reference.geography import (
-        km_to_mexico_line as km_to_mexico_line,
-    )
-    from features.reference.geography import (
-        km_to_port as km_to_port,
-    )
-    from features.reference.geography import (
-        ports as ports,
-    )
-    from features.reference.legal import (
-        Law as Law,
-    )
-    from features.reference.legal import (
-        is_in_force as is_in_force,
-    )
-    from features.reference.legal import (
-        law as law,
-    )
-    from features.reference.legal import (
-        law_entry as law_entry,
-    )
-    from features.reference.legal import (
-        laws as laws,
-    )
-    from features.reference.places import (
-        counties as counties,
-    )
-    from features.reference.places import (
-        county_office as county_office,
-    )
-    from features.reference.places import (
-        county_population as county_population,
-    )
-    from features.reference.places import (
-        offices as offices,
-    )
-    from features.reference.places import (
-        states as states,
-    )
-    from features.reference.places import (
-        urban_rural as urban_rural,
-    )
-    from features.reference.places import (
-        zip_places as zip_places,
-    )
-    from features.reference.series import (
-        known_before as known_before,
-    )
-    from features.reference.series import (
-        known_on as known_on,
-    )
-    from features.reference.series import (
-        latest_year as latest_year,
-    )
-    from features.reference.series import (
-        publication as publication,
-    )
+    from features.reference.dated import mexico_coverage as mexico_coverage
+    from features.reference.geography import border_line as border_line
+    from features.reference.geography import earth_centered as earth_centered
+    from features.reference.geography import geodesic_km as geodesic_km
+    from features.reference.geography import km_to_mexico_line as km_to_mexico_line
+    from features.reference.geography import km_to_port as km_to_port
+    from features.reference.geography import ports as ports
+    from features.reference.legal import Law as Law
+    from features.reference.legal import is_in_force as is_in_force
+    from features.reference.legal import law as law
+    from features.reference.legal import law_entry as law_entry
+    from features.reference.legal import laws as laws
+    from features.reference.places import counties as counties
+    from features.reference.places import county_office as county_office
+    from features.reference.places import county_population as county_population
+    from features.reference.places import offices as offices
+    from features.reference.places import states as states
+    from features.reference.places import urban_rural as urban_rural
+    from features.reference.places import zip_places as zip_places
+    from features.reference.series import known_before as known_before
+    from features.reference.series import known_on as known_on
+    from features.reference.series import latest_year as latest_year
+    from features.reference.series import publication as publication
 
 _HOMES = {
     "dated": "mexico_coverage mexico_periods",

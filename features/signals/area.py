@@ -36,7 +36,7 @@ from features.signals.signal import (
 )
 
 if TYPE_CHECKING:
-    from features.signals.context import Context
+    from features.engine.context import Context
 
 MIN_REQUESTS: Final = 50  # requests of a state below which no share is given
 _CHECKS: Final = ["handgun", "long_gun", "other", "multiple"]

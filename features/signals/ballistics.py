@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from features.domain.asof import Y1, Y3
-from features.signals.context import Context, Distinct, Sum
+from features.engine.context import Context, Distinct, Sum
 from features.signals.signal import FamilyColumns, Signal, no_source
 
 _NIBIN = "ATF, National Integrated Ballistic Information Network"

@@ -28,7 +28,7 @@ from features.signals.signal import (
 )
 
 if TYPE_CHECKING:
-    from features.signals.context import Context
+    from features.engine.context import Context
 
 _FLOW: Final = "McDougal, Shirk, Muggah and Patterson, The Way of the Gun (2013, 2014)"
 _BTS: Final = "Bureau of Transportation Statistics, Border Crossing Entry Data; " + _FLOW

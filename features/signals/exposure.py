@@ -15,9 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from features.domain.place import MEXICO_BORDER_STATES
 from features.reference.geography import km_to_mexico_line, km_to_port, ports
-from features.reference.places import counties, county_population
+from features.reference.places import MEXICO_BORDER_STATES, counties, county_population
 from features.reference.series import known_before, latest_year
 from features.signals.nearness import Floats, fading
 

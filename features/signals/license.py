@@ -30,7 +30,7 @@ from features.signals.signal import (
 from features.signals.successors import Careers, link, window_days
 
 if TYPE_CHECKING:
-    from features.signals.context import Context
+    from features.engine.context import Context
 
 _LISTING: Final = "ATF, Complete list of federal firearms licensees"
 _SUCCESSION: Final = (

@@ -20,7 +20,7 @@ from features.reference.places import counties, zip_places
 from features.signals.careers import walk_listings
 
 if TYPE_CHECKING:
-    from features.signals.context import Context
+    from features.engine.context import Context
 
 Days = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]

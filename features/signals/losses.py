@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import Y1, Y3, Y5
-from features.signals.context import Context, Sum
+from features.engine.context import Context, Sum
 from features.signals.shrinkage import shrink
 from features.signals.signal import NO_SOURCE, FamilyColumns, Signal, no_source, rate
 

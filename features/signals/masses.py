@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import Y2, Y3
-from features.signals.context import Cohort, Context, Measure, Sum
+from features.engine.context import Cohort, Context, Measure, Sum
 
 if TYPE_CHECKING:
     from features.signals.listings import Listings

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import Y1, Y2, Y3
-from features.signals.context import Context, Distinct, Sum
+from features.engine.context import Context, Distinct, Sum
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_SOURCE,

@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow as pa
 
 from features.domain.asof import NEVER, Y2, Y5
+from features.engine.context import Distinct, Sum
 from features.signals import graph
 from features.signals.border import stage_points
-from features.signals.context import Distinct, Sum
 from features.signals.listings import Listings, Slice, listings, slices
 from features.signals.masses import trace_masses
 from features.signals.nearness import sums_within
@@ -37,7 +37,7 @@ from features.signals.signal import (
 )
 
 if TYPE_CHECKING:
-    from features.signals.context import Context
+    from features.engine.context import Context
 
 MIN_TRACES: Final = 5  # traces below which no share and no concentration is given
 RADII_KM: Final = (10, 50)

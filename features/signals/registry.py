@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from features.engine.context import Context
 from features.errors import InvalidValueError, did_you_mean
 from features.signals import (
     area,
@@ -21,7 +22,6 @@ from features.signals import (
     volume,
 )
 from features.signals import license as license_family
-from features.signals.context import Context
 from features.signals.signal import FamilyColumns, Signal
 
 

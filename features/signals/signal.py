@@ -5,9 +5,9 @@ A family is one module of this folder with
 - ``SIGNALS``: a tuple of `Signal`, in the order of its columns;
 - ``build(context) -> FamilyColumns``: one value and one reason for each signal and cohort row.
 
-A family over events asks the context for grids (`features.signals.context.Context`): counts, sums,
+A family over events asks the context for grids (`features.engine.context.Context`): counts, sums,
 last rows, quantiles and distinct values of many windows, evaluated by the kernels of
-`features.windows` for all as-of dates in one pass. A family that crosses dealers (places,
+`features.engine.kernels` for all as-of dates in one pass. A family that crosses dealers (places,
 networks, peers) works on the context's cohort directly.
 """
 

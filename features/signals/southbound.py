@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import Y1, Y3, Y5
+from features.engine.context import Context, Distinct, Sum
 from features.reference.dated import mexico_periods
-from features.signals.context import Context, Distinct, Sum
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import Y1, Y3, Y5
-from features.signals.context import Context, Quantile, Sum
+from features.engine.context import Context, Quantile, Sum
 from features.signals.groups import by_date
 from features.signals.shrinkage import shrink
 from features.signals.signal import (

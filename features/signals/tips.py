@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from features.domain.asof import Y1, Y3
-from features.signals.context import Context, Sum
+from features.engine.context import Context, Sum
 from features.signals.signal import FamilyColumns, Signal, no_source
 
 _OIG = "DOJ OIG I-2013-005 (April 2013): tips among the high-risk indicators"

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
+from features.engine.context import Context, Sum
 from features.reference import law
 from features.reference.legal import is_in_force
-from features.signals.context import Context, Sum
 from features.signals.shrinkage import prior, shrink
 from features.signals.signal import (
     NO_EXPOSURE,

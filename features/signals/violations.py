@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import EVER, Y5, Y10
-from features.domain.citation import tier_of
-from features.domain.outcome import LADDER
-from features.signals.context import Distinct, Last, Measure, Sum
+from features.engine.context import Distinct, Last, Measure, Sum
+from features.reference.citation import tier_of
+from features.reference.outcome import LADDER
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -31,7 +31,7 @@ from features.signals.signal import (
 )
 
 if TYPE_CHECKING:
-    from features.signals.context import Context
+    from features.engine.context import Context
 
 _LADDER_ORDER: Final = "ATF O 5370.1 (adverse action on federal firearms licenses)"
 _AUDIT: Final = "DOJ OIG I-2013-005 (2013) and 23-062 (2023) on recall and repeat violations"

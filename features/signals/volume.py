@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from features.domain.asof import Y1, Y3
+from features.engine.context import Context, Sum
 from features.reference.places import counties
-from features.signals.context import Context, Sum
 from features.signals.groups import by_date
 from features.signals.shrinkage import shrink
 from features.signals.signal import (

@@ -12,8 +12,8 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from features.errors import FeatureError
-from features.simulation import measures, measures_inspections
-from features.simulation.measures import Country, Measured
+from features.simulation import figures, figures_inspections
+from features.simulation.figures import Country, Measured
 from features.simulation.options import Options
 
 _ERRORS = 3.0  # standard errors of sampling allowed beside the tolerance
@@ -74,13 +74,13 @@ def check_country(folder: Path, options: Options) -> list[CheckedFigure]:
     country = Country(folder, options)
     measured: Measured = {}
     for measure in (
-        measures.licenses,
-        measures.sales,
-        measures.traces,
-        measures.mexico,
-        measures_inspections.inspections,
-        measures_inspections.citations,
-        measures_inspections.causes,
+        figures.licenses,
+        figures.sales,
+        figures.traces,
+        figures.mexico,
+        figures_inspections.inspections,
+        figures_inspections.citations,
+        figures_inspections.causes,
     ):
         measured |= measure(country)
     return [

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.citation import tier_of
+from features.reference.citation import tier_of
 from features.simulation import findings
 from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.dealers import succeed

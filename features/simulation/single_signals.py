@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months
-from features.simulation.measures import Country
+from features.simulation.figures import Country
 from features.simulation.options import Options
 
 CAPACITY: Final = 0.10

@@ -6,7 +6,8 @@ from typing import Final
 
 from features.schema import TABLES
 from features.sources.delimited import TextForm
-from features.sources.layout import Layout, Plan, quoted
+from features.sources.layout import Layout, Plan
+from features.sql import quoted
 
 FORM: Final = TextForm()
 # What a canonical file may carry beside the columns of its table.

@@ -20,8 +20,9 @@ from typing import Final
 
 from features.domain.license_number import expires_on_sql, number_sql
 from features.sources.delimited import DAMAGED, LINE, LINES, TextForm
-from features.sources.layout import Layout, Plan, case, literal
+from features.sources.layout import Layout, Plan
 from features.sources.listing import county_sql, zip_sql
+from features.sql import case, literal
 
 COLUMNS: Final = (
     "ui_number", "ffl_number", "ffl_type", "ffl_city", "ffl_state", "ffl_zip", "ffl_county",

@@ -17,7 +17,8 @@ from features.domain.license_number import expires_on_sql
 from features.errors import SourceError
 from features.schema import SET_ASIDE_TYPES
 from features.sources.delimited import TextForm
-from features.sources.layout import Layout, Plan, literal
+from features.sources.layout import Layout, Plan
+from features.sql import literal
 
 COLUMNS: Final = (
     "lic_regn", "lic_dist", "lic_cnty", "lic_type", "lic_xprdte", "lic_seqn", "license_name",

@@ -36,7 +36,8 @@ from features.errors import SourceError, did_you_mean
 from features.schema import TABLES, Column
 from features.sources import canonical
 from features.sources.delimited import TextForm
-from features.sources.layout import Layout, Plan, literal, quoted
+from features.sources.layout import Layout, Plan
+from features.sql import literal, quoted
 
 _TOP: Final = {"table", "columns", "date_format", "delimiter", "encoding", "description"}
 _PER_COLUMN: Final = {"from", "date_format", "values", "other", "constant"}

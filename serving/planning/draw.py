@@ -7,7 +7,7 @@ import numpy as np
 from serving.planning.candidates import Candidates
 from serving.planning.choose import least_drive_hours
 from serving.planning.request import Bools, PlanRequest
-from serving.sampling import systematic
+from serving.scores.sampling import systematic
 
 
 def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:

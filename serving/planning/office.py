@@ -11,7 +11,7 @@ import pandas as pd
 from features import reference
 from serving.errors import InvalidRequestError
 from serving.planning.request import Floats, expected_hours
-from serving.scoring import Bools, View
+from serving.scores.snapshot import Bools, View
 
 _SALES: Final = "volume_sales_1y"
 _YEARS_LISTED: Final = "license_years_listed"

@@ -15,18 +15,18 @@ from starlette.responses import RedirectResponse, Response
 
 from features import reference
 from features.errors import FflRiskError
-from serving.access import ACCESS
-from serving.areas import asked_rows
-from serving.callers import Caller
-from serving.contract import Area
-from serving.contract_field import OutcomeRequest
-from serving.dossier import dossier
+from serving.access.audit import subjects
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.api.routes import field
+from serving.contract.answers import Area
+from serving.contract.field import OutcomeRequest
+from serving.dealers.dossier import dossier
+from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
-from serving.explaining import explain
-from serving.issued import lists_with
-from serving.routes import field
-from serving.runtime import subjects
-from serving.scoring import View
+from serving.lists.issued import lists_with
+from serving.scores.areas import asked_rows
+from serving.scores.snapshot import View
 from serving.web import atlas, charts
 from serving.web.lists import license_types
 from serving.web.rendering import page

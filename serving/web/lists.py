@@ -15,14 +15,14 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
-from serving.access import ACCESS
-from serving.callers import Caller
-from serving.contract import RankRequest
-from serving.contract_field import DecisionRequest
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.api.routes import field
+from serving.contract.answers import RankRequest
+from serving.contract.field import DecisionRequest
 from serving.errors import InvalidRequestError
-from serving.issued import issue, readable
-from serving.routes import field
-from serving.web.records import decisions_of, summaries
+from serving.lists.issued import issue, readable
+from serving.lists.summaries import decisions_of, summaries
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, checked_form, may, text
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from features import reference
-from serving.access import ACCESS
-from serving.callers import Caller
-from serving.scoring import View
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.scores.snapshot import View
 from serving.web import atlas
 from serving.web.atlas import Box, Floats
 from serving.web.lists import license_types

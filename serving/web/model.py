@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.responses import Response
 
-from serving.callers import Caller
+from serving.api.callers import Caller
 from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.evidence import evaluation_of, report_of
 from serving.web.rendering import head_label, page, percent

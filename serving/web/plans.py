@@ -14,20 +14,13 @@ from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from serving.callers import Caller
-from serving.plan import (
-    Changed,
-    Placed,
-    PlanError,
-    PlanInfeasibleError,
-    arrange,
-    to_ics,
-)
-from serving.planned import Made, next_monday, plan_office
+from serving.access.audit import subjects
+from serving.api.callers import Caller
+from serving.planning import Changed, Placed, PlanError, PlanInfeasibleError, arrange, to_ics
 from serving.planning.calendar import days_of
+from serving.planning.for_caller import Made, next_monday, plan_office
 from serving.planning.travel import drive_hours
-from serving.runtime import subjects
-from serving.scoring import View
+from serving.scores.snapshot import View
 from serving.web import atlas
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, may

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse, Response
 
-from serving.problems import TITLES
+from serving.api.problems import TITLES
 from serving.statements import NOT_EVIDENCE
 from serving.web.rendering import environment, static_version
 

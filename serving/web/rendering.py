@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features import reference
-from serving.areas import own_in_words
+from serving.access.accounts import Principal
 from serving.errors import NotReadyError
-from serving.identity import Principal
 from serving.runtime import Runtime
+from serving.scores.areas import own_in_words
 from serving.statements import NOT_EVIDENCE
 
 STATIC: Final = Path(__file__).parent / "static"

@@ -10,12 +10,11 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
+from serving.access.accounts import COOKIE, PURPOSES, Principal
+from serving.access.rates import RateLimiter
 from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
-from serving.identity import PURPOSES, Principal
-from serving.ratelimit import RateLimiter
 from serving.runtime import Runtime
 from serving.web.rendering import page, pages_for
-from serving.web.session import COOKIE
 from serving.web.visitor import PageRoute, check_form, visitor
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -15,14 +15,13 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
-from serving.access import check_role
-from serving.callers import Caller
+from serving.access.accounts import COOKIE, Principal
+from serving.access.roles import check_role
+from serving.api.callers import Caller
+from serving.api.problems import TITLES
 from serving.errors import InvalidRequestError, UnauthenticatedError
-from serving.identity import Principal
-from serving.problems import TITLES
 from serving.runtime import Runtime
 from serving.web.rendering import page
-from serving.web.session import COOKIE
 
 
 class CrossSiteError(InvalidRequestError):

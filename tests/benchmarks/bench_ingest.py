@@ -24,8 +24,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.ingest import ingest
 from features.public_records import files as public_records
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 
 N_ROWS = 80_000
 N_RUNS = 9

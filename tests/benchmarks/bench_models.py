@@ -21,7 +21,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from xgboost import XGBClassifier
 
 from models import RateRegressor, RiskClassifier
-from models.margin import MarginModel
+from models.margin.margin import MarginModel
 from tests.benchmarks.inspections import inspections, known_probabilities
 from tests.benchmarks.tables import tables
 

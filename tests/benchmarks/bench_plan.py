@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from serving.plan import PlanRequest, make_plan
+from serving.planning import PlanRequest, make_plan
 from serving.planning.candidates import Candidates, read_candidates
 from serving.planning.choose import n_parts
 from serving.planning.draw import draw

@@ -32,17 +32,18 @@ from features.table import build_features
 from features.warehouse import Warehouse
 from models import RateRegressor
 from models.policy import Policy
-from training import compliance, labels
-from training.baselines import RANDOM, LogLogistic
-from training.cohort import as_of_dates, places
-from training.country import known_range
-from training.evaluation import RULE
-from training.fit import Design, predict, rule_columns
-from training.labels import Labels
-from training.metrics import LEVEL, Ranking, cluster_weights
+from training.evaluation.baselines import RANDOM, LogLogistic
+from training.evaluation.evaluation import RULE
+from training.evaluation.metrics import LEVEL, Ranking, cluster_weights
+from training.heads import compliance
+from training.heads.country import known_range
+from training.heads.fit import Design, predict, rule_columns
+from training.heads.yields import served
+from training.labels import labels
+from training.labels.cohort import as_of_dates, places
+from training.labels.labels import Labels
 from training.progress import one_thread
 from training.recipe import Recipe, load_recipe
-from training.yields import served
 
 FOLDER = Path(os.environ.get("FFL_RISK_BENCH_FOLDER", "var/bench"))
 N_DEALERS = int(os.environ.get("FFL_RISK_BENCH_DEALERS", "25000"))

@@ -40,8 +40,8 @@ N_CLIENTS, N_EVENTS, N_ROWS = 8, 5, 3
 
 def country(home: Path) -> None:
     """Publish the country unless the folder has it, with an account for each role that asks."""
-    from serving.identity import Directory
-    from serving.store import Store
+    from serving.access.accounts import Directory
+    from serving.store.database import Store
     from tests.benchmarks.country import publish_country
 
     if not (home / "scored.json").exists():
@@ -64,7 +64,7 @@ def country(home: Path) -> None:
 @contextmanager
 def service(home: Path) -> Iterator[tuple[dict[str, str], list[str], int]]:
     """Run the service; give the tokens, the dealers and the process."""
-    from serving.launch import server_command
+    from serving.commands.launch import server_command
 
     kept = json.loads((home / "bench.json").read_text())
     command = server_command("127.0.0.1", SERVICE_PORT)
@@ -120,7 +120,7 @@ def calls(home: Path) -> None:
 
 def signal_rows(home: Path, n: int) -> list[dict[str, float | None]]:
     """Return the signals of some dealers as `/v1/score_features` takes them."""
-    from serving.scoring import Snapshot
+    from serving.scores.snapshot import Snapshot
 
     snapshot = Snapshot.load(home)
     names = [str(signal["name"]) for signal in snapshot.bundle.signals]
@@ -279,7 +279,7 @@ def n_different(home: Path, score: dict[str, Any]) -> int:
     """Score the whole country as of the day of a changed score and compare."""
     from features.table import build_features
     from features.warehouse import Warehouse
-    from serving.publish import inputs_of, load_champion
+    from serving.scores.champion import inputs_of, load_champion
 
     _, bundle = load_champion(home)
     table = build_features(Warehouse.open(home / "warehouse"), date.fromisoformat(score["as_of"]))

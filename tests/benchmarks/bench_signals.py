@@ -51,8 +51,8 @@ def same_measures(warehouse: Path, scope: str) -> Result:
     import numpy as np
 
     from features.domain.asof import Window, to_days
-    from features.engine import EmbeddedEngine
-    from features.signals.context import Cohort, Context, Sum
+    from features.engine.context import Cohort, Context, Sum
+    from features.engine.embedded import EmbeddedEngine
     from features.warehouse import Warehouse
     from tests.benchmarks.signals_measures import SCOPES, sql_of
     from tests.benchmarks.signals_peers import AS_OF
@@ -150,8 +150,7 @@ def child(name: str, scope: str, warehouse: Path) -> None:
 
     run = method(name)
     if name == "engine":
-        from features.signals import registry  # noqa: F401
-        from features.windows import warm_up
+        from features.engine.kernels import warm_up
 
         warm_up()
     began, cpu = time.perf_counter(), time.process_time()

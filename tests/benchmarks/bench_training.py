@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from models import RateRegressor, RiskClassifier
-from training.fit import thin
-from training.metrics import Ranking, bootstrap
+from training.evaluation.metrics import Ranking, bootstrap
+from training.heads.fit import thin
 from training.progress import one_thread
 
 N_DEALERS, N_DATES, N_SIGNALS = 79_000, 24, 80

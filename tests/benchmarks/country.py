@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from features.home import write_json
+from features.ingest import ingest
 from features.table import FeatureTable, build_features
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
 from models.profile import Profile
-from serving.publish import publish
+from serving.scores.publish import publish
 
 AS_OF = date(2026, 1, 1)
 N_DEALERS = 79_000

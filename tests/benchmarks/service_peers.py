@@ -27,7 +27,7 @@ def bare(home: Path, port: int) -> None:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from serving.scoring import Snapshot
+    from serving.scores.snapshot import Snapshot
 
     snapshot = Snapshot.load(home)
     names = [str(signal["name"]) for signal in snapshot.bundle.signals]
@@ -100,8 +100,8 @@ def save_for_mlflow(home: Path, folder: Path) -> list[str]:
 
 def in_process(home: Path, n_rows: int, n_times: int) -> np.ndarray:
     """Return the milliseconds that the bundle itself takes for rows of signals."""
-    from serving.explaining import frame_of
-    from serving.scoring import Snapshot
+    from serving.dealers.explaining import frame_of
+    from serving.scores.snapshot import Snapshot
 
     snapshot = Snapshot.load(home)
     X = frame_of(snapshot, snapshot.inputs[:n_rows])

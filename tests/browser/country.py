@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from features import reference
-from serving.publish import peer_quantiles, strongest
-from serving.scored import ScoredTable
-from serving.scoring import Snapshot
+from serving.scores.publish import peer_quantiles, strongest
+from serving.scores.snapshot import Snapshot
+from serving.scores.table import ScoredTable
 
 AS_OF = date(2026, 1, 1)
 HEADS = ("compliance", "diversion", "mexico")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.warehouse import ingest
+from features.ingest import ingest
 from tests.browser.country import AS_OF
 
 

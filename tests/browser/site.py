@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import uvicorn
 
-from serving.app import build_app
 from serving.runtime import Runtime
+from serving.server.app import build_app
 from serving.settings import Settings
 from tests.browser.country import invented_country
 from tests.browser.records import write_warehouse

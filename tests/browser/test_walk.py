@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from serving.store import instant
-from serving.tables import SESSIONS
+from serving.store.database import instant
+from serving.store.tables import SESSIONS
 from tests.browser.chromium import chromium, sign_in
 from tests.browser.country import HOSTILE
 from tests.browser.site import PASSWORD, Site, running_site

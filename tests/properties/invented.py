@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.ingest import ingest
 from features.schema import TABLES
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 
 PLACES = (
     ("5-76", "TX", "48201", "77002"),

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.ingest import ingest
 from features.schema import TABLES
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 
 START = date(2013, 1, 1)
 LAST = 2700  # days

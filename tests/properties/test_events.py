@@ -91,7 +91,7 @@ def test_order_and_partition_change_nothing(tmp_path, world, built):
 
 
 def test_size_of_the_blocks_changes_nothing(warehouse, built):
-    from features.engine import EmbeddedEngine
+    from features.engine.embedded import EmbeddedEngine
 
     with EmbeddedEngine(warehouse, rows_per_block=200, dealers_per_block=7) as engine:
         small = build_features(warehouse, DATES, families=FAMILIES, engine=engine)

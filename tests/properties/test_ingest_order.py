@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from features.ingest import ingest
 from features.schema import TABLES
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, row, write
 
 FIRST = date(2026, 3, 1)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.engine_kept import KeptEngine
+from features.engine.context import Cohort
+from features.engine.kept import KeptEngine
 from features.schema import TABLES
-from features.signals.context import Cohort
 from features.table import build_features
 from features.warehouse import Warehouse
 from tests.properties import invented
@@ -49,7 +49,7 @@ def arriving(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list
 @pytest.fixture
 def worked_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many dealers each evaluation of measures was for."""
-    from features.signals import context
+    from features.engine import context
 
     counted: list[int] = []
     plain = context.Context.evaluate
@@ -131,7 +131,7 @@ def test_a_new_listing_makes_it_begin_anew(tmp_path: Path) -> None:
 
 def test_kept_grids_cannot_be_written_into(tmp_path: Path) -> None:
     from features.domain.asof import Y1, to_day
-    from features.signals.measures import Sum
+    from features.engine.measures import Sum
 
     warehouse = invented.store(invented.Country(1).tables, tmp_path)
     cohort = Cohort(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.engine import EmbeddedEngine
+from features.engine.embedded import EmbeddedEngine
 from features.signals.registry import FAMILIES, SIGNALS
 from features.table import FeatureTable, build_features
 from tests.properties import invented

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from features.engine_spark import SparkEngine, session
+from features.engine.spark import SparkEngine, session
 from features.signals.registry import FAMILIES
 from features.table import build_features
 from tests.properties.conftest import DATES, SEEDS, World

@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.ingest import ingest
 from features.schema import TABLES
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 
 # Region-district, state, county and ZIP codes: border towns, inland metropolis, far away.
 PLACES = (

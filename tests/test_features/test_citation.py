@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.domain import citation
 from features.errors import InvalidValueError
+from features.reference import citation
 
 GOLDEN = yaml.safe_load((Path(__file__).parent.parent / "golden" / "citations.yaml").read_text())
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from features.ingest import ingest
 from features.table import build_features
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, row, write
 
 ONE, OTHER = "5-74-90001", "5-74-90002"

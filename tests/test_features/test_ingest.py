@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidValueError, SourceError
+from features.ingest import IngestSummary, ingest
 from features.public_records import files as public_records
 from features.schema import TABLES
-from features.warehouse import IngestSummary, Warehouse, ingest
+from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
     ROWS,
     TODAY,

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import FeatureError, SourceError
+from features.ingest import ingest
 from features.sources import archive
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
     ROWS,
     TODAY,

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from features.integrity import find_faults
-from features.warehouse import Warehouse, ingest
+from features.ingest import ingest
+from features.warehouse import Warehouse
+from features.warehouse.integrity import find_faults
 from tests.test_features.ingest_samples import TODAY, digest, row, write
 
 # A child that imports first, says so, and ingests when told: what is killed is the ingest itself.
@@ -26,7 +27,7 @@ import sys
 import tempfile
 from datetime import date
 from pathlib import Path
-from features.warehouse import ingest
+from features.ingest import ingest
 from features.errors import FflRiskError
 if len(sys.argv) > 1:
     # What is imported on first use must be there before the right to read it is given up.

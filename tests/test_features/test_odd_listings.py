@@ -7,9 +7,10 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from features.ingest import ingest
 from features.signals.signal import NO_SOURCE, OBSERVED
 from features.table import FeatureTable, build_features
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import row, write
 
 WHEN = date(2026, 5, 15)

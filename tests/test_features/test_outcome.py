@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from features.domain import outcome
 from features.errors import InvalidValueError
+from features.reference import outcome
 from features.schema import TABLES
 
 

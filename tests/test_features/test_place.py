@@ -6,21 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.domain import place
 from features.domain.county import COUNTY_CHANGES
-from features.reference import counties, zip_places
+from features.reference import counties, places, zip_places
 
 
 def test_counties_of_listings_are_patched():
     state = pd.Series(["DC", "FL", "VA", "TX", "PA"])
     county = pd.Series(["000", "025", "515", "141", "006"])
-    codes = place.county_fips(state, county)
+    codes = places.county_fips(state, county)
     assert codes.iloc[:4].tolist() == ["11001", "12086", "51019", "48141"]
     assert pd.isna(codes.iloc[4])
 
 
 def test_unknown_county_falls_back_to_the_zip_code():
-    codes = place.county_fips(pd.Series(["PA"]), pd.Series(["006"]), pd.Series(["15222-1234"]))
+    codes = places.county_fips(pd.Series(["PA"]), pd.Series(["006"]), pd.Series(["15222-1234"]))
     assert codes.tolist() == ["42003"]
 
 
@@ -34,12 +33,12 @@ def test_every_patch_leads_to_a_county():
     [("85004", "85004"), ("85004-1234", "85004"), ("850041234", "85004"), (" 85004 ", "85004")],
 )
 def test_zip_codes(text, expected):
-    assert place.zip5(pd.Series([text])).tolist() == [expected]
+    assert places.zip5(pd.Series([text])).tolist() == [expected]
 
 
 @pytest.mark.parametrize("text", ["8500", "8500A", "", "85004-12"])
 def test_bad_zip_codes_are_null(text):
-    assert place.zip5(pd.Series([text])).isna().all()
+    assert places.zip5(pd.Series([text])).isna().all()
 
 
 def test_point_comes_from_the_listing_then_zip_then_county():
@@ -52,7 +51,7 @@ def test_point_comes_from_the_listing_then_zip_then_county():
         },
         index=[5, 6, 7, 8],
     )
-    found = place.locate(frame)
+    found = places.locate(frame)
     assert found.index.tolist() == [5, 6, 7, 8]
     assert found["point_source"].iloc[:3].tolist() == ["listing", "zip", "county"]
     assert pd.isna(found["point_source"].iloc[3])
@@ -64,4 +63,4 @@ def test_point_comes_from_the_listing_then_zip_then_county():
 
 def test_point_without_coordinates_in_the_listing():
     frame = pd.DataFrame({"premises_zip": ["85701"], "county_fips": ["04019"]})
-    assert place.locate(frame)["point_source"].tolist() == ["zip"]
+    assert places.locate(frame)["point_source"].tolist() == ["zip"]

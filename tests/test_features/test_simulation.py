@@ -13,6 +13,7 @@ import pytest
 
 from features import public_records
 from features.errors import InvalidValueError
+from features.ingest import ingest
 from features.schema import TABLES
 from features.simulation.bias import inspected_and_true
 from features.simulation.check import OutOfToleranceError, check_country, require_within
@@ -22,7 +23,7 @@ from features.simulation.places import RESERVED_LETTERS
 from features.simulation.simulate import simulate
 from features.simulation.single_signals import single_signals
 from features.simulation.write import TRUTH, CountryWriter
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 
 SMALL = {"dealers": 600, "years": 3}
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from features.errors import SourceError
+from features.ingest import ingest
 from features.sources.mapping import read_mapping
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY
 
 MAPPINGS = Path(__file__).parents[2] / "features" / "sources" / "mappings"

@@ -7,8 +7,9 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from features.ingest import ingest
 from features.signals.successors import listing_days, successor_links
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 
 # Dealer -> (street, licensee, listings it is on). Month numbers count from January 2015.
 WORLD = {

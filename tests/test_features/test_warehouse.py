@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import WarehouseError
-from features.integrity import check, require_intact
-from features.warehouse import IngestSummary, Warehouse, WarehouseMissingError, arrow_schema, ingest
+from features.ingest import IngestSummary, ingest
+from features.warehouse import Warehouse, WarehouseMissingError
+from features.warehouse.integrity import check, require_intact
+from features.warehouse.reading import arrow_schema
 from tests.test_features.ingest_samples import TODAY, digest, row, write
 
 
@@ -216,7 +218,7 @@ def test_replaced_files_are_swept_after_the_grace_period(
     reader = Warehouse.open(tmp_path / "w")
     load(tmp_path, 2, [seizure("2025-05-01", "2")])
     (old,) = reader.files("seizures")
-    monkeypatch.setattr("features.manifest.GRACE", timedelta(0))
+    monkeypatch.setattr("features.warehouse.manifest.GRACE", timedelta(0))
     again = load(tmp_path, 2, [seizure("2025-05-01", "2")])
     assert not again.files[0].is_new
     assert not old.exists()
@@ -240,7 +242,7 @@ def test_rejects_of_an_ingest_that_was_not_committed_are_ignored_and_cut(tmp_pat
 
 
 def test_a_second_writer_is_told_to_wait(tmp_path: Path) -> None:
-    from features.manifest import write_lock
+    from features.warehouse.manifest import write_lock
 
     (tmp_path / "w").mkdir()
     with (

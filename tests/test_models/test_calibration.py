@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from models import RateRegressor, RiskClassifier
 from models.calibration import CountInterval, Spread, fit_count_interval, fit_spread
-from models.level import Level
+from models.margin.level import Level
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from models.categories import Levels, Target, read_levels
-from models.encoding import Column, encode
-from models.fitting import deal
+from models.columns.categories import Levels, Target, read_levels
+from models.columns.encoding import Column, encode
+from models.margin.fitting import deal
 
 
 def drawn(n: int = 2_000, n_levels: int = 40, spread: float = 1.0, seed: int = 0):

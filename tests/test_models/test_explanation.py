@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.boosting import merge
 from models.errors import AdditivityError
 from models.explanation import Explanation, contributions_by_lightgbm
-from models.tabulated import tabulate
+from models.margin.boosting import merge
+from models.margin.tabulated import tabulate
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models import RateRegressor, RiskClassifier
-from models.dates import days
+from models.columns.dates import days
 from models.errors import InputError, LabelError, ParameterError, WeightError
 
 QUICK = {"n_repeats": 1, "max_rounds": 15, "n_folds": 3}

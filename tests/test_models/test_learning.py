@@ -6,7 +6,7 @@ import pytest
 from sklearn.base import clone
 
 from models import RateRegressor, RiskClassifier
-from models.fitting import deal
+from models.margin.fitting import deal
 
 QUICK = {"n_repeats": 1, "max_rounds": 40}
 

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from models import RiskClassifier
 from models.errors import InputError, LabelError
-from models.level import fit_level
+from models.margin.level import fit_level
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from serving.app import build_app
-from serving.publish import peer_quantiles, strongest
 from serving.runtime import Runtime
-from serving.scored import ScoredTable
-from serving.scoring import Snapshot
+from serving.scores.publish import peer_quantiles, strongest
+from serving.scores.snapshot import Snapshot
+from serving.scores.table import ScoredTable
+from serving.server.app import build_app
 from serving.settings import Settings
 
 AS_OF = date(2026, 1, 1)
@@ -256,7 +256,7 @@ def snapshot_of() -> Callable[..., Snapshot]:
 def audit_of() -> Callable[[Service], list[dict[str, Any]]]:
     import sqlalchemy as sa
 
-    from serving.tables import AUDIT
+    from serving.store.tables import AUDIT
 
     def read(running: Service) -> list[dict[str, Any]]:
         with running.runtime.store.read() as connection:

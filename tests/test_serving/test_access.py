@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from serving.access import ACCESS, DEALER_LEVEL
+from serving.access.roles import ACCESS, DEALER_LEVEL
 
 ROLES = ["inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin"]
 KEY = "1-10-00000"
@@ -124,7 +124,7 @@ def test_a_failing_audit_withholds_the_answer(service):
 def test_absent_held_and_outside_are_alike(service, path):
     from datetime import date
 
-    from serving import holds
+    from serving.scores import holds
 
     columns = service.runtime.snapshot.columns
     offices = columns["office"]

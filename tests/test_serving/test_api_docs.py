@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import Client, RefusedError
-from serving.contract import RankRequest
-from serving.contract_field import DecisionRequest, EventsRequest, OutcomeRequest
+from serving.api.client import Client, RefusedError
+from serving.contract.answers import RankRequest
+from serving.contract.field import DecisionRequest, EventsRequest, OutcomeRequest
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 

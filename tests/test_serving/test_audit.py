@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from serving.audit import Access, AuditWriter, append, load_key, verify
+from serving.access.audit import Access, AuditWriter, append, load_key, verify
 from serving.errors import AuditError
-from serving.store import Store
-from serving.tables import AUDIT, AUDIT_HEAD
+from serving.store.database import Store
+from serving.store.tables import AUDIT, AUDIT_HEAD
 
 KEY = b"k" * 32
 

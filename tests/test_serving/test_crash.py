@@ -19,12 +19,13 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from features.warehouse import Warehouse, ingest
-from serving.audit import load_key, verify
-from serving.identity import Directory
-from serving.publish import publish
-from serving.store import Store
-from serving.tables import AUDIT, DECISIONS, EVENTS, LISTS, OUTCOMES
+from features.ingest import ingest
+from features.warehouse import Warehouse
+from serving.access.accounts import Directory
+from serving.access.audit import load_key, verify
+from serving.scores.publish import publish
+from serving.store.database import Store
+from serving.store.tables import AUDIT, DECISIONS, EVENTS, LISTS, OUTCOMES
 from tests.test_serving.test_end_to_end import AS_OF, dealer, write_champion, write_country
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash")]

@@ -5,8 +5,8 @@ import csv
 import pytest
 from typer.testing import CliRunner
 
-from serving.commands import app
-from training.rivals import read_decisions
+from serving.commands.app import app
+from training.studies.rivals import read_decisions
 
 
 @pytest.fixture

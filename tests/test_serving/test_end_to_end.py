@@ -12,20 +12,21 @@ import pandas as pd
 import pytest
 
 from features.home import write_json
+from features.ingest import ingest
 from features.table import build_features
-from features.warehouse import Warehouse, ingest
+from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
 from models.profile import Profile
-from serving.dossier import dossier
+from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
-from serving.issued import verify
-from serving.outcomes import collect
-from serving.packet import packet
-from serving.publish import publish
-from serving.rescoring import rescore
+from serving.field.outcomes import collect
+from serving.field.rescoring import rescore
+from serving.lists.issued import verify
+from serving.lists.packet import packet
 from serving.runtime import Runtime
-from serving.scoring import Snapshot
+from serving.scores.publish import publish
+from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
 
 AS_OF = date(2026, 1, 1)

@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from serving import holds
-from serving.identity import Principal
+from serving.access.accounts import Principal
+from serving.scores import holds
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}), "local")
 

@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from serving.app import build_app
-from serving.audit import verify
-from serving.problems import Problem
-from serving.tables import METADATA
+from serving.access.audit import verify
+from serving.api.problems import Problem
+from serving.server.app import build_app
+from serving.store.tables import METADATA
 
 SECRET = "Zq9SecretValue"
 N_BODIES = 10_000

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from serving import identity, oidc
+from serving.access import accounts, oidc
+from serving.access.oidc import Verifier
 from serving.errors import InvalidRequestError, NotReadyError, UnauthenticatedError
-from serving.oidc import Verifier
 from serving.settings import OidcSettings
-from serving.tables import TOKENS
+from serving.store.tables import TOKENS
 
 AUDIENCE = "ffl-risk"
 
@@ -32,7 +32,7 @@ def test_tokens_are_stored_as_hashes_only(service):
 
 
 def test_a_revoked_token_and_a_disabled_account_stop_working(service, monkeypatch):
-    monkeypatch.setattr(identity, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(accounts, "CACHE_SECONDS", 0.0)
     directory = service.runtime.directory
     for stop in (
         lambda: directory.revoke_token(service.tokens["analyst"].split("_")[1]),
@@ -77,7 +77,7 @@ def test_wrong_tokens_are_all_refused_alike(service, token):
 )
 def test_accounts_that_make_no_sense_are_refused(name, role, areas):
     with pytest.raises(InvalidRequestError):
-        identity.check_account(name, role, areas)
+        accounts.check_account(name, role, areas)
 
 
 def test_passwords_are_argon2_and_wrong_ones_are_refused(service):

@@ -11,12 +11,13 @@ import numpy as np
 import openpyxl
 import pytest
 
-from serving import exports, holds
-from serving.contract import IssuedList, ListPage, RankRequest
-from serving.identity import Principal
-from serving.lists import Issue, compose
-from serving.sampling import systematic
-from serving.scoring import View
+from serving.access.accounts import Principal
+from serving.contract.answers import IssuedList, ListPage, RankRequest
+from serving.lists import exports
+from serving.lists.compose import Issue, compose
+from serving.scores import holds
+from serving.scores.sampling import systematic
+from serving.scores.snapshot import View
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))
 ISSUE = Issue("L-20260101-000000000001", "2026-01-01T00:00:00.000000Z", 7)

@@ -14,8 +14,8 @@ from schemathesis.checks import CHECKS
 from schemathesis.generation import GenerationMode
 from schemathesis.python import asgi
 
-from serving.access import ACCESS
-from serving.app import build_app
+from serving.access.roles import ACCESS
+from serving.server.app import build_app
 
 # Enough of each kind for every branch of a route; more find nothing else and take minutes.
 EXAMPLES = 20

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from serving.app import build_app
 from serving.runtime import Runtime
+from serving.server.app import build_app
 from serving.web import atlas, charts
 from serving.web.lists import Ask, filtered
 from serving.web.model import card_html
@@ -247,7 +247,7 @@ def test_a_held_dealer_leaves_no_trace_on_any_page(visitor, runtime):
     dealer = re.findall(r'<tr id="d-([^"]+)"', visitor.get(path).text)[0]
     from datetime import date
 
-    from serving import holds
+    from serving.scores import holds
 
     holds.place(
         runtime.store, dealer, owners=["somebody"], starts_on=date(2025, 1, 1), ends_on=None
@@ -319,7 +319,7 @@ def test_an_outcome_is_recorded_and_the_legal_gate_answers_in_words(visitor, run
 def test_every_look_at_a_dealer_is_in_the_audit(visitor, runtime):
     import sqlalchemy as sa
 
-    from serving.tables import AUDIT
+    from serving.store.tables import AUDIT
 
     visitor.sign_in("supervisor")
     dealer = runtime.snapshot.columns["dealer"][runtime.snapshot.columns["office"] == "office0"][0]

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serving.plan import (
+from serving.planning import (
     Placed,
     PlanError,
     PlanInfeasibleError,
     PlanRequest,
     arrange,
+    choose,
     expected_hours,
     make_plan,
     to_ics,
 )
-from serving.planning import choose
 from serving.planning.candidates import read_candidates
 from serving.planning.draw import draw
 from serving.planning.route import places

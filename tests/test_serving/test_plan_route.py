@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from serving import holds
-from serving.contract_plan import PlanAnswer
+from serving.contract.plan import PlanAnswer
+from serving.scores import holds
 
 ASK = {"office": "office0", "weeks": 4, "n_investigators": 3}
 

@@ -17,14 +17,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from serving import event_rows, holds, outcomes, referrals
-from serving.audit import Access, AuditWriter, append, verify
-from serving.contract_field import OutcomeRequest
+from serving.access.audit import Access, AuditWriter, append, verify
+from serving.contract.field import OutcomeRequest
 from serving.errors import ServingError, StoreError
+from serving.field import events, outcomes, referrals
 from serving.runtime import Runtime
+from serving.scores import holds
 from serving.settings import Settings
-from serving.store import HEAD_REVISION, Store
-from serving.tables import ACCOUNTS, EVENTS, METADATA
+from serving.store.database import HEAD_REVISION, Store
+from serving.store.tables import ACCOUNTS, EVENTS, METADATA
 
 pytestmark = pytest.mark.xdist_group("postgresql")
 KEY = b"k" * 32
@@ -169,7 +170,7 @@ def test_writers_of_several_processes_make_one_chain(url: str):
 
 
 def test_the_same_event_sent_many_times_at_once_is_kept_once(store: Store):
-    answers = at_once(8, lambda _: event_rows.keep(store, "tips", [TIP], who="feed"))
+    answers = at_once(8, lambda _: events.keep(store, "tips", [TIP], who="feed"))
     assert sum(len(ids) for ids, _ in answers) == 1
     assert n_rows(store, EVENTS) == 1
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serving.publish import measure_of, strongest
+from serving.scores.publish import measure_of, strongest
 
 SIGNALS: list[dict[str, Any]] = [
     {"name": "volume_sales_1y", "family": "volume", "window": "1y"},

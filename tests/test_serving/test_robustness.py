@@ -10,10 +10,10 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from serving import guard
-from serving.app import build_app
-from serving.problems import Problem
-from serving.ratelimit import RateLimiter
+from serving.access.rates import RateLimiter
+from serving.api.problems import Problem
+from serving.server import guard
+from serving.server.app import build_app
 
 SECRET = "Zq9SecretValue"
 

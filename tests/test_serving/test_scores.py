@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving.contract import Explanation, ScoreAnswer
-from serving.contract_field import FeaturesAnswer
+from serving.contract.answers import Explanation, ScoreAnswer
+from serving.contract.field import FeaturesAnswer
 
 
 def dealers_of(service, office=None, n=3):

@@ -9,8 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from serving.errors import StoreError
-from serving.store import HEAD_REVISION, Store
-from serving.tables import ACCOUNTS, METADATA
+from serving.store.database import HEAD_REVISION, Store
+from serving.store.tables import ACCOUNTS, METADATA
 
 
 @pytest.fixture

@@ -14,14 +14,15 @@ from features.simulation.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from ffl_risk import app
-from training import backtest as backtests
-from training import hours, stability
-from training.backtest import against_truth, backtest, nearer_the_truth
-from training.backtest_page import backtest_page
 from training.errors import RecipeError
-from training.pages import render
+from training.evaluation import stability
+from training.heads import hours
+from training.pages.page import render
 from training.progress import Steps
 from training.recipe import RECIPES, Recipe, load_recipe
+from training.studies import backtest as backtests
+from training.studies.backtest import against_truth, backtest, nearer_the_truth
+from training.studies.backtest_page import backtest_page
 
 
 def judged(n: int = 400, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -22,8 +22,8 @@ from features.ingest import ingest
 from features.simulation.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
-from training import candidate as candidates
-from training import compliance, labels
+from training.commands.promote import promote_candidate
+from training.commands.train import train_candidate
 from training.errors import (
     FutureLabelError,
     MissingSignalError,
@@ -31,11 +31,12 @@ from training.errors import (
     TooFewLabelsError,
     WeightsError,
 )
+from training.evaluation import candidate as candidates
+from training.heads import compliance
+from training.labels import labels
+from training.labels.propensity import Propensity
 from training.progress import Steps
-from training.promotion_run import promote_candidate
-from training.propensity import Propensity
 from training.recipe import Recipe, load_recipe
-from training.train import train_candidate
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad_input")]
 
@@ -101,7 +102,7 @@ def refuse(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FflRis
         home = place / "home"
         before = registry(home)
         store = Warehouse.open(warehouse or place / "warehouse")
-        monkeypatch.setattr("training.train.Tracker", Unasked)
+        monkeypatch.setattr("training.commands.train.Tracker", Unasked)
         with pytest.raises(FflRiskError) as refused, train_candidate(asked, store, home, Steps()):
             pass
         assert registry(home) == before

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.baselines import LogLogistic, apply_rule, random_order
 from training.errors import RecipeError
-from training.metrics import Ranking
+from training.evaluation.baselines import LogLogistic, apply_rule, random_order
+from training.evaluation.metrics import Ranking
 
 X = pd.DataFrame({"a": [1.0, np.nan, 3.0], "b": [0.0, 2.0, 5.0]})
 

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ffl_risk import app
-from training import candidate as candidates
-from training.comparison import compare_candidates
 from training.errors import NotTrainedError
-from training.fairness import by_group
-from training.fairness_page import fairness_page
-from training.pages import Page, Section, format_interval, render, terminal, write_page
+from training.evaluation import candidate as candidates
+from training.pages.page import Page, Section, format_interval, render, terminal, write_page
+from training.studies.comparison import compare_candidates
+from training.studies.fairness import by_group
+from training.studies.fairness_page import fairness_page
 
 
 def judged(strength: float, *, n: int = 3000, seed: int = 0, first: int = 0) -> pd.DataFrame:

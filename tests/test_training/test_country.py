@@ -13,12 +13,14 @@ from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from ffl_risk import app
 from models.policy import Policy
-from training import backtest, compliance, country, labels
-from training.candidate import open_candidate
 from training.errors import NotTrainedError
-from training.fit import design
+from training.evaluation.candidate import open_candidate
+from training.heads import compliance, country
+from training.heads.fit import design
+from training.labels import labels
 from training.progress import Steps
 from training.recipe import RECIPES, Recipe, load_recipe
+from training.studies import backtest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("country")]
 

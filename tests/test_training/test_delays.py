@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from models.policy import SevereFinding
-from training import labels
-from training.compliance import place_labels
-from training.delays import MIN_SHARE, delay_weights
+from training.heads.compliance import place_labels
+from training.labels import labels
+from training.labels.delays import MIN_SHARE, delay_weights
 
 UNTIL = pd.Timestamp("2024-01-01")
 RATE = 0.10

@@ -19,8 +19,8 @@ from models import Bundle, RiskClassifier
 from models.errors import InputError
 from models.policy import Policy
 from models.profile import Profile
-from training.drift import drift, stability_index, summary
 from training.errors import DriftError, NotTrainedError
+from training.studies.drift import drift, stability_index, summary
 
 STATED = {
     "name": "m", "as_of": "2013-06-01", "restriction": "public", "data_fingerprint": "",

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from training.fairness import by_group
+from training.studies.fairness import by_group
 
 
 def rows(rate: dict[str, float], score: dict[str, float], n: int = 6000) -> pd.DataFrame:

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training import gates
 from training.errors import GateRefusedError
-from training.evaluation import list_membership, list_overlap
+from training.evaluation import gates
+from training.evaluation.evaluation import list_membership, list_overlap
 
 
 def rows(strength: float, *, n: int = 4000, seed: int = 0, **columns: float) -> pd.DataFrame:

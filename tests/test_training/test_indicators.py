@@ -17,14 +17,14 @@ from features.ingest import ingest
 from features.simulation.options import Options
 from features.simulation.simulate import simulate
 from ffl_risk import app
-from training import efficacy
 from training.errors import OneClassError, RecipeError, TooFewLabelsError
-from training.fit import Design
-from training.indicators import Inspected, assess, oriented, verdict
-from training.indicators_page import indicators_page
-from training.pages import render
+from training.evaluation import efficacy
+from training.heads.fit import Design
+from training.labels.splits import group_folds
+from training.pages.page import render
 from training.progress import Steps
-from training.splits import group_folds
+from training.studies.indicators import Inspected, assess, oriented, verdict
+from training.studies.indicators_page import indicators_page
 
 
 def made_of(**directions: int) -> Design:

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from models.policy import SevereFinding
-from training import labels
 from training.errors import FutureLabelError, OneClassError, TooFewLabelsError
+from training.labels import labels
 
 AS_OF = date(2022, 1, 1)
 RULE = SevereFinding("warning_conference", 1, 11)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from training.errors import TooFewLabelsError
-from training.labels import Labels
-from training.learning_curve import learning_curve
+from training.labels.labels import Labels
+from training.studies.learning_curve import learning_curve
 
 
 @pytest.fixture

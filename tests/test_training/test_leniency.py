@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.leniency import fit_strictness, label_weights, three_gains
+from training.labels.leniency import fit_strictness, label_weights, three_gains
 
 
 def test_strictness_is_recovered_and_small_groups_are_shrunk():

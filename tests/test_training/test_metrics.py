@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from training.errors import OneClassError
-from training.metrics import (
+from training.evaluation.metrics import (
     Ranking,
     bootstrap,
     brier,

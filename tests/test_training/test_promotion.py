@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from training import candidate as candidates
-from training import promotion
 from training.errors import BusyError, NotTrainedError
+from training.evaluation import candidate as candidates
+from training.registry import promotion
 
 
 class Aliases:

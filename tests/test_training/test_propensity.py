@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.errors import WeightsError
-from training.propensity import Propensity, fit_propensity, overlap
+from training.labels.propensity import Propensity, fit_propensity, overlap
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from training.errors import NotTrainedError, SplitOverlapError
-from training.fit import Design
-from training.pages import render
+from training.heads.fit import Design
+from training.labels.splits import require_disjoint
+from training.pages.page import render
 from training.recipe import load_recipe
-from training.search import DEFAULTS, search
-from training.search_page import search_page
-from training.splits import require_disjoint
+from training.studies.search import DEFAULTS, search
+from training.studies.search_page import search_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -59,7 +59,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_search import make_problem
-from training.search import search
+from training.studies.search import search
 print("ready", flush=True)
 done = lambda: print("trial", flush=True)
 search(*make_problem(), store=Path(sys.argv[1]), budget_s=60, step=done)

@@ -8,7 +8,7 @@ import pytest
 
 from features.domain.asof import add_months, month_ends
 from training.errors import SplitOverlapError, TooFewLabelsError
-from training.splits import Split, group_folds, known_before, require_disjoint, rolling
+from training.labels.splits import Split, group_folds, known_before, require_disjoint, rolling
 
 
 def test_a_county_is_never_in_two_folds():

@@ -12,11 +12,11 @@ from features.ingest import ingest
 from features.warehouse import Warehouse
 from ffl_risk import app
 from models import Bundle
-from training.candidate import open_candidate
 from training.errors import GateRefusedError, MissingSignalError, RecipeError, TooFewLabelsError
-from training.fit import design, families_of
+from training.evaluation.candidate import open_candidate
+from training.heads.fit import design, families_of
 from training.recipe import RECIPES, Recipe, load_recipe
-from training.tracker import Tracker
+from training.registry.tracker import Tracker
 
 RECORDS = Path(features.public_records.__file__).parent
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("public_records")]
@@ -138,8 +138,8 @@ def test_a_signal_missing_from_the_table_is_named(warehouse):
 def test_a_recipe_that_mixes_ways_of_judging_is_refused(warehouse, tmp_path):
     recipe = load_recipe("public_records").model_dump()
     recipe["heads"][1]["label"] = "compliance"
+    from training.commands.train import train_candidate
     from training.progress import Steps
-    from training.train import train_candidate
 
     with (
         pytest.raises(RecipeError, match="mixes labels"),

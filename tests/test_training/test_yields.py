@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from training import yields
 from training.errors import TooFewLabelsError
-from training.evaluation import list_membership
-from training.propensity import Propensity, fit_propensity
+from training.evaluation.evaluation import list_membership
+from training.heads import yields
+from training.labels.propensity import Propensity, fit_propensity
 
 
 def history(

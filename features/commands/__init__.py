@@ -1,0 +1,1 @@
+"""What is typed to load data, simulate a country and build signals."""

@@ -1,0 +1,91 @@
+"""How the results of `ingest` and `check` look in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from features.ingest.summary import FileSummary, IngestSummary
+from features.warehouse.integrity import WarehouseReport
+
+_COUNTS = ("read", "stored", "superseded", "duplicate", "set_aside", "rejected")
+
+
+def ingest_view(summary: IngestSummary) -> RenderableType:
+    """Return the summary of an ingest: counts that add up, reasons of rejects, time by step."""
+    grid = Table(
+        title="Ingested", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
+    )
+    grid.add_column("table", no_wrap=True)
+    for name in _COUNTS:
+        grid.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+    for n, file in enumerate(summary.files, 1):
+        if not file.is_new:
+            grid.add_row(f"[{n}] ingested before", *("" for _ in _COUNTS))
+        for counts in file.tables:
+            numbers = (f"{getattr(counts, f'n_{name}'):,}" for name in _COUNTS)
+            grid.add_row(f"[{n}] {counts.table}", *numbers)
+    grid.add_section()
+    grid.add_row("all", *(f"{summary.counts[name]:,}" for name in _COUNTS))
+    lines = [line for n, file in enumerate(summary.files, 1) for line in _lines(n, file)]
+    return Group(
+        grid,
+        *lines,
+        Text(f"time: {_spent(summary.seconds)}"),
+        Text(f"fingerprint: {summary.fingerprint}"),
+    )
+
+
+def _lines(n: int, file: FileSummary) -> list[Text]:
+    lines = [Text(f"[{n}] {file.file}: {file.layout}")]
+    lines += [Text(f"    {note}") for note in file.notes]
+    for counts in file.tables:
+        if counts.reasons:
+            told = ", ".join(f"{many:,} {reason}" for reason, many in counts.reasons.items())
+            lines.append(Text(f"    {counts.table} rejected: {told}", style="yellow"))
+    if file.seconds:
+        lines.append(Text(f"    {_spent(file.seconds)}", style="dim"))
+    return lines
+
+
+def _spent(seconds: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {spent:.2f} s" for name, spent in seconds.items())
+
+
+def check_view(report: WarehouseReport) -> RenderableType:
+    """Return the report on a warehouse."""
+    grid = Table(
+        title=f"Warehouse {report.path}",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    grid.add_column("table", no_wrap=True)
+    for name in ("rows", "superseded", "files", "known from", "to", "rejected"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for table in report.tables:
+        grid.add_row(
+            table.table,
+            f"{table.n_rows:,}",
+            f"{table.n_superseded:,}",
+            f"{table.n_files:,}",
+            table.first_known_on or "",
+            table.last_known_on or "",
+            f"{sum(table.rejects.values()):,}",
+        )
+    lines = [
+        Text(f"{table.table}: rejected {n:,} {reason}", style="yellow")
+        for table in report.tables
+        for reason, n in table.rejects.items()
+    ]
+    intact = "intact" if not report.faults else "DAMAGED"
+    lines.append(Text(f"{report.n_sources:,} sources; files {intact}"))
+    lines.append(
+        Text(f"purchaser tokens whose time was over, now dropped: {report.n_tokens_dropped:,}")
+    )
+    return Group(grid, *lines, Text(f"fingerprint: {report.fingerprint}"))

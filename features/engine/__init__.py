@@ -1,0 +1,1 @@
+"""Signals worked out: kernels over sorted events, as-of views, engines embedded and Spark."""

@@ -1,0 +1,315 @@
+"""The checks of the data contract as one SQL query a table: typed columns, and the first fault.
+
+Every row of a file comes out of the query, with ``fault`` 0 when it is good, else the number of
+the first rule that it breaks; nothing stops at a bad row and nothing is dropped. The same
+conditions hold for every source, because adapters only say where a column comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from features.domain.license_number import dealer_of_number_sql, dealer_sql, number_sql
+from features.schema import TABLES, Column, RejectReason, Table
+from features.sources.delimited import DAMAGED, LINE
+from features.sources.layout import Plan
+from features.sources.listing import STATE_FIPS
+from features.sql import literal, quoted
+
+EARLIEST: Final = "DATE '1900-01-01'"
+# The only dates that lie ahead of the day of ingest by nature.
+MAY_BE_AHEAD: Final = frozenset({"expires_on", "ends_on"})
+
+KNOWN_ON: Final = {
+    "licenses": "listed_on",
+    "traces": "coalesce(completed_on, requested_on + 14)",
+    # An inspection still open is known to exist since it was opened; what it found is known when
+    # it closes. The row without closed_on is therefore known on opened_on, and the later, closed
+    # row of the same inspection supersedes it.
+    "inspections": "coalesce(closed_on, opened_on)",
+    "violations": "inspection_known_on",
+    "multiple_sales": "reported_on",
+    "thefts_losses": "reported_on",
+    "sales_volume": "CAST(date_trunc('month', month) + INTERVAL 2 MONTH AS DATE)",
+    "denials": "CAST(date_trunc('month', month) + INTERVAL 2 MONTH AS DATE)",
+    "seizures": "reported_on",
+    "ballistic_leads": "lead_on",
+    "tips": "received_on",
+    "holds": "starts_on",
+}  # fmt: skip
+
+# Text that not every spelling of has a meaning; any other text is read as it stands.
+_PARSED: Final = frozenset({"dealer", "license_number", "citation"})
+_BAD_TEXT: Final[Mapping[str, RejectReason]] = {
+    "string": "unparsed_license",
+    "date": "bad_date",
+    "integer": "out_of_range",
+    "number": "out_of_range",
+    "boolean": "unknown_code",
+}
+_TRUE: Final = ("true", "t", "yes", "y", "1", "1.0")
+_FALSE: Final = ("false", "f", "no", "n", "0", "0.0")
+_INTEGERS: Final = (
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
+    "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way in which a row can be bad.
+
+    Parameters
+    ----------
+    reason : str
+        The reason code.
+    column : str
+        The column at fault.
+    condition : str
+        SQL, true for a bad row.
+    """
+
+    reason: RejectReason
+    column: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class CheckQuery:
+    """The query that checks a table, and the rules that its ``fault`` numbers from 1.
+
+    Parameters
+    ----------
+    sql : str
+        Gives the contract's columns typed, ``known_on``, ``source_line``, ``is_set_aside``,
+        ``fault`` and ``fault_value``.
+    rules : tuple of Rule
+        In the order in which they are tried.
+    """
+
+    sql: str
+    rules: tuple[Rule, ...]
+
+
+def check_query(
+    plan: Plan, types: Mapping[str, str], raw_text: tuple[str, ...], today: date
+) -> CheckQuery:
+    """Return the query that checks the rows of `plan`.
+
+    Parameters
+    ----------
+    plan : Plan
+        Where each column comes from.
+    types : mapping of str to str
+        The DuckDB type of each expression of the plan.
+    raw_text : tuple of str
+        The text columns of the file, trimmed; a row that has nothing in any of them is no row.
+        Empty for Parquet, whose text is trimmed here.
+    today : date
+        The day of ingest; a later date is a fault.
+    """
+    table = TABLES[plan.table]
+    rules = _rules(table, plan, types, today)
+    values = _values(table, plan)
+    faults = "".join(f" WHEN {r.condition} THEN {n}" for n, r in enumerate(rules, 1))
+    shown = "".join(f" WHEN {n} THEN {values[r.column]}" for n, r in enumerate(rules, 1))
+    names = ", ".join(quoted(name) for name in table.names)
+    known_on = KNOWN_ON[plan.table]
+    if "known_on" in plan.columns:
+        known_on = f"coalesce(own_known_on, {known_on})"
+    derived = f"{known_on} AS known_on"
+    if _has_dealer_of_number(plan):
+        derived += f", {dealer_of_number_sql('license_number')} AS dealer"
+    sql = (
+        f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
+        f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value FROM ("
+        f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
+        f"FROM (SELECT *, {derived} FROM ({_typed(table, plan, types, raw_text)})))"
+    )
+    return CheckQuery(sql, tuple(rules))
+
+
+def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[str, ...]) -> str:
+    """Return SQL with each column as given (``given_x``) and typed (``x``)."""
+    given, shown, typed = [], [], []
+    for column in _columns(table, plan):
+        name = column.name
+        own = "own_known_on" if name == "known_on" else name
+        if name not in plan.columns:
+            typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {quoted(own)}")
+            continue
+        text = plan.columns[name]
+        if types[name] == "VARCHAR" and not raw_text:
+            text = f"nullif(trim({text}), '')"
+        shown.append(quoted("given_" + name))
+        given.append(f"{text} AS {shown[-1]}")
+        if name != "dealer" or not _has_dealer_of_number(plan):
+            typed.append(f"{_converted(column, types[name])} AS {quoted(own)}")
+    joined, rest = "", ""
+    if table.name == "violations":
+        rest = ", inspection_known_on"
+        joined = (
+            " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
+            " LEFT JOIN known_citations ON given_citation = cited_as"
+        )
+    inner = (
+        f"SELECT {', '.join(given)}, {LINE}, {plan.set_aside} AS is_set_aside, "
+        f"{DAMAGED} OR coalesce({plan.undecodable}, false) AS is_undecodable "
+        f"FROM {plan.rows} AS source_rows"
+    )
+    if raw_text:
+        inner += f" WHERE coalesce({', '.join(map(quoted, raw_text))}) IS NOT NULL"
+    return (
+        f"SELECT {', '.join(shown)}, {', '.join(typed)}, {LINE}, "
+        f"is_set_aside, is_undecodable{rest} FROM ({inner}){joined}"
+    )
+
+
+def _has_dealer_of_number(plan: Plan) -> bool:
+    """Whether one reading of the license number gives the dealer as well."""
+    return "dealer" in plan.columns and plan.columns["dealer"] == plan.columns.get("license_number")
+
+
+_SQL_TYPE: Final = {
+    "string": "VARCHAR",
+    "date": "DATE",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+}
+
+
+def _columns(table: Table, plan: Plan) -> tuple[Column, ...]:
+    own = (Column("known_on", "date", is_required=False),) if "known_on" in plan.columns else ()
+    return (*table.columns, *own)
+
+
+def _converted(column: Column, kind: str) -> str:
+    """Return SQL for the typed value of ``given_x``, null where it cannot be read."""
+    given = quoted("given_" + column.name)
+    text = given if kind == "VARCHAR" else f"CAST({given} AS VARCHAR)"
+    if column.name == "dealer":
+        return dealer_sql(text)
+    if column.name == "license_number":
+        return number_sql(text)
+    if column.name == "citation":
+        return "normal_citation"
+    if column.kind == "string":
+        return text
+    if column.kind == "date":
+        if kind == "DATE" or kind.startswith("TIMESTAMP"):
+            return f"CAST({given} AS DATE)"
+        iso = f"length({text}) = 10 AND substr({text}, 5, 1) = '-'"
+        return f"CASE WHEN {iso} THEN TRY_CAST({text} AS DATE) END"
+    if column.kind == "number":
+        value = f"TRY_CAST({given} AS DOUBLE)"
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if column.kind == "integer":
+        if kind in _INTEGERS:
+            return f"TRY_CAST({given} AS BIGINT)"
+        whole = f"regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')"
+        return f"CASE WHEN {whole} THEN TRY_CAST({text} AS BIGINT) END"
+    if kind == "BOOLEAN":
+        return given
+    true, false = (", ".join(map(literal, words)) for words in (_TRUE, _FALSE))
+    return (
+        f"CASE WHEN lower({text}) IN ({true}) THEN true "
+        f"WHEN lower({text}) IN ({false}) THEN false END"
+    )
+
+
+def _values(table: Table, plan: Plan) -> dict[str, str]:
+    """Return, for each column, SQL for the value that a reject shows; never a purchaser's token."""
+    values = {c.name: "CAST(NULL AS VARCHAR)" for c in table.columns}
+    values |= {n: f"CAST({quoted('given_' + n)} AS VARCHAR)" for n in plan.columns}
+    values |= {"purchaser_token": "CAST(NULL AS VARCHAR)", "": "CAST(NULL AS VARCHAR)"}
+    values.setdefault("known_on", "CAST(known_on AS VARCHAR)")
+    return values
+
+
+def _rules(table: Table, plan: Plan, types: Mapping[str, str], today: date) -> list[Rule]:
+    rules = [Rule("undecodable", "", "is_undecodable")]
+    for column in _columns(table, plan):
+        rules += _column_rules(table, column, column.name in plan.columns, today)
+    return rules + _row_rules(table, plan)
+
+
+def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> list[Rule]:
+    name = column.name
+    value = quoted("own_known_on" if name == "known_on" else name)
+    given = quoted("given_" + name) if is_given else "NULL"
+    rules = []
+    if column.is_required:
+        rules.append(Rule("missing_required", name, f"{given} IS NULL"))
+    if not is_given:
+        return rules
+    if column.kind != "string" or name in _PARSED:
+        unread: RejectReason = "unknown_code" if name == "citation" else _BAD_TEXT[column.kind]
+        rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {value} IS NULL"))
+    if column.allowed:
+        codes = ", ".join(map(literal, sorted(column.allowed)))
+        reason: RejectReason = "unknown_type" if name == "license_type" else "unknown_code"
+        rules.append(Rule(reason, name, f"{value} NOT IN ({codes})"))
+    bounds = [
+        f"{value} {sign} {bound}"
+        for sign, bound in (("<", column.minimum), (">", column.maximum))
+        if bound is not None
+    ]
+    if bounds:
+        rules.append(Rule("out_of_range", name, " OR ".join(bounds)))
+    if column.kind == "date":
+        rules.append(Rule("out_of_range", name, f"{value} < {EARLIEST}"))
+        if name not in MAY_BE_AHEAD:
+            ahead = f"{value} > DATE {literal(today.isoformat())}"
+            rules.append(Rule("future_date", name, ahead))
+    return rules + _pattern_rules(table, column)
+
+
+def _pattern_rules(table: Table, column: Column) -> list[Rule]:
+    """Rules for the columns whose text has a form that `schema` does not state."""
+    name = column.name
+    states = ", ".join(map(literal, sorted(STATE_FIPS)))
+    conditions: dict[str, tuple[RejectReason, str]] = {
+        "premises_state": ("unknown_code", f"premises_state NOT IN ({states})"),
+        "premises_zip": ("out_of_range", "NOT regexp_full_match(premises_zip, '[0-9]{5}')"),
+        "county_fips": ("out_of_range", "NOT regexp_full_match(county_fips, '[0-9]{5}')"),
+        "recovery_country": (
+            "unknown_code",
+            "NOT regexp_full_match(recovery_country, '[A-Z]{2}')",
+        ),
+        "month": ("out_of_range", "day(month) <> 1"),
+    }
+    return [Rule(conditions[name][0], name, conditions[name][1])] if name in conditions else []
+
+
+def _row_rules(table: Table, plan: Plan) -> list[Rule]:
+    """Rules over more than one column."""
+    rules = []
+    if table.name == "licenses" and not _has_dealer_of_number(plan):
+        differs = f"dealer <> {dealer_of_number_sql('license_number')}"
+        rules.append(Rule("unparsed_license", "dealer", differs))
+    if table.name == "traces":
+        sold = "sold_on > coalesce(recovered_on, requested_on)"
+        rules.append(Rule("sold_after_recovery", "sold_on", sold))
+        early = "completed_on < requested_on"
+        rules.append(Rule("known_before_event", "completed_on", early))
+    if table.name == "inspections":
+        early = "closed_on < opened_on"
+        rules.append(Rule("known_before_event", "closed_on", early))
+        # An outcome without the day on which it was known would leak into the days before.
+        told = "closed_on IS NULL AND outcome <> 'none'"
+        if "known_on" in plan.columns:
+            told += " AND own_known_on IS NULL"
+        rules.append(Rule("missing_required", "closed_on", told))
+    if table.name == "holds":
+        rules.append(Rule("out_of_range", "ends_on", "ends_on < starts_on"))
+    if table.name == "violations":
+        unknown = "inspection_known_on IS NULL"
+        rules.append(Rule("unknown_inspection", "inspection_id", unknown))
+    if table.event_date:
+        early = f"known_on < {quoted(table.event_date)}"
+        rules.append(Rule("known_before_event", table.event_date, early))
+    return rules

@@ -1,0 +1,330 @@
+"""One file into the draft of a warehouse: read, check, decide about versions, write sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from features.errors import SourceError
+from features.ingest.checks import CheckQuery, check_query
+from features.ingest.rejects import RejectBook
+from features.ingest.summary import TableCounts
+from features.ingest.versions import Resolution, resolve
+from features.reference.citation import normalize_column
+from features.reference.files import DATA
+from features.schema import TABLES
+from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
+from features.sources.files import SourceFile
+from features.sources.layout import Layout, Plan
+from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
+from features.sql import literal, quoted
+from features.warehouse.batches import (
+    full_disk,
+    live,
+    rewrite_batch,
+    scan,
+    stored_columns,
+    write_batch,
+)
+from features.warehouse.manifest import Draft
+from features.warehouse.retention import TABLE as RETAINED
+from features.warehouse.retention import drop_expired, expired_sql
+
+_MAX_SHOWN: Final = 5  # codes in a note
+
+Step = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Load:
+    """One file to load.
+
+    Parameters
+    ----------
+    source : SourceFile
+        The file.
+    layout : Layout
+        What it is.
+    names : list of str
+        Its columns.
+    number : int
+        Its index among the manifest's sources.
+    """
+
+    source: SourceFile
+    layout: Layout
+    names: list[str]
+    number: int
+
+
+class Loader:
+    """Loads files, one after the other, into a draft.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        With a memory limit and a folder to spill to.
+    draft : Draft
+        The warehouse about to change.
+    max_rejects : float
+        Share of bad rows above which a file is refused.
+    today : date
+        The day of ingest.
+    """
+
+    def __init__(self, con: Any, draft: Draft, max_rejects: float, today: date) -> None:
+        self.con = con
+        self.draft = draft
+        self.max_rejects = max_rejects
+        self.today = today
+        self.rejects = RejectBook(con)
+
+    def load(self, load: Load, step: Step) -> tuple[list[TableCounts], list[str]]:
+        """Load one file; return the counts of each of its tables, and notes.
+
+        Raises
+        ------
+        SourceError
+            When the file is refused.
+        WarehouseError
+            When disk or memory do not suffice.
+        """
+        try:
+            return self._load(load, step)
+        except duckdb.Error as error:
+            if _is_about_file(error, load.source):
+                raise _damaged(error, load.source) from error
+            raise full_disk(error, self.draft.path) from error
+
+    def finish(self) -> None:
+        """Forget tokens whose time is over, and stage the rejects.
+
+        Raises
+        ------
+        WarehouseError
+            When disk or memory do not suffice.
+        """
+        try:
+            drop_expired(self.con, self.draft, self.today)
+            self.rejects.stage(self.draft)
+        except duckdb.Error as error:
+            raise full_disk(error, self.draft.path) from error
+
+    def _load(self, load: Load, step: Step) -> tuple[list[TableCounts], list[str]]:
+        with ExitStack() as opened:
+            with step("open"):
+                odd = self._open(load, opened)
+            return self._load_tables(load, odd, step)
+
+    def _load_tables(
+        self, load: Load, odd: OddRows | None, step: Step
+    ) -> tuple[list[TableCounts], list[str]]:
+        plans, file = load.layout.plans, load.source.name
+        counts, notes = [], list(load.layout.notes)
+        for plan in plans:
+            table = plan.table
+            is_first = odd is not None and plan is plans[0]
+            with step(f"check {table}"):
+                query = self._check(load, plan)
+                self.rejects.add_faults(table, load.number, file, query)
+                if odd is not None and is_first:
+                    self.rejects.add_odd(table, load.number, file, odd)
+                notes += self._retain(file, plan)
+                if table == "licenses":
+                    notes += self._unknown_counties()
+            with step(f"store {table}"):
+                resolution = resolve(self.con, table, live(self.draft, table))
+                if resolution.n_conflict:
+                    self.rejects.add_conflicts(table, load.number, file)
+                n_odd = odd.n_rows if odd is not None and is_first else 0
+                counts.append(self._count(load, table, resolution, n_odd))
+                self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
+                self._store(load, table, resolution)
+        if odd is not None and odd.line and not load.source.ends_in_newline:
+            notes.append("cut off in its last row, which is among the rejects")
+        return counts, notes
+
+    def _open(self, load: Load, opened: ExitStack) -> OddRows | None:
+        """Make the rows of the file readable as ``raw``; return those that are none."""
+        self.con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
+        plans, form = load.layout.plans, load.layout.form
+        if form is None:
+            file = literal(str(load.source.path))
+            self.con.execute(
+                "CREATE TEMP VIEW raw AS SELECT * EXCLUDE (file_row_number), "
+                f"file_row_number + 1 AS {LINE}, false AS {DAMAGED} "
+                f"FROM read_parquet({file}, file_row_number=true, hive_partitioning=false)"
+            )
+            return None
+        odd = OddRows(len(load.names), int(form.has_header) + form.n_rule_lines)
+        reader = opened.enter_context(open_rows(load.source, form, load.names, odd))
+        if len(plans) == 1 and plans[0].table != "violations":
+            self.con.register("raw", reader)
+            return odd
+        # A stream can be read once only, and these rows are read several times.
+        self.con.register("raw_reader", reader)
+        self.con.execute("CREATE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
+        self.con.execute("CREATE TEMP VIEW raw AS SELECT * FROM raw_rows")
+        return odd
+
+    def _check(self, load: Load, plan: Plan) -> CheckQuery:
+        """Run the checks into the table ``checked``."""
+        raw_text = () if load.layout.form is None else tuple(load.names)
+        if plan.table == "violations":
+            self._know_inspections()
+            self._know_citations(plan)
+        query = check_query(plan, self._types(plan, bool(raw_text)), raw_text, self.today)
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE checked AS {query.sql}")
+        self.con.execute(
+            "CREATE OR REPLACE TEMP VIEW good AS SELECT rowid AS row, * FROM checked "
+            "WHERE fault = 0 AND NOT is_set_aside"
+        )
+        return query
+
+    def _types(self, plan: Plan, is_text: bool) -> dict[str, str]:
+        """Return the type of each expression; text stays text in a file of text."""
+        texts = {column.name for column in TABLES[plan.table].columns if column.kind == "string"}
+        types = {name: "VARCHAR" for name in plan.columns if is_text and name in texts}
+        asked = {name: sql for name, sql in plan.columns.items() if name not in types}
+        if asked:
+            selected = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in asked.items())
+            described = self.con.execute(
+                f"DESCRIBE SELECT {selected} FROM {plan.rows} AS source_rows"
+            ).fetchall()
+            types |= {row[0]: row[1] for row in described}
+        return types
+
+    def _know_inspections(self) -> None:
+        """Make the table of inspections and of the day on which each one's findings were known.
+
+        Citations of an inspection that is still open are known since they were ingested.
+        """
+        files = live(self.draft, "inspections")
+        known = "SELECT '' AS known_inspection_id, DATE '1900-01-01' AS inspection_known_on LIMIT 0"
+        if files:
+            known = (
+                "SELECT inspection_id AS known_inspection_id, coalesce(min(known_on) "
+                "FILTER (closed_on IS NOT NULL OR outcome <> 'none'), "
+                f"DATE {literal(self.today.isoformat())}) AS inspection_known_on "
+                f"FROM {scan(files)} GROUP BY inspection_id"
+            )
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE known_inspections AS {known}")
+
+    def _know_citations(self, plan: Plan) -> None:
+        """Make the table of the spellings in the file and the provision that each one means."""
+        spellings = self.con.execute(
+            f"SELECT DISTINCT trim({plan.columns['citation']}) AS cited_as "
+            f"FROM {plan.rows} AS source_rows WHERE cited_as IS NOT NULL"
+        ).to_arrow_table()["cited_as"]
+        normal = normalize_column(spellings)["citation"]
+        names = pa.array(normal, pa.string(), from_pandas=True)
+        self.con.register("spellings", pa.table({"cited_as": spellings, "normal": names}))
+        self.con.execute(
+            "CREATE OR REPLACE TEMP TABLE known_citations AS "
+            "SELECT cited_as, normal AS normal_citation FROM spellings"
+        )
+        self.con.unregister("spellings")
+
+    def _retain(self, file: str, plan: Plan) -> list[str]:
+        """Refuse readable tokens; drop those of multiple sales whose time is over."""
+        if "purchaser_token" not in plan.columns:
+            return []
+        n_readable = self.con.execute(
+            "SELECT count(*) FROM checked WHERE purchaser_token IS NOT NULL AND "
+            f"(NOT regexp_matches(purchaser_token, '{OPAQUE}') "
+            f"OR regexp_matches(purchaser_token, '{READABLE}'))"
+        ).fetchone()[0]
+        refuse_readable_tokens(file, n_readable)
+        if plan.table != RETAINED:
+            return []
+        expired = expired_sql(self.today, live(self.draft, "traces"))
+        n_dropped = self.con.execute(
+            f"UPDATE checked SET purchaser_token = NULL WHERE {expired}"
+        ).fetchone()[0]
+        if not n_dropped:
+            return []
+        return [f"{n_dropped:,} purchaser tokens dropped: sold over two years ago, never traced"]
+
+    def _unknown_counties(self) -> list[str]:
+        """Tell of county codes that no county has; a dealer there has no signals of its county."""
+        known = scan([str(DATA / "counties.parquet")])
+        unknown = self.con.execute(
+            "SELECT county_fips, n FROM (SELECT county_fips, count(*) AS n FROM good GROUP BY 1) "
+            f"ANTI JOIN {known} USING (county_fips) ORDER BY county_fips"
+        ).fetchall()
+        if not unknown:
+            return []
+        n_rows = sum(n for _, n in unknown)
+        some = ", ".join(code for code, _ in unknown[:_MAX_SHOWN])
+        some += ", ..." if len(unknown) > _MAX_SHOWN else ""
+        return [
+            f"rows in a county that does not exist ({some}): {n_rows:,}, stored as listed and "
+            "without signals of the county"
+        ]
+
+    def _count(self, load: Load, table: str, resolution: Resolution, n_odd: int) -> TableCounts:
+        n_checked, n_set_aside = self.con.execute(
+            "SELECT count(*), count(*) FILTER (is_set_aside AND fault = 0) FROM checked"
+        ).fetchone()
+        reasons = self.rejects.reasons(table, load.number)
+        return TableCounts(
+            table,
+            n_checked + n_odd,
+            resolution.n_stored,
+            resolution.n_superseded,
+            resolution.n_duplicate + resolution.n_restated,
+            n_set_aside,
+            sum(reasons.values()),
+            reasons,
+        )
+
+    def _store(self, load: Load, table: str, resolution: Resolution) -> None:
+        """Write the new rows, then the batches that hold rows which they supersede."""
+        if resolution.n_stored + resolution.n_superseded + resolution.n_restated:
+            names = ", ".join(quoted(name) for name in TABLES[table].names)
+            query = (
+                f"SELECT {names}, g.known_on AS known_on, {resolution.superseded_on} "
+                f"AS superseded_on, {load.number}::INTEGER AS source_id, {LINE} "
+                f"FROM {resolution.rows}"
+            )
+            write_batch(self.con, self.draft, table, query)
+        for place in resolution.rewritten:
+            self._revise(table, place)
+
+    def _revise(self, table: str, place: str) -> None:
+        """Write the batch at `place` anew, with the days on which its rows are superseded now."""
+        key = [*TABLES[table].key, "known_on"]
+        same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
+        columns = ", ".join(
+            "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
+            "AS superseded_on"
+            if name == "superseded_on"
+            else f"s.{quoted(name)} AS {quoted(name)}"
+            for name in stored_columns(table)
+        )
+        revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
+        query = f"SELECT {columns} FROM {scan([place])} s LEFT JOIN {revised} r ON {same}"
+        rewrite_batch(self.con, self.draft, table, place=place, query=query)
+
+
+def _is_about_file(error: duckdb.Error, source: SourceFile) -> bool:
+    """Tell a file that cannot be read from a disk or a memory that is full."""
+    if isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException):
+        return False
+    if isinstance(error, duckdb.IOException):
+        return source.form == "parquet" and str(source.path) in str(error)
+    return True
+
+
+def _damaged(error: duckdb.Error, source: SourceFile) -> SourceError:
+    return SourceError(
+        f"{source.name} cannot be read; nothing of it was stored.",
+        found=str(error).splitlines()[0],
+        fix="check that the file is complete and what its ending says",
+    )

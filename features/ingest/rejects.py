@@ -1,0 +1,126 @@
+"""Rejected rows: each with its file, line, offending value and reason; nothing disappears."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from features.errors import SourceError
+from features.ingest.checks import CheckQuery
+from features.ingest.summary import TableCounts
+from features.schema import TABLES
+from features.sources.delimited import LINE, OddRows
+from features.sql import literal, quoted
+from features.warehouse.batches import FORMAT, scan
+from features.warehouse.manifest import REJECTS, Draft
+
+_TABLE: Final = """
+CREATE TEMP TABLE rejected (
+    table_name VARCHAR, source_id INTEGER, source_file VARCHAR, source_line BIGINT,
+    reason VARCHAR, column_name VARCHAR, value VARCHAR
+)
+"""
+
+
+class RejectBook:
+    """The rejects of one ingest, until they are staged.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Holds the rows of ``checked`` and of this book.
+    """
+
+    def __init__(self, con: Any) -> None:
+        self.con = con
+        con.execute(_TABLE)
+
+    def add_faults(self, table: str, source: int, file: str, query: CheckQuery) -> None:
+        """Write down the rows of ``checked`` that break a rule."""
+        reasons = " ".join(f"WHEN {n} THEN '{r.reason}'" for n, r in enumerate(query.rules, 1))
+        columns = " ".join(f"WHEN {n} THEN '{r.column}'" for n, r in enumerate(query.rules, 1))
+        self.con.execute(
+            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, {LINE}, "
+            f"CASE fault {reasons} END, nullif(CASE fault {columns} END, ''), "
+            "left(fault_value, 200) FROM checked WHERE fault > 0"
+        )
+
+    def add_odd(self, table: str, source: int, file: str, odd: OddRows) -> None:
+        """Write down the rows that are no rows."""
+        if not odd.n_rows:
+            return
+        self.con.register("odd_rows", odd.as_rejects())
+        self.con.execute(
+            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, line, reason, "
+            "NULL, value FROM odd_rows"
+        )
+        self.con.unregister("odd_rows")
+
+    def add_conflicts(self, table: str, source: int, file: str) -> None:
+        """Write down the rows that ``resolved`` calls conflicts."""
+        key = TABLES[table].key
+        values = " || ' ' || ".join(f"CAST(c.{quoted(name)} AS VARCHAR)" for name in key)
+        self.con.execute(
+            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, {LINE}, "
+            f"'duplicate_key_conflict', '{key[0]}', {values} FROM checked c "
+            "JOIN resolved r ON c.rowid = r.row WHERE r.verdict = 'conflict'"
+        )
+
+    def reasons(self, table: str, source: int) -> dict[str, int]:
+        """Return how many rows of a file were rejected for each reason, the most first."""
+        return dict(
+            self.con.execute(
+                f"SELECT reason, count(*) FROM rejected WHERE table_name = '{table}' "
+                f"AND source_id = {source} GROUP BY reason ORDER BY 2 DESC, 1"
+            ).fetchall()
+        )
+
+    def refuse_bad(self, file: str, source: int, counts: TableCounts, limit: float) -> None:
+        """Refuse a file with too large a share of bad rows.
+
+        Raises
+        ------
+        SourceError
+            Telling the commonest reasons, each with an example and its first line.
+        """
+        if counts.n_rejected <= limit * counts.n_read:
+            return
+        share = counts.n_rejected / counts.n_read
+        raise SourceError(
+            f"{file} is refused: {share:.1%} of its {counts.n_read:,} rows of "
+            f"{counts.table} are bad; nothing of it was stored.",
+            found=self._examples(counts.table, source),
+            expected=f"at most {limit:.1%}; dates as YYYY-MM-DD",
+            fix="correct the file or read it through --mapping; raise --max-rejects only if so "
+            "many bad rows are expected",
+        )
+
+    def _examples(self, table: str, source: int) -> str:
+        found = self.con.execute(
+            "SELECT reason, column_name, min(value), min(source_line), count(*) "
+            f"FROM rejected WHERE source_id = {source} AND table_name = '{table}' "
+            "GROUP BY reason, column_name ORDER BY 5 DESC, 1 LIMIT 5"
+        ).fetchall()
+        return "; ".join(
+            f"{n:,} {reason}"
+            + (f" in {column}" if column else "")
+            + (f", such as {value!r}" if value else "")
+            + f" (first in line {line})"
+            for reason, column, value, line, n in found
+        )
+
+    def stage(self, draft: Draft) -> None:
+        """Stage, for each table with new rejects, its whole file.
+
+        Sources are numbered as they come, so the old rows stand before the new ones.
+        """
+        tables = self.con.execute("SELECT DISTINCT table_name FROM rejected").fetchall()
+        for (table,) in sorted(tables):
+            before = draft.path / REJECTS / f"{table}.parquet"
+            old = f"SELECT * FROM {scan([str(before)])} UNION ALL " if before.exists() else ""
+            new = f"SELECT * EXCLUDE (table_name) FROM rejected WHERE table_name = '{table}'"
+            staged = draft.staging / f"rejects-{table}.parquet"
+            n_rows = self.con.execute(
+                f"COPY ({old}{new} ORDER BY source_id, source_line, reason, value) "
+                f"TO {literal(str(staged))} {FORMAT}"
+            ).fetchone()[0]
+            draft.stage_rejects(table, staged, n_rows)

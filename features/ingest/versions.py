@@ -1,0 +1,171 @@
+"""Versions of a row: which new rows are duplicates, conflicts, corrections or back-dated facts.
+
+Rows of one key are ordered by ``known_on``, whatever the order in which they arrive. Each version
+is superseded on the day when the next one was known. A row whose content equals the one before it
+is a restatement: it says nothing new, so the fact keeps the day on which it was first known. It is
+stored all the same, superseded on the day it was known and therefore never in force, because a row
+that arrives later may come between the two (A, B, A: the restatement is a correction after all).
+
+Of two rows with the same key and ``known_on`` the stored one (or the first in the file) stays; the
+other is a duplicate when its content is equal and a conflict when it is not. That is the one
+place where the order of arrival counts, because nothing tells which of the two is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from features.schema import TABLES
+from features.sql import literal, quoted
+
+# The token is dropped two years after the sale, so two reports may differ in it alone.
+_NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What became of the good rows of one table of one file.
+
+    Parameters
+    ----------
+    n_stored, n_superseded, n_restated, n_duplicate, n_conflict : int
+        Rows stored as current, stored as a version that a later one already replaced, stored as a
+        restatement that is never in force, left out as duplicates, and rejected.
+    rewritten : tuple of str
+        Stored files with a version that a new row supersedes.
+    has_contested : bool
+        Whether any key occurs more than once; if not, nothing needs to be looked up.
+    """
+
+    n_stored: int
+    n_superseded: int
+    n_restated: int
+    n_duplicate: int
+    n_conflict: int
+    rewritten: tuple[str, ...] = ()
+    has_contested: bool = True
+
+    @property
+    def rows(self) -> str:
+        """The SQL relation ``g`` of the rows to store."""
+        if not self.has_contested:
+            return "good g"
+        return (
+            "good g LEFT JOIN (SELECT row, verdict, superseded_on FROM resolved) r "
+            "ON g.row = r.row WHERE r.row IS NULL OR r.verdict IN ('stored', 'restated')"
+        )
+
+    @property
+    def superseded_on(self) -> str:
+        """The SQL expression of the day on which each row to store was superseded."""
+        return "r.superseded_on" if self.has_contested else "CAST(NULL AS DATE)"
+
+
+def resolve(con: Any, table: str, live: list[str]) -> Resolution:
+    """Decide about the good rows of ``checked`` against each other and the files `live`.
+
+    Leaves the tables ``resolved`` (``row`` of ``checked``, ``verdict``, ``superseded_on``) and
+    ``revised`` (key, ``known_on``, ``file``, ``superseded_on`` of stored rows that end on another
+    day now, or no longer end).
+    Only keys that occur more than once pass the window functions, so the cost of a load of new
+    keys is one aggregation.
+    """
+    key = [quoted(name) for name in TABLES[table].key]
+    keys = ", ".join(key)
+    _contested(con, table, key, live)
+    n_good, n_contested = con.execute(
+        "SELECT (SELECT count(*) FROM good), (SELECT count(*) FROM contested)"
+    ).fetchone()
+    if not n_contested:
+        return Resolution(n_good, 0, 0, 0, 0, has_contested=False)
+    con.execute(_RESOLVED.format(keys=keys))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, file, superseded_on "
+        "FROM resolved WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
+    )
+    counts = con.execute(
+        "SELECT count(*) FILTER (verdict = 'stored' AND superseded_on IS NOT NULL), "
+        "count(*) FILTER (verdict = 'restated'), count(*) FILTER (verdict = 'duplicate'), "
+        "count(*) FILTER (verdict = 'conflict') "
+        "FROM resolved WHERE file IS NULL"
+    ).fetchone()
+    files = con.execute("SELECT DISTINCT file FROM revised ORDER BY file").fetchall()
+    n_superseded, n_restated, n_duplicate, n_conflict = counts
+    return Resolution(
+        n_good - sum(counts),
+        n_superseded,
+        n_restated,
+        n_duplicate,
+        n_conflict,
+        rewritten=tuple(file for (file,) in files),
+    )
+
+
+def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
+    """Make ``contested``: new and stored rows of every key that occurs more than once."""
+    keys = ", ".join(key)
+    content = ", ".join(
+        quoted(name)
+        for name in TABLES[table].names
+        if name not in _NOT_CONTENT.get(table, ()) and quoted(name) not in key
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {_stored(live, keys, content, key)}")
+    # Two keys of one hash do no harm: the window functions tell them apart.
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE contested AS "
+        f"WITH multiple AS (SELECT hash({keys}) AS h FROM good GROUP BY h HAVING count(*) > 1 "
+        f"UNION SELECT hash({keys}) AS h FROM stored_rows) "
+        f"SELECT row, source_line, NULL AS file, {keys}, known_on, "
+        "CAST(NULL AS DATE) AS was_superseded_on, "
+        f"hash({content}) AS content FROM good g "
+        f"WHERE hash({keys}) IN (SELECT h FROM multiple) "
+        "UNION ALL SELECT CAST(NULL AS BIGINT), NULL, file, * EXCLUDE (file) FROM stored_rows"
+    )
+
+
+def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
+    if not live:
+        return (
+            f"SELECT CAST(NULL AS VARCHAR) AS file, {keys}, known_on, "
+            f"CAST(NULL AS DATE) AS superseded_on, hash({content}) AS content FROM good LIMIT 0"
+        )
+    names = ", ".join(map(literal, live))
+    same = " AND ".join(f"g.{k} = s.{k}" for k in key)
+    own = ", ".join(f"s.{k}" for k in key)
+    # A join against the distinct keys hands them to the scan as a filter; an EXISTS does not, and
+    # then a load of one row reads every column of the table.
+    return (
+        f"SELECT filename AS file, {own}, known_on, superseded_on, hash({content}) AS content "
+        f"FROM read_parquet([{names}], filename=true, hive_partitioning=false) s "
+        f"JOIN (SELECT DISTINCT {keys} FROM good) g ON {same}"
+    )
+
+
+# Stored rows come first among equals, then the order of the file. Only the first row of a key and
+# day counts as a version. What a run of equal ones says is known since the first of them.
+_RESOLVED: Final = """
+CREATE OR REPLACE TEMP TABLE resolved AS
+WITH ranked AS (
+    SELECT *,
+        row_number() OVER day_order AS place,
+        first_value(content) OVER day_order AS first_content
+    FROM contested
+    WINDOW day_order AS (PARTITION BY {keys}, known_on ORDER BY row IS NOT NULL, source_line, row)
+),
+versions AS (
+    SELECT *, coalesce(content = lag(content) OVER version_order, false) AS is_restated
+    FROM ranked WHERE place = 1
+    WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on)
+)
+SELECT row, file, {keys}, known_on, was_superseded_on, 'stored' AS verdict,
+    lead(known_on) OVER (PARTITION BY {keys} ORDER BY known_on) AS superseded_on
+FROM versions WHERE NOT is_restated
+UNION ALL
+SELECT row, file, {keys}, known_on, was_superseded_on, 'restated', known_on
+FROM versions WHERE is_restated
+UNION ALL
+SELECT row, file, {keys}, known_on, was_superseded_on,
+    CASE WHEN content = first_content THEN 'duplicate' ELSE 'conflict' END, NULL
+FROM ranked WHERE place > 1
+"""

@@ -1,0 +1,27 @@
+"""SQL text: identifiers, literals and mappings, quoted in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def quoted(name: str) -> str:
+    """Return `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def case(expression: str, values: Mapping[str, str]) -> str:
+    """Return SQL that maps the values of `expression`; another value passes unchanged.
+
+    >>> case("x", {"Y": "true"})
+    "CASE x WHEN 'Y' THEN 'true' ELSE x END"
+    """
+    if not values:
+        return expression
+    whens = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in values.items())
+    return f"CASE {expression} {whens} ELSE {expression} END"

@@ -1,0 +1,181 @@
+"""Integrity of a warehouse: what it holds, whether its bytes are intact, and retention applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.compute as pc
+
+from features.errors import WarehouseError
+from features.schema import TABLES
+from features.warehouse.batches import engine_settings, full_disk
+from features.warehouse.manifest import Draft, file_sha256, write_lock, writing_to
+from features.warehouse.reading import Warehouse
+from features.warehouse.retention import drop_expired
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """What the warehouse holds of one table.
+
+    Parameters
+    ----------
+    table : str
+        The table.
+    n_rows, n_files, n_superseded : int
+        Rows of all versions, live files, and rows that a later version replaced.
+    first_known_on, last_known_on : str or None
+        Range of ``known_on``.
+    rejects : mapping of str to int
+        Rejected rows by reason code.
+    """
+
+    table: str
+    n_rows: int
+    n_files: int
+    n_superseded: int
+    first_known_on: str | None
+    last_known_on: str | None
+    rejects: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class WarehouseReport:
+    """What `check` found.
+
+    Parameters
+    ----------
+    path : str
+        The warehouse.
+    tables : tuple of TableReport
+        Tables with rows or rejects.
+    n_sources : int
+        Files ingested.
+    faults : tuple of str
+        Files missing or changed since they were written; empty when all is well.
+    n_tokens_dropped : int
+        Purchaser tokens forgotten by this check because their time was over.
+    fingerprint : str
+        Of the content, after the check.
+    """
+
+    path: str
+    tables: tuple[TableReport, ...]
+    n_sources: int
+    faults: tuple[str, ...]
+    n_tokens_dropped: int
+    fingerprint: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def check(path: Path, *, today: date | None = None) -> WarehouseReport:
+    """Report on the warehouse at `path`, and forget purchaser tokens whose time is over.
+
+    Parameters
+    ----------
+    path : Path
+        The warehouse.
+    today : date, optional
+        The day from which retention counts; the system's by default.
+
+    Raises
+    ------
+    WarehouseMissingError
+        When there is none.
+    WarehouseError
+        When tokens are to be dropped and the warehouse cannot be written.
+    """
+    warehouse = Warehouse.open(path)
+    faults = find_faults(warehouse)
+    n_dropped = 0
+    if not faults:
+        n_dropped = forget_tokens(path, today or datetime.now(UTC).date())
+        warehouse = Warehouse.open(path)
+    tables = tuple(_report(warehouse, name) for name in TABLES)
+    return WarehouseReport(
+        str(path),
+        tuple(table for table in tables if table.n_rows or table.rejects),
+        len(warehouse.manifest["sources"]),
+        tuple(faults),
+        n_dropped,
+        warehouse.fingerprint,
+    )
+
+
+def find_faults(warehouse: Warehouse) -> list[str]:
+    """Return a sentence for each live file that is missing or not as it was written."""
+    faults = []
+    for table in warehouse.manifest["tables"].values():
+        for file in table["files"]:
+            path = warehouse.path / file["path"]
+            if not path.is_file():
+                faults.append(f"{file['path']} is missing")
+            elif file_sha256(path) != file["sha256"]:
+                faults.append(f"{file['path']} has changed since it was written")
+    return faults
+
+
+def forget_tokens(path: Path, today: date) -> int:
+    """Drop purchaser tokens of multiple sales older than two years; return how many.
+
+    Raises
+    ------
+    WarehouseError
+        When the warehouse cannot be written.
+    """
+    with write_lock(path), writing_to(path):
+        draft = Draft(path)
+        try:
+            draft.open_staging()
+            with duckdb.connect(config=engine_settings(draft)) as con:
+                n_dropped = drop_expired(con, draft, today)
+            if n_dropped:
+                draft.commit()
+        except duckdb.Error as error:
+            raise full_disk(error, path) from error
+        finally:
+            draft.close()
+    return n_dropped
+
+
+def require_intact(report: WarehouseReport) -> None:
+    """Raise when `report` tells of faults.
+
+    Raises
+    ------
+    WarehouseError
+        Naming each file at fault.
+    """
+    if report.faults:
+        raise WarehouseError(
+            f"The warehouse at {report.path} is damaged.",
+            found="; ".join(report.faults),
+            fix="restore these files from a backup, or ingest the sources into a new folder",
+        )
+
+
+def _report(warehouse: Warehouse, table: str) -> TableReport:
+    entry = warehouse.manifest["tables"].get(table, {"files": [], "n_rows": 0})
+    rejects = warehouse.rejects(table)
+    reasons: dict[str, int] = {}
+    if rejects is not None:
+        counted = pc.value_counts(rejects["reason"]).to_pylist()
+        counted.sort(key=lambda item: (-item["counts"], item["values"]))
+        reasons = {item["values"]: item["counts"] for item in counted}
+    return TableReport(
+        table,
+        entry["n_rows"],
+        len(entry["files"]),
+        sum(file["n_superseded"] for file in entry["files"]),
+        entry.get("min_known_on"),
+        entry.get("max_known_on"),
+        reasons,
+    )

@@ -1,0 +1,226 @@
+"""The warehouse: Parquet tables with a manifest; the only place where time is cut.
+
+Layout
+------
+::
+
+    <warehouse>/manifest.json                        its atomic replacement is the commit point
+    <warehouse>/<table>/batch=NNNNNN/part-0.parquet  immutable, sorted by (dealer, known_on)
+    <warehouse>/rejects/<table>.parquet              every rejected row, with source and reason
+    <warehouse>/.staging/                            a writer's unfinished work; swept by the next
+    <warehouse>/.lock                                held by the one writer
+
+The manifest decides which files are live: a file it does not name is an orphan of a killed writer,
+one that it calls retired was replaced and stays for the readers that were open then. A correction
+never edits a file: the batches that hold superseded rows are written anew under a new batch number.
+
+Time
+----
+A row carries ``known_on`` (the day the fact was in the agency's hands) and ``superseded_on``
+(``known_on`` of the next version of the same key, null for the current one). As of ``T`` a row is
+in force when ``known_on < T <= superseded_on``. A row that only repeats the version before it is
+superseded on the day it was known and so never in force: it is kept because a version that arrives
+later may come between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.errors import WarehouseError, did_you_mean
+from features.schema import STORED_COLUMNS, TABLES, Column
+from features.warehouse.manifest import REJECTS, fingerprint, read_manifest
+
+_ARROW = {
+    "string": pa.string(),
+    "date": pa.date32(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """Return the Arrow schema of the stored form of `table`."""
+
+    def field(column: Column) -> pa.Field:
+        kind = pa.int32() if column.name == "source_id" else _ARROW[column.kind]
+        return pa.field(column.name, kind)
+
+    return pa.schema([field(c) for c in (*TABLES[table].columns, *STORED_COLUMNS)])
+
+
+class Warehouse:
+    """A warehouse as it was when opened.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    manifest : mapping
+        What `manifest.json` said.
+    """
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: Path) -> Warehouse:
+        """Open the warehouse at `path`.
+
+        Raises
+        ------
+        WarehouseMissingError
+            When there is none.
+        """
+        path = Path(path)
+        return cls(path, read_manifest(path))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content, equal on every machine that ingested the same files."""
+        return fingerprint(self.manifest)
+
+    def has(self, table: str) -> bool:
+        """Whether any row of `table` is stored."""
+        return bool(self._entries(table))
+
+    def files(self, table: str) -> list[Path]:
+        """Return the live Parquet files of `table`; what the manifest does not name is ignored."""
+        return [self.path / file["path"] for file in self._entries(table)]
+
+    def scan(self, table: str) -> str:
+        """Return the SQL expression that reads `table` in DuckDB, all versions of each row.
+
+        Raises
+        ------
+        WarehouseError
+            When no row of `table` is stored.
+        """
+        return scan_sql(self._known_files(table))
+
+    def read(
+        self,
+        table: str,
+        *,
+        as_of: date | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Read the rows of `table` in the version in force.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        as_of : date, optional
+            Only rows known before that day, each in the version then in force. Without it, the
+            current version of every row.
+        columns : sequence of str, optional
+            Columns to read. By default all, but with `as_of` not ``superseded_on``: which facts
+            will be corrected is itself knowledge from the future.
+
+        Returns
+        -------
+        pyarrow.Table
+            Within each batch sorted by dealer (where the table has one) and ``known_on``. No rows
+            when nothing of `table` is stored.
+        """
+        entries = self._entries(table)
+        schema = arrow_schema(table)
+        if columns is None:
+            columns = [n for n in schema.names if as_of is None or n != "superseded_on"]
+        else:
+            _check_columns(table, columns, schema.names)
+        parts = [self._read_file(file, as_of, columns) for file in entries]
+        empty = pa.schema([schema.field(name) for name in columns]).empty_table()
+        return pa.concat_tables([part for part in parts if part is not None] or [empty])
+
+    def _read_file(
+        self, file: Mapping[str, Any], as_of: date | None, columns: Sequence[str]
+    ) -> pa.Table | None:
+        """Read one file; time is cut only where the manifest says that it would cut something."""
+        cut: list[str] = []
+        if as_of is not None:
+            if date.fromisoformat(file["min_known_on"]) >= as_of:
+                return None
+            if date.fromisoformat(file["max_known_on"]) >= as_of:
+                cut.append("known_on")
+        if file["n_superseded"]:
+            cut.append("superseded_on")
+        wanted = [*columns, *(name for name in cut if name not in columns)]
+        try:
+            table = pq.read_table(self.path / file["path"], columns=wanted, partitioning=None)
+        except FileNotFoundError as error:
+            raise WarehouseError(
+                f"A file of the warehouse at {self.path} is gone: {file['path']}.",
+                found="either damage, or a warehouse opened so long ago that a later ingest has "
+                "replaced and swept the file",
+                fix="open the warehouse again; if that does not help, run `ffl-risk check`",
+            ) from error
+        if not cut:
+            return table
+        return table.filter(_in_force(table, cut, as_of)).select(list(columns))
+
+    def rejects(self, table: str) -> pa.Table | None:
+        """Return the rejected rows of `table`, or None when there are none."""
+        entry = self.manifest["rejects"].get(table)
+        if not entry or not entry["n_rows"]:
+            return None
+        file = self.path / REJECTS / f"{table}.parquet"
+        return pq.read_table(file, partitioning=None).slice(0, entry["n_rows"])
+
+    def _entries(self, table: str) -> list[dict[str, Any]]:
+        if table not in TABLES:
+            raise WarehouseError(
+                f"{table!r} is no table of the warehouse{did_you_mean(table, TABLES)}",
+                expected=", ".join(TABLES),
+            )
+        entry = self.manifest["tables"].get(table, {"files": []})
+        return [file for file in entry["files"] if file["n_rows"]]
+
+    def _known_files(self, table: str) -> list[Path]:
+        files = self.files(table)
+        if not files:
+            raise WarehouseError(
+                f"The warehouse at {self.path} holds no {table}.",
+                fix=f"ingest a file of {table}, or ask `has({table!r})` first",
+            )
+        return files
+
+
+def scan_sql(files: Sequence[Path]) -> str:
+    """Return the SQL expression that reads `files` in DuckDB."""
+    names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{names}], hive_partitioning=false)"
+
+
+def _in_force(table: pa.Table, cut: Sequence[str], as_of: date | None) -> Any:
+    """Return the mask of the rows in force as of `as_of`, shape (n,)."""
+    masks = []
+    if "known_on" in cut:
+        masks.append(pc.less(table["known_on"], pa.scalar(as_of, pa.date32())))
+    if "superseded_on" in cut:
+        ends = table["superseded_on"]
+        is_current = pc.is_null(ends)
+        if as_of is not None:
+            later = pc.greater_equal(ends, pa.scalar(as_of, pa.date32()))
+            is_current = pc.or_kleene(is_current, pc.fill_null(later, False))
+        masks.append(is_current)
+    return masks[0] if len(masks) == 1 else pc.and_(*masks)
+
+
+def _check_columns(table: str, columns: Sequence[str], known: Sequence[str]) -> None:
+    for name in columns:
+        if name not in known:
+            raise WarehouseError(
+                f"{table} has no column {name!r}{did_you_mean(name, known)}",
+                expected=", ".join(known),
+            )

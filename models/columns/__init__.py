@@ -1,0 +1,1 @@
+"""Any table of numbers, categories and dates to a matrix."""

@@ -1,0 +1,436 @@
+"""Fit a margin: parts on crossing folds, blended by what they say of rows they have not seen.
+
+The parts are a penalized linear model, shallow trees, and deep trees where those do as well. What
+remains between the blend and the held-out rows of a category's level is added at the end, so that
+no type or region is systematically scored too high or too low.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.columns.categories import Target
+from models.columns.encoder import Encoded, fit_columns
+from models.columns.encoding import Column
+from models.linear import Basis, Family, Problem, fit_basis, loss
+from models.margin.boosting import Growth, Shape, grow, is_worth_growing, mix
+from models.margin.level import Level
+from models.margin.margin import MarginModel
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
+_PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+# More rows than this teach a linear model nothing more.
+_MAX_LINEAR_ROWS: Final = 100_000
+# With more rows than this, two folds are enough to choose the penalty by.
+_MANY_LINEAR_ROWS: Final = 10_000
+# Above so many rows a member that sees two thirds of them is as good as one that sees most.
+_MANY_ROWS: Final = 200_000
+# Fewer rows of either class, or fewer rows at all, and no tree is grown.
+_MIN_CLASS: Final = 10
+_MIN_ROWS: Final = 60
+_DEEP_LEAVES: Final = 31
+# Beyond so many positives a finer account of them adds nothing that they do not say themselves.
+_MAX_GRADED_POSITIVE: Final = 400
+# Pull of the blend toward equal shares, in units of log-likelihood.
+_BLEND_PULL: Final = 4.0
+# Log-likelihood on held-out rows that setting a category's levels right must gain.
+_MIN_SURPLUS: Final = 0.8
+# What one member alone would add to the standard error of the margin, as a share of it.
+_FEW_MEMBERS: Final = 0.6
+# So many rows tell how much the margins vary.
+_MAX_SAMPLED: Final = 3_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a margin is fitted; None means: chosen from the number of rows.
+
+    Parameters
+    ----------
+    family : {"binary", "poisson"}
+    monotone : tuple of int or None
+        Direction of each column; one with a direction, even 0, is a number and no name. None
+        leaves open what the column is.
+    n_folds, n_repeats, num_leaves : int or None
+    max_rounds : int
+    learning_rate : float
+    seed, num_threads : int
+    """
+
+    family: Family
+    monotone: tuple[int | None, ...]
+    n_folds: int | None
+    n_repeats: int | None
+    num_leaves: int | None
+    max_rounds: int
+    learning_rate: float
+    seed: int
+    num_threads: int
+
+    def ways(self, columns: Sequence[Column], names: Sequence[str]) -> tuple[int, ...]:
+        """Return the direction of each feature."""
+        way = dict(zip(names, self.monotone, strict=True))
+        return tuple(0 if c.part or c.partner else way[c.name] or 0 for c in columns)
+
+    def folds(self, n_rows: int) -> int:
+        """Into how many folds the rows are dealt; many rows can spare more of them."""
+        if self.n_folds is not None:
+            return self.n_folds
+        return 5 if n_rows <= _MANY_ROWS else 3
+
+    def repeats(self, n_rows: int) -> int:
+        """How often the rows are dealt into folds; few rows need more averaging."""
+        if self.n_repeats is not None:
+            return self.n_repeats
+        return 3 if n_rows <= 6_000 else 2 if n_rows <= 20_000 else 1
+
+    def growth(self, n_rows: int, shape: Shape, ways: tuple[int, ...]) -> Growth:
+        """How the members grow on so many rows; `ways` are the directions of the features."""
+        leaves = _DEEP_LEAVES if shape == "deep" else int(np.clip(4 + n_rows / 3_000, 6, 24))
+        return Growth(
+            self.family,
+            ways,
+            shape,
+            self.num_leaves or leaves,
+            self.max_rounds,
+            40,
+            self.learning_rate,
+            self.seed,
+            self.num_threads,
+        )
+
+
+@dataclass(frozen=True)
+class FittedMargin:
+    """A margin model and what it said of training rows it had not seen.
+
+    Parameters
+    ----------
+    model : MarginModel
+    held_out : array of shape (n,)
+        Margin of each training row from the members that left it out.
+    weights : array of shape (n,)
+        As used: of mean one where rows were left out, as given where there were too few. Only
+        their ratios matter in the first case; in the second a weight of two is a row given twice.
+    sample : array of int, shape (n_sampled,)
+        Rows whose `variance` is known.
+    variance : array of shape (n_sampled,)
+        By how much their margin would differ between samples of rows like these.
+    """
+
+    model: MarginModel
+    held_out: Floats
+    weights: Floats
+    sample: Ints
+    variance: Floats
+
+
+def deal(y: Floats, groups: Ints | None, n_folds: int, seed: int) -> Ints:
+    """Deal rows into folds, groups whole, positives evenly.
+
+    >>> deal(np.array([1.0, 0, 0, 1]), None, 2, 0).tolist() in ([0, 0, 1, 1], [0, 1, 0, 1],
+    ...     [1, 0, 1, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 1, 0], [0, 0, 1, 1])
+    True
+    """
+    owner = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    total = np.bincount(owner, weights=y)
+    size = np.bincount(owner)
+    jitter = np.random.default_rng(seed).permutation(len(total))
+    order = np.lexsort((jitter, -size, -total))
+    fold = np.empty(len(total), dtype=np.int64)
+    fold[order] = np.arange(len(total)) % n_folds
+    return fold[owner]
+
+
+def fit_margin(
+    X: pd.DataFrame,
+    y: Floats,
+    w: Floats,
+    groups: Ints | None,
+    settings: Settings,
+    *,
+    graded: Floats | None = None,
+) -> FittedMargin:
+    """Fit the parts on crossing folds and blend them.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, p)
+    y, w : array of shape (n,)
+        Target and weights.
+    groups : array of int, shape (n,), optional
+        Rows of one group stay in one fold.
+    settings : Settings
+    graded : array of shape (n,), optional
+        A finer account of the target, from 0 to 1. While positives are few, a linear and a tree
+        part learned from it join the blend; how much they count, the target decides.
+    """
+    n_folds = _n_folds(y, groups, settings)
+    if n_folds < 2 and groups is not None:
+        # Groups so few, or so like the target, that none can be left out say nothing.
+        groups = None
+        n_folds = _n_folds(y, None, settings)
+    if n_folds < 2:
+        return _fit_whole(X, y, w, settings)
+    target = Target(settings.family, y, w / w.mean())
+    foldings = [
+        deal(y, groups, n_folds, settings.seed + repeat)
+        for repeat in range(settings.repeats(len(y)))
+    ]
+    targets = [target]
+    if graded is not None and np.count_nonzero(y) <= _MAX_GRADED_POSITIVE:
+        targets.append(replace(target, y=graded))
+    encoded = fit_columns(X, target, foldings, monotone=settings.monotone)
+    ways = settings.ways(encoded.columns, list(X.columns))
+    return _Crossing(encoded, foldings, settings, ways).fit(targets)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one part says: of held-out rows, and of sampled rows by each member."""
+
+    held_out: Floats
+    sampled: Floats
+    theta: Floats | None = None
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Crossing:
+    """Encoded rows, dealt into folds, and how to fit them."""
+
+    encoded: Encoded
+    foldings: Sequence[Ints]
+    settings: Settings
+    ways: tuple[int, ...]
+
+    def fit(self, targets: Sequence[Target]) -> FittedMargin:
+        """Fit every part to every target, and blend them for the first."""
+        target, w = targets[0], targets[0].w
+        sample = np.random.default_rng(self.settings.seed).permutation(len(w))[:_MAX_SAMPLED]
+        sample.sort()
+        basis = fit_basis(self.encoded.tables[0], w, [c.is_code for c in self.encoded.columns])
+        parts = [self._linear(basis, each, sample) for each in targets]
+        for each in targets:
+            parts += self._trees(each, sample, is_graded=each is not target)
+        held_out = np.column_stack([part.held_out for part in parts])
+        blend = _blend(held_out, target)
+        shares = blend[1:]
+        theta = sum(
+            share * part.theta
+            for share, part in zip(shares, parts, strict=True)
+            if part.theta is not None
+        )
+        n_linear = len(targets)
+        model = MarginModel(
+            self.encoded.columns,
+            basis,
+            float(blend[0] + theta[0]),
+            theta[1:],
+            mix([(part.texts, float(s)) for s, part in zip(shares, parts, strict=True)]),
+            (float(shares[:n_linear].sum()), float(shares[n_linear:].sum())),
+        )
+        model, margin = self._set_right(model, blend[0] + held_out @ shares, target)
+        members = np.tensordot(shares, np.stack([part.sampled for part in parts]), 1)
+        own = np.stack([folds[sample] for folds in self.foldings])
+        return FittedMargin(model, margin, w, sample, _variance(members, own))
+
+    def _linear(self, basis: Basis, target: Target, sample: Ints) -> _Part:
+        """Fit the linear part; its solution is the mean over the folds."""
+        n = len(target.y)
+        rows = np.arange(n)
+        if n > _MAX_LINEAR_ROWS:
+            rows = np.random.default_rng(self.settings.seed).permutation(n)[:_MAX_LINEAR_ROWS]
+            rows.sort()
+        kept = replace(target, y=target.y[rows], w=target.w[rows])
+        penalty, nearby = 0.0, list[Floats]()
+        solutions: list[Floats] = []
+        said: list[list[Floats]] = []
+        held_out = np.zeros(n)
+        tables = self.encoded.tables
+        for i, (Z, folds) in enumerate(zip(tables, self.foldings, strict=True)):
+            if i == 0 or Z is not tables[0]:
+                whole = _problem(basis, basis.transform(Z[rows]), kept, self.ways)
+            problems = [_without(whole, folds[rows] == k) for k in range(int(folds.max()) + 1)]
+            if i == 0:
+                penalty, nearby = _choose_penalty(problems, whole, folds[rows])
+                found = nearby
+            else:
+                found = [p.solve(penalty, start) for p, start in zip(problems, nearby, strict=True)]
+            for fold, theta in enumerate(found):
+                out = np.flatnonzero(folds == fold)
+                held_out[out] += theta[0] + basis.dot(Z[out], theta[1:])
+            said.append([theta[0] + basis.dot(Z[sample], theta[1:]) for theta in found])
+            solutions += found
+        held_out /= len(self.foldings)
+        return _Part(held_out, np.asarray(said), theta=np.mean(solutions, axis=0))
+
+    def _trees(self, target: Target, sample: Ints, *, is_graded: bool) -> list[_Part]:
+        """Grow shallow trees, and deep ones if they are worth it."""
+        n, tables = len(target.y), self.encoded.tables
+        shallow, deep = (
+            replace(self.settings.growth(n, shape, self.ways), is_graded=is_graded)
+            for shape in ("shallow", "deep")
+        )
+        growths = [shallow]
+        if not is_graded and is_worth_growing(
+            tables[0], (target.y, target.w), self.foldings[0], (shallow, deep)
+        ):
+            growths.append(deep)
+        grown = [
+            grow(tables, (target.y, target.w), self.foldings, growth, sample) for growth in growths
+        ]
+        return [_Part(g.held_out, g.sampled, texts=g.texts) for g in grown]
+
+    def _set_right(
+        self, model: MarginModel, margin: Floats, target: Target
+    ) -> tuple[MarginModel, Floats]:
+        """Add to each level of a category what its held-out rows have above the blend."""
+        folds = self.foldings[0]
+        columns, basis = list(model.columns), model.basis
+        n_added = 0
+        for j, levels in self.encoded.surplus.items():
+            offsets = np.broadcast_to(margin, (int(folds.max()) + 1, len(margin)))
+            sums = target.sums(levels, folds, offsets)
+            pull = target.choose_pull(levels, sums, margin, folds)
+            added = margin + target.added(sums, pull)[folds, levels.codes]
+            if len(margin) * (target.loss(margin) - target.loss(added)) < _MIN_SURPLUS:
+                continue
+            together = np.zeros(len(folds), dtype=np.int64)
+            whole = target.added(target.sums(levels, together, margin[None]), pull)[0]
+            columns[j] = replace(columns[j], codes=tuple(whole[: levels.size].tolist()))
+            basis = basis.with_plain(j)
+            margin = added
+            n_added += 1
+        coefficients = np.append(model.coefficients, np.ones(n_added))
+        order = np.argsort(basis.owners, kind="stable")
+        model = replace(
+            model,
+            columns=tuple(columns),
+            basis=basis.taken(order),
+            coefficients=coefficients[order],
+        )
+        return model, margin
+
+
+def set_level(fitted: FittedMargin, level: Level) -> FittedMargin:
+    """Return the margin at another level."""
+    model = replace(
+        fitted.model,
+        intercept=level.intercept + level.slope * fitted.model.intercept,
+        coefficients=level.slope * fitted.model.coefficients,
+        trees=mix([((fitted.model.trees,), level.slope)] if fitted.model.trees else []),
+    )
+    return replace(fitted, model=model, held_out=level.of(fitted.held_out))
+
+
+def _variance(members: Floats, own: Ints) -> Floats:
+    """Return the jackknife variance of each sampled row's margin, (n_sampled,).
+
+    Only members that learned from the row are compared: the one that left it out differs from
+    them by the row's own label too, which no new row has.
+
+    Parameters
+    ----------
+    members : array of shape (n_foldings, n_folds, n_sampled)
+    own : array of int, shape (n_foldings, n_sampled)
+        Fold of each row, whose member left it out.
+    """
+    n_folds = members.shape[1]
+    learned = np.arange(n_folds)[None, :, None] != own[:, None, :]
+    if n_folds < 3:
+        learned[:] = True
+    count = learned.sum(axis=1, keepdims=True)
+    mean = np.where(learned, members, 0.0).sum(axis=1, keepdims=True) / count
+    squares = np.where(learned, (members - mean) ** 2, 0.0).sum(axis=1) / (count[:, 0] - 1)
+    # Few members leave more to the chance of how the rows were dealt.
+    few = 1.0 + _FEW_MEMBERS / (members.shape[0] * n_folds)
+    return np.asarray(squares.mean(axis=0) * (n_folds - 1) ** 2 / n_folds * few**2)
+
+
+def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
+    """Return into how many folds rows can be dealt with each class in all; 1: not at all."""
+    positive = int((y > 0).sum())
+    rare = min(positive, len(y) - positive) if settings.family == "binary" else positive
+    if len(y) < _MIN_ROWS or rare < _MIN_CLASS:
+        return 1
+    n_folds = settings.folds(len(y))
+    if groups is not None:
+        n_folds = min(n_folds, len(np.unique(groups[y > 0])))
+        if settings.family == "binary":
+            n_folds = min(n_folds, len(np.unique(groups[y <= 0])))
+    return n_folds
+
+
+def _fit_whole(X: pd.DataFrame, y: Floats, w: Floats, settings: Settings) -> FittedMargin:
+    """Fit a linear part alone, where there are too few rows to leave any out."""
+    target = Target(settings.family, y, w)
+    together = np.zeros(len(y), dtype=np.int64)
+    encoded = fit_columns(X, target, [together], monotone=settings.monotone)
+    ways = settings.ways(encoded.columns, list(X.columns))
+    Z = encoded.tables[0]
+    basis = fit_basis(Z, w, [c.is_code for c in encoded.columns])
+    problem = _problem(basis, basis.transform(Z), target, ways)
+    theta = problem.solve(1.0)
+    model = MarginModel(encoded.columns, basis, float(theta[0]), theta[1:], "", (1.0, 0.0))
+    sample = np.arange(len(y))[:_MAX_SAMPLED]
+    variance = problem.variance(theta, 1.0, sample)
+    return FittedMargin(model, model.margin(Z), w, sample, variance)
+
+
+def _problem(basis: Basis, features: Floats, target: Target, ways: tuple[int, ...]) -> Problem:
+    bounds: list[tuple[float | None, float | None]] = []
+    for kind, owner in zip(basis.kinds, basis.owners, strict=True):
+        direction = 0 if kind == "missing" else ways[int(owner)]
+        bounds.append((0.0 if direction > 0 else None, 0.0 if direction < 0 else None))
+    center = np.zeros(features.shape[1])
+    return Problem(target.family, features, target.y, target.w, bounds, center)
+
+
+def _without(whole: Problem, is_out: npt.NDArray[np.bool_]) -> Problem:
+    kept = ~is_out
+    return replace(whole, features=whole.features[kept], y=whole.y[kept], w=whole.w[kept])
+
+
+def _choose_penalty(
+    problems: Sequence[Problem], whole: Problem, folds: Ints
+) -> tuple[float, list[Floats]]:
+    """Return the penalty with the least held-out loss, and every fold's solution at it."""
+    tried = problems if len(folds) <= _MANY_LINEAR_ROWS else problems[:2]
+    out = folds < len(tried)
+    best: tuple[float, float, list[Floats]] | None = None
+    starts: list[Floats | None] = [None] * len(tried)
+    margin = np.empty(len(folds))
+    for penalty in _PENALTIES:
+        solutions = [p.solve(penalty, s) for p, s in zip(tried, starts, strict=True)]
+        for fold, theta in enumerate(solutions):
+            held = folds == fold
+            margin[held] = theta[0] + whole.features[held] @ theta[1:]
+        found = loss(whole.family, whole.y[out], margin[out], whole.w[out])
+        if best is not None and found > best[0] * 1.02:
+            break
+        if best is None or found < best[0]:
+            best = (found, penalty, solutions)
+        starts = list(solutions)
+    assert best is not None  # noqa: S101  the loop ran at least once
+    _, penalty, solutions = best
+    others = problems[len(tried) :]
+    return penalty, [*solutions, *(p.solve(penalty, solutions[0]) for p in others)]
+
+
+def _blend(parts: Floats, target: Target) -> Floats:
+    """Return intercept and the non-negative weights of the parts that fit the held-out rows."""
+    n_parts = parts.shape[1]
+    bounds: list[tuple[float | None, float | None]] = [(0.0, None)] * n_parts
+    even = np.full(n_parts, 1.0 / n_parts)
+    problem = Problem(target.family, parts, target.y, target.w, bounds, even)
+    return problem.solve(_BLEND_PULL, np.concatenate([[0.0], even]))

@@ -1,0 +1,141 @@
+"""A margin: log-odds or log-rate as the weighted sum of a linear and a tree part.
+
+The sum is explained exactly: each part's contributions times its weight. It is fitted by
+`models.margin.fitting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.columns.encoding import Column, encode, owners_of
+from models.explanation import Explanation, contributions_by_lightgbm
+from models.linear import Basis, mean_of
+from models.margin.boosting import read
+from models.margin.tabulated import Tabulated, tabulate
+
+Floats = npt.NDArray[np.float64]
+Method = Literal["auto", "lightgbm", "table"]
+
+# From so many rows on, laying out the trees as tables pays for itself.
+TABLE_ROWS: Final = 200
+
+
+@dataclass(frozen=True)
+class MarginModel:
+    """A fitted margin.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        Encodings, in the order of the input.
+    basis : Basis
+    intercept : float
+    coefficients : array of shape (q,)
+        Of the features of `basis`, weight of the blend included.
+    trees : str
+        LightGBM text whose prediction is the tree part; empty when there is none.
+    shares : tuple of float
+        Weight of the linear and of the tree part in the blend.
+    """
+
+    columns: tuple[Column, ...]
+    basis: Basis
+    intercept: float
+    coefficients: Floats
+    trees: str
+    shares: tuple[float, ...]
+
+    @cached_property
+    def booster(self) -> Any:
+        """The trees, read; None when there are none."""
+        return read(self.trees) if self.trees else None
+
+    @cached_property
+    def tables(self) -> Tabulated:
+        """The trees, laid out for explaining whole tables."""
+        return tabulate(self.trees)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in {"booster", "tables"}}
+
+    def encode(self, X: pd.DataFrame) -> Floats:
+        """Encode rows."""
+        return encode(X, self.columns)
+
+    def margin(self, Z: Floats, *, num_threads: int = 1) -> Floats:
+        """Return the margin of encoded rows, shape (n,)."""
+        linear = self.intercept + self.basis.dot(Z, self.coefficients)
+        return np.asarray(linear + self._trees(Z, num_threads))
+
+    def _trees(self, Z: Floats, num_threads: int) -> Floats:
+        if self.booster is None or not len(Z):
+            return np.zeros(len(Z))
+        return np.asarray(
+            self.booster.predict(Z, raw_score=True, num_threads=num_threads), dtype=np.float64
+        )
+
+    def explain(self, Z: Floats, *, method: Method = "auto", num_threads: int = 1) -> Explanation:
+        """Return the contributions of encoded rows; additivity is checked."""
+        values = np.zeros(Z.shape)
+        base = self.intercept
+        if self.booster is not None and len(Z):
+            if method == "table" or (method == "auto" and len(Z) >= TABLE_ROWS):
+                values = self.tables.contributions(Z)
+                base += self.tables.base
+            else:
+                values, mean = contributions_by_lightgbm(self.booster, Z, num_threads=num_threads)
+                base += mean
+        linear = self.intercept + self.basis.contributions(Z, self.coefficients, values)
+        explained = Explanation(self._by_owner(values), np.full(len(Z), base), self.names)
+        return explained.checked(linear + self._trees(Z, num_threads))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of the input; each may have several features."""
+        return tuple(dict.fromkeys(column.name for column in self.columns))
+
+    def _by_owner(self, values: Floats) -> Floats:
+        """Add up the contributions of each column's features; a pair's are halved."""
+        owners = owners_of(self.columns, self.names)
+        if owners == [(j, j) for j in range(len(self.names))]:
+            return values
+        total = np.zeros((len(values), len(self.names)))
+        for k, both in enumerate(owners):
+            for owner in both:
+                total[:, owner] += 0.5 * values[:, k]
+        return total
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the trees as JSON can hold it."""
+        return {
+            "columns": [column.state() for column in self.columns],
+            "basis": self.basis.state(),
+            "intercept": self.intercept,
+            "coefficients": self.coefficients.tolist(),
+            "shares": list(self.shares),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], trees: str) -> MarginModel:
+        """Rebuild it from `state` and the text of its trees."""
+        return cls(
+            tuple(Column.from_state(column) for column in state["columns"]),
+            Basis.from_state(state["basis"]),
+            float(state["intercept"]),
+            np.asarray(state["coefficients"], dtype=np.float64),
+            trees,
+            tuple(float(share) for share in state["shares"]),
+        )
+
+
+def probability(margin: Floats) -> Floats:
+    """Return the probability of a log-odds."""
+    return mean_of("binary", margin)

@@ -1,0 +1,1 @@
+"""Who asks, what they may, how often, and the record of it."""

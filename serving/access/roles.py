@@ -1,0 +1,75 @@
+"""Which role may use which route, and when a purpose is needed: the one table of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from serving.access.accounts import PURPOSES, Principal
+from serving.errors import ForbiddenRoleError, PurposeError
+
+FIELD: Final = frozenset({"inspector", "supervisor"})
+
+ACCESS: Final[Mapping[str, frozenset[str]]] = {
+    "score": frozenset({"scheduler", "supervisor", "analyst"}),
+    "score_features": frozenset({"analyst"}),
+    "rank": frozenset({"inspector", "supervisor", "scheduler"}),
+    "explain": frozenset({"inspector", "supervisor", "analyst"}),
+    "plan": frozenset({"supervisor", "scheduler"}),
+    "decisions": FIELD,
+    "outcomes": FIELD,
+    "events": frozenset({"scheduler"}),  # a feed is a machine
+    "lists": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
+    "dealers": frozenset({"inspector", "supervisor", "analyst"}),
+    "referrals": frozenset({"supervisor"}),
+    "audit": frozenset({"auditor"}),
+    "page": frozenset({"inspector", "supervisor", "analyst", "scheduler"}),
+    "measures": frozenset(
+        {"partner", "inspector", "supervisor", "analyst", "scheduler", "auditor"}
+    ),
+}
+
+# What shows one dealer's data: `statistics` reaches none of it.
+DEALER_LEVEL: Final = frozenset(
+    {
+        "score", "score_features", "rank", "explain", "plan", "decisions", "outcomes", "lists",
+        "dealers", "referrals", "page",
+    }
+)  # fmt: skip
+
+
+def check_role(principal: Principal, action: str) -> None:
+    """Refuse a role that may not use a route."""
+    if principal.role not in ACCESS[action]:
+        raise ForbiddenRoleError(
+            f"The role {principal.role} may not use this route.",
+            expected=" or ".join(sorted(ACCESS[action])),
+            fix="ask for an account with that role",
+        )
+
+
+def check_purpose(action: str, purpose: str | None, restriction: str) -> str:
+    """Return the purpose to record.
+
+    Raises
+    ------
+    PurposeError
+        When none is stated for restricted data, or the one stated does not reach it.
+    """
+    if purpose is not None and purpose not in PURPOSES:
+        raise PurposeError("The purpose is not one of those known.", expected=", ".join(PURPOSES))
+    if action not in DEALER_LEVEL:
+        return purpose or ""
+    if purpose == "statistics":
+        raise PurposeError(
+            "The purpose statistics reaches aggregates only.",
+            expected="licensing or criminal_investigation",
+            fix="use GET /v1/measures for aggregates",
+        )
+    if purpose is None and restriction != "public":
+        raise PurposeError(
+            "A restricted answer needs a purpose.",
+            expected="licensing or criminal_investigation",
+            fix="send the field purpose or the header Ffl-Risk-Purpose",
+        )
+    return purpose or ""

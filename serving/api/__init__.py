@@ -1,0 +1,1 @@
+"""The JSON interface: callers, problems, routes, and a client of it."""

@@ -1,0 +1,114 @@
+"""Authenticate a request and check role, purpose and rate: what every data route depends on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.responses import Response
+
+from serving.access.accounts import COOKIE, Principal
+from serving.access.rates import RateLimiter
+from serving.access.roles import check_purpose, check_role
+from serving.errors import PurposeError, UnauthenticatedError
+from serving.runtime import Runtime
+from serving.scores.snapshot import Scope
+
+PURPOSE_HEADER = "ffl-risk-purpose"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated caller on one route."""
+
+    runtime: Runtime
+    principal: Principal
+    action: str
+    header_purpose: str | None
+
+    def purpose(self, stated: str | None = None) -> str:
+        """Return the purpose to record, from the body, else the header, else the session."""
+        if stated and self.header_purpose and stated != self.header_purpose:
+            raise PurposeError("The body and the header state different purposes.")
+        purpose = stated or self.header_purpose or self.principal.purpose or None
+        return check_purpose(self.action, purpose, self.runtime.snapshot.restriction)
+
+    @property
+    def scope(self) -> Scope:
+        """What the caller may see."""
+        return self.runtime.scope(self.principal)
+
+    async def record(self, subject: str, *, purpose: str = "", list_id: str = "") -> int:
+        """Write the audit record of this access."""
+        return await self.runtime.record(
+            self.principal, self.action, subject, purpose=purpose, list_id=list_id
+        )
+
+
+async def authenticate(request: Request, runtime: Runtime) -> Principal:
+    """Return who is asking.
+
+    Raises
+    ------
+    UnauthenticatedError
+        When nobody, or nobody acceptable, is.
+    """
+    header = request.headers.get("authorization")
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token or len(token) > 8_192:
+            raise UnauthenticatedError(
+                "The Authorization header cannot be used.", expected="Authorization: Bearer TOKEN"
+            )
+        if runtime.oidc is not None and not token.startswith("ffl_"):
+            return await asyncio.to_thread(runtime.oidc.principal, token)
+        # A known token costs no thread and no query.
+        if (known := runtime.directory.remembered(token)) is not None:
+            return known
+        return await asyncio.to_thread(runtime.directory.principal_of_token, token)
+    cookie = request.cookies.get(COOKIE)
+    # A cookie alone never changes anything: a page of another site could send it along.
+    if cookie and request.method in {"GET", "HEAD"}:
+        return await asyncio.to_thread(runtime.directory.principal_of_session, cookie)
+    raise UnauthenticatedError(
+        "This needs an identity.",
+        expected="Authorization: Bearer TOKEN",
+        fix="ffl-risk tokens issue ACCOUNT makes a token",
+    )
+
+
+def allow(action: str) -> Callable[[Request], Awaitable[Caller]]:
+    """Return the dependency that lets only the roles of `action` through."""
+
+    async def caller(request: Request) -> Caller:
+        runtime: Runtime = request.app.state.runtime
+        limiter: RateLimiter = request.app.state.limiter
+        principal = await authenticate(request, runtime)
+        limiter.spend(principal.name)
+        check_role(principal, action)
+        return Caller(runtime, principal, action, request.headers.get(PURPOSE_HEADER))
+
+    return caller
+
+
+def json_answer(content: bytes, *, headers: dict[str, str] | None = None) -> Response:
+    """Answer with JSON that is ready."""
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def responses(*statuses: int, also: Collection[int] = ()) -> dict[int | str, dict[str, object]]:
+    """Declare the problem documents a route may answer with."""
+    from serving.api.problems import MEDIA_TYPE, TITLES, Problem
+
+    always = {400, 401, 403, 413, 422, 429, 500, 503, 504}
+    return {
+        status: {
+            "model": Problem,
+            "description": TITLES[status],
+            "content": {MEDIA_TYPE: {}},
+        }
+        for status in sorted({*always, *statuses, *also})
+    }

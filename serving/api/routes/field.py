@@ -1,0 +1,196 @@
+"""What comes back from the field and what is fed in."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from features.domain.asof import parse_date
+from serving.access.audit import Access, append, subjects
+from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.field import (
+    DecisionAnswer,
+    DecisionRequest,
+    EventsAnswer,
+    EventsRequest,
+    OutcomeAnswer,
+    OutcomeRequest,
+    Referrals,
+)
+from serving.errors import LegalGateError, UnknownDealerError
+from serving.field import events as event_rows
+from serving.field import outcomes, referrals
+from serving.field.rescoring import touched
+from serving.lists.decisions import decide
+from serving.scores.eligibility import CONSUMING_KINDS
+from serving.scores.snapshot import Scope, day
+
+router = APIRouter(prefix="/v1", tags=["field"])
+
+
+@router.post(
+    "/decisions",
+    response_model=DecisionAnswer,
+    responses=responses(404),
+    summary="Accept or override a listed dealer",
+)
+async def decisions(
+    body: DecisionRequest, caller: Annotated[Caller, Depends(allow("decisions"))]
+) -> Response:
+    """Keep what the field thinks of a place on the list; it is judged at the next retraining."""
+    purpose = caller.purpose(body.purpose)
+    answer = await asyncio.to_thread(decide, caller.runtime, caller.principal, body)
+    await caller.record(
+        f"{answer['dealer']} {body.decision}", purpose=purpose, list_id=body.list_id
+    )
+    return json_answer(to_json(answer))
+
+
+@router.post(
+    "/outcomes",
+    response_model=OutcomeAnswer,
+    responses=responses(404, 409),
+    summary="What an inspection found",
+)
+async def outcome(
+    body: OutcomeRequest, caller: Annotated[Caller, Depends(allow("outcomes"))]
+) -> Response:
+    """Keep an outcome. The legal gate feels it at once; closed, it is a label from tomorrow on."""
+    purpose = caller.purpose(body.purpose)
+    answer = await asyncio.to_thread(_keep_outcome, caller, body)
+    await caller.record(
+        f"{answer['dealer']} {body.inspection_id}", purpose=purpose, list_id=body.list_id or ""
+    )
+    return json_answer(to_json(answer))
+
+
+def _keep_outcome(caller: Caller, body: OutcomeRequest) -> dict[str, Any]:
+    runtime, scope = caller.runtime, caller.scope
+    row = scope.row(body.dealer)
+    if row is None:
+        raise UnknownDealerError("There is no such dealer within your area.")
+    dealer = str(scope.view.snapshot.columns["dealer"][row])
+    if body.legal_basis is None:
+        _check_gate(scope, row, body, known=outcomes.newest_outcomes(runtime.store))
+    today = datetime.now(UTC).date()
+    kept = outcomes.keep(runtime.store, body, dealer=dealer, who=caller.principal.name, today=today)
+    runtime.update(lambda snapshot: outcomes.apply_outcomes(snapshot, [kept]))
+    closed = kept.document["closed_on"]
+    return {
+        "inspection_id": kept.inspection_id,
+        "version": kept.version,
+        "dealer": dealer,
+        "eligible_on": day(runtime.snapshot.columns["eligible_on"][row]),
+        "is_label": closed is not None and parse_date(closed) <= today,
+        "at": kept.at,
+    }
+
+
+def _check_gate(
+    scope: Scope, row: int, body: OutcomeRequest, *, known: list[outcomes.Kept]
+) -> None:
+    """Ask for a legal basis when the visit came before the law allowed it."""
+    if body.kind not in CONSUMING_KINDS:
+        return
+    allowed: date | None = scope.view.eligible_on(row)
+    last = day(scope.view.snapshot.columns["last_inspected_on"][row])
+    is_same_visit = last == body.opened_on or any(
+        kept.inspection_id == body.inspection_id for kept in known
+    )
+    if allowed is not None and body.opened_on < allowed and not is_same_visit and last is not None:
+        # A visit before the last one known is history told late, not a second visit within a year.
+        if body.opened_on < last:
+            return
+        raise LegalGateError(
+            "The dealer had been inspected in the twelve months before.",
+            found=f"opened on {body.opened_on}, eligible on {allowed}",
+            expected="a legal_basis for a visit within the twelve months",
+        )
+
+
+@router.post(
+    "/events",
+    response_model=EventsAnswer,
+    responses=responses(),
+    summary="New traces, reports or seizures",
+)
+async def events(
+    body: EventsRequest, caller: Annotated[Caller, Depends(allow("events"))]
+) -> Response:
+    """Keep new rows and rescore the dealers they touch within seconds.
+
+    The rows are durable when this is answered. Rows that break the data contract are named with
+    its reason codes and do not stop the others.
+    """
+    purpose = caller.purpose(body.purpose)
+    answer = await asyncio.to_thread(_keep_events, caller, body)
+    await caller.record(f"{body.table} {answer['n_stored']} rows", purpose=purpose)
+    return json_answer(to_json(answer))
+
+
+def _keep_events(caller: Caller, body: EventsRequest) -> dict[str, Any]:
+    runtime = caller.runtime
+    checked = event_rows.check_rows(body.table, body.rows, today=datetime.now(UTC).date())
+    ids, n_known = event_rows.keep(
+        runtime.store, body.table, checked.rows, who=caller.principal.name
+    )
+    warehouse = runtime.settings.home / "warehouse"
+    patterns = referrals.find(runtime.store, warehouse, body.table, checked.rows)
+    n_referrals = referrals.queue(runtime.store, patterns)
+    if n_referrals:
+        # The queue is dealer-level too: what put a dealer there is on record.
+        access = Access(
+            who=caller.principal.name,
+            role=caller.principal.role,
+            action="refer",
+            subject=subjects(d for pattern in patterns for d in pattern.dealers),
+        )
+        with runtime.store.write() as connection:
+            append(connection, runtime.audit_key, [access])
+    if ids:
+        runtime.wake_rescorer()
+    return {
+        "table": body.table,
+        "n_stored": len(ids),
+        "n_known": n_known,
+        "rejected": checked.rejected,
+        "pending": touched(checked.rows) if ids else [],
+        "n_referrals": n_referrals,
+    }
+
+
+@router.get(
+    "/referrals",
+    response_model=Referrals,
+    responses=responses(),
+    summary="Patterns of on-going straw purchases, for agents at once",
+)
+async def referral_queue(caller: Annotated[Caller, Depends(allow("referrals"))]) -> Response:
+    """Return the referrals that touch the caller's area, newest first."""
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(_referrals, caller)
+    await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
+    answer = {
+        "referrals": found,
+        "statement": referrals.STATEMENT,
+        "disclaimers": caller.runtime.snapshot.disclaimers,
+    }
+    return json_answer(to_json(answer))
+
+
+def _referrals(caller: Caller) -> list[dict[str, Any]]:
+    scope = caller.scope
+    hidden = scope.hidden
+    out = []
+    for one in referrals.queued(caller.runtime.store):
+        # One held dealer hides the whole pattern: the others would show that it is there.
+        if hidden & set(one["dealers"]) or not any(map(scope.row, one["dealers"])):
+            continue
+        shown = ("referral_id", "pattern", "dealers", "evidence", "opened_at", "taken_by")
+        out.append({name: one[name] for name in shown})
+    return out

@@ -1,0 +1,106 @@
+"""Issue lists, and read them as issued."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.answers import IssuedList, ListId, ListPage, RankRequest
+from serving.lists import exports
+from serving.lists.issued import issue, readable
+from serving.settings import MAX_LIST
+
+router = APIRouter(prefix="/v1", tags=["lists"])
+
+_FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = {
+    "csv": ("text/csv; charset=utf-8", exports.to_csv),
+    "xlsx": (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        exports.to_xlsx,
+    ),
+    "pdf": ("application/pdf", exports.to_pdf),
+}
+# What each file is to a program: text, or bytes.
+_CONTENT: Final[Mapping[str, Any]] = {
+    media.split(";")[0]: {
+        "schema": {"type": "string"}
+        if media.startswith("text/")
+        else {"type": "string", "format": "binary"}
+    }
+    for media, _ in _FILES.values()
+}
+_ListPath = Annotated[ListId, Path(description="The list's id")]
+
+
+@router.post(
+    "/rank",
+    response_model=ListPage,
+    responses=responses(404, 409),
+    summary="Issue a ranked list",
+)
+async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"))]) -> Response:
+    """Compose a list for an area, keep it for ever and return its first page."""
+    request = body.model_copy(update={"purpose": caller.purpose(body.purpose) or None})
+    document = await asyncio.to_thread(issue, caller.runtime, caller.principal, request)
+    return json_answer(to_json(page_of(document, cursor=0, limit=body.limit)))
+
+
+# Before the route of the list itself, which would take the file's name for an id.
+@router.get(
+    "/lists/{list_id}.{kind}",
+    responses={**responses(404), 200: {"content": _CONTENT}},
+    response_class=Response,
+    summary="A list as a file",
+)
+async def read_file(
+    list_id: _ListPath,
+    kind: Annotated[str, Path(pattern="^(csv|xlsx|pdf)$", description="csv, xlsx or pdf")],
+    caller: Annotated[Caller, Depends(allow("lists"))],
+) -> Response:
+    """Return the list as CSV, spreadsheet or PDF."""
+    content = await _content(caller, list_id)
+    media, write = _FILES[kind]
+    made = await asyncio.to_thread(lambda: write(json.loads(content)))
+    disposition = f'attachment; filename="{list_id}.{kind}"'
+    return Response(made, media_type=media, headers={"Content-Disposition": disposition})
+
+
+@router.get(
+    "/lists/{list_id}",
+    response_model=IssuedList | ListPage,
+    responses=responses(404),
+    summary="A list exactly as issued",
+)
+async def read_list(
+    list_id: _ListPath,
+    caller: Annotated[Caller, Depends(allow("lists"))],
+    cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
+) -> Response:
+    """Return the bytes that were issued; with `cursor`, a page of them."""
+    content = await _content(caller, list_id)
+    if cursor is None:
+        return json_answer(content)
+    return json_answer(to_json(page_of(json.loads(content), cursor=cursor, limit=limit)))
+
+
+async def _content(caller: Caller, list_id: str) -> bytes:
+    purpose = caller.purpose()
+    content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
+    await caller.record(list_id, purpose=purpose, list_id=list_id)
+    return content
+
+
+def page_of(document: Mapping[str, Any], *, cursor: int, limit: int) -> dict[str, Any]:
+    """Return the rows from `cursor` on, at most `limit`, with everything that is not rows."""
+    end = cursor + limit
+    is_last = end >= len(document["rows"])
+    rows = document["rows"][cursor:end]
+    return {**document, "rows": rows, "next_cursor": None if is_last else end}

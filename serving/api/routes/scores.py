@@ -1,0 +1,101 @@
+"""Scores and explanations of dealers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from serving.access.audit import subjects
+from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
+from serving.contract.field import FeaturesAnswer, FeaturesRequest
+from serving.dealers.explaining import explain, score_rows
+from serving.errors import UnknownDealerError
+
+router = APIRouter(prefix="/v1", tags=["scores"])
+
+# Above this many dealers a request leaves the event loop to the others.
+INLINE = 20
+
+
+@router.post(
+    "/score", response_model=ScoreAnswer, responses=responses(), summary="Score up to 1,000 dealers"
+)
+async def score(body: ScoreRequest, caller: Annotated[Caller, Depends(allow("score"))]) -> Response:
+    """Return the scores of each dealer asked for, in that order.
+
+    A dealer that is absent, outside the caller's area or misspelled is answered `unknown`; the
+    others are answered all the same.
+    """
+    purpose = caller.purpose(body.purpose)
+    if len(body.dealers) <= INLINE:
+        content, seen = score_content(caller, body)
+    else:
+        content, seen = await asyncio.to_thread(score_content, caller, body)
+    await caller.record(subjects(seen), purpose=purpose)
+    return json_answer(content)
+
+
+def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]:
+    """Return the answer as JSON, and the dealers that it shows."""
+    scope = caller.scope
+    view = scope.view
+    scores: list[dict[str, Any]] = []
+    seen: list[str] = []
+    for asked in body.dealers:
+        row = scope.row(asked)
+        if row is None:
+            scores.append({"dealer": asked, "status": "unknown"})
+        else:
+            found = view.score(row, with_reasons=body.with_reasons)
+            seen.append(found["dealer"])
+            scores.append(found)
+    answer = {
+        "basis": view.snapshot.basis,
+        "scores": scores,
+        "disclaimers": view.snapshot.disclaimers,
+    }
+    return to_json(answer), seen
+
+
+@router.post(
+    "/score_features",
+    response_model=FeaturesAnswer,
+    responses=responses(),
+    summary="Score rows of signals",
+)
+async def score_features(
+    body: FeaturesRequest, caller: Annotated[Caller, Depends(allow("score_features"))]
+) -> Response:
+    """Score what-if rows: each names every signal of the bundle, null where it is missing."""
+    purpose = caller.purpose(body.purpose)
+    answer = await asyncio.to_thread(score_rows, caller.scope.view.snapshot, body.rows)
+    await caller.record(f"{len(body.rows)} rows of signals", purpose=purpose)
+    return json_answer(to_json(answer))
+
+
+@router.post(
+    "/explain",
+    response_model=Explanation,
+    responses=responses(404),
+    summary="Explain one dealer's scores",
+)
+async def explain_dealer(
+    body: ExplainRequest, caller: Annotated[Caller, Depends(allow("explain"))]
+) -> Response:
+    """Return what each signal adds, in sentences, with the records behind it and the way off."""
+    purpose = caller.purpose(body.purpose)
+    scope = caller.scope
+    row = scope.row(body.dealer)
+    if row is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", expected="a dealer key R-DD-SSSSS"
+        )
+    home = caller.runtime.settings.home
+    answer = await asyncio.to_thread(explain, scope, row, k=body.k, warehouse=home / "warehouse")
+    await caller.record(str(scope.view.snapshot.columns["dealer"][row]), purpose=purpose)
+    return json_answer(to_json(answer))

@@ -1,0 +1,1 @@
+"""What is typed to score, list, explain, plan, serve and administer."""

@@ -1,0 +1,202 @@
+"""What the command line does on the machine that holds the files: the operator's own access.
+
+Whoever can read the files needs no token, but holds and the audit apply all the same.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.domain import license_number
+from features.errors import InvalidValueError
+from features.home import home
+from serving.access import audit
+from serving.access.accounts import Directory, Principal
+from serving.access.audit import subjects
+from serving.contract.answers import Area, RankRequest
+from serving.dealers.explaining import explain
+from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.field import outcomes, rescoring
+from serving.lists import decisions, issued
+from serving.lists.compose import Issue, compose
+from serving.lists.packet import packet
+from serving.runtime import Runtime
+from serving.scores import holds
+from serving.settings import Settings
+from serving.store.database import Store, instant
+
+if TYPE_CHECKING:
+    from serving.access.audit import Verdict
+    from serving.lists.issued import Verification
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    """Open the store of the settings."""
+    opened = Store.open(Settings.from_environment().store_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def directory() -> Iterator[Directory]:
+    """Open the accounts."""
+    with store() as opened:
+        yield Directory(opened)
+
+
+@contextmanager
+def _running() -> Iterator[tuple[Runtime, Principal]]:
+    runtime = Runtime(Settings.from_environment())
+    try:
+        runtime.load()
+        operator = f"operator:{getpass.getuser()}"[:80]
+        yield runtime, Principal(operator, "supervisor", frozenset({"nation"}), "local")
+    finally:
+        runtime.close()
+
+
+def _record(runtime: Runtime, operator: Principal, action: str, subject: str) -> None:
+    access = runtime.access(operator, action, subject, purpose="licensing")
+    runtime.audit.submit(access).result(timeout=30)
+
+
+def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> dict[str, Any]:
+    """Compose a list that is not kept."""
+    request = RankRequest(
+        area=Area.model_validate(area),
+        k=k,
+        random_share=random_share,
+        with_recalls=False,
+        purpose="licensing",
+    )
+    with _running() as (runtime, operator):
+        issue = Issue(list_id="L-00000000-000000000000", issued_at=instant(), seed=0)
+        view = runtime.scope(operator).view
+        document = compose(view, operator, request, issue=issue, previous=None)
+        dealers = subjects(row["dealer"] for row in document["rows"])
+        _record(runtime, operator, "print_list", dealers)
+        return document
+
+
+def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[str, Any]:
+    """Explain one dealer."""
+    with _running() as (runtime, operator):
+        scope = runtime.scope(operator)
+        row = scope.row(dealer)
+        if row is None:
+            raise UnknownDealerError(
+                f"{dealer} is not among the scored dealers.",
+                expected="a dealer key R-DD-SSSSS or a license number on the listing",
+            )
+        document = explain(scope, row, k=k, warehouse=warehouse or home() / "warehouse")
+        _record(runtime, operator, "explain", document["score"]["dealer"])
+        return document
+
+
+def make_packet(dealer: str, list_id: str, warehouse: Path | None) -> bytes:
+    """Make a contest packet and record that it was made."""
+    settings = Settings.from_environment()
+    who = f"operator:{getpass.getuser()}"[:80]
+    with store() as opened:
+        content = packet(
+            opened,
+            settings.home,
+            list_id=list_id,
+            dealer=dealer_key(dealer),
+            warehouse=warehouse or settings.home / "warehouse",
+        )
+        access = audit.Access(
+            who, "supervisor", "packet", dealer_key(dealer), "licensing", list_id=list_id
+        )
+        with opened.write() as connection:
+            audit.append(connection, audit.load_key(settings.audit_key_file), [access])
+    return content
+
+
+def local_decisions() -> tuple[bytes, int]:
+    """Return all decisions as a file, and record that they were taken out."""
+    settings = Settings.from_environment()
+    who = f"operator:{getpass.getuser()}"[:80]
+    with store() as opened:
+        content, n = decisions.to_csv(opened)
+        access = audit.Access(who, "supervisor", "decisions", "all", "licensing")
+        with opened.write() as connection:
+            audit.append(connection, audit.load_key(settings.audit_key_file), [access])
+    return content, n
+
+
+def local_collect(warehouse: Path | None) -> dict[str, Any]:
+    """Move outcomes and events into the warehouse."""
+    today = datetime.now(UTC).date()
+    with store() as opened:
+        folder = warehouse or home() / "warehouse"
+        n_outcomes = outcomes.collect(opened, folder, today=today)
+        n_events = len(rescoring.collect_events(opened, folder))
+    return {"outcomes": n_outcomes, "events": n_events}
+
+
+def add_hold(dealer: str, owners: Sequence[str], until: date | None) -> str:
+    """Place a hold from today on."""
+    with store() as opened:
+        return holds.place(
+            opened,
+            dealer_key(dealer),
+            owners=owners,
+            starts_on=datetime.now(UTC).date(),
+            ends_on=until,
+        )
+
+
+def dealer_key(text: str) -> str:
+    """Return the dealer key of a key or license number."""
+    parts = text.strip().split("-")
+    if [len(part) for part in parts] == [1, 2, 5]:
+        return text.strip().upper()
+    try:
+        return license_number.parse(text).dealer
+    except InvalidValueError:
+        raise InvalidRequestError(
+            f"{text!r} is neither a dealer key nor a license number.", expected="R-DD-SSSSS"
+        ) from None
+
+
+def lift_hold(hold_id: str) -> None:
+    """End a hold today."""
+    with store() as opened:
+        holds.lift(opened, hold_id, datetime.now(UTC).date())
+
+
+def issued_lists() -> list[dict[str, Any]]:
+    """Return what identifies each issued list."""
+    with store() as opened:
+        return issued.lists_of(opened)
+
+
+def verify_list(list_id: str, warehouse: Path | None) -> Verification:
+    """Rebuild a list and compare."""
+    folder = home()
+    with store() as opened:
+        return issued.verify(
+            opened, list_id, home=folder, warehouse=warehouse or folder / "warehouse"
+        )
+
+
+def verify_audit(anchor: str | None) -> Verdict:
+    """Walk the audit chain."""
+    settings = Settings.from_environment()
+    noted: tuple[int, str] | None = None
+    if anchor is not None:
+        seq, _, digest = anchor.partition(":")
+        if not seq.isdigit() or len(digest) != 64:
+            raise InvalidRequestError("The anchor cannot be read.", expected="SEQ:DIGEST")
+        noted = (int(seq), digest)
+    with store() as opened:
+        return audit.verify(opened, audit.load_key(settings.audit_key_file), anchor=noted)

@@ -1,0 +1,184 @@
+"""What the commands print: tables for people on a terminal, JSON or CSV for programs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from pydantic_core import to_json
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from serving.lists.exports import to_csv
+from serving.statements import basis_sentence
+
+if TYPE_CHECKING:
+    from serving.access.audit import Verdict
+    from serving.scores.publish import Published
+
+OUT: Final = Console(highlight=False)
+ERR: Final = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal."""
+    ERR.print(escape(text))
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner on standard error, and say at the end how long it took."""
+    start = time.perf_counter()
+    with ERR.status(f"{what} ...") as status:
+        yield lambda step: status.update(f"{what}: {step} ...")
+    ERR.print(f"{what} took {time.perf_counter() - start:.1f} s")
+
+
+def print_json(document: Any) -> None:
+    """Print JSON on standard output."""
+    typer.echo(to_json(document, indent=1).decode())
+
+
+def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print some named values."""
+    if as_json:
+        print_json(dict(record))
+    else:
+        for name, value in record.items():
+            OUT.print(f"{name.replace('_', ' ')}: {value}")
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print a table of records."""
+    if as_json:
+        print_json([dict(row) for row in rows])
+        return
+    if not rows:
+        say(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "))
+    for row in rows:
+        table.add_row(*("" if v is None else escape(_text(v)) for v in row.values()))
+    OUT.print(table)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def print_published(done: Published, *, as_json: bool) -> None:
+    """Say what was published."""
+    if as_json:
+        print_json({**done.__dict__, "as_of": done.as_of.isoformat()})
+    else:
+        OUT.print(
+            f"Published table {done.name}: {done.n_dealers:,} dealers as of {done.as_of}, "
+            f"bundle {escape(done.bundle)}, fingerprint {done.fingerprint[:12]}."
+        )
+
+
+def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> None:
+    """Print a list with its reasons, and what it does not know."""
+    if as_json:
+        print_json(document)
+        return
+    if as_csv:
+        sys.stdout.buffer.write(to_csv(document))
+        return
+    OUT.print(f"[bold]Dealers by priority, {escape(document['area_in_words'])}[/bold]")
+    for row in document["rows"]:
+        _print_row(row)
+    OUT.print(f"\n{escape(basis_sentence(document['basis']))}", soft_wrap=True)
+    design = document["design"]
+    left_out = design["n_in_area"] - design["n_eligible"]
+    OUT.print(
+        f"{design['n_in_area']:,} dealers in the area; {left_out:,} were inspected in the last "
+        "twelve months and may not be listed."
+    )
+    n_unsure = sum(row["has_insufficient_history"] for row in document["rows"])
+    if n_unsure:
+        OUT.print(f"{n_unsure} dealers are unlike those seen in training: insufficient history.")
+    OUT.print("What it does not know:")
+    for line in document["disclaimers"]:
+        OUT.print(f"  - {escape(line)}")
+
+
+def _print_row(row: Mapping[str, Any]) -> None:
+    name = row["business_name"] or row["licensee_name"]
+    OUT.print(
+        f"[bold]{row['position']:>4}  {escape(name)}[/bold]  {row['dealer']}, type "
+        f"{row['license_type']}, {escape(row['city'])}, {row['state']}",
+        soft_wrap=True,
+    )
+    scores = [
+        f"{head.replace('_', ' ')} {s['value']:.3f} ({s['lower']:.3f} to {s['upper']:.3f})"
+        for head, s in row["heads"].items()
+    ]
+    support = f"support {row['support']:.2f}"
+    if row["has_insufficient_history"]:
+        support += ", insufficient history"
+    percentile = f"percentile {row['percentile']:.2f}"
+    OUT.print(f"      {', '.join([*scores, percentile, support])}", soft_wrap=True)
+    for reason in [r for r in row["reasons"] if r["contribution"] > 0][:3]:
+        OUT.print(f"      + {escape(reason['sentence'])}", soft_wrap=True)
+
+
+def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what each signal adds."""
+    if as_json:
+        print_json(document)
+        return
+    score = document["score"]
+    OUT.print(
+        f"{score['dealer']}: national rank {score['national_rank']:,}, office rank "
+        f"{score['office_rank']:,}, percentile {score['percentile']:.1f}"
+    )
+    for head, value in score["heads"].items():
+        OUT.print(
+            f"  {head.replace('_', ' ')}: {value['value']:.3f} "
+            f"({value['lower']:.3f} to {value['upper']:.3f})"
+        )
+    table = Table(title="What moves the priority", title_justify="left")
+    table.add_column("adds", justify="right")
+    table.add_column("signal")
+    table.add_column("in words", ratio=1)
+    for item in document["contributions"][:15]:
+        cells = f"{item['contribution']:+.3f}", item["signal"], item["sentence"]
+        table.add_row(*map(escape, cells))
+    OUT.print(table)
+    for source in document["records"]:
+        OUT.print(f"{source['n_records']} records of {source['table']}: {', '.join(source['ids'])}")
+    way = document["way_off"]
+    if way["is_on_list"] and way["changes"]:
+        OUT.print("What would take it off its office's list:")
+        for change in way["changes"]:
+            OUT.print(f"  {escape(change['sentence'])}")
+    OUT.print(escape(basis_sentence(document["basis"])))
+    for line in document["disclaimers"]:
+        OUT.print(f"[dim]{escape(line)}[/dim]")
+
+
+def print_checks(title: str, checks: Mapping[str, bool]) -> None:
+    """Print which checks hold."""
+    OUT.print(title)
+    for name, holds in checks.items():
+        OUT.print(f"  {'[green]yes[/green]' if holds else '[red]NO [/red]'} {escape(name)}")
+
+
+def print_verdict(verdict: Verdict, *, as_json: bool) -> None:
+    """Print what a walk along the audit chain found."""
+    if as_json:
+        print_json(verdict.__dict__)
+    elif verdict.is_intact:
+        OUT.print(
+            f"{verdict.n_records:,} records, intact. Last: {verdict.n_records}:{verdict.head}"
+        )
+    else:
+        OUT.print(f"[red]The chain is broken:[/red] {escape(verdict.why)}.")

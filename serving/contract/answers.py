@@ -1,0 +1,320 @@
+"""What goes in and out over HTTP, as types. The OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from serving.access.accounts import Purpose
+from serving.settings import MAX_KEYS, MAX_LIST
+
+# What may justify a visit before that day; an override names one and is audited.
+LegalBasis = Literal["warrant", "criminal_investigation_of_another", "trace_of_a_firearm"]
+
+DealerKey = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=40),
+    Field(
+        description="Dealer key R-DD-SSSSS, or a license number in any of its spellings",
+        examples=["1-56-21093"],
+    ),
+]
+# PostgreSQL holds every character but this one.
+NO_NUL = r"^[^\x00]*$"
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=NO_NUL)
+]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+ListId = Annotated[str, StringConstraints(pattern=r"^L-[0-9]{8}-[0-9a-f]{12}$")]
+Why = Literal["model", "random", "recall", "coverage", "manual"]
+
+
+class Request(BaseModel):
+    """Base of what is accepted: a field that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=4_000)
+
+    purpose: Purpose | None = Field(
+        default=None, description="Why; the header Ffl-Risk-Purpose says the same"
+    )
+
+
+class Answer(BaseModel):
+    """Base of what is answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Basis(Answer):
+    """What an answer was made from."""
+
+    as_of: date = Field(description="Only facts known before this day were read")
+    bundle: str = Field(description="Name of the bundle")
+    bundle_sha256: str
+    scored: str = Field(description="Name of the scored table")
+    fingerprint: str = Field(description="SHA-256 of the scored table's content")
+    restriction: Literal["public", "restricted"]
+
+
+class HeadScore(Answer):
+    """What one head says."""
+
+    value: float = Field(description="Calibrated probability, or expected count in 12 months")
+    lower: float = Field(description="Lower end of its interval")
+    upper: float = Field(description="Upper end of its interval")
+
+
+class Reason(Answer):
+    """One signal that moves the priority."""
+
+    signal: str
+    family: str
+    sentence: str
+    value: float | None = Field(description="The dealer's value; null when it is missing")
+    unit: str
+    percentile: int | None = Field(description="Share of peers at or below the value, in per cent")
+    contribution: float = Field(description="What it adds to the priority (log odds)")
+    restriction: Literal["public", "restricted"]
+
+
+class Score(Answer):
+    """The scores of one dealer."""
+
+    dealer: str
+    status: Literal["scored"] = "scored"
+    as_of: date
+    heads: dict[str, HeadScore]
+    priority: float = Field(description="Weighted sum of the heads on the log scale")
+    percentile: float = Field(ge=0, le=100)
+    national_rank: int = Field(ge=1)
+    office: str
+    office_rank: int = Field(ge=1)
+    support: float = Field(description="Likeness to inspected dealers, 0 to 1")
+    is_eligible: bool = Field(description="Whether the twelve-month rule allows a visit now")
+    eligible_on: date | None = Field(description="First day it does; null when never inspected")
+    reasons: list[Reason] | None = None
+
+
+class Unknown(Answer):
+    """A dealer that this caller cannot see: absent, outside the area, or misspelled."""
+
+    dealer: str = Field(description="As asked")
+    status: Literal["unknown"] = "unknown"
+
+
+class ScoreRequest(Request):
+    """Which dealers to score."""
+
+    dealers: list[DealerKey] = Field(min_length=1, max_length=MAX_KEYS)
+    with_reasons: bool = Field(default=False, description="Add the strongest reasons of each")
+
+
+class ScoreAnswer(Answer):
+    """One entry for each dealer asked for, in that order."""
+
+    basis: Basis
+    scores: list[Annotated[Score | Unknown, Field(discriminator="status")]]
+    disclaimers: list[str]
+
+
+class Radius(BaseModel):
+    """A circle on the earth."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    km: float = Field(gt=0, le=5_000)
+
+
+class Area(BaseModel):
+    """Where; what is given applies together. Nothing given means the caller's whole area."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    office: Name | None = None
+    division: Name | None = None
+    state: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    county: Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")] | None = Field(
+        default=None, description="Five-digit county FIPS code"
+    )
+    box: tuple[float, float, float, float] | None = Field(
+        default=None, description="West, south, east, north in degrees"
+    )
+    radius: Radius | None = None
+
+
+class ManualPick(BaseModel):
+    """A dealer put on the list by hand."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=400)
+
+    dealer: DealerKey
+    reason: Name
+    legal_basis: LegalBasis | None = Field(
+        default=None, description="Needed for a dealer that is not eligible yet"
+    )
+
+
+class RankRequest(Request):
+    """What to list."""
+
+    area: Area = Field(default_factory=Area)
+    k: int = Field(default=50, ge=1, le=MAX_LIST, description="How many dealers")
+    as_of: date | None = Field(default=None, description="Must be the published one, if given")
+    license_types: list[Annotated[str, StringConstraints(pattern=r"^(0[126789]|1[01])$")]] = Field(
+        default_factory=list, max_length=8, description="Only these types; all when empty"
+    )
+    random_share: float = Field(
+        default=0.10, ge=0, le=1, allow_inf_nan=False,
+        description="Share of the list drawn at random, which keeps later evaluation honest",
+    )  # fmt: skip
+    with_recalls: bool = Field(default=True, description="Begin with dealers due for a recall")
+    n_coverage: int = Field(
+        default=0, ge=0, le=MAX_LIST, description="Places for the dealers longest unseen"
+    )
+    manual: list[ManualPick] = Field(default_factory=list, max_length=100)
+    limit: int = Field(default=500, ge=1, le=MAX_LIST, description="Rows of the first page")
+
+
+class RowChange(Answer):
+    """What changed for one dealer since the last list."""
+
+    previous_position: int | None = Field(description="Null when it was not on the last list")
+    priority: float | None = Field(description="New priority less the old one")
+
+
+class ListRow(Answer):
+    """One dealer on a list."""
+
+    position: int = Field(ge=1)
+    dealer: str
+    license_number: str
+    license_type: str
+    licensee_name: str
+    business_name: str
+    street: str
+    city: str
+    state: str
+    zip: str
+    county: str
+    office: str
+    division: str
+    why: list[Why]
+    inclusion_probability: float = Field(
+        gt=0, le=1, description="Probability, under the list's design, of being on it"
+    )
+    note: str
+    as_of: date = Field(description="Later than the list's for a dealer rescored after an event")
+    heads: dict[str, HeadScore]
+    priority: float
+    percentile: float
+    national_rank: int
+    support: float
+    has_insufficient_history: bool
+    last_inspected_on: date | None
+    last_outcome: str | None
+    is_eligible: bool
+    eligible_on: date | None
+    reasons: list[Reason]
+    change: RowChange | None
+
+
+class Design(Answer):
+    """How the list was put together, enough to weigh its results later."""
+
+    k: int
+    n_in_area: int
+    n_eligible: int
+    n_by_why: dict[str, int]
+    random_share: float
+    random_seed: int
+    statement: str
+
+
+class ListChange(Answer):
+    """The list against the last one of the same caller and area."""
+
+    previous_list: str
+    n_entered: int
+    n_left: int
+    left: list[str]
+
+
+class IssuedList(Answer):
+    """A list exactly as issued; the same bytes for ever."""
+
+    list_id: ListId
+    issued_at: str
+    owner: str
+    role: str
+    purpose: str
+    area: Area
+    area_in_words: str
+    basis: Basis
+    design: Design
+    rows: list[ListRow]
+    change: ListChange | None
+    disclaimers: list[str]
+
+
+class ListPage(IssuedList):
+    """A page of a list: everything but the rows is whole."""
+
+    next_cursor: int | None = Field(description="Ask for it with ?cursor=; null on the last page")
+
+
+class ExplainRequest(Request):
+    """Which dealer to explain."""
+
+    dealer: DealerKey
+    k: int = Field(default=50, ge=1, le=MAX_LIST, description="Capacity of the office's list")
+
+
+class SignalContribution(Reason):
+    """One signal's part, with the records behind it."""
+
+    by_head: dict[str, float] = Field(description="What it adds to each head")
+    missing: str | None = Field(description="Why there is no value, when there is none")
+
+
+class Records(Answer):
+    """The source records behind a table's signals."""
+
+    table: str
+    n_records: int
+    ids: list[str] = Field(description="The newest, at most 50")
+
+
+class Change(Answer):
+    """A change of one signal that lowers the priority."""
+
+    signal: str
+    sentence: str
+    from_value: float | None
+    to_value: float
+
+
+class WayOff(Answer):
+    """What would have to be otherwise for the dealer to be off its office's list."""
+
+    is_on_list: bool
+    threshold: float | None = Field(description="Priority of the last dealer on the list")
+    changes: list[Change]
+    is_enough: bool = Field(description="Whether those changes together are enough")
+
+
+class Explanation(Answer):
+    """Why a dealer stands where it stands."""
+
+    basis: Basis
+    score: Score
+    base: float = Field(description="Priority of an average dealer")
+    additivity_error: float = Field(description="|base + contributions - priority|")
+    contributions: list[SignalContribution]
+    by_family: dict[str, float]
+    records: list[Records]
+    way_off: WayOff
+    disclaimers: list[str]

@@ -1,0 +1,237 @@
+"""What comes back from the field, and what is fed in: decisions, outcomes, events, dossiers."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from serving.contract.answers import (
+    NO_NUL,
+    Answer,
+    Basis,
+    DealerKey,
+    Identifier,
+    LegalBasis,
+    ListId,
+    Request,
+    Score,
+)
+
+Note = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
+Outcome = Literal[
+    "none", "report", "warning_letter", "warning_conference", "revocation", "surrender", "other"
+]
+Kind = Literal["application", "compliance", "recall", "trace", "criminal", "warrant"]
+SelectedBy = Literal[
+    "risk", "random", "recall", "complaint", "application", "other", "unknown"
+]  # fmt: skip
+# What an inspector may say of a place on the list; each is judged at the next retraining.
+OverrideReason = Literal[
+    "recently_visited", "out_of_business", "known_low_risk", "wrong_place", "capacity",
+    "safety", "other_agency_lead", "local_knowledge_higher_risk", "other",
+]  # fmt: skip
+EventTable = Literal[
+    "traces", "multiple_sales", "thefts_losses", "seizures", "ballistic_leads", "tips"
+]  # fmt: skip
+
+
+class DecisionRequest(Request):
+    """Accept or override one dealer of a list."""
+
+    list_id: ListId
+    dealer: DealerKey
+    decision: Literal["accept", "override"]
+    reason: OverrideReason | None = Field(default=None, description="Needed for an override")
+    note: Note = ""
+
+    @model_validator(mode="after")
+    def _an_override_says_why(self) -> DecisionRequest:
+        if self.decision == "override" and self.reason is None:
+            raise ValueError("an override needs a reason")
+        return self
+
+
+class DecisionAnswer(Answer):
+    """The decision as kept."""
+
+    decision_id: int
+    list_id: ListId
+    dealer: str
+    decision: Literal["accept", "override"]
+    reason: str
+    at: str
+
+
+class Citation(BaseModel):
+    """One violation found."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=80)
+
+    citation: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, pattern=NO_NUL)
+    ] = Field(examples=["478.124(c)(1)"])
+    instances: int | None = Field(default=None, ge=0, le=1_000_000)
+    is_willful: bool | None = None
+    is_repeat: bool | None = None
+
+
+class OutcomeRequest(Request):
+    """What an inspection found."""
+
+    inspection_id: Identifier
+    dealer: DealerKey
+    kind: Kind = "compliance"
+    opened_on: date
+    closed_on: date | None = Field(
+        default=None, description="Null while it is open; a label only once it is closed"
+    )
+    selected_by: SelectedBy = "risk"
+    list_id: ListId | None = Field(default=None, description="The list that led to it")
+    legal_basis: LegalBasis | None = Field(
+        default=None, description="Needed when the dealer was not eligible on opened_on"
+    )
+    hours: float | None = Field(default=None, ge=0, le=10_000, allow_inf_nan=False)
+    outcome: Outcome
+    recommended_outcome: Outcome | None = None
+    firearms_unaccounted_initial: int | None = Field(default=None, ge=0, le=1_000_000)
+    firearms_unaccounted_final: int | None = Field(default=None, ge=0, le=1_000_000)
+    violations: list[Citation] = Field(default_factory=list, max_length=200)
+
+    @model_validator(mode="after")
+    def _dates_follow_each_other(self) -> OutcomeRequest:
+        if self.closed_on is not None and self.closed_on < self.opened_on:
+            raise ValueError("closed_on is before opened_on")
+        return self
+
+
+class OutcomeAnswer(Answer):
+    """The outcome as kept. A later one for the same inspection is a new version."""
+
+    inspection_id: str
+    version: int
+    dealer: str
+    eligible_on: date | None
+    is_label: bool = Field(description="Whether it is closed and so part of the next training set")
+    at: str
+
+
+class EventsRequest(Request):
+    """New rows of one table, as its canonical file has them."""
+
+    table: EventTable
+    rows: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
+
+
+class RejectedEvent(Answer):
+    """A row that was not stored, with the reason code of the data contract."""
+
+    row: int
+    column: str
+    code: str
+
+
+class EventsAnswer(Answer):
+    """What was stored and who was rescored."""
+
+    table: str
+    n_stored: int
+    n_known: int = Field(description="Rows that were here already")
+    rejected: list[RejectedEvent]
+    pending: list[str] = Field(description="Dealers whose new score follows within seconds")
+    n_referrals: int
+
+
+class Referral(Answer):
+    """A pattern of an on-going straw purchase, for agents at once."""
+
+    referral_id: int
+    pattern: str
+    dealers: list[str]
+    evidence: dict[str, Any]
+    opened_at: str
+    taken_by: str | None
+
+
+class Referrals(Answer):
+    """The queue of referrals, newest first."""
+
+    referrals: list[Referral]
+    statement: str
+    disclaimers: list[str]
+
+
+class TimelineEntry(Answer):
+    """One dated fact about a dealer."""
+
+    on: date
+    table: str
+    what: str
+    record_id: str
+
+
+class DossierTraces(Answer):
+    """Traces by where and how soon, as counts."""
+
+    n_traces: int
+    by_time_to_crime: dict[str, int]
+    by_recovery: dict[str, int]
+
+
+class Successor(Answer):
+    """Another license at the same premises or under the same licensee name."""
+
+    dealer: str
+    licensee_name: str
+    relation: str
+
+
+class Dossier(Answer):
+    """All there is about one dealer."""
+
+    basis: Basis
+    dealer: str
+    license_number: str
+    license_type: str
+    licensee_name: str
+    business_name: str
+    street: str
+    city: str
+    state: str
+    zip: str
+    county: str
+    office: str
+    division: str
+    score: Score
+    timeline: list[TimelineEntry]
+    citations: dict[str, int]
+    traces: DossierTraces
+    related: list[Successor]
+    lists: list[str] = Field(description="Lists of this caller that it was on")
+    disclaimers: list[str]
+
+
+class FeaturesRequest(Request):
+    """Rows of signals to score."""
+
+    rows: list[dict[str, float | None]] = Field(min_length=1, max_length=1_000)
+
+
+class FeatureScore(Answer):
+    """The scores of one row of signals."""
+
+    heads: dict[str, dict[str, float]]
+    priority: float
+    support: float
+
+
+class FeaturesAnswer(Answer):
+    """One entry a row, in order."""
+
+    basis: Basis
+    scores: list[FeatureScore]
+    out_of_range: list[str] = Field(
+        description="Signals with values beyond those seen in training: those scores extrapolate"
+    )
+    disclaimers: list[str]

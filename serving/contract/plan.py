@@ -1,0 +1,119 @@
+"""What goes into a plan and what comes out of one, as types."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.contract.answers import Answer, Basis, Name, Request
+
+
+class StartPoint(BaseModel):
+    """Where each investigator's week starts and ends."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+
+
+class PlanAsk(Request):
+    """An office, its hours and its rules."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    office: Name
+    starts_on: date | None = Field(
+        default=None, description="First day of the first week; the next Monday when absent"
+    )
+    weeks: int = Field(default=4, ge=1, le=26)
+    hours_per_week: float = Field(
+        default=40.0, ge=8, le=80, description="Of one investigator, driving included"
+    )
+    n_investigators: int = Field(default=1, ge=1, le=20)
+    start: StartPoint | None = Field(
+        default=None, description="The office's place as far as it is known when absent"
+    )
+    random_share: float = Field(
+        default=0.10, ge=0, le=0.5, description="Share of the hours, in expectation"
+    )
+    coverage_years: float | None = Field(
+        default=None,
+        gt=0,
+        le=50,
+        description="A dealer unseen for longer is overdue; no quota: null",
+    )
+    coverage_share: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the overdue dealers that must be visited"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**53, description="Of the random draw and the router")
+
+
+class PlannedVisit(Answer):
+    """One stop of the itinerary."""
+
+    dealer: str
+    week: int
+    investigator: int = Field(description="Investigators are interchangeable")
+    order: int
+    part: int
+    n_parts: int = Field(description="A visit longer than one week is done in parts")
+    starts_after_hours: float = Field(description="Into the week, driving included")
+    hours: float = Field(description="On site")
+    expected_yield: float = Field(description="Of the whole visit")
+    why: Literal["model", "random", "recall", "coverage"]
+    inclusion_probability: float = Field(gt=0, le=1)
+
+
+class PlannedWeek(Answer):
+    """One investigator's week, summed up."""
+
+    week: int
+    investigator: int
+    starts_on: date
+    n_visits: int
+    visit_hours: float
+    drive_hours: float
+    hours_available: float
+    km: float = Field(description="By road, estimated")
+
+
+class RuleCost(Answer):
+    """What one rule takes from the yield."""
+
+    rule: str
+    meaning: str
+    yield_lost: float = Field(description="Of relaxed optima, not of the routed itinerary")
+
+
+class OtherHours(Answer):
+    """What the plan could yield with other hours."""
+
+    hours_per_week: float
+    bound: float | None = Field(description="Null when the rules cannot be met")
+    change: float | None
+
+
+class PlanAnswer(Answer):
+    """Which dealers, when, in what order, and how good that is at the most and at the least."""
+
+    basis: Basis
+    office: str
+    starts_on: date
+    visits: list[PlannedVisit]
+    weeks: list[PlannedWeek]
+    objective: float = Field(description="Expected yield of the itinerary")
+    bound: float = Field(description="Proven upper bound of any itinerary under the same rules")
+    gap: float = Field(ge=0, description="1 - objective / bound")
+    selection_gap: float = Field(ge=0, description="What of it the integer program left unproven")
+    yield_per_hour: float
+    n_candidates: int
+    n_overdue: int
+    set_aside: dict[str, int] = Field(description="Dealers that could not be planned, by reason")
+    shortfalls: list[str]
+    costs: list[RuleCost]
+    sensitivity: list[OtherHours] = Field(description="For 20% fewer and 20% more hours")
+    inclusion_probability: float = Field(description="Of each dealer in the frame of the draw")
+    disclaimers: list[str]

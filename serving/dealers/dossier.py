@@ -1,0 +1,170 @@
+"""All there is about one dealer, out of the warehouse and the scored table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.scores.snapshot import Scope
+
+_MOST_ENTRIES: Final = 500
+_MOST_RELATED: Final = 20
+_PLACE: Final = (
+    "license_number", "license_type", "licensee_name", "business_name", "street", "city", "state",
+    "zip", "county", "office", "division",
+)  # fmt: skip
+
+# One dated line a row: table, day, sentence, record id. Names come from the schema alone.
+_LINES: Final = {
+    "licenses": (
+        "listed_on",
+        "'listed as type ' || license_type || ' in ' || premises_city || ', ' || premises_state",
+        "license_number",
+    ),
+    "inspections": (
+        "opened_on",
+        "kind || ' inspection, outcome ' || replace(outcome, '_', ' ')",
+        "inspection_id",
+    ),
+    "thefts_losses": (
+        "discovered_on", "kind || ' of ' || n_firearms || ' firearms reported'", "report_id"
+    ),
+    "multiple_sales": (
+        "sold_on", "'multiple sale of ' || n_firearms || ' firearms (' || kind || ')'", "report_id"
+    ),
+    "traces": (
+        "coalesce(recovered_on, requested_on)",
+        "firearm_type || ' recovered in ' || coalesce(recovery_state, recovery_country)",
+        "trace_id",
+    ),
+    "seizures": ("seized_on", "firearm_type || ' seized by ' || agency", "seizure_id"),
+    "tips": (
+        "received_on",
+        "CASE WHEN is_self_report THEN 'report by the dealer itself' "
+        "ELSE 'tip from ' || source END",
+        "tip_id",
+    ),
+}  # fmt: skip
+
+
+def dossier(scope: Scope, row: int, warehouse: Path, *, lists: Sequence[str]) -> dict[str, Any]:
+    """Return the dossier of a row, ready for the contract's `Dossier`."""
+    view, snapshot = scope.view, scope.view.snapshot
+    dealer = str(snapshot.columns["dealer"][row])
+    facts = _facts(warehouse, dealer, snapshot.as_of)
+    return {
+        "basis": snapshot.basis,
+        "dealer": dealer,
+        **{name: str(snapshot.columns[name][row]) for name in _PLACE},
+        "score": view.score(row, with_reasons=True),
+        **facts,
+        "related": related(scope, row),
+        "lists": list(lists),
+        "disclaimers": snapshot.disclaimers,
+    }
+
+
+def _facts(warehouse: Path, dealer: str, as_of: date) -> dict[str, Any]:
+    import duckdb
+
+    empty: dict[str, Any] = {
+        "timeline": [],
+        "citations": {},
+        "traces": {"n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}},
+    }
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return empty
+    given = {"dealer": dealer, "as_of": as_of.isoformat()}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for name, (when, text, key) in _LINES.items():
+            if opened.has(name):
+                query = (
+                    f"SELECT {when} AS happened, {text}, {key} "  # noqa: S608 - from the table above
+                    f"FROM {_in_force(opened, name)} ORDER BY happened DESC LIMIT {_MOST_ENTRIES}"
+                )
+                empty["timeline"] += [
+                    {"on": on, "table": name, "what": what, "record_id": str(record)}
+                    for on, what, record in connection.execute(query, given).fetchall()
+                ]
+        if opened.has("traces"):
+            empty["traces"] = _traces(connection, opened, given)
+        if opened.has("violations") and opened.has("inspections"):
+            empty["citations"] = _citations(connection, opened, given)
+    empty["timeline"].sort(key=lambda entry: entry["on"], reverse=True)
+    return empty
+
+
+def _in_force(warehouse: Warehouse, table: str, *, dealer: str = "dealer = $dealer") -> str:
+    return (
+        f"(SELECT * FROM {warehouse.scan(table)} WHERE {dealer} "  # noqa: S608 - schema names only
+        "AND known_on < CAST($as_of AS DATE) "
+        "AND (superseded_on IS NULL OR superseded_on >= CAST($as_of AS DATE)))"
+    )
+
+
+def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, Any]:
+    source = _in_force(warehouse, "traces")
+    soon = (
+        "SELECT CASE WHEN sold_on IS NULL OR recovered_on IS NULL THEN 'not known' "  # noqa: S608
+        "WHEN recovered_on - sold_on <= 90 THEN 'up to 90 days' "
+        "WHEN recovered_on - sold_on <= 365 THEN 'up to 1 year' "
+        "WHEN recovered_on - sold_on <= 1095 THEN 'up to 3 years' ELSE 'over 3 years' END, "
+        f"count(*) FROM {source} GROUP BY 1 ORDER BY 1"
+    )
+    place = (
+        "SELECT CASE WHEN recovery_country = 'US' THEN coalesce(recovery_state, 'US') "  # noqa: S608
+        f"ELSE recovery_country END, count(*) FROM {source} GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    by_time = dict(connection.execute(soon, given).fetchall())
+    by_place = dict(connection.execute(place, given).fetchall())
+    total = sum(by_time.values())
+    return {"n_traces": total, "by_time_to_crime": by_time, "by_recovery": by_place}
+
+
+def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, int]:
+    violations = _in_force(warehouse, "violations", dealer="true")
+    inspections = _in_force(warehouse, "inspections")
+    query = (
+        f"SELECT v.citation, count(*) FROM {violations} v "  # noqa: S608 - schema names only
+        f"JOIN {inspections} i USING (inspection_id) GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    return dict(connection.execute(query, given).fetchall())
+
+
+def related(scope: Scope, row: int) -> list[dict[str, str]]:
+    """Return other dealers the caller sees at the same premises or under the same name."""
+    columns = scope.view.snapshot.columns
+    is_there = scope.own & scope.view.is_visible
+    is_there[row] = False
+    same_place = (
+        is_there
+        & (columns["street"] == columns["street"][row])
+        & (columns["zip"] == columns["zip"][row])
+    )
+    if not columns["street"][row]:
+        same_place[:] = False
+    same_name = is_there & (columns["licensee_name"] == columns["licensee_name"][row])
+    if not columns["licensee_name"][row]:
+        same_name[:] = False
+    out = []
+    for other in np.flatnonzero(same_place | same_name)[:_MOST_RELATED].tolist():
+        relations = [
+            name
+            for name, mask in (("same premises", same_place), ("same licensee", same_name))
+            if mask[other]
+        ]
+        out.append(
+            {
+                "dealer": str(columns["dealer"][other]),
+                "licensee_name": str(columns["licensee_name"][other]),
+                "relation": ", ".join(relations),
+            }
+        )
+    return out

@@ -1,0 +1,251 @@
+"""Explain one dealer: exact contributions, the records behind them, and the way off the list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import did_you_mean
+from features.schema import TABLES
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.errors import InvalidRequestError, ServingError
+from serving.scores.reasons import rounded
+from serving.scores.snapshot import Scope, Snapshot, View, eligible_rows
+
+# Contributions are sums of doubles over a few thousand trees.
+ADDITIVITY_TOLERANCE: Final = 1e-6
+_MOST_IDS: Final = 50
+_MOST_CHANGES: Final = 8
+_MEDIAN: Final = 50
+
+
+def frame_of(snapshot: Snapshot, values: npt.NDArray[np.float32]) -> pd.DataFrame:
+    """Return rows of signals as the bundle takes them."""
+    return pd.DataFrame(values, columns=[signal["name"] for signal in snapshot.bundle.signals])
+
+
+def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> dict[str, Any]:
+    """Return the explanation of a row, ready for the contract's `Explanation`.
+
+    Raises
+    ------
+    ServingError
+        When the contributions do not add up to the priority: such an explanation is not shown.
+    """
+    view, snapshot = scope.view, scope.view.snapshot
+    explanations = snapshot.bundle.explain(frame_of(snapshot, snapshot.inputs[[row]]))
+    whole = explanations["priority"]
+    values = np.asarray(whole.values[0], dtype=np.float64)
+    base = float(np.ravel(whole.base)[0])
+    priority = float(snapshot.columns["priority"][row])
+    error = abs(base + float(values.sum()) - priority)
+    if error > ADDITIVITY_TOLERANCE * max(1.0, abs(priority)):
+        raise ServingError(
+            "The contributions do not add up to the priority.", found=f"off by {error:.3g}"
+        )
+    contributions = [
+        _contribution(view, row, j, values[j], explanations=explanations)
+        for j in np.argsort(-np.abs(values), kind="stable").tolist()
+    ]
+    by_family: dict[str, float] = {}
+    for item in contributions:
+        by_family[item["family"]] = by_family.get(item["family"], 0.0) + item["contribution"]
+    return {
+        "basis": snapshot.basis,
+        "score": view.score(row, with_reasons=True),
+        "base": base,
+        "additivity_error": error,
+        "contributions": contributions,
+        "by_family": {name: rounded(v) for name, v in by_family.items()},
+        "records": records(snapshot, row, warehouse),
+        "way_off": way_off(scope, row, values, k=k),
+        "disclaimers": snapshot.disclaimers,
+    }
+
+
+def _contribution(
+    view: View, row: int, j: int, value: float, *, explanations: Mapping[str, Any]
+) -> dict[str, Any]:
+    snapshot = view.snapshot
+    reason = snapshot.sentences.reason(
+        j,
+        float(snapshot.inputs[row, j]),
+        float(value),
+        license_type=snapshot.columns["license_type"][row],
+    )
+    return reason | {
+        "by_head": {
+            head: rounded(float(explanations[head].values[0][j])) for head in snapshot.heads
+        },
+        "missing": snapshot.sentences.missing(int(snapshot.missing[row, j])),
+    }
+
+
+def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[dict[str, Any]]:
+    """Return the source records about a dealer that its signals could read, by table."""
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return []
+    dealer = snapshot.columns["dealer"][row]
+    tables = {str(signal["table"]) for signal in snapshot.bundle.signals}
+    out = []
+    for name in sorted(tables & TABLES.keys()):
+        table = TABLES[name]
+        if "dealer" not in table.names or not opened.has(name):
+            continue
+        ids = _ids(opened, name, dealer, as_of=str(snapshot.as_of))
+        if ids:
+            out.append({"table": name, "n_records": len(ids), "ids": ids[:_MOST_IDS]})
+    return out
+
+
+def _ids(warehouse: Warehouse, table: str, dealer: str, *, as_of: str) -> list[str]:
+    import duckdb
+
+    key = " || ' ' || ".join(f"CAST({column} AS VARCHAR)" for column in TABLES[table].key)
+    query = (
+        f"SELECT {key} FROM {warehouse.scan(table)} "  # noqa: S608 - names of the schema only
+        "WHERE dealer = $dealer AND known_on < CAST($as_of AS DATE) "
+        "AND (superseded_on IS NULL OR superseded_on >= CAST($as_of AS DATE)) "
+        "ORDER BY known_on DESC, 1"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        found = connection.execute(query, {"dealer": dealer, "as_of": as_of}).fetchall()
+    return [str(key) for (key,) in found]
+
+
+def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) -> dict[str, Any]:
+    """Return the fewest signals, strongest first, whose peer medians take the dealer off the list.
+
+    The list is the office's first `k` eligible dealers. Signals move together in life; this says
+    what the model would answer, not what a dealer could do.
+    """
+    view, snapshot = scope.view, scope.view.snapshot
+    columns = snapshot.columns
+    ranked = view.order[eligible_rows(view)[view.order]]
+    office = ranked[columns["office"][ranked] == columns["office"][row]][:k]
+    is_full = len(office) >= k
+    threshold = float(columns["priority"][office[-1]]) if is_full else None
+    if row not in office or threshold is None:
+        return {
+            "is_on_list": row in office, "threshold": threshold, "changes": [], "is_enough": False
+        }  # fmt: skip
+    raising = [j for j in np.argsort(-values, kind="stable").tolist() if values[j] > 0]
+    raising = [j for j in raising if _has_other_median(snapshot, j, row)][:_MOST_CHANGES]
+    if not raising:
+        return {"is_on_list": True, "threshold": threshold, "changes": [], "is_enough": False}
+    trial = np.repeat(snapshot.inputs[[row]], len(raising), axis=0)
+    for step, j in enumerate(raising):
+        trial[step:, j] = _median(snapshot, j, row)
+    below = snapshot.bundle.score(frame_of(snapshot, trial))["priority"].to_numpy() < threshold
+    n_needed = int(np.argmax(below)) + 1 if below.any() else len(raising)
+    return {
+        "is_on_list": True,
+        "threshold": threshold,
+        "changes": [_step(snapshot, row, j) for j in raising[:n_needed]],
+        "is_enough": bool(below.any()),
+    }
+
+
+def _median(snapshot: Snapshot, j: int, row: int) -> float:
+    license_type = snapshot.columns["license_type"][row]
+    name = snapshot.bundle.signals[j]["name"]
+    quantiles = snapshot.sentences.peers.quantiles(name, license_type)
+    return float("nan") if quantiles is None else float(quantiles[_MEDIAN])
+
+
+def _has_other_median(snapshot: Snapshot, j: int, row: int) -> bool:
+    """Whether taking the peers' median would change a signal; a kind of dealer has no median."""
+    median = _median(snapshot, j, row)
+    is_kind = bool(snapshot.bundle.signals[j].get("is_category"))
+    return not is_kind and bool(np.isfinite(median)) and median != snapshot.inputs[row, j]
+
+
+def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:
+    value, median = float(snapshot.inputs[row, j]), _median(snapshot, j, row)
+    return {
+        "signal": snapshot.bundle.signals[j]["name"],
+        "sentence": "If instead: "
+        + snapshot.sentences.sentence(
+            j, median, _MEDIAN, license_type=snapshot.columns["license_type"][row]
+        ),
+        "from_value": rounded(value) if np.isfinite(value) else None,
+        "to_value": rounded(median),
+    }
+
+
+def score_rows(snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
+    """Score what-if rows, ready for the contract's `FeaturesAnswer`.
+
+    Raises
+    ------
+    InvalidRequestError
+        When a row has a column that the bundle does not know, or lacks one that it needs.
+    """
+    names = [str(signal["name"]) for signal in snapshot.bundle.signals]
+    known = set(names)
+    for n, row in enumerate(rows):
+        unknown, lacking = sorted(row.keys() - known), sorted(known - row.keys())
+        if unknown:
+            shown = unknown[0][:80].encode("ascii", "backslashreplace").decode()
+            raise InvalidRequestError(
+                f"Row {n} has {len(unknown)} columns that the bundle does not know.",
+                found=shown + did_you_mean(shown, names),
+                fix="leave out what the bundle does not read",
+            )
+        if lacking:
+            raise InvalidRequestError(
+                f"Row {n} lacks {len(lacking)} of the bundle's {len(names)} signals.",
+                found="missing: " + ", ".join(lacking[:20]),
+                fix="give null where a value is not known",
+            )
+    values = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+    if (
+        not np.isfinite(values[~np.isnan(values)]).all()
+        or (np.abs(values[~np.isnan(values)]) > np.finfo(np.float32).max).any()
+    ):
+        raise InvalidRequestError("A value is too large to be a signal.", expected="|value| < 3e38")
+    scores = snapshot.bundle.score(pd.DataFrame(values.astype(np.float32), columns=names))
+    heads = snapshot.heads
+    return {
+        "basis": snapshot.basis,
+        "scores": [
+            {
+                "heads": {
+                    head: {
+                        "value": float(one[head]),
+                        "lower": float(one[f"{head}_lower"]),
+                        "upper": float(one[f"{head}_upper"]),
+                    }
+                    for head in heads
+                },
+                "priority": float(one["priority"]),
+                "support": float(one["support"]),
+            }
+            for one in scores.to_dict("records")
+        ],
+        "out_of_range": _out_of_range(snapshot, names, values),
+        "disclaimers": snapshot.disclaimers,
+    }
+
+
+def _out_of_range(
+    snapshot: Snapshot, names: Sequence[str], values: npt.NDArray[np.float64]
+) -> list[str]:
+    out = []
+    for j, name in enumerate(names):
+        quantiles = snapshot.sentences.peers.quantiles(name, "")
+        column = values[np.isfinite(values[:, j]), j]
+        if quantiles is not None and len(column):
+            # The table holds single precision: a value copied from it must not count as beyond.
+            low, high = float(quantiles[0]), float(quantiles[-1])
+            slack = 1e-6 * max(1.0, abs(low), abs(high))
+            if column.min() < low - slack or column.max() > high + slack:
+                out.append(name)
+    return out

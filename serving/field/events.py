@@ -1,0 +1,170 @@
+"""Check the rows of an event and keep them: durable before they are acknowledged.
+
+The rules are those of the data contract (`features.schema`); the warehouse checks once more when
+the rows reach it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from features.domain import license_number
+from features.errors import InvalidValueError
+from features.schema import TABLES, Column, Table
+from features.sources.privacy import person_columns
+from serving.errors import InvalidRequestError
+from serving.store.database import Store, insert_new, instant
+from serving.store.tables import EVENTS
+
+_MOST_TEXT: Final = 400
+_KEY_PARTS: Final = {(1, 2, 5)}
+
+
+@dataclass
+class Checked:
+    """Rows that passed, and why the others did not."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> Checked:
+    """Check rows against the contract of a table.
+
+    Raises
+    ------
+    InvalidRequestError
+        When a row carries a column about a person, or one that the table does not have: the whole
+        request is then refused and nothing of it kept.
+    """
+    table = TABLES[name]
+    known = {*table.names, "known_on"}
+    for row in rows:
+        if person_columns(row):
+            raise InvalidRequestError(
+                f"Rows of {name} may not carry a column about a person.",
+                expected="purchaser_token, an opaque keyed hash made before the data comes here",
+                fix="leave names, birth dates and identity numbers where they are (18 USC 926(a))",
+            )
+        if row.keys() - known:
+            raise InvalidRequestError(
+                f"A row has {len(row.keys() - known)} columns that {name} does not have.",
+                expected=", ".join(sorted(known)),
+            )
+    checked = Checked()
+    for n, row in enumerate(rows):
+        clean, fault = _check_row(table, row, today=today)
+        if fault is None:
+            checked.rows.append(clean)
+        else:
+            checked.rejected.append({"row": n, "column": fault[0], "code": fault[1]})
+    return checked
+
+
+def _check_row(
+    table: Table, row: Mapping[str, Any], *, today: date
+) -> tuple[dict[str, Any], tuple[str, str] | None]:
+    clean: dict[str, Any] = {}
+    for column in (*table.columns, Column("known_on", "date", is_required=False)):
+        value = row.get(column.name)
+        if value is None or value == "":
+            if column.is_required:
+                return clean, (column.name, "missing_required")
+            clean[column.name] = None
+            continue
+        value, code = _check_value(column, value, today=today)
+        if code:
+            return clean, (column.name, code)
+        clean[column.name] = value
+    return clean, _check_order(table, clean)
+
+
+def _check_value(column: Column, value: Any, *, today: date) -> tuple[Any, str]:
+    """Return the value as it is kept, and a reason code when it cannot be."""
+    if column.name == "dealer":
+        key = dealer_key(value)
+        return key, "" if key else "unparsed_license"
+    if column.kind == "date":
+        try:
+            when = date.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            when = None
+        if when is None or len(value) != 10:
+            return None, "bad_date"
+        return value, "future_date" if when > today else ""
+    if column.kind == "boolean":
+        return value, "" if isinstance(value, bool) else "unknown_code"
+    if column.kind in {"integer", "number"}:
+        return _check_number(column, value)
+    if not isinstance(value, str) or not 0 < len(value) <= _MOST_TEXT or not value.isprintable():
+        return None, "undecodable"
+    return value, "unknown_code" if column.allowed and value not in column.allowed else ""
+
+
+def _check_number(column: Column, value: Any) -> tuple[Any, str]:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (column.kind == "integer" and not isinstance(value, int)):
+        return None, "unknown_code"
+    low = -math.inf if column.minimum is None else column.minimum
+    high = 2**53 if column.maximum is None else column.maximum
+    return value, "" if low <= value <= high else "out_of_range"
+
+
+def _check_order(table: Table, row: Mapping[str, Any]) -> tuple[str, str] | None:
+    sold, recovered = row.get("sold_on"), row.get("recovered_on")
+    if sold and recovered and recovered < sold:
+        return "recovered_on", "sold_after_recovery"
+    happened = row.get(table.event_date) if table.event_date else None
+    if happened and row.get("known_on") and row["known_on"] < happened:
+        return "known_on", "known_before_event"
+    return None
+
+
+def dealer_key(value: Any) -> str | None:
+    """Return the dealer key of a key or license number, None when it is neither."""
+    if not isinstance(value, str):
+        return None
+    text = value.strip().upper()
+    if tuple(map(len, text.split("-"))) in _KEY_PARTS and text.replace("-", "").isalnum():
+        return text
+    try:
+        return license_number.parse(text).dealer
+    except InvalidValueError:
+        return None
+
+
+def keep(
+    store: Store, name: str, rows: Sequence[Mapping[str, Any]], *, who: str
+) -> tuple[list[int], int]:
+    """Keep rows; one that is here already, word for word, is not kept twice.
+
+    Returns
+    -------
+    (list of int, int)
+        The event ids of the new rows, and how many were known.
+    """
+    table = TABLES[name]
+    ids: list[int] = []
+    now = instant()
+    with store.write() as connection:
+        for row in rows:
+            text = json.dumps(row, sort_keys=True, ensure_ascii=False)
+            record = {
+                "source_table": name,
+                "key": "\x1f".join(str(row[column]) for column in table.key)[:200],
+                "sha256": hashlib.sha256(text.encode()).hexdigest(),
+                "dealer": row.get("dealer"),
+                "document": dict(row),
+                "who": who,
+                "at": now,
+            }
+            event_id = insert_new(connection, EVENTS, record)
+            if event_id is not None:
+                ids.append(event_id)
+    return ids, len(rows) - len(ids)

@@ -1,0 +1,192 @@
+"""Patterns of an on-going straw purchase: queued for agents the moment their record arrives.
+
+A score orders inspections over weeks. These patterns are about firearms that may be moving today,
+so they never wait for a list, and nothing here may be read as a reason to let a sale go on.
+
+Three patterns, each over the opaque purchaser token (no name is ever here):
+
+``repeat_multiple_sales``
+    The same token in two or more multiple-sale reports within 30 days.
+``several_dealers``
+    The same token at two or more dealers within 7 days.
+``fast_recovery``
+    A firearm recovered within 60 days of its sale, whose token also stands in a multiple-sale
+    report, or which was recovered in Mexico.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.store.database import Store, insert_new, instant
+from serving.store.tables import EVENTS, REFERRALS
+
+REPEAT_DAYS: Final = 30
+SEVERAL_DAYS: Final = 7
+FAST_DAYS: Final = 60
+STATEMENT: Final = (
+    "Each referral is a pattern in records, for an agent to judge at once. It is not evidence, and "
+    "no score or list is a reason to wait with it or to let a suspect sale go on."
+)
+
+
+@dataclass(frozen=True)
+class Sale:
+    """One multiple-sale report of a token."""
+
+    report_id: str
+    dealer: str
+    sold_on: date
+    n_firearms: int
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern found."""
+
+    name: str
+    dealers: tuple[str, ...]
+    evidence: Mapping[str, Any]
+
+    @property
+    def dedup(self) -> str:
+        """Same pattern over the same records, same value."""
+        text = f"{self.name}\x1f{'|'.join(self.evidence['records'])}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def patterns_in_sales(sales: Iterable[Sale], new: frozenset[str]) -> list[Pattern]:
+    """Return the patterns among a token's reports in which one of the `new` reports takes part."""
+    ordered = sorted(set(sales), key=lambda sale: (sale.sold_on, sale.report_id))
+    found = []
+    for latest in ordered:
+        if latest.report_id not in new:
+            continue
+        for name, days, n_dealers in (
+            ("repeat_multiple_sales", REPEAT_DAYS, 1),
+            ("several_dealers", SEVERAL_DAYS, 2),
+        ):
+            near = [s for s in ordered if abs((s.sold_on - latest.sold_on).days) <= days]
+            dealers = tuple(sorted({s.dealer for s in near}))
+            if len(near) >= 2 and len(dealers) >= n_dealers:
+                found.append(Pattern(name, dealers, _evidence(near)))
+    return found
+
+
+def _evidence(sales: Sequence[Sale]) -> dict[str, Any]:
+    return {
+        "records": [f"multiple_sales {s.report_id}" for s in sales],
+        "n_firearms": sum(s.n_firearms for s in sales),
+        "first_on": sales[0].sold_on.isoformat(),
+        "last_on": sales[-1].sold_on.isoformat(),
+    }
+
+
+def pattern_in_trace(trace: Mapping[str, Any], sales: Sequence[Sale]) -> Pattern | None:
+    """Return the pattern of a firearm that was recovered soon after a suspect sale."""
+    if not (trace.get("sold_on") and trace.get("recovered_on") and trace.get("dealer")):
+        return None
+    days = (date.fromisoformat(trace["recovered_on"]) - date.fromisoformat(trace["sold_on"])).days
+    is_southbound = trace["recovery_country"] == "MX"
+    if not 0 <= days <= FAST_DAYS or not (sales or is_southbound):
+        return None
+    records = [f"traces {trace['trace_id']}", *(f"multiple_sales {s.report_id}" for s in sales)]
+    dealers = tuple(sorted({str(trace["dealer"]), *(s.dealer for s in sales)}))
+    evidence = {
+        "records": records,
+        "days_from_sale_to_recovery": days,
+        "recovery_country": trace["recovery_country"],
+    }
+    return Pattern("fast_recovery", dealers, evidence)
+
+
+def find(
+    store: Store, warehouse: Path, table: str, rows: Sequence[Mapping[str, Any]]
+) -> list[Pattern]:
+    """Return the patterns that new rows complete, with what the warehouse and the queue hold."""
+    tokens = sorted({str(r["purchaser_token"]) for r in rows if r.get("purchaser_token")})
+    if table not in {"multiple_sales", "traces"}:
+        return []
+    sales = _sales_of(store, warehouse, tokens)
+    if table == "multiple_sales":
+        new = frozenset(str(row["report_id"]) for row in rows)
+        return [p for token in tokens for p in patterns_in_sales(sales.get(token, ()), new)]
+    found = [pattern_in_trace(row, sales.get(str(row.get("purchaser_token")), [])) for row in rows]
+    return [pattern for pattern in found if pattern is not None]
+
+
+def _sales_of(store: Store, warehouse: Path, tokens: Sequence[str]) -> dict[str, list[Sale]]:
+    out: dict[str, list[Sale]] = {}
+    if not tokens:
+        return out
+    query = sa.select(EVENTS.c.document).where(
+        EVENTS.c.source_table == "multiple_sales", EVENTS.c.collected_at.is_(None)
+    )
+    with store.read() as connection:
+        waiting = [row.document for row in connection.execute(query)]
+    wanted = set(tokens)
+    for row in (*waiting, *_stored_sales(warehouse, tokens)):
+        if row["purchaser_token"] in wanted:
+            sale = Sale(
+                str(row["report_id"]),
+                str(row["dealer"]),
+                date.fromisoformat(str(row["sold_on"])),
+                int(row["n_firearms"]),
+            )
+            out.setdefault(row["purchaser_token"], []).append(sale)
+    return out
+
+
+def _stored_sales(warehouse: Path, tokens: Sequence[str]) -> list[dict[str, Any]]:
+    import duckdb
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return []
+    if not opened.has("multiple_sales"):
+        return []
+    query = (
+        "SELECT report_id, dealer, CAST(sold_on AS VARCHAR) AS sold_on, n_firearms, "  # noqa: S608
+        f"purchaser_token FROM {opened.scan('multiple_sales')} "
+        "WHERE superseded_on IS NULL AND purchaser_token IN (SELECT unnest($tokens))"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        found = connection.execute(query, {"tokens": list(tokens)})
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def queue(store: Store, patterns: Sequence[Pattern]) -> int:
+    """Queue patterns that are not queued yet; return how many were new."""
+    n_new = 0
+    with store.write() as connection:
+        for pattern in {p.dedup: p for p in patterns}.values():
+            row = {
+                "pattern": pattern.name,
+                "dedup": pattern.dedup,
+                "dealers": list(pattern.dealers),
+                "evidence": dict(pattern.evidence),
+                "opened_at": instant(),
+            }
+            n_new += insert_new(connection, REFERRALS, row) is not None
+    return n_new
+
+
+def queued(store: Store, *, since: timedelta = timedelta(days=90)) -> list[dict[str, Any]]:
+    """Return the queue, newest first."""
+    from datetime import UTC, datetime
+
+    first = instant(datetime.now(UTC) - since)
+    query = sa.select(REFERRALS).where(REFERRALS.c.opened_at >= first)
+    with store.read() as connection:
+        rows = connection.execute(query.order_by(REFERRALS.c.referral_id.desc()))
+        return [dict(row._mapping) for row in rows]

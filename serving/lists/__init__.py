@@ -1,0 +1,1 @@
+"""A list: composed, issued, decided on, exported."""

@@ -1,0 +1,278 @@
+"""Compose a list: who is on it, why, with what probability, and what changed since the last one.
+
+The composition is a pure function of the view, the request and the seed, so that a list can be
+rebuilt and compared with what was issued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.access.accounts import Principal
+from serving.contract.answers import RankRequest
+from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
+from serving.scores.areas import in_words, rows_for
+from serving.scores.sampling import systematic
+from serving.scores.snapshot import Bools, Ints, Snapshot, View, day, eligible_rows
+
+N_LIST_REASONS: Final = 5
+_STATEMENT: Final = (
+    "Places marked model, recall, coverage and manual are certain. The random places are a "
+    "systematic sample, spread over office and license type, of the eligible dealers that have no "
+    "certain place; each had the stated probability. Weighting each result by the inverse of its "
+    "probability gives an unbiased estimate for all eligible dealers of the area."
+)
+_FACTS: Final = (
+    "dealer", "license_number", "license_type", "licensee_name", "business_name", "street", "city",
+    "state", "zip", "county", "office", "division",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What distinguishes this issue of a list from any other with the same request."""
+
+    list_id: str
+    issued_at: str
+    seed: int
+
+
+@dataclass
+class _Places:
+    """The places of a list while they are given away."""
+
+    k: int
+    why: dict[int, list[str]] = field(default_factory=dict)
+    note: dict[int, str] = field(default_factory=dict)
+    probability: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def n_left(self) -> int:
+        return max(0, self.k - len(self.why))
+
+    def give(self, rows: Ints, why: str, *, at_most: int, probability: float = 1.0) -> None:
+        """Give places to `rows` in their order; one that has a place only gains a reason."""
+        free = min(at_most, self.n_left)
+        for row in rows.tolist():
+            if row in self.why:
+                if why not in self.why[row]:
+                    self.why[row].append(why)
+            elif free > 0:
+                self.why[row] = [why]
+                self.probability[row] = probability
+                free -= 1
+            else:
+                return
+
+
+def compose(
+    view: View,
+    principal: Principal,
+    request: RankRequest,
+    *,
+    issue: Issue,
+    previous: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the document of a list, ready for the contract's `IssuedList`.
+
+    Parameters
+    ----------
+    view : View
+        What the caller may see.
+    principal : Principal
+        For whom.
+    request : RankRequest
+        What is asked.
+    issue : Issue
+        Identifier, instant and seed.
+    previous : mapping, optional
+        The document of the caller's last list of the same area.
+
+    Raises
+    ------
+    ConflictError
+        When the request asks for another as-of date than the published one.
+    OutsideAreaError, UnknownDealerError, LegalGateError
+        When the request names what the caller may not see or the law does not allow.
+    """
+    snapshot = view.snapshot
+    if request.as_of is not None and request.as_of != snapshot.as_of:
+        raise ConflictError(
+            f"No table as of {request.as_of} is published.",
+            found=f"the published one is as of {snapshot.as_of}",
+            fix=f"ask without as_of, or publish: ffl-risk score --as-of {request.as_of}",
+        )
+    within = rows_for(snapshot, principal, request.area) & view.is_visible
+    if request.license_types:
+        within &= snapshot.where("license_type", request.license_types)
+    eligible = within & eligible_rows(view)
+    places = _fill(view, request, eligible, within=within, seed=issue.seed)
+    rows = sorted(places.why, key=lambda row: int(view.national_rank[row]))
+    before = _positions(previous)
+    document_rows = [
+        _document_row(view, row, n + 1, places=places, before=before) for n, row in enumerate(rows)
+    ]
+    n_by_why: dict[str, int] = {}
+    for reasons in places.why.values():
+        n_by_why[reasons[0]] = n_by_why.get(reasons[0], 0) + 1
+    return {
+        "list_id": issue.list_id,
+        "issued_at": issue.issued_at,
+        "owner": principal.name,
+        "role": principal.role,
+        "purpose": request.purpose or "",
+        "area": request.area.model_dump(mode="json"),
+        "area_in_words": in_words(request.area),
+        "basis": snapshot.basis,
+        "design": {
+            "k": request.k,
+            "n_in_area": int(within.sum()),
+            "n_eligible": int(eligible.sum()),
+            "n_by_why": dict(sorted(n_by_why.items())),
+            "random_share": request.random_share,
+            "random_seed": issue.seed,
+            "statement": _STATEMENT,
+        },
+        "rows": document_rows,
+        "change": _change(view, document_rows, before=before, previous=previous),
+        "disclaimers": snapshot.disclaimers,
+    }
+
+
+def _fill(
+    view: View, request: RankRequest, eligible: Bools, *, within: Bools, seed: int
+) -> _Places:
+    """Give away the k places: by hand, recalls, coverage, the model's, then the random share."""
+    columns = view.snapshot.columns
+    places = _Places(request.k)
+    _give_manual(view, request, places, within=within)
+    ranked = view.order[eligible[view.order]]
+    n_random = round(request.k * request.random_share)
+    if request.random_share > 0:
+        n_random = max(1, n_random)
+    n_certain = max(0, places.n_left - n_random)
+    if request.with_recalls:
+        recalls = ranked[columns["is_recall_due"][ranked]]
+        places.give(recalls, "recall", at_most=n_certain)
+    n_certain = max(0, places.n_left - n_random)
+    if request.n_coverage:
+        longest = _longest_unseen(columns["last_inspected_on"][ranked])
+        places.give(ranked[longest], "coverage", at_most=min(request.n_coverage, n_certain))
+    n_certain = max(0, places.n_left - n_random)
+    places.give(ranked, "model", at_most=n_certain)
+    rest = ranked[~np.isin(ranked, list(places.why))]
+    strata = np.lexsort(
+        (
+            np.arange(len(rest)),
+            _alphabetical(view.snapshot, "license_type")[rest],
+            _alphabetical(view.snapshot, "office")[rest],
+        )
+    )
+    drawn, probability = systematic(rest[strata], min(n_random, places.n_left), seed=seed)
+    places.give(drawn, "random", at_most=len(drawn), probability=probability)
+    return places
+
+
+def _alphabetical(snapshot: Snapshot, name: str) -> Ints:
+    """Return each row's place in the alphabet of a column's values: the order of the strata."""
+    codes, names = snapshot.codes(name)
+    places = np.empty(len(names), dtype=np.int64)
+    places[np.argsort(names.astype(str), kind="stable")] = np.arange(len(names))
+    return places[codes]
+
+
+def _longest_unseen(last: npt.NDArray[Any]) -> Ints:
+    """Return the order by the day last inspected, never inspected first."""
+    days = last.astype("datetime64[D]").astype(np.int64)
+    return np.argsort(np.where(np.isnat(last), np.iinfo(np.int64).min, days), kind="stable")
+
+
+def _give_manual(view: View, request: RankRequest, places: _Places, *, within: Bools) -> None:
+    if len(request.manual) > request.k:
+        raise InvalidRequestError("More dealers are put on the list by hand than it has places.")
+    for pick in request.manual:
+        row = view.row(pick.dealer, within)
+        if row is None:
+            raise UnknownDealerError(
+                "A dealer put on the list by hand is not there.", found=pick.dealer
+            )
+        if not view.is_eligible(row) and pick.legal_basis is None:
+            raise LegalGateError(
+                f"{pick.dealer} was inspected in the last twelve months.",
+                found=f"eligible on {view.eligible_on(row)}",
+                expected="a legal_basis: warrant, criminal_investigation_of_another or "
+                "trace_of_a_firearm (18 USC 923(g)(1)(A), (B))",
+            )
+        places.give(np.array([row]), "manual", at_most=1)
+        basis = f"; legal basis: {pick.legal_basis}" if pick.legal_basis else ""
+        places.note[row] = pick.reason + basis
+
+
+def _positions(previous: Mapping[str, Any] | None) -> dict[str, tuple[int, float]]:
+    if previous is None:
+        return {}
+    return {row["dealer"]: (row["position"], row["priority"]) for row in previous["rows"]}
+
+
+def _document_row(
+    view: View,
+    row: int,
+    position: int,
+    *,
+    places: _Places,
+    before: Mapping[str, tuple[int, float]],
+) -> dict[str, Any]:
+    columns = view.snapshot.columns
+    priority = float(columns["priority"][row])
+    last = before.get(columns["dealer"][row])
+    change = {
+        "previous_position": last[0] if last else None,
+        "priority": round(priority - last[1], 6) if last else None,
+    }
+    support = float(columns["support"][row])
+    eligible_on = view.eligible_on(row)
+    return {
+        "position": position,
+        **{name: str(columns[name][row]) for name in _FACTS},
+        "why": places.why[row],
+        "inclusion_probability": places.probability[row],
+        "note": places.note.get(row, ""),
+        "as_of": day(columns["as_of"][row]),
+        "heads": view.heads(row),
+        "priority": priority,
+        "percentile": view.percentile(row),
+        "national_rank": int(view.national_rank[row]),
+        "support": support,
+        "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
+        "last_inspected_on": day(columns["last_inspected_on"][row]),
+        "last_outcome": str(columns["last_outcome"][row]) or None,
+        "is_eligible": view.is_eligible(row),
+        "eligible_on": eligible_on,
+        "reasons": view.reasons(row, N_LIST_REASONS),
+        "change": change if before else None,
+    }
+
+
+def _change(
+    view: View,
+    rows: list[dict[str, Any]],
+    *,
+    before: Mapping[str, tuple[int, float]],
+    previous: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    """Compare with the last list; what the caller may no longer see was never there."""
+    if previous is None:
+        return None
+    now = {row["dealer"] for row in rows}
+    left = [dealer for dealer in before if dealer not in now and view.row(dealer) is not None]
+    return {
+        "previous_list": previous["list_id"],
+        "n_entered": len(now - before.keys()),
+        "n_left": len(left),
+        "left": sorted(left),
+    }

@@ -1,0 +1,67 @@
+"""Accepted and overridden places of a list: kept, and judged later as a rival of the model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from serving.access.accounts import Principal
+from serving.contract.field import DecisionRequest
+from serving.errors import UnknownDealerError
+from serving.lists.issued import readable
+from serving.runtime import Runtime
+from serving.store.database import Store, instant
+from serving.store.tables import DECISIONS
+
+# What a training judges. Who decided and what they noted stay in the store: rivals are inspectors
+# as a body, never one of them.
+_EXPORTED: Final = ("list_id", "dealer", "decision", "reason", "priority", "at")
+
+
+def decide(runtime: Runtime, principal: Principal, request: DecisionRequest) -> dict[str, Any]:
+    """Keep a decision about a dealer of a list; a later one stands beside it.
+
+    Raises
+    ------
+    UnknownListError, UnknownDealerError
+        When the list is not the caller's to read, or the dealer is not on it for the caller.
+    """
+    document = json.loads(readable(runtime, principal, request.list_id))
+    scope = runtime.scope(principal)
+    row = scope.row(request.dealer)
+    dealer = None if row is None else scope.view.snapshot.columns["dealer"][row]
+    listed = next((line for line in document["rows"] if line["dealer"] == dealer), None)
+    if listed is None:
+        raise UnknownDealerError("There is no such dealer on that list.")
+    kept = {
+        "list_id": request.list_id,
+        "dealer": listed["dealer"],
+        "decision": request.decision,
+        "reason": request.reason or "",
+        "note": request.note,
+        "legal_basis": "",
+        "priority": listed["priority"],
+        "who": principal.name,
+        "at": instant(),
+    }
+    with runtime.store.write() as connection:
+        result = connection.execute(DECISIONS.insert(), kept)
+    shown = ("list_id", "dealer", "decision", "reason", "at")
+    key = result.inserted_primary_key
+    return {"decision_id": int(key[0]) if key else 0} | {name: kept[name] for name in shown}
+
+
+def to_csv(store: Store) -> tuple[bytes, int]:
+    """Return every decision in the order kept, as training reads them, and how many there are."""
+    query = sa.select(*(DECISIONS.c[name] for name in _EXPORTED)).order_by(DECISIONS.c.decision_id)
+    with store.read() as connection:
+        rows = connection.execute(query).fetchall()
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_EXPORTED)
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8"), len(rows)

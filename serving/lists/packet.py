@@ -1,0 +1,162 @@
+"""The contest packet: what a dealer or counsel may ask for about a place on a list.
+
+::
+
+    README.txt              what is here, what may leave, the disclaimers
+    public/                 list entry without restricted reasons, the model card, the list's facts
+    restricted/             the whole entry, source records, audit entries: law enforcement only
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from pydantic_core import to_json
+
+from features.schema import TABLES
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.errors import UnknownDealerError
+from serving.lists.issued import stored_bytes
+from serving.statements import NOT_EVIDENCE, TRACE_DISCLAIMER, basis_sentence
+from serving.store.database import Store
+from serving.store.tables import AUDIT, DECISIONS, LISTS, OUTCOMES
+
+_README: Final = """\
+Dealer {dealer} on list {list_id}, issued {issued_at}
+{basis}
+
+public/      may be given to the dealer or counsel.
+restricted/  holds what is derived from trace or law-enforcement records; 18 USC 923 note and the
+             agency's rules say to whom it may go. Leave the folder out where it may not.
+
+{not_evidence}
+
+{disclaimer}
+"""
+
+
+def packet(store: Store, home: Path, *, list_id: str, dealer: str, warehouse: Path) -> bytes:
+    """Return the packet as a zip, with fixed dates: the same packet has the same bytes.
+
+    Raises
+    ------
+    UnknownListError, UnknownDealerError
+        When there is no such list, or the dealer is not on it.
+    """
+    document = json.loads(stored_bytes(store, list_id))
+    row = next((row for row in document["rows"] if row["dealer"] == dealer), None)
+    if row is None:
+        raise UnknownDealerError(f"{dealer} is not on list {list_id}.")
+    facts = {name: value for name, value in document.items() if name not in {"rows", "change"}}
+    as_of = str(document["basis"]["as_of"])
+    readme = _README.format(
+        dealer=dealer,
+        list_id=list_id,
+        issued_at=document["issued_at"],
+        basis=basis_sentence(document["basis"]),
+        not_evidence=NOT_EVIDENCE,
+        disclaimer=TRACE_DISCLAIMER,
+    )
+    files = {
+        "README.txt": readme.encode(),
+        "public/list.json": to_json(facts, indent=1),
+        "public/entry.json": to_json(public_part(row), indent=1),
+        "public/model_card.md": _card(store, home, list_id),
+        "restricted/entry.json": to_json(row, indent=1),
+        "restricted/records.json": to_json(_records(warehouse, dealer, as_of), indent=1),
+        "restricted/corrections_since.json": to_json(
+            _records(warehouse, dealer, as_of, corrected=True), indent=1
+        ),
+        "restricted/audit.json": to_json(_audit(store, list_id, dealer), indent=1),
+        "restricted/field.json": to_json(_field(store, list_id, dealer), indent=1),
+    }
+    return _zip(files)
+
+
+def public_part(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a list entry without scores and reasons that rest on restricted records."""
+    is_restricted = any(reason["restriction"] == "restricted" for reason in row["reasons"])
+    hidden = {"heads", "priority", "percentile", "national_rank", "support", "change"}
+    kept = {name: value for name, value in row.items() if not is_restricted or name not in hidden}
+    kept["reasons"] = [r for r in row["reasons"] if r["restriction"] == "public"]
+    return kept
+
+
+def _card(store: Store, home: Path, list_id: str) -> bytes:
+    with store.read() as connection:
+        query = sa.select(LISTS.c.recipe).where(LISTS.c.list_id == list_id)
+        recipe: Mapping[str, Any] = connection.execute(query).scalar_one()
+    path = home / "champion" / str(recipe["champion"]) / "card.md"
+    return path.read_bytes() if path.is_file() else b"The bundle is no longer here.\n"
+
+
+def _records(
+    warehouse: Path, dealer: str, as_of: str, *, corrected: bool = False
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the dealer's rows known on the day, or those of them corrected since."""
+    import duckdb
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return {}
+    in_force = "superseded_on IS NULL OR superseded_on >= CAST($as_of AS DATE)"
+    condition = "superseded_on >= CAST($as_of AS DATE)" if corrected else in_force
+    out: dict[str, list[dict[str, Any]]] = {}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for name, table in TABLES.items():
+            # A hold is nobody's to ask for, and a buyer's token stays here.
+            if name == "holds" or "dealer" not in table.names or not opened.has(name):
+                continue
+            columns = [c for c in table.names if c not in {"purchaser_token", "investigator_token"}]
+            query = (
+                f"SELECT {', '.join(columns)}, known_on, superseded_on "  # noqa: S608 - own names
+                f"FROM {opened.scan(name)} WHERE dealer = $dealer "
+                f"AND known_on < CAST($as_of AS DATE) AND ({condition}) ORDER BY known_on, 1"
+            )
+            found = connection.execute(query, {"dealer": dealer, "as_of": as_of})
+            names = [column[0] for column in found.description]
+            rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            if rows:
+                out[name] = rows
+    return out
+
+
+def _audit(store: Store, list_id: str, dealer: str) -> list[dict[str, Any]]:
+    """Return the audit records of the list that name the dealer or the list itself."""
+    query = sa.select(AUDIT).where(AUDIT.c.list_id == list_id).order_by(AUDIT.c.seq)
+    with store.read() as connection:
+        records = [dict(row._mapping) for row in connection.execute(query)]
+    for record in records:
+        # Other dealers on the list are no business of this one's counsel.
+        named = set(str(record["subject"]).split())
+        record["subject"] = dealer if dealer in named else list_id
+    return records
+
+
+def _field(store: Store, list_id: str, dealer: str) -> dict[str, list[dict[str, Any]]]:
+    decisions = sa.select(DECISIONS).where(
+        DECISIONS.c.list_id == list_id, DECISIONS.c.dealer == dealer
+    )
+    outcomes = sa.select(OUTCOMES.c.version, OUTCOMES.c.document, OUTCOMES.c.at).where(
+        OUTCOMES.c.dealer == dealer
+    )
+    with store.read() as connection:
+        return {
+            "decisions": [dict(row._mapping) for row in connection.execute(decisions)],
+            "outcomes": [dict(row._mapping) for row in connection.execute(outcomes)],
+        }
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    return out.getvalue()

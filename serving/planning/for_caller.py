@@ -1,0 +1,110 @@
+"""Plans of an office for one caller: the dealers the caller sees, the office's place, one solve."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+import pandas as pd
+
+from serving.access.accounts import Principal
+from serving.errors import OutsideAreaError
+from serving.planning import Plan, PlanRequest, make_plan
+from serving.planning.office import candidate_table, office_place, office_rows
+from serving.scores.areas import own_in_words
+from serving.scores.snapshot import Scope
+
+_MOST_KEPT: Final = 32
+
+
+@dataclass(frozen=True)
+class Made:
+    """A plan with what it was made from."""
+
+    plan: Plan
+    request: PlanRequest
+    table: pd.DataFrame
+
+
+class _Shelf:
+    """Plans made lately, so that a change by hand does not solve everything again."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[str, Made] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, table: pd.DataFrame, request: PlanRequest) -> Made:
+        """Return the plan, made now or found."""
+        # The content of the table stands for all that can change it: holds, outcomes, scores.
+        rows = pd.util.hash_pandas_object(table).to_numpy().tobytes()
+        key = f"{hashlib.sha256(rows).hexdigest()} {request}"
+        with self._lock:
+            found = self._made.get(key)
+        if found is None:
+            found = Made(make_plan(table, request), request, table)
+            with self._lock:
+                self._made[key] = found
+                while len(self._made) > _MOST_KEPT:
+                    self._made.popitem(last=False)
+        return found
+
+
+_SHELF: Final = _Shelf()
+
+
+def next_monday(day: date) -> date:
+    """Return the first Monday on or after a day.
+
+    >>> next_monday(date(2026, 1, 1))
+    datetime.date(2026, 1, 5)
+    """
+    return day + timedelta(days=-day.weekday() % 7)
+
+
+def plan_office(
+    scope: Scope,
+    principal: Principal,
+    office: str,
+    *,
+    rules: Mapping[str, Any],
+    starts_on: date | None = None,
+    start: tuple[float, float] | None = None,
+) -> Made:
+    """Return the plan of an office.
+
+    Parameters
+    ----------
+    rules : mapping
+        The fields of `PlanRequest` but for the place and the first day.
+    starts_on : date, optional
+        The first Monday from the as-of date on when absent.
+    start : (float, float), optional
+        Latitude and longitude where weeks start and end; the office's place when absent.
+
+    Raises
+    ------
+    OutsideAreaError
+        When the office is not the caller's, or there is none of that name.
+    PlanError
+        When no plan can be made.
+    """
+    rows = office_rows(scope.view, scope.own, office)
+    if not len(rows):
+        raise OutsideAreaError(
+            "The office asked for is not yours.",
+            found=office,
+            expected=f"within {own_in_words(principal)}",
+        )
+    latitude, longitude = start or office_place(scope.view, rows, office)
+    request = PlanRequest(
+        latitude=latitude,
+        longitude=longitude,
+        starts_on=starts_on or next_monday(scope.view.snapshot.as_of),
+        **rules,
+    )
+    return _SHELF.get(candidate_table(scope.view, rows), request)

@@ -1,0 +1,1 @@
+"""The published scores: made, kept in memory, and cut to what a caller may see."""

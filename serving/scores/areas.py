@@ -1,0 +1,98 @@
+"""Where a caller may look, and where a request asks to look."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.reference import geodesic_km
+from serving.access.accounts import Principal
+from serving.contract.answers import Area
+from serving.errors import OutsideAreaError
+from serving.scores.snapshot import Bools, Snapshot
+
+
+def own_rows(snapshot: Snapshot, principal: Principal) -> Bools:
+    """Return the rows within the caller's own area, shape (n,)."""
+    if principal.is_national:
+        return np.ones(len(snapshot.columns["dealer"]), dtype=bool)
+    mask: Bools = snapshot.where("office", principal.offices)
+    return mask | snapshot.where("division", principal.divisions)
+
+
+def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
+    """Return the rows within all that the request names, shape (n,)."""
+    columns = snapshot.columns
+    mask: Bools = np.ones(len(columns["dealer"]), dtype=bool)
+    for name in ("office", "division", "state", "county"):
+        wanted = getattr(area, name)
+        if wanted is not None:
+            mask &= snapshot.where(name, [wanted])
+    latitude, longitude = columns["latitude"], columns["longitude"]
+    if area.box is not None:
+        west, south, east, north = area.box
+        mask &= (latitude >= south) & (latitude <= north)
+        # A box whose west lies east of its east crosses the 180th meridian.
+        inside = (longitude >= west) & (longitude <= east)
+        mask &= inside if west <= east else (longitude >= west) | (longitude <= east)
+    if area.radius is not None:
+        near = np.flatnonzero(mask & np.isfinite(latitude) & np.isfinite(longitude))
+        center = np.full(len(near), area.radius.latitude), np.full(len(near), area.radius.longitude)
+        km = geodesic_km(*center, latitude[near], longitude[near])
+        mask[:] = False
+        mask[near[km <= area.radius.km]] = True
+    return mask
+
+
+def rows_for(snapshot: Snapshot, principal: Principal, area: Area) -> Bools:
+    """Return the rows that the request names and the caller may see.
+
+    Raises
+    ------
+    OutsideAreaError
+        When it names an office or division that is not the caller's, or a place none of which is.
+    """
+    own = own_rows(snapshot, principal)
+    asked = asked_rows(snapshot, area)
+    if principal.is_national:
+        return asked
+    named_own = (area.office is None or area.office in principal.offices) and (
+        area.division is None or area.division in principal.divisions
+    )
+    is_inside = named_own or _offices_of(principal, snapshot, area)
+    if not is_inside or (asked.any() and not (asked & own).any()):
+        raise OutsideAreaError(
+            "The area asked for is not yours.",
+            found=in_words(area),
+            expected=f"within {own_in_words(principal)}",
+        )
+    return asked & own
+
+
+def _offices_of(principal: Principal, snapshot: Snapshot, area: Area) -> bool:
+    """Whether the office asked for lies within a division of the caller."""
+    if area.division is not None and area.division not in principal.divisions:
+        return False
+    divisions = set(snapshot.columns["division"][snapshot.where("office", [str(area.office)])])
+    return bool(divisions) and divisions <= principal.divisions
+
+
+def own_in_words(principal: Principal) -> str:
+    """Say which area a caller has."""
+    if principal.is_national:
+        return "the whole country"
+    return ", ".join(sorted(a.replace(":", " ") for a in principal.areas)) or "no area"
+
+
+def in_words(area: Area) -> str:
+    """Say which area a request names."""
+    parts = [
+        f"{name} {getattr(area, name)}"
+        for name in ("office", "division", "state", "county")
+        if getattr(area, name) is not None
+    ]
+    if area.box is not None:
+        parts.append("longitude {0:g} to {2:g}, latitude {1:g} to {3:g}".format(*area.box))
+    if area.radius is not None:
+        circle = area.radius
+        parts.append(f"within {circle.km:g} km of {circle.latitude:g}, {circle.longitude:g}")
+    return ", ".join(parts) or "everything within the caller's area"

@@ -1,0 +1,57 @@
+"""The bundle in force, and what it says of its own inputs and limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from serving.errors import NotReadyError
+from serving.scores.table import current
+
+if TYPE_CHECKING:
+    from features.table import FeatureTable
+    from models.bundle import Bundle
+
+
+def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
+    """Load a promoted bundle, by default the one in force, with every hash verified."""
+    from models.bundle import Bundle
+
+    name = name or current(home, "champion")
+    folder = home / "champion" / name
+    if not folder.is_dir():
+        raise NotReadyError(f"Champion {name} is not there.", fix="ffl-risk promote")
+    return name, Bundle.load(folder)
+
+
+def variant_of(bundle: Bundle) -> Literal["full", "public"]:
+    """Return the feature variant a bundle was trained on."""
+    return "public" if bundle.manifest.get("variant") == "public" else "full"
+
+
+def limits_of(card: str) -> list[str]:
+    """Return what the model card says that the scores cannot say."""
+    _, _, after = card.partition("## What it cannot say")
+    section = after.partition("\n## ")[0]
+    return [line[2:].strip() for line in section.splitlines() if line.startswith("- ")]
+
+
+def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
+    """Return the bundle's signals out of a feature table, in the bundle's order."""
+    columns = [signal["name"] for signal in bundle.signals]
+    return pd.DataFrame(table.X[columns])
+
+
+def in_scope(bundle: Bundle, license_types: pd.Series) -> npt.NDArray[np.bool_]:
+    """Return which dealers are of a license type that the bundle was trained on.
+
+    The others keep a score in the table, but no list, rank or answer shows it.
+    """
+    trained_on = bundle.manifest.get("license_types")
+    if not trained_on:
+        return np.ones(len(license_types), dtype=bool)
+    return license_types.isin(list(trained_on)).to_numpy(dtype=bool)

@@ -1,0 +1,287 @@
+"""Score every dealer as of a date with the champion, and publish the table the service reads."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features import reference
+from features.home import sync_folder, write_json
+from features.warehouse import Warehouse
+from serving.errors import NotReadyError
+from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
+from serving.scores.eligibility import inspection_facts
+from serving.scores.table import (
+    FILES,
+    N_REASONS,
+    SCHEMA_VERSION,
+    TEXT_COLUMNS,
+    content_fingerprint,
+    sha256_of,
+)
+
+if TYPE_CHECKING:
+    from features.table import FeatureTable
+    from models.bundle import Bundle
+
+_QUANTILES: Final = np.linspace(0.0, 1.0, 101)
+# Below this many dealers of one type, peers are all dealers.
+_MIN_PEERS: Final = 200
+_LICENSE_COLUMNS: Final = {
+    "premises_street": "street",
+    "premises_city": "city",
+    "premises_state": "state",
+    "premises_zip": "zip",
+    "county_fips": "county",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published."""
+
+    name: str
+    n_dealers: int
+    as_of: date
+    bundle: str
+    fingerprint: str
+
+
+def publish(
+    warehouse: Warehouse,
+    as_of: date,
+    *,
+    home: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Published:
+    """Score all dealers listed as of `as_of` and put the table in force.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    as_of : date
+        Only facts known before this day are read.
+    home : Path
+        State folder: holds the champion and receives the table.
+    progress : callable
+        Told what is being done.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no champion, or no dealer is listed as of that day.
+    """
+    from features.table import build_features
+
+    champion, bundle = load_champion(home)
+    progress("building signals")
+    table = build_features(warehouse, as_of, variant=variant_of(bundle))
+    if table.frame.empty:
+        raise NotReadyError(
+            f"No dealer is listed as of {as_of}.", fix="ingest a listing known before that day"
+        )
+    progress(f"scoring {len(table.frame):,} dealers")
+    frames = score_frames(bundle, table, warehouse=warehouse, as_of=as_of)
+    progress("publishing")
+    return _write(frames, table, bundle, home=home, champion=champion, as_of=as_of)
+
+
+def score_frames(
+    bundle: Bundle, table: FeatureTable, *, warehouse: Warehouse, as_of: date
+) -> dict[str, pd.DataFrame]:
+    """Return the frames of a scored table, by file name."""
+    inputs = inputs_of(bundle, table)
+    dealers = table.frame["dealer"].astype(str).to_numpy(dtype=object)
+    scores = bundle.score(inputs).reset_index(drop=True)
+    facts = dealer_facts(warehouse, dealers, as_of)
+    scored = pd.concat([facts, scores], axis=1)
+    scored["as_of"] = np.datetime64(as_of, "s")
+    scored["is_in_scope"] = in_scope(bundle, facts["license_type"])
+    values = bundle.explain(inputs)["priority"].values
+    types = scored["license_type"].to_numpy(dtype=object)
+    return {
+        "scored.parquet": scored,
+        "reasons.parquet": strongest(values, bundle.signals),
+        "peers.parquet": peer_quantiles(inputs, types),
+        "holds.parquet": _holds(warehouse, as_of),
+    }
+
+
+def dealer_facts(
+    warehouse: Warehouse, dealers: npt.NDArray[np.object_], as_of: date
+) -> pd.DataFrame:
+    """Return one row a dealer, in the order given: listing in force, place, office, inspections."""
+    licenses = warehouse.read("licenses", as_of=as_of).to_pandas(date_as_object=False)
+    licenses = licenses.sort_values("listed_on", kind="stable").drop_duplicates(
+        "dealer", keep="last"
+    )
+    facts = licenses.rename(columns=_LICENSE_COLUMNS).set_index("dealer").reindex(dealers)
+    facts = _with_place(facts)
+    offices = reference.county_office().set_index("county_fips")[["office", "division"]]
+    facts = facts.join(offices, on="county")
+    inspections = warehouse.read("inspections", as_of=as_of).to_pandas(date_as_object=False)
+    facts = facts.join(inspection_facts(inspections, as_of))
+    facts.index.name = "dealer"
+    facts = facts.reset_index()
+    for name in TEXT_COLUMNS:
+        facts[name] = facts[name].astype(object).where(facts[name].notna(), "").astype(str)
+    facts["n_inspections"] = facts["n_inspections"].fillna(0).astype(np.int32)
+    facts["is_recall_due"] = facts["is_recall_due"].eq(True)
+    dates = ["last_inspected_on", "eligible_on"]
+    facts[dates] = facts[dates].astype("datetime64[s]")
+    columns = ["dealer", *TEXT_COLUMNS, "latitude", "longitude", *dates]
+    return facts[[*columns, "n_inspections", "is_recall_due"]]
+
+
+def _with_place(facts: pd.DataFrame) -> pd.DataFrame:
+    """Fill coordinates that the listing does not give with the center of the ZIP area."""
+    centers = reference.zip_places()
+    for name, place in (("latitude", "lat"), ("longitude", "lon")):
+        center = facts["zip"].map(centers[place])
+        facts[name] = facts[name].astype(np.float64).fillna(center)
+    return facts
+
+
+def strongest(
+    values: npt.NDArray[np.float64], signals: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Return, for each row, the signals that move it most: raising ones first, then lowering ones.
+
+    Parameters
+    ----------
+    values : array, shape (n, p)
+        Contributions to the priority.
+    signals : sequence of mapping, shape (p,)
+        The bundle's signals: name, family, window. The reasons name different things: a family's
+        second signal counts half and its third a third, and one measure is named once, over the
+        window that moves the dealer most.
+
+    Returns
+    -------
+    DataFrame
+        Columns signal_0.. (index of the signal) and contribution_0.., by falling contribution of
+        the `N_REASONS` largest in size.
+    """
+    n_kept = min(N_REASONS, values.shape[1])
+    weighed = np.abs(values)
+    for own in _alike(measure_of(signal) for signal in signals):
+        weighed[:, own] *= _places(weighed[:, own]) == 0
+    for own in _alike(str(signal["family"]) for signal in signals):
+        weighed[:, own] /= 1.0 + _places(weighed[:, own])
+    largest = np.argsort(-weighed, axis=1, kind="stable")[:, :n_kept]
+    sizes = np.take_along_axis(values, largest, axis=1)
+    order = np.argsort(-sizes, axis=1, kind="stable")
+    largest = np.take_along_axis(largest, order, axis=1)
+    sizes = np.take_along_axis(sizes, order, axis=1)
+    columns: dict[str, Any] = {}
+    for k in range(n_kept):
+        columns[f"signal_{k}"] = largest[:, k].astype(np.int32)
+        columns[f"contribution_{k}"] = sizes[:, k].astype(np.float32)
+    return pd.DataFrame(columns)
+
+
+def measure_of(signal: Mapping[str, Any]) -> str:
+    """Return a signal's name without its window: what is measured, over whatever time."""
+    return str(signal["name"]).removesuffix(f"_{signal.get('window')}")
+
+
+def _alike(names: Iterable[str]) -> list[list[int]]:
+    """Return the columns of each name."""
+    of: dict[str, list[int]] = {}
+    for j, name in enumerate(names):
+        of.setdefault(name, []).append(j)
+    return list(of.values())
+
+
+def _places(sized: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return each value's place in its row, the largest at 0."""
+    order = np.argsort(-sized, axis=1, kind="stable")
+    return np.argsort(order, axis=1, kind="stable")
+
+
+def peer_quantiles(inputs: pd.DataFrame, types: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Return 101 quantiles of each signal, over all dealers and over those of each license type."""
+    groups = {"": np.ones(len(inputs), dtype=bool)}
+    for name in sorted(set(types)):
+        mask = types == name
+        if mask.sum() >= _MIN_PEERS:
+            groups[str(name)] = mask
+    rows = []
+    values = inputs.to_numpy(dtype=np.float64)
+    for name, mask in groups.items():
+        for j, signal in enumerate(inputs.columns):
+            column = values[mask, j]
+            column = column[np.isfinite(column)]
+            if len(column):
+                quantiles = np.quantile(column, _QUANTILES).astype(np.float32)
+                rows.append({"license_type": name, "signal": signal, "quantiles": quantiles})
+    return pd.DataFrame(rows, columns=["license_type", "signal", "quantiles"])
+
+
+def _holds(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
+    holds = warehouse.read("holds", as_of=as_of).to_pandas(date_as_object=False)
+    return pd.DataFrame(holds[["hold_id", "dealer", "starts_on", "ends_on"]])
+
+
+def _write(
+    frames: dict[str, pd.DataFrame],
+    table: FeatureTable,
+    bundle: Bundle,
+    *,
+    home: Path,
+    champion: str,
+    as_of: date,
+) -> Published:
+    folder = home / "scored"
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = folder / f".staging-{os.getpid()}"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    for name in FILES:
+        frames[name].to_parquet(staging / name, index=False)
+    table.save(staging / "features")
+    scored = frames["scored.parquet"]
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "as_of": as_of.isoformat(),
+        "champion": champion,
+        "bundle": bundle.manifest["name"],
+        "bundle_sha256": sha256_of(home / "champion" / champion / "manifest.json"),
+        "restriction": bundle.manifest["restriction"],
+        "limits": limits_of(bundle.card),
+        "heads": list(bundle.heads),
+        "feature_fingerprint": table.fingerprint,
+        "warehouse_fingerprint": table.warehouse_fingerprint,
+        "fingerprint": content_fingerprint(scored),
+        "files": {name: sha256_of(staging / name) for name in FILES},
+    }
+    write_json(staging / "manifest.json", manifest)
+    name = _place(staging, folder)
+    sync_folder(folder)
+    write_json(home / "scored.json", {"scored": name, "as_of": as_of.isoformat()})
+    bundle_name = str(manifest["bundle"])
+    return Published(name, len(scored), as_of, bundle_name, str(manifest["fingerprint"]))
+
+
+def _place(staging: Path, folder: Path) -> str:
+    """Give the finished folder the next number; another publisher may take one meanwhile."""
+    while True:
+        taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+        name = f"{max(taken, default=0) + 1:06d}"
+        try:
+            staging.rename(folder / name)
+        except OSError as error:
+            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+                raise
+        else:
+            return name

@@ -1,0 +1,358 @@
+"""The published scores in memory, and what one caller may see of them.
+
+A `Snapshot` is immutable: a new table, a rescored dealer or an outcome makes another one. A `View`
+is a snapshot without the dealers that are held from the caller: ranks, percentiles and counts are
+those of a country in which they do not exist, so nothing shows that they do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.domain import license_number
+from features.errors import FeatureError, InvalidValueError
+from serving import statements
+from serving.errors import NotReadyError
+from serving.scores.champion import load_champion
+from serving.scores.reasons import Peers, Sentences
+from serving.scores.table import N_REASONS, ScoredTable, load_scored
+
+if TYPE_CHECKING:
+    from features.table import FeatureTable
+    from models.bundle import Bundle
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One scored table with its bundle, as arrays by column.
+
+    Parameters
+    ----------
+    table : ScoredTable
+        As published; its holds and manifest are used as they are.
+    bundle : Bundle
+        The bundle that scored it.
+    columns : mapping of str to array, each of shape (n,)
+        The scored columns, current: rescored dealers have their new values.
+    inputs : array of float32, shape (n, p)
+        The signals.
+    missing : array of int8, shape (n, p)
+        Why a value is missing: 0 observed.
+    """
+
+    table: ScoredTable
+    bundle: Bundle
+    columns: Mapping[str, npt.NDArray[Any]]
+    inputs: npt.NDArray[np.float32]
+    missing: npt.NDArray[np.int8]
+    row_of: Mapping[str, int]
+    overlay: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _codes: dict[tuple[str, str], tuple[Ints, npt.NDArray[np.object_]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    @classmethod
+    def load(cls, home: Path, name: str | None = None) -> Snapshot:
+        """Read the table in force and the bundle that it was scored with."""
+        table = load_scored(home, name)
+        # Slow to import, and not needed to say that nothing is published.
+        from features.table import FeatureTable
+
+        try:
+            _, bundle = load_champion(home, str(table.manifest["champion"]))
+            return cls.of(table, bundle, FeatureTable.load(table.folder / "features"))
+        except (KeyError, TypeError, FeatureError) as error:
+            raise NotReadyError(
+                f"Scored table {table.name} was written by another version.",
+                found=type(error).__name__,
+                fix="publish again: ffl-risk score --as-of YYYY-MM-DD",
+            ) from error
+
+    @classmethod
+    def of(cls, table: ScoredTable, bundle: Bundle, features: FeatureTable) -> Snapshot:
+        """Arrange a scored table, its bundle and its signals."""
+        signals = [signal["name"] for signal in bundle.signals]
+        columns: dict[str, npt.NDArray[Any]] = {}
+        for frame in (table.scored, table.reasons):
+            for name in frame.columns:
+                is_plain = frame[name].dtype.kind in "iufbM"
+                columns[name] = frame[name].to_numpy(dtype=None if is_plain else object)
+        return cls(
+            table=table,
+            bundle=bundle,
+            columns=columns,
+            inputs=features.X[signals].to_numpy(dtype=np.float32),
+            missing=features.reasons[signals].to_numpy(dtype=np.int8),
+            row_of={dealer: i for i, dealer in enumerate(columns["dealer"])},
+        )
+
+    @cached_property
+    def strongest(self) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """The signal and the contribution of each row's first, second, ... reason."""
+        return [
+            (self.columns[f"signal_{k}"], self.columns[f"contribution_{k}"])
+            for k in range(N_REASONS)
+            if f"signal_{k}" in self.columns
+        ]
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """What writes the reasons."""
+        return Sentences(self.bundle.signals, Peers(self.table.peers))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the heads."""
+        return self.table.heads
+
+    @cached_property
+    def disclaimers(self) -> list[str]:
+        """What rides on every answer made from this table."""
+        return statements.disclaimers(self.restriction, self.table.manifest.get("limits", ()))
+
+    @property
+    def as_of(self) -> date:
+        """The day before which every fact was known."""
+        return date.fromisoformat(str(self.table.manifest["as_of"]))
+
+    @property
+    def restriction(self) -> str:
+        """``public`` or ``restricted``."""
+        return str(self.table.manifest["restriction"])
+
+    @cached_property
+    def basis(self) -> dict[str, Any]:
+        """What every answer says it was made from."""
+        manifest = self.table.manifest
+        return {
+            "as_of": manifest["as_of"],
+            "bundle": manifest["bundle"],
+            "bundle_sha256": manifest["bundle_sha256"],
+            "scored": self.table.name,
+            "fingerprint": manifest["fingerprint"],
+            "restriction": manifest["restriction"],
+        }
+
+    def codes(self, name: str) -> tuple[Ints, npt.NDArray[np.object_]]:
+        """Return a place column as integer codes and the names they stand for.
+
+        Places do not change within a published table, so the codes are made once for it.
+        """
+        key = (self.table.name, name)
+        if key not in self._codes:
+            codes, names = pd.factorize(self.columns[name])
+            self._codes[key] = (codes.astype(np.int64), np.asarray(names, dtype=object))
+        return self._codes[key]
+
+    def where(self, name: str, wanted: Iterable[str]) -> Bools:
+        """Return the rows whose place column is one of `wanted`, shape (n,)."""
+        codes, names = self.codes(name)
+        kept = np.flatnonzero(np.isin(names, list(wanted)))
+        mask: Bools = np.isin(codes, kept)
+        return mask
+
+    def row(self, asked: str) -> int | None:
+        """Return the row of a dealer key or of a license number in any spelling."""
+        found = self.row_of.get(asked)
+        if found is not None:
+            return found
+        try:
+            return self.row_of.get(license_number.parse(asked).dealer)
+        except InvalidValueError:
+            return None
+
+    def changed(self, rows: Ints, **values: npt.NDArray[Any]) -> Snapshot:
+        """Return a snapshot in which some columns of some rows have other values.
+
+        The overlay remembers them, so that a list issued from it can be rebuilt.
+        """
+        columns = dict(self.columns)
+        overlay = {dealer: dict(fields) for dealer, fields in self.overlay.items()}
+        for name, new in values.items():
+            columns[name] = columns[name].copy()
+            columns[name][rows] = new
+            for row, value in zip(rows.tolist(), columns[name][rows], strict=True):
+                overlay.setdefault(columns["dealer"][row], {})[name] = _plain(value)
+        return replace(self, columns=columns, overlay=overlay)
+
+    def with_inputs(
+        self, rows: Ints, inputs: npt.NDArray[np.float32], missing: npt.NDArray[np.int8]
+    ) -> Snapshot:
+        """Return a snapshot in which some rows have other signals."""
+        all_inputs, all_missing = self.inputs.copy(), self.missing.copy()
+        all_inputs[rows], all_missing[rows] = inputs, missing
+        overlay = {dealer: dict(fields) for dealer, fields in self.overlay.items()}
+        for row in rows.tolist():
+            fields = overlay.setdefault(self.columns["dealer"][row], {})
+            fields["inputs"] = [None if np.isnan(v) else float(v) for v in all_inputs[row]]
+            fields["missing"] = all_missing[row].tolist()
+        return replace(self, inputs=all_inputs, missing=all_missing, overlay=overlay)
+
+    def overlaid(self, overlay: Mapping[str, Mapping[str, Any]]) -> Snapshot:
+        """Return the snapshot with the changes that an overlay remembers."""
+        snapshot = self
+        for dealer, fields in overlay.items():
+            row = np.array([self.row_of[dealer]], dtype=np.int64)
+            if "inputs" in fields:
+                inputs = np.array([fields["inputs"]], dtype=np.float32)
+                missing = np.array([fields["missing"]], dtype=np.int8)
+                snapshot = snapshot.with_inputs(row, inputs, missing)
+            values = {
+                name: np.array([value]).astype(self.columns[name].dtype)
+                for name, value in fields.items()
+                if name in self.columns
+            }
+            snapshot = snapshot.changed(row, **values)
+        return snapshot
+
+
+class View:
+    """A snapshot as one caller sees it.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    hidden : iterable of str
+        Dealers that do not exist for this caller.
+    """
+
+    def __init__(self, snapshot: Snapshot, hidden: Iterable[str] = ()) -> None:
+        self.snapshot = snapshot
+        columns = snapshot.columns
+        # A license type that the bundle was not trained on has no score to show.
+        self.is_visible: Bools = np.ones(len(columns["dealer"]), dtype=bool)
+        rows = [snapshot.row_of[d] for d in hidden if d in snapshot.row_of]
+        self.is_visible[rows] = False
+        self.is_visible &= columns["is_in_scope"]
+        # Rows are sorted by dealer key, so ties fall in its order, the same on every machine.
+        order = np.argsort(-columns["priority"], kind="stable")
+        self.order: Ints = order[self.is_visible[order]]
+        self.n = len(self.order)
+        self.national_rank = np.zeros(len(self.is_visible), dtype=np.int64)
+        self.national_rank[self.order] = np.arange(1, self.n + 1)
+        self.office_rank = np.zeros(len(self.is_visible), dtype=np.int64)
+        by_office = pd.Series(snapshot.codes("office")[0][self.order])
+        self.office_rank[self.order] = by_office.groupby(by_office).cumcount().to_numpy() + 1
+
+    def row(self, asked: str, within: Bools | None = None) -> int | None:
+        """Return the row of a dealer that this caller can see, else None."""
+        row = self.snapshot.row(asked)
+        if row is None or not self.is_visible[row] or (within is not None and not within[row]):
+            return None
+        return row
+
+    def percentile(self, row: int) -> float:
+        """Return the share of visible dealers at or below this one's priority, in per cent."""
+        return round(100.0 * (self.n - int(self.national_rank[row]) + 1) / self.n, 2)
+
+    def heads(self, row: int) -> dict[str, dict[str, float]]:
+        """Return what each head says of a row."""
+        columns = self.snapshot.columns
+        return {
+            head: {
+                "value": float(columns[head][row]),
+                "lower": float(columns[f"{head}_lower"][row]),
+                "upper": float(columns[f"{head}_upper"][row]),
+            }
+            for head in self.snapshot.heads
+        }
+
+    def eligible_on(self, row: int) -> date | None:
+        """Return the first day a visit is allowed, None when the dealer was never inspected."""
+        return day(self.snapshot.columns["eligible_on"][row])
+
+    def is_eligible(self, row: int) -> bool:
+        """Whether the twelve-month rule allows a visit on the as-of date."""
+        when = self.eligible_on(row)
+        return when is None or when <= self.snapshot.as_of
+
+    def score(self, row: int, *, with_reasons: bool = False) -> dict[str, Any]:
+        """Return a row, ready for the contract's `Score`."""
+        columns = self.snapshot.columns
+        when = self.eligible_on(row)
+        return {
+            "dealer": columns["dealer"][row],
+            "status": "scored",
+            "as_of": day(columns["as_of"][row]),
+            "heads": self.heads(row),
+            "priority": float(columns["priority"][row]),
+            "percentile": self.percentile(row),
+            "national_rank": int(self.national_rank[row]),
+            "office": columns["office"][row],
+            "office_rank": int(self.office_rank[row]),
+            "support": float(columns["support"][row]),
+            "is_eligible": when is None or when <= self.snapshot.as_of,
+            "eligible_on": when,
+            "reasons": self.reasons(row) if with_reasons else None,
+        }
+
+    def reasons(self, row: int, n: int = N_REASONS) -> list[dict[str, Any]]:
+        """Return the strongest reasons of a row."""
+        snapshot = self.snapshot
+        write = snapshot.sentences.reason
+        license_type = snapshot.columns["license_type"][row]
+        inputs = snapshot.inputs[row]
+        out = []
+        for signals, contributions in snapshot.strongest[:n]:
+            contribution = float(contributions[row])
+            if contribution:
+                signal = int(signals[row])
+                value = float(inputs[signal])
+                out.append(write(signal, value, contribution, license_type=license_type))
+        return out
+
+
+def day(value: np.datetime64 | None) -> date | None:
+    """Return a calendar date, None for a missing one."""
+    if value is None or np.isnat(value):
+        return None
+    return date.fromordinal(719_163 + int(value.astype("datetime64[D]").astype(np.int64)))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of an array as JSON has it."""
+    if isinstance(value, np.datetime64):
+        when = day(value)
+        return when.isoformat() if when else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def peek(home: Path) -> str:
+    """Return what is in force, cheaply, to notice a change; empty when nothing is."""
+    try:
+        return json.dumps(json.loads((home / "scored.json").read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one caller may see."""
+
+    view: View
+    own: Bools
+    hidden: frozenset[str] = frozenset()
+
+    def row(self, asked: str) -> int | None:
+        """Return the row of a dealer within the caller's area, else None."""
+        return self.view.row(asked, self.own)
+
+
+def eligible_rows(view: View) -> Bools:
+    """Return the rows that the twelve-month rule allows to visit on the as-of date."""
+    when = view.snapshot.columns["eligible_on"]
+    mask: Bools = np.isnat(when) | (when <= np.datetime64(view.snapshot.as_of, "s"))
+    return mask

@@ -1,0 +1,1 @@
+"""The ASGI application: what stands in front of every request."""

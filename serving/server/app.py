@@ -1,0 +1,135 @@
+"""The application: routes, refusals as problem documents, and the guard around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from features.errors import FflRiskError
+from serving.access.rates import RateLimiter
+from serving.api.problems import MEDIA_TYPE, FieldProblem, problem, problem_of
+from serving.api.routes import dealers, field, lists, operations, plans, scores
+from serving.runtime import Runtime
+from serving.server.fastpath import FastPath
+from serving.server.guard import Guard
+from serving.versions import code_version
+from serving.web import pages
+
+_DESCRIPTION: Final = (
+    "Ranks firearms dealers for compliance inspection and shows why. Every data route needs a "
+    "bearer token, and restricted answers need a purpose. Refusals are RFC 9457 problem documents "
+    "whose `code` is stable. A score orders inspections; it is not evidence."
+)
+_PROBLEM: Final = "#/components/schemas/Problem"
+_CODES: Final = {
+    400: ("malformed_body", "The request cannot be read."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    415: ("unsupported_media_type", "The body must be application/json."),
+}
+
+
+def build_app(runtime: Runtime) -> Guard:
+    """Return the ASGI application over `runtime`."""
+    app = FastAPI(
+        title="ffl-risk",
+        version=code_version(),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.runtime = runtime
+    app.state.limiter = RateLimiter(runtime.settings.rate, runtime.settings.burst)
+    app.add_exception_handler(FflRiskError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    for router in (
+        operations.router,
+        scores.router,
+        lists.router,
+        field.router,
+        dealers.router,
+        plans.router,
+        pages.router,
+    ):
+        app.include_router(router)
+    app.mount("/static", pages.static_files, name="static")
+    _complete_document(app)
+    return Guard(FastPath(app), runtime.settings)
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, FflRiskError):
+        raise error
+    return problem_of(error)
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = error.status_code
+    code, detail = _CODES.get(status, ("refused", "The request is refused."))
+    return problem(status, code, detail, headers=error.headers)
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem(400, "malformed_body", "The body is not valid JSON.")
+    faults = [FieldProblem(where=_where(one["loc"]), what=_what(one)) for one in found[:50]]
+    return problem(
+        422, "invalid_request", f"{len(found)} parts of the request are not valid.", errors=faults
+    )
+
+
+def _where(parts: Sequence[Any]) -> str:
+    text = ".".join(str(part)[:80] for part in parts[:12])
+    # A name of the caller's making may hold anything, lone surrogates included.
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def _what(fault: dict[str, Any]) -> str:
+    """Say what is expected. The input is never repeated: it may be restricted."""
+    return str(fault["msg"]).encode("ascii", "backslashreplace").decode()[:400]
+
+
+def _complete_document(app: FastAPI) -> None:
+    """Say in the OpenAPI document which routes need a token, and what a refusal is written in."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema:
+            return app.openapi_schema
+        document = build()
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        purpose = {
+            "name": "Ffl-Risk-Purpose",
+            "in": "header",
+            "required": False,
+            "description": "Why the data is needed; recorded. The body may say it instead.",
+            "schema": {"enum": ["licensing", "criminal_investigation", "statistics"]},
+        }
+        for path, operations_of_path in document["paths"].items():
+            if path.startswith("/v1/"):
+                for operation in operations_of_path.values():
+                    operation["security"] = [{"token": []}]
+                    operation.setdefault("parameters", []).append(purpose)
+            for operation in operations_of_path.values():
+                for response in operation["responses"].values():
+                    # FastAPI puts the model under the route's own media type, not under this one.
+                    if MEDIA_TYPE in response.get("content", {}):
+                        response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

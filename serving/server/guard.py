@@ -1,0 +1,174 @@
+"""The outermost layer: body size, slow clients, queue, time, security headers and metrics.
+
+A request enters the queue only when its whole body is here, so that clients which send slowly
+hold no place in it. Pure ASGI: it costs microseconds, where a stack of middlewares costs more than
+the score itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from serving import metrics
+from serving.api.problems import problem
+from serving.settings import MAX_BODY_BYTES, Settings
+from serving.web.refusals import refusal_page, wants_page
+
+logger = logging.getLogger("ffl_risk.service")
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+# What operations asks for is answered even when the queue is full.
+_ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
+_SECURITY_HEADERS: Final = [
+    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; "
+     b"img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; "
+     b"frame-ancestors 'none'; base-uri 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"geolocation=(), camera=(), microphone=()"),
+]  # fmt: skip
+
+
+class Guard:
+    """Wraps the application.
+
+    Parameters
+    ----------
+    app : ASGI application
+    settings : Settings
+        Queue bound and time limit.
+    """
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self.app = app
+        self.queue = settings.queue
+        self.timeout = settings.timeout_seconds
+        self.n_in_progress = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        start = time.perf_counter()
+        try:
+            await self._guarded(scope, receive, answer)
+        finally:
+            # What matched no route is one label, however many paths are tried.
+            route = getattr(scope.get("route"), "path", "unmatched")
+            metrics.REQUESTS.labels(scope["method"], route, str(answer.status)).inc()
+            metrics.SECONDS.labels(route).observe(time.perf_counter() - start)
+
+    async def _guarded(self, scope: Message, receive: Receive, answer: _Answer) -> None:
+        try:
+            async with asyncio.timeout(self.timeout):
+                body = await _read_body(scope, receive)
+        except TimeoutError:
+            await answer.refuse(scope, 504, "timeout", "The body did not arrive in time.")
+            return
+        if body is None:
+            await answer.refuse(
+                scope, 413, "body_too_large", f"The body is over {MAX_BODY_BYTES:,} bytes."
+            )
+            return
+        if self.n_in_progress >= self.queue and scope["path"] not in _ALWAYS:
+            await answer.refuse(
+                scope, 503, "overloaded", "Too many requests are waiting; try again shortly."
+            )
+            return
+        self.n_in_progress += 1
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self.app(scope, _replay(body, receive), answer)
+        except TimeoutError:
+            await answer.refuse(
+                scope, 504, "timeout", f"The request took longer than {self.timeout:g} seconds."
+            )
+        except Exception as error:  # noqa: BLE001 - the border of the process: nothing may pass it
+            _log_fault(scope, error)
+            await answer.refuse(
+                scope, 500, "internal_error", "The service met a fault; it is in the service's log."
+            )
+        finally:
+            self.n_in_progress -= 1
+
+
+class _Answer:
+    """Sends an answer, adds the security headers and remembers the status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message.setdefault("headers", [])
+            headers.extend(_SECURITY_HEADERS)
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+        await self._send(message)
+
+    async def refuse(self, scope: Message, status: int, code: str, detail: str) -> None:
+        if self.status:  # a begun answer cannot be taken back
+            return
+        is_page = wants_page(scope)
+        answer = refusal_page(status, detail) if is_page else problem(status, code, detail)
+        await answer(scope, _nothing, self)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _read_body(scope: Message, receive: Receive) -> bytes | None:
+    """Return the whole body, None when it is over the limit."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or int(value) > MAX_BODY_BYTES):
+            return None
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"".join(parts)
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            return None
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    is_sent = False
+
+    async def replayed() -> Message:
+        nonlocal is_sent
+        if is_sent:
+            return await receive()
+        is_sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _log_fault(scope: Message, error: Exception) -> None:
+    """Log where it happened, not what was in the request: messages may quote restricted values."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    where = " < ".join(f"{frame.name} ({frame.lineno})" for frame in reversed(frames))
+    route = getattr(scope.get("route"), "path", "unmatched")
+    logger.error("fault in %s %s: %s at %s", scope["method"], route, type(error).__name__, where)

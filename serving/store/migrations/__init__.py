@@ -1,0 +1,1 @@
+"""Alembic's scripts; `serving.store.database` runs them."""

@@ -1,0 +1,1 @@
+"""What is typed to train, judge and promote."""

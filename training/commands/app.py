@@ -1,0 +1,379 @@
+"""The commands of this folder: train, backtest, compare, indicators, fairness, promote and more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from features.warehouse import Warehouse
+    from training.pages.page import Page
+
+app = typer.Typer()
+
+WarehouseOption = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
+    typer.Option(
+        "--warehouse",
+        metavar="PATH",
+        help="Folder of the warehouse. Default: the folder warehouse in FFL_RISK_HOME.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+RecipeOption = Annotated[str, typer.Option(metavar="NAME", help="Recipe with a compliance head.")]
+CandidateOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="NUMBER", help="Candidate to judge. Default: the newest."),
+]
+
+
+def _tell(page: Page, found: Mapping[str, Any], *, stem: str, as_json: bool) -> None:
+    """Keep a report in HTML and JSON, and show it in the terminal or as JSON."""
+    import json
+
+    from rich.console import Console
+
+    from features.home import home
+    from training.pages.page import terminal, write_page
+    from training.progress import Steps
+
+    path = write_page(page, found, home() / "reports", stem=stem)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        console = Console()
+        # A file or a pipe has no width of its own; tables need some.
+        wide = console if console.is_terminal else Console(width=160)
+        wide.print(terminal(page))
+    Steps().say(f"Report: {path}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="country, public_records, or a TOML file.")
+    ] = "country",
+    promote_it: Annotated[
+        bool, typer.Option("--promote", help="Promote the candidate if every gate passes.")
+    ] = False,
+    decisions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Inspectors' decisions, judged as a rival of the list."),
+    ] = None,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a candidate, judge it, register it as the challenger and write its report.
+
+    A recipe says which heads are trained, on which labels and signals, how they are judged and
+    what the promotion gates ask for. A head that is no better than chance is refused: it stays
+    out of the bundle, and the run says so.
+
+    Commands to start from:
+
+      ffl-risk train --recipe public_records
+
+      ffl-risk train --recipe country --promote
+    """
+    import json
+
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.commands.promote import promote_candidate
+    from training.commands.train import train_candidate
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+    from training.studies.rivals import read_decisions
+
+    steps = Steps()
+    run = load_recipe(recipe)
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    if decisions is not None:
+        read_decisions(decisions)  # a file that cannot be read is refused before hours of training
+    with one_thread(), train_candidate(run, store, home(), steps) as (candidate, tracker):
+        if as_json:
+            typer.echo(json.dumps(candidate.summary(), indent=1))
+        if decisions is not None:
+            _rivals(decisions, store, run.horizon_months, stem=f"rivals-{candidate.number}")
+        if promote_it:
+            promote_candidate(candidate, home(), tracker, steps)
+
+
+def _rivals(decisions: Path, store: Warehouse, horizon_months: int, *, stem: str) -> None:
+    """Judge inspectors' decisions beside a training and keep the report."""
+    from features.home import home
+    from training.pages.page import write_page
+    from training.progress import Steps
+    from training.studies.rivals import judge_decisions
+    from training.studies.rivals_page import rivals_page
+
+    found = judge_decisions(decisions, store, horizon_months=horizon_months)
+    page = rivals_page(found)
+    path = write_page(page, found, home() / "reports", stem=stem)
+    Steps().say(f"Inspectors' overrides: {page.advice[0]} Report: {path}")
+
+
+@app.command()
+def promote(
+    candidate: CandidateOption = None,
+    head: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Ask for this head by name; refused if it was."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a candidate in force if every gate passes, or refuse and say which did not.
+
+    Exit code 5 when a gate refuses; nothing has changed then. The change itself is one atomic
+    step, safe under two promotions at once and a kill at any moment. What each gate found is kept
+    as ``reports/gates-NUMBER.html`` and ``.json``.
+    """
+    import json
+
+    from features.home import home
+    from training.commands.promote import promote_candidate
+    from training.evaluation.candidate import open_candidate
+    from training.progress import Steps
+    from training.registry.tracker import Tracker
+
+    chosen = open_candidate(home(), candidate)
+    with Tracker() as tracker:
+        champion = promote_candidate(chosen, home(), tracker, Steps(), head=head)
+    if as_json:
+        typer.echo(json.dumps(champion.entry(), indent=1))
+
+
+@app.command()
+def rollback(as_json: JsonOption = False) -> None:
+    """Put the champion before this one back in force.
+
+    What was in force and what is now are kept as ``reports/rollback.html`` and ``.json``.
+    """
+    from features.home import home
+    from training.commands.promote import rollback_page
+    from training.progress import Steps
+    from training.registry.promotion import promotion_lock, read_champion, reconcile, roll_back
+    from training.registry.tracker import Tracker
+
+    steps = Steps()
+    with Tracker() as tracker, promotion_lock(home()), steps.step("roll back"):
+        reconcile(home(), tracker)
+        before = read_champion(home())
+        champion = roll_back(home(), tracker)
+    steps.say(f"In force again: {champion.name} version {champion.version}")
+    found = {**champion.entry(), "before": None if before is None else before.entry()}
+    _tell(rollback_page(champion, before), found, stem="rollback", as_json=as_json)
+
+
+@app.command()
+def compare(
+    candidate: CandidateOption = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NUMBER", help="Another candidate. Default: the champion."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a candidate with the champion, or with another candidate, on the same judged rows.
+
+    The report is kept as ``reports/compare-NUMBER-NUMBER.html`` and ``.json``.
+    """
+    from features.home import home
+    from training.studies.comparison import compare_candidates
+    from training.studies.comparison_page import comparison_page
+
+    found = compare_candidates(home(), candidate, against)
+    stem = f"compare-{found['candidate']}-{found['against']}"
+    _tell(comparison_page(found), found, stem=stem, as_json=as_json)
+
+
+@app.command()
+def backtest(
+    recipe: RecipeOption = "country",
+    truth: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PATH", help="The truth folder of a simulated country."),
+    ] = None,
+    dates: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, metavar="N", help="Judge the last N dates. Default: the recipe's."),
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="No further date is begun after this.")
+    ] = 3600.0,
+    with_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Fit on parts of the labels as well.")
+    ] = False,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the model as shipped, the model trained naively and every simple rule.
+
+    Each test date is judged by a model that stands at it: what it finds, per visit and per
+    investigator-hour, how stable its lists are, and what the list would yield, estimated in
+    several ways side by side, because past inspections were chosen. With --truth (simulated
+    countries only) the true yields stand beside them. Judged dates are kept: an interrupted
+    backtest goes on where it stopped. The report is ``reports/backtest-RECIPE.html``.
+    """
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+    from training.studies.backtest import backtest as judge
+    from training.studies.backtest_page import backtest_page
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    run = load_recipe(recipe)
+    with one_thread():
+        found = judge(
+            run,
+            store,
+            Steps(),
+            truth=truth,
+            n_dates=dates,
+            kept=home() / "backtests",
+            budget_s=budget,
+            with_curve=with_curve,
+        )
+    _tell(backtest_page(found), found, stem=f"backtest-{run.name}", as_json=as_json)
+
+
+@app.command()
+def indicators(
+    recipe: RecipeOption = "country",
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Assess each indicator and family against what inspections found.
+
+    Alone and added to the rest, weighted for who was chosen and on the random share, by year and
+    division, with intervals. The report is kept as ``reports/indicators.html`` and ``.json``.
+    """
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+    from training.studies.indicators import indicators as assess
+    from training.studies.indicators_page import indicators_page
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with one_thread():
+        found = assess(load_recipe(recipe), store, Steps())
+    _tell(indicators_page(found), found, stem="indicators", as_json=as_json)
+
+
+@app.command()
+def fairness(candidate: CandidateOption = None, as_json: JsonOption = False) -> None:
+    """Show who is listed and who is missed, by group, with the reason for each gap.
+
+    A gap comes from the base rate, from the model, or is none; groups with few findings are not
+    judged. The report is kept as ``reports/fairness-NUMBER.html`` and ``.json``.
+    """
+    from features.home import home
+    from training.evaluation.candidate import open_candidate
+    from training.studies.fairness import fairness as report
+    from training.studies.fairness_page import fairness_page
+
+    chosen = open_candidate(home(), candidate)
+    found = {"candidate": chosen.number, "heads": report(chosen)}
+    _tell(fairness_page(found), found, stem=f"fairness-{chosen.number}", as_json=as_json)
+
+
+@app.command()
+def drift(
+    as_of: Annotated[
+        datetime,
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Stand on this day."),
+    ],
+    is_check: Annotated[
+        bool,
+        typer.Option("--check", help="Exit code 5 when something is to be done, for schedulers."),
+    ] = False,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare signals and scores as of a day with what the champion was trained on.
+
+    Says what to do: nothing, watch, check a source (it names the table), or train again. The
+    report is kept as ``reports/drift.html`` and ``.json``.
+    """
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.errors import DriftError
+    from training.progress import Steps, one_thread
+    from training.studies.drift import drift_as_of
+    from training.studies.drift_page import drift_page
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with one_thread():
+        found = drift_as_of(home(), store, as_of.date(), Steps())
+    _tell(drift_page(found), found, stem="drift", as_json=as_json)
+    if is_check and found["advice"] in ("check the source", "train again"):
+        raise DriftError(
+            f"Something is to be done: {found['advice']}.",
+            found=" ".join(found["what_to_do"]),
+            fix="see reports/drift.html",
+        )
+
+
+@app.command()
+def rivals(
+    decisions: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Decisions kept by the service, as CSV or Parquet."),
+    ],
+    horizon: Annotated[
+        int, typer.Option(min=1, metavar="MONTHS", help="Inspections this long after count.")
+    ] = 12,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge inspectors' overrides as a rival of the list, by what inspections found later.
+
+    The file holds dealer, decision (accept or override), reason, priority and at, and list_id
+    where there are several lists. The report is kept as ``reports/rivals.html`` and ``.json``.
+    """
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps
+    from training.studies.rivals import judge_decisions
+    from training.studies.rivals_page import rivals_page
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with Steps().step("outcomes"):
+        found = judge_decisions(decisions, store, horizon_months=horizon)
+    _tell(rivals_page(found), found, stem="rivals", as_json=as_json)
+
+
+@app.command()
+def search(
+    recipe: RecipeOption = "country",
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="No trial is begun after this.")
+    ] = 300.0,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for better parameters of the compliance head, inside the training window only.
+
+    Trials are kept: an interrupted search goes on where it stopped. The best parameters are to be
+    reviewed and written into a recipe. The report is ``reports/search-RECIPE.html``.
+    """
+    from features.home import home
+    from features.warehouse import Warehouse
+    from training.progress import Steps, one_thread
+    from training.recipe import load_recipe
+    from training.studies.search import search_compliance
+    from training.studies.search_page import search_page
+
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    run = load_recipe(recipe)
+    with one_thread():
+        found = search_compliance(run, store, home(), Steps(), budget_s=budget)
+    _tell(search_page(found), found, stem=f"search-{run.name}", as_json=as_json)

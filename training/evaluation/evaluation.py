@@ -1,0 +1,193 @@
+"""What is measured of a head on rows it has not seen, and beside it every simple rule.
+
+The held-out table (`HELD_OUT`) is the one currency between fitting, gates, reports and later
+comparisons: a label, a weight, a cluster, a score, and a ``rule_…`` column per simple rule and a
+``group_…`` column per way of looking for unfairness. Where dealers were chosen, the column
+``level_weight`` says which rows may judge the level of the probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.evaluation.metrics import Interval, Ranking, bootstrap, brier, reliability
+from training.recipe import Evaluation
+
+Floats = npt.NDArray[np.float64]
+HELD_OUT: Final = ("dealer", "as_of", "y", "weight", "cluster", "score")
+RULE: Final = "rule_"
+GROUP: Final = "group_"
+LEVEL_WEIGHT: Final = "level_weight"
+CURVE: Final = np.linspace(0.01, 1.0, 100)
+
+
+def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> dict[str, Any]:
+    """Measure the model and every rule on the held-out rows.
+
+    Returns
+    -------
+    dict
+        Figures with intervals, curves and the paired difference to each rule, ready for JSON.
+    """
+    y = rows["y"].to_numpy(dtype=np.float64)
+    weight = rows["weight"].to_numpy(dtype=np.float64)
+    names = ["score", *(c for c in rows.columns if c.startswith(RULE))]
+    figures = _figures(rows, names, settings, seed=seed)
+    score = rows["score"].to_numpy(dtype=np.float64)
+    out: dict[str, Any] = {
+        "n": len(rows),
+        "n_positive": int((y > 0).sum()),
+        "rate": float(np.average(y, weights=weight)),
+        "n_clusters": int(rows["cluster"].nunique()),
+        "model": figures["score"],
+        "rules": {n.removeprefix(RULE): figures[n] for n in names[1:]},
+        "calibration": calibration(y, score, level_weight(rows)),
+        "curves": {
+            n.removeprefix(RULE): Ranking(rows[n]).gain_curve(y, CURVE, weight=weight).tolist()
+            for n in names
+        },
+        "groups": groups(rows, settings.capacity),
+    }
+    worst, best = Ranking(score).captured_range(y, share=settings.capacity)
+    out["model"]["recall_worst"], out["model"]["recall_best"] = worst / y.sum(), best / y.sum()
+    return out
+
+
+def _figures(
+    rows: pd.DataFrame, names: list[str], settings: Evaluation, *, seed: int
+) -> dict[str, dict[str, Any]]:
+    """AUC, recall, precision, lift and NDCG of each scoring, with the difference to the model."""
+    y = rows["y"].to_numpy(dtype=np.float64)
+    is_positive = (y > 0).astype(np.float64)
+    weight = rows["weight"].to_numpy(dtype=np.float64)
+    rankings = [Ranking(rows[name]) for name in names]
+    share = settings.capacity
+
+    def statistic(w: Floats) -> Floats:
+        w = w * weight
+        auc = np.array([r.auc(is_positive, weight=w) for r in rankings])
+        found = np.array([r.captured(y, share=share, weight=w) for r in rankings])
+        recall = found / (y @ w)
+        precision = found / (share * w.sum())
+        return np.concatenate([auc, recall, precision, auc[0] - auc, recall[0] - recall])
+
+    drawn = bootstrap(statistic, rows["cluster"], n_resamples=settings.n_resamples, seed=seed)
+    n = len(names)
+    keys = ("auc", "recall", "precision", "auc_gain", "recall_gain")
+    out: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(names):
+        intervals: list[Interval] = drawn[i::n]
+        entry: dict[str, Any] = {k: v.as_dict() for k, v in zip(keys, intervals, strict=True)}
+        entry["lift"] = entry["recall"]["value"] / share
+        entry["ndcg"] = rankings[i].ndcg(y, share=share)
+        if i == 0:
+            del entry["auc_gain"], entry["recall_gain"]
+        out[name] = entry
+    return out
+
+
+def level_weight(rows: pd.DataFrame) -> Floats:
+    """Weight of each row in judging the level of probabilities, shape (n,)."""
+    name = LEVEL_WEIGHT if LEVEL_WEIGHT in rows.columns else "weight"
+    return rows[name].to_numpy(dtype=np.float64)
+
+
+def calibration(y: Floats, score: Floats, weight: Floats) -> dict[str, Any]:
+    """Brier score, expected calibration error and the reliability curve."""
+    curve = reliability(y, score, weight=weight)
+    return {
+        "brier": brier(y, score, weight=weight),
+        "ece": curve.ece,
+        "predicted": curve.predicted.tolist(),
+        "observed": curve.observed.tolist(),
+        "size": curve.size.tolist(),
+    }
+
+
+def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]]]:
+    """Per group: share of the list, base rate, mean score and recall at capacity.
+
+    A gap in list share has three possible reasons, and the columns tell them apart: the base rate
+    differs, exposure differs (share of dealers), or the model errs (mean score against rate).
+    """
+    listed = list_membership(rows["score"], capacity)
+    y = rows["y"].to_numpy(dtype=np.float64)
+    score = rows["score"].to_numpy(dtype=np.float64)
+    out: dict[str, list[dict[str, Any]]] = {}
+    for column in (c for c in rows.columns if c.startswith(GROUP)):
+        found = []
+        for value, index in sorted(rows.groupby(column, observed=True).indices.items()):
+            found.append(
+                {
+                    "group": str(value),
+                    "n": len(index),
+                    "n_positive": int((y[index] > 0).sum()),
+                    "share_of_dealers": len(index) / len(rows),
+                    "share_of_list": float(listed[index].sum() / listed.sum()),
+                    "rate": float(y[index].mean()),
+                    "mean_score": float(score[index].mean()),
+                    "recall": float(listed[index] @ y[index] / y[index].sum())
+                    if y[index].sum()
+                    else None,
+                }
+            )
+        out[column.removeprefix(GROUP)] = found
+    return out
+
+
+def list_membership(score: npt.ArrayLike, share: float) -> Floats:
+    """Probability that each row is among the first `share`, ties sharing the last places."""
+    ranking = Ranking(score)
+    n = len(ranking.order)
+    sizes = np.diff(np.append(ranking.starts, n))
+    taken = np.clip(share * n - ranking.starts, 0, sizes) / sizes
+    out = np.zeros(n)
+    out[ranking.order] = np.repeat(taken, sizes)
+    return out
+
+
+def list_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, share: float) -> float:
+    """Share of one list that is on the other too; 1 when the lists are the same.
+
+    >>> list_overlap([3.0, 2.0, 1.0, 0.0], [2.0, 3.0, 1.0, 0.0], share=0.5)
+    1.0
+    """
+    a, b = list_membership(first, share), list_membership(second, share)
+    return float(np.minimum(a, b).sum() / a.sum())
+
+
+def contribution_summary(values: Floats, columns: list[str], X: pd.DataFrame) -> dict[str, Any]:
+    """Mean absolute contribution of each signal and how it goes with the signal's value."""
+    order = np.argsort(-np.abs(values).mean(axis=0))
+    return {
+        "signal": [columns[i] for i in order],
+        "mean_absolute": [float(np.abs(values[:, i]).mean()) for i in order],
+        "direction": [_direction(values[:, i], X[columns[i]].to_numpy()) for i in order],
+    }
+
+
+def _direction(contribution: Floats, value: npt.NDArray[np.floating[Any]]) -> float:
+    """Correlation of value and contribution; 0 where either does not vary."""
+    is_seen = np.isfinite(value)
+    a, b = value[is_seen].astype(np.float64), contribution[is_seen]
+    if len(a) < 3 or a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def flat_metrics(heads: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Metrics by dotted name, for tracking."""
+    out: dict[str, float] = {}
+    for head, entry in heads.items():
+        for who, figures in {"model": entry["model"], **entry["rules"]}.items():
+            for key in ("auc", "recall", "precision"):
+                for bound in ("value", "low", "high"):
+                    out[f"{head}.{who}.{key}.{bound}"] = float(figures[key][bound])
+        out[f"{head}.brier"] = float(entry["calibration"]["brier"])
+        out[f"{head}.ece"] = float(entry["calibration"]["ece"])
+    return out

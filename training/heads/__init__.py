@@ -1,0 +1,1 @@
+"""One module a head: the country's history to fitted models."""

@@ -1,0 +1,85 @@
+"""History of a whole agency: signals at many as-of dates, and the split that judges them.
+
+Time runs one way. With ``T`` the last as-of date whose label window has ended, models judged at
+``T`` learn only from labels known before ``T``; the model that is shipped is then fitted again on
+everything known by the end of the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.table import FeatureTable, build_features
+from features.warehouse import Warehouse
+from training.errors import TooFewLabelsError
+from training.labels import labels
+from training.labels.cohort import as_of_dates, places
+from training.labels.splits import Split, rolling
+from training.progress import Steps
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class CountryHistory:
+    """Everything the heads of a country share.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Every dealer at every as-of date.
+    split : Split
+        What may be learnt from, and what is judged.
+    end : date
+        First day after the last one with data.
+    where : DataFrame
+        Places of the rows of the table.
+    """
+
+    table: FeatureTable
+    split: Split
+    end: date
+    where: pd.DataFrame
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """``dealer`` and ``as_of`` of each row."""
+        return self.table.frame[["dealer", "as_of"]]
+
+    def is_at(self, dates: tuple[date, ...]) -> npt.NDArray[np.bool_]:
+        """Which rows stand at one of these as-of dates, shape (n,)."""
+        wanted = pd.DatetimeIndex([pd.Timestamp(d) for d in dates])
+        return np.asarray(self.rows["as_of"].isin(wanted), dtype=np.bool_)
+
+
+def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHistory:
+    """Build signals at every as-of date and the split that judges them."""
+    first, end = known_range(warehouse)
+    dates = as_of_dates(
+        first + timedelta(days=365),
+        end,
+        every_months=recipe.every_months,
+        n_dates=recipe.n_as_of,
+        horizon_months=recipe.horizon_months,
+    )
+    (split,) = rolling(dates, horizon_months=recipe.horizon_months, n_tests=1)
+    with steps.step(f"signals as of {len(dates)} dates"):
+        table = build_features(warehouse, dates, variant=recipe.variant)
+    with steps.step("places"):
+        where = places(warehouse, table.frame)
+    return CountryHistory(table, split, end, where)
+
+
+def known_range(warehouse: Warehouse) -> tuple[date, date]:
+    """First day with inspections known, and the first day after the last."""
+    known = labels.inspections(warehouse)["known_on"]
+    if known.empty:
+        raise TooFewLabelsError(
+            "The warehouse holds no closed inspection.",
+            fix="ingest inspections, or train the recipe public_records",
+        )
+    return known.min().date(), known.max().date() + timedelta(days=1)

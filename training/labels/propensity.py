@@ -1,0 +1,222 @@
+"""How likely each dealer was to be inspected, and the weights that undo it.
+
+Past inspections were chosen, so what they found is not what inspections would find. With the
+probability ``p`` of being inspected given the same signals, a stabilized weight ``share / p`` makes
+the inspected stand for everyone. It only works where ``p`` is not near zero: `overlap` says where
+that fails, and an estimate then has bounds and no point.
+
+References
+----------
+Robins, Hernán and Brumback (2000), marginal structural models; Crump et al. (2009), limited
+overlap; Kish (1965), effective sample size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.errors import WeightsError
+from training.evaluation.baselines import LogLogistic
+from training.evaluation.metrics import Ranking, effective_sample_size
+from training.labels.splits import group_folds
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+# A dealer inspected with less than this share of the average probability is out of reach: weights
+# beyond its inverse rest on a handful of inspections.
+MIN_RELATIVE: Final = 0.05
+# Inspections are few and signals many: without a strong penalty the weights chase noise. The
+# held-out log loss chooses among these inverse penalties.
+STRENGTHS: Final = (0.0003, 0.001, 0.003, 0.01, 0.03)
+MAX_ROWS: Final = 40_000
+CLIP: Final = (0.05, 10.0)
+# Training trades a little bias for much less variance: a model that has the signals inspections
+# were chosen by needs the weights less than an average does.
+TRAINING_CLIP: Final = (0.3, 3.0)
+
+
+@dataclass(frozen=True)
+class Propensity:
+    """Held-out probabilities of being inspected.
+
+    Parameters
+    ----------
+    probability : array of shape (n,)
+        For every dealer and as-of date, inspected or not.
+    is_inspected : array of shape (n,)
+        Who was.
+    auc : float
+        How well inspections can be foreseen; one half means they were as good as random.
+    delay_weight : array of shape (n,), optional
+        How many visits each inspected row stands for, because others are still open (see
+        `training.labels.delays`); one by default.
+    """
+
+    probability: Floats
+    is_inspected: Flags
+    auc: float
+    delay_weight: Floats | None = None
+
+    @property
+    def standing(self) -> Floats:
+        """How many visits each row stands for, whoever chose them; zero where nobody looked."""
+        if self.delay_weight is None:
+            return self.is_inspected.astype(np.float64)
+        return np.where(self.is_inspected, self.delay_weight, 0.0)
+
+    @property
+    def share(self) -> float:
+        """Share inspected."""
+        return float(self.is_inspected.mean())
+
+    @property
+    def has_overlap(self) -> Flags:
+        """Where inspections were likely enough to speak for dealers like these, shape (n,)."""
+        return np.asarray(self.probability >= MIN_RELATIVE * self.share, dtype=np.bool_)
+
+    def weights(self, clip: tuple[float, float] = CLIP) -> Floats:
+        """Stabilized, clipped weight of each inspected row; zero for the others, shape (n,).
+
+        Raises
+        ------
+        WeightsError
+            When every weight is clipped, so that none carries information.
+        """
+        raw = self.share / np.maximum(self.probability, 1e-12)
+        clipped = np.clip(raw, *clip)
+        inspected = self.is_inspected
+        if inspected.any() and (clipped != raw)[inspected].all():
+            raise WeightsError(
+                "Every inverse-propensity weight was clipped.",
+                found=f"raw weights from {raw[inspected].min():.3g} to {raw[inspected].max():.3g}",
+                expected=f"some between {clip[0]:g} and {clip[1]:g}",
+                fix="inspections were chosen by rules these signals cannot follow; use the "
+                "random-selection stratum, or bounds",
+            )
+        return clipped * self.standing
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Whether the inspected can stand for everyone.
+
+    Parameters
+    ----------
+    share_inspected, auc : float
+        Share inspected and how foreseeable it was.
+    share_out_of_reach : float
+        Share of dealers that were practically never inspected.
+    n_inspected, effective_n : float
+        Inspected rows, and how many they are worth once weighted.
+    largest_weight, share_clipped : float
+        Extremes of the weights.
+    imbalance : float
+        Largest standardized mean difference of a signal between inspected and all, weighted.
+    imbalance_before : float
+        The same without weights.
+    """
+
+    share_inspected: float
+    auc: float
+    share_out_of_reach: float
+    n_inspected: int
+    effective_n: float
+    largest_weight: float
+    share_clipped: float
+    imbalance: float
+    imbalance_before: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a report."""
+        return asdict(self)
+
+
+def fit_propensity(
+    X: pd.DataFrame, is_inspected: Flags, groups: npt.ArrayLike, *, n_folds: int = 3, seed: int = 0
+) -> Propensity:
+    """Estimate the probability of being inspected from the signals, held out by group.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, p)
+        Signals of every dealer and as-of date.
+    is_inspected : array of shape (n,)
+        Who was inspected in the window after it.
+    groups : array of shape (n,)
+        Dealers; one is never in two folds.
+    """
+    inspected = np.asarray(is_inspected, dtype=np.bool_)
+    if not inspected.any() or inspected.all():
+        raise WeightsError(
+            "The probability of being inspected cannot be estimated.",
+            found=f"{int(inspected.sum())} of {len(inspected)} inspected",
+            expected="some inspected and some not",
+        )
+    folds = group_folds(groups, n_folds=n_folds, seed=seed)
+    log_odds = np.zeros(len(X))
+    strength = STRENGTHS[0]
+    rng = np.random.default_rng(seed)
+    for fold in range(n_folds):
+        is_out = folds == fold
+        rows = np.flatnonzero(~is_out)
+        rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
+        fold_X, fold_y = X.iloc[rows], inspected[rows].astype(np.float64)
+        if fold == 0:
+            strength = _choose_strength((fold_X, fold_y), (X[is_out], inspected[is_out]))
+        model = LogLogistic(strength=strength).fit(fold_X, fold_y)
+        log_odds[is_out] = model.log_odds(X[is_out])
+    probability = 1.0 / (1.0 + np.exp(-log_odds))
+    auc = Ranking(log_odds).auc(inspected.astype(np.float64))
+    return Propensity(probability, inspected, auc)
+
+
+def _choose_strength(
+    train: tuple[pd.DataFrame, Floats], held_out: tuple[pd.DataFrame, Flags]
+) -> float:
+    """Return the strength whose probabilities fit the rows left out best."""
+    X, y = held_out
+    losses = []
+    for strength in STRENGTHS:
+        log_odds = LogLogistic(strength=strength).fit(*train).log_odds(X)
+        losses.append(float(np.mean(np.logaddexp(0.0, log_odds) - y * log_odds)))
+    return STRENGTHS[int(np.argmin(losses))]
+
+
+def overlap(propensity: Propensity, X: pd.DataFrame) -> Overlap:
+    """Report how far the inspected, weighted, look like everyone."""
+    weights = propensity.weights()
+    inspected = propensity.is_inspected
+    own = weights[inspected]
+    raw = propensity.share / np.maximum(propensity.probability[inspected], 1e-12)
+    return Overlap(
+        share_inspected=propensity.share,
+        auc=propensity.auc,
+        share_out_of_reach=float(1.0 - propensity.has_overlap.mean()),
+        n_inspected=int(inspected.sum()),
+        effective_n=effective_sample_size(own),
+        largest_weight=float(own.max()),
+        share_clipped=float((own != raw).mean()),
+        imbalance=_imbalance(X, weights),
+        imbalance_before=_imbalance(X, inspected.astype(np.float64)),
+    )
+
+
+def _imbalance(X: pd.DataFrame, weights: Floats) -> float:
+    """Largest standardized mean difference between the weighted rows and all rows."""
+    values = X.to_numpy(dtype=np.float64)
+    is_seen = np.isfinite(values)
+    filled = np.where(is_seen, values, 0.0)
+    n = is_seen.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = filled.sum(axis=0) / n
+        deviation = np.sqrt(np.maximum((filled**2).sum(axis=0) / n - mean**2, 0.0))
+        weighted = (weights @ filled) / (weights @ is_seen)
+        difference = np.abs(weighted - mean) / deviation
+    usable = difference[np.isfinite(difference)]
+    return float(usable.max()) if len(usable) else 0.0

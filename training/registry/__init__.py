@@ -1,0 +1,1 @@
+"""Bundles made, tracked and promoted; the only folder that knows MLflow."""

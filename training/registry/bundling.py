@@ -1,0 +1,135 @@
+"""Turn fitted heads into a bundle: the signals they read, the profile, and the model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.table import FeatureTable
+from models import Bundle
+from models.card import Card
+from models.policy import Policy
+from models.profile import Profile
+from training.heads.fit import HeadResult
+from training.pages.report import format_interval
+from training.recipe import Recipe
+
+UNKNOWN_COMMIT = "unknown"
+
+
+def assemble_bundle(
+    recipe: Recipe, kept: Sequence[HeadResult], table: FeatureTable, evaluation: Mapping[str, Any]
+) -> Bundle:
+    """Assemble the bundle of the heads that passed.
+
+    Parameters
+    ----------
+    kept : sequence of HeadResult
+        At least one; the first one's training rows make the profile.
+    table : FeatureTable
+        Holds the signals of every head.
+    """
+    read = {name for result in kept for name in result.X.columns}
+    signals = [signal for signal in table.signals if signal.name in read]
+    columns = [signal.name for signal in signals]
+    newest = table.frame["as_of"].max()
+    latest = table.X.loc[(table.frame["as_of"] == newest).to_numpy(), columns]
+    heads = {result.head.name: result.estimator for result in kept if result.estimator is not None}
+    margins = {
+        name: np.asarray(head.predict_margin(latest[list(head.columns_)]), dtype=np.float64)
+        for name, head in heads.items()
+    }
+    profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins)
+    is_restricted = any(signal.restriction == "restricted" for signal in signals)
+    manifest = {
+        "name": recipe.model_name,
+        "as_of": f"{newest:%Y-%m-%d}",
+        "restriction": "restricted" if is_restricted else "public",
+        "variant": recipe.variant,
+        "license_types": list(recipe.license_types),
+        "data_fingerprint": evaluation["data_fingerprint"],
+        "git_commit": evaluation["git_commit"],
+    }
+    described = [dataclasses.asdict(signal) for signal in signals]
+    card = model_card(
+        recipe,
+        evaluation,
+        n_signals=len(signals),
+        as_of=date.fromisoformat(evaluation["trained_on"]),
+        restriction=str(manifest["restriction"]),
+    )
+    return Bundle(heads, Policy.read(), described, profile, card, manifest)
+
+
+def _rows(result: HeadResult, table: FeatureTable) -> npt.NDArray[np.int64]:
+    return np.arange(len(table)) if result.rows is None else result.rows
+
+
+def model_card(
+    recipe: Recipe, evaluation: Mapping[str, Any], *, n_signals: int, as_of: date, restriction: str
+) -> str:
+    """Write the card: what it is for, what it was judged on, what it cannot say."""
+    heads = evaluation["heads"]
+    kept = evaluation["bundle_heads"]
+    card = Card(
+        name=recipe.title,
+        as_of=as_of,
+        restriction=restriction,
+        heads={name: heads[name]["definition"] for name in kept},
+        data={
+            "labels known before": evaluation["trained_on"],
+            "data fingerprint": evaluation["data_fingerprint"],
+            "code": evaluation["git_commit"],
+            "seed": recipe.seed,
+            "signals": f"{n_signals}, variant {recipe.variant}",
+            "never inputs": "investigator, office, division, buyer identity, race, sex, age",
+        },
+        metrics={name: _measures(heads[name], recipe.evaluation.capacity) for name in kept},
+        limits=(*recipe.cannot_say, *_refusals(heads)),
+    )
+    return card.markdown(Policy.read())
+
+
+def _measures(entry: Mapping[str, Any], capacity: float) -> dict[str, object]:
+    found: dict[str, object] = {
+        "judged on": entry["judged_on"],
+        "rows, positive": f"{entry['n']}, {entry['n_positive']}",
+        "AUC": format_interval(entry["model"]["auc"]),
+        f"found in the first {capacity:.0%}": format_interval(entry["model"]["recall"]),
+        "Brier score": entry["calibration"]["brier"],
+        "calibration error": entry["calibration"]["ece"],
+    }
+    for rule, figures in entry["rules"].items():
+        found[f"found by {rule.replace('_', ' ')}"] = format_interval(figures["recall"])
+    return found
+
+
+def _refusals(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{name.replace('_', ' ')}: refused and not in this bundle. {entry['refusal']}"
+        for name, entry in heads.items()
+        if not entry["is_in_bundle"]
+    ]
+
+
+def source_commit() -> str:
+    """Return the commit the code was checked out at, or ``unknown`` outside a repository."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 - git is where the user has it
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN_COMMIT
+    return found.stdout.strip()

@@ -1,0 +1,187 @@
+"""Promotion: one bundle is in force, and what is in force changes in one step.
+
+The commit point is the atomic replacement of ``champion.json``; before it nothing has changed,
+after it everything has. The alias in the registry follows and is set right by the next command
+if the process died in between (`reconcile`). A file lock lets one promotion in at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.home import sync_folder, write_json
+from training.errors import BusyError, NotTrainedError
+from training.evaluation.candidate import STAGING, Candidate, next_number, open_candidate
+from training.registry.tracker import Tracker
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The bundle in force.
+
+    Parameters
+    ----------
+    bundle : str
+        Folder under ``champion/``.
+    name, version : str
+        Registered model and version.
+    candidate : str
+        Number of the candidate it came from.
+    history : tuple of mapping
+        Champions before it, oldest first.
+    """
+
+    bundle: str
+    name: str
+    version: str
+    candidate: str
+    history: tuple[dict[str, str], ...] = ()
+
+    def entry(self) -> dict[str, str]:
+        """Return what history keeps of it."""
+        return {
+            "bundle": self.bundle,
+            "name": self.name,
+            "version": self.version,
+            "candidate": self.candidate,
+        }
+
+
+def read_champion(folder: Path) -> Champion | None:
+    """Return the champion in force, or None before the first promotion."""
+    path = folder / "champion.json"
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return Champion(
+        record["bundle"],
+        record["name"],
+        record["version"],
+        record["candidate"],
+        tuple(record["history"]),
+    )
+
+
+@contextmanager
+def promotion_lock(folder: Path, *, patience_s: float = 60.0) -> Iterator[None]:
+    """Hold the one lock of promotions; it goes with the process, however that ends.
+
+    Raises
+    ------
+    BusyError
+        When another process holds it for longer than `patience_s`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience_s
+    with (folder / "promotion.lock").open("a") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise BusyError(
+                        "Another promotion is under way.",
+                        fix="wait for it to finish and try again",
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
+def reconcile(folder: Path, tracker: Tracker) -> Champion | None:
+    """Bring the registry in line with ``champion.json`` and sweep what a kill left behind.
+
+    Call it under `promotion_lock`.
+    """
+    place = folder / CHAMPION
+    for leftover in place.glob(f"{STAGING}*"):
+        shutil.rmtree(leftover)
+    champion = read_champion(folder)
+    if champion is not None:
+        current = tracker.ask("alias_version", name=champion.name, alias=CHAMPION)
+        if current != champion.version:
+            tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
+    return champion
+
+
+def install(folder: Path, candidate: Candidate, tracker: Tracker) -> Champion:
+    """Put a candidate in force. Call it under `promotion_lock`, after the gates.
+
+    Returns
+    -------
+    Champion
+        The new one.
+    """
+    before = read_champion(folder)
+    place = folder / CHAMPION
+    place.mkdir(parents=True, exist_ok=True)
+    staged = place / f"{STAGING}{os.getpid()}"
+    shutil.copytree(candidate.bundle_folder, staged)
+    _sync_tree(staged)
+    number = f"{next_number(place):06d}"
+    staged.rename(place / number)
+    sync_folder(place)
+    history = (*before.history, before.entry()) if before is not None else ()
+    champion = Champion(number, candidate.name, candidate.version, candidate.number, history)
+    _commit(folder, champion)
+    tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
+    return champion
+
+
+def roll_back(folder: Path, tracker: Tracker) -> Champion:
+    """Put the champion before this one back in force. Call it under `promotion_lock`.
+
+    Raises
+    ------
+    NotTrainedError
+        When there is no champion before this one.
+    """
+    current = read_champion(folder)
+    if current is None or not current.history:
+        raise NotTrainedError(
+            "There is nothing to roll back to.",
+            found="no champion" if current is None else f"only champion {current.bundle}",
+            fix="promote at least twice first",
+        )
+    last = current.history[-1]
+    champion = Champion(**last, history=current.history[:-1])
+    _commit(folder, champion)
+    tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
+    return champion
+
+
+def champion_candidate(folder: Path, champion: Champion | None) -> Candidate | None:
+    """Return the candidate the champion came from, if it is still on disk."""
+    if champion is None:
+        return None
+    try:
+        return open_candidate(folder, champion.candidate)
+    except NotTrainedError:
+        return None
+
+
+def _commit(folder: Path, champion: Champion) -> None:
+    record: dict[str, Any] = champion.entry()
+    write_json(folder / "champion.json", {**record, "history": list(champion.history)})
+
+
+def _sync_tree(folder: Path) -> None:
+    """Make every file of a folder durable before its name is."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as handle:
+                os.fsync(handle.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(folder)

@@ -1,0 +1,1 @@
+"""Questions asked of history, each beside the page that answers it."""

@@ -1,0 +1,82 @@
+"""Two candidates side by side, on the rows both were judged on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.errors import NotTrainedError
+from training.evaluation.candidate import Candidate, open_candidate
+from training.evaluation.evaluation import CURVE, list_overlap
+from training.evaluation.gates import recall_differences
+from training.evaluation.metrics import Ranking
+from training.registry.promotion import read_champion
+
+
+def compare_candidates(folder: Path, number: str | None, against: str | None) -> dict[str, Any]:
+    """Compare a candidate with another, or with the champion.
+
+    Returns
+    -------
+    dict
+        By head: rows in common, both recalls, their paired difference with an interval, the
+        overlap of the two lists at capacity, and both gain curves.
+
+    Raises
+    ------
+    NotTrainedError
+        When there is no champion, or no head in common.
+    """
+    one = open_candidate(folder, number)
+    if against is None:
+        champion = read_champion(folder)
+        if champion is None:
+            raise NotTrainedError(
+                "There is no champion to compare with.",
+                fix="promote a candidate, or name another with --against",
+            )
+        against = champion.candidate
+    other = open_candidate(folder, against)
+    shared = [head for head in one.heads if head in other.heads]
+    if not shared:
+        raise NotTrainedError(
+            f"Candidates {one.number} and {other.number} have no head in common.",
+            found=f"{', '.join(one.heads) or 'none'} against {', '.join(other.heads) or 'none'}",
+            fix="name a candidate of the same recipe with --against",
+        )
+    return {
+        "capacity": float(one.evaluation["capacity"]),
+        "candidate": one.number,
+        "against": other.number,
+        "heads": {head: _compare_head(one, other, head) for head in shared},
+    }
+
+
+def _compare_head(one: Candidate, other: Candidate, head: str) -> dict[str, Any]:
+    capacity = float(one.evaluation["capacity"])
+    key = ["dealer", "as_of"]
+    theirs = other.held_out(head)[[*key, "score"]].rename(columns={"score": "other"})
+    rows = one.held_out(head).merge(theirs, on=key, how="inner", validate="one_to_one")
+    y = rows["y"].to_numpy(dtype=np.float64)
+    if y.sum() == 0:
+        return {"n": len(rows), "n_positive": 0}
+    weight = rows["weight"].to_numpy(dtype=np.float64)
+    scores = {one.number: rows["score"], other.number: rows["other"]}
+    rankings = {number: Ranking(score) for number, score in scores.items()}
+    value, low, high = recall_differences(rows, ["other"], capacity=capacity)["other"]
+    return {
+        "n": len(rows),
+        "n_positive": int((rows["y"] > 0).sum()),
+        "recall_gain": {"value": value, "low": low, "high": high},
+        "recall": {
+            number: ranking.captured(y, share=capacity, weight=weight) / float(y @ weight)
+            for number, ranking in rankings.items()
+        },
+        "list_overlap": list_overlap(rows["score"], rows["other"], share=capacity),
+        "curves": {
+            number: ranking.gain_curve(y, CURVE, weight=weight).tolist()
+            for number, ranking in rankings.items()
+        },
+    }

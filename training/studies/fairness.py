@@ -1,0 +1,96 @@
+"""Who is listed and who is missed, by group, with intervals and the reason for each gap.
+
+A gap in list share can come from the base rate (the group has more findings), from exposure (it
+has more dealers), or from the model (it scores them off their rate). The table tells them apart;
+nothing is tuned by it silently.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.evaluation.candidate import Candidate
+from training.evaluation.evaluation import GROUP, list_membership
+from training.evaluation.metrics import Interval, bootstrap
+
+Floats = npt.NDArray[np.float64]
+Reason = Literal["none", "base rate", "model", "too few"]
+N_RESAMPLES = 200
+MIN_POSITIVE = 10
+
+
+def fairness(candidate: Candidate) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Report every head of a candidate by every group it was judged by."""
+    capacity = float(candidate.evaluation["capacity"])
+    return {head: by_group(candidate.held_out(head), capacity) for head in candidate.heads}
+
+
+def by_group(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]]]:
+    """Report one head: list share, recall, false listings and the reason for each gap.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        A held-out table.
+    """
+    listed = list_membership(rows["score"], capacity)
+    columns = [c for c in rows.columns if c.startswith(GROUP)]
+    return {c.removeprefix(GROUP): _groups(rows, listed, c) for c in columns}
+
+
+def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[dict[str, Any]]:
+    y, w, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "weight", "score"))
+    cluster = rows["cluster"].to_numpy()
+    rate = float(w @ y / w.sum())
+    out = []
+    for value, index in sorted(rows.groupby(column, observed=True).indices.items()):
+        yi, wi, li, si = y[index], w[index], listed[index], score[index]
+        entry: dict[str, Any] = {
+            "group": str(value),
+            "n": len(index),
+            "n_positive": int((yi > 0).sum()),
+            "list_share": float(wi @ li / (w @ listed)),
+            "dealer_share": float(wi.sum() / w.sum()),
+            "rate": float(wi @ yi / wi.sum()),
+            "mean_score": float(wi @ si / wi.sum()),
+            "recall": None,
+            "bias": None,
+        }
+        if entry["n_positive"] >= MIN_POSITIVE and len(np.unique(cluster[index])) > 1:
+            recall, bias = _recall_and_bias(yi, wi, li, si, cluster[index])
+            entry["recall"], entry["bias"] = recall.as_dict(), bias.as_dict()
+        entry["reason"] = _reason(entry, rate)
+        out.append(entry)
+    return out
+
+
+def _recall_and_bias(
+    y: Floats, w: Floats, listed: Floats, score: Floats, cluster: npt.NDArray[Any]
+) -> list[Interval]:
+    def statistic(drawn: Floats) -> Floats:
+        weight = drawn * w
+        recall = ((weight * y) @ listed) / np.maximum(weight @ y, 1e-12)
+        return np.array([recall, _bias(weight, y, score)])
+
+    return bootstrap(statistic, cluster, n_resamples=N_RESAMPLES)
+
+
+def _bias(w: Floats, y: Floats, score: Floats) -> float:
+    """Mean score over rate, less one: how far the model is off for a group."""
+    return float((w @ score) / np.maximum(w @ y, 1e-12) - 1.0)
+
+
+def _reason(entry: dict[str, Any], rate: float) -> Reason:
+    """Say why a group's share of the list differs from its share of dealers."""
+    if entry["bias"] is None:
+        return "too few"
+    gap = entry["list_share"] / max(entry["dealer_share"], 1e-12)
+    if 0.8 <= gap <= 1.25:
+        return "none"
+    is_off = entry["bias"]["low"] > 0 or entry["bias"]["high"] < 0
+    pulls_same_way = (entry["bias"]["value"] > 0) == (gap > 1)
+    return "model" if is_off and pulls_same_way else "base rate"
