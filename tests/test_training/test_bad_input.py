@@ -179,7 +179,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_bad_input import recipe
 from features.warehouse import Warehouse
-from training import train
+from training.commands import train
 from training.progress import Steps
 real = train.assemble_bundle
 def slow(*a, **k):

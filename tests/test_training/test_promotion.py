@@ -104,7 +104,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_promotion import Aliases
-from training import candidate, promotion
+from training.evaluation import candidate
+from training.registry import promotion
 folder = Path(sys.argv[1])
 tracker = Aliases(folder)
 print("ready", flush=True)
