@@ -21,6 +21,7 @@ import duckdb
 import numpy as np
 
 from features.schema import STORED_COLUMNS, TABLES, Table
+from features.sql import literal, quoted
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 
@@ -152,7 +153,7 @@ def _copied(warehouse: Warehouse, folder: Path, query: Callable[[Table], str]) -
 
 def _planted(warehouse: Warehouse, table: Table, when: date) -> str:
     """All rows of a table, some now corrected later on, and three kinds of false rows."""
-    identity = f"hash({', '.join(table.key)}, known_on)"
+    identity = f"hash({', '.join(map(quoted, table.key))}, known_on)"
     # Every other one comes to be known on the date itself, the first day that must not be seen.
     spread = f"greatest(({identity} % {2 * _SPREAD_DAYS})::INTEGER - {_SPREAD_DAYS}, 0)"
     day = f"(DATE '{when}' + {spread})"
@@ -166,22 +167,23 @@ def _planted(warehouse: Warehouse, table: Table, when: date) -> str:
 
     def false_rows(replace: dict[str, str], condition: str) -> str:
         columns = ", ".join(
-            f"{replace.get(c.name) or _shuffled(c.name, table)} AS {c.name}" for c in table.columns
+            f"{replace.get(c.name) or _shuffled(c.name, table)} AS {quoted(c.name)}"
+            for c in table.columns
         )
         return (
             f"SELECT {columns}, {day} AS known_on, NULL::DATE AS superseded_on, {stored} "
             f"FROM {rows} WHERE {condition}"
         )
 
-    same = {name: name for name in table.key}
+    same = {name: quoted(name) for name in table.key}
     shift = f"({day} - known_on)::INTEGER"
     dates = [c.name for c in table.columns if c.kind == "date"]
     backdated = (
-        {c: c for c in dates}
+        {c: quoted(c) for c in dates}
         | _new_key(table, "~b")
-        | {c: f"{c} - 17" for c in dates if c in table.key}
+        | {c: f"{quoted(c)} - 17" for c in dates if c in table.key}
     )
-    future = _new_key(table, "~f") | {c: f"{c} + {shift}" for c in dates}
+    future = _new_key(table, "~f") | {c: f"{quoted(c)} + {shift}" for c in dates}
     return f"""
     SELECT * REPLACE (CASE WHEN {chosen} THEN {day} ELSE superseded_on END AS superseded_on)
     FROM {rows}
@@ -194,7 +196,7 @@ def _planted(warehouse: Warehouse, table: Table, when: date) -> str:
 def _new_key(table: Table, suffix: str) -> dict[str, str]:
     """Give the canary a key of its own; a dealer stays one, so that joins find it."""
     return {
-        name: name if name in {"dealer", "citation"} else f"{name} || '{suffix}'"
+        name: quoted(name) if name in {"dealer", "citation"} else f"{quoted(name)} || '{suffix}'"
         for name in table.key
         if table.column(name).kind == "string"
     }
@@ -202,4 +204,5 @@ def _new_key(table: Table, suffix: str) -> dict[str, str]:
 
 def _shuffled(name: str, table: Table) -> str:
     """Value of the same column in another row, so that it is one the column may take."""
-    return f"coalesce(lead({name}) OVER (ORDER BY hash('{name}', {', '.join(table.key)})), {name})"
+    column, key = quoted(name), ", ".join(map(quoted, table.key))
+    return f"coalesce(lead({column}) OVER (ORDER BY hash({literal(name)}, {key})), {column})"

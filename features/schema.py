@@ -60,6 +60,8 @@ class Table:
         Column of the event date.
     known_on : str
         Where ``known_on`` comes from when the source has none: a column, or a named rule.
+    is_optional : bool
+        True for context about agencies and areas that no agency has to have.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Table:
     key: tuple[str, ...]
     event_date: str | None
     known_on: str
+    is_optional: bool = False
 
     def column(self, name: str) -> Column:
         """Return the column called `name`."""
@@ -155,6 +158,7 @@ _TABLES = (
             _opt("is_semiautomatic_rifle", "boolean"),
             _opt("is_fifty_caliber", "boolean"),
             _req("serial_status", allowed="legible obliterated none"),
+            _opt("acquisition_route", allowed="retail export government unknown"),
             _req(
                 "outcome",
                 allowed="purchaser dealer no_dealer_answer pre1968 unserialized foreign incomplete",
@@ -306,6 +310,36 @@ _TABLES = (
         ("hold_id",),
         "starts_on",
         "starts_on",
+    ),
+    Table(
+        "agencies",
+        (
+            _req("requester"),
+            _req("country"),
+            _opt("state"),
+            _req("kind", allowed="federal state local military"),
+            _opt("submits_from", "date"),
+            _opt("submits_to", "date"),
+        ),
+        ("requester",),
+        None,
+        "submits_from, else always",
+        is_optional=True,
+    ),
+    Table(
+        "area_covariates",
+        (
+            _req("area"),
+            _req("name"),
+            _req("from", "date"),
+            _opt("to", "date"),
+            _req("value", "number"),
+            _req("source"),
+        ),
+        ("area", "name", "from"),
+        None,
+        "from",
+        is_optional=True,
     ),
 )
 

@@ -27,7 +27,7 @@ from features.engine import kernels
 from features.engine.views import KEYS, VIEWS
 from features.schema import TABLES
 from features.warehouse import Warehouse
-from features.warehouse.reading import arrow_schema
+from features.warehouse.stored import arrow_schema
 
 Ints = npt.NDArray[np.int32]
 

@@ -25,9 +25,8 @@ from features.engine.context import Cohort, Context, Measure, outputs
 from features.engine.embedded import EmbeddedEngine
 from features.engine.views import VIEWS
 from features.errors import FeatureError
-from features.schema import STORED_COLUMNS, TABLES
 from features.warehouse import Warehouse
-from features.warehouse.reading import arrow_schema
+from features.warehouse.stored import arrow_schema, columns_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -211,12 +210,15 @@ class SparkEngine(EmbeddedEngine):
         return named.unionByName(rows.where("dealer IS NULL").join(found, key))
 
     def _read(self, table: str) -> DataFrame:
-        names = [c.name for c in (*TABLES[table].columns, *STORED_COLUMNS)]
+        names = arrow_schema(table).names
+        empty: DataFrame = self.spark.createDataFrame(arrow_schema(table).empty_table())
         if not self.warehouse.has(table):
-            empty: DataFrame = self.spark.createDataFrame(arrow_schema(table).empty_table())
             return empty
         files = [str(file) for file in self.warehouse.files(table)]
-        return self.spark.read.parquet(*files).select(*names)
+        if all(set(names) <= columns_of(file) for file in files):
+            return self.spark.read.parquet(*files).select(*names)
+        rows = self.spark.read.option("mergeSchema", "true").parquet(*files)
+        return empty.unionByName(rows, allowMissingColumns=True).select(*names)
 
 
 class _Shard(EmbeddedEngine):

@@ -21,7 +21,7 @@ from features.sql import literal, quoted
 
 EARLIEST: Final = "DATE '1900-01-01'"
 # The only dates that lie ahead of the day of ingest by nature.
-MAY_BE_AHEAD: Final = frozenset({"expires_on", "ends_on"})
+MAY_BE_AHEAD: Final = frozenset({"expires_on", "ends_on", "submits_to", "to"})
 
 KNOWN_ON: Final = {
     "licenses": "listed_on",
@@ -39,6 +39,9 @@ KNOWN_ON: Final = {
     "ballistic_leads": "lead_on",
     "tips": "received_on",
     "holds": "starts_on",
+    # Which country an agency serves is no event: it tells of no day on which it came to be known.
+    "agencies": "coalesce(submits_from, DATE '1900-01-01')",
+    "area_covariates": '"from"',
 }  # fmt: skip
 
 # Text that not every spelling of has a meaning; any other text is read as it stands.
@@ -281,6 +284,8 @@ def _pattern_rules(table: Table, column: Column) -> list[Rule]:
             "NOT regexp_full_match(recovery_country, '[A-Z]{2}')",
         ),
         "month": ("out_of_range", "day(month) <> 1"),
+        "country": ("unknown_code", "NOT regexp_full_match(country, '[A-Z]{2}')"),
+        "area": ("out_of_range", "NOT regexp_full_match(area, '[0-9]{2}([0-9]{3})?')"),
     }
     return [Rule(conditions[name][0], name, conditions[name][1])] if name in conditions else []
 
@@ -304,8 +309,9 @@ def _row_rules(table: Table, plan: Plan) -> list[Rule]:
         if "known_on" in plan.columns:
             told += " AND own_known_on IS NULL"
         rules.append(Rule("missing_required", "closed_on", told))
-    if table.name == "holds":
-        rules.append(Rule("out_of_range", "ends_on", "ends_on < starts_on"))
+    for last, first in (("ends_on", "starts_on"), ("submits_to", "submits_from"), ("to", "from")):
+        if {first, last} <= set(table.names):
+            rules.append(Rule("out_of_range", last, f"{quoted(last)} < {quoted(first)}"))
     if table.name == "violations":
         unknown = "inspection_known_on IS NULL"
         rules.append(Rule("unknown_inspection", "inspection_id", unknown))

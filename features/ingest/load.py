@@ -29,12 +29,12 @@ from features.warehouse.batches import (
     live,
     rewrite_batch,
     scan,
-    stored_columns,
     write_batch,
 )
 from features.warehouse.manifest import Draft
 from features.warehouse.retention import TABLE as RETAINED
 from features.warehouse.retention import drop_expired, expired_sql
+from features.warehouse.stored import scan_table, stored_columns
 
 _MAX_SHOWN: Final = 5  # codes in a note
 
@@ -309,7 +309,9 @@ class Loader:
             for name in stored_columns(table)
         )
         revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
-        query = f"SELECT {columns} FROM {scan([place])} s LEFT JOIN {revised} r ON {same}"
+        query = (
+            f"SELECT {columns} FROM {scan_table(table, [place])} s LEFT JOIN {revised} r ON {same}"
+        )
         rewrite_batch(self.con, self.draft, table, place=place, query=query)
 
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from features.schema import TABLES
-from features.sql import literal, quoted
+from features.sql import quoted
+from features.warehouse.stored import scan_table
 
 # The token is dropped two years after the sale, so two reports may differ in it alone.
 _NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
@@ -110,7 +111,8 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
         for name in TABLES[table].names
         if name not in _NOT_CONTENT.get(table, ()) and quoted(name) not in key
     )
-    con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {_stored(live, keys, content, key)}")
+    stored = _stored(scan_table(table, live, with_file=True) if live else "", keys, content, key)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {stored}")
     # Two keys of one hash do no harm: the window functions tell them apart.
     con.execute(
         "CREATE OR REPLACE TEMP TABLE contested AS "
@@ -124,20 +126,19 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
     )
 
 
-def _stored(live: list[str], keys: str, content: str, key: list[str]) -> str:
-    if not live:
+def _stored(rows: str, keys: str, content: str, key: list[str]) -> str:
+    if not rows:
         return (
             f"SELECT CAST(NULL AS VARCHAR) AS file, {keys}, known_on, "
             f"CAST(NULL AS DATE) AS superseded_on, hash({content}) AS content FROM good LIMIT 0"
         )
-    names = ", ".join(map(literal, live))
     same = " AND ".join(f"g.{k} = s.{k}" for k in key)
     own = ", ".join(f"s.{k}" for k in key)
     # A join against the distinct keys hands them to the scan as a filter; an EXISTS does not, and
     # then a load of one row reads every column of the table.
     return (
         f"SELECT filename AS file, {own}, known_on, superseded_on, hash({content}) AS content "
-        f"FROM read_parquet([{names}], filename=true, hive_partitioning=false) s "
+        f"FROM {rows} s "
         f"JOIN (SELECT DISTINCT {keys} FROM good) g ON {same}"
     )
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import duckdb
 
 from features.domain.asof import add_months
-from features.schema import TABLES
 from features.simulation.options import FULL_COUNTRY, Options
+from features.simulation.write import SIMULATED
 
 Measured = dict[str, tuple[float, float]]
 _BORDER: Final = "('TX', 'AZ', 'CA', 'NM')"
@@ -36,7 +36,7 @@ class Country:
         self.options = options
         self.con = duckdb.connect()
         self.con.execute("SET memory_limit = '2GB'")
-        for name in TABLES:
+        for name in SIMULATED:
             self._view(name, folder / f"{name}.parquet")
         for name in ("dealer_month", "dirt"):
             self._view(name, folder / "truth" / f"{name}.parquet")

@@ -15,6 +15,8 @@ from features.schema import TABLES
 from features.simulation.columns import schema_of
 from features.simulation.options import check_output
 
+SIMULATED = tuple(name for name, table in TABLES.items() if not table.is_optional)
+
 TRUTH = {
     "truth/dealer_month": pa.schema(
         [
@@ -59,7 +61,7 @@ class CountryWriter:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.stage = Path(tempfile.mkdtemp(dir=self.out.parent, prefix=f".{self.out.name}."))
         (self.stage / "truth").mkdir()
-        for name in (*TABLES, *TRUTH):
+        for name in (*SIMULATED, *TRUTH):
             self._files[name] = pq.ParquetWriter(
                 self.stage / f"{name}.parquet",
                 TRUTH.get(name) or schema_of(name),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import duckdb
 
 from features.errors import WarehouseError
-from features.schema import STORED_COLUMNS, TABLES
+from features.schema import TABLES
 from features.sql import literal, quoted
 from features.warehouse.manifest import Draft
 
@@ -32,11 +32,6 @@ def scan(files: Sequence[str]) -> str:
 def live(draft: Draft, table: str) -> list[str]:
     """Return where the live files of `table` are now, staged ones included."""
     return [str(draft.location(file)) for file in draft.files(table) if file["n_rows"]]
-
-
-def stored_columns(table: str) -> list[str]:
-    """Return the columns of a batch, in order."""
-    return [column.name for column in (*TABLES[table].columns, *STORED_COLUMNS)]
 
 
 def sort_key(table: str) -> list[str]:

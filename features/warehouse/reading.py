@@ -35,26 +35,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import WarehouseError, did_you_mean
-from features.schema import STORED_COLUMNS, TABLES, Column
+from features.schema import TABLES
 from features.warehouse.manifest import REJECTS, fingerprint, read_manifest
-
-_ARROW = {
-    "string": pa.string(),
-    "date": pa.date32(),
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-}
-
-
-def arrow_schema(table: str) -> pa.Schema:
-    """Return the Arrow schema of the stored form of `table`."""
-
-    def field(column: Column) -> pa.Field:
-        kind = pa.int32() if column.name == "source_id" else _ARROW[column.kind]
-        return pa.field(column.name, kind)
-
-    return pa.schema([field(c) for c in (*TABLES[table].columns, *STORED_COLUMNS)])
+from features.warehouse.stored import arrow_schema, columns_of, scan_table
 
 
 class Warehouse:
@@ -105,7 +88,7 @@ class Warehouse:
         WarehouseError
             When no row of `table` is stored.
         """
-        return scan_sql(self._known_files(table))
+        return scan_table(table, [str(file) for file in self._known_files(table)])
 
     def read(
         self,
@@ -139,12 +122,12 @@ class Warehouse:
             columns = [n for n in schema.names if as_of is None or n != "superseded_on"]
         else:
             _check_columns(table, columns, schema.names)
-        parts = [self._read_file(file, as_of, columns) for file in entries]
+        parts = [self._read_file(table, file, as_of, columns) for file in entries]
         empty = pa.schema([schema.field(name) for name in columns]).empty_table()
         return pa.concat_tables([part for part in parts if part is not None] or [empty])
 
     def _read_file(
-        self, file: Mapping[str, Any], as_of: date | None, columns: Sequence[str]
+        self, name: str, file: Mapping[str, Any], as_of: date | None, columns: Sequence[str]
     ) -> pa.Table | None:
         """Read one file; time is cut only where the manifest says that it would cut something."""
         cut: list[str] = []
@@ -155,9 +138,11 @@ class Warehouse:
                 cut.append("known_on")
         if file["n_superseded"]:
             cut.append("superseded_on")
-        wanted = [*columns, *(name for name in cut if name not in columns)]
+        wanted = [*columns, *(column for column in cut if column not in columns)]
+        path = self.path / file["path"]
         try:
-            table = pq.read_table(self.path / file["path"], columns=wanted, partitioning=None)
+            held = [column for column in wanted if column in columns_of(str(path))]
+            table = pq.read_table(path, columns=held, partitioning=None)
         except FileNotFoundError as error:
             raise WarehouseError(
                 f"A file of the warehouse at {self.path} is gone: {file['path']}.",
@@ -165,6 +150,10 @@ class Warehouse:
                 "replaced and swept the file",
                 fix="open the warehouse again; if that does not help, run `ffl-risk check`",
             ) from error
+        for at, column in enumerate(wanted):
+            if column not in held:  # the file is older than the column
+                kind = arrow_schema(name).field(column).type
+                table = table.add_column(at, column, pa.nulls(len(table), kind))
         if not cut:
             return table
         return table.filter(_in_force(table, cut, as_of)).select(list(columns))
@@ -194,12 +183,6 @@ class Warehouse:
                 fix=f"ingest a file of {table}, or ask `has({table!r})` first",
             )
         return files
-
-
-def scan_sql(files: Sequence[Path]) -> str:
-    """Return the SQL expression that reads `files` in DuckDB."""
-    names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{names}], hive_partitioning=false)"
 
 
 def _in_force(table: pa.Table, cut: Sequence[str], as_of: date | None) -> Any:

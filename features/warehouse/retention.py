@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from features.domain.asof import add_months
 from features.sql import literal, quoted
-from features.warehouse.batches import live, rewrite_batch, scan, stored_columns
+from features.warehouse.batches import live, rewrite_batch, scan
 from features.warehouse.manifest import Draft
+from features.warehouse.stored import scan_table, stored_columns
 
 TOKEN_MONTHS: Final = 24
 TABLE: Final = "multiple_sales"
@@ -60,7 +61,7 @@ def drop_expired(con: Any, draft: Draft, today: date) -> int:
     for file in live(draft, TABLE):
         n = count_expired(con, [file], today, traces)
         if n:
-            query = f"SELECT {columns} FROM {scan([file])}"
+            query = f"SELECT {columns} FROM {scan_table(TABLE, [file])}"
             rewrite_batch(con, draft, TABLE, place=file, query=query)
             n_dropped += n
     return n_dropped

@@ -1,4 +1,4 @@
-"""Small random worlds of invented dealers: all twelve tables, corrected, back-dated, with gaps.
+"""Small random worlds of invented dealers: all tables, corrected, back-dated, with gaps.
 
 Rows are plain records with their own `known_on`; nothing here knows how signals are built.
 """
@@ -308,6 +308,37 @@ class Country:
                 "known_on": starts,
             }
             for i, starts in enumerate(self.day() for _ in range(5))
+        ]
+
+    def _agencies(self) -> Rows:
+        return [
+            {
+                "requester": requester,
+                "country": country,
+                "state": state,
+                "kind": kind,
+                "submits_from": (since := self.day()),
+                "submits_to": self.pick(self.later(since, 900), None),
+                "known_on": since,
+            }
+            for requester, country, state, kind in (
+                ("POLICE", "US", "TX", "local"),
+                ("FGR", "MX", None, "federal"),
+            )
+        ]
+
+    def _area_covariates(self) -> Rows:
+        return [
+            {
+                "area": area,
+                "name": "permit_required",
+                "from": (since := self.day()),
+                "to": self.pick(self.later(since, 900), None),
+                "value": float(self.rng.integers(0, 2)),
+                "source": "invented",
+                "known_on": since,
+            }
+            for area in ("48", "04", "51059")
         ]
 
 

@@ -26,7 +26,8 @@ ROWS: dict[str, dict[str, str]] = {
         "sold_on": "2024-02-20", "purchaser_token": "a1b2c3d4e5f6",
         "is_purchaser_possessor": "false", "firearm_type": "pistol", "caliber": "9mm",
         "manufacturer": "SAMPLE", "is_semiautomatic_rifle": "false", "is_fifty_caliber": "false",
-        "serial_status": "legible", "outcome": "purchaser", "crime_code": "520",
+        "serial_status": "legible", "acquisition_route": "retail", "outcome": "purchaser",
+        "crime_code": "520",
     },
     "inspections": {
         "inspection_id": "I1", "dealer": "5-74-90001", "kind": "compliance",
@@ -66,6 +67,14 @@ ROWS: dict[str, dict[str, str]] = {
     "holds": {
         "hold_id": "H1", "dealer": "5-74-90001", "starts_on": "2025-05-05",
         "ends_on": "2027-01-01",
+    },
+    "agencies": {
+        "requester": "TXHPD0000", "country": "US", "state": "TX", "kind": "local",
+        "submits_from": "2024-01-01", "submits_to": "",
+    },
+    "area_covariates": {
+        "area": "48", "name": "permit_required", "from": "2021-09-01", "to": "", "value": "0",
+        "source": "invented",
     },
 }  # fmt: skip
 

@@ -227,7 +227,11 @@ def parquet_bytes() -> bytes:
         ("tips.csv.gz", b"tip_id,dealer\n", "not the format its name claims"),
         ("tips.parquet", b"tip_id,dealer\n", "not the format its name claims"),
         ("tips.parquet", parquet_bytes()[:-20], "damaged or cut off"),
-        ("tips.csv.gz", gzip.compress(csv_text([ROWS["tips"]]).encode(), mtime=0)[:-12], "cut off or dam"),
+        (
+            "tips.csv.gz",
+            gzip.compress(csv_text([ROWS["tips"]]).encode(), mtime=0)[:-12],
+            "cut off or dam",
+        ),
         ("tips.csv", "tip_id,dealer\n".encode("utf-16"), "not text in a supported encoding"),
         ("country.zip", b"PK\x03\x04 and nonsense", "damaged or cut off"),
         ("tips.csv", b"tip_id,tip_id,dealer\n1,2,3\n", "lacks columns|two columns"),

@@ -16,7 +16,7 @@ from features.errors import WarehouseError
 from features.ingest import IngestSummary, ingest
 from features.warehouse import Warehouse, WarehouseMissingError
 from features.warehouse.integrity import check, require_intact
-from features.warehouse.reading import arrow_schema
+from features.warehouse.stored import arrow_schema
 from tests.test_features.ingest_samples import TODAY, digest, row, write
 
 
@@ -311,3 +311,36 @@ def test_check_counts_rows_and_rejects_and_forgets_expired_tokens(tmp_path: Path
     tokens = Warehouse.open(tmp_path / "w").read("multiple_sales")["purchaser_token"]
     assert pc.all(tokens.is_null()).as_py()
     assert json.dumps(later.as_dict())
+
+
+def test_files_older_than_a_column_have_no_value_there(tmp_path: Path) -> None:
+    """A warehouse outlives an addition to the contract: reads, scans and corrections go on."""
+    path = write(tmp_path / "1", "traces.csv", [row("traces"), row("traces", trace_id="T2")])
+    ingest(path, tmp_path / "w", today=TODAY)
+    _drop_column(tmp_path / "w", "traces", "acquisition_route")
+    warehouse = Warehouse.open(tmp_path / "w")
+    read = warehouse.read("traces", as_of=date(2026, 1, 1))
+    assert read["acquisition_route"].to_pylist() == [None, None]
+    rows = duckdb.sql("FROM " + warehouse.scan("traces")).to_arrow_table()
+    assert rows["acquisition_route"].null_count == 2
+    later = row("traces", trace_id="T2", completed_on="2025-04-01", acquisition_route="export")
+    summary = ingest(write(tmp_path / "2", "traces.csv", [later]), tmp_path / "w", today=TODAY)
+    assert summary.counts["stored"] == 1
+    read = Warehouse.open(tmp_path / "w").read("traces")
+    routes = dict(
+        zip(read["trace_id"].to_pylist(), read["acquisition_route"].to_pylist(), strict=True)
+    )
+    assert routes == {"T1": None, "T2": "export"}
+
+
+def _drop_column(warehouse: Path, table: str, column: str) -> None:
+    """Give the one batch of `table` another name and take a column out of it."""
+    manifest = json.loads((warehouse / "manifest.json").read_text())
+    [file] = manifest["tables"][table]["files"]
+    before = warehouse / file["path"]
+    file["path"] = f"{table}/batch=900000/part-0.parquet"
+    (warehouse / file["path"]).parent.mkdir()
+    pq.write_table(
+        pq.read_table(before, partitioning=None).drop_columns([column]), warehouse / file["path"]
+    )
+    (warehouse / "manifest.json").write_text(json.dumps(manifest))
