@@ -20,6 +20,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
+from features.domain.asof import day_sql, known_sql, standing_sql
 from features.schema import STORED_COLUMNS, TABLES, Table
 from features.sql import literal, quoted
 from features.table import FeatureTable, build_features
@@ -116,14 +117,14 @@ def _differences(table: FeatureTable, other: FeatureTable, when: date, name: str
 
 def without_future(warehouse: Warehouse, when: date, folder: Path) -> Warehouse:
     """Write a copy of `warehouse` as it would have been on the eve of a date."""
-    day = f"DATE '{when}'"
+    day = day_sql(when)
     return _copied(
         warehouse,
         folder,
         lambda table: (
             f"""
         SELECT * REPLACE (CASE WHEN superseded_on < {day} THEN superseded_on END AS superseded_on)
-        FROM {warehouse.scan(table.name)} WHERE known_on < {day}
+        FROM {warehouse.scan(table.name)} WHERE {known_sql(day)}
         """
         ),
     )
@@ -160,7 +161,7 @@ def _planted(warehouse: Warehouse, table: Table, when: date) -> str:
     entry = warehouse.manifest["tables"][table.name]
     share = max(3, entry["rows"] // _PLANTED)
     # Rows in force on the date, a share of which is corrected after it.
-    stands = f"known_on < DATE '{when}' AND (superseded_on IS NULL OR superseded_on >= {day})"
+    stands = f"{known_sql(day_sql(when))} AND {standing_sql(day)}"
     chosen = f"({stands}) AND {identity} % {share} = 0"
     rows = warehouse.scan(table.name)
     stored = ", ".join(c.name for c in STORED_COLUMNS if c.name.startswith("source"))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from dateutil.relativedelta import relativedelta
 
 from features.errors import InvalidValueError
@@ -100,6 +102,100 @@ def add_months(when: date, months: int) -> date:
     datetime.date(2025, 2, 28)
     """
     return when + relativedelta(months=months)
+
+
+def months_over(when: date, months: int) -> date:
+    """Return the first day after the period of whole months that begins on `when`.
+
+    It is the same day of a later month; where that month has no such day, the period ends with the
+    month's last day and the answer is the first of the next.
+
+    >>> months_over(date(2024, 3, 10), 12)
+    datetime.date(2025, 3, 10)
+    >>> months_over(date(2024, 2, 29), 12)
+    datetime.date(2025, 3, 1)
+    """
+    same = add_months(when, months)
+    return same if same.day == when.day else same + timedelta(days=1)
+
+
+def months_over_column(when: pd.Series, months: int) -> pd.Series:
+    """Return `months_over` of each day of a column, shape (n,); null stays null."""
+    same = when + pd.DateOffset(months=months)
+    is_clipped = same.dt.day < when.dt.day
+    over: pd.Series = same + pd.to_timedelta(is_clipped.astype("int64"), unit="D")
+    return over.astype("datetime64[s]")
+
+
+def day_sql(day: date | int | str) -> str:
+    """Return a day as SQL: from a date, days since 1970-01-01, or an SQL number of such days.
+
+    >>> day_sql(date(2024, 1, 31)), day_sql(1), day_sql("n")
+    ("DATE '2024-01-31'", "(DATE '1970-01-01' + 1)", "(DATE '1970-01-01' + n)")
+    """
+    return f"DATE '{day}'" if isinstance(day, date) else f"(DATE '{EPOCH}' + {day})"
+
+
+def number_sql(day: str) -> str:
+    """Return an SQL day as days since 1970-01-01.
+
+    >>> number_sql("known_on")
+    "(known_on - DATE '1970-01-01')"
+    """
+    return f"({day} - DATE '{EPOCH}')"
+
+
+def known_sql(day: str, *, row: str = "") -> str:
+    """Return the SQL condition of rows known before a day: the cut of time.
+
+    Parameters
+    ----------
+    day : str
+        SQL of the day, as `day_sql` writes it, or a parameter.
+    row : str
+        Alias of the relation, where there are several.
+
+    Examples
+    --------
+    >>> known_sql("$as_of")
+    'known_on < $as_of'
+    """
+    return f"{row + '.' if row else ''}known_on < {day}"
+
+
+def standing_sql(day: str, *, row: str = "") -> str:
+    """Return the SQL condition of rows that nothing had superseded on a day.
+
+    >>> standing_sql("$as_of", row="r")
+    '(r.superseded_on IS NULL OR r.superseded_on >= $as_of)'
+    """
+    name = f"{row + '.' if row else ''}superseded_on"
+    return f"({name} IS NULL OR {name} >= {day})"
+
+
+def in_force_sql(day: str, *, row: str = "") -> str:
+    """Return the SQL condition of rows in force as of a day: known before it, not superseded.
+
+    >>> in_force_sql("$t")
+    '(known_on < $t AND (superseded_on IS NULL OR superseded_on >= $t))'
+    """
+    return f"({known_sql(day, row=row)} AND {standing_sql(day, row=row)})"
+
+
+def is_known(known_on: Any, as_of: Any) -> Any:
+    """Tell which days of knowledge, shape (n,), lie before an as-of day."""
+    return known_on < as_of
+
+
+def from_numpy(value: np.datetime64 | None) -> date | None:
+    """Return a calendar date, None for a missing one.
+
+    >>> from_numpy(np.datetime64("2024-02-29"))
+    datetime.date(2024, 2, 29)
+    """
+    if value is None or np.isnat(value):
+        return None
+    return from_day(int(value.astype("datetime64[D]").astype(np.int64)))
 
 
 def month_ends(first: date, last: date) -> list[date]:

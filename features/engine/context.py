@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.asof import EVER, from_day
+from features.domain.asof import EVER, from_day, number_sql
 from features.engine import kernels
 from features.engine.embedded import Block, EmbeddedEngine
 from features.engine.measures import Distinct, Last, Measure, Plan, Quantile, Sum, evaluate
@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 Shared = TypeVar("Shared")
 
 # SQL number of a listing: its day.
-LISTED_DAY: Final = "(listed_on - DATE '1970-01-01')"
+LISTED_DAY: Final = number_sql("listed_on")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.asof import NEVER, to_day
+from features.domain.asof import NEVER, day_sql, known_sql, number_sql, to_day
 from features.engine import kernels
 from features.engine.views import KEYS, VIEWS
 from features.schema import TABLES
@@ -259,11 +259,11 @@ def _rows_sql(view: str, columns: Mapping[str, str], *, days: range, in_order: b
     order = f"ORDER BY _dealer, _known, {keys}, _superseded" if in_order else ""
     return f"""
         WITH e AS (
-            SELECT * FROM {view} e WHERE e.known_on < DATE '1970-01-01' + {days.stop}
-            AND e.known_on >= DATE '1970-01-01' + {days.start}
+            SELECT * FROM {view} e WHERE {known_sql(day_sql(days.stop), row="e")}
+            AND NOT {known_sql(day_sql(days.start), row="e")}
         )
-        SELECT w.i AS _dealer, (e.known_on - DATE '1970-01-01')::INTEGER AS _known,
-               coalesce((e.superseded_on - DATE '1970-01-01')::INTEGER, {NEVER}) AS _superseded
+        SELECT w.i AS _dealer, {number_sql("e.known_on")}::INTEGER AS _known,
+               coalesce({number_sql("e.superseded_on")}::INTEGER, {NEVER}) AS _superseded
                {wanted}
         FROM e JOIN wanted_dealers w ON e.dealer = w.dealer
         {order}

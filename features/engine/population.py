@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.asof import EVER, NEVER, to_days
+from features.domain.asof import EVER, NEVER, day_sql, known_sql, number_sql, to_days
 from features.engine.context import LISTED_DAY, Cohort, Context, Last
 from features.engine.embedded import EmbeddedEngine
 from features.engine.views import STATE_CODE
@@ -44,7 +44,7 @@ def population(engine: EmbeddedEngine, dates: Sequence[date]) -> Cohort:
     as_of = to_days(dates)
     found = engine.query(
         f"SELECT DISTINCT dealer FROM licenses WHERE {_is_listing(engine)} "
-        f"AND known_on < DATE '1970-01-01' + {int(as_of[-1])} ORDER BY dealer"
+        f"AND {known_sql(day_sql(int(as_of[-1])))} ORDER BY dealer"
     )
     dealers = found["dealer"].to_numpy()
     is_listed = np.zeros((len(dates), len(dealers)), dtype=bool)
@@ -91,8 +91,8 @@ def _newest_listings(
     table: pa.Table = engine.query(
         f"""
         SELECT {STATE_CODE} AS state, {LISTED_DAY} AS listed,
-               known_on - DATE '1970-01-01' AS known,
-               coalesce(superseded_on - DATE '1970-01-01', {NEVER}) AS superseded, count(*) AS n
+               {number_sql("known_on")} AS known,
+               coalesce({number_sql("superseded_on")}, {NEVER}) AS superseded, count(*) AS n
         FROM licenses WHERE {_is_listing(engine)} GROUP BY ALL ORDER BY ALL
         """
     )

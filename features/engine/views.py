@@ -108,7 +108,7 @@ VIEWS: Final[Mapping[str, View]] = {
         ("traces",),
         """
         SELECT t.*, h.state AS home_state FROM traces t LEFT JOIN homes h
-        ON h.dealer = t.dealer AND t.known_on >= h.since AND t.known_on < h.until
+        ON h.dealer = t.dealer AND t.known_on >= h.since AND h.until > t.known_on
         """,
         ("trace_id",),
         uses=("licenses",),

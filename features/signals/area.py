@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy import sparse
 
-from features.domain.asof import NEVER, Y1, from_day
+from features.domain.asof import NEVER, Y1, day_sql, from_day, known_sql, number_sql
 from features.reference.legal import is_in_force, law
 from features.reference.places import counties, county_population, states, urban_rural
 from features.reference.series import known_before
@@ -278,15 +278,16 @@ def _of_state(place: _Place) -> Columns:
             in_year / place.state_people * 100,
             was_public=place.has_people and not checks.empty,
         ),
-        "is_demand_letter_3_state": place.by_state(_in_demand_letter_3(place)),
+        "is_demand_letter_3_state": place.by_state(
+            np.isin(place.states.astype(str), demand_letter_states(place.when)).astype(np.float64)
+        ),
     }
 
 
-def _in_demand_letter_3(place: _Place) -> Floats:
-    if not is_in_force("demand_letter_3_states", place.when):
-        return np.zeros(len(place.states))
-    named = str(law("demand_letter_3_states", place.when)).split()
-    return np.isin(place.states.astype(str), named).astype(np.float64)
+def demand_letter_states(when: date) -> list[str]:
+    """Return the states whose dealers report multiple sales of rifles, none before the letter."""
+    name = "demand_letter_3_states"
+    return str(law(name, when)).split() if is_in_force(name, when) else []
 
 
 def _checks_of_year(when: date) -> pd.Series:
@@ -304,15 +305,14 @@ def _checks_of_year(when: date) -> pd.Series:
 
 def _requests(context: Context) -> pd.DataFrame:
     """Count requests for firearms recovered in each state, by the days they count from and to."""
-    days = "DATE '1970-01-01'"
     found: pa.Table = context.query(
         f"""
-        SELECT recovery_state AS state, known_on - {days} AS known,
-               least(known_on - {days} + {Y1.days},
-                     coalesce(superseded_on - {days}, {int(NEVER)})) AS until,
+        SELECT recovery_state AS state, {number_sql("known_on")} AS known,
+               least({number_sql("known_on")} + {Y1.days},
+                     coalesce({number_sql("superseded_on")}, {int(NEVER)})) AS until,
                count(*) AS n, count(*) FILTER (WHERE outcome = 'purchaser') AS n_reached
         FROM traces WHERE recovery_country = 'US' AND recovery_state IS NOT NULL
-          AND known_on < {days} + {int(context.cohort.as_of[-1])}
+          AND {known_sql(day_sql(int(context.cohort.as_of[-1])))}
         GROUP BY ALL
         """
     )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.asof import NEVER, from_day
+from features.domain.asof import NEVER, from_day, is_known, number_sql
 from features.schema import LICENSE_TYPES
 from features.signals.listings import UNKNOWN_DAY, Listings, Slice, listings, slices
 from features.signals.signal import (
@@ -324,7 +324,7 @@ class Revocations:
     def before(self, when: int, n_dealers: int) -> npt.NDArray[np.bool_]:
         """Whether a revocation of each dealer was known and stood as of a day."""
         was_revoked = np.zeros(n_dealers, dtype=bool)
-        stood = (self.known_on < when) & (when <= self.superseded_on)
+        stood = is_known(self.known_on, when) & (when <= self.superseded_on)
         was_revoked[self.dealer[stood]] = True
         return was_revoked
 
@@ -335,8 +335,8 @@ def _revocations(context: Context, stage: Listings) -> Revocations:
     )
     found = context.query(
         f"""
-        SELECT d.at, i.known_on - DATE '1970-01-01' AS known,
-               coalesce(i.superseded_on - DATE '1970-01-01', {int(NEVER)}) AS superseded
+        SELECT d.at, {number_sql("i.known_on")} AS known,
+               coalesce({number_sql("i.superseded_on")}, {int(NEVER)}) AS superseded
         FROM inspections i JOIN listed_dealers d USING (dealer)
         WHERE i.outcome = 'revocation' AND i.closed_on IS NOT NULL
         """,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from features.domain.asof import NEVER, Y5
+from features.domain.asof import NEVER, Y5, day_sql, known_sql, number_sql
 from features.reference.places import counties, zip_places
 from features.signals.careers import walk_listings
 
@@ -40,10 +40,10 @@ _COMPANY: Final = r"\b(INC|LLC|L L C|CO|CORP|CORPORATION|COMPANY|LTD|LP|LLP|PLLC
 # Streets and names are compared by hash: equality is all that the signals need of them.
 _SQL: Final = f"""
 SELECT dealer,
-       CAST(listed_on - DATE '1970-01-01' AS INTEGER) AS listed,
-       CAST(known_on - DATE '1970-01-01' AS INTEGER) AS known,
-       CAST(coalesce(superseded_on - DATE '1970-01-01', {int(NEVER)}) AS INTEGER) AS superseded,
-       CAST(coalesce(expires_on - DATE '1970-01-01', {UNKNOWN_DAY}) AS INTEGER) AS expires,
+       CAST({number_sql("listed_on")} AS INTEGER) AS listed,
+       CAST({number_sql("known_on")} AS INTEGER) AS known,
+       CAST(coalesce({number_sql("superseded_on")}, {int(NEVER)}) AS INTEGER) AS superseded,
+       CAST(coalesce({number_sql("expires_on")}, {UNKNOWN_DAY}) AS INTEGER) AS expires,
        license_type, premises_state AS state, county_fips AS county, left(dealer, 4) AS series,
        left(premises_zip, 5) AS zip, latitude, longitude,
        CASE WHEN {_STREET} <> '' THEN hash({_STREET}, left(premises_zip, 5)) END AS premises,
@@ -56,7 +56,7 @@ SELECT dealer,
            AS is_mail_elsewhere,
        coalesce(CAST(is_residential AS TINYINT), -1) AS is_residential
 FROM licenses
-WHERE known_on < DATE '1970-01-01' + {{before}}
+WHERE {known_sql(day_sql("{before}"))}
 ORDER BY dealer, listed, known
 """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 import numpy as np
 
 from features.domain.asof import Y1, Y3, Y5
 from features.engine.context import Context, Sum
+from features.reference.legal import law
 from features.signals.shrinkage import shrink
 from features.signals.signal import NO_SOURCE, FamilyColumns, Signal, no_source, rate
 
@@ -66,6 +68,12 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 )  # fmt: skip
 
 
+def _late() -> str:
+    """Return the condition of a report made after the hours that the law gives."""
+    days = int(law("theft_report_hours", date.max)) // 24
+    return f"reported_on - discovered_on > {days}"
+
+
 def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("thefts_losses"):
@@ -77,7 +85,7 @@ def build(context: Context) -> FamilyColumns:
             *(Sum(kind, (Y5,), f"kind = '{kind}'") for kind in _KINDS),
             Sum("firearms", (Y3, Y5), value="n_firearms"),
             Sum("lost_firearms", (Y5,), "kind = 'loss'", value="n_firearms"),
-            Sum("late", (Y5,), "reported_on - discovered_on > 2"),
+            Sum("late", (Y5,), _late()),
         ],
     )
     values = {name: g[name] for name in (s.name.removeprefix("losses_") for s in SIGNALS)

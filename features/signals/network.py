@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from features.domain.asof import NEVER, Y2, Y5
+from features.domain.asof import NEVER, Y2, Y5, day_sql, number_sql
 from features.engine.context import Distinct, Sum
 from features.signals import graph
 from features.signals.border import stage_points
@@ -194,9 +194,9 @@ WITH sold AS (
          FROM sold m JOIN listed_dealers d ON d.dealer = m.dealer
          JOIN traced t ON t.token = m.token),
      shared AS (SELECT token FROM events GROUP BY token HAVING min(place) < max(place))
-SELECT e.place AS at, e.token, e.is_trace, e.seen_on - DATE '1970-01-01' AS seen,
-       least(e.known_on - DATE '1970-01-01' + {days},
-             coalesce(e.superseded_on - DATE '1970-01-01', {never})) AS until
+SELECT e.place AS at, e.token, e.is_trace, {seen} AS seen,
+       least({known} + {days},
+             coalesce({superseded}, {never})) AS until
 FROM events e JOIN shared USING (token)
 """
 
@@ -234,9 +234,15 @@ def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[n
     numbers = pa.array(np.arange(len(stage.rows.dealers)))
     names = pa.array(stage.rows.dealers, pa.string())
     ends = (int(stage.as_of[0]) - Y2.days, int(stage.as_of[-1]) - 1)
-    first, last = (f"DATE '1970-01-01' + {day}" for day in ends)
+    first, last = (day_sql(day) for day in ends)
     found = context.query(
-        _SHARED_SQL.format(days=Y2.days, never=int(NEVER), first=first, last=last),
+        _SHARED_SQL.format(
+            days=Y2.days,
+            never=int(NEVER),
+            first=first,
+            last=last,
+            **{n: number_sql(f"e.{n}_on") for n in ("seen", "known", "superseded")},
+        ),
         listed_dealers=pa.table({"dealer": names, "place": numbers}),
     )
     columns = {

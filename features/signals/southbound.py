@@ -13,6 +13,7 @@ import numpy as np
 from features.domain.asof import Y1, Y3, Y5
 from features.engine.context import Context, Distinct, Sum
 from features.reference.dated import mexico_periods
+from features.reference.time_to_crime import short_sql
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -157,7 +158,7 @@ def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str,
         [
             Sum("mexico", (Y1, Y3, Y5), _MEXICO),
             Sum("all", (Y3,)),
-            Sum("short", (Y3,), f"{_MEXICO} AND recovered_on - sold_on BETWEEN 0 AND 1095"),
+            Sum("short", (Y3,), f"{_MEXICO} AND {short_sql()}"),
             Sum("adjusted", (Y3,), _MEXICO, value=f"1.0 / ({_coverage()})"),
             Sum("rifles", (Y5,), f"{_MEXICO} AND is_semiautomatic_rifle"),
             Sum("fifty", (Y5,), f"{_MEXICO} AND is_fifty_caliber"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from features.domain.asof import Y1, Y3, Y5
 from features.engine.context import Context, Quantile, Sum
+from features.reference.time_to_crime import DAYS, short_days, short_sql
 from features.signals.groups import by_date
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
@@ -25,8 +26,6 @@ from features.signals.signal import (
     no_source,
 )
 
-DAYS: Final = "(recovered_on - sold_on)"
-SHORT: Final = f"({DAYS} BETWEEN 0 AND 1095)"
 _KNOWN = f"{DAYS} >= 0"
 _MIN = 5  # traces below which a quantile is null
 _REFERENCE = "ATF, National Firearms Commerce and Trafficking Assessment, volume II"
@@ -99,12 +98,12 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("traces"):
         return no_source(SIGNALS, context.n_rows)
-    limits = {"90d": 90, "1y": 365, "3y": 1095}
+    limits = {"90d": 90, "1y": 365, "3y": short_days()}
     g = context.grids(
         "traces",
         [
             Sum("known", (Y1, Y3, Y5), _KNOWN),
-            *(Sum(name, (Y1, Y3), f"{DAYS} BETWEEN 0 AND {d}") for name, d in limits.items()),
+            *(Sum(name, (Y1, Y3), short_sql(at_most=d)) for name, d in limits.items()),
             Quantile("days", (Y1, Y3), DAYS, where=_KNOWN),
             Quantile("tail", (Y5,), DAYS, levels=(0.1, 0.5), where=_KNOWN),
         ],

@@ -6,6 +6,7 @@ habits of those who trace, so rates and comparisons with peers stand beside them
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference import law
 from features.reference.legal import is_in_force
+from features.reference.time_to_crime import short_sql
 from features.signals.shrinkage import prior, shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -26,7 +28,6 @@ from features.signals.signal import (
     no_source,
     rate,
 )
-from features.signals.time_to_crime import SHORT
 
 _TRACED = "National Tracing Center, firearms trace requests"
 # Countries of Latin America other than Mexico, ISO 3166-1 alpha-2.
@@ -224,8 +225,15 @@ def _measures(context: Context) -> list[Sum]:
         Sum("possessor_known", (Y3,), "is_purchaser_possessor IS NOT NULL"),
         Sum("other_possessor", (Y3,), "NOT is_purchaser_possessor"),
         # Two years reach back to the first day of the year before from any day of a year.
-        *(Sum(f"short_{y}", (Y2,), f"{SHORT} AND year(known_on) = {y}") for y in years),
+        *(Sum(f"short_{y}", (Y2,), f"{_letter(y)} AND year(known_on) = {y}") for y in years),
     ]
+
+
+def _letter(year: int) -> str:
+    """Return the condition of a trace that counts toward the demand letter of a calendar year."""
+    end = date(year, 12, 31)
+    name = "demand_letter_2_max_days_to_crime"
+    return short_sql(at_most=int(law(name, end)) if is_in_force(name, end) else None)
 
 
 def _per_sales(

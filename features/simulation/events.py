@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.reference.geography import ports
+from features.reference.time_to_crime import is_short
 from features.simulation import mexico
 from features.simulation.columns import coded, days, numbered, table_of
 from features.simulation.inspections import Inspectorate
@@ -84,7 +85,7 @@ def seizures(world: World, rows: Rows, month: int, rng: np.random.Generator) -> 
     dealers = world.dealers
     lag = rows.recovered - rows.sold
     named = (rows.dealer >= 0) & (rows.dealer < len(dealers)) & (rows.country == 0)
-    soon = np.flatnonzero(named & rows.has_sale & (lag < 1095))
+    soon = np.flatnonzero(named & rows.has_sale & is_short(lag))
     weight = mexico.weights(dealers, world.recent_volume)[rows.dealer[soon]]
     sold = np.maximum(world.recent_volume[rows.dealer[soon]], 1e-9)
     weight = np.divide(weight, sold)
@@ -131,7 +132,7 @@ _MIX: Final = [0.45, 0.07, 0.40, 0.05, 0.01, 0.02]
 def ballistic_leads(world: World, rows: Rows, month: int, rng: np.random.Generator) -> pa.Table:
     """Return hits on firearms recovered at home soon after their sale."""
     lag = rows.recovered - rows.sold
-    soon = (rows.country == 0) & rows.has_sale & (lag < 1095)
+    soon = (rows.country == 0) & rows.has_sale & is_short(lag)
     at = np.flatnonzero(soon & (rng.random(len(rows)) < _LEADS))
     lead_on = np.maximum(rows.completed[at], rows.recovered[at]) + rng.integers(3, 120, len(at))
     at = at[keep := lead_on < world.first_day(world.options.n_months)]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from features.domain.asof import add_months
+from features.reference.time_to_crime import short_sql
 from features.simulation.options import FULL_COUNTRY, Options
 from features.simulation.write import SIMULATED
 
@@ -208,7 +209,7 @@ def traces(country: Country) -> Measured:
     lag = "(recovered_on - sold_on)"
     if country.has_year(2021):
         one, three, n = country.row(
-            f"SELECT count(*) FILTER ({lag} < 365), count(*) FILTER ({lag} <= 1095), count(*) "
+            f"SELECT count(*) FILTER ({lag} < 365), count(*) FILTER ({short_sql(lag)}), count(*) "
             f"FROM clean WHERE {home} AND year(recovered_on) BETWEEN 2017 AND 2021"
         )
         if country.has_year(2017):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.reference.time_to_crime import is_short
 from features.simulation import events, findings, licenses, reports, trace_rows, traces
 from features.simulation.dirt import DirtBook
 from features.simulation.inspections import Inspectorate
@@ -133,7 +134,7 @@ def _count_short(world: World, rows: trace_rows.Rows) -> None:
     """Count traces at three years or less by the month in which they become known."""
     lag = rows.recovered - rows.sold
     n = len(world.dealers)
-    is_short = rows.has_sale & (lag <= traces.SHORT) & (rows.dealer >= 0) & (rows.dealer < n)
-    dealer = rows.dealer[is_short]
-    known = ((rows.completed[is_short] - world.first_day(0)) / 30.4375).astype(np.int64)
+    soon = rows.has_sale & is_short(lag) & (rows.dealer >= 0) & (rows.dealer < n)
+    dealer = rows.dealer[soon]
+    known = ((rows.completed[soon] - world.first_day(0)) / 30.4375).astype(np.int64)
     np.add.at(world.seen_short, (dealer, np.minimum(known, world.seen_short.shape[1] - 1)), 1)

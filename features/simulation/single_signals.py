@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months
+from features.reference.time_to_crime import short_sql
 from features.simulation.figures import Country
 from features.simulation.options import Options
 
@@ -89,7 +90,7 @@ def _signals(country: Country, as_of: date) -> pd.DataFrame:
     """Return plain counts of each dealer, from rows known before the as-of date."""
     since = {n: f"DATE '{add_months(as_of, -12 * n)}'" for n in (1, 3, 20)}
     now = f"DATE '{as_of}'"
-    short = "dealer IS NOT NULL AND recovered_on - sold_on BETWEEN 0 AND 1095"
+    short = f"dealer IS NOT NULL AND {short_sql()}"
     counts = {
         "traces_1y": f"SELECT dealer, count(*) v FROM traces WHERE completed_on >= {since[1]} "
         f"AND completed_on < {now} GROUP BY 1",

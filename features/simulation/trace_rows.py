@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.reference import files, places
+from features.reference.time_to_crime import is_short
 from features.simulation import mexico
 from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.dirt import DirtBook
 from features.simulation.reports import buyers
-from features.simulation.traces import OUTCOMES, PURCHASER, SHORT, UNSERIALIZED, Traces
+from features.simulation.traces import OUTCOMES, PURCHASER, UNSERIALIZED, Traces
 from features.simulation.world import World
 
 Ints = npt.NDArray[np.int64]
@@ -201,7 +202,7 @@ def _link_buyers(world: World, rows: Rows, rng: np.random.Generator) -> None:
     """Let some firearms sold lately come from multiple sales: same buyer, same day."""
     n = len(world.dealers)
     lag = rows.recovered - rows.sold
-    lately = rows.has_sale & (rows.dealer >= 0) & (rows.dealer < n) & (lag < SHORT)
+    lately = rows.has_sale & (rows.dealer >= 0) & (rows.dealer < n) & is_short(lag)
     start = world.first_day(0)
     month = ((rows.sold - start) / 30.4375).astype(np.int64)
     lately &= (rows.sold >= start) & (month < world.options.n_months)

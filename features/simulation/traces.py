@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from features.reference.time_to_crime import short_days
 from features.simulation import mexico, national
 from features.simulation.columns import mixed
 from features.simulation.world import World
@@ -22,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-SHORT: Final = 1095
+SHORT: Final = short_days()
 _LATE_MEAN: Final = 3800.0  # days beyond three years
 _ABROAD: Final = 8.0  # thousand requests a year from other countries
 _ATTRIBUTED: Final = 0.84  # of domestic requests: a dealer is named

@@ -12,13 +12,14 @@ from datetime import date
 from typing import Any, Final
 
 from features.domain.asof import add_months
+from features.reference.legal import law
 from features.sql import literal, quoted
 from features.warehouse.batches import live, rewrite_batch, scan
 from features.warehouse.manifest import Draft
 from features.warehouse.stored import scan_table, stored_columns
 
-TOKEN_MONTHS: Final = 24
 TABLE: Final = "multiple_sales"
+RULE: Final = "multiple_sale_purchaser_retention_years"
 
 
 def expired_sql(today: date, traces: list[str]) -> str:
@@ -31,7 +32,7 @@ def expired_sql(today: date, traces: list[str]) -> str:
     traces : list of str
         The live files of traces: a token that stands in one is kept.
     """
-    before = literal(add_months(today, -TOKEN_MONTHS).isoformat())
+    before = literal(add_months(today, -12 * int(law(RULE, today))).isoformat())
     expired = f"purchaser_token IS NOT NULL AND sold_on <= DATE {before}"
     if not traces:
         return expired

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from features.domain.asof import in_force_sql
+from features.reference.time_to_crime import short_days
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.scores.snapshot import Scope
 
@@ -104,8 +106,7 @@ def _facts(warehouse: Path, dealer: str, as_of: date) -> dict[str, Any]:
 def _in_force(warehouse: Warehouse, table: str, *, dealer: str = "dealer = $dealer") -> str:
     return (
         f"(SELECT * FROM {warehouse.scan(table)} WHERE {dealer} "  # noqa: S608 - schema names only
-        "AND known_on < CAST($as_of AS DATE) "
-        "AND (superseded_on IS NULL OR superseded_on >= CAST($as_of AS DATE)))"
+        f"AND {in_force_sql('CAST($as_of AS DATE)')})"
     )
 
 
@@ -115,7 +116,8 @@ def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dic
         "SELECT CASE WHEN sold_on IS NULL OR recovered_on IS NULL THEN 'not known' "  # noqa: S608
         "WHEN recovered_on - sold_on <= 90 THEN 'up to 90 days' "
         "WHEN recovered_on - sold_on <= 365 THEN 'up to 1 year' "
-        "WHEN recovered_on - sold_on <= 1095 THEN 'up to 3 years' ELSE 'over 3 years' END, "
+        f"WHEN recovered_on - sold_on <= {short_days()} THEN 'up to 3 years' "
+        "ELSE 'over 3 years' END, "
         f"count(*) FROM {source} GROUP BY 1 ORDER BY 1"
     )
     place = (

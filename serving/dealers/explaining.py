@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.asof import in_force_sql
 from features.errors import did_you_mean
 from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
@@ -111,8 +112,7 @@ def _ids(warehouse: Warehouse, table: str, dealer: str, *, as_of: str) -> list[s
     key = " || ' ' || ".join(f"CAST({column} AS VARCHAR)" for column in TABLES[table].key)
     query = (
         f"SELECT {key} FROM {warehouse.scan(table)} "  # noqa: S608 - names of the schema only
-        "WHERE dealer = $dealer AND known_on < CAST($as_of AS DATE) "
-        "AND (superseded_on IS NULL OR superseded_on >= CAST($as_of AS DATE)) "
+        f"WHERE dealer = $dealer AND {in_force_sql('CAST($as_of AS DATE)')} "
         "ORDER BY known_on DESC, 1"
     )
     with duckdb.connect(config={"threads": 1}) as connection:

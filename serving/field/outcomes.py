@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
@@ -18,7 +19,7 @@ from features.domain.asof import parse_date
 from features.schema import TABLES
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError
-from serving.scores.eligibility import CONSUMING_KINDS, WARNED, next_eligible
+from serving.scores.eligibility import CONSUMING_KINDS, is_recall_due, next_eligible
 from serving.scores.snapshot import Snapshot
 from serving.store.database import Store, instant
 from serving.store.tables import OUTCOMES
@@ -111,16 +112,17 @@ def newest_outcomes(store: Store) -> list[Kept]:
 
 def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
     """Return the snapshot with the days of eligibility that the outcomes bring."""
-    latest: dict[int, tuple[date, Kept]] = {}
+    latest: dict[int, tuple[date, date, Kept]] = {}
     for kept in outcomes:
         row = snapshot.row_of.get(kept.dealer)
         if row is None or kept.document["kind"] not in CONSUMING_KINDS:
             continue
         closed = kept.document["closed_on"]
         opened = parse_date(kept.document["opened_on"])
-        when = next_eligible(opened, parse_date(closed) if closed else None)
+        ended = max(opened, parse_date(closed) if closed else opened)
+        when = next_eligible(opened, ended, as_of=snapshot.as_of)
         if row not in latest or when > latest[row][0]:
-            latest[row] = (when, kept)
+            latest[row] = (when, ended, kept)
     rows = np.array(sorted(latest), dtype=np.int64)
     if not len(rows):
         return snapshot
@@ -129,19 +131,17 @@ def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
     # The later of two days holds: an older visit cannot shorten the wait for a newer one.
     is_news = np.isnat(known) | (new > known)
     rows, new = rows[is_news], new[is_news]
-    kept_rows = [latest[row][1].document for row in rows.tolist()]
-    due = [
-        d["outcome"] in WARNED and latest[row][0] <= snapshot.as_of
-        for row, d in zip(rows.tolist(), kept_rows, strict=True)
-    ]
+    kept_rows = [latest[row][2].document for row in rows.tolist()]
+    ended_on = pd.Series([latest[row][1] for row in rows.tolist()], dtype="datetime64[s]")
     opened_on = np.array([d["opened_on"] for d in kept_rows], dtype="datetime64[s]")
     last_outcome = np.array([d["outcome"] for d in kept_rows], dtype=object)
+    due = is_recall_due(ended_on, pd.Series(last_outcome), snapshot.as_of)
     return snapshot.changed(
         rows,
         eligible_on=new,
         last_inspected_on=opened_on,
         last_outcome=last_outcome,
-        is_recall_due=np.array(due, dtype=bool),
+        is_recall_due=due.to_numpy(dtype=bool),
     )
 
 

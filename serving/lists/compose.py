@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from features.domain.asof import from_numpy
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
 from serving.scores.sampling import systematic
-from serving.scores.snapshot import Bools, Ints, Snapshot, View, day, eligible_rows
+from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
 
 N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (
@@ -242,14 +243,14 @@ def _document_row(
         "why": places.why[row],
         "inclusion_probability": places.probability[row],
         "note": places.note.get(row, ""),
-        "as_of": day(columns["as_of"][row]),
+        "as_of": from_numpy(columns["as_of"][row]),
         "heads": view.heads(row),
         "priority": priority,
         "percentile": view.percentile(row),
         "national_rank": int(view.national_rank[row]),
         "support": support,
         "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
-        "last_inspected_on": day(columns["last_inspected_on"][row]),
+        "last_inspected_on": from_numpy(columns["last_inspected_on"][row]),
         "last_outcome": str(columns["last_outcome"][row]) or None,
         "is_eligible": view.is_eligible(row),
         "eligible_on": eligible_on,

@@ -19,6 +19,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from pydantic_core import to_json
 
+from features.domain.asof import in_force_sql
 from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.errors import UnknownDealerError
@@ -106,8 +107,9 @@ def _records(
         opened = Warehouse.open(warehouse)
     except WarehouseMissingError:
         return {}
-    in_force = "superseded_on IS NULL OR superseded_on >= CAST($as_of AS DATE)"
-    condition = "superseded_on >= CAST($as_of AS DATE)" if corrected else in_force
+    condition = in_force_sql("CAST($as_of AS DATE)") + (
+        " AND superseded_on IS NOT NULL" if corrected else ""
+    )
     out: dict[str, list[dict[str, Any]]] = {}
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, table in TABLES.items():
@@ -118,7 +120,7 @@ def _records(
             query = (
                 f"SELECT {', '.join(columns)}, known_on, superseded_on "  # noqa: S608 - own names
                 f"FROM {opened.scan(name)} WHERE dealer = $dealer "
-                f"AND known_on < CAST($as_of AS DATE) AND ({condition}) ORDER BY known_on, 1"
+                f"AND {condition} ORDER BY known_on, 1"
             )
             found = connection.execute(query, {"dealer": dealer, "as_of": as_of})
             names = [column[0] for column in found.description]

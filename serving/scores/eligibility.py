@@ -2,7 +2,9 @@
 
 18 USC 923(g)(1)(B)(ii)(I): without a warrant, not more than once in any twelve months. Inspections
 of kind ``compliance`` and ``recall`` use up the allowance; trace, criminal and warrant visits do
-not. The year is counted from the later of the day it was opened and the day it was closed.
+not. The year is counted from the later of the day it was opened and the day it was closed, and is
+over before the next visit: "any 12-month period" that begins on 29 February ends with the 28th of
+the next one, so the first lawful day is 1 March.
 """
 
 from __future__ import annotations
@@ -13,21 +15,25 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from features.domain.asof import add_months
+from features.domain.asof import months_over, months_over_column
+from features.reference.legal import law
 
 CONSUMING_KINDS: Final = frozenset({"compliance", "recall"})
 WARNED: Final = frozenset({"warning_letter", "warning_conference"})
-# A warned dealer is due for a recall from the day the law allows it, for two years.
-RECALL_YEARS: Final = 2
 
 
-def next_eligible(opened_on: date, closed_on: date | None) -> date:
-    """Return the first day on which the next inspection is allowed.
+def interval_months(on: date) -> int:
+    """Return the months that must lie between two inspections, by the law in force on a day."""
+    return int(law("inspection_interval_months", on))
 
-    >>> next_eligible(date(2024, 2, 29), None)
-    datetime.date(2025, 2, 28)
+
+def next_eligible(opened_on: date, closed_on: date | None, *, as_of: date) -> date:
+    """Return the first day on which the next inspection is allowed, by the law of `as_of`.
+
+    >>> next_eligible(date(2024, 2, 29), None, as_of=date(2024, 6, 1))
+    datetime.date(2025, 3, 1)
     """
-    return add_months(max(opened_on, closed_on or opened_on), 12)
+    return months_over(max(opened_on, closed_on or opened_on), interval_months(as_of))
 
 
 def inspection_facts(inspections: pd.DataFrame, as_of: date) -> pd.DataFrame:
@@ -58,15 +64,22 @@ def inspection_facts(inspections: pd.DataFrame, as_of: date) -> pd.DataFrame:
             "ended_on": grouped["ended_on"].last(),
         }
     )
-    facts["eligible_on"] = _add_years(facts["ended_on"], 1)
-    now = pd.Timestamp(as_of)
-    facts["is_recall_due"] = (
-        facts["last_outcome"].isin(WARNED)
-        & (facts["eligible_on"] <= now)
-        & (_add_years(facts["ended_on"], 1 + RECALL_YEARS) > now)
-    )
+    facts["eligible_on"] = months_over_column(facts["ended_on"], interval_months(as_of))
+    facts["is_recall_due"] = is_recall_due(facts["ended_on"], facts["last_outcome"], as_of)
     return facts.drop(columns="ended_on")
 
 
-def _add_years(days: pd.Series, years: int) -> pd.Series:
-    return (days + pd.DateOffset(years=years)).astype("datetime64[s]")
+def is_recall_due(ended_on: pd.Series, outcome: pd.Series, as_of: date) -> pd.Series:
+    """Tell which dealers are due for a recall, by the day and the outcome of the last inspection.
+
+    A warned dealer is due from some months after the inspection, though not before the law allows
+    the visit, and for some years.
+    """
+    first = int(law("recall_interval_months", as_of))
+    last = first + 12 * int(law("recall_due_years", as_of))
+    now = pd.Timestamp(as_of)
+    is_allowed = months_over_column(ended_on, interval_months(as_of)) <= now
+    is_in_turn = (months_over_column(ended_on, first) <= now) & (
+        months_over_column(ended_on, last) > now
+    )
+    return outcome.isin(WARNED) & is_allowed & is_in_turn

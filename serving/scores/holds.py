@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from features.domain.asof import from_numpy
 from serving.errors import InvalidRequestError
-from serving.scores.snapshot import day
 from serving.scores.table import ScoredTable
 from serving.store.database import Store, instant
 from serving.store.tables import HOLDS
@@ -82,7 +82,7 @@ def published(table: ScoredTable) -> list[Hold]:
     starts = frame["starts_on"].to_numpy().astype("datetime64[s]")
     ends = frame["ends_on"].to_numpy().astype("datetime64[s]")
     return [
-        Hold(str(hold_id), str(dealer), day(start) or date.min, day(end), frozenset())
+        Hold(str(hold_id), str(dealer), from_numpy(start) or date.min, from_numpy(end), frozenset())
         for hold_id, dealer, start, end in zip(
             frame["hold_id"], frame["dealer"], starts, ends, strict=True
         )

@@ -20,7 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain import license_number
+from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
+from models.ordering import order, turns_among_ties
 from serving import statements
 from serving.errors import NotReadyError
 from serving.scores.champion import load_champion
@@ -157,6 +159,15 @@ class Snapshot:
             self._codes[key] = (codes.astype(np.int64), np.asarray(names, dtype=object))
         return self._codes[key]
 
+    @property
+    def turns(self) -> Ints:
+        """Each dealer's turn among dealers of the same priority, shape (n,)."""
+        key = (self.table.name, "turns")
+        if key not in self._codes:
+            dealers = self.columns["dealer"].astype(np.str_)
+            self._codes[key] = (turns_among_ties(dealers), np.empty(0, dtype=object))
+        return self._codes[key][0]
+
     def where(self, name: str, wanted: Iterable[str]) -> Bools:
         """Return the rows whose place column is one of `wanted`, shape (n,)."""
         codes, names = self.codes(name)
@@ -237,9 +248,8 @@ class View:
         rows = [snapshot.row_of[d] for d in hidden if d in snapshot.row_of]
         self.is_visible[rows] = False
         self.is_visible &= columns["is_in_scope"]
-        # Rows are sorted by dealer key, so ties fall in its order, the same on every machine.
-        order = np.argsort(-columns["priority"], kind="stable")
-        self.order: Ints = order[self.is_visible[order]]
+        by_rank = order(columns["priority"], snapshot.turns)
+        self.order: Ints = by_rank[self.is_visible[by_rank]]
         self.n = len(self.order)
         self.national_rank = np.zeros(len(self.is_visible), dtype=np.int64)
         self.national_rank[self.order] = np.arange(1, self.n + 1)
@@ -272,7 +282,7 @@ class View:
 
     def eligible_on(self, row: int) -> date | None:
         """Return the first day a visit is allowed, None when the dealer was never inspected."""
-        return day(self.snapshot.columns["eligible_on"][row])
+        return from_numpy(self.snapshot.columns["eligible_on"][row])
 
     def is_eligible(self, row: int) -> bool:
         """Whether the twelve-month rule allows a visit on the as-of date."""
@@ -286,7 +296,7 @@ class View:
         return {
             "dealer": columns["dealer"][row],
             "status": "scored",
-            "as_of": day(columns["as_of"][row]),
+            "as_of": from_numpy(columns["as_of"][row]),
             "heads": self.heads(row),
             "priority": float(columns["priority"][row]),
             "percentile": self.percentile(row),
@@ -315,17 +325,10 @@ class View:
         return out
 
 
-def day(value: np.datetime64 | None) -> date | None:
-    """Return a calendar date, None for a missing one."""
-    if value is None or np.isnat(value):
-        return None
-    return date.fromordinal(719_163 + int(value.astype("datetime64[D]").astype(np.int64)))
-
-
 def _plain(value: Any) -> Any:
     """Return a value of an array as JSON has it."""
     if isinstance(value, np.datetime64):
-        when = day(value)
+        when = from_numpy(value)
         return when.isoformat() if when else None
     return value.item() if isinstance(value, np.generic) else value
 

@@ -47,8 +47,8 @@ def test_entries_of_one_name_do_not_overlap():
 
 
 def test_unknown_name_is_refused_with_a_suggestion():
-    with pytest.raises(InvalidValueError, match="did you mean 'license_term_years'"):
-        reference.law("licence_term_years", date(2020, 1, 1))
+    with pytest.raises(InvalidValueError, match="did you mean 'recall_due_years'"):
+        reference.law("recall_due_year", date(2020, 1, 1))
     with pytest.raises(InvalidValueError, match="No law-like number"):
         reference.is_in_force("speed_limit", date(2020, 1, 1))
 

@@ -23,6 +23,7 @@ import pandas as pd
 from features.domain.asof import add_months
 from features.reference.citation import normalize_column
 from features.reference.outcome import LADDER, policy_regime
+from features.reference.time_to_crime import is_short
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import FutureLabelError, TooFewLabelsError
@@ -261,10 +262,10 @@ def diversion(
     columns = ["dealer", "sold_on", "recovered_on", "recovery_country", "known_on"]
     traces = _frame(warehouse.read("traces", as_of=known_before, columns=columns))
     days = (traces["recovered_on"] - traces["sold_on"]).dt.days
-    is_short = (days >= 0) & (days <= 3 * 365) & traces["dealer"].notna()
+    soon = is_short(days) & traces["dealer"].notna()
     if country is not None:
-        is_short &= traces["recovery_country"] == country
-    traces = traces[is_short]
+        soon &= traces["recovery_country"] == country
+    traces = traces[soon]
     parts = []
     for when, rows in cohort.groupby("as_of", sort=True):
         start = pd.Timestamp(cast(Any, when))

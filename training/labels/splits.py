@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import add_months
+from features.domain.asof import add_months, is_known
 from training.errors import SplitOverlapError, TooFewLabelsError
 
 
@@ -127,7 +127,7 @@ def rolling(
 
 def known_before(known_on: pd.Series, trained_on: date) -> npt.NDArray[np.bool_]:
     """Whether each label was known before the training day."""
-    return np.asarray(known_on < pd.Timestamp(trained_on), dtype=np.bool_)
+    return np.asarray(is_known(known_on, pd.Timestamp(trained_on)), dtype=np.bool_)
 
 
 def require_disjoint(train: npt.ArrayLike, test: npt.ArrayLike, *, what: str) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from features.domain.asof import parse_date
+from features.domain.asof import from_numpy, parse_date
 from serving.access.audit import Access, append, subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import (
@@ -28,7 +28,7 @@ from serving.field import outcomes, referrals
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
 from serving.scores.eligibility import CONSUMING_KINDS
-from serving.scores.snapshot import Scope, day
+from serving.scores.snapshot import Scope
 
 router = APIRouter(prefix="/v1", tags=["field"])
 
@@ -85,7 +85,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest) -> dict[str, Any]:
         "inspection_id": kept.inspection_id,
         "version": kept.version,
         "dealer": dealer,
-        "eligible_on": day(runtime.snapshot.columns["eligible_on"][row]),
+        "eligible_on": from_numpy(runtime.snapshot.columns["eligible_on"][row]),
         "is_label": closed is not None and parse_date(closed) <= today,
         "at": kept.at,
     }
@@ -98,7 +98,7 @@ def _check_gate(
     if body.kind not in CONSUMING_KINDS:
         return
     allowed: date | None = scope.view.eligible_on(row)
-    last = day(scope.view.snapshot.columns["last_inspected_on"][row])
+    last = from_numpy(scope.view.snapshot.columns["last_inspected_on"][row])
     is_same_visit = last == body.opened_on or any(
         kept.inspection_id == body.inspection_id for kept in known
     )

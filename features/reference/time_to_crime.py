@@ -1,0 +1,45 @@
+"""Short time-to-crime: the one comparison that says whether a traced firearm turned up soon.
+
+Time-to-crime is the days from the first retail sale to the recovery. It is short when it is known,
+not negative, and at most the days that the law table names: the last of them is still short.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final
+
+import pandas as pd
+
+from features.reference.legal import law
+
+DAYS: Final = "(recovered_on - sold_on)"
+
+
+def short_days() -> int:
+    """Return the longest time-to-crime that is short, in days.
+
+    >>> short_days()
+    1095
+    """
+    return int(law("short_time_to_crime_days", date.max))
+
+
+def short_sql(days: str = DAYS, *, at_most: int | None = None) -> str:
+    """Return the SQL condition of a short time-to-crime; null where it is not known.
+
+    >>> short_sql("lag")
+    '(lag BETWEEN 0 AND 1095)'
+    """
+    return f"({days} BETWEEN 0 AND {short_days() if at_most is None else at_most})"
+
+
+def is_short(days: Any) -> Any:
+    """Tell which times-to-crime are short: an array or Series of days, shape (n,).
+
+    >>> import numpy as np
+    >>> is_short(np.array([-1, 0, 1095, 1096])).tolist()
+    [False, True, True, False]
+    """
+    found = (days >= 0) & (days <= short_days())
+    return found.fillna(False) if isinstance(found, pd.Series) else found

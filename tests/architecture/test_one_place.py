@@ -1,0 +1,54 @@
+"""A rule has one place: what may be written by hand only where the rule lives."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("features", "models", "training", "serving")
+
+# What must not be written elsewhere, and where it is.
+RULES = {
+    "the cut of time": (
+        r"\bknown_on\s*<(?!=)|\bsuperseded_on\s*>=|superseded_on\s+IS\s+NULL\s+OR",
+        {"features/domain/asof.py"},
+        # Not the cut of time: a row known before its own event is a fault of the row.
+        {"features/ingest/checks.py"},
+    ),
+    "days since 1970": (
+        r"719_?163|DATE '1970-01-01'|date\(1970, 1, 1\)", {"features/domain/asof.py"}, set()),
+    "a short time-to-crime": (
+        r"\b1_?095\b|3 \* 365\b",
+        {"features/domain/asof.py"},  # the length of the window of three years
+        set(),
+    ),
+}  # fmt: skip
+
+
+def code_of(path: Path) -> str:
+    """Return a module's code without comments and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Pass()
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_no_other_file_writes_a_rule_by_hand(rule):
+    pattern, homes, apart = RULES[rule]
+    found = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(pattern, code_of(path))
+    }
+    assert homes <= found, "the rule has moved: say where it lives now"
+    assert not found - homes - apart
