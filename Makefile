@@ -1,17 +1,18 @@
-# Two commands do everything: `make run` and `make test`. Both create the environment themselves
-# from the lock files; the only things needed beforehand are Python 3.11, make and a package index.
-PYTHON ?= python3.11
+# `make run` and `make test` do everything. Both make the environment themselves from the lock files;
+# needed beforehand are only Python 3.11, make and a package index. INSTALLER=pip leaves uv out.
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TESTS ?= tests
+TESTS ?=
+INSTALL := $(PYTHON) tools/environment.py --into $(VENV) $(addprefix --with ,$(INSTALLER))
 # A dependency that must not speak to anyone is told so before it is imported.
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export TZ := UTC
 
-.PHONY: run test check format lint imports types unit bench lock screenshots clean
+.PHONY: run test test-fast check format lint imports types dead unit coverage bench docs lock \
+	migration hooks screenshots clean
 
 run: $(VENV)/.runtime
 	$(BIN)/ffl-risk demo
@@ -32,8 +33,16 @@ imports: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+dead: $(VENV)/.dev
+	$(BIN)/python tools/dead_code.py
+
 unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+# What needs no browser, no server and no Java, and takes under ten seconds each.
+FAST := not (slow or browser or spark or postgresql or install)
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)" $(TESTS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ONLY)
@@ -41,57 +50,64 @@ bench: $(VENV)/.dev
 screenshots: $(VENV)/.dev $(VENV)/.browser
 	$(BIN)/python -m tests.browser.screenshots
 
-# The resolver runs over pyproject.toml; no address of an index is written into the result.
-LOCK := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --quiet \
-	--no-emit-index-url --no-emit-find-links --no-strip-extras --no-annotate --no-header
+# make migration NAME="keep plans": what the store's tables need, written down by Alembic.
+migration: $(VENV)/.dev
+	$(BIN)/python tools/migration.py "$(NAME)"
+	@$(BIN)/ruff format --quiet serving/store/migrations
+
+hooks: $(VENV)/.dev
+	$(BIN)/pre-commit install
+
+# The resolver runs over pyproject.toml; no address of an index is written into the result, and
+# extras are kept: without them an installer would have to resolve each of them again.
+RESOLVE := --python-version 3.11 --generate-hashes --quiet --upgrade --no-strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+LOCK := $(BIN)/uv pip compile $(RESOLVE)
 lock: $(VENV)/.dev
-	$(LOCK) --extra build --upgrade --output-file requirements.lock
-	$(LOCK) --all-extras --constraint requirements.lock --upgrade --output-file requirements-dev.lock
-	echo openapi-python-client | $(subst pyproject.toml,-,$(LOCK)) --upgrade --output-file requirements-generator.lock
+	$(LOCK) pyproject.toml --extra build --output-file requirements.lock >/dev/null
+	$(LOCK) pyproject.toml --all-extras --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+	echo uv | $(LOCK) - --constraint requirements-dev.lock --output-file requirements-uv.lock >/dev/null
+	echo openapi-python-client | $(LOCK) - --output-file requirements-generator.lock >/dev/null
 
-$(BIN)/python:
-	@echo "Creating the environment in $(VENV) (once; some minutes)"
-	@if command -v $(PYTHON) >/dev/null 2>&1; then $(PYTHON) -m venv $(VENV); else python3 -m venv $(VENV); fi
-
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
-	@echo "Installing what $< pins"
-	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+ENVIRONMENT := tools/environment.py requirements-uv.lock
+$(VENV)/.runtime: requirements.lock pyproject.toml $(ENVIRONMENT)
+	@$(INSTALL) runtime
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	@echo "Installing what $< pins"
-	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(INSTALL) development
 	@touch $@
 
 # A program that makes a client out of the API's document, in an environment of its own: what it
 # is built on is older than what the service is built on.
-$(VENV)/.generator: requirements-generator.lock | $(BIN)/python
-	@echo "Installing what $< pins"
-	@$(BIN)/python -m venv $(VENV)/generator
-	@$(VENV)/generator/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+$(VENV)/.generator: requirements-generator.lock $(VENV)/.runtime
+	@$(PYTHON) tools/environment.py --into $(VENV)/generator $(addprefix --with ,$(INSTALLER)) generator
 	@touch $@
 
-# The browser tests drive Debian's Chromium; it is installed when absent.
-$(VENV)/.browser: | $(BIN)/python
-	@command -v chromium >/dev/null 2>&1 || { \
-		echo "Installing Chromium for the browser tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+# $(call debian,is it there,its package,which tests need it): Debian's package is installed when
+# absent; where that cannot be done the message says what to do instead.
+define debian
+	@$(1) >/dev/null 2>&1 || { \
+		echo "Installing $(2), which $(3) need"; \
+		if ! command -v apt-get >/dev/null 2>&1; then \
+			echo "make: there is no apt-get here to install $(2) with. Install it by other means, or run" \
+				"\`make test-fast\`, which leaves $(3) out." >&2; exit 1; \
+		elif ! { apt-get update -qq && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(2) >/dev/null; }; then \
+			echo "make: $(2) could not be installed (it takes root and a mirror of Debian). Install it by" \
+				"other means, or run \`make test-fast\`, which leaves $(3) out." >&2; exit 1; \
+		fi; }
 	@touch $@
+endef
 
-# The store's tests run a PostgreSQL server of their own; Debian's is installed when absent.
-$(VENV)/.postgresql: | $(BIN)/python
-	@ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { \
-		echo "Installing PostgreSQL for the store's tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; }
-	@touch $@
+$(VENV)/.browser: | $(VENV)/.runtime
+	$(call debian,command -v chromium,chromium,the browser tests)
 
-# The tests of the distributed engine start Spark, which needs a Java runtime.
-$(VENV)/.java: | $(BIN)/python
-	@command -v java >/dev/null 2>&1 || { \
-		echo "Installing a Java runtime for the tests of the Spark engine"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq default-jre-headless >/dev/null; }
-	@touch $@
+$(VENV)/.postgresql: | $(VENV)/.runtime
+	$(call debian,ls /usr/lib/postgresql/*/bin/pg_ctl,postgresql,the tests of the store on PostgreSQL)
+
+$(VENV)/.java: | $(VENV)/.runtime
+	$(call debian,command -v java,default-jre-headless,the tests of the Spark engine)
 
 clean:
 	rm -rf $(VENV) var dist build

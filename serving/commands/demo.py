@@ -104,7 +104,7 @@ def simulated_steps() -> list[Step]:
 def _run(step: Step) -> None:
     ERR.print(f"[bold]{step.name}[/bold]: ffl-risk {' '.join(step.arguments)}")
     start = time.perf_counter()
-    command = [sys.executable, "-m", "ffl_risk", *step.arguments]
+    command = [sys.executable, "-P", "-m", "ffl_risk", *step.arguments]
     status = subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603
     seconds = time.perf_counter() - start
     if status == GATE_REFUSED and step.may_refuse:

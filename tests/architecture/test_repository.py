@@ -63,25 +63,6 @@ def test_help_imports_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
-def test_locks_pin_by_hash_and_name_no_address() -> None:
-    kinds = {"": 100, "-dev": 100, "-generator": 10}
-    for name, at_least in ((f"requirements{kind}.lock", n) for kind, n in kinds.items()):
-        text = (ROOT / name).read_text()
-        pins = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==", text, flags=re.MULTILINE)
-        blocks = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
-        assert len(pins) == len(blocks) > at_least
-        assert all("--hash=sha256:" in block for block in blocks)
-        assert "://" not in text
-
-
-def test_runtime_pins_are_the_development_pins() -> None:
-    def pins(name: str) -> set[str]:
-        text = (ROOT / name).read_text()
-        return set(re.findall(r"^(\S+==\S+)", text, flags=re.MULTILINE))
-
-    assert pins("requirements.lock") <= pins("requirements-dev.lock")
-
-
 def test_nothing_tracked_is_large_or_names_a_machine() -> None:
     large = [p for p in tracked_files() if p.stat().st_size > 2_000_000]
     assert not large

@@ -27,7 +27,7 @@ from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store
 from serving.store.tables import ACCOUNTS, EVENTS, METADATA
 
-pytestmark = pytest.mark.xdist_group("postgresql")
+pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
 KEY = b"k" * 32
 ACCESS = Access(who="analyst", role="analyst", action="score", subject="1-10-00000")
 TIP = {

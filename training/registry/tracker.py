@@ -1,21 +1,27 @@
 """A handle on the tracking process, so that nothing else waits for MLflow.
 
 Importing the tracker takes seconds and its first database more. `Tracker` starts
-``python -m training.registry.tracking`` at once and talks to it in JSON lines: it warms up on
-another core while signals are built and models fitted.
+``python -P -m training.registry.tracking`` at once and talks to it in JSON lines: it warms up on
+another core while signals are built and models fitted. ``-P`` keeps the current folder off its
+path: a package of somebody else's that lies there and is called ``training`` is not ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from features.home import home
 from training.errors import TrainingError
+
+SECONDS_TO_END = 120
+TOLD_LINES = 12
 
 
 class TrackingError(TrainingError):
@@ -34,16 +40,19 @@ class Tracker:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or home()).absolute()
         self._process: subprocess.Popen[str] | None = None
+        self._complaints: IO[str] | None = None
 
     def start(self) -> Tracker:
         """Start the process; answers are waited for only when something is asked."""
         if self._process is None:
             self.folder.mkdir(parents=True, exist_ok=True)
+            # A file and no pipe: nobody reads along, and a full pipe would stop the process.
+            self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
             self._process = subprocess.Popen(  # noqa: S603 - our own module, fixed arguments
-                [sys.executable, "-m", "training.registry.tracking", str(self.folder)],
+                [sys.executable, "-P", "-m", "training.registry.tracking", str(self.folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self._complaints,
                 text=True,
             )
         return self
@@ -87,20 +96,54 @@ class Tracker:
 
     def _died(self) -> TrackingError:
         code = self._process.wait() if self._process else None
-        self._process = None
+        said = self._said()
+        self._end()
         return TrackingError(
-            "The tracking process ended early.",
-            found=f"exit code {code}",
-            fix=f"check that {self.folder} can be written and MLFLOW_TRACKING_URI is right",
+            f"The tracking process ended early, with exit code {code}.",
+            found=said or "nothing on its standard error",
+            fix=f"mend what it says; where it says nothing, check that {self.folder} can be "
+            "written and MLFLOW_TRACKING_URI is right",
         )
 
+    def _said(self) -> str:
+        """Return the last lines of the process's standard error."""
+        if self._complaints is None:
+            return ""
+        self._complaints.seek(0)
+        lines = [line.rstrip() for line in self._complaints if line.strip()]
+        return "\n".join(lines[-TOLD_LINES:])
+
+    def _end(self) -> None:
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):  # a question it never read
+                        pipe.close()
+        if self._complaints is not None:
+            self._complaints.close()
+        self._process = self._complaints = None
+
     def close(self) -> None:
-        """End the process; it finishes what it was asked."""
+        """End the process; it finishes what it was asked.
+
+        Raises
+        ------
+        TrackingError
+            When it does not end; it is stopped then.
+        """
         if self._process is None:
             return
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._process.wait(timeout=120)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._process = None
+        try:
+            self._process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired as error:
+            self._process.kill()
+            self._process.wait()
+            raise TrackingError(
+                f"The tracking process did not end within {SECONDS_TO_END} seconds.",
+                found=self._said() or "nothing on its standard error",
+                fix="see whether the server or database of MLFLOW_TRACKING_URI answers",
+            ) from error
+        finally:
+            self._end()

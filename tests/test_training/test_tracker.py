@@ -1,0 +1,36 @@
+"""The tracking process: when it fails, the error says what it said."""
+
+from pathlib import Path
+
+import pytest
+
+from training.registry.tracker import Tracker, TrackingError
+
+
+def test_a_process_that_dies_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.py").write_text("raise RuntimeError('this tracker is broken')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
+    with (
+        pytest.raises(TrackingError, match="this tracker is broken") as refused,
+        Tracker(tmp_path / "home") as tracker,
+    ):
+        tracker.ask("alias_version", name="ffl-risk", alias="champion")
+    assert "exit code 1" in str(refused.value)
+
+
+def test_a_package_in_the_current_folder_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").write_text("raise SystemExit('not ours')\n")
+    # Stands for MLflow, which takes seconds: only where things are imported from matters here.
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "mlflow.py").write_text(
+        "import json, sys; print(json.dumps({'result': sys.path}), flush=True)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}:{Path(__file__).parents[2]}")
+    monkeypatch.chdir(tmp_path)
+    tracker = Tracker(tmp_path / "home").start()
+    path = tracker.ask("alias_version")
+    tracker.close()
+    assert not {"", str(tmp_path)} & set(path)
