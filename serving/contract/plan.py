@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,23 +19,19 @@ class StartPoint(BaseModel):
     longitude: float = Field(ge=-180, le=180)
 
 
-class PlanAsk(Request):
-    """An office, its hours and its rules."""
+class PlanRules(BaseModel):
+    """Hours and rules of a plan: the one place of their defaults and bounds.
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    The API, the page and the planner all take them from here.
+    """
 
-    office: Name
-    starts_on: date | None = Field(
-        default=None, description="First day of the first week; the next Monday when absent"
-    )
+    model_config = ConfigDict(allow_inf_nan=False)
+
     weeks: int = Field(default=4, ge=1, le=26)
     hours_per_week: float = Field(
         default=40.0, ge=8, le=80, description="Of one investigator, driving included"
     )
     n_investigators: int = Field(default=1, ge=1, le=20)
-    start: StartPoint | None = Field(
-        default=None, description="The office's place as far as it is known when absent"
-    )
     random_share: float = Field(
         default=0.10, ge=0, le=0.5, description="Share of the hours, in expectation"
     )
@@ -49,6 +45,33 @@ class PlanAsk(Request):
         default=1.0, ge=0, le=1, description="Share of the overdue dealers that must be visited"
     )
     seed: int = Field(default=0, ge=0, lt=2**53, description="Of the random draw and the router")
+
+
+RULES: Final = PlanRules.model_fields
+
+
+def most(name: str) -> float:
+    """Return the largest value of a rule that has one."""
+    return next(float(m.le) for m in RULES[name].metadata if hasattr(m, "le"))
+
+
+def least(name: str) -> float:
+    """Return the smallest value of a rule that has one."""
+    return next(float(m.ge) for m in RULES[name].metadata if hasattr(m, "ge"))
+
+
+class PlanAsk(PlanRules, Request):
+    """An office, its hours and its rules."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    office: Name
+    starts_on: date | None = Field(
+        default=None, description="First day of the first week; the next Monday when absent"
+    )
+    start: StartPoint | None = Field(
+        default=None, description="The office's place as far as it is known when absent"
+    )
 
 
 class PlannedVisit(Answer):

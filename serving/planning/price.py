@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from serving.contract.plan import least, most
 from serving.planning import choose
 from serving.planning.candidates import Candidates
 from serving.planning.choose import Selection
@@ -125,7 +126,8 @@ def sensitivity(
     base = choose.solve_relaxed(choose.build(candidates, request, is_drawn=is_drawn))
     out = []
     for factor in factors:
-        hours = min(max(request.hours_per_week * factor, 8.0), 80.0)
+        name = "hours_per_week"
+        hours = min(max(request.hours_per_week * factor, least(name)), most(name))
         other = replace(request, hours_per_week=hours)
         choice = choose.solve_relaxed(choose.build(candidates, other, is_drawn=is_drawn))
         bound = None if choice is None else choice.bound
@@ -191,13 +193,19 @@ def _more_hours(
 
     out = []
     now = request.hours_per_week
-    halves = _least(1, int(2 * (80 - now)), lambda n: is_possible(hours_per_week=now + n / 2))
+    halves = _least(
+        1,
+        int(2 * (most("hours_per_week") - now)),
+        lambda n: is_possible(hours_per_week=now + n / 2),
+    )
     if halves is not None:
         to = now + halves / 2
         sentence = f"Give each investigator {to:g} hours a week instead of {now:g}."
         out.append(Relaxation("hours", now, to, sentence))
     people = request.n_investigators
-    more = _least(people + 1, 100, lambda n: is_possible(n_investigators=n))
+    more = _least(
+        people + 1, int(most("n_investigators")), lambda n: is_possible(n_investigators=n)
+    )
     if more is not None:
         sentence = f"Send {more} investigators instead of {people}."
         out.append(Relaxation("investigators", people, more, sentence))

@@ -13,7 +13,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
+from serving.contract.plan import RULES, PlanRules, StartPoint
 from serving.errors import InvalidRequestError
 
 Floats = npt.NDArray[np.float64]
@@ -46,53 +48,48 @@ class PlanRequest:
     starts_on : date
         First day of the first week.
     weeks : int
-        Number of weeks, 1 to 52.
+        Number of weeks.
     hours_per_week : float
-        Hours of one investigator in one week for visits and the driving between them, 8 to 80.
+        Hours of one investigator in one week for visits and the driving between them.
     n_investigators : int
-        Number of investigators, 1 to 100.
+        Number of investigators.
     random_share : float
-        Share of the hours, in expectation, that goes to dealers drawn at random, 0 to 0.5.
+        Share of the hours, in expectation, that goes to dealers drawn at random.
     coverage_years : float, optional
         A dealer unseen for longer than this by the end of the plan is overdue. None: no quota.
     coverage_share : float
-        Share of the overdue dealers that the plan must visit, 0 to 1.
+        Share of the overdue dealers that the plan must visit.
     seed : int
         Seeds the draw and the router: the same request and candidates give the same plan.
+
+    Raises
+    ------
+    PlanError
+        When a value is out of the bounds of `serving.contract.plan.PlanRules`.
     """
 
     latitude: float
     longitude: float
     starts_on: date
-    weeks: int = 4
-    hours_per_week: float = 40.0
-    n_investigators: int = 1
-    random_share: float = 0.10
-    coverage_years: float | None = None
-    coverage_share: float = 1.0
-    seed: int = 0
+    weeks: int = RULES["weeks"].default
+    hours_per_week: float = RULES["hours_per_week"].default
+    n_investigators: int = RULES["n_investigators"].default
+    random_share: float = RULES["random_share"].default
+    coverage_years: float | None = RULES["coverage_years"].default
+    coverage_share: float = RULES["coverage_share"].default
+    seed: int = RULES["seed"].default
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("latitude", -90.0, 90.0),
-            ("longitude", -180.0, 180.0),
-            ("weeks", 1, 52),
-            ("hours_per_week", 8.0, 80.0),
-            ("n_investigators", 1, 100),
-            ("random_share", 0.0, 0.5),
-            ("coverage_share", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise PlanError(
-                    f"{name} is out of range.", found=str(value), expected=f"{low} to {high}"
-                )
-        if self.coverage_years is not None and not 0 < self.coverage_years <= 50:
+        try:
+            StartPoint(latitude=self.latitude, longitude=self.longitude)
+            PlanRules(**{name: getattr(self, name) for name in RULES})
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
             raise PlanError(
-                "coverage_years is out of range.",
-                found=str(self.coverage_years),
-                expected="more than 0, at most 50, or nothing for no quota",
-            )
+                f"{fault['loc'][0]} is out of range.",
+                found=str(fault["input"]),
+                expected=str(fault["msg"]).removeprefix("Input should be "),
+            ) from error
 
     @property
     def week_hours(self) -> float:

@@ -155,7 +155,8 @@ def _rank_request(fields: Mapping[str, str], purpose: str) -> RankRequest:
                 "area": area,
                 "k": fields.get("k") or _DEFAULT_K,
                 "n_coverage": fields.get("n_coverage") or 0,
-                "random_share": fields.get("random_share") or 0.10,
+                "random_share": fields.get("random_share")
+                or RankRequest.model_fields["random_share"].default,
                 "license_types": [fields["license_type"]] if fields.get("license_type") else [],
                 "purpose": purpose or None,
             }

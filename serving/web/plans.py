@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from serving.access.audit import subjects
 from serving.api.callers import Caller
+from serving.contract.plan import RULES
 from serving.planning import Changed, Placed, PlanError, PlanInfeasibleError, arrange, to_ics
 from serving.planning.calendar import days_of
 from serving.planning.for_caller import Made, next_monday, plan_office
@@ -38,6 +39,11 @@ _RULES: Final = {
 _MOST_MOVES: Final = 60
 
 
+def _rule(name: str) -> Any:
+    """Return the default and the bounds of a rule, as the API has them."""
+    return RULES[name]
+
+
 class Ask(BaseModel):
     """What is planned; all of it is in the address, and the same address gives the same plan."""
 
@@ -45,12 +51,12 @@ class Ask(BaseModel):
 
     office: str = Field(default="", max_length=80)
     starts_on: date | None = None
-    weeks: int = Field(default=4, ge=1, le=26)
-    investigators: int = Field(default=1, ge=1, le=20)
-    hours: int = Field(default=40, ge=8, le=80)
-    random_share: float = Field(default=0.10, ge=0, le=0.5)
-    coverage_years: int | None = Field(default=None, ge=1, le=30)
-    coverage_share: float = Field(default=0.05, gt=0, le=1)
+    weeks: int = _rule("weeks")
+    investigators: int = _rule("n_investigators")
+    hours: float = _rule("hours_per_week")
+    random_share: float = _rule("random_share")
+    coverage_years: float | None = _rule("coverage_years")
+    coverage_share: float = _rule("coverage_share")
     move: list[Annotated[str, Field(max_length=60)]] = Field(
         default_factory=list, max_length=_MOST_MOVES
     )

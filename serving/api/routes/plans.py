@@ -12,15 +12,10 @@ from starlette.responses import Response
 
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
-from serving.contract.plan import PlanAnswer, PlanAsk
+from serving.contract.plan import RULES, PlanAnswer, PlanAsk
 from serving.planning.for_caller import plan_office
 
 router = APIRouter(prefix="/v1", tags=["plans"])
-
-_RULES = {
-    "weeks", "hours_per_week", "n_investigators", "random_share", "coverage_years",
-    "coverage_share", "seed",
-}  # fmt: skip
 
 
 @router.post(
@@ -47,7 +42,7 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         scope,
         caller.principal,
         body.office,
-        rules=body.model_dump(include=_RULES),
+        rules=body.model_dump(include=set(RULES)),
         starts_on=body.starts_on,
         start=start,
     )
