@@ -75,6 +75,14 @@ class Reason(Answer):
     value: float | None = Field(description="The dealer's value; null when it is missing")
     unit: str
     percentile: int | None = Field(description="Share of peers at or below the value, in per cent")
+    share_below: float | None = Field(
+        default=None, description="Share of peers with strictly less, in per cent"
+    )
+    peers: str | None = Field(
+        default=None,
+        description="Who the peers are: `peers` are the dealers of the same license type whose "
+        "value is known; `all dealers` stand in for them where fewer than 200 are",
+    )
     contribution: float = Field(description="What it adds to the priority (log odds)")
     restriction: Literal["public", "restricted"]
 

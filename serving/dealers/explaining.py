@@ -78,6 +78,7 @@ def _contribution(
         float(snapshot.inputs[row, j]),
         float(value),
         license_type=snapshot.columns["license_type"][row],
+        missing=int(snapshot.missing[row, j]),
     )
     return reason | {
         "by_head": {
@@ -173,7 +174,7 @@ def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:
         "signal": snapshot.bundle.signals[j]["name"],
         "sentence": "If instead: "
         + snapshot.sentences.sentence(
-            j, median, _MEDIAN, license_type=snapshot.columns["license_type"][row]
+            j, median, license_type=snapshot.columns["license_type"][row]
         ),
         "from_value": rounded(value) if np.isfinite(value) else None,
         "to_value": rounded(median),

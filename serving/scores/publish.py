@@ -21,6 +21,7 @@ from features.warehouse import Warehouse
 from serving.errors import NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
 from serving.scores.eligibility import inspection_facts
+from serving.scores.peers import peer_table
 from serving.scores.table import (
     FILES,
     N_REASONS,
@@ -30,13 +31,12 @@ from serving.scores.table import (
     sha256_of,
 )
 
+from serving.scores.wording import wording
+
 if TYPE_CHECKING:
     from features.table import FeatureTable
     from models.bundle import Bundle
 
-_QUANTILES: Final = np.linspace(0.0, 1.0, 101)
-# Below this many dealers of one type, peers are all dealers.
-_MIN_PEERS: Final = 200
 _LICENSE_COLUMNS: Final = {
     "premises_street": "street",
     "premises_city": "city",
@@ -112,7 +112,7 @@ def score_frames(
     return {
         "scored.parquet": scored,
         "reasons.parquet": strongest(values, bundle.signals),
-        "peers.parquet": peer_quantiles(inputs, types),
+        "peers.parquet": peer_table(inputs, types),
         "holds.parquet": _holds(warehouse, as_of),
     }
 
@@ -164,7 +164,8 @@ def strongest(
     signals : sequence of mapping, shape (p,)
         The bundle's signals: name, family, window. The reasons name different things: a family's
         second signal counts half and its third a third, and one measure is named once, over the
-        window that moves the dealer most.
+        window that moves the dealer most. What all dealers of a state share is nobody's own reason
+        and is not named; it stays a part of the priority.
 
     Returns
     -------
@@ -173,6 +174,8 @@ def strongest(
         the `N_REASONS` largest in size.
     """
     n_kept = min(N_REASONS, values.shape[1])
+    is_own = [not wording(str(signal["name"]), signal).is_of_state for signal in signals]
+    values = values * np.array(is_own)
     weighed = np.abs(values)
     for own in _alike(measure_of(signal) for signal in signals):
         weighed[:, own] *= _places(weighed[:, own]) == 0
@@ -207,25 +210,6 @@ def _places(sized: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """Return each value's place in its row, the largest at 0."""
     order = np.argsort(-sized, axis=1, kind="stable")
     return np.argsort(order, axis=1, kind="stable")
-
-
-def peer_quantiles(inputs: pd.DataFrame, types: npt.NDArray[np.object_]) -> pd.DataFrame:
-    """Return 101 quantiles of each signal, over all dealers and over those of each license type."""
-    groups = {"": np.ones(len(inputs), dtype=bool)}
-    for name in sorted(set(types)):
-        mask = types == name
-        if mask.sum() >= _MIN_PEERS:
-            groups[str(name)] = mask
-    rows = []
-    values = inputs.to_numpy(dtype=np.float64)
-    for name, mask in groups.items():
-        for j, signal in enumerate(inputs.columns):
-            column = values[mask, j]
-            column = column[np.isfinite(column)]
-            if len(column):
-                quantiles = np.quantile(column, _QUANTILES).astype(np.float32)
-                rows.append({"license_type": name, "signal": signal, "quantiles": quantiles})
-    return pd.DataFrame(rows, columns=["license_type", "signal", "quantiles"])
 
 
 def _holds(warehouse: Warehouse, as_of: date) -> pd.DataFrame:

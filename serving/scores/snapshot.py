@@ -26,7 +26,8 @@ from models.ordering import order, turns_among_ties
 from serving import statements
 from serving.errors import NotReadyError
 from serving.scores.champion import load_champion
-from serving.scores.reasons import Peers, Sentences
+from serving.scores.peers import Peers
+from serving.scores.reasons import Sentences
 from serving.scores.table import N_REASONS, ScoredTable, load_scored
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ class Snapshot:
 
         try:
             _, bundle = load_champion(home, str(table.manifest["champion"]))
-            return cls.of(table, bundle, FeatureTable.load(table.folder / "features"))
+            snapshot = cls.of(table, bundle, FeatureTable.load(table.folder / "features"))
+            # A table without what sentences are made from was written by another version.
+            _ = snapshot.sentences
+            return snapshot
         except (KeyError, TypeError, FeatureError) as error:
             raise NotReadyError(
                 f"Scored table {table.name} was written by another version.",
@@ -314,14 +318,21 @@ class View:
         snapshot = self.snapshot
         write = snapshot.sentences.reason
         license_type = snapshot.columns["license_type"][row]
-        inputs = snapshot.inputs[row]
+        inputs, missing = snapshot.inputs[row], snapshot.missing[row]
         out = []
         for signals, contributions in snapshot.strongest[:n]:
             contribution = float(contributions[row])
             if contribution:
                 signal = int(signals[row])
-                value = float(inputs[signal])
-                out.append(write(signal, value, contribution, license_type=license_type))
+                out.append(
+                    write(
+                        signal,
+                        float(inputs[signal]),
+                        contribution,
+                        license_type=license_type,
+                        missing=int(missing[signal]),
+                    )
+                )
         return out
 
 

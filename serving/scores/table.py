@@ -6,7 +6,7 @@
     <home>/scored/NNNNNN/
         scored.parquet               one row a dealer: place, scores, intervals, eligibility
         reasons.parquet              the strongest contributions to each dealer's priority
-        peers.parquet                quantiles of each signal among dealers of the same type
+        peers.parquet                values of each signal among dealers of the same type
         holds.parquet                deconfliction holds known to the warehouse
         features/                    the FeatureTable that was scored
         manifest.json                as-of, bundle, fingerprints, SHA-256 of the files above

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from features import reference
-from serving.scores.publish import peer_quantiles, strongest
+from serving.scores.peers import peer_table
+from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
 from serving.scores.table import ScoredTable
 
@@ -249,7 +250,7 @@ def invented_country(n: int, *, seed: int = 0) -> Snapshot:
     table = ScoredTable(
         name="000001", manifest=manifest, scored=scored,
         reasons=strongest(bundle.explain(inputs)["priority"].values, bundle.signals),
-        peers=peer_quantiles(inputs, facts["license_type"].to_numpy(dtype=object)),
+        peers=peer_table(inputs, facts["license_type"].to_numpy(dtype=object)),
         holds=holds, folder=Path("nowhere"),
     )  # fmt: skip
     missing = np.where(np.isnan(inputs.to_numpy()), 2, 0).astype(np.int8)

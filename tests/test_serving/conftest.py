@@ -19,7 +19,8 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from serving.runtime import Runtime
-from serving.scores.publish import peer_quantiles, strongest
+from serving.scores.peers import peer_table
+from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
 from serving.scores.table import ScoredTable
 from serving.server.app import build_app
@@ -154,7 +155,7 @@ def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
         manifest=manifest,
         scored=scored,
         reasons=strongest(bundle.explain(inputs)["priority"].values, bundle.signals),
-        peers=peer_quantiles(inputs, facts["license_type"].to_numpy(dtype=object)),
+        peers=peer_table(inputs, facts["license_type"].to_numpy(dtype=object)),
         holds=holds,
         folder=Path("nowhere"),
     )

@@ -1,0 +1,166 @@
+"""Where a value stands among a dealer's peers, in counts that a sentence can be true to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+# Below this many dealers of one type with a known value, peers are all dealers.
+MIN_PEERS: Final = 200
+# Of a signal with more distinct values than this, so many are kept, spread by rank: shares are then
+# known to a tenth of a point, and stated at their lower end.
+_MOST_STEPS: Final = 1_001
+_QUANTILES: Final = np.linspace(0.0, 1.0, 101)
+# Peers are mentioned for a value among the highest or lowest of them.
+_REMARKABLE: Final = 80
+_LEAST_BELOW: Final = 50
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is certain about a value's place among those of its peers.
+
+    Parameters
+    ----------
+    below, above, upto : float
+        Shares of the peers, in per cent, whose known value is strictly less, strictly more, and
+        not more; each the least that is certain.
+    is_of_type : bool
+        Whether the peers are the dealers of the same license type; else they are all dealers.
+    """
+
+    below: float
+    above: float
+    upto: float
+    is_of_type: bool
+
+    @property
+    def group(self) -> str:
+        """Who the peers are, in the words of a sentence."""
+        return "peers" if self.is_of_type else "all dealers"
+
+
+def compared(standing: Standing | None, value: float, *, is_count: bool) -> str:
+    """Return how a value compares with its peers', empty when there is nothing to say.
+
+    The only place where a sentence compares. "More than N%" counts the peers strictly below, and
+    "less than" those strictly above; a value that many share is not more than theirs. Nothing is
+    said of a zero, which most often means that nothing happened.
+
+    >>> compared(Standing(97.4, 1.0, 99.0, True), 3.0, is_count=True)
+    'more than 97% of peers'
+    >>> compared(Standing(60.0, 1.0, 99.0, False), 1.0, is_count=True)
+    'as many as or more than 99% of all dealers'
+    >>> compared(Standing(0.0, 3.0, 97.0, True), 0.0, is_count=True)
+    ''
+    """
+    if standing is None or not math.isfinite(value) or value == 0:
+        return ""
+    if standing.below >= _REMARKABLE:
+        return f"more than {_whole(standing.below)}% of {standing.group}"
+    if standing.above >= _REMARKABLE:
+        return f"less than {_whole(standing.above)}% of {standing.group}"
+    if standing.below >= _LEAST_BELOW and standing.upto >= _REMARKABLE:
+        much = "many" if is_count else "much"
+        return f"as {much} as or more than {_whole(standing.upto)}% of {standing.group}"
+    return ""
+
+
+def _whole(percent: float) -> int:
+    """Round down: a share is never said to be larger than it is, nor ever to be all."""
+    return min(math.floor(percent + 1e-9), 99)
+
+
+class Peers:
+    """The values of each signal, among dealers of one license type or among all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `peer_table` makes it.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        names = ("quantiles", "values", "n_below", "n_upto")
+        self._of: dict[tuple[str, str], tuple[npt.NDArray[np.float32], ...]] = {}
+        self._n: dict[tuple[str, str], int] = {}
+        columns = (table[name] for name in ("license_type", "signal", "n_peers", *names))
+        for license_type, signal, n, *arrays in zip(*columns, strict=True):
+            key = (str(license_type), str(signal))
+            self._of[key] = tuple(np.asarray(one) for one in arrays)
+            self._n[key] = int(n)
+
+    def quantiles(self, signal: str, license_type: str) -> npt.NDArray[np.float32] | None:
+        """Return the 101 quantiles among peers, else among all dealers, else None."""
+        key = self._key(signal, license_type)
+        return None if key is None else self._of[key][0]
+
+    def standing(self, signal: str, license_type: str, value: float) -> Standing | None:
+        """Return where a value stands, None for a missing value or a signal nobody has."""
+        key = self._key(signal, license_type)
+        if key is None or not math.isfinite(value):
+            return None
+        _, values, n_below, n_upto = self._of[key]
+        n = self._n[key]
+        at = int(np.searchsorted(values, np.float32(value), side="right")) - 1
+        is_known = at >= 0 and values[at] == np.float32(value)
+        upto = int(n_upto[at]) if at >= 0 else 0
+        below = int(n_below[at]) if is_known else upto
+        # Between two kept values lie some that are not kept: none of them is said to be above.
+        n_next = upto if is_known else int(n_below[at + 1]) if at + 1 < len(values) else n
+        return Standing(
+            100.0 * below / n, 100.0 * (n - n_next) / n, 100.0 * upto / n, bool(key[0])
+        )
+
+    def _key(self, signal: str, license_type: str) -> tuple[str, str] | None:
+        for key in ((license_type, signal), ("", signal)):
+            if key in self._of:
+                return key
+        return None
+
+
+def peer_table(inputs: pd.DataFrame, types: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Return the values of each signal, over all dealers and over those of each license type.
+
+    Returns
+    -------
+    DataFrame
+        One row a license type (empty: all dealers) and signal with at least one known value:
+        n_peers, 101 quantiles, and for kept values how many peers lie strictly below and up to it.
+    """
+    groups = {"": np.ones(len(inputs), dtype=bool)}
+    for name in sorted(set(types)):
+        groups[str(name)] = types == name
+    matrix = inputs.to_numpy(dtype=np.float32)
+    rows = []
+    for name, mask in groups.items():
+        for j, signal in enumerate(inputs.columns):
+            column = matrix[mask, j]
+            column = column[np.isfinite(column)]
+            if len(column) >= (MIN_PEERS if name else 1):
+                rows.append({"license_type": name, "signal": signal, **_steps(column)})
+    columns = ["license_type", "signal", "n_peers", "quantiles", "values", "n_below", "n_upto"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _steps(column: npt.NDArray[np.float32]) -> dict[str, object]:
+    values, counts = np.unique(column, return_counts=True)
+    upto = np.cumsum(counts)
+    below = upto - counts
+    if len(values) > _MOST_STEPS:
+        ranks = np.linspace(0, len(column) - 1, _MOST_STEPS)
+        kept = np.unique(np.searchsorted(upto, ranks, side="right"))
+        values, below, upto = values[kept], below[kept], upto[kept]
+    quantiles = np.quantile(column.astype(np.float64), _QUANTILES).astype(np.float32)
+    return {
+        "n_peers": len(column),
+        "quantiles": quantiles,
+        "values": values,
+        "n_below": below.astype(np.int32),
+        "n_upto": upto.astype(np.int32),
+    }
