@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from serving.lists.exports import to_csv
-from serving.statements import basis_sentence
+from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:
     from serving.access.audit import Verdict
@@ -105,6 +105,7 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
     n_unsure = sum(row["has_insufficient_history"] for row in document["rows"])
     if n_unsure:
         OUT.print(f"{n_unsure} dealers are unlike those seen in training: insufficient history.")
+    OUT.print(PEERS)
     OUT.print("What it does not know:")
     for line in document["disclaimers"]:
         OUT.print(f"  - {escape(line)}")

@@ -12,7 +12,7 @@ import numpy as np
 from features.domain.asof import in_force_sql
 from features.reference.time_to_crime import short_days
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.scores.snapshot import Scope
+from serving.scores.snapshot import Bools, Scope
 
 _MOST_ENTRIES: Final = 500
 _MOST_RELATED: Final = 20
@@ -143,18 +143,8 @@ def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> 
 def related(scope: Scope, row: int) -> list[dict[str, str]]:
     """Return other dealers the caller sees at the same premises or under the same name."""
     columns = scope.view.snapshot.columns
-    is_there = scope.own & scope.view.is_visible
-    is_there[row] = False
-    same_place = (
-        is_there
-        & (columns["street"] == columns["street"][row])
-        & (columns["zip"] == columns["zip"][row])
-    )
-    if not columns["street"][row]:
-        same_place[:] = False
-    same_name = is_there & (columns["licensee_name"] == columns["licensee_name"][row])
-    if not columns["licensee_name"][row]:
-        same_name[:] = False
+    same_place, same_name = _alike(scope, row)
+    same_place, same_name = same_place & scope.own, same_name & scope.own
     out = []
     for other in np.flatnonzero(same_place | same_name)[:_MOST_RELATED].tolist():
         relations = [
@@ -170,3 +160,24 @@ def related(scope: Scope, row: int) -> list[dict[str, str]]:
             }
         )
     return out
+
+
+def n_related_elsewhere(scope: Scope, row: int) -> int:
+    """Return how many licenses of the same premises or name lie outside the caller's area."""
+    same_place, same_name = _alike(scope, row)
+    return int(((same_place | same_name) & ~scope.own).sum())
+
+
+def _alike(scope: Scope, row: int) -> tuple[Bools, Bools]:
+    """Return which visible dealers have the same premises and which the same licensee name."""
+    columns = scope.view.snapshot.columns
+    is_other = scope.view.is_visible.copy()
+    is_other[row] = False
+    nobody = np.zeros(len(is_other), dtype=bool)
+    street, name = columns["street"][row], columns["licensee_name"][row]
+    is_there = (columns["street"] == street) & (columns["zip"] == columns["zip"][row])
+    is_named = columns["licensee_name"] == name
+    return (
+        is_other & is_there if street else nobody,
+        is_other & is_named if name else nobody,
+    )

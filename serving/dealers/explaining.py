@@ -125,7 +125,7 @@ def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) 
     """Return the fewest signals, strongest first, whose peer medians take the dealer off the list.
 
     The list is the office's first `k` eligible dealers. Signals move together in life; this says
-    what the model would answer, not what a dealer could do.
+    what the model would answer, not what a dealer could do. Only what can change is offered.
     """
     view, snapshot = scope.view, scope.view.snapshot
     columns = snapshot.columns
@@ -138,7 +138,7 @@ def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) 
             "is_on_list": row in office, "threshold": threshold, "changes": [], "is_enough": False
         }  # fmt: skip
     raising = [j for j in np.argsort(-values, kind="stable").tolist() if values[j] > 0]
-    raising = [j for j in raising if _has_other_median(snapshot, j, row)][:_MOST_CHANGES]
+    raising = [j for j in raising if _can_change(snapshot, j, row)][:_MOST_CHANGES]
     if not raising:
         return {"is_on_list": True, "threshold": threshold, "changes": [], "is_enough": False}
     trial = np.repeat(snapshot.inputs[[row]], len(raising), axis=0)
@@ -161,11 +161,18 @@ def _median(snapshot: Snapshot, j: int, row: int) -> float:
     return float("nan") if quantiles is None else float(quantiles[_MEDIAN])
 
 
-def _has_other_median(snapshot: Snapshot, j: int, row: int) -> bool:
-    """Whether taking the peers' median would change a signal; a kind of dealer has no median."""
-    median = _median(snapshot, j, row)
-    is_kind = bool(snapshot.bundle.signals[j].get("is_category"))
-    return not is_kind and bool(np.isfinite(median)) and median != snapshot.inputs[row, j]
+def _can_change(snapshot: Snapshot, j: int, row: int) -> bool:
+    """Whether a signal can come to the peers' median in the life of this dealer.
+
+    What is counted over a window fades, and an inspection can follow another. Where a dealer
+    stands, what it is licensed as and what is not known do not change by anything done or left.
+    """
+    signal = snapshot.bundle.signals[j]
+    is_history = bool(signal.get("window")) or signal["family"] == "violations"
+    if not is_history or signal.get("is_category") or not snapshot.sentences.is_own(j):
+        return False
+    median, value = _median(snapshot, j, row), float(snapshot.inputs[row, j])
+    return bool(np.isfinite(median) and np.isfinite(value)) and median != value
 
 
 def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from serving.statements import basis_sentence
+from serving.statements import PEERS, basis_sentence
 
 # The full-width signs are the same to a spreadsheet set to an East Asian language.
 _FORMULA: Final = tuple("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
@@ -37,6 +37,7 @@ def header(document: Mapping[str, Any]) -> list[str]:
         f"List {document['list_id']}, issued {document['issued_at']} to {document['owner']}",
         f"Area: {document['area_in_words']}",
         basis_sentence(document["basis"]),
+        PEERS,
         *document["disclaimers"],
     ]
 

@@ -24,7 +24,7 @@ from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.errors import UnknownDealerError
 from serving.lists.issued import stored_bytes
-from serving.statements import NOT_EVIDENCE, TRACE_DISCLAIMER, basis_sentence
+from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER, basis_sentence
 from serving.store.database import Store
 from serving.store.tables import AUDIT, DECISIONS, LISTS, OUTCOMES
 
@@ -37,6 +37,8 @@ restricted/  holds what is derived from trace or law-enforcement records; 18 USC
              agency's rules say to whom it may go. Leave the folder out where it may not.
 
 {not_evidence}
+
+{peers}
 
 {disclaimer}
 """
@@ -62,6 +64,7 @@ def packet(store: Store, home: Path, *, list_id: str, dealer: str, warehouse: Pa
         issued_at=document["issued_at"],
         basis=basis_sentence(document["basis"]),
         not_evidence=NOT_EVIDENCE,
+        peers=PEERS,
         disclaimer=TRACE_DISCLAIMER,
     )
     files = {

@@ -8,6 +8,7 @@ those of a country in which they do not exist, so nothing shows that they do.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -271,6 +272,15 @@ class View:
     def percentile(self, row: int) -> float:
         """Return the share of visible dealers at or below this one's priority, in per cent."""
         return round(100.0 * (self.n - int(self.national_rank[row]) + 1) / self.n, 2)
+
+    def percent_below(self, row: int) -> float:
+        """Return the share of visible dealers with a strictly lower priority, rounded down."""
+        lower = int(np.searchsorted(self._ascending, self.snapshot.columns["priority"][row]))
+        return math.floor(1000.0 * lower / self.n) / 10.0
+
+    @cached_property
+    def _ascending(self) -> npt.NDArray[Any]:
+        return np.sort(self.snapshot.columns["priority"][self.order])
 
     def heads(self, row: int) -> dict[str, dict[str, float]]:
         """Return what each head says of a row."""

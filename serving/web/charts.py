@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,12 +158,12 @@ def peers(values: Floats, here: float, *, n_bars: int = 40) -> Peers:
         )
         for i, count in enumerate(counts)
     )
-    share = float((values <= here).mean())
+    below = math.floor(100 * float((values < here).mean()))
     place = round(10 + 620 * (here - low) / (high - low), 1)
     anchor = "start" if place < 60 else "end" if place > 580 else "middle"
     text = (
-        f"Among {len(values):,} dealers of the same license type, {share:.0%} have a priority at or"
-        " below this one."
+        f"Among {len(values):,} dealers of the same license type, {below}% have a lower priority"
+        " than this one."
     )
     return Peers(len(values), bars, place, anchor, text)
 

@@ -21,12 +21,13 @@ from serving.api.callers import Caller
 from serving.api.routes import field
 from serving.contract.answers import Area
 from serving.contract.field import OutcomeRequest
-from serving.dealers.dossier import dossier
+from serving.dealers.dossier import dossier, n_related_elsewhere
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists.issued import lists_with
 from serving.scores.areas import asked_rows
 from serving.scores.snapshot import View
+from serving.statements import PEERS
 from serving.web import atlas, charts
 from serving.web.lists import license_types
 from serving.web.rendering import page
@@ -173,6 +174,9 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "why": why,
         "families": families,
         "scale": scale,
+        "percent_below": view.percent_below(row),
+        "n_related_elsewhere": n_related_elsewhere(scope, row),
+        "peers_note": PEERS,
         "peers": charts.peers(priorities[same], float(priorities[row])),
         "shown_records": {entry["record_id"] for entry in timeline},
         "years": [(year, list(entries)) for year, entries in years],

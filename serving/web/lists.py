@@ -23,6 +23,7 @@ from serving.contract.field import DecisionRequest
 from serving.errors import InvalidRequestError
 from serving.lists.issued import issue, readable
 from serving.lists.summaries import decisions_of, summaries
+from serving.statements import PEERS
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, checked_form, may, text
 
@@ -209,7 +210,7 @@ def _show(
         sorts=SORTS, reasons=OVERRIDE_REASONS, link=ask.query, back=ask.query(),
         can_decide=caller.principal.role in ACCESS["decisions"],
         has_plan=caller.principal.role in ACCESS["plan"],
-        is_filtered=ask.is_filtered, saved=ask.saved, error=error,
+        is_filtered=ask.is_filtered, saved=ask.saved, error=error, peers_note=PEERS,
     )  # fmt: skip
 
 
