@@ -20,9 +20,9 @@ NOT_EVIDENCE: Final = (
     "ground for letting a suspect sale go on."
 )
 PEERS: Final = (
-    "Peers are the dealers with the same type of license whose value is known; where fewer than 200 "
-    "are, all dealers stand in for them and the sentence says so. More than and less than leave out "
-    "those with the same value."
+    "Peers are the dealers with the same type of license whose value is known; where fewer than "
+    "200 are, all dealers stand in for them and the sentence says so. More than and less than "
+    "leave out those with the same value."
 )
 PUBLIC_BASIS: Final = (
     "Built from published records alone: the license listing and inspections that ended in a "

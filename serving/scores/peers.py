@@ -113,9 +113,7 @@ class Peers:
         below = int(n_below[at]) if is_known else upto
         # Between two kept values lie some that are not kept: none of them is said to be above.
         n_next = upto if is_known else int(n_below[at + 1]) if at + 1 < len(values) else n
-        return Standing(
-            100.0 * below / n, 100.0 * (n - n_next) / n, 100.0 * upto / n, bool(key[0])
-        )
+        return Standing(100.0 * below / n, 100.0 * (n - n_next) / n, 100.0 * upto / n, bool(key[0]))
 
     def _key(self, signal: str, license_type: str) -> tuple[str, str] | None:
         for key in ((license_type, signal), ("", signal)):

@@ -30,7 +30,6 @@ from serving.scores.table import (
     content_fingerprint,
     sha256_of,
 )
-
 from serving.scores.wording import wording
 
 if TYPE_CHECKING:

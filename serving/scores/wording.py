@@ -115,9 +115,7 @@ def wording(name: str, signal: Mapping[str, Any]) -> Wording:
 def _texts() -> dict[str, Wording]:
     path = resources.files("serving.scores") / "wording.toml"
     families = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: _read(entry) for signals in families.values() for name, entry in signals.items()
-    }
+    return {name: _read(entry) for signals in families.values() for name, entry in signals.items()}
 
 
 def _read(entry: str | Mapping[str, Any]) -> Wording:

@@ -174,8 +174,7 @@ def test_a_signal_that_only_the_bundle_knows_uses_its_template_without_its_compa
     assert wording("x_n", signal).say(math.nan) == "Reports in a year: not known"
 
 
-def test_what_a_whole_state_shares_is_no_reason_of_a_dealer(country):
-    values, _ = country
+def test_what_a_whole_state_shares_is_no_reason_of_a_dealer():
     of_state = {s.name for s in SIGNALS if wording(s.name, {}).is_of_state}
     assert {"area_checks_per_100_people_1y", "area_share_to_purchaser_1y"} <= of_state
     contributions = np.full((3, len(SIGNALS)), 0.1)
