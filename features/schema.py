@@ -34,6 +34,8 @@ class Column:
         The codes a value may take; empty means any. Another value is ``unknown_code``.
     minimum, maximum : float, optional
         Bounds, both included. A value outside is ``out_of_range``.
+    is_minimum_excluded : bool
+        The minimum itself is outside too.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Column:
     allowed: frozenset[str] = frozenset()
     minimum: float | None = None
     maximum: float | None = None
+    is_minimum_excluded: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,19 @@ FIREARM_TYPES: Final = "pistol revolver rifle shotgun receiver other"
 INSPECTION_KINDS: Final = "application compliance recall trace criminal warrant"
 OUTCOMES: Final = "none report warning_letter warning_conference revocation surrender other"
 SELECTIONS: Final = "risk random recall complaint application other unknown"
+# Why a dealer is on a list.
+WHYS: Final = "model random recall coverage manual"
 
 
 def _degrees(name: str, most: float) -> Column:
     return Column(name, "number", is_required=False, minimum=-most, maximum=most)
+
+
+def _probability(name: str) -> Column:
+    """Make a probability that is known, so not zero: nobody comes to a dealer that cannot come."""
+    return Column(
+        name, "number", is_required=False, minimum=0.0, maximum=1.0, is_minimum_excluded=True
+    )
 
 
 _TABLES = (
@@ -185,6 +197,12 @@ _TABLES = (
             _opt("recommended_outcome", allowed=OUTCOMES),
             _opt("firearms_unaccounted_initial", "integer", minimum=0),
             _opt("firearms_unaccounted_final", "integer", minimum=0),
+            # The design under which the visit was ordered.
+            _opt("list_id"),
+            _opt("why", allowed=WHYS),
+            _probability("inclusion_probability"),
+            _opt("is_mandatory", "boolean"),
+            _probability("mandatory_probability"),
         ),
         ("inspection_id",),
         "opened_on",
