@@ -6,7 +6,7 @@ Names are public: command-line users, notebooks, the service and outside program
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 Kind = Literal["string", "date", "integer", "number", "boolean"]
@@ -94,11 +94,15 @@ def _codes(text: str) -> frozenset[str]:
 
 
 def _opt(name: str, kind: Kind = "string", allowed: str = "", **bounds: float) -> Column:
-    return Column(name, kind, is_required=False, allowed=_codes(allowed), **bounds)
+    return _bounded(Column(name, kind, is_required=False, allowed=_codes(allowed)), bounds)
 
 
 def _req(name: str, kind: Kind = "string", allowed: str = "", **bounds: float) -> Column:
-    return Column(name, kind, is_required=True, allowed=_codes(allowed), **bounds)
+    return _bounded(Column(name, kind, is_required=True, allowed=_codes(allowed)), bounds)
+
+
+def _bounded(column: Column, bounds: Mapping[str, float]) -> Column:
+    return replace(column, minimum=bounds.get("minimum"), maximum=bounds.get("maximum"))
 
 
 # The license types of the public listing; type 03 (collectors) is set aside, not rejected.

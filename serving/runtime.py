@@ -17,6 +17,7 @@ from serving.field.outcomes import apply_outcomes, newest_outcomes
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
+from serving.scores.sampling import Draw
 from serving.scores.snapshot import Scope, Snapshot, View, peek
 from serving.settings import Settings
 from serving.store.database import Store
@@ -172,6 +173,10 @@ class Runtime:
             self._views[hidden] = view
             self._scopes[key] = scope
         return scope
+
+    def draw(self, as_of: date) -> Draw:
+        """Return the random draw of the period that holds `as_of`: the audit's key fixes it."""
+        return Draw.kept(self.audit_key, as_of, months=self.settings.draw_months)
 
     # The audit
 

@@ -30,6 +30,8 @@ from serving.errors import InvalidRequestError
 MAX_BODY_BYTES = 1 << 20
 MAX_KEYS = 1_000
 MAX_LIST = 5_000
+# Share of a list, and of a plan's hours, that is drawn at random where nothing else is asked for.
+RANDOM_SHARE = 0.10
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Settings:
         File of the secret that keys the audit chain; made at first use, mode 0600.
     oidc : OidcSettings or None
         None accepts local tokens and sessions only.
+    draw_months : int
+        Length of the period that a random draw of an office belongs to.
     """
 
     home: Path
@@ -69,6 +73,7 @@ class Settings:
     timeout_seconds: float = 10.0
     session_hours: float = 8.0
     is_https: bool = False
+    draw_months: int = 3
 
     @classmethod
     def from_environment(cls, folder: Path | None = None) -> Settings:
@@ -86,6 +91,7 @@ class Settings:
             queue=int(_number("FFL_RISK_QUEUE", 256)),
             timeout_seconds=_number("FFL_RISK_TIMEOUT", 10.0),
             session_hours=_number("FFL_RISK_SESSION_HOURS", 8.0),
+            draw_months=_months("FFL_RISK_DRAW_MONTHS", 3),
             is_https=os.environ.get("FFL_RISK_HTTPS", "").lower() in {"1", "true", "yes"},
         )
 
@@ -129,3 +135,14 @@ def _number(name: str, default: float) -> float:
             f"{name} is not a positive number.", found=repr(text), expected=f"such as {default:g}"
         )
     return value
+
+
+def _months(name: str, default: int) -> int:
+    value = _number(name, default)
+    if value not in (1, 2, 3, 4, 6, 12):
+        raise InvalidRequestError(
+            f"{name} does not divide a year.",
+            found=f"{value:g}",
+            expected="1, 2, 3, 4, 6 or 12 months",
+        )
+    return int(value)

@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, users_app
+from serving.settings import RANDOM_SHARE
 
 app = typer.Typer()
 app.add_typer(users_app)
@@ -78,8 +79,13 @@ def rank(
         typer.Option(help="Only this state, such as TX."),
     ] = None,
     random_share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the list drawn at random.")
-    ] = 0.0,
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of the list drawn at random; the draw is fixed for office and period.",
+        ),
+    ] = RANDOM_SHARE,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the list as CSV.")] = False,
 ) -> None:

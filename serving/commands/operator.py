@@ -78,8 +78,13 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
         purpose="licensing",
     )
     with _running() as (runtime, operator):
-        issue = Issue(list_id="L-00000000-000000000000", issued_at=instant(), seed=0)
         view = runtime.scope(operator).view
+        issue = Issue(
+            list_id="L-00000000-000000000000",
+            issued_at=instant(),
+            seed=runtime.draw(view.snapshot.as_of).seed,
+            draw_months=runtime.settings.draw_months,
+        )
         document = compose(view, operator, request, issue=issue, previous=None)
         dealers = subjects(row["dealer"] for row in document["rows"])
         _record(runtime, operator, "print_list", dealers)
@@ -183,9 +188,10 @@ def issued_lists() -> list[dict[str, Any]]:
 def verify_list(list_id: str, warehouse: Path | None) -> Verification:
     """Rebuild a list and compare."""
     folder = home()
+    key = audit.load_key(Settings.from_environment().audit_key_file)
     with store() as opened:
         return issued.verify(
-            opened, list_id, home=folder, warehouse=warehouse or folder / "warehouse"
+            opened, list_id, home=folder, warehouse=warehouse or folder / "warehouse", key=key
         )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from serving.access.accounts import Purpose
-from serving.settings import MAX_KEYS, MAX_LIST
+from serving.settings import MAX_KEYS, MAX_LIST, RANDOM_SHARE
 
 # What may justify a visit before that day; an override names one and is audited.
 LegalBasis = Literal["warrant", "criminal_investigation_of_another", "trace_of_a_firearm"]
@@ -176,8 +176,9 @@ class RankRequest(Request):
         default_factory=list, max_length=8, description="Only these types; all when empty"
     )
     random_share: float = Field(
-        default=0.10, ge=0, le=1, allow_inf_nan=False,
-        description="Share of the list drawn at random, which keeps later evaluation honest",
+        default=RANDOM_SHARE, ge=0, le=1, allow_inf_nan=False,
+        description="Share of the list drawn at random, half of it among the model's own places; "
+        "it keeps later evaluation honest",
     )  # fmt: skip
     with_recalls: bool = Field(default=True, description="Begin with dealers due for a recall")
     n_coverage: int = Field(
@@ -214,6 +215,15 @@ class ListRow(Answer):
     inclusion_probability: float = Field(
         gt=0, le=1, description="Probability, under the list's design, of being on it"
     )
+    is_mandatory: bool = Field(
+        default=False, description="Drawn to be visited whatever else is: the random share"
+    )
+    mandatory_probability: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Probability, given its place, of being mandatory; null where none was drawn",
+    )
     note: str
     as_of: date = Field(description="Later than the list's for a dealer rescored after an event")
     heads: dict[str, HeadScore]
@@ -238,7 +248,10 @@ class Design(Answer):
     n_eligible: int
     n_by_why: dict[str, int]
     random_share: float
-    random_seed: int
+    random_seed: int = Field(description="Of the period's draw, fixed by the audit's key")
+    n_mandatory: int = Field(default=0, description="Rows drawn to be visited whatever else is")
+    draw_starts_on: date | None = Field(default=None, description="First day of the draw's period")
+    draw_ends_on: date | None = Field(default=None, description="First day after the period")
     statement: str
 
 

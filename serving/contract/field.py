@@ -17,6 +17,7 @@ from serving.contract.answers import (
     ListId,
     Request,
     Score,
+    Why,
 )
 
 Note = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
@@ -87,8 +88,16 @@ class OutcomeRequest(Request):
     closed_on: date | None = Field(
         default=None, description="Null while it is open; a label only once it is closed"
     )
-    selected_by: SelectedBy = "risk"
-    list_id: ListId | None = Field(default=None, description="The list that led to it")
+    selected_by: SelectedBy = Field(
+        default="risk",
+        description="Follows from the list where one is named; random without a list is unknown",
+    )
+    list_id: ListId | None = Field(
+        default=None, description="The list that ordered it: its design is kept with the outcome"
+    )
+    investigator_token: Identifier | None = Field(
+        default=None, description="Opaque; who reports stands for the investigator when absent"
+    )
     legal_basis: LegalBasis | None = Field(
         default=None, description="Needed when the dealer was not eligible on opened_on"
     )
@@ -114,6 +123,13 @@ class OutcomeAnswer(Answer):
     dealer: str
     eligible_on: date | None
     is_label: bool = Field(description="Whether it is closed and so part of the next training set")
+    selected_by: SelectedBy = Field(description="As kept: the list's word where there is a list")
+    list_id: ListId | None
+    why: Why | None = Field(description="Why the list had the dealer; null without a list")
+    inclusion_probability: float | None = Field(
+        gt=0, le=1, description="With which the list had the dealer; null where it is not known"
+    )
+    is_mandatory: bool | None
     at: str
 
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.contract.answers import Answer, Basis, Name, Request
+from serving.settings import RANDOM_SHARE
 
 
 class StartPoint(BaseModel):
@@ -33,7 +34,7 @@ class PlanRules(BaseModel):
     )
     n_investigators: int = Field(default=1, ge=1, le=20)
     random_share: float = Field(
-        default=0.10, ge=0, le=0.5, description="Share of the hours, in expectation"
+        default=RANDOM_SHARE, ge=0, le=0.5, description="Share of the hours, in expectation"
     )
     coverage_years: float | None = Field(
         default=None,
@@ -44,7 +45,9 @@ class PlanRules(BaseModel):
     coverage_share: float = Field(
         default=1.0, ge=0, le=1, description="Share of the overdue dealers that must be visited"
     )
-    seed: int = Field(default=0, ge=0, lt=2**53, description="Of the random draw and the router")
+    seed: int = Field(
+        default=0, ge=0, lt=2**53, description="Of the router; the draw is fixed by the period"
+    )
 
 
 RULES: Final = PlanRules.model_fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from features.domain.asof import parse_date
 from features.schema import TABLES
 from serving.contract.field import OutcomeRequest
-from serving.errors import ConflictError, InvalidRequestError
+from serving.errors import ConflictError, InvalidRequestError, UnknownListError
+from serving.field.ordered import design_of
 from serving.scores.eligibility import CONSUMING_KINDS, is_recall_due, next_eligible
 from serving.scores.snapshot import Snapshot
 from serving.store.database import Store, instant
@@ -38,15 +39,38 @@ class Kept:
     at: str
 
 
-def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: str, today: date) -> Kept:
+@dataclass(frozen=True)
+class Author:
+    """Who tells what an inspection found, and for which office.
+
+    Parameters
+    ----------
+    name : str
+    token : str
+        Stands for the investigator when the outcome names none.
+    office : str
+        Office of the dealer on the day of the scores; empty when it is not known.
+    """
+
+    name: str
+    token: str
+    office: str = ""
+
+
+def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, today: date) -> Kept:
     """Keep an outcome; saying the same again changes nothing, saying otherwise adds a version.
+
+    The design of the visit is taken from the list that ordered it (`serving.field.ordered`); a
+    later version that names no list keeps the one named before.
 
     Raises
     ------
     InvalidRequestError
         When a date lies in the future.
     ConflictError
-        When the inspection is known as one of another dealer.
+        When the inspection is known as one of another dealer, or was opened before the list.
+    UnknownListError
+        When there is no such list, or the dealer is not on it.
     """
     if max(request.opened_on, request.closed_on or request.opened_on) > today:
         raise InvalidRequestError(
@@ -54,7 +78,11 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: str, today:
             found=f"{request.opened_on} to {request.closed_on}",
             expected=f"no later than {today}",
         )
-    document = request.model_dump(mode="json", exclude={"purpose"}) | {"dealer": dealer}
+    told = request.model_dump(mode="json", exclude={"purpose"}) | {
+        "dealer": dealer,
+        "office": who.office or None,
+        "investigator_token": request.investigator_token or who.token,
+    }
     query = (
         sa.select(OUTCOMES)
         .where(OUTCOMES.c.inspection_id == request.inspection_id)
@@ -70,6 +98,9 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: str, today:
                         "This inspection is known as one of another dealer.",
                         fix="check inspection_id",
                     )
+                if told["list_id"] is None and last is not None:
+                    told["list_id"] = last.document.get("list_id")
+                document = told | design_of(connection, told, dealer=dealer)
                 if last is not None and last.document == document:
                     return _kept(last._mapping)
                 row = {
@@ -77,8 +108,8 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: str, today:
                     "version": 1 if last is None else last.version + 1,
                     "dealer": dealer,
                     "document": document,
-                    "list_id": request.list_id or "",
-                    "who": who,
+                    "list_id": document["list_id"] or "",
+                    "who": who.name,
                     "at": instant(),
                 }
                 connection.execute(OUTCOMES.insert(), row)
@@ -162,6 +193,7 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
     waiting = [k for k in waiting if (k.inspection_id, k.version) not in done]
     if not waiting:
         return 0
+    waiting = _designed(store, waiting)
     with tempfile.TemporaryDirectory() as folder:
         ingest(_canonical_files(waiting, Path(folder)), warehouse, today=today)
     marked = OUTCOMES.update().values(collected_at=instant())
@@ -174,6 +206,23 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
                 )
             )
     return len(waiting)
+
+
+def _designed(store: Store, outcomes: Sequence[Kept]) -> list[Kept]:
+    """Join the design to outcomes that were kept by a version that did not know it."""
+    out = []
+    with store.read() as connection:
+        for kept in outcomes:
+            document = dict(kept.document)
+            if "why" not in document:
+                try:
+                    document |= design_of(connection, document, dealer=kept.dealer)
+                except (UnknownListError, ConflictError):
+                    # Its list says nothing of it: what was claimed of chance cannot be shown.
+                    told = document | {"list_id": None}
+                    document |= design_of(connection, told, dealer=kept.dealer)
+            out.append(replace(kept, document=document))
+    return out
 
 
 def _canonical_files(outcomes: Sequence[Kept], folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -18,15 +19,18 @@ from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.sampling import systematic
+from serving.scores.sampling import PERIOD_MONTHS, Draw, lowest, period
 from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
 
 N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (
-    "Places marked model, recall, coverage and manual are certain. The random places are a "
-    "systematic sample, spread over office and license type, of the eligible dealers that have no "
-    "certain place; each had the stated probability. Weighting each result by the inverse of its "
-    "probability gives an unbiased estimate for all eligible dealers of the area."
+    "Places marked model, recall, coverage and manual are certain. The random places are drawn, "
+    "spread over office and license type, from the eligible dealers that have no certain place; "
+    "each had the stated probability. Weighting each result by the inverse of its probability "
+    "gives an unbiased estimate for all eligible dealers of the area. Of the model's places some "
+    "are drawn to be mandatory, each with the same stated probability: when not all of a list is "
+    "visited, they stand for the model's part of it. The draw is fixed for office and period: "
+    "issuing again meets the same dealers."
 )
 _FACTS: Final = (
     "dealer", "license_number", "license_type", "licensee_name", "business_name", "street", "city",
@@ -36,11 +40,25 @@ _FACTS: Final = (
 
 @dataclass(frozen=True)
 class Issue:
-    """What distinguishes this issue of a list from any other with the same request."""
+    """What distinguishes this issue of a list from any other with the same request.
+
+    Parameters
+    ----------
+    list_id, issued_at : str
+    seed : int
+        Of the period's draw, the same for every list of the period.
+    draw_months : int
+        Length of the period.
+    """
 
     list_id: str
     issued_at: str
     seed: int
+    draw_months: int = PERIOD_MONTHS
+
+    def draw(self, as_of: date) -> Draw:
+        """Return the random numbers of the period that holds `as_of`."""
+        return Draw(self.seed, *period(as_of, self.draw_months))
 
 
 @dataclass
@@ -51,6 +69,8 @@ class _Places:
     why: dict[int, list[str]] = field(default_factory=dict)
     note: dict[int, str] = field(default_factory=dict)
     probability: dict[int, float] = field(default_factory=dict)
+    mandatory: set[int] = field(default_factory=set)
+    mandatory_probability: dict[int, float] = field(default_factory=dict)
 
     @property
     def n_left(self) -> int:
@@ -112,7 +132,8 @@ def compose(
     if request.license_types:
         within &= snapshot.where("license_type", request.license_types)
     eligible = within & eligible_rows(view)
-    places = _fill(view, request, eligible, within=within, seed=issue.seed)
+    draw = issue.draw(snapshot.as_of)
+    places = _fill(view, request, eligible, within=within, draw=draw)
     rows = sorted(places.why, key=lambda row: int(view.national_rank[row]))
     before = _positions(previous)
     document_rows = [
@@ -137,6 +158,9 @@ def compose(
             "n_by_why": dict(sorted(n_by_why.items())),
             "random_share": request.random_share,
             "random_seed": issue.seed,
+            "n_mandatory": len(places.mandatory),
+            "draw_starts_on": draw.starts_on,
+            "draw_ends_on": draw.ends_on,
             "statement": _STATEMENT,
         },
         "rows": document_rows,
@@ -146,37 +170,63 @@ def compose(
 
 
 def _fill(
-    view: View, request: RankRequest, eligible: Bools, *, within: Bools, seed: int
+    view: View, request: RankRequest, eligible: Bools, *, within: Bools, draw: Draw
 ) -> _Places:
     """Give away the k places: by hand, recalls, coverage, the model's, then the random share."""
     columns = view.snapshot.columns
     places = _Places(request.k)
     _give_manual(view, request, places, within=within)
     ranked = view.order[eligible[view.order]]
-    n_random = round(request.k * request.random_share)
-    if request.random_share > 0:
-        n_random = max(1, n_random)
-    n_certain = max(0, places.n_left - n_random)
+    n_inside, n_outside = random_places(request.k, request.random_share)
+    n_certain = max(0, places.n_left - n_outside)
     if request.with_recalls:
         recalls = ranked[columns["is_recall_due"][ranked]]
         places.give(recalls, "recall", at_most=n_certain)
-    n_certain = max(0, places.n_left - n_random)
+    n_certain = max(0, places.n_left - n_outside)
     if request.n_coverage:
         longest = _longest_unseen(columns["last_inspected_on"][ranked])
         places.give(ranked[longest], "coverage", at_most=min(request.n_coverage, n_certain))
-    n_certain = max(0, places.n_left - n_random)
+    n_certain = max(0, places.n_left - n_outside)
     places.give(ranked, "model", at_most=n_certain)
-    rest = ranked[~np.isin(ranked, list(places.why))]
-    strata = np.lexsort(
-        (
-            np.arange(len(rest)),
-            _alphabetical(view.snapshot, "license_type")[rest],
-            _alphabetical(view.snapshot, "office")[rest],
-        )
-    )
-    drawn, probability = systematic(rest[strata], min(n_random, places.n_left), seed=seed)
+    certain = np.array(list(places.why), dtype=np.int64)
+    outside = ranked[~np.isin(ranked, certain)]
+    drawn, probability = _drawn(view, outside, min(n_outside, places.n_left), draw, use="list")
     places.give(drawn, "random", at_most=len(drawn), probability=probability)
+    places.mandatory.update(drawn.tolist())
+    places.mandatory_probability.update(dict.fromkeys(drawn.tolist(), 1.0))
+    inside = np.array([row for row in certain if places.why[row][0] == "model"], dtype=np.int64)
+    kept, probability = _drawn(view, inside, n_inside, draw, use="mandatory")
+    places.mandatory.update(kept.tolist())
+    if len(kept):
+        places.mandatory_probability.update(dict.fromkeys(inside.tolist(), probability))
     return places
+
+
+def random_places(k: int, share: float) -> tuple[int, int]:
+    """Return how many places are drawn inside and outside the model's part of a list of `k`.
+
+    Half of the share is drawn inside: it costs the list nothing, and tells most of what the list
+    finds. A list that is mostly random has fewer places inside than that.
+
+    >>> random_places(50, 0.1), random_places(50, 0.0), random_places(50, 1.0)
+    ((2, 3), (0, 0), (0, 50))
+    """
+    n = round(k * share)
+    if share > 0:
+        n = max(1, n)
+    n_inside = min(n // 2, k - n)
+    return n_inside, n - n_inside
+
+
+def _drawn(view: View, rows: Ints, n: int, draw: Draw, *, use: str) -> tuple[Ints, float]:
+    """Draw `n` of `rows`, spread over office and license type."""
+    snapshot = view.snapshot
+    office = snapshot.columns["office"][rows]
+    kinds = _alphabetical(snapshot, "license_type")
+    strata = _alphabetical(snapshot, "office") * (int(kinds.max(initial=0)) + 1) + kinds
+    numbers = draw.numbers(office, snapshot.columns["dealer"][rows], use=use)
+    start = draw.start(office, use=use)
+    return lowest(rows, n, numbers=numbers, strata=strata[rows], start=start)
 
 
 def _alphabetical(snapshot: Snapshot, name: str) -> Ints:
@@ -242,6 +292,8 @@ def _document_row(
         **{name: str(columns[name][row]) for name in _FACTS},
         "why": places.why[row],
         "inclusion_probability": places.probability[row],
+        "is_mandatory": row in places.mandatory,
+        "mandatory_probability": places.mandatory_probability.get(row),
         "note": places.note.get(row, ""),
         "as_of": from_numpy(columns["as_of"][row]),
         "heads": view.heads(row),

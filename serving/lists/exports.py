@@ -15,8 +15,8 @@ _FORMULA: Final = tuple("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
 _COLUMNS: Final = (
     "position", "dealer", "license_number", "license_type", "licensee_name", "business_name",
     "street", "city", "state", "zip", "county", "office", "division", "why",
-    "inclusion_probability", "note", "priority", "percentile", "national_rank", "support",
-    "last_inspected_on", "last_outcome", "eligible_on", "reasons",
+    "inclusion_probability", "is_mandatory", "note", "priority", "percentile", "national_rank",
+    "support", "last_inspected_on", "last_outcome", "eligible_on", "reasons",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str | float
 def _cells(row: Mapping[str, Any], heads: list[str]) -> list[str | float | None]:
     flat = dict(row)
     flat["why"] = " ".join(row["why"])
+    flat["is_mandatory"] = "yes" if row.get("is_mandatory") else "no"
     flat["reasons"] = " ".join(reason["sentence"] for reason in row["reasons"])
     values: list[Any] = [flat[name] for name in _COLUMNS]
     for head in heads:
@@ -128,7 +129,8 @@ def to_pdf(document: Mapping[str, Any]) -> bytes:
         place = (
             f"{row['street']}, {row['city']}, {row['state']} {row['zip']}; office {row['office']}"
         )
-        why = f"Here because: {', '.join(row['why'])}. Percentile {row['percentile']:g}."
+        must = " Mandatory." if row.get("is_mandatory") else ""
+        why = f"Here because: {', '.join(row['why'])}.{must} Percentile {row['percentile']:g}."
         reasons = " ".join(reason["sentence"] for reason in row["reasons"][:3])
         for line in (place, f"{why} {reasons}"):
             pdf.multi_cell(0, 4, _latin(line), new_x="LMARGIN", new_y="NEXT")

@@ -21,6 +21,7 @@ from serving.errors import UnknownListError
 from serving.lists.compose import Issue, compose
 from serving.runtime import Runtime
 from serving.scores.rebuild import rebuilt
+from serving.scores.sampling import Draw
 from serving.scores.snapshot import Scope, Snapshot, View
 from serving.store.database import Store, instant
 from serving.store.tables import LISTS
@@ -54,7 +55,8 @@ def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[
     ticket = Issue(
         list_id=f"L-{now:%Y%m%d}-{secrets.token_hex(6)}",
         issued_at=instant(now),
-        seed=secrets.randbits(53),  # exact in every JSON reader
+        seed=runtime.draw(scope.view.snapshot.as_of).seed,
+        draw_months=runtime.settings.draw_months,
     )
     document = compose(scope.view, principal, request, issue=ticket, previous=previous)
     content = to_json(document)
@@ -211,8 +213,15 @@ def lists_with(store: Store, dealer: str, *, owner: str) -> list[str]:
         return [row.list_id for row in rows if wanted in bytes(row.document)]
 
 
-def verify(store: Store, list_id: str, *, home: Path, warehouse: Path) -> Verification:
+def verify(
+    store: Store, list_id: str, *, home: Path, warehouse: Path, key: bytes | None = None
+) -> Verification:
     """Rebuild a list from the warehouse, the bundle and the code, and compare the bytes.
+
+    Parameters
+    ----------
+    key : bytes, optional
+        The audit's key: with it, that the draw is the one fixed for its period is checked too.
 
     Raises
     ------
@@ -228,6 +237,7 @@ def verify(store: Store, list_id: str, *, home: Path, warehouse: Path) -> Verifi
     published = Snapshot.load(home, row.scored)
     anew = rebuilt(published, warehouse=warehouse)
     previous = recipe["previous"]
+    ticket = Issue(**recipe["issue"])
     document = compose(
         View(anew.overlaid(recipe["overlay"]), recipe["hidden"]),
         Principal(
@@ -236,7 +246,7 @@ def verify(store: Store, list_id: str, *, home: Path, warehouse: Path) -> Verifi
             frozenset(recipe["principal"]["areas"]),
         ),
         RankRequest.model_validate(recipe["request"]),
-        issue=Issue(**recipe["issue"]),
+        issue=ticket,
         previous=json.loads(stored_bytes(store, previous)) if previous else None,
     )
     checks = {
@@ -247,5 +257,10 @@ def verify(store: Store, list_id: str, *, home: Path, warehouse: Path) -> Verifi
         "the same version of the code": recipe["version"] == code_version(),
         "the list rebuilt from them is the one issued": to_json(document) == content,
     }
+    if key is not None:
+        fixed = Draw.kept(key, anew.as_of, months=ticket.draw_months)
+        checks["the draw is the one that the audit's key fixes for the period"] = (
+            ticket.seed == fixed.seed
+        )
     is_same = all(ok for name, ok in checks.items() if not name.startswith("the same version"))
     return Verification(list_id, is_same, checks)

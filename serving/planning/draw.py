@@ -7,16 +7,16 @@ import numpy as np
 from serving.planning.candidates import Candidates
 from serving.planning.choose import least_drive_hours
 from serving.planning.request import Bools, PlanRequest
-from serving.scores.sampling import systematic
+from serving.scores.sampling import PERIOD_MONTHS, Draw, lowest, period
 
 
 def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:
     """Draw the random share and return it with the probability each dealer in the frame had.
 
     The frame is every candidate that is not due for recall (a recall is no independent visit). The
-    number drawn fills the share of the hours in expectation, rounded up. The draw is systematic
-    over the frame sorted by area and size, so it is spread over both (implicit stratification)
-    while each dealer's probability is exactly ``n drawn / n frame``.
+    number drawn fills the share of the hours in expectation, rounded up. The draw is that of the
+    office and the period, the same that its lists meet, spread over bands of latitude; each
+    dealer's probability is exactly ``n drawn / n frame``.
 
     Returns
     -------
@@ -31,9 +31,16 @@ def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:
     load = candidates.hours + least_drive_hours(candidates, request)
     wanted = request.random_share * request.total_hours / load[frame].mean()
     n_drawn = min(int(np.ceil(wanted - 1e-9)), len(frame))
-    # Bands of about 60 km of latitude, then size: neighbors in this order are alike.
-    band = np.round(candidates.latitude[frame] / 0.5)
-    order = frame[np.lexsort((candidates.hours[frame], candidates.longitude[frame], band))]
-    drawn, probability = systematic(order, n_drawn, seed=request.seed)
+    # Bands of about 60 km of latitude: neighbors in this order are alike.
+    band = np.round(candidates.latitude[frame] / 0.5).astype(np.int64)
+    office = np.full(len(frame), request.office, dtype=object)
+    kept = request.draw or Draw(request.seed, *period(request.starts_on, PERIOD_MONTHS))
+    drawn, probability = lowest(
+        frame,
+        n_drawn,
+        numbers=kept.numbers(office, candidates.dealer[frame]),
+        strata=band,
+        start=kept.start(office),
+    )
     is_drawn[drawn] = True
     return is_drawn, probability

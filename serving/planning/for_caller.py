@@ -105,6 +105,7 @@ def plan_office(
         latitude=latitude,
         longitude=longitude,
         starts_on=starts_on or next_monday(scope.view.snapshot.as_of),
+        office=office,
         **rules,
     )
     return _SHELF.get(candidate_table(scope.view, rows), request)

@@ -53,7 +53,7 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
         ),
         weeks=weeks_of(request, tours),
         objective=objective,
-        bound=choice.bound,
+        bound=max(choice.bound, objective),  # the same sum in another order may round higher
         gap=_gap(objective, choice.bound),
         selection_gap=_gap(choice.objective, choice.bound),
         n_candidates=len(candidates),

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from serving.contract.plan import RULES, PlanRules, StartPoint
 from serving.errors import InvalidRequestError
+from serving.scores.sampling import Draw
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -60,7 +61,11 @@ class PlanRequest:
     coverage_share : float
         Share of the overdue dealers that the plan must visit.
     seed : int
-        Seeds the draw and the router: the same request and candidates give the same plan.
+        Seeds the router: the same request and candidates give the same plan.
+    office : str
+        Whose plan it is.
+    draw : Draw, optional
+        The office's random draw of the period; made from `seed` when absent.
 
     Raises
     ------
@@ -78,6 +83,8 @@ class PlanRequest:
     coverage_years: float | None = RULES["coverage_years"].default
     coverage_share: float = RULES["coverage_share"].default
     seed: int = RULES["seed"].default
+    office: str = ""
+    draw: Draw | None = None
 
     def __post_init__(self) -> None:
         try:

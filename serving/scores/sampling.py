@@ -1,45 +1,161 @@
-"""The random share of a list: drawn so that each dealer's probability is known and never zero."""
+"""The random share: drawn so that each dealer's probability is known and never zero.
+
+A draw belongs to an office and a period. Every dealer has one random number in each period, made
+from the period's seed, its office and its key; a draw takes the lowest. Asking again, for more
+places or for a wider area, therefore meets the same dealers first, and a dealer that has been
+visited makes room for the next without moving any other. The seed is made from the key of the
+audit: nobody can shop for a draw, and whoever holds the key can prove which one it had to be.
+
+References
+----------
+Ohlsson (1995), coordination of samples using permanent random numbers.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any, Final
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from features.domain.asof import add_months
+
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+SEED_BITS: Final = 53  # exact in every JSON reader
+# Lists are for a quarter unless the settings say otherwise.
+PERIOD_MONTHS: Final = 3
 
 
-def systematic(rows: Ints, n: int, *, seed: int) -> tuple[Ints, float]:
-    """Draw `n` of `rows` with equal probability, spread evenly over their order.
+@dataclass(frozen=True)
+class Draw:
+    """The random numbers of one period.
 
-    A systematic sample: one random start, then steps of ``len(rows) / n``. Sorting the rows by
-    stratum first makes it stratified in proportion, and even a stratum too small for a place of
-    its own keeps its probability.
+    Parameters
+    ----------
+    seed : int
+        0 to 2**53 - 1.
+    starts_on, ends_on : date
+        The period's first day and the first day after it.
+    """
+
+    seed: int
+    starts_on: date
+    ends_on: date
+
+    @classmethod
+    def kept(cls, key: bytes, as_of: date, *, months: int = PERIOD_MONTHS) -> Draw:
+        """Return the draw of the period that holds `as_of`, fixed by the audit's key."""
+        starts_on, ends_on = period(as_of, months)
+        text = f"draw {starts_on.isoformat()} {ends_on.isoformat()}".encode()
+        digest = hmac.new(key, text, hashlib.sha256).digest()
+        return cls(int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS), starts_on, ends_on)
+
+    def numbers(
+        self, office: npt.NDArray[Any], dealer: npt.NDArray[Any], *, use: str = "list"
+    ) -> Floats:
+        """Return each dealer's random number, 0 to 1, shape (n,).
+
+        Parameters
+        ----------
+        office, dealer : array of str, shape (n,)
+        use : str
+            What it serves; another use has other numbers, independent of these.
+        """
+        offices, place = np.unique(office.astype(str), return_inverse=True)
+        own = np.array([_hash_of(f"{use} {name}") for name in offices], dtype=np.uint64)
+        mixed = _mix(_mix(own[place], np.uint64(self.seed)), _hashes(dealer))
+        return np.asarray((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
+
+    def start(self, office: npt.NDArray[Any], *, use: str = "list") -> float:
+        """Return where the rounding of places among strata begins, 0 to 1, for a set of offices."""
+        names = "\n".join(sorted(set(office.astype(str).tolist())))
+        own = np.array([_hash_of(f"{use} of {names}")], dtype=np.uint64)
+        mixed = _mix(own, np.uint64(self.seed))
+        return float((mixed[0] >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
+
+
+def period(as_of: date, months: int) -> tuple[date, date]:
+    """Return the first day of the period that holds `as_of`, and the first day after it.
+
+    >>> period(date(2026, 5, 17), 3)
+    (datetime.date(2026, 4, 1), datetime.date(2026, 7, 1))
+    """
+    first = (as_of.month - 1) // months * months + 1
+    starts_on = as_of.replace(month=first, day=1)
+    return starts_on, add_months(starts_on, months)
+
+
+def lowest(
+    rows: Ints, n: int, *, numbers: Floats, strata: Ints, start: float
+) -> tuple[Ints, float]:
+    """Draw `n` of `rows` with equal probability, spread over the strata in proportion.
+
+    Each stratum gives ``n * size / total`` rows, rounded down or up by one systematic pass from
+    `start`, so that a stratum too small for a place of its own keeps its probability; within a
+    stratum the lowest numbers are drawn.
 
     Parameters
     ----------
     rows : array of int, shape (m,)
-        What may be drawn, sorted by stratum.
+        What may be drawn.
     n : int
         How many to draw, at most m.
-    seed : int
-        The same seed draws the same rows.
+    numbers : array of shape (m,)
+        The random number of each row.
+    strata : array of int, shape (m,)
+        Stratum of each row; neighbors in number are alike.
+    start : float
+        0 to 1.
 
     Returns
     -------
     (array of int, float)
-        The drawn rows in the order given, and the probability n / m that each had.
+        The drawn rows, lowest number first, and the probability ``n / m`` that each had.
 
     Examples
     --------
-    >>> drawn, probability = systematic(np.arange(10), 5, seed=1)
-    >>> len(set(drawn.tolist())), probability
-    (5, 0.5)
+    >>> drawn, probability = lowest(np.arange(4), 2, numbers=np.array([0.9, 0.2, 0.4, 0.8]),
+    ...                             strata=np.array([0, 0, 1, 1]), start=0.5)
+    >>> drawn.tolist(), probability
+    ([1, 2], 0.5)
     """
     n = min(n, len(rows))
     if n == 0:
         return rows[:0], 0.0
-    step = len(rows) / n
-    start = np.random.Generator(np.random.PCG64(seed)).random() * step
-    places = np.floor(start + step * np.arange(n)).astype(np.int64)
-    # Rounding of the last step must not point behind the end.
-    return rows[np.minimum(places, len(rows) - 1)], n / len(rows)
+    order = np.lexsort((numbers, strata))
+    codes = strata[order]
+    firsts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    ends = np.append(firsts[1:], len(rows))
+    # Rounding of the last edge must not fall behind n: it is set, not computed.
+    edges = np.floor(ends * (n / len(rows)) + start).astype(np.int64)
+    edges[-1] = n
+    quota = np.diff(np.concatenate([[0], np.minimum(edges, n)]))
+    rank = np.arange(len(rows)) - np.repeat(firsts, ends - firsts)
+    taken = order[rank < np.repeat(quota, ends - firsts)]
+    return rows[taken[np.argsort(numbers[taken], kind="stable")]], n / len(rows)
+
+
+def _mix(a: Hashes, b: Hashes | np.uint64) -> Hashes:
+    """Return one 64-bit hash of two (SplitMix64), the same on every machine."""
+    z = (a ^ b) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
+
+
+def _hashes(keys: npt.NDArray[Any]) -> Hashes:
+    return np.asarray(pd.util.hash_array(keys.astype(object), categorize=False), dtype=np.uint64)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -89,6 +89,7 @@ def planned(caller: Caller, ask: Ask) -> Made:
         "random_share": ask.random_share,
         "coverage_years": None if ask.coverage_years is None else float(ask.coverage_years),
         "coverage_share": ask.coverage_share,
+        "draw": caller.runtime.draw(caller.scope.view.snapshot.as_of),
     }
     return plan_office(
         caller.scope, caller.principal, ask.office, rules=rules, starts_on=ask.starts_on

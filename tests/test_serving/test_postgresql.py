@@ -187,7 +187,9 @@ def test_versions_of_one_outcome_told_at_once_all_stand(store: Store):
             hours=number,
         )  # fmt: skip
         today = date(2026, 6, 1)
-        return outcomes.keep(store, body, dealer="1-10-00000", who="x", today=today).version
+        return outcomes.keep(
+            store, body, dealer="1-10-00000", who=outcomes.Author("x", "t"), today=today
+        ).version
 
     assert sorted(map(int, at_once(4, tell))) == [1, 2, 3, 4]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 from pydantic_core import to_json
@@ -25,12 +25,14 @@ from serving.contract.field import (
 from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import events as event_rows
 from serving.field import outcomes, referrals
+from serving.field.ordered import investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
 from serving.scores.eligibility import CONSUMING_KINDS
 from serving.scores.snapshot import Scope
 
 router = APIRouter(prefix="/v1", tags=["field"])
+_DESIGN: Final = ("selected_by", "list_id", "why", "inclusion_probability", "is_mandatory")
 
 
 @router.post(
@@ -78,7 +80,13 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest) -> dict[str, Any]:
     if body.legal_basis is None:
         _check_gate(scope, row, body, known=outcomes.newest_outcomes(runtime.store))
     today = datetime.now(UTC).date()
-    kept = outcomes.keep(runtime.store, body, dealer=dealer, who=caller.principal.name, today=today)
+    name = caller.principal.name
+    author = outcomes.Author(
+        name,
+        investigator_token(runtime.audit_key, name),
+        str(scope.view.snapshot.columns["office"][row] or ""),
+    )
+    kept = outcomes.keep(runtime.store, body, dealer=dealer, who=author, today=today)
     runtime.update(lambda snapshot: outcomes.apply_outcomes(snapshot, [kept]))
     closed = kept.document["closed_on"]
     return {
@@ -87,6 +95,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest) -> dict[str, Any]:
         "dealer": dealer,
         "eligible_on": from_numpy(runtime.snapshot.columns["eligible_on"][row]),
         "is_label": closed is not None and parse_date(closed) <= today,
+        **{name: kept.document.get(name) for name in _DESIGN},
         "at": kept.at,
     }
 

@@ -42,7 +42,8 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         scope,
         caller.principal,
         body.office,
-        rules=body.model_dump(include=set(RULES)),
+        rules=body.model_dump(include=set(RULES))
+        | {"draw": caller.runtime.draw(scope.view.snapshot.as_of)},
         starts_on=body.starts_on,
         start=start,
     )

@@ -1,0 +1,93 @@
+"""Which list ordered a visit, and with what probability: joined when the outcome comes back.
+
+What chose a visit decides how its finding may be used later: a drawn dealer speaks for the country,
+one that somebody picked does not. The list is the witness, not the one who reports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from serving.errors import ConflictError, UnknownListError
+from serving.store.tables import LISTS
+
+# The design of a visit, as columns of `inspections`.
+DESIGN: Final = ("list_id", "why", "inclusion_probability", "is_mandatory", "mandatory_probability")
+_SELECTED_BY: Final = {
+    "model": "risk",
+    "random": "random",
+    "recall": "recall",
+    "coverage": "other",
+    "manual": "other",
+}
+
+
+def design_of(
+    connection: sa.Connection, document: Mapping[str, Any], *, dealer: str
+) -> dict[str, Any]:
+    """Return the design of a visit: its list's, or none; `selected_by` follows from it.
+
+    Parameters
+    ----------
+    connection : Connection
+    document : mapping
+        An outcome with ``list_id`` (None without a list), ``opened_on`` and ``selected_by``.
+    dealer : str
+
+    Raises
+    ------
+    UnknownListError
+        When there is no such list, or the dealer is not on it.
+    ConflictError
+        When the visit was opened before the list's as-of date.
+    """
+    list_id = document["list_id"]
+    if list_id is None:
+        claimed = document["selected_by"]
+        # Chance leaves a trace: without the list that drew it, nobody knows how it was chosen.
+        is_claim = claimed == "random"
+        return dict.fromkeys(DESIGN) | {"selected_by": "unknown" if is_claim else claimed}
+    row = _listed(connection, list_id, dealer, date.fromisoformat(document["opened_on"]))
+    why = row["why"][0]
+    return {
+        "list_id": list_id,
+        "why": why,
+        "inclusion_probability": row["inclusion_probability"],
+        "is_mandatory": bool(row.get("is_mandatory", why == "random")),
+        "mandatory_probability": row.get("mandatory_probability"),
+        "selected_by": _SELECTED_BY[why],
+    }
+
+
+def _listed(
+    connection: sa.Connection, list_id: str, dealer: str, opened_on: date
+) -> dict[str, Any]:
+    query = sa.select(LISTS.c.document, LISTS.c.as_of).where(LISTS.c.list_id == list_id)
+    found = connection.execute(query).first()
+    rows = [] if found is None else json.loads(found.document)["rows"]
+    own = next((row for row in rows if row["dealer"] == dealer), None)
+    if found is None or own is None:
+        raise UnknownListError(
+            "There is no such list, or the dealer is not on it.",
+            found=list_id,
+            expected="the list that ordered the visit, or no list_id",
+        )
+    if opened_on < found.as_of:
+        raise ConflictError(
+            "The list cannot have ordered a visit that was opened before it.",
+            found=f"opened on {opened_on}, the list is as of {found.as_of}",
+            fix="name the list that ordered it, or leave list_id out",
+        )
+    return dict(own)
+
+
+def investigator_token(key: bytes, who: str) -> str:
+    """Return what stands for an investigator in `inspections`: opaque, and the same each time."""
+    return hmac.new(key, f"investigator {who}".encode(), hashlib.sha256).hexdigest()[:16]
