@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
@@ -38,10 +40,44 @@ DEALERS: Final = Gauge(
 )
 
 
+FAULTS: Final = Counter(
+    "ffl_risk_background_faults_total", "Rounds of background work that failed", ["work"]
+)
+RESTARTS: Final = Counter(
+    "ffl_risk_background_restarts_total", "Background threads started again", ["work"]
+)
+AUDIT_FAILURES: Final = Counter(
+    "ffl_risk_audit_failures_total", "Answers withheld because their record could not be written"
+)
+REFUSED_CONNECTIONS: Final = Counter(
+    "ffl_risk_refused_connections_total", "Connections closed before a request", ["why"]
+)
+
+
 def exposition() -> tuple[bytes, str]:
     """Return the metrics of all worker processes, and their media type."""
     registry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
+        _forget_the_dead(Path(folder))
         multiprocess.MultiProcessCollector(registry)
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take the live gauges of workers that were killed out of the sums."""
+    for file in folder.glob("gauge_live*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            with suppress(FileNotFoundError):  # another worker does the same
+                file.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from features.errors import FflRiskError
 from serving.access.accounts import Directory, Principal
-from serving.access.audit import Access, AuditWriter, load_key
+from serving.access.audit import Access, AuditWriter, chain_key
+from serving.background import Loop
 from serving.errors import NotReadyError
 from serving.field.outcomes import apply_outcomes, newest_outcomes
 from serving.scores import holds as hold_store
@@ -43,7 +43,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store.open(settings.store_url)
-        self.audit_key = load_key(settings.audit_key_file)
+        self.audit_key = chain_key(self.store, settings.audit_key_file)
         self.directory = Directory(self.store)
         self.audit = AuditWriter(self.store, self.audit_key)
         self.oidc = _oidc(settings)
@@ -54,9 +54,9 @@ class Runtime:
         self._asked: dict[tuple[str, str, frozenset[str], tuple[date, date]], Scope] = {}
         self._seen = ""
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._watcher: threading.Thread | None = None
+        self._watcher = Loop("watch", self._watch, pause=WATCH_SECONDS)
         self._rescorer: Rescorer | None = None
+        self._is_started = False
 
     # The snapshot in force
 
@@ -76,9 +76,25 @@ class Runtime:
         return self._snapshot
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a bundle and a table are loaded and the store answers."""
-        return self._snapshot is not None and self.store.is_reachable()
+    def troubles(self) -> list[str]:
+        """Why requests cannot be served as they should be; empty when they can."""
+        found = [] if self._snapshot is not None else ["no scored table is loaded"]
+        if not self.store.is_reachable():
+            found.append("the store does not answer")
+        for loop in self._loops:
+            loop.start()  # a thread that is gone comes back
+            if loop.trouble:
+                found.append(loop.trouble)
+        return found
+
+    @property
+    def _loops(self) -> list[Loop]:
+        loops = [self.audit.loop]
+        if self._is_started:
+            loops.append(self._watcher)
+        if self._rescorer is not None:
+            loops.append(self._rescorer.loop)
+        return loops
 
     def load(self) -> None:
         """Load what is in force; requests under way keep the snapshot they began with."""
@@ -111,22 +127,21 @@ class Runtime:
         """Forget who may see what; the next to ask are worked out again."""
         self._views, self._scopes, self._asked = {}, {}, {}
 
-    def watch(self) -> None:
-        """Notice new tables and holds from now on, in a thread."""
-        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+    def start(self) -> None:
+        """Follow tables, holds and events from now on, in threads."""
+        self._is_started = True
         self._watcher.start()
+        self.wake_rescorer()  # events that a process before this one kept
 
     def _watch(self) -> None:
-        while not self._stop.wait(WATCH_SECONDS):
-            try:
-                if peek(self.settings.home) != self._seen:
-                    self.load()
-                    logger.info("reloaded: table %s", self.snapshot.table.name)
-                elif self._snapshot is not None:
-                    self.refresh_holds()
-            except FflRiskError as error:
-                # What was loaded stays in force; readiness and this line show the trouble.
-                logger.warning("not reloaded: %s", error.what)
+        for loop in self._loops:
+            loop.start()
+        if peek(self.settings.home) != self._seen:
+            # What was loaded stays in force when this fails.
+            self.load()
+            logger.info("reloaded: table %s", self.snapshot.table.name)
+        elif self._snapshot is not None:
+            self.refresh_holds()
 
     def refresh_holds(self) -> None:
         """Read the holds again; they take effect at once."""
@@ -239,11 +254,9 @@ class Runtime:
 
     def close(self) -> None:
         """Stop watching, write what waits, close the store."""
-        self._stop.set()
+        self._watcher.close(seconds=10)
         if self._rescorer is not None:
             self._rescorer.close()
-        if self._watcher is not None:
-            self._watcher.join(timeout=10)
         self.audit.close()
         self.store.close()
 

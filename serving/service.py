@@ -21,6 +21,8 @@ from typing import Any, Final
 
 import bentoml
 
+from serving.settings import worker_count
+
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,7 +61,7 @@ class Front:
 
 @bentoml.service(
     name="ffl-risk",
-    workers=int(os.environ.get("FFL_RISK_WORKERS", "1")),
+    workers=worker_count(),
     # The guard has its own bounds; BentoML's timer would leave one object a request behind.
     traffic={"timeout": 3600},
     logging={"access": {"enabled": False}},
@@ -85,8 +87,7 @@ class FflRisk:
         except FflRiskError as error:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
-        self.runtime.watch()
-        self.runtime.wake_rescorer()  # events that a process before this one kept
+        self.runtime.start()
         _running["app"] = build_app(self.runtime)
         # What was loaded lives as long as the process: the collector need not walk it each time.
         gc.collect()
@@ -117,3 +118,48 @@ def _end_with_supervisor() -> None:
 
 
 FflRisk.add_asgi_middleware(Front)  # type: ignore[attr-defined]
+
+
+def application() -> App:
+    """Return the ASGI application of one worker, as the supervisor asks for it."""
+    from serving.server.logs import configure_logs
+    from serving.server.protocol import set_bounds
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
+    configure_logs(settings.log_format)
+    set_bounds(header_seconds=settings.header_seconds, connections=settings.connections)
+    made: App = FflRisk.to_asgi(is_main=True)  # type: ignore[attr-defined]
+    return made
+
+
+def _close_control_ports() -> None:
+    """Keep BentoML's own supervisor, where a bento is served by it, off the network.
+
+    Its supervisor takes commands from whoever reaches its endpoints, which are TCP ports of the
+    loopback. Here they become sockets in a folder that only this account may enter.
+    """
+    import atexit
+    import shutil
+    import tempfile
+    from functools import wraps
+    from pathlib import Path
+
+    from circus.arbiter import Arbiter
+
+    begin = Arbiter.__init__
+    if hasattr(begin, "__wrapped__"):
+        return
+
+    @wraps(begin)
+    def begin_in_private(self: Any, watchers: Any, *_: Any, **more: Any) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="ffl-risk-control-"))  # made with mode 0700
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for name in ("endpoint", "pubsub_endpoint"):
+            more[name] = f"ipc://{folder / name}"
+        begin(self, watchers, **more)
+
+    Arbiter.__init__ = begin_in_private
+
+
+_close_control_ports()

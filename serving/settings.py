@@ -1,29 +1,21 @@
 """Settings of the service, read once from the environment; secrets from files or the environment.
 
-================================  ===============================================================
-``FFL_RISK_HOME``                 state folder (`features.home`)
-``FFL_RISK_STORE_URL[_FILE]``     SQLAlchemy URL of the store; SQLite under the home by default
-``FFL_RISK_AUDIT_KEY_FILE``       key of the audit chain; ``audit.key`` under the home by default
-``FFL_RISK_OIDC_ISSUER``          issuer whose access tokens are accepted; none by default
-``FFL_RISK_OIDC_AUDIENCE``        audience those tokens must carry
-``FFL_RISK_OIDC_JWKS_URL``        where the issuer's keys are; discovered from the issuer if unset
-``FFL_RISK_OIDC_ALGORITHMS``      accepted signature algorithms; ``RS256,ES256`` by default
-``FFL_RISK_OIDC_SKEW``            seconds of clock difference allowed; 30 by default
-``FFL_RISK_RATE``                 requests per second of one identity; 300 by default
-``FFL_RISK_BURST``                requests one identity may make at once; 600 by default
-``FFL_RISK_QUEUE``                requests in progress at once; 256 by default
-``FFL_RISK_TIMEOUT``              seconds one request may take; 10 by default
-``FFL_RISK_SESSION_HOURS``        hours a browser session lasts; 8 by default
-``FFL_RISK_HTTPS``                ``true`` behind HTTPS: cookies are then marked Secure
-================================  ===============================================================
+`VARIABLES` is the one list of them: what is read, checked and printed in the documentation.
 """
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, Literal
 
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from features.errors import did_you_mean
 from features.home import home
 from serving.errors import InvalidRequestError
 
@@ -32,6 +24,175 @@ MAX_KEYS = 1_000
 MAX_LIST = 5_000
 # Share of a list, and of a plan's hours, that is drawn at random where nothing else is asked for.
 RANDOM_SHARE = 0.10
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the environment.
+
+    Parameters
+    ----------
+    kind : str
+        ``text``, ``secret`` (``NAME_FILE`` may name a file that holds it), ``number``,
+        ``integer``, ``flag`` or ``choice``.
+    low, high : float
+        Bounds of a number, both allowed.
+    choices : tuple of str
+        Of a choice.
+    """
+
+    name: str
+    kind: Literal["text", "secret", "number", "integer", "flag", "choice"]
+    default: Any
+    meaning: str
+    low: float = 0.0
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+
+    def read(self, environment: Mapping[str, str]) -> Any:
+        """Return the value, checked.
+
+        Raises
+        ------
+        InvalidRequestError
+            One line: what is wrong with which variable, and what it may be.
+        """
+        text = environment.get(self.name, "").strip()
+        if self.kind == "secret" and (file := environment.get(f"{self.name}_FILE")):
+            try:
+                text = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidRequestError(
+                    f"The file that {self.name}_FILE names cannot be read.",
+                    found=type(error).__name__,
+                    fix="check that it exists and that the service may read it",
+                ) from None
+        if not text:
+            return self.default
+        if self.kind == "flag":
+            return self._flag(text)
+        if self.kind == "choice":
+            return self._choice(text)
+        return self._number(text) if self.kind in {"number", "integer"} else text
+
+    def _flag(self, text: str) -> bool:
+        if text.lower() not in {"1", "true", "yes", "0", "false", "no"}:
+            raise self._wrong(text, "true or false")
+        return text.lower() in {"1", "true", "yes"}
+
+    def _choice(self, text: str) -> str:
+        if text not in self.choices:
+            near = did_you_mean(text, self.choices)
+            raise self._wrong(text, " or ".join(self.choices) + near)
+        return text
+
+    def _number(self, text: str) -> float:
+        kind, read = ("whole number", int) if self.kind == "integer" else ("number", float)
+        expected = f"a {kind} from {self.low:g}"
+        expected += f" to {self.high:g}" if math.isfinite(self.high) else " up"
+        try:
+            value = read(text)
+        except ValueError:
+            raise self._wrong(text, expected) from None
+        if not self.low <= value <= self.high or not math.isfinite(value):
+            raise self._wrong(text, expected)
+        return value
+
+    def _wrong(self, text: str, expected: str) -> InvalidRequestError:
+        return InvalidRequestError(
+            f"{self.name} cannot be used.",
+            found=repr(text[:40]),
+            expected=expected,
+            fix="set it so, or leave it out for the default",
+        )
+
+
+VARIABLES: Final[Mapping[str, Variable]] = {
+    one.name.removeprefix("FFL_RISK_").lower(): one
+    for one in (
+        Variable("FFL_RISK_HOME", "text", "var", "State folder"),
+        Variable(
+            "FFL_RISK_STORE_URL", "secret", "",
+            "SQLAlchemy URL of the store; SQLite in the state folder by default",
+        ),
+        Variable(
+            "FFL_RISK_AUDIT_KEY_FILE", "text", "",
+            "File of the key of the audit chain; `audit.key` in the state folder by default",
+        ),
+        Variable(
+            "FFL_RISK_WORKERS", "integer", 1,
+            "Worker processes; each holds the table in memory", 1, 64,
+        ),
+        Variable(
+            "FFL_RISK_RATE", "number", 300.0,
+            "Requests per second of one identity, in each worker", 0.001,
+        ),
+        Variable(
+            "FFL_RISK_BURST", "number", 600.0,
+            "Requests one identity may make at once, in each worker", 1,
+        ),
+        Variable(
+            "FFL_RISK_QUEUE", "integer", 256, "Requests in progress at once, in each worker", 1
+        ),
+        Variable("FFL_RISK_TIMEOUT", "number", 10.0, "Seconds one request may take", 0.1, 3_600),
+        Variable(
+            "FFL_RISK_HEADER_TIMEOUT", "number", 10.0,
+            "Seconds a client may take to send the headers of a request", 0.1, 3_600,
+        ),
+        Variable(
+            "FFL_RISK_CONNECTIONS", "integer", 1_000,
+            "Connections open at once, in each worker, as far as its file descriptors reach", 1,
+        ),
+        Variable(
+            "FFL_RISK_HEAVY", "integer", 1,
+            "Plans, files and long lists made at once, in each worker", 1, 64,
+        ),
+        Variable(
+            "FFL_RISK_HEAVY_TIMEOUT", "number", 60.0,
+            "Seconds one plan, file or long list may take", 0.1, 3_600,
+        ),
+        Variable(
+            "FFL_RISK_TABLE_STALE_DAYS", "integer", 45,
+            "Days after which every answer says that its records are old", 1,
+        ),
+        Variable(
+            "FFL_RISK_TABLE_REFUSED_DAYS", "integer", 365,
+            "Days after which no list and no plan is made from a table: it knows nothing of the "
+            "twelve months in which a dealer may have been inspected", 1,
+        ),
+        Variable(
+            "FFL_RISK_DRAW_MONTHS", "choice", "3",
+            "Months of the period that a random draw of an office belongs to",
+            choices=("1", "2", "3", "4", "6", "12"),
+        ),
+        Variable("FFL_RISK_SESSION_HOURS", "number", 8.0, "Hours a browser session lasts", 0.01),
+        Variable("FFL_RISK_HTTPS", "flag", False, "Behind HTTPS: cookies are then marked Secure"),
+        Variable(
+            "FFL_RISK_LOG_FORMAT", "choice", "text", "Form of a line of the log",
+            choices=("text", "json"),
+        ),
+        Variable(
+            "FFL_RISK_LEAST_FREE_MB", "number", 64.0,
+            "Megabytes that must be free where the state is kept; below, the service is not ready",
+        ),
+        Variable(
+            "FFL_RISK_WEBHOOKS_FILE", "text", "",
+            "TOML file of the addresses that are told of changes; none by default",
+        ),
+        Variable("FFL_RISK_OIDC_ISSUER", "text", "", "Issuer whose access tokens are accepted"),
+        Variable("FFL_RISK_OIDC_AUDIENCE", "text", "", "Audience those tokens must carry"),
+        Variable(
+            "FFL_RISK_OIDC_JWKS_URL", "text", "",
+            "Where the issuer's keys are; discovered from the issuer by default",
+        ),
+        Variable(
+            "FFL_RISK_OIDC_ALGORITHMS", "text", "RS256,ES256", "Accepted signature algorithms"
+        ),
+        Variable(
+            "FFL_RISK_OIDC_SKEW", "number", 30.0, "Seconds of clock difference allowed", 0, 600
+        ),
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,82 +228,115 @@ class Settings:
     store_url: str
     audit_key_file: Path
     oidc: OidcSettings | None = None
+    workers: int = 1
     rate: float = 300.0
     burst: float = 600.0
     queue: int = 256
     timeout_seconds: float = 10.0
+    header_seconds: float = 10.0
+    connections: int = 1_000
+    heavy: int = 1
+    heavy_seconds: float = 60.0
+    stale_days: int = 45
+    refused_days: int = 365
+    draw_months: int = 3
     session_hours: float = 8.0
     is_https: bool = False
-    draw_months: int = 3
+    log_format: Literal["text", "json"] = "text"
+    least_free_mb: float = 64.0
+    webhooks_file: Path | None = None
 
     @classmethod
     def from_environment(cls, folder: Path | None = None) -> Settings:
         """Read the settings; `folder` stands in for ``FFL_RISK_HOME``."""
         folder = folder or home()
-        default_store = f"sqlite:///{(folder / 'service.db').absolute()}"
-        key_file = os.environ.get("FFL_RISK_AUDIT_KEY_FILE")
+        read = {key: variable.read(os.environ) for key, variable in VARIABLES.items()}
+        webhooks = read["webhooks_file"]
         return cls(
             home=folder,
-            store_url=_secret("FFL_RISK_STORE_URL") or default_store,
-            audit_key_file=Path(key_file) if key_file else folder / "audit.key",
-            oidc=_oidc(),
-            rate=_number("FFL_RISK_RATE", 300.0),
-            burst=_number("FFL_RISK_BURST", 600.0),
-            queue=int(_number("FFL_RISK_QUEUE", 256)),
-            timeout_seconds=_number("FFL_RISK_TIMEOUT", 10.0),
-            session_hours=_number("FFL_RISK_SESSION_HOURS", 8.0),
-            draw_months=_months("FFL_RISK_DRAW_MONTHS", 3),
-            is_https=os.environ.get("FFL_RISK_HTTPS", "").lower() in {"1", "true", "yes"},
+            store_url=_store_url(read["store_url"], folder),
+            audit_key_file=Path(read["audit_key_file"] or folder / "audit.key"),
+            oidc=_oidc(read),
+            workers=read["workers"],
+            rate=read["rate"],
+            burst=read["burst"],
+            queue=read["queue"],
+            timeout_seconds=read["timeout"],
+            header_seconds=read["header_timeout"],
+            connections=read["connections"],
+            heavy=read["heavy"],
+            heavy_seconds=read["heavy_timeout"],
+            stale_days=read["table_stale_days"],
+            refused_days=read["table_refused_days"],
+            draw_months=int(read["draw_months"]),
+            session_hours=read["session_hours"],
+            is_https=read["https"],
+            log_format=read["log_format"],
+            least_free_mb=read["least_free_mb"],
+            webhooks_file=Path(webhooks) if webhooks else None,
         )
 
 
-def _oidc() -> OidcSettings | None:
-    issuer = os.environ.get("FFL_RISK_OIDC_ISSUER", "").rstrip("/")
+def worker_count() -> int:
+    """Return how many workers are asked for."""
+    return int(VARIABLES["workers"].read(os.environ))
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite file, whatever characters its name has.
+
+    Pasted into a URL, a ``?`` would begin its options and a ``%`` an escape.
+    """
+    url = sa.URL.create("sqlite", database=str(path.absolute()))
+    return url.render_as_string(hide_password=False)
+
+
+def _store_url(text: str, folder: Path) -> str:
+    if not text:
+        return sqlite_url(folder / "service.db")
+    try:
+        backend = sa.make_url(text).get_backend_name()
+    except ArgumentError:
+        backend = ""
+    if backend not in {"sqlite", "postgresql"}:
+        # The URL may hold a password, so it is not shown.
+        raise InvalidRequestError(
+            "FFL_RISK_STORE_URL cannot be used.",
+            found=f"a URL of {backend[:40]!r}" if backend else "no database URL",
+            expected="postgresql://USER@HOST/NAME or sqlite:////PATH",
+        )
+    return text
+
+
+def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:
+    issuer = read["oidc_issuer"].rstrip("/")
     if not issuer:
         return None
-    audience = os.environ.get("FFL_RISK_OIDC_AUDIENCE", "")
+    audience = read["oidc_audience"]
     if not audience:
         raise InvalidRequestError(
             "FFL_RISK_OIDC_ISSUER is set without FFL_RISK_OIDC_AUDIENCE.",
             expected="the audience that access tokens for this service carry",
             fix="set both; a token made for another service must not be accepted here",
         )
-    algorithms = os.environ.get("FFL_RISK_OIDC_ALGORITHMS", "RS256,ES256")
+    algorithms = read["oidc_algorithms"]
     return OidcSettings(
         issuer=issuer,
         audience=audience,
-        jwks_url=os.environ.get("FFL_RISK_OIDC_JWKS_URL", ""),
+        jwks_url=read["oidc_jwks_url"],
         algorithms=tuple(a.strip() for a in algorithms.split(",") if a.strip()),
-        skew_seconds=_number("FFL_RISK_OIDC_SKEW", 30.0),
+        skew_seconds=read["oidc_skew"],
     )
 
 
-def _secret(name: str) -> str:
-    """Return a secret from the file ``NAME_FILE`` names, else from ``NAME``."""
-    if file := os.environ.get(f"{name}_FILE"):
-        return Path(file).read_text(encoding="utf-8").strip()
-    return os.environ.get(name, "")
-
-
-def _number(name: str, default: float) -> float:
-    text = os.environ.get(name, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if value <= 0:
-        raise InvalidRequestError(
-            f"{name} is not a positive number.", found=repr(text), expected=f"such as {default:g}"
-        )
-    return value
-
-
-def _months(name: str, default: int) -> int:
-    value = _number(name, default)
-    if value not in (1, 2, 3, 4, 6, 12):
-        raise InvalidRequestError(
-            f"{name} does not divide a year.",
-            found=f"{value:g}",
-            expected="1, 2, 3, 4, 6 or 12 months",
-        )
-    return int(value)
+def as_markdown() -> str:
+    """Return the table of all variables, as docs/settings.md holds it."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for one in VARIABLES.values():
+        name = f"`{one.name}`" + (f", `{one.name}_FILE`" if one.kind == "secret" else "")
+        default = "" if one.default in {"", False} else f"`{one.default}`"
+        meaning = one.meaning
+        if one.choices:
+            meaning += f": {' or '.join(one.choices)}"
+        lines.append(f"| {name} | {default} | {meaning} |")
+    return "\n".join(lines) + "\n"

@@ -14,7 +14,6 @@ import os
 import queue
 import secrets
 import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,11 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
-from serving.errors import AuditError, StoreError
+from serving import metrics
+from serving.background import Loop
+from serving.errors import AuditError
 from serving.store.database import Store, insert_new, instant
-from serving.store.tables import AUDIT, AUDIT_HEAD
+from serving.store.journal import store_identity
+from serving.store.tables import AUDIT, AUDIT_HEAD, IDENTITY
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -38,6 +39,7 @@ _FIELDS: Final = (
     "previous",
 )  # fmt: skip
 _MOST_AT_ONCE: Final = 512
+_PROBE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,77 @@ def load_key(path: Path) -> bytes:
         finally:
             draft.unlink()
         return path.read_bytes()
+
+
+def chain_key(store: Store, path: Path) -> bytes:
+    """Return the key of the store's chain: the one in `path`, made there for a store without any.
+
+    A key is proved before anything is recorded with it: one record under another key would make
+    every verification from then on fail.
+
+    Raises
+    ------
+    AuditError
+        When the store's chain was begun with another key, or its key is missing here.
+    """
+    known = _key_check(store)
+    last = _last_record(store)
+    if not path.exists() and (known is not None or last is not None):
+        raise AuditError(
+            "The key of the audit chain is missing.",
+            found=f"no file {path.name}",
+            expected="the key that the records of this store were made with",
+            fix="copy audit.key from the home that uses this store, or from a backup; "
+            "FFL_RISK_AUDIT_KEY_FILE names it",
+        )
+    key = load_key(path)
+    if known is None and last is not None and not _is_own(key, last):
+        raise _foreign(path)
+    if known is None:
+        known = _claim(store, key)
+    if not hmac.compare_digest(known, _check_of(key)):
+        raise _foreign(path)
+    return key
+
+
+def _foreign(path: Path) -> AuditError:
+    return AuditError(
+        "The audit key is not the one of this store's chain.",
+        found=f"another key in {path.name}",
+        expected="the key that the records of this store were made with",
+        fix="copy audit.key from the home that uses this store, or from a backup; "
+        "FFL_RISK_AUDIT_KEY_FILE names it",
+    )
+
+
+def _check_of(key: bytes) -> str:
+    """Return what shows that a key is the same, and tells nothing else about it."""
+    return hmac.new(key, b"ffl-risk audit key", hashlib.sha256).hexdigest()
+
+
+def _key_check(store: Store) -> str | None:
+    with store.read() as connection:
+        found = connection.scalar(sa.select(IDENTITY.c.key_check))
+    return None if found is None else str(found)
+
+
+def _last_record(store: Store) -> dict[str, Any] | None:
+    with store.read() as connection:
+        row = connection.execute(sa.select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return None if row is None else dict(row._mapping)
+
+
+def _is_own(key: bytes, record: dict[str, Any]) -> bool:
+    return hmac.compare_digest(_digest(key, record), record["digest"])
+
+
+def _claim(store: Store, key: bytes) -> str:
+    """Note the key as the chain's unless another home did meanwhile; return the one noted."""
+    with store.write() as connection:
+        store_identity(connection)
+        unclaimed = IDENTITY.c.key_check.is_(None)
+        connection.execute(IDENTITY.update().where(unclaimed).values(key_check=_check_of(key)))
+        return str(connection.scalar(sa.select(IDENTITY.c.key_check)))
 
 
 def _digest(key: bytes, record: dict[str, Any]) -> str:
@@ -186,8 +259,8 @@ class AuditWriter:
         self._store, self._key = store, key
         self._direct = store.direct_connection()
         self._waiting: queue.SimpleQueue[tuple[Access, Future[int]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-        self._thread.start()
+        self._loop = Loop("audit", self._round, pause=0.0, patience=30.0)
+        self._loop.start()
 
     def write_now(self, access: Access) -> int | None:
         """Write one record in the caller's thread if that takes no waiting; else return None.
@@ -222,31 +295,51 @@ class AuditWriter:
         """Queue one record; the future holds its sequence number once it is committed."""
         future: Future[int] = Future()
         self._waiting.put((access, future))
+        self._loop.wake()
         return future
 
     def close(self) -> None:
         """Write what waits, then stop."""
+        self._loop.stopping.set()
         self._waiting.put(None)
-        self._thread.join(timeout=30)
+        self._loop.close(seconds=30)
+        while not self._waiting.empty():
+            left = self._waiting.get()
+            if left is not None and left[1].set_running_or_notify_cancel():
+                left[1].set_exception(AuditError("The service stops."))
         if self._direct is not None:
             self._direct.close()
 
-    def _run(self) -> None:
-        is_open = True
-        while is_open:
-            batch = [self._waiting.get()]
-            while len(batch) < _MOST_AT_ONCE and not self._waiting.empty():
-                batch.append(self._waiting.get())
-            is_open = None not in batch
-            self._write([item for item in batch if item is not None])
+    @property
+    def loop(self) -> Loop:
+        """The thread that writes: kept alive and asked for its health with the others."""
+        return self._loop
+
+    def _round(self) -> None:
+        """Write all that waits, once."""
+        try:
+            waiting = [self._waiting.get(timeout=_PROBE_SECONDS)]
+        except queue.Empty:
+            if self._loop.is_ill:  # nobody asks a service that says it is not ready: see for itself
+                with self._store.write() as connection:
+                    connection.execute(sa.select(AUDIT_HEAD.c.seq))
+            return
+        while len(waiting) < _MOST_AT_ONCE and not self._waiting.empty():
+            waiting.append(self._waiting.get())
+        # Whoever stopped waiting was told that there is no answer, so there is nothing to record;
+        # from here on a future cannot be cancelled, and setting it cannot fail.
+        batch = [
+            item for item in waiting if item is not None and item[1].set_running_or_notify_cancel()
+        ]
+        if batch:
+            self._write(batch)
 
     def _write(self, batch: list[tuple[Access, Future[int]]]) -> None:
-        if not batch:
-            return
         try:
             with self._store.write() as connection:
                 last = append(connection, self._key, [access for access, _ in batch])
-        except (SQLAlchemyError, StoreError) as error:
+        except Exception as error:
+            metrics.AUDIT_FAILURES.inc(len(batch))
             failure = AuditError(
                 "The audit record could not be written, so the answer is withheld.",
                 found=type(error).__name__,
@@ -254,7 +347,8 @@ class AuditWriter:
             )
             for _, future in batch:
                 future.set_exception(failure)
-            return
+            # The loop counts it, says so in the log, and goes on.
+            raise failure from error
         for offset, (_, future) in enumerate(batch):
             future.set_result(last - len(batch) + 1 + offset)
 

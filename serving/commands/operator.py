@@ -121,8 +121,9 @@ def make_packet(dealer: str, list_id: str, warehouse: Path | None) -> bytes:
         access = audit.Access(
             who, "supervisor", "packet", dealer_key(dealer), "licensing", list_id=list_id
         )
+        key = audit.chain_key(opened, settings.audit_key_file)
         with opened.write() as connection:
-            audit.append(connection, audit.load_key(settings.audit_key_file), [access])
+            audit.append(connection, key, [access])
     return content
 
 
@@ -133,8 +134,9 @@ def local_decisions() -> tuple[bytes, int]:
     with store() as opened:
         content, n = decisions.to_csv(opened)
         access = audit.Access(who, "supervisor", "decisions", "all", "licensing")
+        key = audit.chain_key(opened, settings.audit_key_file)
         with opened.write() as connection:
-            audit.append(connection, audit.load_key(settings.audit_key_file), [access])
+            audit.append(connection, key, [access])
     return content, n
 
 
@@ -205,4 +207,4 @@ def verify_audit(anchor: str | None) -> Verdict:
             raise InvalidRequestError("The anchor cannot be read.", expected="SEQ:DIGEST")
         noted = (int(seq), digest)
     with store() as opened:
-        return audit.verify(opened, audit.load_key(settings.audit_key_file), anchor=noted)
+        return audit.verify(opened, audit.chain_key(opened, settings.audit_key_file), anchor=noted)

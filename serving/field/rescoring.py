@@ -25,6 +25,7 @@ import sqlalchemy as sa
 from features.errors import FflRiskError
 from features.schema import TABLES
 from serving import metrics
+from serving.background import Loop
 from serving.errors import NotReadyError
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import strongest
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ffl_risk.service")
 _MOST_AT_ONCE: Final = 5_000
-_RETRY_SECONDS: Final = 5.0
 _NICENESS: Final = 10
 # How often to see whether a new day has begun.
 _WARM_SECONDS: Final = 300.0
@@ -237,19 +237,18 @@ class Rescorer:
 
     def __init__(self, runtime: InForce, warehouse: Path) -> None:
         self._runtime, self._warehouse = runtime, warehouse
-        self._wake = threading.Event()
         self._idle = threading.Event()
-        self._stop = threading.Event()
+        self._is_nice = False
         self._caught_up_with = ""
         self._engine: KeptEngine | None = None
         self._warm_for: tuple[str, date] | None = None
-        self._thread = threading.Thread(target=self._run, name="rescore", daemon=True)
-        self._thread.start()
+        self.loop = Loop("rescore", self._round, pause=_WARM_SECONDS)
+        self.loop.start()
 
     def wake(self) -> None:
         """Say that there are new events, or a new table."""
         self._idle.clear()
-        self._wake.set()
+        self.loop.wake()
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until no event waits; return whether that came in time."""
@@ -257,32 +256,24 @@ class Rescorer:
 
     def close(self) -> None:
         """Finish what is under way, then stop."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(timeout=60)
+        self.loop.close(seconds=60)
+        self._let_go()
 
-    def _run(self) -> None:
-        if sys.platform == "linux":
+    def _round(self) -> None:
+        """Take what waits to scores, then build ahead for the next."""
+        if sys.platform == "linux" and not self._is_nice:
             # Answers go first: what this thread starts, the engine's threads too, waits for them.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        while True:
-            self._wake.wait(_WARM_SECONDS)
-            self._wake.clear()
-            if self._stop.is_set():
-                self._let_go()
-                return
-            try:
-                while self._once():
-                    pass
-                if not self._wake.is_set():
-                    self._idle.set()
-                    self._warm()
-            except FflRiskError as error:
-                # The events are kept; nothing is lost by trying again.
-                logger.warning("events wait: %s", error.what)
-                self._let_go()
-                self._stop.wait(_RETRY_SECONDS)
-                self._wake.set()
+            self._is_nice = True
+        try:
+            while not self.loop.stopping.is_set() and self._once():
+                pass
+        except BaseException:
+            self._let_go()  # the events are kept; nothing is lost by trying again
+            raise
+        if not self.loop.is_awake:
+            self._idle.set()
+            self._warm()
 
     def _once(self) -> bool:
         """Take the waiting events to scores; return whether there were any."""
@@ -341,7 +332,7 @@ class Rescorer:
 
     def _go_on(self, _family: str, _done: int, _total: int) -> None:
         """Leave a build that nobody waits for when the service stops."""
-        if self._stop.is_set():
+        if self.loop.stopping.is_set():
             raise _StoppingError
 
     def _renewed(self) -> KeptEngine:

@@ -181,3 +181,52 @@ REFERRALS: Final = Table(
     Column("taken_by", String(120)),
     Column("taken_at", INSTANT),
 )
+
+# Every write that others must follow, in the order of its commits: the head row is locked from the
+# number's taking to the commit, so a reader that has seen number n has seen all before it.
+CHANGES: Final = Table(
+    "changes",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=False),
+    Column("at", INSTANT, nullable=False),
+    Column("kind", String(16), nullable=False, index=True),
+    Column("ref", String(80), nullable=False),
+    Column("dealers", JSON, nullable=False),
+)
+
+CHANGES_HEAD: Final = Table(
+    "changes_head",
+    METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("seq", SEQUENCE, nullable=False),
+)
+
+# One row: which store this is, and what shows that an audit key is the one of its chain.
+IDENTITY: Final = Table(
+    "identity",
+    METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("store_id", String(32), nullable=False),
+    Column("key_check", String(64)),
+)
+
+# How far something that follows the changes has come: a webhook, by its name.
+CURSORS: Final = Table(
+    "cursors",
+    METADATA,
+    Column("name", String(80), primary_key=True),
+    Column("seq", SEQUENCE, nullable=False),
+    Column("n_failed", Integer, nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
+
+# What was answered to a write that named a key, to give the same answer to the same write again.
+IDEMPOTENCY: Final = Table(
+    "idempotency",
+    METADATA,
+    Column("key_sha256", String(64), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("at", INSTANT, nullable=False, index=True),
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from serving.versions import code_version
+from tests.test_serving.test_process import listening, n_reachable_by_others
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -45,7 +46,7 @@ def test_it_holds_the_sources_and_the_locked_versions(bento: Path):
     folders = {"features", "models", "serving", "training"}
     assert folders | {"ffl_risk.py", "pyproject.toml"} <= kept
     assert not kept & {"tests", "docs", "var", ".venv"}
-    for name in ("serving/web/static", "serving/migrations/versions", "models/policy.toml"):
+    for name in ("serving/web/static", "serving/store/migrations/versions", "models/policy.toml"):
         assert (bento / "src" / name).exists(), name
     locked = set((ROOT / "requirements.lock").read_text().split())
     assert locked <= set((bento / "env/python/requirements.txt").read_text().split())
@@ -67,6 +68,11 @@ def test_it_serves(bento: Path, environment: dict[str, str], tmp_path: Path):
             assert (status, json.loads(content)["code"]) == (503, "not_ready")
             status, content = answer(port, "/docs.json", seconds=20)
             assert json.loads(content)["info"]["version"] == code_version()
+            # BentoML's supervisor takes commands; only this account can reach where it listens.
+            ports, paths = listening(process.pid)
+            assert ports == {port}
+            assert any("ffl-risk-control" in path for path in paths)
+            assert n_reachable_by_others(paths) == 0
         finally:
             process.terminate()
             process.wait(timeout=60)

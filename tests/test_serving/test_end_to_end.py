@@ -255,7 +255,7 @@ def test_an_event_changes_the_score_and_equals_the_batch(runtime, start):
 
 def test_a_new_table_takes_over_without_a_restart(runtime):
     home = runtime.settings.home
-    runtime.watch()
+    runtime.start()
     publish(Warehouse.open(home / "warehouse"), date(2025, 12, 20), home=home)
     deadline = datetime.now(UTC) + timedelta(seconds=60)
     while runtime.snapshot.as_of == AS_OF and datetime.now(UTC) < deadline:

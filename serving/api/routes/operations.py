@@ -31,9 +31,10 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Answer 200 when requests can be served."""
     runtime: Runtime = request.app.state.runtime
-    if await run_in_threadpool(lambda: runtime.is_ready):
+    troubles = await run_in_threadpool(lambda: runtime.troubles)
+    if not troubles:
         return PlainTextResponse("ready\n")
-    return problem(503, "not_ready", "No scored table is loaded, or the store does not answer.")
+    return problem(503, "not_ready", f"Not ready: {'; '.join(troubles)}.")
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")

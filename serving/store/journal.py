@@ -1,0 +1,88 @@
+"""The order of all writes that others follow: other workers, other homes, and whoever polls.
+
+Numbers are given under a lock that lasts to the commit, so they become visible in their order:
+whoever has read all changes up to one misses none before it. A transaction that also adds to the
+audit chain takes its number here first; taken in the other order, two of them could wait for each
+other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import sqlalchemy as sa
+
+from serving.store.database import Store, insert_new, instant
+from serving.store.tables import CHANGES, CHANGES_HEAD, IDENTITY
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+Kind = Literal["outcome", "event", "decision", "list", "plan", "referral", "hold", "account"]
+_MOST: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Change:
+    """One write: its place in the order, what kind of thing it is, which one, and whose it is."""
+
+    seq: int
+    at: str
+    kind: str
+    ref: str
+    dealers: tuple[str, ...]
+
+
+def lock(connection: Connection) -> int:
+    """Take the order's lock until the transaction ends, and return the newest number."""
+    query = sa.select(CHANGES_HEAD.c.seq)
+    if connection.dialect.name != "sqlite":  # SQLite's writers follow each other anyway
+        query = query.with_for_update()
+    found = connection.scalar(query)
+    if found is None:
+        insert_new(connection, CHANGES_HEAD, {"one": 1, "seq": 0})
+        found = connection.scalar(query)
+    return int(found or 0)
+
+
+def note(connection: Connection, kind: Kind, ref: str, dealers: Iterable[str] = ()) -> int:
+    """Note a write within its own transaction and return its number."""
+    seq = lock(connection) + 1
+    row = {
+        "seq": seq, "at": instant(), "kind": kind, "ref": ref[:80], "dealers": sorted(set(dealers)),
+    }  # fmt: skip
+    connection.execute(CHANGES.insert(), row)
+    connection.execute(CHANGES_HEAD.update().values(seq=seq))
+    return seq
+
+
+def newest(store: Store) -> int:
+    """Return the number of the newest change, 0 when there is none."""
+    with store.read() as connection:
+        return int(connection.scalar(sa.select(CHANGES_HEAD.c.seq)) or 0)
+
+
+def since(
+    store: Store, seq: int, *, kinds: Sequence[str] | None = None, at_most: int = _MOST
+) -> list[Change]:
+    """Return the changes after number `seq`, the oldest first."""
+    query = sa.select(CHANGES).where(CHANGES.c.seq > seq).order_by(CHANGES.c.seq).limit(at_most)
+    if kinds is not None:
+        query = query.where(CHANGES.c.kind.in_(list(kinds)))
+    with store.read() as connection:
+        return [
+            Change(row.seq, row.at, row.kind, row.ref, tuple(row.dealers))
+            for row in connection.execute(query)
+        ]
+
+
+def store_identity(connection: Connection) -> str:
+    """Return what names this store among all, made at its first use."""
+    found = connection.scalar(sa.select(IDENTITY.c.store_id))
+    if found is None:
+        insert_new(connection, IDENTITY, {"one": 1, "store_id": secrets.token_hex(16)})
+        found = connection.scalar(sa.select(IDENTITY.c.store_id))
+    return str(found)
