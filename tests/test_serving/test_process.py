@@ -3,7 +3,6 @@
 import json
 import os
 import pwd
-import resource
 import signal
 import socket
 import subprocess
@@ -98,15 +97,11 @@ def test_the_command_serves_refuses_and_stops(tmp_path: Path):
     command = [sys.executable, "-m", "ffl_risk", "serve", "--port", str(port)]
     log = tmp_path / "log"
 
-    def few_descriptors() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))
-
     # Started elsewhere than in the checkout: what it needs is found through the installation.
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, env=environment, cwd=tmp_path, stdout=out, stderr=out,
-            preexec_fn=few_descriptors,
-        )  # fmt: skip
+        process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=out, stderr=out)
+    # What it starts later inherits it.
+    psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE, (512, 512))
     try:
         deadline = time.monotonic() + PATIENCE_S
         while ask(port, "/healthz")[0] != 200 and time.monotonic() < deadline:
