@@ -46,6 +46,7 @@ def test_a_loop_outlives_every_fault_and_counts_it():
     loop.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_is_gone_is_seen_and_started_again():
     rounds = []
 
