@@ -25,6 +25,7 @@ import pyarrow as pa
 from features.domain.asof import NEVER, day_sql, known_sql, number_sql, to_day
 from features.engine import kernels
 from features.engine.views import KEYS, VIEWS
+from features.reference.attribution import traces_sql
 from features.schema import TABLES
 from features.warehouse import Warehouse
 from features.warehouse.stored import arrow_schema
@@ -32,6 +33,8 @@ from features.warehouse.stored import arrow_schema
 Ints = npt.NDArray[np.int32]
 
 _DAYS: Final = ("_known", "_superseded")
+# Views in which a dealer is worked out; by this column the files' statistics find a range of them.
+_NAMED: Final = frozenset({"traces", "traces_home"})
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,19 @@ class EmbeddedEngine:
 
     def _make_table(self, table: str) -> None:
         if self.warehouse.has(table):
-            sql = f"SELECT * FROM {self.warehouse.scan(table)}"
             self.connection.execute(f"DROP TABLE IF EXISTS {table}_none")
-            self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS {sql}")
+            self._expose(table, self.warehouse.scan(table))
         else:
             self._store(f"{table}_none", arrow_schema(table).empty_table())
-            self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS FROM {table}_none")
+            self._expose(table, f"{table}_none")
+
+    def _expose(self, table: str, rows: str) -> None:
+        """Make the view under which a table is read; a trace stands at its dealer where it counts.
+
+        The one place where the rule is applied: every signal reads these views.
+        """
+        sql = traces_sql(rows) if table == "traces" else f"SELECT * FROM {rows}"
+        self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS {sql}")
 
     def _store(self, table: str, rows: pa.Table) -> None:
         """Hold rows as a table, which every thread sees; what is registered only one does."""
@@ -226,7 +236,8 @@ class EmbeddedEngine:
             if len(bounds) > 2:
                 # The files are sorted, so that their statistics find a range of dealers.
                 ends = "' AND '".join(part[at].as_py().replace("'", "''") for at in (0, -1))
-                sql = sql.replace("WHERE ", f"WHERE e.dealer BETWEEN '{ends}' AND ", 1)
+                column = "named_dealer" if view in _NAMED else "dealer"
+                sql = sql.replace("WHERE ", f"WHERE e.{column} BETWEEN '{ends}' AND ", 1)
             numbers = np.arange(end - first, dtype=np.int32)
             rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
             yield _block(rows, first, end - first, in_order=in_order)

@@ -233,7 +233,8 @@ class _Shard(EmbeddedEngine):
         schema = arrow_schema(table)
         rows = self._tables.get(table)
         rows = rows.select(schema.names).cast(schema) if rows is not None else schema.empty_table()
-        self._store(table, rows)
+        self._store(f"{table}_rows", rows)
+        self._expose(table, f"{table}_rows")
 
 
 Evaluate = Callable[[dict[str, pa.Table], "npt.NDArray[np.object_] | None"], Grids]

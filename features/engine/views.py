@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from features.reference.attribution import LAWFUL_SQL, UNSERIALIZED_SQL
 from features.schema import TABLES
 
 # SQL number of a state.
@@ -113,6 +114,15 @@ VIEWS: Final[Mapping[str, View]] = {
         ("trace_id",),
         uses=("licenses",),
         parts=("homes",),
+    ),
+    # Firearms that left lawfully, at the dealer that the answer names.
+    "lawful_exports": View(
+        ("traces",),
+        f"""
+        SELECT * EXCLUDE (dealer, named_dealer), named_dealer AS dealer FROM traces
+        WHERE {LAWFUL_SQL} AND NOT {UNSERIALIZED_SQL}
+        """,
+        ("trace_id",),
     ),
     # The dealer as the seizure report names it, else as the trace of the firearm found it.
     "seizures_known": View(

@@ -17,6 +17,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from features.domain.asof import NEVER, Y1, day_sql, from_day, known_sql, number_sql
+from features.reference.attribution import UNSERIALIZED_SQL
 from features.reference.legal import is_in_force, law
 from features.reference.places import counties, county_population, states, urban_rural
 from features.reference.series import known_before
@@ -128,6 +129,17 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         ),
         reason="{value} trace requests per 100,000 people of the state in a year",
         reference=_PRACTICE,
+        window="1y",
+    ),
+    _traced(
+        name="area_unserialized_share_1y",
+        unit="share",
+        definition=(
+            "Share of those requests for firearms without a serial number, which count toward no "
+            "dealer. Null below 50 requests."
+        ),
+        reason="{value} of the firearms recovered in the state bore no serial number in a year",
+        reference="ATF, National Firearms Commerce and Trafficking Assessment, volume II",
         window="1y",
     ),
     _traced(
@@ -310,7 +322,8 @@ def _requests(context: Context) -> pd.DataFrame:
         SELECT recovery_state AS state, {number_sql("known_on")} AS known,
                least({number_sql("known_on")} + {Y1.days},
                      coalesce({number_sql("superseded_on")}, {int(NEVER)})) AS until,
-               count(*) AS n, count(*) FILTER (WHERE outcome = 'purchaser') AS n_reached
+               count(*) AS n, count(*) FILTER (WHERE outcome = 'purchaser') AS n_reached,
+               count(*) FILTER (WHERE {UNSERIALIZED_SQL}) AS n_unserialized
         FROM traces WHERE recovery_country = 'US' AND recovery_state IS NOT NULL
           AND {known_sql(day_sql(int(context.cohort.as_of[-1])))}
         GROUP BY ALL
@@ -335,15 +348,20 @@ def _of_traces(place: _Place, mass: Floats, requests: pd.DataFrame) -> Columns:
     others = np.append(_per_county(place, listed_mass), 0.0)[place.county] - listed_mass
     day = place.stage.as_of[place.part.date]
     seen = requests[(requests["known"] < day) & (day <= requests["until"])]
-    sums = seen.groupby("state")[["n", "n_reached"]].sum().reindex(place.states).fillna(0)
-    n, n_reached = (sums[c].to_numpy(dtype=np.float64) for c in ("n", "n_reached"))
-    share = np.divide(n_reached, n, out=np.full(len(n), np.nan), where=n >= MIN_REQUESTS)
-    reached, why = place.by_state(share)
+    names = ["n", "n_reached", "n_unserialized"]
+    sums = seen.groupby("state")[names].sum().reindex(place.states).fillna(0)
+    n, n_reached, n_unserialized = (sums[c].to_numpy(dtype=np.float64) for c in names)
     few = place.part.take(np.append(n, 0.0)[place.state]) > 0
-    why = np.where((why != OBSERVED) & few, TOO_FEW, why).astype(np.int8)
+
+    def share_of(top: Floats) -> tuple[Floats, Reasons]:
+        share = np.divide(top, n, out=np.full(len(n), np.nan), where=n >= MIN_REQUESTS)
+        taken, why = place.by_state(share)
+        return taken, np.where((why != OBSERVED) & few, TOO_FEW, why).astype(np.int8)
+
     public = place.has_people
     return {
         "traces_per_100k_3y": place.in_county(place.put(others / county * 1e5, was_public=public)),
         "recoveries_per_100k_1y": place.by_state(n / place.state_people * 1e5, was_public=public),
-        "share_to_purchaser_1y": (reached, why),
+        "unserialized_share_1y": share_of(n_unserialized),
+        "share_to_purchaser_1y": share_of(n_reached),
     }

@@ -14,8 +14,10 @@ import numpy as np
 from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference import law
+from features.reference.destinations import LATIN_AMERICA, destination_label, is_in_sql
 from features.reference.legal import is_in_force
 from features.reference.time_to_crime import short_sql
+from features.reference.weapons import class_label, class_names, is_class_sql
 from features.signals.shrinkage import prior, shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -30,12 +32,19 @@ from features.signals.signal import (
 )
 
 _TRACED = "National Tracing Center, firearms trace requests"
-# Countries of Latin America other than Mexico, ISO 3166-1 alpha-2.
-_LATIN = (
-    "'AR','BO','BR','BZ','CL','CO','CR','CU','DO','EC','GT','GY','HN','HT','JM','NI','PA','PE','PR',"
-    "'PY','SR','SV','TT','UY','VE'"
-)
 _MIN = 5  # requests below which a share is null
+
+
+_DESTINATIONS: Final = "GAO-21-322 (2021) and Double Fix (2023) on Mexico and Central America"
+# Destinations counted apart; Mexico has a family of its own.
+_APART: Final = ("guatemala", "honduras", "el_salvador", "caribbean")
+# Classes that a dealer answers for: a firearm without a serial number counts toward nobody.
+_CLASSES: Final = tuple(name for name in class_names() if name not in {"unserialized", "other"})
+
+
+def _in_words(name: str) -> str:
+    label = destination_label(name)
+    return f"the {label}" if name == "caribbean" else label
 
 
 def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
@@ -84,11 +93,42 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         "{value} recovered in Latin America other than Mexico in three years",
         window="3y",
     ),
+    *(
+        _signal(
+            f"{name}_3y",
+            f"Of those of three years, recovered in {_in_words(name)}.",
+            f"{{value}} recovered in {_in_words(name)} in three years",
+            window="3y",
+            reference=_DESTINATIONS,
+        )
+        for name in _APART
+    ),
     _signal(
         "canada_3y",
         "Of those of three years, recovered in Canada.",
         "{value} recovered in Canada in three years",
         window="3y",
+    ),
+    *(
+        _signal(
+            f"class_{name}_3y",
+            f"Of those of three years, of the class {name.replace('_', ' ')} "
+            "(reference/weapon_classes.toml).",
+            f"{{value}} traced in three years: {class_label(name)}",
+            window="3y",
+            direction=0,
+            reference="Double Fix (2023), recommendation 4; reference/weapon_classes.toml",
+        )
+        for name in _CLASSES
+    ),
+    _signal(
+        "lawful_exports_3y",
+        "Firearms that left lawfully, by export or to a government, and were traced to the dealer "
+        "over three years; they count in no other signal.",
+        "{value} traced in three years had left by lawful export or to a government",
+        window="3y",
+        direction=0,
+        reference="End-use records of lawful exports (traces.acquisition_route)",
     ),
     _signal(
         "per_1000_sales_3y",
@@ -143,14 +183,6 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         reference="ATF, National Firearms Commerce and Trafficking Assessment, volume II",
     ),
     _signal(
-        "unserialized_share_3y",
-        f"Share of the traces of three years without a serial; null below {_MIN}.",
-        "{value} of traced firearms bore no serial",
-        unit="share",
-        window="3y",
-        direction=0,
-    ),
-    _signal(
         "other_possessor_share_3y",
         "Share of the traces of three years whose possessor was not the purchaser, of those where "
         f"that is known; null below {_MIN}.",
@@ -189,11 +221,13 @@ def build(context: Context) -> FamilyColumns:
     reasons: dict[str, Reasons] = {}
     values["same_state_3y"], values["other_state_3y"] = g["same_state_3y"], g["other_state_3y"]
     values["latin_america_3y"], values["canada_3y"] = g["latin_3y"], g["canada_3y"]
+    values |= {f"{name}_3y": g[f"{name}_3y"] for name in _APART}
+    values |= {f"class_{name}_3y": g[f"class_{name}_3y"] for name in _CLASSES}
+    values["lawful_exports_3y"] = context.grids("lawful_exports", [Sum("n", (Y3,))])["n_3y"]
     n = g["n_3y"].astype(np.float64)
-    for name, top in (("obliterated", "obliterated"), ("unserialized", "unserialized")):
-        values[f"{name}_share_3y"], reasons[f"{name}_share_3y"] = rate(
-            g[f"{top}_3y"], n, at_least=_MIN
-        )
+    values["obliterated_share_3y"], reasons["obliterated_share_3y"] = rate(
+        g["obliterated_3y"], n, at_least=_MIN
+    )
     values["other_possessor_share_3y"], reasons["other_possessor_share_3y"] = rate(
         g["other_possessor_3y"], g["possessor_known_3y"], at_least=_MIN
     )
@@ -216,12 +250,13 @@ def _measures(context: Context) -> list[Sum]:
         Sum("n", (D90, Y1, Y3, Y5)),
         Sum("same_state", (Y3,), f"{_US} AND recovery_state = home_state"),
         Sum("other_state", (Y3,), f"{_US} AND recovery_state <> home_state"),
-        Sum("latin", (Y3,), f"recovery_country IN ({_LATIN})"),
+        Sum("latin", (Y3,), is_in_sql(*LATIN_AMERICA)),
+        *(Sum(name, (Y3,), is_in_sql(name)) for name in _APART),
+        *(Sum(f"class_{name}", (Y3,), is_class_sql(name)) for name in _CLASSES),
         Sum("canada", (Y3,), "recovery_country = 'CA'"),
         Sum("unanswered", (Y3,), "outcome = 'no_dealer_answer'"),
         Sum("answered", (Y3,), "outcome IN ('purchaser', 'dealer')"),
         Sum("obliterated", (Y3,), "serial_status = 'obliterated'"),
-        Sum("unserialized", (Y3,), "serial_status = 'none'"),
         Sum("possessor_known", (Y3,), "is_purchaser_possessor IS NOT NULL"),
         Sum("other_possessor", (Y3,), "NOT is_purchaser_possessor"),
         # Two years reach back to the first day of the year before from any day of a year.

@@ -14,9 +14,22 @@ def standing(tables, name, as_of):
     """Rows known before the date in the version that stood; None when there is no such table."""
     if name not in tables:
         return None
-    frame = tables[name]
+    frame = tables[name] if name != "traces" else at_dealers(tables[name])
     stood = frame["superseded_on"].isna() | (frame["superseded_on"] >= as_of)
     return frame[(frame["known_on"] < as_of) & stood]
+
+
+def at_dealers(traces):
+    """Traces that name a dealer only where they count toward it.
+
+    Not for a firearm without a serial number, nor for one that left lawfully.
+    """
+    dealer = []
+    for one in traces.to_dict("records"):
+        gone = one["acquisition_route"] in ("export", "government")
+        bare = one["serial_status"] == "none" or one["outcome"] == "unserialized"
+        dealer.append(None if gone or bare else one["dealer"])
+    return traces.assign(named=traces["dealer"], dealer=pd.array(dealer, dtype=object))
 
 
 def both(left, right, on):

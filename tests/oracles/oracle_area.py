@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyproj
 
+from tests.oracles.events import at_dealers
 from tests.oracles.oracle_license import in_force, standing
 
 GEOD = pyproj.Geod(ellps="WGS84")
@@ -29,7 +30,7 @@ def _states():
 def oracle(tables: Mapping[str, pd.DataFrame], as_of: date, dealers: Sequence[str]) -> pd.DataFrame:
     _, _, last, _, listed = standing(tables["licenses"], as_of)
     people = _people(as_of)
-    traces = in_force(tables["traces"], as_of) if "traces" in tables else None
+    traces = in_force(at_dealers(tables["traces"]), as_of) if "traces" in tables else None
     out = []
     for dealer in dealers:
         found = {"dealer": dealer}
@@ -115,5 +116,7 @@ def _of_traces(dealer, state, neighbors, people, traces, as_of):
     if in_state:
         out["area_recoveries_per_100k_1y"] = len(here) / in_state * 1e5
     if len(here) >= 50:
+        bare = (here["serial_status"] == "none") | (here["outcome"] == "unserialized")
+        out["area_unserialized_share_1y"] = bare.mean()
         out["area_share_to_purchaser_1y"] = (here["outcome"] == "purchaser").mean()
     return out

@@ -8,13 +8,14 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from tests.oracles.events import at_dealers
 from tests.oracles.oracle_border import km, point
 from tests.oracles.oracle_license import in_force, standing
 
 
 def oracle(tables: Mapping[str, pd.DataFrame], as_of: date, dealers: Sequence[str]) -> pd.DataFrame:
     _, _, last, _, listed = standing(tables["licenses"], as_of)
-    traces = in_force(tables["traces"], as_of)
+    traces = in_force(at_dealers(tables["traces"]), as_of)
     sales = in_force(tables["multiple_sales"], as_of)
     points = {d: point(row) for d, row in last.items()}
     two, three, five = (as_of - timedelta(days=365 * n) for n in (2, 3, 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import pandas as pd
 
 from tests.oracles.events import (
     counts,
@@ -20,10 +21,27 @@ from tests.oracles.events import (
     year_of,
 )
 
-LATIN = {
-    "AR", "BO", "BR", "BZ", "CL", "CO", "CR", "CU", "DO", "EC", "GT", "GY", "HN", "HT", "JM", "NI",
-    "PA", "PE", "PR", "PY", "SR", "SV", "TT", "UY", "VE",
+CARIBBEAN = {
+    "AG", "AI", "AW", "BB", "BL", "BM", "BQ", "BS", "CU", "CW", "DM", "DO", "GD", "GP", "HT", "JM",
+    "KN", "KY", "LC", "MF", "MQ", "MS", "SX", "TC", "TT", "VC", "VG",
 }  # fmt: skip
+LATIN = CARIBBEAN | {
+    "AR", "BO", "BR", "BZ", "CL", "CO", "CR", "EC", "FK", "GF", "GT", "GY", "HN", "NI", "PA", "PE",
+    "PY", "SR", "SV", "UY", "VE",
+}  # fmt: skip
+
+
+def _weapon(trace):
+    """Class of a traced firearm with a serial number."""
+    caliber = trace["caliber"] if isinstance(trace["caliber"], str) else ""
+    kind = trace["firearm_type"]
+    if kind == "rifle":
+        fifty = trace["is_fifty_caliber"]
+        if (not pd.isna(fifty) and fifty) or caliber.upper() in ("50", ".50 BMG", "50 BMG"):
+            return "fifty_caliber"
+        loading = trace["is_semiautomatic_rifle"]
+        return "semiautomatic_rifle" if not pd.isna(loading) and loading else "other_rifle"
+    return "handgun" if kind in ("pistol", "revolver") else kind
 
 
 def _home(listings, dealer, day):
@@ -60,15 +78,24 @@ def oracle(tables, as_of, dealers):
     out["same_state_3y"] = counts(three[us & is_home], dealers)
     out["other_state_3y"] = counts(three[us & ~is_home], dealers)
     out["latin_america_3y"] = counts(three[three["recovery_country"].isin(LATIN)], dealers)
+    for name, code in (("guatemala", "GT"), ("honduras", "HN"), ("el_salvador", "SV")):
+        out[f"{name}_3y"] = counts(three[three["recovery_country"] == code], dealers)
+    out["caribbean_3y"] = counts(three[three["recovery_country"].isin(CARIBBEAN)], dealers)
+    weapon = three.assign(weapon=[_weapon(t) for t in three.to_dict("records")])
+    for name in ("fifty_caliber", "semiautomatic_rifle", "other_rifle", "handgun", "shotgun",
+                 "receiver"):  # fmt: skip
+        out[f"class_{name}_3y"] = counts(weapon[weapon["weapon"] == name], dealers)
+    gone = three[three["acquisition_route"].isin(["export", "government"])]
+    gone = gone[(gone["serial_status"] != "none") & (gone["outcome"] != "unserialized")]
+    out["lawful_exports_3y"] = counts(gone.assign(dealer=gone["named"]), dealers)
     out["canada_3y"] = counts(three[three["recovery_country"] == "CA"], dealers)
     out["trend_1y"] = np.where(n > 0, (out["n_1y"] + 0.5) / ((n - out["n_1y"]) / 2 + 0.5), np.nan)
     unanswered = counts(three[three["outcome"] == "no_dealer_answer"], dealers)
     answered = counts(three[three["outcome"].isin(["purchaser", "dealer"])], dealers)
     out["unanswered_3y"] = unanswered
     out["answer_share_3y"] = divided(answered, answered + unanswered, 5)
-    for name, status in (("obliterated", "obliterated"), ("unserialized", "none")):
-        hit = counts(three[three["serial_status"] == status], dealers)
-        out[f"{name}_share_3y"] = divided(hit, n, 5)
+    hit = counts(three[three["serial_status"] == "obliterated"], dealers)
+    out["obliterated_share_3y"] = divided(hit, n, 5)
     known = three[three["is_purchaser_possessor"].notna()]
     other = known[~true(known["is_purchaser_possessor"])]
     out["other_possessor_share_3y"] = divided(counts(other, dealers), counts(known, dealers), 5)

@@ -27,7 +27,8 @@ PLACES = (
 RECOVERIES = (
     *[("US", "TX")] * 5,
     ("US", "VA"), ("US", "AZ"), ("US", None), ("MX", "MX-SON"), ("MX", "MX-TAM"),
-    ("MX", None), ("CA", "ON"), ("GT", None), ("HN", None), ("FR", None),
+    ("MX", None), ("CA", "ON"), ("GT", None), ("HN", None), ("SV", None), ("JM", None),
+    ("CO", None), ("PR", None), ("FR", None),
 )  # fmt: skip
 OUTCOMES = ("none", "report", "warning_letter", "warning_conference", "revocation", "surrender")
 CITED = ("478.21(a)", "478.124(c)(1)", "478.99(c)", "478.102(a)", "478.126a", "478.39a")
@@ -157,12 +158,24 @@ class Country:
                     "sold_on": sold,
                     "purchaser_token": token,
                     "is_purchaser_possessor": self.pick(True, False, None),
-                    "firearm_type": self.pick("pistol", "rifle"),
+                    "firearm_type": self.pick(
+                        "pistol", "revolver", "rifle", "rifle", "rifle", "shotgun", "receiver",
+                        "other",
+                    ),
+                    "caliber": self.pick("9MM", "50 BMG", ".50 BMG", "5.56", None, None),
                     "manufacturer": self.pick("A", "B", None),
                     "is_semiautomatic_rifle": self.pick(True, False, None),
                     "is_fifty_caliber": self.pick(True, False, None),
-                    "serial_status": self.pick("legible", "legible", "obliterated", "none"),
-                    "outcome": self.pick("purchaser", "dealer", "no_dealer_answer", "incomplete"),
+                    "serial_status": self.pick(
+                        "legible", "legible", "legible", "obliterated", "none"
+                    ),
+                    "acquisition_route": self.pick(
+                        None, None, "retail", "retail", "unknown", "export", "government"
+                    ),
+                    "outcome": self.pick(
+                        "purchaser", "dealer", "no_dealer_answer", "incomplete", "purchaser",
+                        "dealer", "no_dealer_answer", "unserialized",
+                    ),
                     "known_on": known,
                 }
             )

@@ -1,0 +1,75 @@
+"""Groups of countries in which firearms turn up: one table for signals, labels, files and pages."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from features.errors import InvalidValueError, did_you_mean
+from features.reference.files import read_toml
+from features.sql import literal
+
+ELSEWHERE: Final = "elsewhere"
+DOMESTIC: Final = "domestic"
+# Latin America other than Mexico, as the signal of that name counts it.
+LATIN_AMERICA: Final = (
+    "guatemala", "honduras", "el_salvador", "other_latin_america", "caribbean",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def destinations() -> dict[str, tuple[str, ...]]:
+    """Countries of each destination, in the order of the table; ``elsewhere`` is the rest."""
+    entries = read_toml("destinations.toml")["destination"]
+    return {name: tuple(entry["countries"].split()) for name, entry in entries.items()}
+
+
+def destination_names() -> tuple[str, ...]:
+    """Codes of the destinations, ``elsewhere`` last."""
+    return (*destinations(), ELSEWHERE)
+
+
+@lru_cache(maxsize=16)
+def destination_label(name: str) -> str:
+    """Words of a destination; an unknown code stays as it is."""
+    entry = read_toml("destinations.toml")["destination"].get(name)
+    return str(entry["label"]) if entry else name
+
+
+def countries_of(name: str) -> tuple[str, ...]:
+    """Countries of a destination, or the country itself when an ISO code is given.
+
+    Raises
+    ------
+    InvalidValueError
+        When it is neither.
+
+    Examples
+    --------
+    >>> countries_of("honduras"), countries_of("MX")
+    (('HN',), ('MX',))
+    """
+    known = destinations()
+    if name in known:
+        return known[name]
+    if len(name) == 2 and name.isalpha() and name.isupper():
+        return (name,)
+    raise InvalidValueError(
+        f"{name!r} is no destination{did_you_mean(name, known)}.",
+        expected=f"{', '.join(known)}, or a country code such as MX",
+    )
+
+
+def destination_sql(column: str = "recovery_country") -> str:
+    """Return SQL for the destination of a country column."""
+    steps = " ".join(
+        f"WHEN {column} IN ({', '.join(map(literal, countries))}) THEN {literal(name)}"
+        for name, countries in destinations().items()
+    )
+    return f"(CASE {steps} ELSE {literal(ELSEWHERE)} END)"
+
+
+def is_in_sql(*names: str, column: str = "recovery_country") -> str:
+    """Return the SQL condition that a country belongs to one of some destinations."""
+    codes = [code for name in names for code in countries_of(name)]
+    return f"{column} IN ({', '.join(map(literal, codes))})"
