@@ -1,7 +1,8 @@
 """Family `southbound`: firearms sold by the dealer and recovered in Mexico or on the way there.
 
 Until 2021 one Mexican agency submitted traces; growth in submissions is not growth in risk, so a
-count adjusted for coverage stands beside the plain one.
+count adjusted for the coverage of each state by its agencies (`features.signals.coverage`) stands
+beside the plain one.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
-from features.domain.asof import Y1, Y3, Y5
+from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
 from features.engine.context import Context, Distinct, Sum
-from features.reference.dated import mexico_periods
 from features.reference.time_to_crime import short_sql
+from features.signals import coverage
 from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -65,8 +67,9 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     ),
     _signal(
         "adjusted_3y",
-        "Mexican traces of three years, each divided by the share of Mexican recoveries that "
-        "could be submitted when it was requested.",
+        "Mexican traces of three years, each divided by the share of the recoveries of its state "
+        "that the agencies of the time submitted (`ffl-risk completeness`), at least 0.05; by the "
+        "national index where the state does not tell.",
         "{value} recoveries in Mexico when missing submitters are allowed for",
         unit="firearms, adjusted",
         window="3y",
@@ -159,7 +162,6 @@ def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str,
             Sum("mexico", (Y1, Y3, Y5), _MEXICO),
             Sum("all", (Y3,)),
             Sum("short", (Y3,), f"{_MEXICO} AND {short_sql()}"),
-            Sum("adjusted", (Y3,), _MEXICO, value=f"1.0 / ({_coverage()})"),
             Sum("rifles", (Y5,), f"{_MEXICO} AND is_semiautomatic_rifle"),
             Sum("fifty", (Y5,), f"{_MEXICO} AND is_fifty_caliber"),
             Sum("placed", (Y5,), f"{_MEXICO} AND recovery_state IS NOT NULL"),
@@ -168,7 +170,7 @@ def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str,
     )
     for window in ("1y", "3y", "5y"):
         values[f"traces_{window}"] = g[f"mexico_{window}"]
-    values["short_3y"], values["adjusted_3y"] = g["short_3y"], g["adjusted_3y"]
+    values["short_3y"], values["adjusted_3y"] = g["short_3y"], _adjusted(context)
     values["fifty_caliber_5y"], values["states_reached_5y"] = g["fifty_5y"], g["states_5y"]
     values["rifle_share_5y"], reasons["rifle_share_5y"] = rate(
         g["rifles_5y"], g["mexico_5y"], at_least=_MIN
@@ -198,11 +200,41 @@ def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str,
         reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
 
 
-def _coverage() -> str:
-    """Return SQL for the coverage on the day of the request."""
-    first, *later = mexico_periods()
-    steps = " ".join(
-        f"WHEN requested_on >= DATE '{starts_on}' THEN {index}"
-        for starts_on, index in reversed(later)
-    )
-    return f"CASE {steps} ELSE {first[1]} END"
+_PARTS: Final = 65_536  # weights are whole numbers of this part, so that no order of adding shows
+
+
+def _adjusted(context: Context) -> Floats:
+    """Mexican traces of three years, each over the coverage of its state when it was requested."""
+    days = context.cohort.as_of
+    before = int(days[-1])
+    own = context.query(_own_sql(int(days[0]) - Y3.days, before)).to_pandas()
+    requests = context.query(coverage.requests_sql(before)).to_pandas()
+    agencies = context.query(coverage.AGENCIES_SQL).to_pandas()
+    dealers = pd.Index(context.cohort.dealers)
+    place = dealers.get_indexer(pd.Index(own["dealer"]))
+    own = own[place >= 0].assign(place=place[place >= 0])
+    out = np.zeros(context.n_rows)
+    for k, day in enumerate(days.tolist()):
+        seen = coverage.standing(own, day)
+        seen = seen[seen["known"] >= day - Y3.days]
+        found = coverage.estimate(requests, agencies, day)
+        share = found.at(
+            seen["state"].to_numpy(dtype=object), seen["requested"].to_numpy(dtype=np.int64)
+        )
+        parts = np.rint(_PARTS / share)
+        summed = np.bincount(seen["place"], weights=parts, minlength=len(dealers)) / _PARTS
+        is_here = context.cohort.date_index == k
+        out[is_here] = summed[context.cohort.dealer[is_here]]
+    return out
+
+
+def _own_sql(first: int, before: int) -> str:
+    """Return the query for Mexican traces that count toward a dealer, known between two days."""
+    return f"""
+        SELECT dealer, recovery_state AS state, {number_sql("requested_on")} AS requested,
+               {number_sql("known_on")} AS known,
+               coalesce({number_sql("superseded_on")}, {int(NEVER)}) AS until
+        FROM traces
+        WHERE recovery_country = 'MX' AND dealer IS NOT NULL
+          AND known_on >= {day_sql(first)} AND {known_sql(day_sql(before))}
+    """

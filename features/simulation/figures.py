@@ -48,7 +48,7 @@ class Country:
             "any_value(recovery_country) AS country, any_value(recovery_state) AS state, "
             "any_value(outcome) AS outcome, any_value(firearm_type) AS kind, "
             "any_value(is_fifty_caliber) AS fifty, any_value(is_purchaser_possessor) AS own, "
-            "any_value(requester) AS requester, any_value(requested_on) AS requested_on "
+            "any_value(requester) AS requester, any_value(acquisition_route) AS route, any_value(requested_on) AS requested_on "
             "FROM traces WHERE completed_on IS NULL OR completed_on >= requested_on "
             "GROUP BY trace_id"
         )
@@ -232,6 +232,10 @@ def traces(country: Country) -> Measured:
         f"WHERE country = 'US' AND requested_on < DATE '{add_months(country.options.end, -12)}'"
     )
     out["to_purchaser"] = share(bought, n)
+    pistols, n = country.row(
+        "SELECT count(*) FILTER (kind = 'pistol'), count(*) FROM clean WHERE country = 'US'"
+    )
+    out["pistols_at_home"] = share(pistols, n)
     own, n = country.row(f"SELECT count(*) FILTER (own), count(own) FROM clean WHERE {home}")
     out["purchaser_possesses"] = share(own, n)
     return out
@@ -274,11 +278,20 @@ def mexico(country: Country) -> Measured:
         out[f"mexico_from_{state}"] = (value, 3 * error)
     value, error = share(sum(by.get(s, 0) for s in ("TX", "AZ", "CA", "NM")), n)
     out["mexico_from_border_states"] = (value, 3 * error)
+    before = f"requested_on < DATE '{add_months(country.options.end, -12)}'"
+    sold = "outcome = 'purchaser'"
     bought, rifles, fifty, n = country.row(
         "SELECT count(*) FILTER (outcome = 'purchaser'), count(*) FILTER (kind = 'rifle'), "
-        f"count(*) FILTER (fifty), count(*) FROM clean WHERE {there} AND "
-        f"requested_on < DATE '{add_months(country.options.end, -12)}'"
+        f"count(*) FILTER (fifty), count(*) FROM clean WHERE {there} AND {before}"
     )
+    handguns, exports, southern = country.row(
+        "SELECT count(*) FILTER (country = 'MX' AND kind IN ('pistol', 'revolver')), "
+        "count(*) FILTER (country = 'MX' AND route = 'export'), count(*) FILTER (country IN "
+        f"('GT', 'HN', 'SV') AND {sold}) FROM clean WHERE {before}"
+    )
+    out["mexico_handguns"], out["mexico_lawful_exports"] = share(handguns, n), share(exports, n)
+    value, error = share(southern, max(bought, 1))
+    out["central_america_over_mexico"] = (value, error)
     out["mexico_to_purchaser"], out["mexico_rifles"] = share(bought, n), share(rifles, n)
     out["mexico_fifty_caliber"] = share(fifty, n)
     lag, n = country.row(

@@ -66,7 +66,7 @@ def weights(dealers: Dealers, volume: Floats) -> Floats:
     raw = raw * np.exp(0.85 * dealers.diversion + 0.5 * dealers.custom)
     group = source_group(dealers)
     total = np.bincount(group, weights=raw, minlength=5)
-    target = np.array([*SOURCES.values(), 1 - sum(SOURCES.values())])
+    target = source_shares()
     share = np.divide(target, total, out=np.zeros(5), where=total > 0)
     return np.asarray(raw * share[group] / max(target[total > 0].sum(), 1e-9), dtype=np.float64)
 
@@ -128,6 +128,18 @@ def corridors() -> Floats:
     known[:, :n] = _CORRIDORS / _CORRIDORS.sum(axis=1, keepdims=True)
     nobody = (1 - _BEYOND) * known[-1] + _BEYOND * beyond
     return np.vstack([0.98 * known + 0.02 * beyond, nobody])
+
+
+def source_shares() -> Floats:
+    """Share of the traces that name a dealer by row of the corridors, shape (5,)."""
+    return np.array([*SOURCES.values(), 1 - sum(SOURCES.values())])
+
+
+def recoveries(submitted: Floats, when: date, shares: tuple[Floats, Floats]) -> Floats:
+    """Return the recoveries of each state that give so many submitted ones by row of corridors."""
+    odds = corridors() * level(when)
+    reached = (odds * (shares[0] + shares[1])).sum(axis=1)
+    return np.asarray((submitted / reached) @ odds, dtype=np.float64)
 
 
 def level(when: date) -> Floats:

@@ -17,7 +17,7 @@ from features.simulation import events, findings, licenses, reports, trace_rows,
 from features.simulation.dirt import DirtBook
 from features.simulation.inspections import Inspectorate
 from features.simulation.options import Options
-from features.simulation.truth import TruthBook
+from features.simulation.truth import TruthBook, agencies
 from features.simulation.world import World, begin_month, make_world
 from features.simulation.write import CountryWriter
 
@@ -86,6 +86,7 @@ def simulate(
                 progress(f"simulating {options.month(month):%Y-%m}")
             _month(world, month, (writer, office, truth, book))
         truth.close(world)
+        writer.write("agencies", agencies(world))
         writer.write("licenses", licenses.listing(options, world.dealers, options.n_months, book))
         writer.write("truth/dirt", book.take())
     return Simulated(out, options, writer.n_rows, time.perf_counter() - start)

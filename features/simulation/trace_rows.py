@@ -16,14 +16,21 @@ from features.simulation import mexico
 from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.dirt import DirtBook
 from features.simulation.reports import buyers
-from features.simulation.traces import OUTCOMES, PURCHASER, UNSERIALIZED, Traces
+from features.simulation.traces import (
+    COUNTRIES,
+    OUTCOMES,
+    PURCHASER,
+    ROUTES,
+    UNSERIALIZED,
+    Traces,
+)
 from features.simulation.world import World
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 KINDS: Final = ["pistol", "revolver", "rifle", "shotgun", "receiver", "other"]
-_HOME_MIX: Final = np.array([0.70, 0.10, 0.12, 0.06, 0.01, 0.01])
+_HOME_MIX: Final = np.array([0.73, 0.08, 0.11, 0.06, 0.01, 0.01])
 _MEXICO_MIX: Final = np.array([0.49, 0.10, 0.33, 0.055, 0.005, 0.02])
 _CALIBERS: Final = ["9MM", "40", "45", "22", "38", "380", "5.56", "7.62", "12 GA", "50"]
 _CALIBER_OF: Final = np.array(
@@ -46,7 +53,6 @@ _CRIMES: Final = [
     "BURGLARY",
     "FOUND",
 ]
-_ABROAD: Final = ["US", "MX", "CA", "GT", "HN", "SV", "JM"]
 LATE: Final = 0.03  # completed weeks to a year after the request
 DUPLICATED: Final = 0.004
 MISTYPED: Final = 0.002
@@ -68,6 +74,7 @@ class Rows:
     sold: Ints
     has_sale: Flags
     country: Ints
+    route: Ints
     state: Ints
     kind: Ints
     is_semiautomatic: Flags
@@ -131,8 +138,7 @@ def make_rows(world: World, traces: Traces, month: int, rng: np.random.Generator
     serial = np.where(rng.random(n) < 0.012, 1, 0)
     serial = np.where((traces.outcome == UNSERIALIZED) | (rng.random(n) < 0.004), 2, serial)
     serial = np.where(traces.outcome == PURCHASER, 0, serial)
-    country = np.where(traces.is_mexico, 1, np.where(traces.is_abroad, rng.integers(2, 7, n), 0))
-    state = _recovery_state(world, traces, rng)
+    state = _recovery_state(world, traces, (month, rng))
     rows = Rows(
         ids=world.take_ids("trace", n),
         dealer=traces.dealer,
@@ -141,7 +147,8 @@ def make_rows(world: World, traces: Traces, month: int, rng: np.random.Generator
         recovered=traces.recovered,
         sold=traces.sold,
         has_sale=traces.has_sale,
-        country=country,
+        country=traces.country,
+        route=traces.route,
         state=state,
         kind=kind,
         is_semiautomatic=semi,
@@ -161,18 +168,25 @@ def _pick(rng: np.random.Generator, p: npt.NDArray[np.float64], n: int) -> Ints:
     return np.asarray(np.searchsorted(np.cumsum(p)[:-1], rng.random(n)), dtype=np.int64)
 
 
-def _recovery_state(world: World, traces: Traces, rng: np.random.Generator) -> Ints:
+def _recovery_state(
+    world: World, traces: Traces, when: tuple[int, np.random.Generator]
+) -> Ints:
     """Draw where each firearm was recovered: a code into states, or those of Mexico."""
+    month, rng = when
     known, reach = _flows()
     dealers = world.dealers
-    own = np.searchsorted(known, dealers.known.states)[dealers.known.state]
+    home = np.searchsorted(known, dealers.known.states)[dealers.known.state]
     n = len(dealers)
     anyone = dealers.place[rng.integers(0, n, len(traces))]
     named = (traces.dealer >= 0) & (traces.dealer < n)
     place = np.where(named, dealers.place[np.where(named, traces.dealer, 0)], anyone)
-    state = _choose(rng, own[place].astype(np.int64), reach)
-    group = np.where(named, mexico.source_group(dealers)[np.where(named, traces.dealer, 0)], 4)
-    southern = mexico.recovery_states(rng, group) + len(known)
+    state = _choose(rng, home[place].astype(np.int64), reach)
+    own_group = mexico.source_group(dealers)[np.where(named, traces.dealer, 0)]
+    group = np.where(named, own_group, mexico.NOBODY)
+    day = world.options.month(month)
+    federal, own = world.submitters.shares(day)
+    submitted = (federal + own) * mexico.level(day)
+    southern = mexico.recovery_states(rng, group, submitted) + len(known)
     return np.where(traces.is_mexico, southern, np.where(traces.is_abroad, -1, state))
 
 
@@ -186,8 +200,10 @@ def _requesters(
     home = np.clip(state, 0, len(known) - 1) * 6 + _pick(
         rng, np.array([0.45, 0.2, 0.12, 0.1, 0.08, 0.05]), len(traces)
     )
-    asked = mexico.submitters(rng, len(traces), world.options.month(month))
-    abroad = n_home + len(mexico.SUBMITTERS)
+    southern = np.where(traces.is_mexico, state - len(known), 0)
+    shares = world.submitters.shares(world.options.month(month))
+    asked = mexico.submitters(rng, southern, shares)
+    abroad = n_home + len(mexico.requesters())
     return np.where(traces.is_mexico, n_home + asked, np.where(traces.is_abroad, abroad, home))
 
 
@@ -195,7 +211,7 @@ def requester_names() -> list[str]:
     """Names of the agencies that request traces."""
     known, _ = _flows()
     units = ("CITY PD", "COUNTY SO", "STATE POLICE", "METRO PD", "TASK FORCE", "ATF")
-    return [f"{s} {u}" for s in known for u in units] + mexico.SUBMITTERS + ["FOREIGN LIAISON"]
+    return [f"{s} {u}" for s in known for u in units] + mexico.requesters() + ["FOREIGN LIAISON"]
 
 
 def _link_buyers(world: World, rows: Rows, rng: np.random.Generator) -> None:
@@ -229,7 +245,7 @@ def traces_table(world: World, rows: Rows, *, keys: pa.Array) -> pa.Table:
         (rows.u[:, None] > np.cumsum(_CALIBER_OF, axis=1)[rows.kind % 6]).sum(axis=1), 9
     )
     maker = (40 * rows.u**2.2).astype(np.int64)
-    states = [*known, *mexico.STATES]
+    states = [*known, *mexico.states()]
     fraction = (rows.u * 7919) % 1
     return table_of(
         "traces",
@@ -238,7 +254,7 @@ def traces_table(world: World, rows: Rows, *, keys: pa.Array) -> pa.Table:
             "requested_on": days(rows.requested),
             "completed_on": days(rows.completed, open_),
             "recovered_on": days(rows.recovered, rows.recovered < 0),
-            "recovery_country": coded(rows.country, _ABROAD),
+            "recovery_country": coded(rows.country, COUNTRIES),
             "recovery_state": coded(rows.state, states),
             "requester": coded(np.where(rows.has_requester, rows.requester, -1), requester_names()),
             "dealer": pa.DictionaryArray.from_arrays(
@@ -252,6 +268,7 @@ def traces_table(world: World, rows: Rows, *, keys: pa.Array) -> pa.Table:
             "manufacturer": coded(maker, _MAKERS),
             "is_semiautomatic_rifle": rows.is_semiautomatic,
             "is_fifty_caliber": rows.is_fifty,
+            "acquisition_route": coded(rows.route, ROUTES),
             "serial_status": coded(rows.serial, ["legible", "obliterated", "none"]),
             "outcome": coded(outcome, OUTCOMES),
             "crime_code": coded((fraction * len(_CRIMES)).astype(np.int64), _CRIMES),

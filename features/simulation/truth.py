@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.simulation.columns import coded, days
+from features.domain.asof import to_day
+from features.simulation import mexico
+from features.simulation.columns import coded, days, table_of
 from features.simulation.findings import Chances
 from features.simulation.world import World
 from features.simulation.write import TRUTH, CountryWriter
@@ -56,6 +59,7 @@ class TruthBook:
         """Write the months that are left."""
         while self._waiting:
             self._write(world)
+        self._writer.write("truth/mexico_coverage", _mexico_coverage(world))
 
     def _write(self, world: World) -> None:
         month, noted = self._waiting.popleft()
@@ -78,3 +82,36 @@ class TruthBook:
         schema = TRUTH["truth/dealer_month"]
         arrays = [pa.array(columns[f.name]).cast(f.type) for f in schema]
         self._writer.write("truth/dealer_month", pa.table(arrays, schema=schema))
+
+
+def _mexico_coverage(world: World) -> pa.Table:
+    """Expected recoveries of each Mexican state and month, and what share each agency submits."""
+    names, states = mexico.requesters(), mexico.states()
+    months = np.repeat([to_day(when) for when, _, _ in world.mexico], 2 * len(states))
+    n = len(world.mexico)
+    agency = np.tile(np.concatenate([np.zeros(len(states), int), 1 + np.arange(len(states))]), n)
+    state = np.tile(np.arange(len(states)), 2 * n)
+    recoveries = np.concatenate([np.tile(r, 2) for _, r, _ in world.mexico])
+    coverage = np.concatenate([np.concatenate(shares) for _, _, shares in world.mexico])
+    schema = TRUTH["truth/mexico_coverage"]
+    columns = (coded(agency, names), coded(state, states), days(months), recoveries, coverage)
+    arrays = [
+        pa.array(column).cast(f.type) for column, f in zip(columns, schema, strict=True)
+    ]
+    return pa.table(arrays, schema=schema)
+
+
+def agencies(world: World) -> pa.Table:
+    """Return who submits traces of firearms recovered in Mexico, from when on, as the table."""
+    own = [s for s in mexico.states() if mexico.joined_on(s) < world.options.end]
+    begins = [date(2010, 1, 1), *(mexico.joined_on(s) for s in own)]
+    return table_of(
+        "agencies",
+        {
+            "requester": ["FGR", *(f"FGE-{s[3:]}" for s in own)],
+            "country": ["MX"] * len(begins),
+            "state": [None, *own],
+            "kind": ["federal", *["state"] * len(own)],
+            "submits_from": days(np.array([to_day(day) for day in begins])),
+        },
+    )

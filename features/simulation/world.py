@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import to_day
-from features.simulation import national
+from features.simulation import mexico, national
 from features.simulation.dealers import Dealers, drift, make_dealers, rename
 from features.simulation.options import FULL_COUNTRY, Options
 
@@ -62,7 +63,10 @@ class World:
     departed_weight: Floats
     ring_share: Floats
     first_place: Ints
+    submitters: mexico.Submitters
     n_ids: dict[str, int] = field(default_factory=dict)
+    # Months, recoveries by Mexican state, and the shares that each prosecutor submits of them.
+    mexico: list[tuple[date, Floats, tuple[Floats, Floats]]] = field(default_factory=list)
     office_weight: Floats = field(default_factory=lambda: np.empty(0))
     first_days: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -109,6 +113,7 @@ def make_world(options: Options) -> World:
         rng.lognormal(0, 1.5, n_departed),
         np.clip(0.02 * np.exp(0.8 * dealers.diversion), 0, 0.25),
         dealers.place.copy(),
+        mexico.Submitters.draw(options.generator(11)),
         office_weight=rng.lognormal(0, 0.25, len(dealers.known.offices)),
         first_days=np.array([to_day(options.month(m)) for m in range(months + 1)]),
     )

@@ -15,7 +15,8 @@ from features.schema import TABLES
 from features.simulation.columns import schema_of
 from features.simulation.options import check_output
 
-SIMULATED = tuple(name for name, table in TABLES.items() if not table.is_optional)
+# The tables of a simulated country: all that an agency has, and who submits traces.
+SIMULATED = tuple(n for n, table in TABLES.items() if not table.is_optional or n == "agencies")
 
 TRUTH = {
     "truth/dealer_month": pa.schema(
@@ -29,6 +30,15 @@ TRUTH = {
             ("care", pa.float32()),
             ("diversion", pa.float32()),
             ("is_eligible", pa.bool_()),
+        ]
+    ),
+    "truth/mexico_coverage": pa.schema(
+        [
+            ("requester", pa.string()),
+            ("state", pa.string()),
+            ("month", pa.date32()),
+            ("recoveries", pa.float64()),
+            ("coverage", pa.float64()),
         ]
     ),
     "truth/dirt": pa.schema(

@@ -187,12 +187,27 @@ class TimelineEntry(Answer):
     record_id: str
 
 
+class HighPowered(Answer):
+    """Firearms of the classes that the published reports single out; shown beside the priority.
+
+    Unweighted, and no part of any score.
+    """
+
+    n_traces: int = Field(description="Semi-automatic rifles and rifles of .50 caliber traced")
+    n_in_rifle_reports: int = Field(description="Rifles in reports of multiple sales")
+
+
 class DossierTraces(Answer):
-    """Traces by where and how soon, as counts."""
+    """Traces that count toward the dealer, by where, what and how soon, as counts."""
 
     n_traces: int
     by_time_to_crime: dict[str, int]
     by_recovery: dict[str, int]
+    by_destination: dict[str, int]
+    by_class: dict[str, int]
+    n_lawful_exports: int = Field(description="Left by lawful export or to a government; apart")
+    n_unserialized: int = Field(description="Without a serial number; they count toward nobody")
+    high_powered: HighPowered
 
 
 class Successor(Answer):

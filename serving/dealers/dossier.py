@@ -10,7 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from features.domain.asof import in_force_sql
+from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
+from features.reference.destinations import destination_label, destination_sql
 from features.reference.time_to_crime import short_days
+from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.scores.snapshot import Bools, Scope
 
@@ -54,6 +57,13 @@ _LINES: Final = {
 }  # fmt: skip
 
 
+_NO_TRACES: Final[dict[str, Any]] = {
+    "n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}, "by_destination": {},
+    "by_class": {}, "n_lawful_exports": 0, "n_unserialized": 0,
+    "high_powered": {"n_traces": 0, "n_in_rifle_reports": 0},
+}  # fmt: skip
+
+
 def dossier(scope: Scope, row: int, warehouse: Path, *, lists: Sequence[str]) -> dict[str, Any]:
     """Return the dossier of a row, ready for the contract's `Dossier`."""
     view, snapshot = scope.view, scope.view.snapshot
@@ -77,7 +87,7 @@ def _facts(warehouse: Path, dealer: str, as_of: date) -> dict[str, Any]:
     empty: dict[str, Any] = {
         "timeline": [],
         "citations": {},
-        "traces": {"n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}},
+        "traces": dict(_NO_TRACES),
     }
     try:
         opened = Warehouse.open(warehouse)
@@ -111,23 +121,55 @@ def _in_force(warehouse: Warehouse, table: str, *, dealer: str = "dealer = $deal
 
 
 def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, Any]:
-    source = _in_force(warehouse, "traces")
+    """Count what counts toward the dealer, and apart from it what does not.
+
+    A firearm without a serial number cannot be followed to a sale, and a lawful export was no
+    diversion (`features.reference.attribution`).
+    """
+    every = _in_force(warehouse, "traces")
+    own = f"(SELECT * FROM {every} WHERE {COUNTS_SQL})"  # noqa: S608 - schema names only
     soon = (
-        "SELECT CASE WHEN sold_on IS NULL OR recovered_on IS NULL THEN 'not known' "  # noqa: S608
+        "CASE WHEN sold_on IS NULL OR recovered_on IS NULL THEN 'not known' "
         "WHEN recovered_on - sold_on <= 90 THEN 'up to 90 days' "
         "WHEN recovered_on - sold_on <= 365 THEN 'up to 1 year' "
         f"WHEN recovered_on - sold_on <= {short_days()} THEN 'up to 3 years' "
-        "ELSE 'over 3 years' END, "
-        f"count(*) FROM {source} GROUP BY 1 ORDER BY 1"
+        "ELSE 'over 3 years' END"
     )
     place = (
-        "SELECT CASE WHEN recovery_country = 'US' THEN coalesce(recovery_state, 'US') "  # noqa: S608
-        f"ELSE recovery_country END, count(*) FROM {source} GROUP BY 1 ORDER BY 2 DESC, 1"
+        "CASE WHEN recovery_country = 'US' THEN coalesce(recovery_state, 'US') "
+        "ELSE recovery_country END"
     )
-    by_time = dict(connection.execute(soon, given).fetchall())
-    by_place = dict(connection.execute(place, given).fetchall())
-    total = sum(by_time.values())
-    return {"n_traces": total, "by_time_to_crime": by_time, "by_recovery": by_place}
+
+    def by(what: str, order: str = "2 DESC, 1") -> dict[str, int]:
+        query = f"SELECT {what}, count(*) FROM {own} GROUP BY 1 ORDER BY {order}"  # noqa: S608
+        return dict(connection.execute(query, given).fetchall())
+
+    by_time, by_class = by(soon, "1"), by(class_sql())
+    apart = (
+        f"SELECT count(*) FILTER ({UNSERIALIZED_SQL}), "  # noqa: S608 - schema names only
+        f"count(*) FILTER (NOT {UNSERIALIZED_SQL} AND {LAWFUL_SQL}) FROM {every}"
+    )
+    n_unserialized, n_exports = connection.execute(apart, given).fetchone()
+    reported = 0
+    if warehouse.has("multiple_sales"):
+        rifles = (
+            "SELECT coalesce(sum(n_firearms), 0) FROM "  # noqa: S608 - schema names only
+            f"{_in_force(warehouse, 'multiple_sales')} WHERE kind = 'rifle'"
+        )
+        reported = int(connection.execute(rifles, given).fetchone()[0])
+    return {
+        "n_traces": sum(by_time.values()),
+        "by_time_to_crime": by_time,
+        "by_recovery": by(place),
+        "by_destination": {destination_label(k): n for k, n in by(destination_sql()).items()},
+        "by_class": {class_label(name): n for name, n in by_class.items()},
+        "n_lawful_exports": n_exports,
+        "n_unserialized": n_unserialized,
+        "high_powered": {
+            "n_traces": sum(by_class.get(name, 0) for name in HIGH_POWERED),
+            "n_in_rifle_reports": reported,
+        },
+    }
 
 
 def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from tests.oracles.events import (
+    at_dealers,
     both,
     counts,
     divided,
@@ -32,7 +33,7 @@ def oracle(tables, as_of, dealers):
     checks, group = counts(sales, dealers, "n_checks"), peers(tables, as_of, dealers)
     n = counts(three, dealers)
     out["per_1000_sales_3y"] = shrunk(n, checks, group, 1000)
-    out["repeat_buyers_2y"] = _repeats(reports, tables["traces"], as_of, dealers)
+    out["repeat_buyers_2y"] = _repeats(reports, at_dealers(tables["traces"]), as_of, dealers)
     traced = _traced(reports, traces, as_of)
     soon = traced[gap_days(traced["recovered_on"], traced["sold_on"]).between(0, 365)]
     out["traced_3y"] = _reports(traced, dealers)

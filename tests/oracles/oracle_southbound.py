@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.reference.dated import mexico_periods
+from tests.oracles import oracle_coverage
 from tests.oracles.events import (
     both,
     counts,
@@ -28,7 +29,7 @@ def oracle(tables, as_of, dealers):
     three, five = within(mexico, as_of, "3y").copy(), within(mexico, as_of, "5y")
     days = gap_days(three["recovered_on"], three["sold_on"])
     out["short_3y"] = counts(three[days.between(0, 1095)], dealers)
-    three["weight"] = [1 / _coverage(day) for day in three["requested_on"]]
+    three["weight"] = _weights(tables, traces, as_of, three)
     out["adjusted_3y"] = counts(three, dealers, "weight")
     all_three = counts(within(traces, as_of, "3y"), dealers)
     out["share_3y"] = shrunk(out["traces_3y"], all_three, group)
@@ -50,7 +51,33 @@ def oracle(tables, as_of, dealers):
     return table_of(dealers, "southbound", out)
 
 
-def _coverage(day):
+def _weights(tables, traces, as_of, wanted):
+    """One over the coverage of the state in the quarter of the request."""
+    placed = traces[(traces["recovery_country"] == "MX") & traces["recovery_state"].notna()]
+    asked = [(t["requester"], t["recovery_state"], t["requested_on"]) for t in _records(placed)]
+    told = oracle_coverage.told(asked, _agencies(tables, as_of), as_of)
+    out = []
+    for trace in _records(wanted):
+        day, state = trace["requested_on"], trace["recovery_state"]
+        share = told.get((state, _quarter(day))) if isinstance(state, str) else None
+        out.append(1 / (_national(day) if share is None else share))
+    return out
+
+
+def _records(frame):
+    return frame.to_dict("records")
+
+
+def _agencies(tables, as_of):
+    rows = standing(tables, "agencies", as_of) if "agencies" in tables else []
+    return [r for r in (_records(rows) if len(rows) else []) if r["country"] == "MX"]
+
+
+def _quarter(day):
+    return day.year * 4 + (day.month - 1) // 3
+
+
+def _national(day):
     return [
         index for starts_on, index in mexico_periods() if starts_on is None or starts_on <= day
     ][-1]

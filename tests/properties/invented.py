@@ -26,10 +26,12 @@ PLACES = (
 )
 RECOVERIES = (
     *[("US", "TX")] * 5,
-    ("US", "VA"), ("US", "AZ"), ("US", None), ("MX", "MX-SON"), ("MX", "MX-TAM"),
-    ("MX", None), ("CA", "ON"), ("GT", None), ("HN", None), ("SV", None), ("JM", None),
+    ("US", "VA"), ("US", "AZ"), ("US", None), *[("MX", "MX-SON")] * 2, *[("MX", "MX-TAM")] * 2,
+    ("MX", "MX-JAL"), ("MX", None), ("CA", "ON"), ("GT", None), ("HN", None), ("SV", None), ("JM", None),
     ("CO", None), ("PR", None), ("FR", None),
 )  # fmt: skip
+# From when on the agencies of two Mexican states submit.
+SUBMITS = (("MX-SON", date(2016, 6, 1)), ("MX-TAM", date(2017, 3, 1)))
 OUTCOMES = ("none", "report", "warning_letter", "warning_conference", "revocation", "surrender")
 CITED = ("478.21(a)", "478.124(c)(1)", "478.99(c)", "478.102(a)", "478.126a", "478.39a")
 FIRST, N_DAYS, N_TRACES = date(2015, 1, 1), 2300, 1500
@@ -153,7 +155,7 @@ class Country:
                     "recovered_on": recovered,
                     "recovery_country": country,
                     "recovery_state": state,
-                    "requester": "POLICE",
+                    "requester": self._requester(country, state, asked),
                     "dealer": dealer,
                     "sold_on": sold,
                     "purchaser_token": token,
@@ -180,6 +182,34 @@ class Country:
                 }
             )
         return rows
+
+    def _requester(self, country: str, state: str | None, asked: date) -> object:
+        """Who asks: in Mexico the federal agency, and from some day on the state's own too."""
+        if country != "MX":
+            return "POLICE"
+        begins = dict(SUBMITS).get(str(state))
+        own = begins is not None and asked >= begins and self.rng.random() < 0.5
+        return f"FGE-{state}" if own else "FGR"
+
+    def _agencies(self) -> Rows:
+        since = self.day()
+        police = {
+            "requester": "POLICE", "country": "US", "state": "TX", "kind": "local",
+            "submits_from": since, "submits_to": self.pick(self.later(since, 900), None),
+            "known_on": since,
+        }  # fmt: skip
+        return [police] + [
+            {
+                "requester": "FGR" if state is None else f"FGE-{state}",
+                "country": "MX",
+                "state": state,
+                "kind": "federal" if state is None else "state",
+                "submits_from": begins,
+                "submits_to": None,
+                "known_on": begins,
+            }
+            for state, begins in ((None, FIRST), *SUBMITS)
+        ]
 
     def _inspections(self) -> Rows:
         rows = []
@@ -321,23 +351,6 @@ class Country:
                 "known_on": starts,
             }
             for i, starts in enumerate(self.day() for _ in range(5))
-        ]
-
-    def _agencies(self) -> Rows:
-        return [
-            {
-                "requester": requester,
-                "country": country,
-                "state": state,
-                "kind": kind,
-                "submits_from": (since := self.day()),
-                "submits_to": self.pick(self.later(since, 900), None),
-                "known_on": since,
-            }
-            for requester, country, state, kind in (
-                ("POLICE", "US", "TX", "local"),
-                ("FGR", "MX", None, "federal"),
-            )
         ]
 
     def _area_covariates(self) -> Rows:

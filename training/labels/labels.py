@@ -21,7 +21,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months
+from features.reference.attribution import COLUMNS, counts_toward_dealer
 from features.reference.citation import normalize_column
+from features.reference.destinations import countries_of, destination_label
 from features.reference.outcome import LADDER, policy_regime
 from features.reference.time_to_crime import is_short
 from features.warehouse import Warehouse
@@ -249,7 +251,8 @@ def diversion(
 ) -> Labels:
     """Count, for each dealer and as-of date, firearms traced at three years or less afterwards.
 
-    A trace counts in the window in which it became known, so a label is complete, and known, on the
+    Firearms without a serial number and lawful exports count toward no dealer
+    (`features.reference.attribution`). A trace counts in the window in which it became known, so a label is complete, and known, on the
     last day of its window. Windows that end after `known_before` are left out.
 
     Parameters
@@ -257,14 +260,15 @@ def diversion(
     cohort : DataFrame
         ``dealer`` and ``as_of``: every dealer, inspected or not.
     country : str, optional
-        Only recoveries in this country (``MX``).
+        Only recoveries in this country (``MX``) or destination (``caribbean``,
+        `features.reference.destinations`).
     """
-    columns = ["dealer", "sold_on", "recovered_on", "recovery_country", "known_on"]
+    columns = ["dealer", "sold_on", "recovered_on", "recovery_country", "known_on", *COLUMNS]
     traces = _frame(warehouse.read("traces", as_of=known_before, columns=columns))
     days = (traces["recovered_on"] - traces["sold_on"]).dt.days
-    soon = is_short(days) & traces["dealer"].notna()
+    soon = is_short(days) & traces["dealer"].notna() & counts_toward_dealer(traces)
     if country is not None:
-        soon &= traces["recovery_country"] == country
+        soon &= traces["recovery_country"].isin(countries_of(country))
     traces = traces[soon]
     parts = []
     for when, rows in cohort.groupby("as_of", sort=True):
@@ -280,7 +284,7 @@ def diversion(
                 y=y, known_on=(end - pd.Timedelta(days=1)).as_unit("s")
             )
         )
-    where = "" if country is None else f" recovered in {country} and"
+    where = "" if country is None else f" recovered in {destination_label(country)} and"
     return Labels(
         _stack(parts, cohort[["dealer", "as_of"]].assign(y=0.0, known_on=cohort["as_of"])),
         f"firearms{where} traced at three years or less in the {horizon_months} months after",
