@@ -8,7 +8,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from features.commands.insight import insight_app
+
 app = typer.Typer()
+app.add_typer(insight_app)
 
 WarehouseOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
@@ -155,7 +158,7 @@ def simulate(
 ) -> None:
     """Simulate a country of invented dealers whose truth is known.
 
-    Writes the twelve tables of the data contract as Parquet files, ready to ingest, and the truth
+    Writes the tables of the data contract as Parquet files, ready to ingest, and the truth
     apart in the folder truth, which only an evaluation that asks for it reads. No dealer, number
     or name is real. With --check, prints each figure beside the published one, its tolerance and
     its source; exit code 5 when one is out of tolerance.

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from features.ingest.summary import FileSummary, IngestSummary
+from features.insight.completeness import Completeness
 from features.warehouse.integrity import WarehouseReport
 
 _COUNTS = ("read", "stored", "superseded", "duplicate", "set_aside", "rejected")
@@ -89,3 +90,26 @@ def check_view(report: WarehouseReport) -> RenderableType:
         Text(f"purchaser tokens whose time was over, now dropped: {report.n_tokens_dropped:,}")
     )
     return Group(grid, *lines, Text(f"fingerprint: {report.fingerprint}"))
+
+
+def completeness_view(found: Completeness) -> RenderableType:
+    """Return where training would add most traces, and what that rests on."""
+    grid = Table(
+        title=f"Mexican submission as of {found.as_of}: what full submission would add in a year",
+        title_justify="left",
+        box=SIMPLE,
+    )
+    for name in ("state", "who submits", "basis"):
+        grid.add_column(name)
+    for name in ("requests", "in full", "added", "range", "to a purchaser"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row in found.training:
+        grid.add_row(
+            row.state, row.submits, row.basis, f"{row.n_requests:,.0f}", f"{row.expected:,.0f}",
+            f"{row.added_requests:,.0f}", f"{row.low:,.0f} to {row.high:,.0f}",
+            f"{row.added_to_purchaser:,.0f}",
+        )  # fmt: skip
+    lines = [Text(f"Agencies: {found.agencies}."), *map(Text, found.statements)]
+    if not found.training:
+        lines.insert(0, Text("No settled quarter tells of Mexican submission: cannot be said."))
+    return Group(grid, *lines)

@@ -147,7 +147,9 @@ class Completeness:
             return pd.DataFrame(columns=["requester", "year", "n_requests", "expected", "coverage"])
         frame = frame[frame["expected"].notna()]
         frame["year"] = frame["quarter"].str[:4].astype(int)
-        sums = frame.groupby(["requester", "year"], as_index=False)[["n_requests", "expected"]].sum()
+        sums = frame.groupby(["requester", "year"], as_index=False)[
+            ["n_requests", "expected"]
+        ].sum()
         return sums.assign(coverage=sums["n_requests"] / sums["expected"])
 
 
@@ -172,9 +174,7 @@ def completeness(warehouse: Warehouse, as_of: date) -> Completeness:
     """
     day = to_day(as_of)
     with EmbeddedEngine(warehouse) as engine:
-        cells = engine.query(
-            _CELLS_SQL.format(in_force=in_force_sql(day_sql(as_of)))
-        ).to_pandas()
+        cells = engine.query(_CELLS_SQL.format(in_force=in_force_sql(day_sql(as_of)))).to_pandas()
         found = coverage.estimate(
             engine.query(coverage.requests_sql(day)).to_pandas(),
             engine.query(coverage.AGENCIES_SQL).to_pandas(),
@@ -202,22 +202,22 @@ def _rows(cells: pd.DataFrame, found: Coverage) -> tuple[AgencyQuarter, ...]:
     expected = found.expected
     place = {state: i for i, state in enumerate(found.states)}
     out = []
-    for cell in cells.itertuples():
-        s, q = place[cell.state], int(cell.quarter) - found.first
+    for cell in _records(cells):
+        s, q = place[cell["state"]], int(cell["quarter"]) - found.first
         full = float(expected[s, q]) if found.is_settled[q] else float("nan")
         is_told = np.isfinite(full) and full > 0
-        low, high = _range(cell.n, full, float(found.spread[s])) if is_told else (None, None)
+        low, high = _range(cell["n"], full, float(found.spread[s])) if is_told else (None, None)
         out.append(
             AgencyQuarter(
-                str(cell.requester),
-                str(cell.state),
-                name_of(int(cell.quarter)),
-                int(cell.n),
-                int(cell.n_legible),
-                int(cell.n_to_purchaser),
-                None if pd.isna(cell.median_days) else float(cell.median_days),
+                str(cell["requester"]),
+                str(cell["state"]),
+                name_of(int(cell["quarter"])),
+                int(cell["n"]),
+                int(cell["n_legible"]),
+                int(cell["n_to_purchaser"]),
+                None if pd.isna(cell["median_days"]) else float(cell["median_days"]),
                 full if is_told else None,
-                min(cell.n / full, 1.0) if is_told else None,
+                min(cell["n"] / full, 1.0) if is_told else None,
                 low,
                 high,
                 found.basis[s] if is_told else "none",
@@ -225,6 +225,11 @@ def _rows(cells: pd.DataFrame, found: Coverage) -> tuple[AgencyQuarter, ...]:
             )
         )
     return tuple(out)
+
+
+def _records(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return cells, of which there are few, as records."""
+    return cells.to_dict("records")  # type: ignore[return-value]
 
 
 def _range(n: float, full: float, spread: float) -> tuple[float, float]:

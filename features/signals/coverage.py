@@ -165,7 +165,8 @@ def first_day(quarter: int) -> int:
 
 def standing(rows: pd.DataFrame, as_of: int) -> pd.DataFrame:
     """Return the rows known before a day in the version that stood."""
-    return rows[is_known(rows["known"], as_of) & (as_of <= rows["until"])]
+    found: pd.DataFrame = rows[is_known(rows["known"], as_of) & (as_of <= rows["until"])]
+    return found
 
 
 def estimate(requests: pd.DataFrame, agencies: pd.DataFrame, as_of: int) -> Coverage:
@@ -235,10 +236,10 @@ def _regimes(agencies: pd.DataFrame, states: tuple[str, ...], begins: Ints) -> I
     """Tell for each state and quarter whether its own agency submits: not, in part, or in full."""
     out = np.full((len(states), len(begins) - 1), FEDERAL_ONLY)
     own = agencies[(agencies["kind"] != "federal") & agencies["state"].isin(states)]
-    for row in own.itertuples():
-        start = -np.inf if pd.isna(row.begins) else float(row.begins)
-        end = np.inf if pd.isna(row.ends) else float(row.ends)
-        s = states.index(row.state)
+    starts = own["begins"].to_numpy(np.float64, na_value=-np.inf)
+    stops = own["ends"].to_numpy(np.float64, na_value=np.inf)
+    places = pd.Index(states).get_indexer(pd.Index(own["state"]))
+    for s, start, end in zip(places, starts, stops, strict=True):
         is_part = (begins[1:] > start) & (begins[:-1] <= end)
         is_full = (begins[:-1] >= start + RAMP_DAYS) & (begins[1:] <= end + 1)
         out[s] = np.maximum(out[s], np.where(is_full, FULL, np.where(is_part, RAMP, FEDERAL_ONLY)))
@@ -291,7 +292,7 @@ def _movement(
 def _full_rates(
     total: Floats, exposure: Floats, regime: Ints, is_settled: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """Requests under full submission by unit of exposure, its spread, and what it rests on."""
+    """Return requests under full submission by unit of exposure, its spread, and its basis."""
     sums = {}
     for name in (FEDERAL_ONLY, FULL):
         is_in = (regime == name) & is_settled

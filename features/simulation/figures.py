@@ -48,7 +48,8 @@ class Country:
             "any_value(recovery_country) AS country, any_value(recovery_state) AS state, "
             "any_value(outcome) AS outcome, any_value(firearm_type) AS kind, "
             "any_value(is_fifty_caliber) AS fifty, any_value(is_purchaser_possessor) AS own, "
-            "any_value(requester) AS requester, any_value(acquisition_route) AS route, any_value(requested_on) AS requested_on "
+            "any_value(requester) AS requester, any_value(acquisition_route) AS route, "
+            "any_value(requested_on) AS requested_on "
             "FROM traces WHERE completed_on IS NULL OR completed_on >= requested_on "
             "GROUP BY trace_id"
         )

@@ -113,7 +113,7 @@ def _homicides() -> tuple[list[str], Floats, Floats]:
 
 
 def states() -> list[str]:
-    """The 32 Mexican states, those of the published corridors first."""
+    """Return the 32 Mexican states, those of the published corridors first."""
     return _homicides()[0]
 
 
@@ -195,9 +195,7 @@ def requesters() -> list[str]:
     return ["FGR", *(f"FGE-{state[3:]}" for state in states())]
 
 
-def submitters(
-    rng: np.random.Generator, state: Ints, shares: tuple[Floats, Floats]
-) -> Ints:
+def submitters(rng: np.random.Generator, state: Ints, shares: tuple[Floats, Floats]) -> Ints:
     """Draw who submitted each recovery, a code into `requesters`."""
     federal, own = shares
     is_own = rng.random(len(state)) < (own / (federal + own))[state]

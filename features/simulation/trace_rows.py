@@ -168,9 +168,7 @@ def _pick(rng: np.random.Generator, p: npt.NDArray[np.float64], n: int) -> Ints:
     return np.asarray(np.searchsorted(np.cumsum(p)[:-1], rng.random(n)), dtype=np.int64)
 
 
-def _recovery_state(
-    world: World, traces: Traces, when: tuple[int, np.random.Generator]
-) -> Ints:
+def _recovery_state(world: World, traces: Traces, when: tuple[int, np.random.Generator]) -> Ints:
     """Draw where each firearm was recovered: a code into states, or those of Mexico."""
     month, rng = when
     known, reach = _flows()

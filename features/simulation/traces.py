@@ -28,7 +28,7 @@ SHORT: Final = short_days()
 EXPORTERS: Final = (P07, P08)
 _LATE_MEAN: Final = 3800.0  # days beyond three years
 _ABROAD: Final = 8.0  # thousand requests a year from other countries
-# Firearms traced to a purchaser from Central America over those from Mexico, 2015-22: 870 of 52,541.
+# Traced to a purchaser from Central America over those from Mexico, 2015-22: 870 of 52,541.
 CENTRAL_AMERICA: Final = 0.0166
 _NAMED_ABROAD: Final = 0.0015  # of domestic requests that name a dealer; no share is published
 LAWFUL_EXPORTS: Final = 0.03  # of Mexican requests; no share is published

@@ -85,7 +85,7 @@ class TruthBook:
 
 
 def _mexico_coverage(world: World) -> pa.Table:
-    """Expected recoveries of each Mexican state and month, and what share each agency submits."""
+    """Return expected recoveries by Mexican state and month, and what each agency submits."""
     names, states = mexico.requesters(), mexico.states()
     months = np.repeat([to_day(when) for when, _, _ in world.mexico], 2 * len(states))
     n = len(world.mexico)
@@ -95,9 +95,7 @@ def _mexico_coverage(world: World) -> pa.Table:
     coverage = np.concatenate([np.concatenate(shares) for _, _, shares in world.mexico])
     schema = TRUTH["truth/mexico_coverage"]
     columns = (coded(agency, names), coded(state, states), days(months), recoveries, coverage)
-    arrays = [
-        pa.array(column).cast(f.type) for column, f in zip(columns, schema, strict=True)
-    ]
+    arrays = [pa.array(column).cast(f.type) for column, f in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema=schema)
 
 

@@ -110,8 +110,10 @@ def _regime(own, state, q):
         begins, ends = agency["submits_from"], agency["submits_to"]
         begins = date.min if begins is None or pd.isna(begins) else begins
         ends = date(9000, 1, 1) if ends is None or pd.isna(ends) else ends
-        if starts(q) >= begins and (starts(q) - begins).days >= 365 and (
-            starts(q + 1) <= ends + timedelta(days=1)
+        if (
+            starts(q) >= begins
+            and (starts(q) - begins).days >= 365
+            and (starts(q + 1) <= ends + timedelta(days=1))
         ):
             kinds.append("full")
         elif starts(q + 1) > begins and starts(q) <= ends:

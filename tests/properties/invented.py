@@ -27,8 +27,8 @@ PLACES = (
 RECOVERIES = (
     *[("US", "TX")] * 5,
     ("US", "VA"), ("US", "AZ"), ("US", None), *[("MX", "MX-SON")] * 2, *[("MX", "MX-TAM")] * 2,
-    ("MX", "MX-JAL"), ("MX", None), ("CA", "ON"), ("GT", None), ("HN", None), ("SV", None), ("JM", None),
-    ("CO", None), ("PR", None), ("FR", None),
+    ("MX", "MX-JAL"), ("MX", None), ("CA", "ON"), ("GT", None), ("HN", None), ("SV", None),
+    ("JM", None), ("CO", None), ("PR", None), ("FR", None),
 )  # fmt: skip
 # From when on the agencies of two Mexican states submit.
 SUBMITS = (("MX-SON", date(2016, 6, 1)), ("MX-TAM", date(2017, 3, 1)))
@@ -161,7 +161,13 @@ class Country:
                     "purchaser_token": token,
                     "is_purchaser_possessor": self.pick(True, False, None),
                     "firearm_type": self.pick(
-                        "pistol", "revolver", "rifle", "rifle", "rifle", "shotgun", "receiver",
+                        "pistol",
+                        "revolver",
+                        "rifle",
+                        "rifle",
+                        "rifle",
+                        "shotgun",
+                        "receiver",
                         "other",
                     ),
                     "caliber": self.pick("9MM", "50 BMG", ".50 BMG", "5.56", None, None),
@@ -175,8 +181,14 @@ class Country:
                         None, None, "retail", "retail", "unknown", "export", "government"
                     ),
                     "outcome": self.pick(
-                        "purchaser", "dealer", "no_dealer_answer", "incomplete", "purchaser",
-                        "dealer", "no_dealer_answer", "unserialized",
+                        "purchaser",
+                        "dealer",
+                        "no_dealer_answer",
+                        "incomplete",
+                        "purchaser",
+                        "dealer",
+                        "no_dealer_answer",
+                        "unserialized",
                     ),
                     "known_on": known,
                 }

@@ -70,6 +70,10 @@ def shuffled(world: World, tmp_path_factory: pytest.TempPathFactory) -> FeatureT
         }
         if part == 1:
             pieces["violations"] = tables["violations"]
+        # The token of an old report is kept only where a trace known by then carries it.
+        pieces.pop("multiple_sales", None)
+        if part == 2:
+            pieces["multiple_sales"] = tables["multiple_sales"]
         invented.load(pieces, folder, part)
     return build_features(invented.opened(folder), DATES)
 

@@ -93,7 +93,8 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
         simulate(Options(**SMALL, seed=seed), tmp_path / name)  # type: ignore[arg-type]
     first, second, other = (digests(tmp_path / name) for name in "abc")
     assert first == second
-    assert all(first[name] != other[name] for name in first if name != "holds.parquet")
+    alike = {"holds.parquet", "agencies.parquet"}  # few, and who may submit is no matter of chance
+    assert all(first[name] != other[name] for name in first if name not in alike)
 
 
 def test_five_seeds_give_the_same_statistics(tmp_path: Path) -> None:

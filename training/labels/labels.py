@@ -252,8 +252,9 @@ def diversion(
     """Count, for each dealer and as-of date, firearms traced at three years or less afterwards.
 
     Firearms without a serial number and lawful exports count toward no dealer
-    (`features.reference.attribution`). A trace counts in the window in which it became known, so a label is complete, and known, on the
-    last day of its window. Windows that end after `known_before` are left out.
+    (`features.reference.attribution`). A trace counts in the window in which it became known, so a
+    label is complete, and known, on the last day of its window. Windows that end after
+    `known_before` are left out.
 
     Parameters
     ----------
