@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
 # Our own words for the disclaimer that the agency attaches to trace figures.
@@ -50,3 +51,12 @@ def basis_sentence(basis: dict[str, Any]) -> str:
         f"As of {basis['as_of']}; bundle {basis['bundle']}, scored table {basis['scored']}, "
         f"fingerprint {str(basis['fingerprint'])[:12]}."
     )
+
+
+def data_sentence(as_of: date | str) -> str:
+    """Say up to when the records behind a page or file go.
+
+    >>> data_sentence(date(2026, 1, 1))
+    'On records known before 2026-01-01.'
+    """
+    return f"On records known before {as_of}."

@@ -1,16 +1,74 @@
-"""A plan as an iCalendar file (RFC 5545), one all-day event a visit."""
+"""Visits as an iCalendar file (RFC 5545), one all-day event a visit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from serving.planning.itinerary import Plan, Visit
 from serving.planning.request import policy
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One all-day event.
+
+    Parameters
+    ----------
+    uid : str
+        The same event in a later file has the same.
+    first_on, last_on : date
+        Both included.
+    title, place, text : str
+        Lines of `text` are kept.
+    """
+
+    uid: str
+    first_on: date
+    last_on: date
+    title: str
+    place: str = ""
+    text: str = ""
+
+
+def to_calendar(
+    entries: Iterable[Entry], *, made_at: datetime, sequence: int = 0, name: str = ""
+) -> str:
+    """Return events as iCalendar text; the same events give the same bytes.
+
+    Parameters
+    ----------
+    made_at : datetime
+        UTC.
+    sequence : int
+        Later versions of an event have a higher one, and replace the earlier.
+    name : str
+        What the calendar is called.
+    """
+    stamp = made_at.strftime("%Y%m%dT%H%M%SZ")
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//ffl-risk//plan//EN", "CALSCALE:GREGORIAN"]
+    if name:
+        lines.append(f"X-WR-CALNAME:{_text(name)}")
+    for entry in entries:
+        lines += [
+            "BEGIN:VEVENT",
+            f"UID:{entry.uid}",
+            f"DTSTAMP:{stamp}",
+            f"SEQUENCE:{sequence}",
+            f"DTSTART;VALUE=DATE:{entry.first_on:%Y%m%d}",
+            f"DTEND;VALUE=DATE:{entry.last_on + timedelta(days=1):%Y%m%d}",
+            f"SUMMARY:{_text(entry.title)}",
+            *([f"LOCATION:{_text(entry.place)}"] if entry.place else []),
+            "DESCRIPTION:" + r"\n".join(_text(line) for line in entry.text.split("\n")),
+            "END:VEVENT",
+        ]
+    lines.append("END:VCALENDAR")
+    return "".join(folded + "\r\n" for line in lines for folded in _fold(line))
+
+
 def to_ics(plan: Plan, *, names: Mapping[str, str], made_at: datetime, plan_id: str) -> str:
-    r"""Return the plan as iCalendar text; the same plan gives the same bytes.
+    r"""Return a plan as iCalendar text; the same plan gives the same bytes.
 
     A visit covers the working days on which its hours fall when each day has the hours of
     the policy and no visit is worked on at a weekend.
@@ -25,25 +83,20 @@ def to_ics(plan: Plan, *, names: Mapping[str, str], made_at: datetime, plan_id: 
     plan_id : str
         Makes the identifiers of the events unique.
     """
-    stamp = made_at.strftime("%Y%m%dT%H%M%SZ")
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//ffl-risk//plan//EN", "CALSCALE:GREGORIAN"]
     starts = {(week.week, week.investigator): week.starts_on for week in plan.weeks}
+    entries = []
     for visit in plan.visits:
         first, last = days_of(visit, starts[visit.week, visit.investigator])
-        title = f"{names.get(visit.dealer, visit.dealer)} (investigator {visit.investigator})"
-        note = f"{visit.dealer}; {visit.hours:.1f} hours on site; in the plan: {visit.why}"
-        lines += [
-            "BEGIN:VEVENT",
-            f"UID:{plan_id}-{visit.week}-{visit.investigator}-{visit.order}@ffl-risk",
-            f"DTSTAMP:{stamp}",
-            f"DTSTART;VALUE=DATE:{first:%Y%m%d}",
-            f"DTEND;VALUE=DATE:{last + timedelta(days=1):%Y%m%d}",
-            f"SUMMARY:{_text(title)}",
-            f"DESCRIPTION:{_text(note)}",
-            "END:VEVENT",
-        ]
-    lines.append("END:VCALENDAR")
-    return "".join(folded + "\r\n" for line in lines for folded in _fold(line))
+        entries.append(
+            Entry(
+                uid=f"{plan_id}-{visit.week}-{visit.investigator}-{visit.order}@ffl-risk",
+                first_on=first,
+                last_on=last,
+                title=f"{names.get(visit.dealer, visit.dealer)} (investigator {visit.investigator})",
+                text=f"{visit.dealer}; {visit.hours:.1f} hours on site; in the plan: {visit.why}",
+            )
+        )
+    return to_calendar(entries, made_at=made_at)
 
 
 def days_of(visit: Visit, starts_on: date) -> tuple[date, date]:

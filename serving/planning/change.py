@@ -118,7 +118,7 @@ def _stops(candidates: Candidates, placed: list[Placed], row: dict[str, int]) ->
 def _broken(candidates: Candidates, request: PlanRequest, *, tours: list[Tour]) -> tuple[str, ...]:
     out = []
     for tour in tours:
-        over = tour.hours - request.hours_per_week
+        over = tour.hours - request.hours_in(tour.week, tour.investigator)
         if over > 1e-6:
             out.append(
                 f"Week {tour.week + 1} of investigator {tour.investigator + 1} takes"

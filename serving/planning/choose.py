@@ -38,6 +38,8 @@ class Selection:
     hours_per_week : float
         Hours of one investigator in a week.
     n_investigators, weeks : int
+    hours_off : array, shape (weeks,)
+        Hours that holidays and leave take from the office in each week.
     is_recall, is_drawn, is_overdue : array of bool, shape (n,)
         Recalls due and dealers drawn at random are all visited.
     n_overdue_wanted : int
@@ -51,6 +53,7 @@ class Selection:
     hours_per_week: float
     n_investigators: int
     weeks: int
+    hours_off: Floats
     is_recall: Bools
     is_drawn: Bools
     is_overdue: Bools
@@ -100,6 +103,7 @@ def build(candidates: Candidates, request: PlanRequest, *, is_drawn: Bools) -> S
         hours_per_week=request.hours_per_week,
         n_investigators=request.n_investigators,
         weeks=request.weeks,
+        hours_off=request.hours_off(),
         is_recall=candidates.is_recall_due,
         is_drawn=is_drawn,
         is_overdue=candidates.is_overdue,
@@ -176,7 +180,9 @@ def capacity_rows(problem: Selection) -> list[LinearConstraint]:
     starts = np.unique(np.append(problem.first_week, 0))
     week_hours = problem.hours_per_week * problem.n_investigators
     hours = np.where(problem.first_week >= starts[:, None], problem.load, 0.0)
-    rows = [LinearConstraint(csr_array(hours), -np.inf, week_hours * (problem.weeks - starts))]
+    off = np.append(np.cumsum(problem.hours_off[::-1])[::-1], 0.0)
+    room = week_hours * (problem.weeks - starts) - off[starts]
+    rows = [LinearConstraint(csr_array(hours), -np.inf, room)]
     size = problem.load / problem.n_parts / problem.hours_per_week
     packed = np.array([_packing(size, limit) * problem.n_parts for limit in _PACKING])
     n_tours = float(problem.n_investigators * problem.weeks)

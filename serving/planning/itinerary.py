@@ -181,7 +181,7 @@ def weeks_of(request: PlanRequest, tours: Sequence[Tour]) -> tuple[Week, ...]:
             n_visits=len(tour.stops),
             visit_hours=sum(stop.hours for stop in tour.stops),
             drive_hours=tour.drive_hours,
-            hours_available=request.hours_per_week,
+            hours_available=request.hours_in(tour.week, tour.investigator),
             km=tour.km,
         )
         for tour in tours

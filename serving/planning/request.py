@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from serving.scores.sampling import Draw
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+_DAYS: Final = 5
 
 
 class PlanError(InvalidRequestError):
@@ -66,6 +70,9 @@ class PlanRequest:
         Whose plan it is.
     draw : Draw, optional
         The office's random draw of the period; made from `seed` when absent.
+    n_workdays : tuple of tuple of int
+        Working days, of five, by week and investigator; five each when empty. A week has its share
+        of the hours.
 
     Raises
     ------
@@ -85,6 +92,7 @@ class PlanRequest:
     seed: int = RULES["seed"].default
     office: str = ""
     draw: Draw | None = None
+    n_workdays: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -106,7 +114,23 @@ class PlanRequest:
     @property
     def total_hours(self) -> float:
         """Hours of the whole office in the whole plan."""
-        return self.week_hours * self.weeks
+        return float(self.week_hours * self.weeks - self.hours_off().sum())
+
+    def hours_in(self, week: int, investigator: int) -> float:
+        """Return the hours of one investigator in one week, both counted from 0."""
+        known = self.n_workdays[week] if week < len(self.n_workdays) else ()
+        days = known[investigator] if investigator < len(known) else _DAYS
+        return self.hours_per_week * min(days, _DAYS) / _DAYS
+
+    def hours_off(self) -> Floats:
+        """Return the hours that holidays and leave take from each week, shape (weeks,)."""
+        people = range(self.n_investigators)
+        return np.array(
+            [
+                self.week_hours - sum(self.hours_in(week, person) for person in people)
+                for week in range(self.weeks)
+            ]
+        )
 
     def week_starts_on(self, week: int) -> date:
         """Return the first day of week `week`, counted from 0."""

@@ -121,10 +121,35 @@ def route(
     parts = _parts(candidates, request, pool=pool, is_required=is_required)
     if not parts:
         return ()
-    data = _problem(candidates, request, parts=parts, ways=ways, is_required=is_required)
+    slots = _slots(request)
+    if not slots:
+        return ()
+    data = _problem(
+        candidates, request, parts=parts, ways=ways, is_required=is_required, slots=slots
+    )
     stop = MaxIterations(int(policy()["router_iterations"]))
     best = run_router(data, stop, seed=request.seed, collect_stats=False, display=False).best
-    return _read(best, parts=parts, ways=ways)
+    return _read(best, parts=parts, ways=ways, slots=slots)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Investigators of one week with the same hours: one type of vehicle."""
+
+    week: int
+    investigators: tuple[int, ...]
+    hours: float
+
+
+def _slots(request: PlanRequest) -> list[_Slot]:
+    """Return the weeks' investigators by their hours, those with a whole week first."""
+    out = []
+    for week in range(request.weeks):
+        by_hours: dict[float, list[int]] = {}
+        for person in range(request.n_investigators):
+            by_hours.setdefault(request.hours_in(week, person), []).append(person)
+        out += [_Slot(week, tuple(by_hours[h]), h) for h in sorted(by_hours, reverse=True) if h > 0]
+    return out
 
 
 @dataclass(frozen=True)
@@ -143,8 +168,14 @@ def _parts(
     Split visits take whole investigator-weeks, so they are placed first, by worth, in the earliest
     weeks that have room; what finds none stays out.
     """
-    parts_of = n_parts(candidates, request)
-    free = np.full(request.weeks, request.n_investigators)
+    parts_of, n_people = n_parts(candidates, request), request.n_investigators
+    # A part of a split visit takes a whole week: one shortened by a holiday has no room for it.
+    free = np.array(
+        [
+            sum(request.hours_in(w, i) >= request.hours_per_week for i in range(n_people))
+            for w in range(request.weeks)
+        ]
+    )
     worth = candidates.expected_yield + np.where(is_required, 1e6, 0.0)
     out: list[_Part] = []
     row = {int(index): i + 1 for i, index in enumerate(pool)}
@@ -182,6 +213,7 @@ def _problem(
     parts: list[_Part],
     ways: Places,
     is_required: Bools,
+    slots: list[_Slot],
 ) -> ProblemData:
     week = int(request.hours_per_week * _MINUTES)
     best = max(float(candidates.expected_yield[ways.candidate].max()), 1e-12)
@@ -203,12 +235,12 @@ def _problem(
         )
     vehicles = [
         VehicleType(
-            request.n_investigators,
-            tw_early=w * week,
-            tw_late=(w + 1) * week,
-            shift_duration=week,
+            len(slot.investigators),
+            tw_early=slot.week * week,
+            tw_late=(slot.week + 1) * week,
+            shift_duration=int(slot.hours * _MINUTES),
         )
-        for w in range(request.weeks)
+        for slot in slots
     ]
     return ProblemData(
         locations=[Location(0, 0) for _ in range(len(ways.km))],
@@ -220,19 +252,27 @@ def _problem(
     )
 
 
-def _read(best: Solution, *, parts: list[_Part], ways: Places) -> tuple[Tour, ...]:
+def _read(
+    best: Solution, *, parts: list[_Part], ways: Places, slots: list[_Slot]
+) -> tuple[Tour, ...]:
     routes = [
         (int(r.vehicle_type()), [parts[a.idx].stop for a in r if a.is_client()])
         for r in best.routes()
     ]
     n_visited = Counter(stop.candidate for _, stops in routes for stop in stops)
-    by_week: dict[int, list[tuple[Stop, ...]]] = {}
-    for week, stops in routes:
+    by_slot: dict[int, list[tuple[Stop, ...]]] = {}
+    for slot, stops in routes:
         whole = tuple(stop for stop in stops if n_visited[stop.candidate] == stop.n_parts)
         if whole:
-            by_week.setdefault(week, []).append(whole)
-    return tuple(
-        Tour(week, i, stops, ways.tour_km([stop.candidate for stop in stops]))
-        for week in sorted(by_week)
-        for i, stops in enumerate(sorted(by_week[week], key=lambda s: s[0].candidate))
-    )
+            by_slot.setdefault(slot, []).append(whole)
+    tours = [
+        Tour(
+            slots[at].week,
+            slots[at].investigators[i],
+            stops,
+            ways.tour_km([stop.candidate for stop in stops]),
+        )
+        for at in sorted(by_slot)
+        for i, stops in enumerate(sorted(by_slot[at], key=lambda s: s[0].candidate))
+    ]
+    return tuple(sorted(tours, key=lambda tour: (tour.week, tour.investigator)))

@@ -1,4 +1,4 @@
-"""The tables of the store. Audit, lists, decisions, outcomes and events are append-only."""
+"""The tables of the store. Audit, lists, decisions, outcomes, events and plans are append-only."""
 
 from __future__ import annotations
 
@@ -229,4 +229,20 @@ IDEMPOTENCY: Final = Table(
     Column("status", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("at", INSTANT, nullable=False, index=True),
+)
+
+PLANS: Final = Table(
+    "plans",
+    METADATA,
+    Column("plan_id", String(40), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("office", String(80), nullable=False, index=True),
+    Column("starts_on", Date, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("owner", String(120), nullable=False, index=True),
+    Column("who", String(120), nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("investigators", JSON, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("sha256", String(64), nullable=False),
 )

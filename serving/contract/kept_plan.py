@@ -1,0 +1,121 @@
+"""A plan as it is kept: one document for page, paper, calendar and spreadsheet."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints
+
+from serving.contract.answers import Answer, Basis
+
+PlanId = Annotated[str, StringConstraints(pattern=r"^P-[0-9]{8}-[0-9a-f]{12}$")]
+Status = Literal["draft", "approved", "handed_over", "withdrawn"]
+STATUS_WORDS: Final[dict[str, str]] = {
+    "draft": "draft",
+    "approved": "approved",
+    "handed_over": "handed over",
+    "withdrawn": "withdrawn",
+}
+
+
+class Absence(Answer):
+    """Days on which one investigator is away, both ends included."""
+
+    investigator: int = Field(ge=1, description="From 1, in the order of the plan's investigators")
+    first_on: date
+    last_on: date
+
+
+class Holiday(Answer):
+    """A federal holiday within the plan."""
+
+    on: date
+    name: str
+
+
+class KeptVisit(Answer):
+    """One stop of a kept plan, with all that is needed at the door."""
+
+    dealer: str
+    name: str
+    licensee_name: str
+    license_number: str
+    license_type: str
+    street: str
+    city: str
+    state: str
+    zip: str
+    latitude: float
+    longitude: float
+    week: int
+    investigator: int
+    order: int
+    part: int
+    n_parts: int
+    first_on: date
+    last_on: date
+    starts_after_hours: float
+    hours: float
+    drive_hours: float = Field(description="From the stop before, or from the start")
+    km: float = Field(description="By road, estimated, from the stop before")
+    expected_yield: float
+    why: Literal["model", "random", "recall", "coverage"]
+    inclusion_probability: float
+    last_inspected_on: date | None
+    last_outcome: str | None
+    reasons: list[str]
+
+
+class KeptPlan(Answer):
+    """A plan as kept; each change is a new version, and none is ever removed."""
+
+    plan_id: PlanId
+    version: int = Field(ge=1)
+    status: Status
+    office: str
+    starts_on: date
+    weeks: int
+    hours_per_week: float
+    latitude: float
+    longitude: float
+    investigators: list[str] = Field(description="Who carries it out, by account name where known")
+    absences: list[Absence]
+    holidays: list[Holiday]
+    moves: list[str] = Field(description="Changes by hand: DEALER~WEEK.INVESTIGATOR or DEALER~out")
+    rules: dict[str, float | int | str | None]
+    visits: list[KeptVisit]
+    objective: float
+    bound: float | None = Field(description="Null after a change by hand: nothing is proven then")
+    set_aside: dict[str, int]
+    shortfalls: list[str]
+    broken: list[str] = Field(description="Rules that changes by hand break, in sentences")
+    note: str
+    owner: str
+    who: str = Field(description="Who made this version")
+    at: str
+    basis: Basis
+    disclaimers: list[str]
+
+
+class PlanSummary(Answer):
+    """What identifies a kept plan."""
+
+    plan_id: PlanId
+    version: int
+    status: Status
+    office: str
+    starts_on: date
+    weeks: int
+    n_dealers: int
+    investigators: list[str]
+    owner: str
+    who: str
+    at: str
+
+
+class PlanList(Answer):
+    """The plans a caller may see, newest first."""
+
+    plans: list[PlanSummary]
+    disclaimers: list[str]

@@ -1,0 +1,1 @@
+"""Plans as things: made into one document, kept by version, written as files."""

@@ -1,0 +1,350 @@
+"""One document of a plan, from which page, paper, calendar and spreadsheet are all written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+
+from serving.contract.kept_plan import Absence, Holiday, KeptPlan, KeptVisit
+from serving.planning.change import Changed, Placed, arrange
+from serving.planning.for_caller import Made
+from serving.planning.itinerary import Visit, visits_of
+from serving.planning.request import PlanError, PlanRequest
+from serving.planning.travel import drive_hours, road_km
+from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
+from serving.scores.snapshot import Scope, View, day
+
+_N_REASONS: Final = 3
+_OUT: Final = "out"
+_NO_ID: Final = "P-00000000-000000000000"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a document says beside the itinerary.
+
+    Parameters
+    ----------
+    office : str
+    investigators : tuple of str
+        Names, in the order of the itinerary's numbers.
+    leave : tuple of Leave
+    moves : tuple of str
+        Changes by hand, in the order made.
+    with_holidays : bool
+    owner, at : str
+    """
+
+    office: str
+    investigators: tuple[str, ...]
+    leave: tuple[Leave, ...] = ()
+    moves: tuple[str, ...] = ()
+    with_holidays: bool = True
+    owner: str = ""
+    at: str = ""
+
+    def workdays(self, starts_on: date, weeks: int) -> Workdays:
+        """Return the days on which these investigators work."""
+        return workdays(
+            starts_on,
+            weeks=weeks,
+            n_investigators=len(self.investigators),
+            leave=self.leave,
+            with_holidays=self.with_holidays,
+        )
+
+
+def moved(made: Made, moves: Sequence[str], placed: Sequence[Placed] | None = None) -> Changed | None:
+    """Return the itinerary with changes by hand, None when there is none.
+
+    Parameters
+    ----------
+    moves : sequence of str
+        ``DEALER~WEEK.INVESTIGATOR`` or ``DEALER~out``.
+    placed : sequence of Placed, optional
+        Where the visits stand before; as planned when absent.
+
+    Raises
+    ------
+    PlanError
+        When a move cannot be read, or names what is not in the plan.
+    """
+    if not moves and placed is None:
+        return None
+    places = list(placed or [Placed(v.dealer, v.week, v.investigator) for v in made.plan.visits])
+    for move in moves:
+        places = _after(places, move)
+    return arrange(made.table, made.request, placed=places)
+
+
+def _after(places: list[Placed], move: str) -> list[Placed]:
+    dealer, _, where = move.partition("~")
+    parts = [i for i, place in enumerate(places) if place.dealer == dealer]
+    if not parts:
+        raise PlanError("A visit to move is not in the plan.", found=dealer)
+    if where == _OUT:
+        return [place for place in places if place.dealer != dealer]
+    week, _, investigator = where.partition(".")
+    if not (week.isdecimal() and investigator.isdecimal()):
+        raise PlanError("A move cannot be read.", expected="DEALER~WEEK.INVESTIGATOR")
+    out = list(places)
+    for offset, i in enumerate(parts):
+        out[i] = Placed(dealer, int(week) + offset, int(investigator))
+    return out
+
+
+def visits_as_changed(made: Made, changed: Changed) -> tuple[Visit, ...]:
+    """Return the visits of an arrangement by hand, timed like those of the plan."""
+    planned = {visit.dealer: visit for visit in made.plan.visits}
+    known = [planned.get(str(dealer)) for dealer in changed.candidates.dealer]
+    why = np.array(["model" if v is None else v.why for v in known], dtype=np.str_)
+    visits = visits_of(
+        changed.candidates, made.request, tours=changed.tours, why=why, probability=1.0
+    )
+    return tuple(
+        replace(
+            visit,
+            inclusion_probability=(
+                planned[visit.dealer].inclusion_probability if visit.dealer in planned else 1.0
+            ),
+        )
+        for visit in visits
+    )
+
+
+def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -> KeptPlan:
+    """Return the plan as one document, not kept yet: its version is 1 and its status draft."""
+    request, plan = made.request, made.plan
+    days = terms.workdays(request.starts_on, request.weeks)
+    visits = plan.visits if changed is None else visits_as_changed(made, changed)
+    broken = [*(() if changed is None else changed.broken)]
+    return KeptPlan(
+        plan_id=_NO_ID,
+        version=1,
+        status="draft",
+        office=terms.office,
+        starts_on=request.starts_on,
+        weeks=request.weeks,
+        hours_per_week=request.hours_per_week,
+        latitude=request.latitude,
+        longitude=request.longitude,
+        investigators=list(terms.investigators),
+        absences=[
+            Absence(investigator=one.investigator, first_on=one.first_on, last_on=one.last_on)
+            for one in terms.leave
+        ],
+        holidays=[Holiday(on=when, name=name) for when, name in days.holidays],
+        moves=list(terms.moves),
+        rules=_rules(request, terms),
+        visits=_visits(view, visits, request, days=days, broken=broken),
+        objective=plan.objective if changed is None else changed.objective,
+        bound=plan.bound if changed is None else None,
+        set_aside=dict(plan.set_aside),
+        shortfalls=list(plan.shortfalls),
+        broken=broken,
+        note="",
+        owner=terms.owner,
+        who=terms.owner,
+        at=terms.at,
+        basis=view.snapshot.basis,  # type: ignore[arg-type]
+        disclaimers=view.snapshot.disclaimers,
+    )
+
+
+def _rules(request: PlanRequest, terms: Terms) -> dict[str, float | int | str | None]:
+    return {
+        "random_share": request.random_share,
+        "coverage_years": request.coverage_years,
+        "coverage_share": request.coverage_share,
+        "seed": request.seed,
+        "with_holidays": int(terms.with_holidays),
+    }
+
+
+def _visits(
+    view: View,
+    visits: Sequence[Visit],
+    request: PlanRequest,
+    *,
+    days: Workdays,
+    broken: list[str],
+) -> list[KeptVisit]:
+    out = []
+    for visit in visits:
+        own = days.days[visit.week - 1][visit.investigator - 1]
+        if not own:
+            broken.append(
+                f"Week {visit.week} of investigator {visit.investigator} has no working day and"
+                f" holds a visit to {visit.dealer}."
+            )
+            start = request.week_starts_on(visit.week - 1)
+            first_on, last_on = start, start
+        else:
+            first_on, last_on = days_on_site(visit.starts_after_hours, visit.hours, own, request)
+        facts = _facts(view, visit.dealer)
+        planned = {name: getattr(visit, name) for name in _OF_VISIT}
+        out.append(
+            KeptVisit(**planned, **facts, first_on=first_on, last_on=last_on, drive_hours=0, km=0)
+        )
+    return measured(out, request.latitude, request.longitude)
+
+
+_OF_VISIT: Final = (
+    "dealer", "week", "investigator", "order", "part", "n_parts", "starts_after_hours", "hours",
+    "expected_yield", "why", "inclusion_probability",
+)  # fmt: skip
+_TEXTS: Final = (
+    "licensee_name", "license_number", "license_type", "street", "city", "state", "zip",
+)  # fmt: skip
+
+
+def _facts(view: View, dealer: str) -> dict[str, Any]:
+    row = view.snapshot.row_of[dealer]
+    columns = view.snapshot.columns
+    name = columns["business_name"][row] or columns["licensee_name"][row] or dealer
+    return {
+        **{column: str(columns[column][row]) for column in _TEXTS},
+        "name": str(name),
+        "latitude": float(columns["latitude"][row]),
+        "longitude": float(columns["longitude"][row]),
+        "last_inspected_on": day(columns["last_inspected_on"][row]),
+        "last_outcome": str(columns["last_outcome"][row]) or None,
+        "reasons": [r["sentence"] for r in view.reasons(row, _N_REASONS)],
+    }
+
+
+def measured(
+    visits: Sequence[KeptVisit], latitude: float, longitude: float
+) -> list[KeptVisit]:
+    """Return the visits numbered within each week, each with the way from the stop before."""
+    out: list[KeptVisit] = []
+    at: tuple[int, int] | None = None
+    place, order = (latitude, longitude), 0
+    for visit in sorted(visits, key=lambda v: (v.week, v.investigator, v.order)):
+        if at != (visit.week, visit.investigator):
+            at, place, order = (visit.week, visit.investigator), (latitude, longitude), 0
+        order += 1
+        km = _way(place, (visit.latitude, visit.longitude))
+        place = (visit.latitude, visit.longitude)
+        changes: Mapping[str, Any] = {"order": order, "km": km, "drive_hours": drive_hours(km)}
+        out.append(visit.model_copy(update=changes))
+    return out
+
+
+def _way(a: tuple[float, float], b: tuple[float, float]) -> float:
+    km = road_km(np.array([a[0]]), np.array([a[1]]), to_latitude=b[0], to_longitude=b[1])
+    return float(np.ravel(km)[0])
+
+
+@dataclass(frozen=True)
+class WeekOf:
+    """One investigator's week of a document.
+
+    Parameters
+    ----------
+    week, investigator : int
+        From 1.
+    days : tuple of date
+        Working days; holidays and leave are not among them.
+    visits : tuple of KeptVisit
+    km, drive_hours, hours, hours_available : float
+        `hours` are on site and at the wheel, the way back included.
+    """
+
+    week: int
+    investigator: int
+    starts_on: date
+    days: tuple[date, ...]
+    visits: tuple[KeptVisit, ...]
+    km: float
+    drive_hours: float
+    hours: float
+    hours_available: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it takes more hours than there are."""
+        return self.hours > self.hours_available + 0.05
+
+
+def weeks_of_document(plan: KeptPlan) -> list[WeekOf]:
+    """Return every investigator's week, those without a visit too."""
+    terms = terms_of(plan)
+    days = terms.workdays(plan.starts_on, plan.weeks)
+    request = request_of(plan, days)
+    out = []
+    for week in range(1, plan.weeks + 1):
+        for person in range(1, len(plan.investigators) + 1):
+            own = tuple(v for v in plan.visits if (v.week, v.investigator) == (week, person))
+            back = _way((own[-1].latitude, own[-1].longitude), (plan.latitude, plan.longitude)) \
+                if own else 0.0
+            km = sum(visit.km for visit in own) + back
+            drive = drive_hours(km)
+            out.append(
+                WeekOf(
+                    week,
+                    person,
+                    request.week_starts_on(week - 1),
+                    days.days[week - 1][person - 1],
+                    own,
+                    km,
+                    drive,
+                    drive + sum(visit.hours for visit in own),
+                    request.hours_in(week - 1, person - 1),
+                )
+            )
+    return out
+
+
+def terms_of(plan: KeptPlan) -> Terms:
+    """Return the terms of a kept plan."""
+    return Terms(
+        office=plan.office,
+        investigators=tuple(plan.investigators),
+        leave=tuple(Leave(a.investigator, a.first_on, a.last_on) for a in plan.absences),
+        moves=tuple(plan.moves),
+        with_holidays=bool(plan.rules.get("with_holidays", 1)),
+        owner=plan.owner,
+        at=plan.at,
+    )
+
+
+def request_of(plan: KeptPlan, days: Workdays) -> PlanRequest:
+    """Return the request that a kept plan answers."""
+    years = plan.rules.get("coverage_years")
+    return PlanRequest(
+        latitude=plan.latitude,
+        longitude=plan.longitude,
+        starts_on=plan.starts_on,
+        weeks=plan.weeks,
+        hours_per_week=plan.hours_per_week,
+        n_investigators=len(plan.investigators),
+        random_share=float(plan.rules["random_share"] or 0),
+        coverage_years=None if years is None else float(years),
+        coverage_share=float(plan.rules["coverage_share"] or 0),
+        seed=int(plan.rules["seed"] or 0),
+        n_workdays=days.n_days,
+    )
+
+
+def seen_by(plan: KeptPlan, scope: Scope) -> KeptPlan:
+    """Return a plan as a caller may see it: a dealer held from the caller was never in it."""
+    view = scope.view
+    shown = [visit for visit in plan.visits if view.row(visit.dealer) is not None]
+    if len(shown) == len(plan.visits):
+        return plan
+    hidden = {visit.dealer for visit in plan.visits} - {visit.dealer for visit in shown}
+    worth = {v.dealer: v.expected_yield for v in plan.visits if v.dealer in hidden}
+    changes: dict[str, Any] = {
+        "visits": measured(shown, plan.latitude, plan.longitude),
+        "objective": plan.objective - sum(worth.values()),
+        "bound": None,
+        "moves": [m for m in plan.moves if m.partition("~")[0] not in hidden],
+        "broken": [s for s in plan.broken if not any(dealer in s for dealer in hidden)],
+        "shortfalls": [s for s in plan.shortfalls if not any(dealer in s for dealer in hidden)],
+    }
+    return plan.model_copy(update=changes)

@@ -1,0 +1,177 @@
+"""A plan as calendar, spreadsheet and paper: each says what the page says."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Final
+
+from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit
+from serving.papers.paper import pdf
+from serving.papers.sheet import Field, Sheet, book
+from serving.planning.calendar import Entry, to_calendar
+from serving.planning.kept.document import WeekOf, weeks_of_document
+from serving.scores.wording import miles
+from serving.statements import basis_sentence, data_sentence
+
+_FIELDS: Final = (
+    Field("Week", "whole", 6), Field("Investigator", width=16), Field("First day", "date", 12),
+    Field("Last day", "date", 12), Field("Stop", "whole", 6), Field("Dealer", width=30),
+    Field("Street", width=28), Field("City", width=16), Field("State", width=7),
+    Field("ZIP", width=8), Field("License number", width=24), Field("License type", width=9),
+    Field("Licensee", width=28), Field("Dealer key", width=13), Field("Hours on site", "number", 9),
+    Field("Hours driving to it", "number", 9), Field("Miles to it", "number", 9),
+    Field("Part", width=9), Field("In the plan as", width=12),
+    Field("Probability of the draw", "percent", 12), Field("Last inspected", "date", 12),
+    Field("Last outcome", width=18), Field("What stands out", width=70),
+)  # fmt: skip
+_MILES_PER_KM: Final = 0.621371192
+
+
+def about(plan: KeptPlan) -> list[str]:
+    """Return what is said with every file of a plan; the first line is its title."""
+    lines = [
+        title_of(plan),
+        f"{STATUS_WORDS[plan.status].capitalize()}, version {plan.version} by {plan.who}."
+        f" {plan.plan_id}"
+        if plan.at
+        else "Not kept yet: a proposal.",
+        data_sentence(plan.basis.as_of),
+        "Investigators: " + ", ".join(plan.investigators) + ".",
+    ]
+    if plan.holidays:
+        named = ", ".join(f"{one.name} ({one.on})" for one in plan.holidays)
+        lines.append(f"Federal holidays, not worked on: {named}.")
+    lines += [
+        f"{plan.investigators[one.investigator - 1]} is away from {one.first_on} to {one.last_on}."
+        for one in plan.absences
+    ]
+    lines += [f"Breaks a rule: {sentence}" for sentence in plan.broken]
+    if not plan.visits:
+        lines.append("No dealer can be visited under these terms.")
+    return [*lines, basis_sentence(plan.basis.model_dump(mode="json")), *plan.disclaimers]
+
+
+def title_of(plan: KeptPlan) -> str:
+    """Return what a plan is called."""
+    return f"Visits of office {plan.office}, {plan.weeks} weeks from {plan.starts_on}"
+
+
+def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
+    """Return the plan as iCalendar text, of one investigator or of all.
+
+    The same version gives the same bytes; a later one replaces its events by their identifiers.
+    """
+    entries = []
+    for visit in plan.visits:
+        if investigator in {None, visit.investigator}:
+            entries.append(
+                Entry(
+                    uid=f"{plan.plan_id}-{visit.dealer}-{visit.part}@ffl-risk",
+                    first_on=visit.first_on,
+                    last_on=visit.last_on,
+                    title=f"{visit.name} ({plan.investigators[visit.investigator - 1]})",
+                    place=address(visit),
+                    text=_note(plan, visit),
+                )
+            )
+    return to_calendar(entries, made_at=_made_at(plan), sequence=plan.version, name=title_of(plan))
+
+
+def _note(plan: KeptPlan, visit: KeptVisit) -> str:
+    return "\n".join(
+        (
+            f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
+            f"{visit.hours:.1f} hours on site{part_of(visit)}; in the plan as {visit.why}",
+            data_sentence(plan.basis.as_of),
+            *plan.disclaimers[:2],
+        )
+    )
+
+
+def address(visit: KeptVisit) -> str:
+    """Return the address of a visit on one line."""
+    return ", ".join(part for part in (visit.street, visit.city, f"{visit.state} {visit.zip}") if part)
+
+
+def part_of(visit: KeptVisit) -> str:
+    """Say which part of a long visit it is; nothing for a whole one."""
+    return f", part {visit.part} of {visit.n_parts}" if visit.n_parts > 1 else ""
+
+
+def plan_xlsx(plan: KeptPlan) -> bytes:
+    """Return the plan as a spreadsheet, one visit a row."""
+    rows = [
+        (
+            visit.week, plan.investigators[visit.investigator - 1], visit.first_on, visit.last_on,
+            visit.order, visit.name, visit.street, visit.city, visit.state, visit.zip,
+            visit.license_number, visit.license_type, visit.licensee_name, visit.dealer,
+            visit.hours, visit.drive_hours, visit.km * _MILES_PER_KM,
+            part_of(visit).removeprefix(", "), visit.why, visit.inclusion_probability,
+            visit.last_inspected_on, (visit.last_outcome or "").replace("_", " "),
+            " ".join(visit.reasons),
+        )
+        for visit in plan.visits
+    ]  # fmt: skip
+    return book([Sheet("Plan", _FIELDS, rows)], about=about(plan), created=_made_at(plan))
+
+
+def plan_pdf(plan: KeptPlan) -> bytes:
+    """Return the plan as a tagged PDF, one table a week and investigator."""
+    said = about(plan)
+    n_statements = 1 + len(plan.disclaimers)
+    content = {
+        "title": said[0],
+        "lines": said[1:-n_statements],
+        "statements": said[-n_statements:],
+        "foot": f"{plan.plan_id}, version {plan.version}. On records to {plan.basis.as_of}.",
+        "weeks": [_week(plan, week) for week in weeks_of_document(plan)],
+    }
+    return pdf("plan", content, created=_made_at(plan))
+
+
+def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
+    return {
+        "title": f"Week {week.week}, from {week.starts_on}: {plan.investigators[week.investigator - 1]}",
+        "facts": f"{week.hours:.1f} of {week.hours_available:g} hours, {week.drive_hours:.1f} of them"
+        f" driving, {miles(week.km)}." if week.visits else "No visit.",
+        "visits": [
+            {
+                "when": days_in_words(visit.first_on, visit.last_on),
+                "hours": f"{visit.hours:.1f} hours{part_of(visit)}",
+                "name": visit.name,
+                "address": address(visit),
+                "license": f"{visit.license_number}, type {visit.license_type}",
+                "last": last_visit(visit),
+                "reasons": visit.reasons,
+                "why": visit.why,
+            }
+            for visit in week.visits
+        ],
+    }
+
+
+def last_visit(visit: KeptVisit) -> str:
+    """Say when a dealer was last inspected, and how that ended."""
+    if visit.last_inspected_on is None:
+        return "Never inspected on record"
+    outcome = (visit.last_outcome or "outcome not known").replace("_", " ")
+    return f"Last inspected {visit.last_inspected_on}: {outcome}"
+
+
+def days_in_words(first: date, last: date) -> str:
+    """Return the days of a visit.
+
+    >>> days_in_words(date(2026, 1, 5), date(2026, 1, 6))
+    'Mon 5 Jan to Tue 6 Jan'
+    """
+    start = f"{first:%a} {first.day} {first:%b}"
+    return start if first == last else f"{start} to {last:%a} {last.day} {last:%b}"
+
+
+def _made_at(plan: KeptPlan) -> datetime:
+    """Return when the plan was made; a proposal has the day of its data, so that it can repeat."""
+    if plan.at:
+        return datetime.fromisoformat(plan.at).astimezone(UTC)
+    return datetime(
+        plan.basis.as_of.year, plan.basis.as_of.month, plan.basis.as_of.day, tzinfo=UTC
+    )

@@ -1,0 +1,197 @@
+"""Plans in the store: append-only versions, and who may see which."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from pydantic_core import to_json
+from sqlalchemy.exc import IntegrityError
+
+from serving.access.accounts import Principal
+from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
+from serving.errors import ConflictError, UnknownListError
+from serving.planning.kept.document import seen_by
+from serving.scores.snapshot import Scope
+from serving.store.database import Store, instant
+from serving.store.tables import PLANS
+
+_MOST_PLANS: Final = 100
+# From what each status may be reached.
+_BEFORE: Final[Mapping[Status, frozenset[Status]]] = {
+    "approved": frozenset({"draft"}),
+    "handed_over": frozenset({"approved"}),
+    "withdrawn": frozenset({"draft", "approved", "handed_over"}),
+}
+_HANDED: Final = frozenset({"handed_over"})
+
+
+class UnknownPlanError(UnknownListError):
+    """A plan that is not there, or not for this caller to see."""
+
+    code = "unknown_plan"
+
+
+def keep_new(store: Store, plan: KeptPlan, *, who: str, note: str = "") -> KeptPlan:
+    """Keep a plan as version 1 and return it with its id."""
+    now = datetime.now(UTC)
+    changes = {
+        "plan_id": f"P-{now:%Y%m%d}-{secrets.token_hex(6)}",
+        "version": 1,
+        "status": "draft",
+        "owner": who,
+        "who": who,
+        "at": instant(now),
+        "note": note,
+    }
+    kept = plan.model_copy(update=changes)
+    _insert(store, kept)
+    return kept
+
+
+def keep_version(store: Store, plan: KeptPlan, *, before: int, who: str, note: str = "") -> KeptPlan:
+    """Keep a changed plan as the version after `before`.
+
+    Raises
+    ------
+    ConflictError
+        When somebody else has changed it meanwhile.
+    """
+    changes = {"version": before + 1, "who": who, "at": instant(), "note": note}
+    kept = plan.model_copy(update=changes)
+    try:
+        _insert(store, kept)
+    except IntegrityError:
+        raise ConflictError(
+            "Somebody else has changed this plan meanwhile.",
+            found=f"version {before + 1} is there",
+            fix="look at the newest version, then change that",
+        ) from None
+    return kept
+
+
+def with_status(plan: KeptPlan, status: Status) -> KeptPlan:
+    """Return a plan in another status.
+
+    Raises
+    ------
+    ConflictError
+        When it cannot come to that status from where it is, or breaks a rule.
+    """
+    if plan.status not in _BEFORE.get(status, frozenset()):
+        raise ConflictError(
+            f"A plan that is {plan.status.replace('_', ' ')} cannot become"
+            f" {status.replace('_', ' ')}.",
+            expected=" or ".join(sorted(s.replace("_", " ") for s in _BEFORE.get(status, ()))),
+        )
+    if status == "approved" and not plan.visits:
+        raise ConflictError("A plan without a visit cannot be approved.", fix="make another plan")
+    if status == "approved" and plan.broken:
+        raise ConflictError(
+            "A plan that breaks a rule cannot be approved.",
+            found=plan.broken[0],
+            fix="move or leave out the visits named, then approve",
+        )
+    return plan.model_copy(update={"status": status})
+
+
+def _insert(store: Store, plan: KeptPlan) -> None:
+    content = to_json(plan)
+    row = {
+        "plan_id": plan.plan_id,
+        "version": plan.version,
+        "office": plan.office,
+        "starts_on": plan.starts_on,
+        "status": plan.status,
+        "owner": plan.owner,
+        "who": plan.who,
+        "at": plan.at,
+        "investigators": plan.investigators,
+        "document": content,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    with store.write() as connection:
+        connection.execute(PLANS.insert(), row)
+
+
+def readable_plan(
+    store: Store, principal: Principal, scope: Scope, plan_id: str, version: int | None = None
+) -> KeptPlan:
+    """Return a version of a plan, by default the newest, as the caller may see it.
+
+    Raises
+    ------
+    UnknownPlanError
+        When there is none, or it is not the caller's to see; the two are alike.
+    """
+    query = sa.select(PLANS).where(PLANS.c.plan_id == plan_id)
+    query = query if version is None else query.where(PLANS.c.version == version)
+    with store.read() as connection:
+        row = connection.execute(query.order_by(PLANS.c.version.desc()).limit(1)).first()
+    if row is None or not _may_see(principal, scope, row._mapping):
+        raise UnknownPlanError("There is no such plan, or it is not yours.")
+    content = bytes(row.document)
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise UnknownPlanError(
+            "The plan's bytes are not those that were kept.",
+            fix="tell the operator: restore the store from a backup",
+        )
+    return seen_by(KeptPlan.model_validate_json(content), scope)
+
+
+def _may_see(principal: Principal, scope: Scope, row: Mapping[str, Any]) -> bool:
+    """Whether it is theirs: its owner's, handed to them, or of an office a supervisor leads."""
+    if row["owner"] == principal.name or principal.role == "auditor":
+        return True
+    if principal.role == "supervisor":
+        return principal.is_national or bool(
+            (scope.own & (scope.view.snapshot.columns["office"] == row["office"])).any()
+        )
+    return principal.name in row["investigators"] and row["status"] in _HANDED
+
+
+def plans_for(store: Store, principal: Principal, scope: Scope) -> list[PlanSummary]:
+    """Return the newest version of each plan that a caller may see, the newest plan first."""
+    newest = (
+        sa.select(PLANS.c.plan_id, sa.func.max(PLANS.c.version).label("version"))
+        .group_by(PLANS.c.plan_id)
+        .subquery()
+    )
+    query = (
+        sa.select(PLANS)
+        .join(
+            newest,
+            sa.and_(PLANS.c.plan_id == newest.c.plan_id, PLANS.c.version == newest.c.version),
+        )
+        .order_by(PLANS.c.at.desc())
+    )
+    out: list[PlanSummary] = []
+    with store.read() as connection:
+        for row in connection.execute(query):
+            if not _may_see(principal, scope, row._mapping):
+                continue
+            plan = seen_by(KeptPlan.model_validate_json(bytes(row.document)), scope)
+            out.append(summary(plan))
+            if len(out) >= _MOST_PLANS:
+                break
+    return out
+
+
+def summary(plan: KeptPlan) -> PlanSummary:
+    """Return what identifies a plan."""
+    names = PlanSummary.model_fields.keys() - {"n_dealers"}
+    fields = {name: getattr(plan, name) for name in names}
+    return PlanSummary(n_dealers=len({visit.dealer for visit in plan.visits}), **fields)
+
+
+def versions_of(store: Store, plan_id: str) -> list[dict[str, Any]]:
+    """Return who made each version of a plan, when, in which status, the newest first."""
+    columns = (PLANS.c.version, PLANS.c.status, PLANS.c.who, PLANS.c.at)
+    query = sa.select(*columns).where(PLANS.c.plan_id == plan_id)
+    with store.read() as connection:
+        rows = connection.execute(query.order_by(PLANS.c.version.desc()))
+        return [dict(row._mapping) for row in rows]
