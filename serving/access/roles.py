@@ -16,6 +16,7 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "rank": frozenset({"inspector", "supervisor", "scheduler"}),
     "explain": frozenset({"inspector", "supervisor", "analyst"}),
     "plan": frozenset({"supervisor", "scheduler"}),
+    "plans": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
     "decisions": FIELD,
     "outcomes": FIELD,
     "events": frozenset({"scheduler"}),  # a feed is a machine
@@ -32,8 +33,8 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
 # What shows one dealer's data: `statistics` reaches none of it.
 DEALER_LEVEL: Final = frozenset(
     {
-        "score", "score_features", "rank", "explain", "plan", "decisions", "outcomes", "lists",
-        "dealers", "referrals", "page",
+        "score", "score_features", "rank", "explain", "plan", "plans", "decisions", "outcomes",
+        "lists", "dealers", "referrals", "page",
     }
 )  # fmt: skip
 

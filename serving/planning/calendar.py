@@ -87,12 +87,13 @@ def to_ics(plan: Plan, *, names: Mapping[str, str], made_at: datetime, plan_id: 
     entries = []
     for visit in plan.visits:
         first, last = days_of(visit, starts[visit.week, visit.investigator])
+        name = names.get(visit.dealer, visit.dealer)
         entries.append(
             Entry(
                 uid=f"{plan_id}-{visit.week}-{visit.investigator}-{visit.order}@ffl-risk",
                 first_on=first,
                 last_on=last,
-                title=f"{names.get(visit.dealer, visit.dealer)} (investigator {visit.investigator})",
+                title=f"{name} (investigator {visit.investigator})",
                 text=f"{visit.dealer}; {visit.hours:.1f} hours on site; in the plan: {visit.why}",
             )
         )

@@ -6,11 +6,12 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
 import pandas as pd
+import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.errors import OutsideAreaError
@@ -18,6 +19,8 @@ from serving.planning import Plan, PlanRequest, make_plan
 from serving.planning.office import candidate_table, office_place, office_rows
 from serving.scores.areas import own_in_words
 from serving.scores.snapshot import Scope
+from serving.store.database import Store
+from serving.store.tables import DECISIONS
 
 _MOST_KEPT: Final = 32
 
@@ -74,6 +77,7 @@ def plan_office(
     rules: Mapping[str, Any],
     starts_on: date | None = None,
     start: tuple[float, float] | None = None,
+    closed: frozenset[str] = frozenset(),
 ) -> Made:
     """Return the plan of an office.
 
@@ -85,6 +89,8 @@ def plan_office(
         The first Monday from the as-of date on when absent.
     start : (float, float), optional
         Latitude and longitude where weeks start and end; the office's place when absent.
+    closed : frozenset of str
+        Dealers that an inspector found out of business: nobody is sent there.
 
     Raises
     ------
@@ -108,4 +114,20 @@ def plan_office(
         office=office,
         **rules,
     )
-    return _SHELF.get(candidate_table(scope.view, rows), request)
+    table = candidate_table(scope.view, rows)
+    is_closed = table["dealer"].isin(closed).to_numpy()
+    made = _SHELF.get(table[~is_closed].reset_index(drop=True), request)
+    if not is_closed.any():
+        return made
+    aside = {**made.plan.set_aside, "overridden as out of business": int(is_closed.sum())}
+    return replace(made, plan=replace(made.plan, set_aside=aside))
+
+
+def closed_dealers(store: Store) -> frozenset[str]:
+    """Return the dealers whose newest decision says that they are out of business."""
+    query = sa.select(DECISIONS.c.dealer, DECISIONS.c.decision, DECISIONS.c.reason)
+    newest: dict[str, bool] = {}
+    with store.read() as connection:
+        for row in connection.execute(query.order_by(DECISIONS.c.decision_id)):
+            newest[row.dealer] = row.decision == "override" and row.reason == "out_of_business"
+    return frozenset(dealer for dealer, is_closed in newest.items() if is_closed)

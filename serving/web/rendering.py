@@ -18,6 +18,7 @@ from serving.access.accounts import Principal
 from serving.errors import NotReadyError
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
+from serving.scores.wording import miles
 from serving.statements import NOT_EVIDENCE
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -37,6 +38,7 @@ _PAGES: Final = (
     ("map", "/map", "Map", {"inspector", "supervisor", "analyst"}),
     ("dealers", "/dealers", "Dealers", {"inspector", "supervisor", "analyst"}),
     ("plan", "/plan", "Plan", {"supervisor", "scheduler"}),
+    ("plan", "/plans", "Plans", {"inspector", "auditor"}),
     (
         "model", "/model", "Model",
         {"inspector", "supervisor", "analyst", "scheduler", "partner", "auditor"},
@@ -147,6 +149,7 @@ def environment() -> Environment:
         "short_day": lambda day: f"{day.day} {day:%B}",
         "dealer_name": dealer_name,
         "office": office_label,
+        "miles": miles,
     }
     return env
 

@@ -9,6 +9,7 @@ from serving.access.roles import ACCESS, DEALER_LEVEL
 ROLES = ["inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin"]
 KEY = "1-10-00000"
 LIST = "L-20260101-ffffffffffff"
+PLAN = "P-20260101-ffffffffffff"
 ROUTES = {
     ("POST", "/v1/score"): ("score", {"dealers": [KEY]}),
     ("POST", "/v1/score_features"): ("score_features", {"rows": [{}]}),
@@ -26,6 +27,9 @@ ROUTES = {
     ("GET", f"/v1/lists/{LIST}"): ("lists", None),
     ("GET", f"/v1/lists/{LIST}.csv"): ("lists", None),
     ("GET", f"/v1/dealers/{KEY}"): ("dealers", None),
+    ("GET", "/v1/plans"): ("plans", None),
+    ("GET", f"/v1/plans/{PLAN}"): ("plans", None),
+    ("GET", f"/v1/plans/{PLAN}.csv"): ("plans", None),
     ("GET", "/v1/referrals"): ("referrals", None),
 }
 # The table of the design, written out once more by hand: the code must agree with it.
@@ -39,11 +43,13 @@ MAY = {
     "events": {"scheduler"},
     "lists": {"inspector", "supervisor", "scheduler", "auditor"},
     "dealers": {"inspector", "supervisor", "analyst"},
+    "plans": {"inspector", "supervisor", "scheduler", "auditor"},
     "referrals": {"supervisor"},
 }
 
 
 def concrete(path: str) -> str:
+    path = path.replace("{plan_id}", PLAN)
     return path.replace("{list_id}", LIST).replace("{kind}", "csv").replace("{dealer}", KEY)
 
 

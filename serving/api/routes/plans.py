@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
 from serving.contract.plan import RULES, PlanAnswer, PlanAsk
-from serving.planning.for_caller import plan_office
+from serving.planning.for_caller import closed_dealers, plan_office
+from serving.planning.kept import files
+from serving.planning.kept.store import plans_for, readable_plan
 
 router = APIRouter(prefix="/v1", tags=["plans"])
+
+FILES: Final[Mapping[str, tuple[str, Callable[[KeptPlan], bytes]]]] = {
+    "ics": ("text/calendar; charset=utf-8", lambda plan: files.plan_ics(plan).encode()),
+    "xlsx": (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        files.plan_xlsx,
+    ),
+    "pdf": ("application/pdf", files.plan_pdf),
+}
+_CONTENT: Final[Mapping[str, Any]] = {
+    media.split(";")[0]: {
+        "schema": {"type": "string"}
+        if media.startswith("text/")
+        else {"type": "string", "format": "binary"}
+    }
+    for media, _ in FILES.values()
+}
+_PlanPath = Annotated[PlanId, Path(description="The plan's id")]
+_Version = Annotated[int | None, Query(ge=1, description="The newest when absent")]
 
 
 @router.post(
@@ -46,6 +69,7 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         | {"draw": caller.runtime.draw(scope.view.snapshot.as_of)},
         starts_on=body.starts_on,
         start=start,
+        closed=closed_dealers(caller.runtime.store),
     )
     snapshot = scope.view.snapshot
     answer = asdict(made.plan) | {
@@ -56,3 +80,58 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         "disclaimers": snapshot.disclaimers,
     }
     return answer, made.plan.dealers
+
+
+@router.get("/plans", response_model=PlanList, responses=responses(), summary="Plans that are kept")
+async def read_plans(caller: Annotated[Caller, Depends(allow("plans"))]) -> Response:
+    """Return the newest version of each plan that the caller may see: own, led, or handed over."""
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(plans_for, caller.runtime.store, caller.principal, caller.scope)
+    await caller.record("plans", purpose=purpose)
+    answer = {"plans": found, "disclaimers": caller.scope.view.snapshot.disclaimers}
+    return json_answer(to_json(answer))
+
+
+# Before the route of the plan itself, which would take the file's name for an id.
+@router.get(
+    "/plans/{plan_id}.{kind}",
+    responses={**responses(404), 200: {"content": _CONTENT}},
+    response_class=Response,
+    summary="A plan as a file",
+)
+async def read_plan_file(
+    plan_id: _PlanPath,
+    kind: Annotated[str, Path(pattern="^(ics|xlsx|pdf)$", description="ics, xlsx or pdf")],
+    caller: Annotated[Caller, Depends(allow("plans"))],
+    version: _Version = None,
+) -> Response:
+    """Return a plan as calendar, spreadsheet or PDF."""
+    kept = await _readable(caller, plan_id, version)
+    media, write = FILES[kind]
+    made = await asyncio.to_thread(write, kept)
+    disposition = f'attachment; filename="{plan_id}.{kind}"'
+    return Response(made, media_type=media, headers={"Content-Disposition": disposition})
+
+
+@router.get(
+    "/plans/{plan_id}",
+    response_model=KeptPlan,
+    responses=responses(404),
+    summary="A plan as kept",
+)
+async def read_plan(
+    plan_id: _PlanPath,
+    caller: Annotated[Caller, Depends(allow("plans"))],
+    version: _Version = None,
+) -> Response:
+    """Return a version of a plan, by default the newest."""
+    return json_answer(to_json(await _readable(caller, plan_id, version)))
+
+
+async def _readable(caller: Caller, plan_id: str, version: int | None) -> KeptPlan:
+    purpose = caller.purpose()
+    kept = await asyncio.to_thread(
+        readable_plan, caller.runtime.store, caller.principal, caller.scope, plan_id, version
+    )
+    await caller.record(subjects({v.dealer for v in kept.visits}), purpose=purpose)
+    return kept

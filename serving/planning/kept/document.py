@@ -8,7 +8,9 @@ from datetime import date
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
+from features.domain.asof import from_numpy
 from serving.contract.kept_plan import Absence, Holiday, KeptPlan, KeptVisit
 from serving.planning.change import Changed, Placed, arrange
 from serving.planning.for_caller import Made
@@ -16,7 +18,7 @@ from serving.planning.itinerary import Visit, visits_of
 from serving.planning.request import PlanError, PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
-from serving.scores.snapshot import Scope, View, day
+from serving.scores.snapshot import Scope, View
 
 _N_REASONS: Final = 3
 _OUT: Final = "out"
@@ -58,24 +60,22 @@ class Terms:
         )
 
 
-def moved(made: Made, moves: Sequence[str], placed: Sequence[Placed] | None = None) -> Changed | None:
+def moved(made: Made, moves: Sequence[str]) -> Changed | None:
     """Return the itinerary with changes by hand, None when there is none.
 
     Parameters
     ----------
     moves : sequence of str
         ``DEALER~WEEK.INVESTIGATOR`` or ``DEALER~out``.
-    placed : sequence of Placed, optional
-        Where the visits stand before; as planned when absent.
 
     Raises
     ------
     PlanError
         When a move cannot be read, or names what is not in the plan.
     """
-    if not moves and placed is None:
+    if not moves:
         return None
-    places = list(placed or [Placed(v.dealer, v.week, v.investigator) for v in made.plan.visits])
+    places = [Placed(v.dealer, v.week, v.investigator) for v in made.plan.visits]
     for move in moves:
         places = _after(places, move)
     return arrange(made.table, made.request, placed=places)
@@ -97,30 +97,65 @@ def _after(places: list[Placed], move: str) -> list[Placed]:
     return out
 
 
-def visits_as_changed(made: Made, changed: Changed) -> tuple[Visit, ...]:
-    """Return the visits of an arrangement by hand, timed like those of the plan."""
-    planned = {visit.dealer: visit for visit in made.plan.visits}
-    known = [planned.get(str(dealer)) for dealer in changed.candidates.dealer]
-    why = np.array(["model" if v is None else v.why for v in known], dtype=np.str_)
-    visits = visits_of(
-        changed.candidates, made.request, tours=changed.tours, why=why, probability=1.0
-    )
+def retimed(
+    changed: Changed, request: PlanRequest, planned: Mapping[str, tuple[str, float]]
+) -> tuple[Visit, ...]:
+    """Return the visits of an arrangement by hand, timed like those of a plan.
+
+    Parameters
+    ----------
+    planned : mapping of str to (str, float)
+        Why each dealer is in the plan, and the probability of its draw.
+    """
+    dealers = [str(dealer) for dealer in changed.candidates.dealer]
+    why = np.array([planned.get(dealer, ("model", 1.0))[0] for dealer in dealers], dtype=np.str_)
+    visits = visits_of(changed.candidates, request, tours=changed.tours, why=why, probability=1.0)
     return tuple(
-        replace(
-            visit,
-            inclusion_probability=(
-                planned[visit.dealer].inclusion_probability if visit.dealer in planned else 1.0
-            ),
-        )
+        replace(visit, inclusion_probability=planned.get(visit.dealer, ("", 1.0))[1])
         for visit in visits
     )
+
+
+def rearranged(view: View, table: pd.DataFrame, plan: KeptPlan, move: str) -> KeptPlan:
+    """Return a kept plan with one more change by hand; it is a draft again.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The office's candidates as they are now: who has become ineligible since is named.
+    move : str
+        ``DEALER~WEEK.INVESTIGATOR`` or ``DEALER~out``.
+
+    Raises
+    ------
+    PlanError
+        When it cannot be read, or a dealer of the plan can no longer be visited.
+    """
+    days = terms_of(plan).workdays(plan.starts_on, plan.weeks)
+    request = request_of(plan, days)
+    placed = [Placed(v.dealer, v.week, v.investigator) for v in plan.visits]
+    changed = arrange(table, request, placed=_after(placed, move))
+    planned = {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
+    broken = list(changed.broken)
+    changes: dict[str, Any] = {
+        "visits": _visits(
+            view, retimed(changed, request, planned), request, days=days, broken=broken
+        ),
+        "moves": [*plan.moves, move],
+        "objective": changed.objective,
+        "bound": None,
+        "broken": broken,
+        "status": "draft",
+    }
+    return plan.model_copy(update=changes)
 
 
 def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -> KeptPlan:
     """Return the plan as one document, not kept yet: its version is 1 and its status draft."""
     request, plan = made.request, made.plan
     days = terms.workdays(request.starts_on, request.weeks)
-    visits = plan.visits if changed is None else visits_as_changed(made, changed)
+    planned = {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
+    visits = plan.visits if changed is None else retimed(changed, request, planned)
     broken = [*(() if changed is None else changed.broken)]
     return KeptPlan(
         plan_id=_NO_ID,
@@ -211,15 +246,13 @@ def _facts(view: View, dealer: str) -> dict[str, Any]:
         "name": str(name),
         "latitude": float(columns["latitude"][row]),
         "longitude": float(columns["longitude"][row]),
-        "last_inspected_on": day(columns["last_inspected_on"][row]),
+        "last_inspected_on": from_numpy(columns["last_inspected_on"][row]),
         "last_outcome": str(columns["last_outcome"][row]) or None,
         "reasons": [r["sentence"] for r in view.reasons(row, _N_REASONS)],
     }
 
 
-def measured(
-    visits: Sequence[KeptVisit], latitude: float, longitude: float
-) -> list[KeptVisit]:
+def measured(visits: Sequence[KeptVisit], latitude: float, longitude: float) -> list[KeptVisit]:
     """Return the visits numbered within each week, each with the way from the stop before."""
     out: list[KeptVisit] = []
     at: tuple[int, int] | None = None
@@ -280,8 +313,11 @@ def weeks_of_document(plan: KeptPlan) -> list[WeekOf]:
     for week in range(1, plan.weeks + 1):
         for person in range(1, len(plan.investigators) + 1):
             own = tuple(v for v in plan.visits if (v.week, v.investigator) == (week, person))
-            back = _way((own[-1].latitude, own[-1].longitude), (plan.latitude, plan.longitude)) \
-                if own else 0.0
+            back = (
+                _way((own[-1].latitude, own[-1].longitude), (plan.latitude, plan.longitude))
+                if own
+                else 0.0
+            )
             km = sum(visit.km for visit in own) + back
             drive = drive_hours(km)
             out.append(

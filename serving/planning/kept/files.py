@@ -61,19 +61,18 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
 
     The same version gives the same bytes; a later one replaces its events by their identifiers.
     """
-    entries = []
-    for visit in plan.visits:
-        if investigator in {None, visit.investigator}:
-            entries.append(
-                Entry(
-                    uid=f"{plan.plan_id}-{visit.dealer}-{visit.part}@ffl-risk",
-                    first_on=visit.first_on,
-                    last_on=visit.last_on,
-                    title=f"{visit.name} ({plan.investigators[visit.investigator - 1]})",
-                    place=address(visit),
-                    text=_note(plan, visit),
-                )
-            )
+    entries = [
+        Entry(
+            uid=f"{plan.plan_id}-{visit.dealer}-{visit.part}@ffl-risk",
+            first_on=visit.first_on,
+            last_on=visit.last_on,
+            title=f"{visit.name} ({plan.investigators[visit.investigator - 1]})",
+            place=address(visit),
+            text=_note(plan, visit),
+        )
+        for visit in plan.visits
+        if investigator in {None, visit.investigator}
+    ]
     return to_calendar(entries, made_at=_made_at(plan), sequence=plan.version, name=title_of(plan))
 
 
@@ -90,7 +89,9 @@ def _note(plan: KeptPlan, visit: KeptVisit) -> str:
 
 def address(visit: KeptVisit) -> str:
     """Return the address of a visit on one line."""
-    return ", ".join(part for part in (visit.street, visit.city, f"{visit.state} {visit.zip}") if part)
+    return ", ".join(
+        part for part in (visit.street, visit.city, f"{visit.state} {visit.zip}") if part
+    )
 
 
 def part_of(visit: KeptVisit) -> str:
@@ -130,10 +131,14 @@ def plan_pdf(plan: KeptPlan) -> bytes:
 
 
 def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
+    name = plan.investigators[week.investigator - 1]
+    facts = (
+        f"{week.hours:.1f} of {week.hours_available:g} hours, {week.drive_hours:.1f} of them"
+        f" driving {miles(week.km)}."
+    )
     return {
-        "title": f"Week {week.week}, from {week.starts_on}: {plan.investigators[week.investigator - 1]}",
-        "facts": f"{week.hours:.1f} of {week.hours_available:g} hours, {week.drive_hours:.1f} of them"
-        f" driving, {miles(week.km)}." if week.visits else "No visit.",
+        "title": f"Week {week.week}, from {week.starts_on}: {name}",
+        "facts": facts if week.visits else "No visit.",
         "visits": [
             {
                 "when": days_in_words(visit.first_on, visit.last_on),
@@ -172,6 +177,4 @@ def _made_at(plan: KeptPlan) -> datetime:
     """Return when the plan was made; a proposal has the day of its data, so that it can repeat."""
     if plan.at:
         return datetime.fromisoformat(plan.at).astimezone(UTC)
-    return datetime(
-        plan.basis.as_of.year, plan.basis.as_of.month, plan.basis.as_of.day, tzinfo=UTC
-    )
+    return datetime(plan.basis.as_of.year, plan.basis.as_of.month, plan.basis.as_of.day, tzinfo=UTC)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from serving.access.accounts import Principal
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
-from serving.errors import ConflictError, UnknownListError
+from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by
 from serving.scores.snapshot import Scope
 from serving.store.database import Store, instant
@@ -30,10 +30,11 @@ _BEFORE: Final[Mapping[Status, frozenset[Status]]] = {
 _HANDED: Final = frozenset({"handed_over"})
 
 
-class UnknownPlanError(UnknownListError):
+class UnknownPlanError(ServingError):
     """A plan that is not there, or not for this caller to see."""
 
     code = "unknown_plan"
+    status = 404
 
 
 def keep_new(store: Store, plan: KeptPlan, *, who: str, note: str = "") -> KeptPlan:
@@ -53,7 +54,9 @@ def keep_new(store: Store, plan: KeptPlan, *, who: str, note: str = "") -> KeptP
     return kept
 
 
-def keep_version(store: Store, plan: KeptPlan, *, before: int, who: str, note: str = "") -> KeptPlan:
+def keep_version(
+    store: Store, plan: KeptPlan, *, before: int, who: str, note: str = ""
+) -> KeptPlan:
     """Keep a changed plan as the version after `before`.
 
     Raises
@@ -143,7 +146,7 @@ def readable_plan(
     return seen_by(KeptPlan.model_validate_json(content), scope)
 
 
-def _may_see(principal: Principal, scope: Scope, row: Mapping[str, Any]) -> bool:
+def _may_see(principal: Principal, scope: Scope, row: Mapping[str, Any] | sa.RowMapping) -> bool:
     """Whether it is theirs: its owner's, handed to them, or of an office a supervisor leads."""
     if row["owner"] == principal.name or principal.role == "auditor":
         return True

@@ -1,0 +1,131 @@
+"""A plan's document as a page shows it: weeks, totals and the map of its ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from markupsafe import Markup
+
+from serving.contract.kept_plan import KeptPlan
+from serving.planning.kept.document import WeekOf, weeks_of_document
+from serving.planning.kept.files import address, days_in_words, last_visit, part_of
+from serving.web import atlas
+
+RULES: Final = {
+    "recalls": "Recalls due",
+    "random_share": "Random share",
+    "coverage": "Coverage quota",
+    "twelve_months": "Twelve-month rule",
+    "travel": "Driving",
+    "hours": "Hours",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One investigator's week, ready for the template."""
+
+    of: WeekOf
+    name: str
+    visit_share: float
+    drive_share: float
+    off: str
+
+
+def weeks_shown(plan: KeptPlan) -> list[Shown]:
+    """Return the weeks of a plan with what is off in each, in words."""
+    holidays = {one.on: one.name for one in plan.holidays}
+    out = []
+    for week in weeks_of_document(plan):
+        room = max(week.hours_available, 1e-9)
+        on_site = week.hours - week.drive_hours
+        off = [
+            f"{name}, {when:%a} {when.day} {when:%b}"
+            for when, name in holidays.items()
+            if 0 <= (when - week.starts_on).days < 7
+        ]
+        off += [
+            f"away {days_in_words(one.first_on, one.last_on)}"
+            for one in plan.absences
+            if one.investigator == week.investigator
+            and (one.last_on - week.starts_on).days >= 0
+            and (one.first_on - week.starts_on).days < 7
+        ]
+        out.append(
+            Shown(
+                week,
+                plan.investigators[week.investigator - 1],
+                min(100 * on_site / room, 100.0),
+                min(100 * week.drive_hours / room, 100.0),
+                "; ".join(off),
+            )
+        )
+    return out
+
+
+def totals(weeks: list[Shown]) -> dict[str, float]:
+    """Return hours, hours driving, hours available and kilometers of a whole plan."""
+    return {
+        "hours": sum(week.of.hours for week in weeks),
+        "drive": sum(week.of.drive_hours for week in weeks),
+        "available": sum(week.of.hours_available for week in weeks),
+        "km": sum(week.of.km for week in weeks),
+    }
+
+
+def for_template(plan: KeptPlan) -> dict[str, Any]:
+    """Return what the itinerary part of a page needs."""
+    weeks = weeks_shown(plan)
+    return {
+        "doc": plan,
+        "weeks": weeks,
+        "totals": totals(weeks),
+        "n_dealers": len({visit.dealer for visit in plan.visits}),
+        "days_in_words": days_in_words,
+        "address": address,
+        "part_of": part_of,
+        "last_visit": last_visit,
+        "itinerary": drawing(plan, weeks) if plan.visits else None,
+    }
+
+
+def drawing(plan: KeptPlan, weeks: list[Shown]) -> Markup:
+    """Draw the itinerary over the counties, each week in one of four line styles."""
+    office = atlas.project(plan.latitude, plan.longitude)
+    tours = []
+    for week in weeks:
+        if week.of.visits:
+            places = atlas.project(
+                np.array([visit.latitude for visit in week.of.visits]),
+                np.array([visit.longitude for visit in week.of.visits]),
+            )
+            tours.append((week.of.week, places))
+    box = atlas.around(np.vstack([office, *(places for _, places in tours)]), margin=0.12)
+    unit = box[2] / 100
+    shapes, states = atlas.shapes("counties"), atlas.shapes("states")
+    parts = [f'<path class="county" d="{shapes.paths[c]}"/>' for c in shapes.within(box)]
+    parts += [f'<path class="state" d="{states.paths[c]}"/>' for c in states.within(box)]
+    for number, places in tours:
+        way = atlas.path_of(np.vstack([office, places, office]))
+        parts.append(f'<path class="route route-{(number - 1) % 4 + 1}" d="{way}"/>')
+    for number, places in tours:
+        for i, (x, y) in enumerate(places):
+            parts.append(f'<circle class="dot q2" cx="{x:.1f}" cy="{y:.1f}" r="{unit:.1f}"/>')
+            if i == 0:
+                parts.append(
+                    f'<text class="label" x="{x + 1.4 * unit:.1f}" y="{y + unit:.1f}"'
+                    f' font-size="{3.4 * unit:.1f}">{number}</text>'
+                )
+    (x, y), side = office[0], 1.6 * unit
+    parts.append(
+        f'<rect class="office" x="{x - side:.1f}" y="{y - side:.1f}" width="{2 * side:.1f}"'
+        f' height="{2 * side:.1f}"/>'
+    )
+    where = " ".join(f"{part:.1f}" for part in box)
+    return Markup(  # noqa: S704 - numbers and paths of our own only
+        f'<div class="map"><svg class="canvas" viewBox="{where}" role="img"'
+        f' aria-label="Map of the visits; the same order is in the weeks beside it">'
+        f"{''.join(parts)}</svg></div>"
+    )

@@ -1,0 +1,43 @@
+"""A browser without scripts, signed in by token."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from serving.server.app import build_app
+
+
+class Visitor:
+    """A session of one of the service's accounts.
+
+    Parameters
+    ----------
+    service : Service
+        Of the fixture.
+    name : str
+        The account.
+    """
+
+    def __init__(self, service: Any, name: str) -> None:
+        self.http = TestClient(build_app(service.runtime), base_url="http://localhost:3000")
+        token = self._secret("/sign-in", "form_token")
+        fields = {"token": service.tokens[name], "purpose": "licensing", "form_token": token}
+        answer = self.http.post("/sign-in", data=fields, follow_redirects=False)
+        assert answer.status_code == 303, answer.text
+
+    def _secret(self, path: str, name: str) -> str:
+        found = re.search(rf'name="{name}" value="([^"]*)"', self.http.get(path).text)
+        assert found is not None, path
+        return found[1]
+
+    def get(self, path: str) -> Any:
+        """Load a page."""
+        return self.http.get(path)
+
+    def post(self, path: str, fields: dict[str, Any], *, at: str) -> Any:
+        """Send a form of the page `at`; what follows is not loaded."""
+        fields = {"csrf": self._secret(at, "csrf"), **fields}
+        return self.http.post(path, data=fields, follow_redirects=False)
