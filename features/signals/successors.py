@@ -10,14 +10,14 @@ As of ``T``, from listings known before ``T`` only:
   that nobody can tell who is new;
 - a dealer has *ended* when its last listing is earlier than the newest listing of its state.
 
-=============================  ====================================================================
-rule                           the new dealer has ... as the ended one
-=============================  ====================================================================
-``same_premises_and_licensee`` the same street and ZIP code and the same licensee
-``same_premises``              the same street and ZIP code
-``same_licensee``              the same licensee in the same state; names that more than five
-                               dealers of the state bear are chains, where a new store succeeds none
-=============================  ====================================================================
+==============================  ===================================================================
+rule                            the new dealer has ... as the ended one
+==============================  ===================================================================
+``same_premises_and_licensee``  the same street and ZIP code and the same licensee
+``same_premises``               the same street and ZIP code
+``same_licensee``               the same licensee in the same state; names that more than five
+                                dealers of the state bear are chains: a new store succeeds none
+==============================  ===================================================================
 """
 
 from __future__ import annotations
