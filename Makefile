@@ -47,6 +47,13 @@ test-fast: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ONLY)
 
+docs: $(VENV)/.dev
+	$(BIN)/python tools/site.py build/docs
+
+# Lines and branches that the fast tests run, and the least share that they must.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)" --cov --cov-report=term:skip-covered $(TESTS)
+
 screenshots: $(VENV)/.dev $(VENV)/.browser
 	$(BIN)/python -m tests.browser.screenshots
 

@@ -54,9 +54,10 @@ def broken_links(folder: Path) -> list[str]:
             where = page.path.relative_to(folder)
             if not target.is_file():
                 faults.append(f"{where}: {link} leads to no file")
-            elif parts.fragment and target in pages:
-                if unquote(parts.fragment) not in pages[target].anchors:
-                    faults.append(f"{where}: {link} leads to no heading")
+                continue
+            anchors = pages[target].anchors if target in pages else {unquote(parts.fragment)}
+            if parts.fragment and unquote(parts.fragment) not in anchors:
+                faults.append(f"{where}: {link} leads to no heading")
     return faults
 
 

@@ -18,7 +18,7 @@ LEFT_OUT = ("serving/store/migrations",)
 
 
 def folders() -> Iterator[Path]:
-    """Every package, parents first."""
+    """Yield every package, parents first."""
     for house in HOUSES:
         for init in sorted((ROOT / house).rglob("__init__.py"), key=lambda p: p.parent.parts):
             folder = init.parent.relative_to(ROOT)
@@ -27,7 +27,7 @@ def folders() -> Iterator[Path]:
 
 
 def docstring(path: Path) -> str:
-    """The module's docstring; a module without one is a fault."""
+    """Return the module's docstring; a module without one is a fault."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     if not text:
         raise SystemExit(f"{path.relative_to(ROOT)} has no docstring: say in one what it is for.")
@@ -35,23 +35,23 @@ def docstring(path: Path) -> str:
 
 
 def phrase(path: Path) -> str:
-    """The first paragraph of the docstring on one line."""
+    """Return the first paragraph of the docstring on one line."""
     return " ".join(docstring(path).split("\n\n")[0].split())
 
 
 def modules(folder: Path) -> list[Path]:
-    """The modules directly in a folder, its `__init__` left out."""
+    """Return the modules directly in a folder, its `__init__` left out."""
     found = (ROOT / folder).glob("*.py")
     return sorted(p.relative_to(ROOT) for p in found if p.name != "__init__.py")
 
 
 def dotted(path: Path) -> str:
-    """The name a module is imported by."""
+    """Return the name a module is imported by."""
     return ".".join(path.with_suffix("").parts)
 
 
 def tour() -> str:
-    """Every folder and every module with its phrase, as reStructuredText."""
+    """Return every folder and module with its phrase, as reStructuredText."""
     lines = ["Directory tour", "==============", ""]
     lines += ["Imports point one way: ``features ← models ← training``, and ``features, models ←",
               "serving``; inside a house, folders import only folders below them.", ""]  # fmt: skip
@@ -69,7 +69,7 @@ def tour() -> str:
 
 
 def reference(folder: Path) -> str:
-    """One folder's page: what it is for, then each module."""
+    """Return one folder's page: what it is for, then each module."""
     title = dotted(folder)
     lines = [title, "=" * len(title), "", f".. automodule:: {title}", "   :no-members:", ""]
     for module in modules(folder):
