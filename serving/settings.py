@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
-
 from features.errors import did_you_mean
 from features.home import home
 from serving.errors import InvalidRequestError
@@ -287,6 +284,8 @@ def sqlite_url(path: Path) -> str:
 
     Pasted into a URL, a ``?`` would begin its options and a ``%`` an escape.
     """
+    import sqlalchemy as sa  # slow to import, and `--help` reads these settings' defaults
+
     url = sa.URL.create("sqlite", database=str(path.absolute()))
     return url.render_as_string(hide_password=False)
 
@@ -294,6 +293,9 @@ def sqlite_url(path: Path) -> str:
 def _store_url(text: str, folder: Path) -> str:
     if not text:
         return sqlite_url(folder / "service.db")
+    import sqlalchemy as sa
+    from sqlalchemy.exc import ArgumentError
+
     try:
         backend = sa.make_url(text).get_backend_name()
     except ArgumentError:
