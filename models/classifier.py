@@ -73,6 +73,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         graded: Any = None,
         representative: Any = None,
         period: Any = None,
+        offset: Any = None,
     ) -> RiskClassifier:
         """Fit on labeled rows.
 
@@ -92,6 +93,9 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
             their intervals then rest on them alone (see `models.margin.level`).
         period : array of shape (n,), optional
             When each row is from (its as-of date): the level served is that of the last one.
+        offset : array of shape (n,), optional
+            Part of each row's log-odds of the positive one of two classes that is known and not
+            the columns' doing, such as the strictness of who looked. What is served is without it.
 
         Raises
         ------
@@ -102,6 +106,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         finer = self._read_graded(graded, is_used)
         drawn = self._read_representative(representative, is_used)
         when = self._read_period(period, is_used)
+        known = self._read_offset(offset, is_used)
         self.classes_, place = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise LabelError(
@@ -114,11 +119,13 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         fitted = []
         for target in targets:
             hit = (place == target).astype(np.float64)
-            margin = fit_margin(frame, hit, weights, codes, settings, graded=finer)
+            margin = fit_margin(
+                frame, hit, weights, codes, settings, graded=finer, offset=known
+            )
             n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
             band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
             if drawn is not None or when is not None:
-                level = _level(margin, hit, drawn, when)
+                level = _level(margin, hit, drawn, when, known)
                 margin, band = set_level(margin, level), band.at(level)
             fitted.append((margin.model, band))
         self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
@@ -160,6 +167,18 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
                 expected=f"shape {is_used.shape}, none missing",
             )
         return np.unique(values[is_used], return_inverse=True)[1].astype(np.int64)
+
+    def _read_offset(self, offset: Any, is_used: Flags) -> Floats | None:
+        if offset is None:
+            return None
+        values = np.asarray(offset, dtype=np.float64)
+        if values.shape != is_used.shape or not np.isfinite(values).all():
+            raise InputError(
+                "The offset must be one finite number a row.",
+                found=f"shape {values.shape}, {int((~np.isfinite(values)).sum())} not finite",
+                expected=f"shape {is_used.shape}, all finite",
+            )
+        return values[is_used]
 
     def _read_labels(self, y: Any) -> npt.NDArray[Any]:
         labels = self._read_target(y)
@@ -267,14 +286,21 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
 
 
 def _level(
-    margin: FittedMargin, y: Floats, drawn: Flags | None, when: npt.NDArray[np.int64] | None
+    margin: FittedMargin,
+    y: Floats,
+    drawn: Flags | None,
+    when: npt.NDArray[np.int64] | None,
+    offset: Floats | None,
 ) -> Level:
     """Return the level of the last period, on the rows drawn at random if there are such."""
     held_out, w = margin.held_out, margin.weights
+    known = np.zeros(len(y)) if offset is None else offset
     last, variance = 0.0, 0.0
     if when is not None:
-        shift, unsure = fit_shifts(held_out, y, w, when)
+        shift, unsure = fit_shifts(held_out, y, w, when, known)
         held_out = held_out + shift[when]
         last, variance = float(shift[-1]), float(unsure[-1])
-    level = UNCHANGED if drawn is None else fit_level(held_out[drawn], y[drawn], w[drawn])
+    level = UNCHANGED
+    if drawn is not None:
+        level = fit_level(held_out[drawn], y[drawn], w[drawn], known[drawn])
     return level.after(last, variance)

@@ -194,13 +194,16 @@ def weighted_quantiles(values: Floats, w: Floats, n: int) -> Floats:
     return np.asarray(values[order][np.searchsorted(mass, wanted - 1e-9 * mass[-1])])
 
 
+def losses(family: Family, y: Floats, margin: Floats) -> Floats:
+    """Return each row's negative log-likelihood of a margin, up to a constant."""
+    if family == "binary":
+        return np.asarray(np.logaddexp(0.0, margin) - y * margin)
+    return np.asarray(np.exp(np.minimum(margin, _MAX_LOG_RATE)) - y * margin)
+
+
 def loss(family: Family, y: Floats, margin: Floats, w: Floats) -> float:
     """Return the weighted mean negative log-likelihood of a margin, up to a constant."""
-    if family == "binary":
-        each = np.logaddexp(0.0, margin) - y * margin
-    else:
-        each = np.exp(np.minimum(margin, _MAX_LOG_RATE)) - y * margin
-    return float(np.average(each, weights=w))
+    return float(np.average(losses(family, y, margin), weights=w))
 
 
 def mean_of(family: Family, margin: Floats) -> Floats:
@@ -231,6 +234,8 @@ class Problem:
         Signs the coefficients must have.
     center : array of shape (q,)
         Coefficients the penalty pulls toward.
+    offset : array of shape (n,), optional
+        Part of each row's margin that is known and not to be learned.
     """
 
     family: Family
@@ -239,6 +244,7 @@ class Problem:
     w: Floats
     bounds: Sequence[tuple[float | None, float | None]]
     center: Floats
+    offset: Floats | None = None
 
     def variance(self, theta: Floats, penalty: float, rows: Ints) -> Floats:
         """Return the variance of the margin of some rows at a solution (Laplace's), (n_rows,)."""
@@ -246,7 +252,8 @@ class Problem:
         for start in range(0, len(self.features), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
             design = _with_ones(self.features[part])
-            mean = mean_of(self.family, design @ theta)
+            known = 0.0 if self.offset is None else self.offset[part]
+            mean = mean_of(self.family, design @ theta + known)
             curve = self.w[part] * (mean * (1.0 - mean) if self.family == "binary" else mean)
             information += (design * curve[:, None]).T @ design
         design = _with_ones(self.features[rows])
@@ -260,9 +267,10 @@ class Problem:
             start = np.concatenate([[link_of(self.family, average)], self.center])
         lower = [(-_MAX_LOG_RATE, _MAX_LOG_RATE), *self.bounds]
         mass = float(self.w.sum())
+        known = 0.0 if self.offset is None else self.offset
 
         def cost(theta: Floats) -> tuple[float, Floats]:
-            margin = theta[0] + self.features @ theta[1:]
+            margin = theta[0] + self.features @ theta[1:] + known
             pulled = theta[1:] - self.center
             value = loss(self.family, self.y, margin, self.w)
             value += 0.5 * penalty * float(pulled @ pulled) / mass

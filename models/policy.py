@@ -1,22 +1,27 @@
-"""The policy file: weights of the heads in the priority, what is severe, and when to abstain.
+"""The policy file: weights of the heads, what is severe, how strictness is read, when to abstain.
 
 It is reviewed and versioned like code, travels in every bundle, and every number has a reason.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
 from features.errors import did_you_mean
 from models.errors import PolicyError
 
 DEFAULT: Final = Path(__file__).with_name("policy.toml")
-_SECTIONS: Final = ("version", "reviewed_on", "review_due", "priority", "severe_finding", "support")
+_SECTIONS: Final = (
+    "version", "reviewed_on", "review_due", "priority", "severe_finding", "support", "strictness",
+)  # fmt: skip
+_READINGS: Final = ("strictness", "risk")
+Reading = Literal["strictness", "risk"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,27 @@ class SevereFinding:
 
 
 @dataclass(frozen=True)
+class StrictnessPolicy:
+    """How differences between offices are read.
+
+    Parameters
+    ----------
+    between_offices : {"strictness", "risk"}
+        What differs between offices, and no evidence that crosses offices tells apart, is the
+        strictness of who looks, or the risk of who is looked at.
+    max_place_share : float
+        Under ``strictness``: a signal of whose variance more than this share lies between offices
+        stands for the office, and is left out of the compliance head.
+    max_dependence : float
+        Largest correlation of the order with strictness, at the same risk, that is promoted.
+    """
+
+    between_offices: Reading = "strictness"
+    max_place_share: float = 0.5
+    max_dependence: float = 0.15
+
+
+@dataclass(frozen=True)
 class Policy:
     """A policy as read.
 
@@ -54,6 +80,10 @@ class Policy:
     severe_finding : SevereFinding
     min_support : float
         Support below which a dealer has insufficient history.
+    strictness : StrictnessPolicy
+        How differences between offices are read.
+    per_sale : mapping of str to float
+        How far a head that counts firearms is ranked per firearm sold: 0 by count, 1 by rate.
     """
 
     text: str
@@ -64,6 +94,8 @@ class Policy:
     reasons: Mapping[str, str]
     severe_finding: SevereFinding
     min_support: float
+    strictness: StrictnessPolicy = StrictnessPolicy()
+    per_sale: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path = DEFAULT) -> Policy:
@@ -113,6 +145,12 @@ class Policy:
                     int(severe["unaccounted_firearms_at_least"]),
                 ),
                 min_support=float(value["support"]["minimum"]),
+                strictness=_strictness(value.get("strictness", {})),
+                per_sale={
+                    head: float(entry["per_sale"])
+                    for head, entry in heads.items()
+                    if "per_sale" in entry
+                },
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PolicyError(
@@ -129,8 +167,32 @@ class Policy:
             )
         if not 0.0 <= self.min_support < 1.0:
             raise PolicyError(f"{name}: support.minimum is a share.", found=str(self.min_support))
+        odd = [head for head, share in self.per_sale.items() if not 0.0 <= share <= 1.0]
+        if odd:
+            raise PolicyError(
+                f"{name}: per_sale is a share from 0, by count, to 1, by rate.",
+                found=", ".join(odd),
+            )
+        reading = self.strictness
+        if reading.between_offices not in _READINGS:
+            raise PolicyError(
+                f"{name}: strictness.between_offices is no reading"
+                f"{did_you_mean(reading.between_offices, _READINGS)}.",
+                found=reading.between_offices,
+                expected=" or ".join(_READINGS),
+            )
+        if not (0.0 < reading.max_place_share <= 1.0 and 0.0 < reading.max_dependence <= 1.0):
+            raise PolicyError(
+                f"{name}: strictness.max_place_share and strictness.max_dependence are shares.",
+                found=f"{reading.max_place_share}, {reading.max_dependence}",
+            )
         if not isinstance(self.reviewed_on, date) or not isinstance(self.review_due, date):
             raise PolicyError(f"{name}: reviewed_on and review_due are dates.")
+
+    def stated(self) -> dict[str, str]:
+        """Return its version and fingerprint, for manifests and pages."""
+        digest = hashlib.sha256(self.text.encode()).hexdigest()
+        return {"version": str(self.version), "sha256": digest}
 
     def weights_of(self, heads: Iterable[str]) -> dict[str, float]:
         """Return the weights of a bundle's heads.
@@ -155,3 +217,17 @@ class Policy:
                 expected="a weight above zero",
             )
         return chosen
+
+
+def _strictness(section: Mapping[str, Any]) -> StrictnessPolicy:
+    """Read the section; a policy without it reads differences between offices as strictness."""
+    known = [f.name for f in fields(StrictnessPolicy)]
+    for key in section:
+        if key not in (*known, "reason"):
+            raise ValueError(f"strictness.{key}{did_you_mean(key, known)}")
+    plain = StrictnessPolicy()
+    return StrictnessPolicy(
+        cast(Reading, str(section.get("between_offices", plain.between_offices))),
+        float(section.get("max_place_share", plain.max_place_share)),
+        float(section.get("max_dependence", plain.max_dependence)),
+    )

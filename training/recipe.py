@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import did_you_mean
+from models.policy import DEFAULT as DEFAULT_POLICY
+from models.policy import Policy
 from training.errors import RecipeError
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -121,6 +123,9 @@ class Recipe(_Strict):
         The one as-of date of a cross-sectional recipe.
     every_months, n_as_of : int
         Spacing and number of the as-of dates of a rolling recipe.
+    policy : Path
+        The policy file: what is severe, how heads add up, how strictness is read. A recipe names
+        it by a path from its own folder; the one that ships by default.
     """
 
     name: str
@@ -133,7 +138,7 @@ class Recipe(_Strict):
     every_months: int = 6
     n_as_of: int = 8
     horizon_months: int = 12
-    policy: str = "policy.toml"
+    policy: Path = DEFAULT_POLICY
     heads: tuple[Head, ...]
     evaluation: Evaluation = Evaluation()
     gates: Gates
@@ -142,6 +147,10 @@ class Recipe(_Strict):
     def model_name(self) -> str:
         """Name under which its bundles are registered."""
         return f"ffl-risk-{self.name.replace('_', '-')}"
+
+    def read_policy(self) -> Policy:
+        """Read the policy the recipe names."""
+        return Policy.read(self.policy)
 
     def head(self, name: str) -> Head:
         """Return the head called `name`.
@@ -195,7 +204,10 @@ def load_recipe(name: str) -> Recipe:
             expected=f"{', '.join(sorted(shipped))}, or the path of a TOML file",
         )
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "policy" in value:
+            value["policy"] = (path.parent / str(value["policy"])).resolve()
+        recipe = Recipe.model_validate(value)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"Recipe {path.name} is not TOML.", found=str(error)) from error
     except ValidationError as error:
@@ -207,3 +219,5 @@ def load_recipe(name: str) -> Recipe:
             expected=str(first["msg"]),
             fix=f"{error.error_count()} entries to mend; see training/recipe.py for every key",
         ) from error
+    recipe.read_policy()  # one that cannot be read is refused before anything is built
+    return recipe

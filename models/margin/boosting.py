@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from models.columns.categories import Target
 from models.linear import Family
 
 Floats = npt.NDArray[np.float64]
@@ -128,7 +129,7 @@ class Grown:
 
 def grow(
     tables: Sequence[Floats],
-    target: tuple[Floats, Floats],
+    target: Target,
     foldings: Sequence[Ints],
     growth: Growth,
     sample: Ints,
@@ -139,25 +140,24 @@ def grow(
     ----------
     tables : sequence of arrays, each of shape (n, p)
         One for each folding; the same one where nothing depends on it.
-    target : tuple of arrays, each of shape (n,)
-        Target and weights.
+    target : Target
+        What the members say excludes what is known of each row, and then the constant too.
     foldings : sequence of int arrays, each of shape (n,)
         Several ways to deal the rows into folds.
     growth : Growth
     sample : array of int
         Rows that every member is asked about.
     """
-    y, w = target
     import lightgbm as lgb
 
+    y = target.y
     binning = growth.parameters(len(y), 0)
     members: list[Any] = []
     held: list[tuple[Floats, Ints]] = []
     whole: Any = None
     for i, (Z, folds) in enumerate(zip(tables, foldings, strict=True)):
         if i == 0 or Z is not tables[0]:
-            whole = lgb.Dataset(Z, label=y, weight=w, params=binning, free_raw_data=False)
-            whole.construct()
+            whole = _dataset(Z, target, binning).construct()
         for fold in range(int(folds.max()) + 1):
             out = np.flatnonzero(folds == fold)
             # Subsets share the bins, so missing values are treated alike by every member.
@@ -187,7 +187,7 @@ def grow(
 
 
 def is_worth_growing(
-    table: Floats, target: tuple[Floats, Floats], folds: Ints, shapes: tuple[Growth, Growth]
+    table: Floats, target: Target, folds: Ints, shapes: tuple[Growth, Growth]
 ) -> bool:
     """Return whether trees of the second shape do about as well as those of the first.
 
@@ -195,17 +195,31 @@ def is_worth_growing(
     """
     import lightgbm as lgb
 
-    y, w = target
     out = np.flatnonzero(folds == 0)
     kept = np.flatnonzero(folds != 0).tolist()
     losses = []
     for growth in shapes:
         parameters = growth.parameters(len(kept), 0)
-        whole = lgb.Dataset(table, label=y, weight=w, params=parameters, free_raw_data=False)
+        whole = _dataset(table, target, parameters)
         booster = lgb.Booster(parameters, whole.construct().subset(kept))
         booster.add_valid(whole.subset(out.tolist()), "held_out")
         losses.append(_grow_in_step([booster], growth)[1])
     return losses[1] <= losses[0] * _WORTH_GROWING
+
+
+def _dataset(table: Floats, target: Target, parameters: dict[str, Any]) -> Any:
+    import lightgbm as lgb
+
+    # LightGBM starts from the average only where nothing is known of the rows.
+    known = None if target.offset is None else target.known(target.constant())
+    return lgb.Dataset(
+        table,
+        label=target.y,
+        weight=target.w,
+        init_score=known,
+        params=parameters,
+        free_raw_data=False,
+    )
 
 
 def _grow_in_step(members: Sequence[Any], growth: Growth) -> tuple[int, float]:

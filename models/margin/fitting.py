@@ -18,7 +18,7 @@ import pandas as pd
 from models.columns.categories import Target
 from models.columns.encoder import Encoded, fit_columns
 from models.columns.encoding import Column
-from models.linear import Basis, Family, Problem, fit_basis, loss
+from models.linear import Basis, Family, Problem, fit_basis, losses
 from models.margin.boosting import Growth, Shape, grow, is_worth_growing, mix
 from models.margin.level import Level
 from models.margin.margin import MarginModel
@@ -28,6 +28,9 @@ Ints = npt.NDArray[np.int64]
 
 # Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+# With fewer rows than this the strongest penalty that may be as good as the best is taken: a choice
+# among penalties by few rows errs toward the weak (one standard error; Breiman and others, 1984).
+_FEW_LINEAR_ROWS: Final = 4_000
 # More rows than this teach a linear model nothing more.
 _MAX_LINEAR_ROWS: Final = 100_000
 # With more rows than this, two folds are enough to choose the penalty by.
@@ -159,6 +162,7 @@ def fit_margin(
     settings: Settings,
     *,
     graded: Floats | None = None,
+    offset: Floats | None = None,
 ) -> FittedMargin:
     """Fit the parts on crossing folds and blend them.
 
@@ -173,6 +177,9 @@ def fit_margin(
     graded : array of shape (n,), optional
         A finer account of the target, from 0 to 1. While positives are few, a linear and a tree
         part learned from it join the blend; how much they count, the target decides.
+    offset : array of shape (n,), optional
+        Part of each row's margin that is known, such as the strictness of who looked: the margin
+        is fitted beside it and served without it.
     """
     n_folds = _n_folds(y, groups, settings)
     if n_folds < 2 and groups is not None:
@@ -180,8 +187,8 @@ def fit_margin(
         groups = None
         n_folds = _n_folds(y, None, settings)
     if n_folds < 2:
-        return _fit_whole(X, y, w, settings)
-    target = Target(settings.family, y, w / w.mean())
+        return _fit_whole(X, y, w, settings, offset)
+    target = Target(settings.family, y, w / w.mean(), offset)
     foldings = [
         deal(y, groups, n_folds, settings.seed + repeat)
         for repeat in range(settings.repeats(len(y)))
@@ -251,7 +258,7 @@ class _Crossing:
         if n > _MAX_LINEAR_ROWS:
             rows = np.random.default_rng(self.settings.seed).permutation(n)[:_MAX_LINEAR_ROWS]
             rows.sort()
-        kept = replace(target, y=target.y[rows], w=target.w[rows])
+        kept = target.taken(rows)
         penalty, nearby = 0.0, list[Floats]()
         solutions: list[Floats] = []
         said: list[list[Floats]] = []
@@ -283,11 +290,11 @@ class _Crossing:
         )
         growths = [shallow]
         if not is_graded and is_worth_growing(
-            tables[0], (target.y, target.w), self.foldings[0], (shallow, deep)
+            tables[0], target, self.foldings[0], (shallow, deep)
         ):
             growths.append(deep)
         grown = [
-            grow(tables, (target.y, target.w), self.foldings, growth, sample) for growth in growths
+            grow(tables, target, self.foldings, growth, sample) for growth in growths
         ]
         return [_Part(g.held_out, g.sampled, texts=g.texts) for g in grown]
 
@@ -371,9 +378,11 @@ def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
     return n_folds
 
 
-def _fit_whole(X: pd.DataFrame, y: Floats, w: Floats, settings: Settings) -> FittedMargin:
+def _fit_whole(
+    X: pd.DataFrame, y: Floats, w: Floats, settings: Settings, offset: Floats | None
+) -> FittedMargin:
     """Fit a linear part alone, where there are too few rows to leave any out."""
-    target = Target(settings.family, y, w)
+    target = Target(settings.family, y, w, offset)
     together = np.zeros(len(y), dtype=np.int64)
     encoded = fit_columns(X, target, [together], monotone=settings.monotone)
     ways = settings.ways(encoded.columns, list(X.columns))
@@ -393,12 +402,15 @@ def _problem(basis: Basis, features: Floats, target: Target, ways: tuple[int, ..
         direction = 0 if kind == "missing" else ways[int(owner)]
         bounds.append((0.0 if direction > 0 else None, 0.0 if direction < 0 else None))
     center = np.zeros(features.shape[1])
-    return Problem(target.family, features, target.y, target.w, bounds, center)
+    return Problem(target.family, features, target.y, target.w, bounds, center, target.offset)
 
 
 def _without(whole: Problem, is_out: npt.NDArray[np.bool_]) -> Problem:
     kept = ~is_out
-    return replace(whole, features=whole.features[kept], y=whole.y[kept], w=whole.w[kept])
+    offset = None if whole.offset is None else whole.offset[kept]
+    return replace(
+        whole, features=whole.features[kept], y=whole.y[kept], w=whole.w[kept], offset=offset
+    )
 
 
 def _choose_penalty(
@@ -407,24 +419,33 @@ def _choose_penalty(
     """Return the penalty with the least held-out loss, and every fold's solution at it."""
     tried = problems if len(folds) <= _MANY_LINEAR_ROWS else problems[:2]
     out = folds < len(tried)
-    best: tuple[float, float, list[Floats]] | None = None
+    found: list[tuple[float, float, Floats, list[Floats]]] = []
     starts: list[Floats | None] = [None] * len(tried)
     margin = np.empty(len(folds))
+    known = np.zeros(len(folds)) if whole.offset is None else whole.offset
     for penalty in _PENALTIES:
         solutions = [p.solve(penalty, s) for p, s in zip(tried, starts, strict=True)]
         for fold, theta in enumerate(solutions):
             held = folds == fold
             margin[held] = theta[0] + whole.features[held] @ theta[1:]
-        found = loss(whole.family, whole.y[out], margin[out], whole.w[out])
-        if best is not None and found > best[0] * 1.02:
+        each = losses(whole.family, whole.y[out], margin[out] + known[out])
+        mean = float(np.average(each, weights=whole.w[out]))
+        if found and mean > min(found, key=lambda one: one[0])[0] * 1.02:
             break
-        if best is None or found < best[0]:
-            best = (found, penalty, solutions)
+        found.append((mean, penalty, each, solutions))
         starts = list(solutions)
-    assert best is not None  # noqa: S101  the loop ran at least once
-    _, penalty, solutions = best
+    best = min(found, key=lambda one: one[0])
+    if len(folds) < _FEW_LINEAR_ROWS:
+        best = next(one for one in found if _may_be_as_good(one[2], best[2], whole.w[out]))
+    _, penalty, _, solutions = best
     others = problems[len(tried) :]
     return penalty, [*solutions, *(p.solve(penalty, solutions[0]) for p in others)]
+
+
+def _may_be_as_good(each: Floats, best: Floats, w: Floats) -> bool:
+    """Whether losses exceed the best ones by no more than a standard error of the difference."""
+    excess = w * (each - best) / w.mean()
+    return bool(excess.mean() <= excess.std() / np.sqrt(len(excess)))
 
 
 def _blend(parts: Floats, target: Target) -> Floats:
@@ -432,5 +453,5 @@ def _blend(parts: Floats, target: Target) -> Floats:
     n_parts = parts.shape[1]
     bounds: list[tuple[float | None, float | None]] = [(0.0, None)] * n_parts
     even = np.full(n_parts, 1.0 / n_parts)
-    problem = Problem(target.family, parts, target.y, target.w, bounds, even)
+    problem = Problem(target.family, parts, target.y, target.w, bounds, even, target.offset)
     return problem.solve(_BLEND_PULL, np.concatenate([[0.0], even]))

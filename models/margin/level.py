@@ -64,7 +64,11 @@ UNCHANGED: Final = Level(0.0, 1.0, np.zeros((2, 2)))
 
 
 def fit_shifts(
-    margin: Floats, y: Floats, w: Floats, period: npt.NDArray[np.int64]
+    margin: Floats,
+    y: Floats,
+    w: Floats,
+    period: npt.NDArray[np.int64],
+    offset: Floats | float = 0.0,
 ) -> tuple[Floats, Floats]:
     """Return the shift in log-odds of each period and its variance, both of shape (n_periods,).
 
@@ -76,6 +80,8 @@ def fit_shifts(
         Outcome from 0 to 1, and weight.
     period : array of int, shape (n,)
         Codes of the periods, from 0.
+    offset : array of shape (n,) or float
+        Part of each row's log-odds that is known, such as the strictness of who looked.
 
     Examples
     --------
@@ -87,7 +93,7 @@ def fit_shifts(
     n = int(period.max(initial=0)) + 1
     shift, information = np.zeros(n), np.full(n, PERIOD_SPREAD**-2.0)
     for _ in range(_STEPS):
-        p = expit(margin + shift[period])
+        p = expit(margin + offset + shift[period])
         error = np.bincount(period, weights=w * (y - p), minlength=n)
         information = np.bincount(period, weights=w * p * (1.0 - p), minlength=n)
         information += PERIOD_SPREAD**-2.0
@@ -95,7 +101,7 @@ def fit_shifts(
     return shift, 1.0 / information
 
 
-def fit_level(margin: Floats, y: Floats, w: Floats) -> Level:
+def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0) -> Level:
     """Return the level at which a margin fits the rows given.
 
     Parameters
@@ -104,6 +110,8 @@ def fit_level(margin: Floats, y: Floats, w: Floats) -> Level:
         Log-odds of rows the model had not seen.
     y, w : array of shape (n,)
         Outcome from 0 to 1, and weight.
+    offset : array of shape (n,) or float
+        Part of each row's log-odds that is known; the slope does not touch it.
 
     Examples
     --------
@@ -115,7 +123,7 @@ def fit_level(margin: Floats, y: Floats, w: Floats) -> Level:
     spread = np.array([INTERCEPT_SPREAD, SLOPE_SPREAD])
 
     def cost(theta: Floats) -> tuple[float, Floats]:
-        moved = theta[0] + theta[1] * margin
+        moved = theta[0] + theta[1] * margin + offset
         off = (theta - (0.0, 1.0)) / spread
         each = np.logaddexp(0.0, moved) - y * moved
         error = w * (expit(moved) - y)
@@ -126,7 +134,7 @@ def fit_level(margin: Floats, y: Floats, w: Floats) -> Level:
         cost, [0.0, 1.0], jac=True, method="L-BFGS-B", bounds=[(None, None), (0.05, None)]
     )
     intercept, slope = (float(value) for value in found.x)
-    p = expit(intercept + slope * margin)
+    p = expit(intercept + slope * margin + offset)
     design = np.column_stack([np.ones_like(margin), margin])
     information = (design * (w * p * (1.0 - p))[:, None]).T @ design + np.diag(spread**-2.0)
     return Level(intercept, slope, np.linalg.inv(information))

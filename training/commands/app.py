@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from features.warehouse import Warehouse
     from training.pages.page import Page
+    from training.recipe import Recipe
 
 app = typer.Typer()
 
@@ -100,12 +101,12 @@ def train(
         if as_json:
             typer.echo(json.dumps(candidate.summary(), indent=1))
         if decisions is not None:
-            _rivals(decisions, store, run.horizon_months, stem=f"rivals-{candidate.number}")
+            _rivals(decisions, store, run, stem=f"rivals-{candidate.number}")
         if promote_it:
             promote_candidate(candidate, home(), tracker, steps)
 
 
-def _rivals(decisions: Path, store: Warehouse, horizon_months: int, *, stem: str) -> None:
+def _rivals(decisions: Path, store: Warehouse, run: Recipe, *, stem: str) -> None:
     """Judge inspectors' decisions beside a training and keep the report."""
     from features.home import home
     from training.pages.page import write_page
@@ -113,7 +114,9 @@ def _rivals(decisions: Path, store: Warehouse, horizon_months: int, *, stem: str
     from training.studies.rivals import judge_decisions
     from training.studies.rivals_page import rivals_page
 
-    found = judge_decisions(decisions, store, horizon_months=horizon_months)
+    found = judge_decisions(
+        decisions, store, horizon_months=run.horizon_months, policy=run.read_policy()
+    )
     page = rivals_page(found)
     path = write_page(page, found, home() / "reports", stem=stem)
     Steps().say(f"Inspectors' overrides: {page.advice[0]} Report: {path}")

@@ -14,7 +14,6 @@ import pandas as pd
 
 from features.table import FeatureTable
 from features.warehouse import Warehouse
-from models.policy import Policy
 from training.errors import RecipeError
 from training.evaluation.candidate import Candidate, commit, stage
 from training.evaluation.evaluation import contribution_summary, flat_metrics
@@ -92,14 +91,15 @@ def _train_public_records(
 def _train_country(
     recipe: Recipe, warehouse: Warehouse, steps: Steps
 ) -> tuple[list[HeadResult], FeatureTable, date]:
-    from training.heads import compliance, country, diversion
+    from training.heads import checks, country, diversion, severe
 
+    checked = checks.check_country(recipe, warehouse, steps)
     history = country.assemble(recipe, warehouse, steps)
-    rule = Policy.read().severe_finding
+    rule = recipe.read_policy().severe_finding
     results = []
-    for head in recipe.heads:
+    for head in checked.heads:
         if head.label == "compliance":
-            result = compliance.train(recipe, head, warehouse, history, rule, steps)
+            result = severe.train(recipe, head, warehouse, history, rule, steps)
         else:
             result = diversion.train(recipe, head, warehouse, history, steps)
         results.append(_gate(result, recipe, steps))

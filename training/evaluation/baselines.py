@@ -3,13 +3,14 @@
 A rule is written in the recipe as a signed sum of signals, ``"+traces_n_3y"`` or
 ``"-license_chain_size"``: dealers with more of it come first. ``+losses_reports_1y>=2`` counts one
 point from that value on. One whose signal is missing comes last, or first when the name ends in
-``?``. The logistic regression on log-transformed signals is the one rule that learns; it is fitted
+``?``. A signal that the data lack, or that says the same of every dealer, counts zero. The logistic regression on log-transformed signals is the one rule that learns; it is fitted
 on the same rows as the model.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -26,14 +27,18 @@ LOGISTIC: Final = "logistic"
 REGULARIZATION: Final = 0.1
 
 
-def apply_rule(text: str, X: pd.DataFrame) -> Floats:
-    """Score rows by a signed sum of signals.
+def rule_signals(text: str) -> tuple[str, ...]:
+    """Return the names of the signals a rule adds up.
+
+    Raises
+    ------
+    RecipeError
+        When it cannot be read.
 
     Examples
     --------
-    >>> X = pd.DataFrame({"a": [1.0, 3.0], "b": [5.0, 1.0]})
-    >>> apply_rule("+a -b", X).tolist()
-    [-4.0, 2.0]
+    >>> rule_signals("+traces_n_3y>=10 -license_chain_size")
+    ('traces_n_3y', 'license_chain_size')
     """
     terms = _TERM.findall(text)
     if not terms or _TERM.sub("", text).strip():
@@ -41,8 +46,30 @@ def apply_rule(text: str, X: pd.DataFrame) -> Floats:
             f"The rule {text!r} cannot be read.",
             expected="signs and signals, for example '+traces_n_3y -license_chain_size'",
         )
+    return tuple(name for _, name, _, _ in terms)
+
+
+def apply_rule(text: str, X: pd.DataFrame, *, absent: Collection[str] = ()) -> Floats:
+    """Score rows by a signed sum of signals.
+
+    Parameters
+    ----------
+    text : str
+    X : DataFrame of shape (n, p)
+    absent : collection of str
+        Signals that exist and that this table lacks; they count zero.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"a": [1.0, 3.0], "b": [5.0, 1.0]})
+    >>> apply_rule("+a -b", X).tolist()
+    [-4.0, 2.0]
+    """
+    rule_signals(text)
     score = np.zeros(len(X))
-    for sign, name, is_missing_first, floor in terms:
+    for sign, name, is_missing_first, floor in _TERM.findall(text):
+        if name in absent and name not in X.columns:
+            continue
         if name not in X.columns:
             raise RecipeError(
                 f"The rule {text!r} names no signal{did_you_mean(name, X.columns)}", found=name

@@ -38,17 +38,25 @@ class CountryHistory:
         First day after the last one with data.
     where : DataFrame
         Places of the rows of the table.
+    splits : tuple of Split
+        Every judged year, oldest first; `split` is the last.
     """
 
     table: FeatureTable
     split: Split
     end: date
     where: pd.DataFrame
+    splits: tuple[Split, ...] = ()
 
     @property
     def rows(self) -> pd.DataFrame:
         """``dealer`` and ``as_of`` of each row."""
         return self.table.frame[["dealer", "as_of"]]
+
+    @property
+    def cohort(self) -> pd.DataFrame:
+        """The same with the place of each row (`training.labels.cohort.places`)."""
+        return pd.concat([self.rows, self.where.set_index(self.rows.index)], axis=1)
 
     def is_at(self, dates: tuple[date, ...]) -> npt.NDArray[np.bool_]:
         """Which rows stand at one of these as-of dates, shape (n,)."""
@@ -56,8 +64,32 @@ class CountryHistory:
         return np.asarray(self.rows["as_of"].isin(wanted), dtype=np.bool_)
 
 
-def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHistory:
-    """Build signals at every as-of date and the split that judges them."""
+@dataclass(frozen=True)
+class Dates:
+    """The days of a training, known before anything is built.
+
+    Parameters
+    ----------
+    as_of : tuple of date
+        Every as-of date.
+    splits : tuple of Split
+        Every judged year, oldest first.
+    end : date
+        First day after the last one with data.
+    """
+
+    as_of: tuple[date, ...]
+    splits: tuple[Split, ...]
+    end: date
+
+    @property
+    def split(self) -> Split:
+        """The last judged year."""
+        return self.splits[-1]
+
+
+def plan(recipe: Recipe, warehouse: Warehouse) -> Dates:
+    """Choose the as-of dates and the splits that judge them."""
     first, end = known_range(warehouse)
     dates = as_of_dates(
         first + timedelta(days=365),
@@ -66,12 +98,21 @@ def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHisto
         n_dates=recipe.n_as_of,
         horizon_months=recipe.horizon_months,
     )
-    (split,) = rolling(dates, horizon_months=recipe.horizon_months, n_tests=1)
+    splits = rolling(
+        dates, horizon_months=recipe.horizon_months, n_tests=recipe.evaluation.n_tests
+    )
+    return Dates(tuple(dates), tuple(splits), end)
+
+
+def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHistory:
+    """Build signals at every as-of date and the split that judges them."""
+    days = plan(recipe, warehouse)
+    dates = list(days.as_of)
     with steps.step(f"signals as of {len(dates)} dates"):
         table = build_features(warehouse, dates, variant=recipe.variant)
     with steps.step("places"):
         where = places(warehouse, table.frame)
-    return CountryHistory(table, split, end, where)
+    return CountryHistory(table, days.split, days.end, where, days.splits)
 
 
 def known_range(warehouse: Warehouse) -> tuple[date, date]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from features.warehouse import Warehouse
 from training.evaluation.baselines import LogLogistic
@@ -14,9 +15,11 @@ from training.heads.country import CountryHistory
 from training.heads.fit import (
     Design,
     HeadResult,
+    absent_from_rules,
     design,
     estimator,
     held_out_table,
+    inputs_of,
     predict,
     rule_columns,
     thin,
@@ -51,9 +54,18 @@ def train(
     found.at(split.train_as_of).require_known(split.trained_on)
     found.require_enough(n_positive=head.min_positive, what=head.name)
     dealer = rows["dealer"].to_numpy(dtype=str)
-    with steps.step(f"{head.name}: fit before {split.trained_on}"):
-        model = _fit(head, made, counts, dealer, np.flatnonzero(is_train), recipe.seed)
-        logistic = LogLogistic().fit(made.X[is_train], counts[is_train])
+    everyone = []
+    for one in history.splits:
+        rows_before = np.flatnonzero(history.is_at(one.train_as_of))
+        if (counts[rows_before] > 0).sum() < head.min_positive and one is not split:
+            continue
+        with steps.step(f"{head.name}: fit before {one.trained_on}"):
+            model = _fit(head, made, counts, dealer, rows_before, recipe.seed)
+        is_judged = history.is_at(one.test_as_of)
+        everyone.append(
+            rows[is_judged].assign(margin=model.predict_margin(inputs_of(model, made.X[is_judged])))
+        )
+    logistic = LogLogistic().fit(made.X[is_train], counts[is_train])
     is_test = history.is_at(split.test_as_of)
     X = made.X[is_test]
     with steps.step(f"{head.name}: judge as of {split.test_as_of[0]}"):
@@ -67,6 +79,7 @@ def train(
         )
         entry = measure(held_out, recipe.evaluation, seed=recipe.seed)
     entry["list_overlap"] = None
+    entry["absent"] = absent_from_rules(head.rules, made.X)
     is_known = np.isfinite(counts)
     with steps.step(f"{head.name}: fit on everything known"):
         shipped = _fit(head, made, counts, dealer, np.flatnonzero(is_known), recipe.seed)
@@ -74,7 +87,16 @@ def train(
         f"trained on windows ended before {split.trained_on}, judged on every dealer as of "
         f"{split.test_as_of[0]}, intervals by dealer"
     )
-    return HeadResult(head, found.definition, judged_on, held_out, shipped, made.X, entry)
+    return HeadResult(
+        head,
+        found.definition,
+        judged_on,
+        held_out,
+        shipped,
+        made.X,
+        entry,
+        everyone=pd.concat(everyone, ignore_index=True),
+    )
 
 
 def _fit(

@@ -12,7 +12,14 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from training.errors import MissingSignalError
-from training.evaluation.baselines import LOGISTIC, RANDOM, LogLogistic, apply_rule, random_order
+from training.evaluation.baselines import (
+    LOGISTIC,
+    RANDOM,
+    LogLogistic,
+    apply_rule,
+    random_order,
+    rule_signals,
+)
 from training.evaluation.evaluation import RULE
 from training.labels.splits import group_folds, require_disjoint
 from training.recipe import Head
@@ -69,6 +76,9 @@ class HeadResult:
         Figures for the report.
     rows : array of int, optional
         Rows of the feature table it learned from; all when None.
+    everyone : DataFrame, optional
+        ``dealer``, ``as_of`` and ``margin`` of every dealer at the judged dates, from models that
+        stood before them; what the order of a list is judged by.
     """
 
     head: Head
@@ -79,6 +89,7 @@ class HeadResult:
     X: pd.DataFrame
     entry: dict[str, Any] = field(default_factory=dict)
     rows: npt.NDArray[np.int64] | None = None
+    everyone: pd.DataFrame | None = None
 
 
 def design(table: FeatureTable, head: Head) -> Design:
@@ -125,8 +136,14 @@ def estimator(head: Head, monotone: dict[str, int], *, seed: int) -> RiskClassif
     return kind(monotone=monotone, random_state=seed, **parameters)
 
 
+def inputs_of(model: RiskClassifier | RateRegressor, X: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a table that a model reads, in its order."""
+    return X[list(model.columns_)]
+
+
 def predict(model: RiskClassifier | RateRegressor, X: pd.DataFrame) -> Floats:
     """Probability or rate of each row, shape (n,)."""
+    X = inputs_of(model, X)
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(X)[:, 1], dtype=np.float64)
     return np.asarray(model.predict(X), dtype=np.float64)
@@ -212,11 +229,32 @@ def cross_fit(
     return CrossFit(scores, logistic)
 
 
+def absent_from_rules(rules: dict[str, str], X: pd.DataFrame) -> dict[str, list[str]]:
+    """Name, by rule, the signals it adds up that a table lacks: they count zero in it.
+
+    Parameters
+    ----------
+    X : DataFrame
+        As `design` leaves it: without signals that are never observed or always the same.
+    """
+    missing = {
+        name: sorted(set(rule_signals(text)) - set(X.columns)) for name, text in rules.items()
+    }
+    return {name: signals for name, signals in missing.items() if signals}
+
+
 def rule_columns(
     rules: dict[str, str], X: pd.DataFrame, logistic: Floats | None, *, seed: int
 ) -> dict[str, Floats]:
-    """Score of every simple rule, by the name of its column."""
-    out = {RULE + name: apply_rule(text, X) for name, text in rules.items()}
+    """Score of every simple rule, by the name of its column.
+
+    A signal that exists and that `X` lacks, because the data do or because it is the same for
+    every dealer, counts zero (`absent_from_rules`).
+    """
+    from features.signals.registry import SIGNALS
+
+    known = {signal.name for signal in SIGNALS}
+    out = {RULE + name: apply_rule(text, X, absent=known) for name, text in rules.items()}
     if logistic is not None:
         out[RULE + LOGISTIC] = logistic
     out[RULE + RANDOM] = random_order(len(X), seed=seed)

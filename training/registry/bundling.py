@@ -15,7 +15,6 @@ import numpy.typing as npt
 from features.table import FeatureTable
 from models import Bundle
 from models.card import Card
-from models.policy import Policy
 from models.profile import Profile
 from training.heads.fit import HeadResult
 from training.pages.report import format_interval
@@ -47,6 +46,7 @@ def assemble_bundle(
         for name, head in heads.items()
     }
     profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins)
+    policy = recipe.read_policy()
     is_restricted = any(signal.restriction == "restricted" for signal in signals)
     manifest = {
         "name": recipe.model_name,
@@ -56,6 +56,7 @@ def assemble_bundle(
         "license_types": list(recipe.license_types),
         "data_fingerprint": evaluation["data_fingerprint"],
         "git_commit": evaluation["git_commit"],
+        "policy": policy.stated(),
     }
     described = [dataclasses.asdict(signal) for signal in signals]
     card = model_card(
@@ -65,7 +66,7 @@ def assemble_bundle(
         as_of=date.fromisoformat(evaluation["trained_on"]),
         restriction=str(manifest["restriction"]),
     )
-    return Bundle(heads, Policy.read(), described, profile, card, manifest)
+    return Bundle(heads, policy, described, profile, card, manifest)
 
 
 def _rows(result: HeadResult, table: FeatureTable) -> npt.NDArray[np.int64]:
@@ -94,7 +95,7 @@ def model_card(
         metrics={name: _measures(heads[name], recipe.evaluation.capacity) for name in kept},
         limits=(*recipe.cannot_say, *_refusals(heads)),
     )
-    return card.markdown(Policy.read())
+    return card.markdown(recipe.read_policy())
 
 
 def _measures(entry: Mapping[str, Any], capacity: float) -> dict[str, object]:

@@ -24,7 +24,7 @@ import pandas as pd
 
 from features.home import write_json
 from features.warehouse import Warehouse
-from models.policy import Policy, SevereFinding
+from models.policy import SevereFinding
 from training.errors import NotTrainedError
 from training.evaluation import stability
 from training.evaluation.baselines import RANDOM
@@ -91,7 +91,7 @@ def backtest(
         n_tests=n_dates or recipe.evaluation.n_tests,
     )
     place = None if kept is None else kept / _key(recipe, warehouse, truth, with_curve)
-    rule = Policy.read().severe_finding
+    rule = recipe.read_policy().severe_finding
     task = _Task(recipe, head, warehouse, rule, known, with_curve=with_curve)
     found, left_out = [], []
     for split in reversed(splits):
@@ -133,7 +133,7 @@ class _Task:
 def _key(recipe: Recipe, warehouse: Warehouse, truth: Path | None, with_curve: bool) -> str:
     """Name what a judged date rests on: recipe, data, code, and whether the truth was at hand."""
     parts = (
-        recipe.model_dump_json(),
+        recipe.model_dump_json() + recipe.read_policy().text,
         warehouse.fingerprint,
         source_commit(),
         f"{truth}{with_curve}",
@@ -176,8 +176,8 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
     )
     then.require_known(split.trained_on)
     then.require_enough(n_positive=head.min_positive, what=head.name)
-    shipped = compliance.fit(recipe, head, made, rows[is_train], then)
-    naive = compliance.fit(recipe, head, made, rows[is_train], then, is_treated=False)
+    shipped = compliance.fit(recipe, head, made, history.cohort[is_train], then)
+    naive = compliance.fit(recipe, head, made, history.cohort[is_train], then, is_treated=False)
     X = made.X[is_test]
     scores = {
         SHIPPED: predict(shipped.model, X),
@@ -279,7 +279,7 @@ def _curve(
     X = made.X[is_test][seen]
 
     def fit(part: Labels) -> tuple[Floats, Floats]:
-        fitted = compliance.fit(recipe, task.head, made, rows[is_train], part)
+        fitted = compliance.fit(recipe, task.head, made, history.cohort[is_train], part)
         return predict(fitted.model, X), fitted.logistic.log_odds(X)
 
     judged = pd.DataFrame(

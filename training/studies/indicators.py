@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.warehouse import Warehouse
-from models.policy import Policy
 from training.errors import TooFewLabelsError
 from training.evaluation import efficacy
 from training.evaluation.baselines import LogLogistic
@@ -115,7 +114,7 @@ def gather(
     found = labels.compliance(
         warehouse,
         (*history.split.train_as_of, *history.split.test_as_of),
-        rule=Policy.read().severe_finding,
+        rule=recipe.read_policy().severe_finding,
         known_before=history.end,
         horizon_months=recipe.horizon_months,
     )

@@ -40,10 +40,18 @@ N_BANDS: Final = 3
 _Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
-def judge_decisions(path: Path, warehouse: Warehouse, *, horizon_months: int) -> dict[str, Any]:
-    """Read decisions, join what inspections found, and judge both orders."""
+def judge_decisions(
+    path: Path, warehouse: Warehouse, *, horizon_months: int, policy: Policy | None = None
+) -> dict[str, Any]:
+    """Read decisions, join what inspections found, and judge both orders.
+
+    Parameters
+    ----------
+    policy : Policy, optional
+        Says what is severe; the one that ships by default.
+    """
     read = read_decisions(path)
-    rule = Policy.read().severe_finding
+    rule = (policy or Policy.read()).severe_finding
     return rivals(outcomes(read, warehouse, rule, horizon_months=horizon_months))
 
 

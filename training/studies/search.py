@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.warehouse import Warehouse
-from models.policy import Policy
 from training.errors import NotTrainedError
 from training.heads import compliance, country
 from training.heads.fit import Design, design, estimator, predict
@@ -157,7 +156,7 @@ def search_compliance(
     then = labels.compliance(
         warehouse,
         past.split.train_as_of,
-        rule=Policy.read().severe_finding,
+        rule=recipe.read_policy().severe_finding,
         known_before=past.split.trained_on,
         horizon_months=recipe.horizon_months,
     )
@@ -168,11 +167,13 @@ def search_compliance(
     looked = compliance.place_labels(rows, then)
     dealer = rows["dealer"].to_numpy(dtype=str)
     X = made.X.loc[rows.index]
-    weighted = compliance.weigh(X, looked, dealer, seed=recipe.seed)
+    weighted = compliance.weigh(
+        X, looked, past.cohort.loc[rows.index], recipe.read_policy().strictness, seed=recipe.seed
+    )
     index = weighted.index
     kept = folder / "search"
     kept.mkdir(parents=True, exist_ok=True)
-    asked = hashlib.sha256((recipe.model_dump_json() + warehouse.fingerprint).encode())
+    asked = hashlib.sha256((recipe.model_dump_json() + recipe.read_policy().text + warehouse.fingerprint).encode())
     store = kept / f"{recipe.name}-{asked.hexdigest()[:16]}.db"
     with steps.bar("trials", MAX_TRIALS) as bar:
         found = search(

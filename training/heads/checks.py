@@ -1,0 +1,121 @@
+"""What is checked before signals are built: recipe, rules, parameters, policy, labels, tables."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from features.errors import did_you_mean
+from features.warehouse import Warehouse
+from training.errors import RecipeError
+from training.evaluation.baselines import rule_signals
+from training.heads.country import plan
+from training.labels.funnel import Funnel, label_funnel
+from training.progress import Steps
+from training.recipe import Head, Recipe
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a training of a country goes on with.
+
+    Parameters
+    ----------
+    heads : tuple of Head
+        Those that the tables of the warehouse can teach.
+    left_out : mapping of str to str
+        Heads without a table to learn from, with the reason.
+    funnel : Funnel or None
+        From inspections to the labels of the shipped compliance head; None without such a head.
+    """
+
+    heads: tuple[Head, ...]
+    left_out: dict[str, str]
+    funnel: Funnel | None
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check rules, signals, parameters and policy of every head.
+
+    Raises
+    ------
+    RecipeError
+        Naming the head and what cannot be.
+    PolicyError
+        When the policy cannot be read or gives a head no weight.
+    """
+    from features.signals.registry import SIGNALS
+    from models import RateRegressor, RiskClassifier
+
+    known = {s.name for s in SIGNALS if recipe.variant == "full" or s.restriction == "public"}
+    families = {s.family for s in SIGNALS}
+    for head in recipe.heads:
+        where = f"Recipe {recipe.name}, head {head.name}"
+        for name, text in head.rules.items():
+            for signal in rule_signals(text):
+                if signal not in known:
+                    raise RecipeError(
+                        f"{where}: the rule {name} names no signal of variant {recipe.variant}"
+                        f"{did_you_mean(signal, known)}",
+                        found=signal,
+                    )
+        _require_known(f"{where}: signals", head.signals, known)
+        _require_known(f"{where}: families", head.families, families)
+        kind = RiskClassifier if head.kind == "probability" else RateRegressor
+        allowed = set(inspect.signature(kind).parameters) - {"monotone", "random_state"}
+        _require_known(f"{where}: parameters", tuple(head.parameters), allowed)
+    recipe.read_policy().weights_of([head.name for head in recipe.heads])
+
+
+def _require_known(what: str, names: Sequence[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise RecipeError(
+                f"{what} names '{name}', which there is not{did_you_mean(name, known)}.",
+                expected=f"one of {len(known)}, such as {', '.join(sorted(known)[:3])}",
+            )
+
+
+def check_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Checked:
+    """Check a recipe of a whole agency against a warehouse, and say how labels come about.
+
+    Raises
+    ------
+    RecipeError, PolicyError, TooFewLabelsError
+    """
+    check_recipe(recipe)
+    dates = plan(recipe, warehouse)
+    left_out: dict[str, str] = {}
+    funnel = None
+    for head in recipe.heads:
+        if head.label == "diversion" and not warehouse.has("traces"):
+            left_out[head.name] = "the warehouse holds no traces, so there is nothing to learn from"
+        elif head.label == "compliance":
+            rule = recipe.read_policy().severe_finding
+            judged, funnel = (
+                label_funnel(
+                    warehouse,
+                    as_of,
+                    rule=rule,
+                    trained_on=trained_on,
+                    horizon_months=recipe.horizon_months,
+                )
+                for as_of, trained_on in (
+                    (dates.split.train_as_of, dates.split.trained_on),
+                    ((*dates.split.train_as_of, *dates.split.test_as_of), dates.end),
+                )
+            )
+            for line in funnel.lines():
+                steps.say(f"  {line}")
+            judged.require(n_severe=head.min_positive, what=head.name)
+    heads = tuple(head for head in recipe.heads if head.name not in left_out)
+    if not heads:
+        raise RecipeError(
+            f"No head of recipe {recipe.name} has a table to learn from.",
+            found="; ".join(f"{name}: {why}" for name, why in left_out.items()),
+            fix="ingest inspections or traces",
+        )
+    for name, why in left_out.items():
+        steps.say(f"  {name} is left out: {why}")
+    return Checked(heads, left_out, funnel)

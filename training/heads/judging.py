@@ -1,0 +1,259 @@
+"""Judge the compliance head on the years after it was fitted, each by a model that stands before.
+
+One year holds too few findings to tell a good order from a fair one. Each of the last years is
+judged by a model fitted on what was known before it, and the years are pooled, dealers whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.errors import TooFewLabelsError
+from training.evaluation import stability
+from training.evaluation.evaluation import LEVEL_WEIGHT, measure
+from training.evaluation.metrics import LEVEL, Interval
+from training.heads import hours
+from training.heads.compliance import FittedCompliance, Looked, place_labels
+from training.heads.country import CountryHistory
+from training.heads.fit import (
+    Design,
+    absent_from_rules,
+    held_out_table,
+    inputs_of,
+    predict,
+    rule_columns,
+)
+from training.heads.yields import History, every_estimate, national_rate, served
+from training.labels.gains import three_gains
+from training.labels.labels import Labels
+from training.labels.propensity import Propensity, overlap
+from training.labels.splits import Split
+from training.labels.strictness import Strictness, who_looked
+from training.recipe import Head, Recipe
+
+Floats = npt.NDArray[np.float64]
+# Severe findings that the random share must have made to judge the level by it alone.
+MIN_RANDOM_POSITIVE = 10
+WITHIN = (("assignment_fixed", "division"), ("within_investigator", "investigator"))
+HOME = "home"
+BEYOND = "risk_beyond"
+STRICT = "strictness"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One judged year: the model that stood before it, and what was found in it.
+
+    Parameters
+    ----------
+    split : Split
+    fitted : FittedCompliance
+        On what was known before.
+    now : Labels
+        What the year found.
+    """
+
+    split: Split
+    fitted: FittedCompliance
+    now: Labels
+
+
+@dataclass(frozen=True)
+class _Year:
+    """Every dealer of one judged year."""
+
+    everyone: pd.DataFrame
+    looked: Looked
+    propensity: Propensity
+    X: pd.DataFrame
+    score: Floats
+    interval: Floats
+
+    def history(self) -> History:
+        return History(
+            self.propensity,
+            self.looked.y,
+            self.looked.is_random,
+            self.everyone["cluster"].to_numpy(dtype=str),
+            self.everyone[HOME].to_numpy(dtype=str),
+        )
+
+
+def judge(
+    recipe: Recipe, head: Head, made: Design, history: CountryHistory, origins: Sequence[Origin]
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Judge each year by the model that stood before it, and pool the years.
+
+    Returns
+    -------
+    held_out : DataFrame
+        Inspected rows of every year (`training.evaluation.evaluation`).
+    everyone : DataFrame
+        ``dealer``, ``as_of``, ``margin``, `HOME`, `STRICT` and `BEYOND` of every dealer.
+    entry : dict
+        Figures for the report.
+    """
+    years = [_year(recipe, head, made, history, origin) for origin in origins]
+    held_out = pd.concat(
+        [year.everyone[year.looked.is_inspected] for year in years], ignore_index=True
+    )
+    shown = held_out.drop(columns=["group_investigator", HOME, STRICT, BEYOND, "margin"])
+    last, fitted = years[-1], origins[-1].fitted
+    entry = measure(shown, recipe.evaluation, seed=recipe.seed)
+    past = last.history()
+    share = recipe.evaluation.capacity
+    estimates = {
+        "served": served(last.score, last.interval, share=share),
+        **every_estimate(past, last.score, last.score, share=share),
+    }
+    gains = three_gains(
+        held_out.rename(columns=lambda c: c.removeprefix("group_")), share=share, within=WITHIN
+    )
+    stable = consecutive(made, history, origins[-1], capacity=share)
+    entry |= {
+        "years": [year.everyone["as_of"].iloc[0].date().isoformat() for year in years],
+        "absent": absent_from_rules(head.rules, made.X),
+        "overlap": overlap(last.propensity, last.X).as_dict(),
+        "yield": {name: i.as_dict() if i else None for name, i in estimates.items()},
+        "gains": gains,
+        "strictness": strictness_entry(fitted.weighted.strictness),
+        "stability": stable,
+        "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
+        "sections": _sections(estimates, gains, past),
+    }
+    kept = ["dealer", "as_of", "margin", HOME, STRICT, BEYOND]
+    everyone = pd.concat([year.everyone[kept] for year in years], ignore_index=True)
+    return shown, everyone, entry
+
+
+def _year(
+    recipe: Recipe, head: Head, made: Design, history: CountryHistory, origin: Origin
+) -> _Year:
+    is_test = history.is_at(origin.split.test_as_of)
+    rows, X = history.cohort[is_test], made.X[is_test]
+    fitted, strictness = origin.fitted, origin.fitted.weighted.strictness
+    looked = place_labels(rows, origin.now)
+    dealer = rows["dealer"].to_numpy(dtype=str)
+    propensity = looked.propensity(X, dealer, seed=recipe.seed)
+    score = predict(fitted.model, X)
+    who = who_looked(looked.office, looked.investigator, rows, rows["as_of"])
+    everyone = held_out_table(
+        rows,
+        y=looked.y,
+        score=score,
+        cluster=dealer,
+        rules=rule_columns(head.rules, X, fitted.logistic.log_odds(X), seed=recipe.seed),
+        groups=rows[["state", "rurality", "license_type", "division"]].assign(
+            investigator=looked.investigator.to_numpy()
+        ),
+        weight=propensity.weights(),
+    )
+    everyone["margin"] = fitted.model.predict_margin(inputs_of(fitted.model, X))
+    everyone[HOME] = who.home.to_numpy()
+    everyone[STRICT] = strictness.level_of(who.home)
+    everyone[BEYOND] = strictness.risk_beyond(X, who.home)
+    everyone[LEVEL_WEIGHT] = _level_weight(looked, propensity)
+    everyone[hours.WAIT_DAYS] = hours.wait_days(
+        propensity.probability, horizon_months=recipe.horizon_months
+    )
+    interval = fitted.model.predict_interval(inputs_of(fitted.model, X), LEVEL)
+    return _Year(everyone, looked, propensity, X, score, interval)
+
+
+def _level_weight(looked: Looked, propensity: Propensity) -> Floats:
+    """Return the weight of each row in judging the level: the random share, if it found enough.
+
+    With fewer findings all inspections are used, weighted by inverse propensity; what was chosen
+    by hearsay then makes a right level look low.
+    """
+    if looked.y[looked.is_random].sum() >= MIN_RANDOM_POSITIVE:
+        return looked.is_random * propensity.standing
+    return propensity.weights()
+
+
+def consecutive(
+    made: Design, history: CountryHistory, origin: Origin, *, capacity: float
+) -> dict[str, Any]:
+    """Compare the lists that the same model gives at dates that follow each other."""
+    rows, split = history.rows, origin.split
+    scores = {
+        when: pd.Series(
+            predict(origin.fitted.model, made.X[is_at]), rows.loc[is_at, "dealer"].to_numpy()
+        )
+        for when in (*split.train_as_of, *split.test_as_of)
+        for is_at in (history.is_at((when,)),)
+    }
+    return stability.consecutive(scores, capacity=capacity)
+
+
+def strictness_entry(found: Strictness) -> dict[str, Any]:
+    """State who is how strict, and how what differs between offices was read."""
+    return {
+        "reading": found.reading,
+        "n_rounds": found.n_rounds,
+        "moved": found.moved,
+        "changed_codes": list(found.changed),
+        "place_signals": list(found.place_signals),
+        "evidence": {
+            "n_movers": found.evidence.n_movers,
+            "n_across": found.evidence.n_across,
+            "n_rows": found.evidence.n_rows,
+            "spread": found.evidence.spread,
+        },
+        "effects": {
+            e.column: {
+                "spread": e.spread,
+                "groups": [
+                    {
+                        "group": str(name),
+                        "visits": int(e.visits[name]),
+                        "log_odds": float(e.value[name]),
+                        "error": float(e.error[name]),
+                        "credited": float(found.evidence.credited.get(name, 0.0))
+                        if e.column == "office"
+                        else 0.0,
+                    }
+                    for name in e.value.sort_values(ascending=False).index
+                ],
+            }
+            for e in found.effects
+        },
+    }
+
+
+def _sections(
+    estimates: dict[str, Interval | None], gains: dict[str, float | None], past: History
+) -> list[dict[str, Any]]:
+    rows = [
+        [name.replace("_", " "), str(value) if value else "cannot be said"]
+        for name, value in estimates.items()
+    ]
+    try:
+        rows.append(["all dealers, from the random share", str(national_rate(past))])
+    except TooFewLabelsError:
+        rows.append(["all dealers, from the random share", "cannot be said"])
+    return [
+        {
+            "title": "What the list would find, in seven ways",
+            "text": "Share of listed dealers with a severe finding. Served is what the model says "
+            "itself, its level set on dealers drawn at random. The naive figure counts only "
+            "dealers that somebody chose to inspect.",
+            "columns": ["estimate", "rate"],
+            "rows": rows,
+        },
+        {
+            "title": "Three gains",
+            "text": "Precision at capacity over a random list: in all, with each division's share "
+            "fixed, and within the caseload of each investigator.",
+            "columns": ["gain", "multiple of random"],
+            "rows": [
+                [k.replace("_", " "), "-" if v is None else f"{v:.2f}"] for k, v in gains.items()
+            ],
+        },
+    ]

@@ -1,0 +1,101 @@
+"""Train the compliance head: models that stand before each judged year, and the shipped one."""
+
+from __future__ import annotations
+
+from features.warehouse import Warehouse
+from models.policy import SevereFinding
+from training.errors import OneClassError, TooFewLabelsError
+from training.heads import hours
+from training.heads.compliance import FittedCompliance, fit
+from training.heads.country import CountryHistory
+from training.heads.fit import Design, HeadResult, design, inputs_of
+from training.heads.judging import Origin, judge
+from training.labels import labels
+from training.labels.splits import Split
+from training.progress import Steps
+from training.recipe import Head, Recipe
+
+
+def train(
+    recipe: Recipe,
+    head: Head,
+    warehouse: Warehouse,
+    history: CountryHistory,
+    rule: SevereFinding,
+    steps: Steps,
+) -> HeadResult:
+    """Train and judge the head of severe findings."""
+    made = design(history.table, head)
+    origins = []
+    for split in history.splits:
+        origin = _origin((recipe, head, made), warehouse, history, split, rule, steps)
+        if origin is not None:
+            origins.append(origin)
+    with steps.step(f"{head.name}: judge as of {', '.join(_day(o.split) for o in origins)}"):
+        held_out, everyone, entry = judge(recipe, head, made, history, origins)
+        entry["hours"] = hours.per_hour(
+            held_out,
+            hours.visits(warehouse, held_out, horizon_months=recipe.horizon_months),
+            capacity=recipe.evaluation.capacity,
+            n_resamples=recipe.evaluation.n_resamples,
+            seed=recipe.seed,
+        )
+    everything = labels.compliance(
+        warehouse,
+        (*history.split.train_as_of, *history.split.test_as_of),
+        rule=rule,
+        known_before=history.end,
+        horizon_months=recipe.horizon_months,
+    )
+    with steps.step(f"{head.name}: fit on everything known"):
+        shipped = fit(recipe, head, made, history.cohort, everything)
+    first, last = origins[0], origins[-1]
+    judged_on = (
+        f"trained on {first.fitted.n} to {last.fitted.n} inspections known before "
+        f"{first.split.trained_on} to {last.split.trained_on}, judged on {len(held_out)} opened in "
+        f"the {recipe.horizon_months} months after each, weighted by inverse propensity and for "
+        "inspections still open, intervals by dealer"
+    )
+    X = inputs_of(shipped.model, made.X)
+    return HeadResult(
+        head, last.now.definition, judged_on, held_out, shipped.model, X, entry, everyone=everyone
+    )
+
+
+def _origin(
+    asked: tuple[Recipe, Head, Design],
+    warehouse: Warehouse,
+    history: CountryHistory,
+    split: Split,
+    rule: SevereFinding,
+    steps: Steps,
+) -> Origin | None:
+    """Fit on what was known before one year; None for an earlier year too poor to judge."""
+    recipe, head, made = asked
+    then = labels.compliance(
+        warehouse,
+        split.train_as_of,
+        rule=rule,
+        known_before=split.trained_on,
+        horizon_months=recipe.horizon_months,
+    )
+    then.require_known(split.trained_on)
+    now = labels.compliance(
+        warehouse, split.test_as_of, rule=rule, horizon_months=recipe.horizon_months
+    )
+    try:
+        then.require_enough(n_positive=head.min_positive, what=head.name)
+        now.require_enough(n_positive=1, what=f"{head.name} as of {_day(split)}")
+    except (OneClassError, TooFewLabelsError):
+        if split is history.split:
+            raise
+        return None
+    with steps.step(f"{head.name}: fit before {split.trained_on}"):
+        fitted: FittedCompliance = fit(
+            recipe, head, made, history.cohort[history.is_at(split.train_as_of)], then
+        )
+    return Origin(split, fitted, now)
+
+
+def _day(split: Split) -> str:
+    return split.test_as_of[0].isoformat()

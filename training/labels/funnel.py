@@ -1,0 +1,148 @@
+"""How inspections become labels, step by step, before a signal is built.
+
+A training that ends in "too few labels" after minutes of work does not say which step lost them.
+The funnel counts each, and says what would change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from features.domain.asof import add_months
+from features.warehouse import Warehouse
+from models.policy import SevereFinding
+from training.errors import TooFewLabelsError
+from training.labels import labels
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step from inspections to labels.
+
+    Parameters
+    ----------
+    name : str
+        What is left after it.
+    count : int
+    change : str
+        What would leave more.
+    """
+
+    name: str
+    count: int
+    change: str
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """Every step, in order.
+
+    Parameters
+    ----------
+    stages : tuple of Stage
+    """
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def n_severe(self) -> int:
+        """Labels that are severe: the last step."""
+        return self.stages[-1].count
+
+    def lines(self) -> list[str]:
+        """Return it as lines of text."""
+        width = max(len(f"{stage.count:,}") for stage in self.stages)
+        return [f"{stage.count:>{width},} {stage.name}" for stage in self.stages]
+
+    def rows(self) -> list[list[str]]:
+        """Return it as rows of a report."""
+        return [[stage.name, f"{stage.count:,}", stage.change] for stage in self.stages]
+
+    def require(self, *, n_severe: int, what: str) -> None:
+        """Refuse to go on with fewer severe labels.
+
+        Raises
+        ------
+        TooFewLabelsError
+            Naming the step that lost most.
+        """
+        if self.n_severe >= n_severe:
+            return
+        kept = [
+            after.count / before.count if before.count else 1.0
+            for before, after in zip(self.stages, self.stages[1:], strict=False)
+        ]
+        # The last step is the finding itself: nothing is lost there that could be had.
+        where = 0 if not self.stages[0].count else 1 + kept[:-1].index(min(kept[:-1]))
+        raise TooFewLabelsError(
+            f"Too few labels to train {what}.",
+            found="; ".join(self.lines()),
+            expected=f"at least {n_severe} severe",
+            fix=self.stages[where].change,
+        )
+
+
+def label_funnel(
+    warehouse: Warehouse,
+    as_of: Sequence[date],
+    *,
+    rule: SevereFinding,
+    trained_on: date,
+    horizon_months: int,
+) -> Funnel:
+    """Count how the inspections of a warehouse become the labels of the compliance head.
+
+    Parameters
+    ----------
+    as_of : sequence of date
+        As-of dates whose windows give labels.
+    trained_on : date
+        Only inspections closed before this day are known.
+    """
+    every = warehouse.read("inspections", columns=["inspection_id"]).num_rows
+    closed = labels.inspections(warehouse)
+    targets = labels.targets(closed)
+    first = pd.Timestamp(min(as_of))
+    last = pd.Timestamp(add_months(max(as_of), horizon_months))
+    in_window = targets[(targets["opened_on"] > first) & (targets["opened_on"] <= last)]
+    known = in_window[in_window["known_on"] < pd.Timestamp(trained_on)]
+    found = labels.compliance(
+        warehouse, as_of, rule=rule, known_before=trained_on, horizon_months=horizon_months
+    )
+    return Funnel(
+        (
+            Stage("inspections", every, "ingest the table inspections"),
+            Stage(
+                "compliance inspections that closed and follow no finding",
+                len(targets),
+                "only kind = compliance counts, closed, and neither kind nor selected_by = recall: "
+                "look whether those columns are mapped as meant",
+            ),
+            Stage(
+                f"opened from {first:%Y-%m-%d} to {last:%Y-%m-%d}",
+                len(in_window),
+                "ask for more as-of dates (n_as_of in the recipe) or ingest a longer history",
+            ),
+            Stage(
+                f"known before {trained_on}",
+                len(known),
+                "inspections become known when they close: ingest closings, or train later",
+            ),
+            Stage(
+                "labels: the first inspection of a dealer in each window",
+                len(found),
+                "dealers inspected twice in a window count once: space the windows closer "
+                "(every_months in the recipe)",
+            ),
+            Stage(
+                "severe",
+                found.n_positive,
+                "what is severe stands in the policy (severe_finding); see that outcomes and "
+                "violations are ingested",
+            ),
+        )
+    )

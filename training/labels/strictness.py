@@ -1,0 +1,417 @@
+"""How strict each office, investigator and division is, told apart from the risk of its dealers.
+
+What an inspection finds depends on who inspects; a model that learns from raw findings learns the
+inspectors, and any signal that names a place brings them back in. So effects of who looked are
+fitted *together* with the margin of who was looked at: effects beside margins of models that saw no
+row of that office, margins beside those effects, until neither moves. Nobody's identity is an
+input; dealers are scored as if all were visited by the same, average office.
+
+What differs between offices alone, labels cannot tell: it could be the inspectors or the dealers.
+The policy says how it is read. Under ``strictness`` it is taken out, but for what evidence that
+crosses offices credits to the dealers: the same investigator, or the same office, finding more in
+one area than in another. Under ``risk`` it stays.
+
+Assumes that visits are given to investigators of an office without regard to what they will find;
+where the strict are sent to the worst, their dealers are credited too little.
+
+References
+----------
+Kleinberg et al. (2018), leniency of judges; Abowd, Kramarz and Margolis (1999), who moves tells
+persons from places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.linear import Problem
+from models.policy import StrictnessPolicy
+from training.errors import TooFewLabelsError
+from training.labels.effects import Effects, fit_effects
+from training.labels.offices import divisions_of, home_offices
+from training.labels.splits import group_folds
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# The penalty of a logistic regression that does well on some thousand labels (C = .003).
+_PENALTY: Final = 333.0
+_MAX_FOLDS: Final = 5
+_MAX_ROUNDS: Final = 8
+# An effect that moves by less changes no list.
+_SETTLED: Final = 0.02
+# An effect that is given and hardly shrunk: it leaves nothing of the level to be read otherwise.
+_FREE: Final = 3.0
+# Of the spread between offices, so much must be credited before signals of place are read.
+_CREDITED: Final = 0.5
+# A code used in both halves of a history by offices that share fewer places than this is two.
+_SAME_OFFICE: Final = 0.2
+_MIN_VISITS: Final = 10
+# Fewer visits to an office's area do not tell how its dealers differ.
+_MIN_BEYOND: Final = 5
+
+
+@dataclass(frozen=True)
+class WhoLooked:
+    """Who inspected each row, and where its dealer belongs.
+
+    Parameters
+    ----------
+    groups : DataFrame of shape (n, k)
+        ``office`` and ``investigator``, and ``division`` where the codes have one; text, empty
+        where unknown.
+    home : Series of shape (n,)
+        Office the dealer belongs to (`training.labels.offices`).
+    changed : tuple of str
+        Office codes that came to mean another place, told apart by the date.
+    """
+
+    groups: pd.DataFrame
+    home: pd.Series
+    changed: tuple[str, ...] = ()
+
+    def taken(self, rows: Ints) -> WhoLooked:
+        """Return it of some of its rows, numbered anew."""
+        return WhoLooked(
+            self.groups.iloc[rows].reset_index(drop=True),
+            self.home.iloc[rows].reset_index(drop=True),
+            self.changed,
+        )
+
+
+def who_looked(
+    office: pd.Series, investigator: pd.Series, where: pd.DataFrame, as_of: pd.Series
+) -> WhoLooked:
+    """Read who inspected each row.
+
+    Parameters
+    ----------
+    office, investigator : Series of shape (n,)
+        Codes as the agency has them; empty where nobody looked.
+    where : DataFrame of shape (n, …)
+        ``county``, ``state`` and ``office`` of each row (`training.labels.cohort.places`).
+    as_of : Series of shape (n,)
+    """
+    codes = office.fillna("").astype(str).reset_index(drop=True)
+    place = where[["county", "state", "office"]].reset_index(drop=True)
+    codes, changed = _split_codes(codes, place["state"], as_of.reset_index(drop=True))
+    groups = pd.DataFrame(
+        {
+            "office": codes,
+            "investigator": investigator.fillna("").astype(str).reset_index(drop=True),
+        }
+    )
+    division = divisions_of(codes)
+    if division.notna().any():
+        groups["division"] = division.fillna("")
+    return WhoLooked(groups, home_offices(place, codes), changed)
+
+
+def _split_codes(
+    office: pd.Series, state: pd.Series, as_of: pd.Series
+) -> tuple[pd.Series, tuple[str, ...]]:
+    """Tell apart what one code meant before and after it was given to another place."""
+    seen = pd.DataFrame({"office": office, "state": state, "as_of": as_of})
+    seen = seen[seen["office"] != ""]
+    out, changed = office.copy(), []
+    for code, own in seen.groupby("office", sort=True):
+        if len(own) < 2 * _MIN_VISITS or own["as_of"].nunique() < 2:
+            continue
+        for day in sorted(own["as_of"].unique())[1:]:
+            before, after = own[own["as_of"] < day], own[own["as_of"] >= day]
+            if min(len(before), len(after)) < _MIN_VISITS:
+                continue
+            shares = [part["state"].value_counts(normalize=True) for part in (before, after)]
+            common = pd.concat(shares, axis=1).fillna(0.0).min(axis=1).sum()
+            if common < _SAME_OFFICE:
+                out.loc[before.index] = f"{code} before {pd.Timestamp(day):%Y-%m}"
+                changed.append(str(code))
+                break
+    return out, tuple(changed)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What crosses offices, and what it credits to the dealers of each.
+
+    Parameters
+    ----------
+    n_movers : int
+        Investigators who inspected dealers of two offices or more.
+    n_across : int
+        Visits to dealers of another office.
+    n_rows : int
+        Visits that say something of the difference.
+    credited : Series
+        Log-odds by home office that are the dealers' own.
+    spread : float
+        Standard deviation of what is credited.
+    """
+
+    n_movers: int
+    n_across: int
+    n_rows: int
+    credited: pd.Series
+    spread: float
+
+    def of(self, home: pd.Series) -> Floats:
+        """Credited log-odds of each row, shape (n,)."""
+        return home.map(self.credited).fillna(0.0).to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A logistic regression with a strong penalty, on signed logs of some columns."""
+
+    columns: tuple[str, ...]
+    middle: Floats
+    mean: Floats
+    scale: Floats
+    theta: Floats
+
+    def margin(self, X: pd.DataFrame) -> Floats:
+        """Log-odds of rows, shape (n,)."""
+        return np.asarray(
+            self.theta[0] + self.features(X) @ self.theta[1:], dtype=np.float64
+        )
+
+    def features(self, X: pd.DataFrame) -> Floats:
+        """Standardized signed logs, missing values at the middle, shape (n, p)."""
+        raw = _signed_log(X[list(self.columns)])
+        return np.clip((np.where(np.isnan(raw), self.middle, raw) - self.mean) / self.scale, -6, 6)
+
+
+def _signed_log(X: pd.DataFrame) -> Floats:
+    values = X.to_numpy(dtype=np.float64)
+    return np.asarray(np.copysign(np.log1p(np.abs(values)), values), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Strictness:
+    """Effects of who looked, and what they leave to the dealers.
+
+    Parameters
+    ----------
+    effects : tuple of Effects
+        By office, investigator and division, as far as there are two or more.
+    evidence : Evidence
+    offset : array of shape (n,)
+        Log-odds of each training row that are not the dealer's.
+    columns : tuple of str
+        Signals that the head may read under the policy.
+    place_signals : tuple of str
+        Those it may not, because they name the office.
+    beyond : tuple of (frozenset of str, Ridge)
+        Models that saw no row of those home offices, to tell risk without an office's own labels.
+    changed : tuple of str
+        Office codes that came to mean another place.
+    reading : {"strictness", "risk"}
+    n_rounds : int
+    moved : float
+        Largest change of an offset in the last round.
+    """
+
+    effects: tuple[Effects, ...]
+    evidence: Evidence
+    offset: Floats
+    columns: tuple[str, ...]
+    place_signals: tuple[str, ...]
+    beyond: tuple[tuple[frozenset[str], Ridge], ...]
+    changed: tuple[str, ...]
+    reading: str
+    n_rounds: int
+    moved: float
+
+    def effect(self, column: str) -> Effects | None:
+        """Return the effects of a column, if it had two groups."""
+        return next((e for e in self.effects if e.column == column), None)
+
+    def level_of(self, home: pd.Series) -> Floats:
+        """Log-odds by which the office of each row differs, whoever's they are, shape (n,)."""
+        found = self.effect("office")
+        return np.zeros(len(home)) if found is None else found.of(home)
+
+    def risk_beyond(self, X: pd.DataFrame, home: pd.Series) -> Floats:
+        """Log-odds of rows from models that saw no row of their office, shape (n,)."""
+        out = np.full(len(X), np.nan)
+        for offices, model in self.beyond:
+            rows = home.isin(offices).to_numpy() | (np.isnan(out) & (offices == frozenset()))
+            if rows.any():
+                out[rows] = model.margin(X[rows])
+        left = np.isnan(out)
+        if left.any():
+            # An office nobody inspected is unseen by every model.
+            out[left] = np.mean([model.margin(X[left]) for _, model in self.beyond], axis=0)
+        return out
+
+
+def fit_strictness(
+    X: pd.DataFrame,
+    labels: tuple[Floats, Floats],
+    who: WhoLooked,
+    dealer: npt.NDArray[Any],
+    policy: StrictnessPolicy,
+    *,
+    place_share: pd.Series,
+    seed: int = 0,
+) -> Strictness:
+    """Fit effects and margins in turn until neither moves.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, p)
+        Signals of the inspected rows.
+    labels : tuple of arrays, each of shape (n,)
+        Finding or not, and weight.
+    who : WhoLooked
+        Of the same rows.
+    dealer : array of shape (n,)
+        Folds where there is only one office.
+    policy : StrictnessPolicy
+    place_share : Series of shape (p,)
+        Share of each signal's variance that lies between home offices.
+    """
+    y, weight = labels
+    is_place = place_share.reindex(X.columns).fillna(0.0) > policy.max_place_share
+    place_signals = tuple(X.columns[is_place.to_numpy()])
+    # A table of nothing but signals of place has nothing else to be read.
+    own = tuple(c for c in X.columns if c not in place_signals) or tuple(X.columns)
+    folds = _folds(who.home, dealer, seed)
+    offset = np.zeros(len(y))
+    effects: tuple[Effects, ...] = ()
+    margin, starts, moved, n_rounds = np.zeros(len(y)), dict[int, Floats](), np.inf, 0
+    models: list[Ridge] = []
+    while moved > _SETTLED and n_rounds < _MAX_ROUNDS:
+        models = []
+        for fold in range(int(folds.max()) + 1):
+            kept = folds != fold
+            model = _fit_ridge(
+                X.loc[kept, list(own)], y[kept], weight[kept], offset[kept], starts.get(fold)
+            )
+            starts[fold] = model.theta
+            margin[~kept] = model.margin(X[~kept])
+            models.append(model)
+        effects = fit_effects(margin, y, weight, who.groups)
+        new = _sum_of(effects, who.groups)
+        moved, offset, n_rounds = float(np.abs(new - offset).max()), new, n_rounds + 1
+    office = next((e for e in effects if e.column == "office"), None)
+    between = 0.0 if office is None else office.spread
+    evidence = _cross_office(margin, (y, weight), who, between)
+    is_credited = evidence.spread > _CREDITED * between > 0.0
+    if policy.between_offices == "risk":
+        offset = offset - _sum_of(
+            tuple(e for e in effects if e.column != "investigator"), who.groups
+        )
+    else:
+        offset = offset - evidence.of(who.home)
+    reads_places = policy.between_offices == "risk" or is_credited
+    return Strictness(
+        effects,
+        evidence,
+        offset,
+        tuple(X.columns) if reads_places else own,
+        () if reads_places or len(own) == X.shape[1] else place_signals,
+        _beyond(models, folds, who.home),
+        who.changed,
+        policy.between_offices,
+        n_rounds,
+        moved if np.isfinite(moved) else 0.0,
+    )
+
+
+def _folds(home: pd.Series, dealer: npt.NDArray[Any], seed: int) -> Ints:
+    """Deal rows into folds by whole offices, or by dealers where there is only one."""
+    n_offices = home.nunique()
+    groups = home.to_numpy(dtype=str) if n_offices > 1 else np.asarray(dealer, dtype=str)
+    n_folds = min(_MAX_FOLDS, len(np.unique(groups)))
+    if n_folds < 2:
+        raise TooFewLabelsError(
+            "Every inspection is of one dealer.", fix="ingest inspections of other dealers"
+        )
+    return group_folds(groups, n_folds=n_folds, seed=seed)
+
+
+def _beyond(
+    models: list[Ridge], folds: Ints, home: pd.Series
+) -> tuple[tuple[frozenset[str], Ridge], ...]:
+    if home.nunique() < 2:
+        return tuple((frozenset[str](), model) for model in models[:1])
+    names = home.to_numpy(dtype=str)
+    return tuple(
+        (frozenset(np.unique(names[folds == fold]).tolist()), model)
+        for fold, model in enumerate(models)
+    )
+
+
+def _sum_of(effects: tuple[Effects, ...], groups: pd.DataFrame) -> Floats:
+    total = np.zeros(len(groups))
+    for effect in effects:
+        total += effect.of(groups[effect.column])
+    return total
+
+
+def _fit_ridge(
+    X: pd.DataFrame, y: Floats, weight: Floats, offset: Floats, start: Floats | None
+) -> Ridge:
+    raw = _signed_log(X)
+    seen = pd.DataFrame(raw)
+    middle = np.nan_to_num(seen.median().to_numpy(dtype=np.float64))
+    filled = np.where(np.isnan(raw), middle, raw)
+    mean, deviation = filled.mean(axis=0), filled.std(axis=0)
+    empty = Ridge(
+        tuple(X.columns), middle, mean, np.where(deviation > 0, deviation, 1.0), np.zeros(1)
+    )
+    features = empty.features(X)
+    q = features.shape[1]
+    problem = Problem(
+        "binary", features, y, weight / weight.mean(), [(None, None)] * q, np.zeros(q), offset
+    )
+    return Ridge(empty.columns, middle, mean, empty.scale, problem.solve(_PENALTY, start))
+
+
+def _cross_office(
+    margin: Floats, labels: tuple[Floats, Floats], who: WhoLooked, between: float
+) -> Evidence:
+    """Ask those who inspected dealers of two offices in which of the two they found more.
+
+    What is credited is shrunk by how little they say, from a spread no larger than that between
+    offices: some visits beyond a border credit next to nothing.
+    """
+    y, weight = labels
+    groups, home = who.groups, who.home.reset_index(drop=True)
+    office, person = groups["office"], groups["investigator"]
+    unit = pd.Series(np.where(person != "", "i " + person, ""), index=person.index)
+    is_mover = _homes_of(unit, home) > 1
+    # Who stayed is one with the office; what the office found beyond its border still tells.
+    unit = unit.where(is_mover, np.where(office != "", "o " + office, ""))
+    is_told = ((_homes_of(unit, home) > 1) & (unit != "")).to_numpy()
+    n_movers = int(unit[is_mover & (unit != "")].nunique())
+    n_across = int(((home != office) & (office != "")).sum())
+    nothing = Evidence(n_movers, n_across, int(is_told.sum()), pd.Series(dtype=np.float64), 0.0)
+    if not between or is_told.sum() < _MIN_VISITS:
+        return nothing
+    found = fit_effects(
+        margin[is_told],
+        y[is_told],
+        weight[is_told],
+        pd.DataFrame({"unit": unit[is_told], "home": home[is_told]}).reset_index(drop=True),
+        fixed={"unit": _FREE, "home": between},
+    )
+    credited = next((e for e in found if e.column == "home"), None)
+    if credited is None:
+        return nothing
+    return Evidence(
+        n_movers, n_across, nothing.n_rows, credited.value, float(credited.value.std(ddof=0))
+    )
+
+
+def _homes_of(unit: pd.Series, home: pd.Series) -> pd.Series:
+    """In how many offices' areas each row's unit inspected, beyond a stray visit or two."""
+    visits = home.groupby([unit, home]).transform("size")
+    often = home.where(visits >= _MIN_BEYOND)
+    return often.groupby(unit).transform("nunique")
