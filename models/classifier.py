@@ -119,9 +119,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         fitted = []
         for target in targets:
             hit = (place == target).astype(np.float64)
-            margin = fit_margin(
-                frame, hit, weights, codes, settings, graded=finer, offset=known
-            )
+            margin = fit_margin(frame, hit, weights, codes, settings, graded=finer, offset=known)
             n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
             band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
             if drawn is not None or when is not None:

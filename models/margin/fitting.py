@@ -289,13 +289,9 @@ class _Crossing:
             for shape in ("shallow", "deep")
         )
         growths = [shallow]
-        if not is_graded and is_worth_growing(
-            tables[0], target, self.foldings[0], (shallow, deep)
-        ):
+        if not is_graded and is_worth_growing(tables[0], target, self.foldings[0], (shallow, deep)):
             growths.append(deep)
-        grown = [
-            grow(tables, target, self.foldings, growth, sample) for growth in growths
-        ]
+        grown = [grow(tables, target, self.foldings, growth, sample) for growth in growths]
         return [_Part(g.held_out, g.sampled, texts=g.texts) for g in grown]
 
     def _set_right(

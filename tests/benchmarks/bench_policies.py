@@ -37,7 +37,7 @@ from training.evaluation.evaluation import RULE
 from training.evaluation.metrics import LEVEL, Ranking, cluster_weights
 from training.heads import compliance
 from training.heads.country import known_range
-from training.heads.fit import Design, predict, rule_columns
+from training.heads.fit import Design, inputs_of, predict, rule_columns
 from training.heads.yields import served
 from training.labels import labels
 from training.labels.cohort import as_of_dates, places
@@ -68,6 +68,10 @@ class Country:
     found: Labels
     truth: np.ndarray
     may_visit: np.ndarray
+
+    @property
+    def cohort(self) -> pd.DataFrame:
+        return pd.concat([self.rows, self.where.set_index(self.rows.index)], axis=1)
 
     @property
     def last(self) -> pd.Timestamp:
@@ -170,7 +174,7 @@ def judge(country: Country, recipe: Recipe) -> dict[str, Any]:
     on = Judge(country)
     is_train = ~country.is_test
     X = country.made.X[country.is_test]
-    rows = country.rows[is_train]
+    rows = country.cohort[is_train]
     known = country.found.known_before(country.last.date())
     known = known.at([d.date() for d in sorted(rows["as_of"].unique())])
     best = float(np.mean(np.sort(on.true)[::-1][: round(0.10 * len(on.true))]))
@@ -186,7 +190,7 @@ def judge(country: Country, recipe: Recipe) -> dict[str, Any]:
         fitted = compliance.fit(recipe, head, country.made, rows, some(known, n))
         score = predict(fitted.model, X)
         logistic = fitted.logistic.log_odds(X)
-        interval = fitted.model.predict_interval(X, LEVEL)
+        interval = fitted.model.predict_interval(inputs_of(fitted.model, X), LEVEL)
         listed = served(score[on.keep], interval[on.keep], share=0.10)
         entry = {
             "shipped": on.rates(score),

@@ -18,8 +18,11 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
         ("weight = 0.5", 'weight = "half"', "wrong kind"),
         ("[support]", "[suport]", "did you mean 'support'"),
         ("minimum = 0.005", "minimum = 2", "share"),
-        ("version = 1", "version = ", "no TOML"),
-        ("reviewed_on = 2026-11-23", 'reviewed_on = "lately"', "dates"),
+        ("version = 2", "version = ", "no TOML"),
+        ('between_offices = "strictness"', 'between_offices = "strictnes"', "did you mean"),
+        ("max_place_share = 0.5", "max_place_share = 5", "shares"),
+        ("max_dependence = 0.15", "max_dependance = 0.15", "did you mean"),
+        ("reviewed_on = 2026-11-26", 'reviewed_on = "lately"', "dates"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(old, new, words):
@@ -42,3 +45,10 @@ def test_heads_that_do_not_count_make_no_priority():
 def test_no_file(tmp_path):
     with pytest.raises(PolicyError, match="No policy"):
         Policy.read(tmp_path / "none.toml")
+
+
+def test_a_policy_without_the_section_reads_offices_as_strictness():
+    text = DEFAULT.read_text(encoding="utf-8")
+    older = Policy.parse(text[: text.index("[strictness]")])
+    assert older.strictness.between_offices == "strictness"
+    assert older.stated()["sha256"] != Policy.read().stated()["sha256"]

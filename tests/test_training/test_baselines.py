@@ -25,6 +25,13 @@ def test_points_count_from_a_value_on():
     assert apply_rule("+a>=2 +b>=2", X).tolist() == [0.0, 1.0, 2.0]
 
 
+def test_a_signal_that_the_data_lack_counts_zero_and_an_unknown_one_is_refused():
+    assert apply_rule("+a>=2 +gone>=2", X, absent={"gone"}).tolist() == [0.0, 0.0, 1.0]
+    assert apply_rule("+gone", X, absent={"gone"}).tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(RecipeError, match="no signal"):
+        apply_rule("+gone", X)
+
+
 @pytest.mark.parametrize("text", ["", "a", "+a * 2", "+c"])
 def test_a_rule_that_cannot_be_read_is_refused(text):
     with pytest.raises(RecipeError):

@@ -81,15 +81,19 @@ def test_who_inspects_is_never_an_input(history):
 
 def test_weights_cover_every_inspected_row(history):
     recipe, store, past = history
-    rows = past.rows[past.is_at(past.split.train_as_of)]
+    rows = past.cohort[past.is_at(past.split.train_as_of)]
     found = labels.compliance(store, past.split.train_as_of, rule=Policy.read().severe_finding)
     made = design(past.table, recipe.head("compliance"))
     fitted = compliance.fit(recipe, recipe.head("compliance"), made, rows, found)
     # A dealer licensed after the as-of date is inspected without having stood on the list.
-    listed = found.frame.merge(rows, on=["dealer", "as_of"])
+    listed = found.frame.merge(rows[["dealer", "as_of"]], on=["dealer", "as_of"])
     assert 0.8 * len(found) < fitted.n == len(listed)
     assert (fitted.weighted.weight > 0).all()
-    assert {s.column for s in fitted.weighted.strictness} == {"division", "investigator"}
+    strictness = fitted.weighted.strictness
+    assert {e.column for e in strictness.effects} == {"office", "investigator", "division"}
+    assert strictness.moved < 0.1
+    assert set(fitted.model.columns_) == set(strictness.columns)
+    assert not set(strictness.columns) & set(strictness.place_signals)
 
 
 def test_the_shipped_list_finds_several_times_what_chance_finds(history, place):

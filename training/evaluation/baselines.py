@@ -3,8 +3,9 @@
 A rule is written in the recipe as a signed sum of signals, ``"+traces_n_3y"`` or
 ``"-license_chain_size"``: dealers with more of it come first. ``+losses_reports_1y>=2`` counts one
 point from that value on. One whose signal is missing comes last, or first when the name ends in
-``?``. A signal that the data lack, or that says the same of every dealer, counts zero. The logistic regression on log-transformed signals is the one rule that learns; it is fitted
-on the same rows as the model.
+``?``. A signal that the data lack, or that says the same of every dealer, counts zero. The logistic
+regression on log-transformed signals is the one rule that learns; it is fitted on the same rows as
+the model.
 """
 
 from __future__ import annotations

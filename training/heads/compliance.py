@@ -22,7 +22,7 @@ from training.heads.fit import Design, estimator
 from training.labels import labels
 from training.labels.labels import Labels
 from training.labels.offices import divisions_of, share_between
-from training.labels.propensity import TRAINING_CLIP, Propensity, fit_propensity, overlap
+from training.labels.propensity import TRAINING_CLIP, Propensity, fit_propensity
 from training.labels.strictness import Strictness, fit_strictness, who_looked
 from training.recipe import Head, Recipe
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+# Models of earlier years only order dealers of their year beside the compliance head.
+EARLIER_ROWS = 6_000
 
 
 def train(
@@ -60,7 +62,8 @@ def train(
         if (counts[rows_before] > 0).sum() < head.min_positive and one is not split:
             continue
         with steps.step(f"{head.name}: fit before {one.trained_on}"):
-            model = _fit(head, made, counts, dealer, rows_before, recipe.seed)
+            asked = head if one is split else head.model_copy(update={"max_rows": EARLIER_ROWS})
+            model = _fit(asked, made, counts, dealer, rows_before, recipe.seed)
         is_judged = history.is_at(one.test_as_of)
         everyone.append(
             rows[is_judged].assign(margin=model.predict_margin(inputs_of(model, made.X[is_judged])))

@@ -7,7 +7,7 @@ judged by a model fitted on what was known before it, and the years are pooled, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np

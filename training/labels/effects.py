@@ -91,7 +91,7 @@ def fit_effects(
     >>> bool(0.5 < found.value["strict"] - found.value["mild"] < 1.0)
     True
     """
-    coded = {c: _codes(groups[c]) for c in groups}
+    coded = {str(c): _codes(groups[c]) for c in groups}
     columns = {c: (codes, names) for c, (codes, names) in coded.items() if len(names) > 1}
     if not columns or not len(y):
         return ()
@@ -138,12 +138,12 @@ def _solve(
     everywhere = [*places, np.full(len(y), q)]
     owner = np.repeat(np.arange(len(sizes)), sizes)
     variances = [_FIRST_VARIANCE if s is None else s**2 for s in given]
-    covariance = np.eye(q + 1)
+    covariance: Floats = np.eye(q + 1)
     for _ in range(_MAX_STEPS):
         eta = margin + sum(np.append(theta, 0.0)[place] for place in everywhere)
         p = expit(eta)
         curve, error = w * p * (1.0 - p), w * (y - p)
-        information = np.zeros((q + 1, q + 1))
+        information: Floats = np.zeros((q + 1, q + 1))
         slope = np.zeros(q + 1)
         for a in everywhere:
             is_a = a >= 0
@@ -152,10 +152,10 @@ def _solve(
                 both = is_a & (b >= 0)
                 cell = a[both] * (q + 1) + b[both]
                 added = np.bincount(cell, weights=curve[both], minlength=(q + 1) ** 2)
-                information += added.reshape(q + 1, q + 1)
+                information = information + added.reshape(q + 1, q + 1)
         prior = np.append(1.0 / np.array(variances)[owner], 1e-6)
         information[np.diag_indices(q + 1)] += prior
-        covariance = np.linalg.inv(information)
+        covariance = np.asarray(np.linalg.inv(information))
         step = covariance @ (slope - prior * theta)
         theta += np.clip(step, -1.0, 1.0)
         known = np.diag(covariance)[:q]

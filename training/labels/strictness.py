@@ -176,9 +176,7 @@ class Ridge:
 
     def margin(self, X: pd.DataFrame) -> Floats:
         """Log-odds of rows, shape (n,)."""
-        return np.asarray(
-            self.theta[0] + self.features(X) @ self.theta[1:], dtype=np.float64
-        )
+        return np.asarray(self.theta[0] + self.features(X) @ self.theta[1:], dtype=np.float64)
 
     def features(self, X: pd.DataFrame) -> Floats:
         """Standardized signed logs, missing values at the middle, shape (n, p)."""
@@ -202,6 +200,8 @@ class Strictness:
     evidence : Evidence
     offset : array of shape (n,)
         Log-odds of each training row that are not the dealer's.
+    level : Series
+        Mean log-odds of all who looked, by home office: what differs between offices, whoever's.
     columns : tuple of str
         Signals that the head may read under the policy.
     place_signals : tuple of str
@@ -219,6 +219,7 @@ class Strictness:
     effects: tuple[Effects, ...]
     evidence: Evidence
     offset: Floats
+    level: pd.Series
     columns: tuple[str, ...]
     place_signals: tuple[str, ...]
     beyond: tuple[tuple[frozenset[str], Ridge], ...]
@@ -233,8 +234,7 @@ class Strictness:
 
     def level_of(self, home: pd.Series) -> Floats:
         """Log-odds by which the office of each row differs, whoever's they are, shape (n,)."""
-        found = self.effect("office")
-        return np.zeros(len(home)) if found is None else found.of(home)
+        return home.map(self.level).fillna(0.0).to_numpy(dtype=np.float64)
 
     def risk_beyond(self, X: pd.DataFrame, home: pd.Series) -> Floats:
         """Log-odds of rows from models that saw no row of their office, shape (n,)."""
@@ -299,14 +299,13 @@ def fit_strictness(
         effects = fit_effects(margin, y, weight, who.groups)
         new = _sum_of(effects, who.groups)
         moved, offset, n_rounds = float(np.abs(new - offset).max()), new, n_rounds + 1
-    office = next((e for e in effects if e.column == "office"), None)
-    between = 0.0 if office is None else office.spread
+    level = pd.Series(offset).groupby(who.home.to_numpy()).mean()
+    between = float(level.std(ddof=0)) if len(level) > 1 else 0.0
     evidence = _cross_office(margin, (y, weight), who, between)
     is_credited = evidence.spread > _CREDITED * between > 0.0
     if policy.between_offices == "risk":
-        offset = offset - _sum_of(
-            tuple(e for e in effects if e.column != "investigator"), who.groups
-        )
+        # What differs within an office is still who was sent.
+        offset = offset - who.home.map(level).to_numpy(dtype=np.float64)
     else:
         offset = offset - evidence.of(who.home)
     reads_places = policy.between_offices == "risk" or is_credited
@@ -314,6 +313,7 @@ def fit_strictness(
         effects,
         evidence,
         offset,
+        level,
         tuple(X.columns) if reads_places else own,
         () if reads_places or len(own) == X.shape[1] else place_signals,
         _beyond(models, folds, who.home),
@@ -379,30 +379,31 @@ def _cross_office(
 ) -> Evidence:
     """Ask those who inspected dealers of two offices in which of the two they found more.
 
-    What is credited is shrunk by how little they say, from a spread no larger than that between
+    What is credited is shrunk by how little they say, under a spread no larger than that between
     offices: some visits beyond a border credit next to nothing.
     """
     y, weight = labels
     groups, home = who.groups, who.home.reset_index(drop=True)
     office, person = groups["office"], groups["investigator"]
-    unit = pd.Series(np.where(person != "", "i " + person, ""), index=person.index)
+    unit = ("i " + person).where(person != "", "")
     is_mover = _homes_of(unit, home) > 1
     # Who stayed is one with the office; what the office found beyond its border still tells.
-    unit = unit.where(is_mover, np.where(office != "", "o " + office, ""))
+    unit = unit.where(is_mover, ("o " + office).where(office != "", ""))
     is_told = ((_homes_of(unit, home) > 1) & (unit != "")).to_numpy()
     n_movers = int(unit[is_mover & (unit != "")].nunique())
     n_across = int(((home != office) & (office != "")).sum())
     nothing = Evidence(n_movers, n_across, int(is_told.sum()), pd.Series(dtype=np.float64), 0.0)
     if not between or is_told.sum() < _MIN_VISITS:
         return nothing
-    found = fit_effects(
-        margin[is_told],
-        y[is_told],
-        weight[is_told],
-        pd.DataFrame({"unit": unit[is_told], "home": home[is_told]}).reset_index(drop=True),
-        fixed={"unit": _FREE, "home": between},
-    )
-    credited = next((e for e in found if e.column == "home"), None)
+    told = pd.DataFrame({"unit": unit[is_told], "home": home[is_told]}).reset_index(drop=True)
+
+    def fitted(fixed: dict[str, float]) -> Effects | None:
+        found = fit_effects(margin[is_told], y[is_told], weight[is_told], told, fixed=fixed)
+        return next((e for e in found if e.column == "home"), None)
+
+    credited = fitted({"unit": _FREE})
+    if credited is not None and credited.spread > between:
+        credited = fitted({"unit": _FREE, "home": between})
     if credited is None:
         return nothing
     return Evidence(

@@ -32,7 +32,15 @@ from training.evaluation.evaluation import RULE, measure
 from training.evaluation.metrics import LEVEL, Ranking, require_two_classes
 from training.heads import compliance, country, hours
 from training.heads.country import CountryHistory
-from training.heads.fit import Design, design, held_out_table, predict, rule_columns, thin
+from training.heads.fit import (
+    Design,
+    design,
+    held_out_table,
+    inputs_of,
+    predict,
+    rule_columns,
+    thin,
+)
 from training.heads.yields import History, every_estimate, served
 from training.labels import labels
 from training.labels.labels import Labels
@@ -200,7 +208,7 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
         "stability": stability.consecutive(by_date, capacity=share),
         **_on_inspected(task, history, X, scores),
     }
-    of_list = served(scores[SHIPPED], shipped.model.predict_interval(X, LEVEL), share=share)
+    of_list = served(scores[SHIPPED], shipped.model.predict_interval(inputs_of(shipped.model, X), LEVEL), share=share)
     if task.with_curve:
         out["learning_curve"] = _curve(task, history, made, then)
     out["estimates"]["served"] = of_list.as_dict()

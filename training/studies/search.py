@@ -173,7 +173,9 @@ def search_compliance(
     index = weighted.index
     kept = folder / "search"
     kept.mkdir(parents=True, exist_ok=True)
-    asked = hashlib.sha256((recipe.model_dump_json() + recipe.read_policy().text + warehouse.fingerprint).encode())
+    asked = hashlib.sha256(
+        (recipe.model_dump_json() + recipe.read_policy().text + warehouse.fingerprint).encode()
+    )
     store = kept / f"{recipe.name}-{asked.hexdigest()[:16]}.db"
     with steps.bar("trials", MAX_TRIALS) as bar:
         found = search(

@@ -1,0 +1,98 @@
+"""A training says what it lacks before it builds anything."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from models.errors import PolicyError
+from models.policy import DEFAULT
+from training.errors import RecipeError, TooFewLabelsError
+from training.heads.checks import check_country, check_recipe
+from training.labels.funnel import label_funnel
+from training.progress import Steps
+from training.recipe import RECIPES, load_recipe
+
+COUNTRY = (RECIPES / "country.toml").read_text(encoding="utf-8")
+
+
+def inspections(n: int, *, severe: int, kind: str = "compliance") -> list[dict[str, object]]:
+    """One inspection of each of `n` dealers a year, over six years."""
+    rows = []
+    for i in range(n):
+        opened = date(2018, 1, 10) + timedelta(days=(i * 365 * 6) // n)
+        rows.append(
+            {
+                "inspection_id": f"I{i}",
+                "dealer": f"1-54-{10000 + i}",
+                "kind": kind,
+                "opened_on": opened.isoformat(),
+                "closed_on": (opened + timedelta(days=30)).isoformat(),
+                "outcome": "revocation" if i % n < severe else "none",
+            }
+        )
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('+traces_n_3y"', '+traces_n_33y"', "did you mean 'traces_n_3y'"),
+        ("+losses_reports_1y>=1", "+losses_report_1y>=1", "did you mean"),
+        ("n_repeats = 1", "n_repeat = 1", "did you mean 'n_repeats'"),
+        ("min_positive = 25", 'min_positive = 25\nsignals = ["traces_n_33y"]', "did you mean"),
+        ("min_positive = 25", 'min_positive = 25\nfamilies = ["trace"]', "did you mean"),
+    ],
+)
+def test_what_a_recipe_cannot_mean_is_refused_before_anything_is_built(tmp_path, old, new, words):
+    assert old in COUNTRY
+    path = tmp_path / "own.toml"
+    path.write_text(COUNTRY.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(RecipeError, match=words):
+        check_recipe(load_recipe(str(path)))
+
+
+@pytest.mark.parametrize("name", ["country", "public_records"])
+def test_the_recipes_that_ship_pass(name):
+    check_recipe(load_recipe(name))
+
+
+def test_a_policy_is_read_from_its_path_beside_the_recipe(tmp_path):
+    text = DEFAULT.read_text(encoding="utf-8").replace("weight = 1.0", "weight = 2.0", 1)
+    (tmp_path / "own_policy.toml").write_text(text, encoding="utf-8")
+    path = tmp_path / "own.toml"
+    path.write_text('policy = "own_policy.toml"\n' + COUNTRY, encoding="utf-8")
+    policy = load_recipe(str(path)).read_policy()
+    assert policy.weights["compliance"] == 2.0
+    assert policy.stated() != load_recipe("country").read_policy().stated()
+    (tmp_path / "own_policy.toml").write_text("version = 1", encoding="utf-8")
+    with pytest.raises(PolicyError, match="lacks a value"):
+        load_recipe(str(path))
+
+
+def test_the_funnel_counts_every_step(make_warehouse):
+    rows = inspections(300, severe=60)
+    rows += [row | {"inspection_id": f"R{i}", "kind": "recall"} for i, row in enumerate(rows[:20])]
+    funnel = label_funnel(
+        make_warehouse(inspections=rows),
+        (date(2021, 1, 1), date(2022, 1, 1)),
+        rule=load_recipe("country").read_policy().severe_finding,
+        trained_on=date(2022, 7, 1),
+        horizon_months=12,
+    )
+    counts = [stage.count for stage in funnel.stages]
+    assert counts[:2] == [320, 300]
+    assert counts[1] > counts[2] > counts[3] >= counts[4] > counts[5]
+    assert all(stage.change for stage in funnel.stages)
+
+
+def test_too_few_labels_name_the_step_that_lost_them(make_warehouse):
+    store = make_warehouse(inspections=inspections(300, severe=200, kind="application"))
+    with pytest.raises(TooFewLabelsError, match="kind = compliance"):
+        check_country(load_recipe("country"), store, Steps())
+
+
+def test_without_traces_the_heads_that_count_them_are_left_out_and_named(make_warehouse):
+    store = make_warehouse(inspections=inspections(600, severe=300))
+    found = check_country(load_recipe("country"), store, Steps())
+    assert [head.name for head in found.heads] == ["compliance"]
+    assert set(found.left_out) == {"diversion", "mexico"}

@@ -1,0 +1,213 @@
+"""Who looked is told apart from who was looked at, and place does not bring the office back in."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from models.policy import StrictnessPolicy
+from training.errors import TooFewLabelsError
+from training.labels.effects import fit_effects
+from training.labels.offices import home_offices, share_between
+from training.labels.strictness import Strictness, fit_strictness, who_looked
+
+POLICY = StrictnessPolicy()
+
+
+@dataclass(frozen=True)
+class Country:
+    """Inspected rows of a country whose offices differ, with what is true of them."""
+
+    X: pd.DataFrame
+    y: np.ndarray
+    where: pd.DataFrame
+    office: pd.Series
+    investigator: pd.Series
+    strict: pd.Series
+    risk: np.ndarray
+
+    def fit(self, policy: StrictnessPolicy = POLICY) -> Strictness:
+        as_of = pd.Series(pd.Timestamp("2022-01-01"), index=self.X.index)
+        who = who_looked(self.office, self.investigator, self.where, as_of)
+        return fit_strictness(
+            self.X,
+            (self.y, np.ones(len(self.y))),
+            who,
+            np.arange(len(self.y)).astype(str),
+            policy,
+            place_share=share_between(self.X, who.home),
+        )
+
+
+def country(
+    seed: int, *, n: int = 5000, n_offices: int = 10, moving: float = 0.0, of_dealers: float = 0.0
+) -> Country:
+    """Draw a country: risk by one signal, a level by office that is the inspectors' or dealers'.
+
+    `moving` is the share of visits made by investigators of the next office; `of_dealers` the
+    share of the offices' level that is the dealers' own.
+    """
+    rng = np.random.default_rng(seed)
+    home = rng.integers(0, n_offices, n)
+    level = rng.normal(0, 0.8, n_offices)
+    visitor = np.where(rng.random(n) < moving, (home + 1) % n_offices, home)
+    own = rng.normal(size=n)
+    risk = own - 1.8 + of_dealers * level[home]
+    y = (rng.random(n) < expit(risk + (1 - of_dealers) * level[visitor])).astype(float)
+    X = pd.DataFrame({"own": own, "noise": rng.normal(size=n), "of_state": home**2 / 10.0})
+    names = pd.Series([f"O{i}" for i in range(n_offices)])
+    where = pd.DataFrame({"county": home.astype(str), "state": home.astype(str), "office": "x"})
+    return Country(
+        X,
+        y,
+        where,
+        names.iloc[home].reset_index(drop=True),
+        ("I" + names.iloc[visitor]).reset_index(drop=True)
+        + pd.Series(np.arange(n) % 3).astype(str),
+        pd.Series(level, names),
+        risk,
+    )
+
+
+def test_effects_are_recovered_with_honest_errors_and_small_groups_are_shrunk():
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 0.6, 40)
+    office = np.r_[rng.integers(0, 39, 9000), np.full(3, 39)]
+    margin = rng.normal(-2, 0.7, len(office))
+    y = (rng.random(len(office)) < expit(margin + true[office])).astype(float)
+    y[-3:] = 1.0
+    (found,) = fit_effects(margin, y, np.ones(len(y)), pd.DataFrame({"office": office.astype(str)}))
+    value = found.value.reindex([str(i) for i in range(40)]).to_numpy()
+    error = found.error.reindex([str(i) for i in range(40)]).to_numpy()
+    assert np.corrcoef(value[:39], true[:39])[0, 1] > 0.9
+    assert 0.8 <= (np.abs(value - true) < 1.645 * error).mean() <= 1.0
+    assert found.spread == pytest.approx(0.6, abs=0.2)
+    assert value[39] < 1.5  # three findings of three are not an odds ratio of hundreds
+
+
+def test_alike_groups_have_no_effect_and_an_unseen_group_is_average():
+    rng = np.random.default_rng(1)
+    groups = pd.DataFrame({"office": rng.integers(0, 30, 6000).astype(str)})
+    y = (rng.random(6000) < 0.15).astype(float)
+    (found,) = fit_effects(np.full(6000, -1.7), y, np.ones(6000), groups)
+    assert found.value.abs().max() < 0.25
+    assert found.of(pd.Series(["never seen", ""])).tolist() == [0.0, 0.0]
+
+
+def test_strictness_is_found_and_taken_out_of_what_place_could_say():
+    drawn = country(2)
+    found = drawn.fit()
+    office = found.effect("office")
+    assert office is not None
+    assert np.corrcoef(office.value, drawn.strict.reindex(office.value.index))[0, 1] > 0.9
+    assert found.place_signals == ("of_state",)
+    assert found.columns == ("own", "noise")
+    assert found.moved < 0.05
+    # What the offset leaves between offices is nothing: place has nothing to stand in for.
+    left = pd.Series(drawn.y - expit(drawn.risk + found.offset)).groupby(drawn.office).mean()
+    assert left.abs().max() < 0.06
+
+
+def test_the_reading_of_the_policy_is_followed():
+    drawn = country(2)
+    as_risk = drawn.fit(StrictnessPolicy(between_offices="risk"))
+    assert as_risk.place_signals == ()
+    assert as_risk.columns == tuple(drawn.X.columns)
+    spread = pd.Series(as_risk.offset).groupby(drawn.office).mean().std()
+    assert spread < 0.01 < 0.4 < pd.Series(drawn.fit().offset).groupby(drawn.office).mean().std()
+
+
+def test_inspectors_who_worked_in_two_offices_credit_the_dealers():
+    # The level is the dealers' own, and a fifth of the visits were made by the next office's.
+    drawn = country(3, moving=0.3, of_dealers=1.0)
+    found = drawn.fit()
+    credited = found.evidence.credited
+    assert found.evidence.n_movers > 10
+    assert np.corrcoef(credited, drawn.strict.reindex(credited.index))[0, 1] > 0.8
+    assert found.place_signals == ()  # with the credit comes the place that can express it
+    left = pd.Series(found.offset).groupby(drawn.office).mean()
+    assert left.std() < 0.5 * drawn.strict.std()
+
+
+def test_inspectors_who_moved_and_found_the_same_credit_nothing():
+    drawn = country(4, moving=0.3, of_dealers=0.0)
+    found = drawn.fit()
+    assert found.evidence.spread < 0.5 * drawn.strict.std()
+    assert found.place_signals == ("of_state",)
+
+
+def test_one_office_and_one_investigator_leave_nothing_to_compare():
+    drawn = country(5, n=800, n_offices=1)
+    drawn = replace(drawn, investigator=pd.Series(["I1"] * 800))
+    found = drawn.fit()
+    assert found.effects == ()
+    assert (found.offset == 0).all()
+    assert np.isfinite(found.risk_beyond(drawn.X, pd.Series(["O0"] * 800))).all()
+
+
+def test_visits_of_one_dealer_are_refused():
+    drawn = country(6, n=60, n_offices=1)
+    who = who_looked(
+        drawn.office,
+        drawn.investigator,
+        drawn.where,
+        pd.Series(pd.Timestamp("2022-01-01"), index=drawn.X.index),
+    )
+    with pytest.raises(TooFewLabelsError, match="one dealer"):
+        fit_strictness(
+            drawn.X,
+            (drawn.y, np.ones(60)),
+            who,
+            np.full(60, "1-54-00001"),
+            POLICY,
+            place_share=share_between(drawn.X, who.home),
+        )
+
+
+def test_an_office_code_that_changed_its_meaning_is_two_offices():
+    n = 400
+    as_of = pd.Series(pd.to_datetime(np.where(np.arange(n) < 200, "2020-01-01", "2021-01-01")))
+    where = pd.DataFrame(
+        {"county": "1", "state": np.where(np.arange(n) < 200, "TX", "OH"), "office": "x"}
+    )
+    code = pd.Series(["O1"] * n)
+    who = who_looked(code, pd.Series([""] * n), where, as_of)
+    assert who.changed == ("O1",)
+    assert who.groups["office"].nunique() == 2
+    same = who_looked(code, pd.Series([""] * n), where.assign(state="TX"), as_of)
+    assert same.changed == ()
+
+
+def test_the_division_is_read_from_published_codes_alone():
+    n = 40
+    where = pd.DataFrame({"county": "1", "state": "TX", "office": ["x"] * n})
+    as_of = pd.Series([pd.Timestamp("2020-01-01")] * n)
+    own = who_looked(pd.Series(["764-own"] * n), pd.Series([""] * n), where, as_of)
+    assert "division" not in own.groups
+    published = who_looked(pd.Series(["764075"] * n), pd.Series([""] * n), where, as_of)
+    assert published.groups["division"].nunique() == 1
+
+
+def test_a_dealer_belongs_to_the_office_that_visits_its_county_or_state():
+    where = pd.DataFrame(
+        {
+            "county": ["a", "a", "b", "unknown"],
+            "state": ["TX", "TX", "TX", "unknown"],
+            "office": ["p", "p", "p", "q"],
+        }
+    )
+    visited = pd.Series(["O1", "O1", "", ""])
+    assert home_offices(where, visited).tolist() == ["O1", "O1", "O1", "q"]
+
+
+def test_signals_of_the_place_are_told_from_those_of_the_dealer():
+    rng = np.random.default_rng(0)
+    home = pd.Series(rng.integers(0, 10, 5000).astype(str))
+    X = pd.DataFrame({"state": home.astype(float), "own": rng.normal(size=5000)})
+    X["mixed"] = X["own"] + 0.3 * X["state"]
+    share = share_between(X, home)
+    assert share["state"] > 0.99
+    assert share["own"] < 0.01
+    assert 0.2 < share["mixed"] < 0.6
