@@ -163,7 +163,7 @@ for head in evaluation["heads"].values():
 # %%
 compliance = evaluation["heads"]["compliance"]
 display(pd.Series(compliance["gains"], name="precision, multiple of random").round(2).to_frame())
-pd.DataFrame(compliance["strictness"]).T.round(2)
+pd.DataFrame(compliance["strictness"]["effects"]["office"]["groups"]).set_index("group").round(2)
 
 # %% [markdown]
 # ## What the list would find

@@ -98,7 +98,10 @@ class Evaluation(_Strict):
     n_resamples : int
         Bootstrap resamples behind every interval.
     n_tests : int
-        Rolling evaluation: how many of the last as-of dates are judged.
+        Backtest: how many of the last as-of dates are judged.
+    n_judged : int
+        Training: how many of the last as-of dates are judged together, each by a model that stood
+        before it.
     """
 
     capacity: Share = 0.10
@@ -106,6 +109,7 @@ class Evaluation(_Strict):
     n_repeats: int = Field(default=1, ge=1)
     n_resamples: int = Field(default=300, ge=50)
     n_tests: int = Field(default=1, ge=1)
+    n_judged: int = Field(default=1, ge=1)
 
 
 class Recipe(_Strict):
