@@ -98,7 +98,9 @@ def plan(recipe: Recipe, warehouse: Warehouse) -> Dates:
         n_dates=recipe.n_as_of,
         horizon_months=recipe.horizon_months,
     )
-    splits = rolling(dates, horizon_months=recipe.horizon_months, n_tests=recipe.evaluation.n_judged)
+    splits = rolling(
+        dates, horizon_months=recipe.horizon_months, n_tests=recipe.evaluation.n_judged
+    )
     return Dates(tuple(dates), tuple(splits), end)
 
 

@@ -208,7 +208,11 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
         "stability": stability.consecutive(by_date, capacity=share),
         **_on_inspected(task, history, X, scores),
     }
-    of_list = served(scores[SHIPPED], shipped.model.predict_interval(inputs_of(shipped.model, X), LEVEL), share=share)
+    of_list = served(
+        scores[SHIPPED],
+        shipped.model.predict_interval(inputs_of(shipped.model, X), LEVEL),
+        share=share,
+    )
     if task.with_curve:
         out["learning_curve"] = _curve(task, history, made, then)
     out["estimates"]["served"] = of_list.as_dict()
