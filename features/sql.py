@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 def quoted(name: str) -> str:
@@ -13,6 +13,15 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """Return `text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def list_sql(texts: Iterable[str]) -> str:
+    """Return texts as an SQL list.
+
+    >>> list_sql(("a", "b"))
+    "['a', 'b']"
+    """
+    return f"[{', '.join(map(literal, texts))}]"
 
 
 def case(expression: str, values: Mapping[str, str]) -> str:

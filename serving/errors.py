@@ -78,6 +78,13 @@ class UnknownDealerError(ServingError):
     status = 404
 
 
+class UnknownSubjectError(ServingError):
+    """A subject that cannot be followed: no dealer, port, state or county."""
+
+    code = "unknown_subject"
+    status = 422
+
+
 class UnknownListError(ServingError):
     """A list that does not exist, or is not this caller's."""
 

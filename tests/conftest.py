@@ -17,3 +17,6 @@ from hypothesis import settings
 # A loaded machine is no failure: examples are bounded in number, never in time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# One simulated country for everything beside the ranking; made when a test first asks for it.
+from tests.simulated import simulated  # noqa: E402, F401

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from features.ingest.summary import FileSummary, IngestSummary
 from features.insight.completeness import Completeness
+from features.insight.flows.follow import Flow
 from features.warehouse.integrity import WarehouseReport
 
 _COUNTS = ("read", "stored", "superseded", "duplicate", "set_aside", "rejected")
@@ -113,3 +114,31 @@ def completeness_view(found: Completeness) -> RenderableType:
     if not found.training:
         lines.insert(0, Text("No settled quarter tells of Mexican submission: cannot be said."))
     return Group(grid, *lines)
+
+
+def flow_view(flow: Flow) -> RenderableType:
+    """Return links, corridors and hubs of a flow."""
+    links = _grid("Links", ("from", "to", "course", "status"), ("firearms", "short"))
+    for link in flow.links[:20]:
+        n = f"{link.low:,} to {link.n:,}" if link.status == "inferred" else f"{link.n:,}"
+        links.add_row(link.source, link.target, link.course, link.status, n, f"{link.n_short:,}")
+    lanes = _grid("Corridors, by excess over sales", ("from", "to"), ("traces", "excess", "95%"))
+    for lane in [c for c in flow.corridors if c.course != "intrastate"][:15]:
+        span = "" if lane.low is None else f"{lane.low:.1f} to {lane.high:.1f}"
+        excess = "" if lane.excess is None else f"{lane.excess:.1f}"
+        lanes.add_row(lane.source, lane.market, f"{lane.n:,}", excess, span)
+    places = _grid("Counties by Mexican traces", ("county", "zone"), ("traces", "excess"))
+    for hub in flow.counties[:12]:
+        excess = "" if hub.excess is None else f"{hub.excess:.1f}"
+        places.add_row(hub.label, hub.zone, f"{hub.n_mexico:,}", excess)
+    head = f"{flow.subject.label}: {flow.n_traces:,} traces known {flow.first} to {flow.as_of}"
+    return Group(Text(head), links, lanes, places, *map(Text, flow.statements))
+
+
+def _grid(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    grid = Table(title=title, title_justify="left", box=SIMPLE)
+    for name in words:
+        grid.add_column(name)
+    for name in numbers:
+        grid.add_column(name, justify="right", no_wrap=True)
+    return grid

@@ -80,6 +80,62 @@ def completeness(
         Console().print(completeness_view(found))
 
 
+@insight_app.command()
+def follow(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEALER|PORT|STATE|COUNTY",
+            help="A dealer key, a port code, a state (TX, MX-SON), a county (48201), or US.",
+        ),
+    ],
+    as_of: AsOfOption = None,
+    years: Annotated[int, typer.Option(min=1, max=25, help="How many years are looked at.")] = 5,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE",
+            help="Write the links as .csv, .graphml, .geojson, .json, or a Sankey as .svg "
+            "(a map as .map.svg).",
+        ),
+    ] = None,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow the guns: chains, corridors, hubs, shared purchasers, seizures on the way.
+
+    Corridors are ranked by the low end of their excess over what sales alone would bring; ranges
+    stand where the completeness of tracing was inferred. A link to an earlier owner or seller
+    implies no wrong.
+
+    Commands to start from:
+
+      ffl-risk follow TX --as-of 2025-01-01
+
+      ffl-risk follow 2504 --out san_ysidro.svg
+    """
+    import json
+
+    from rich.console import Console
+
+    from features.commands.display import flow_view
+    from features.home import write_atomically
+    from features.insight.flows.exports import content_for
+    from features.insight.flows.follow import follow as followed
+    from features.insight.flows.subject import subject_of
+
+    wanted = subject_of(subject)
+    with Console(stderr=True).status("reading"):
+        found = followed(opened(warehouse), wanted, day_of(as_of), years=years)
+    if out is not None:
+        write_atomically(out, content_for(found, out.name))
+        Console(stderr=True).print(f"Wrote {out}.")
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+    elif out is None:
+        Console().print(flow_view(found))
+
+
 def opened(path: Path | None) -> Warehouse:
     """Open the warehouse that was named, else that of the home folder."""
     from features.home import home

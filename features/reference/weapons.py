@@ -90,6 +90,12 @@ def class_sql(day: str = "requested_on") -> str:
     return f"(CASE {steps} ELSE 'other' END)"
 
 
+def class_code_sql(day: str = "requested_on") -> str:
+    """Return SQL for the place of a trace's class in `class_names`, a small number."""
+    steps = " ".join(f"WHEN {_dated(c, day)} THEN {i}" for i, c in enumerate(weapon_classes()))
+    return f"(CASE {steps} ELSE {class_names().index('other')} END)::TINYINT"
+
+
 def is_class_sql(name: str, day: str = "requested_on") -> str:
     """Return the SQL condition that a trace is of one class."""
     return f"{class_sql(day)} = {literal(name)}"

@@ -24,6 +24,8 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "dealers": frozenset({"inspector", "supervisor", "analyst"}),
     "referrals": frozenset({"supervisor"}),
     "audit": frozenset({"auditor"}),
+    "flows": frozenset({"inspector", "supervisor", "analyst"}),
+    "completeness": frozenset({"supervisor", "analyst", "scheduler"}),
     "page": frozenset({"inspector", "supervisor", "analyst", "scheduler"}),
     "measures": frozenset(
         {"partner", "inspector", "supervisor", "analyst", "scheduler", "auditor"}
@@ -34,7 +36,7 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
 DEALER_LEVEL: Final = frozenset(
     {
         "score", "score_features", "rank", "explain", "plan", "plans", "decisions", "outcomes",
-        "lists", "dealers", "referrals", "page",
+        "lists", "dealers", "referrals", "page", "flows",
     }
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from features.errors import FflRiskError
 from serving.access.rates import RateLimiter
 from serving.api.problems import MEDIA_TYPE, FieldProblem, problem, problem_of
-from serving.api.routes import dealers, field, lists, operations, plans, scores
+from serving.api.routes import dealers, field, insight, lists, operations, plans, scores
 from serving.runtime import Runtime
 from serving.server.fastpath import FastPath
 from serving.server.guard import Guard
@@ -58,6 +58,7 @@ def build_app(runtime: Runtime) -> Guard:
         field.router,
         dealers.router,
         plans.router,
+        insight.router,
         pages.router,
     ):
         app.include_router(router)

@@ -39,6 +39,7 @@ _PAGES: Final = (
     ("dealers", "/dealers", "Dealers", {"inspector", "supervisor", "analyst"}),
     ("plan", "/plan", "Plan", {"supervisor", "scheduler"}),
     ("plan", "/plans", "Plans", {"inspector", "auditor"}),
+    ("flows", "/flows", "Flows", {"inspector", "supervisor", "analyst"}),
     (
         "model", "/model", "Model",
         {"inspector", "supervisor", "analyst", "scheduler", "partner", "auditor"},

@@ -12,7 +12,7 @@ from features.domain.asof import to_day
 from features.insight.completeness import Completeness, completeness
 from features.signals import coverage
 from features.simulation import mexico
-from tests.test_insight.conftest import AS_OF, Simulated
+from tests.simulated import AS_OF, Simulated
 
 NO_AGENCIES = pd.DataFrame(
     columns=["requester", "state", "kind", "begins", "ends", "known", "until"]

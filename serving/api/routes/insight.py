@@ -1,0 +1,90 @@
+"""What stands beside the ranking: flows and completeness."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from features.insight.flows.exports import content_for
+from serving.access.roles import check_purpose
+from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.insight import CompletenessAnswer, FlowAnswer
+from serving.insight.flows import completeness_for, flow_for, subject_for
+from serving.statements import disclaimers
+
+router = APIRouter(prefix="/v1", tags=["insight"])
+_MEDIA: Final = {
+    "csv": "text/csv; charset=utf-8", "graphml": "application/xml", "svg": "image/svg+xml",
+    "geojson": "application/geo+json", "map.svg": "image/svg+xml",
+}  # fmt: skip
+
+
+@router.get(
+    "/flows",
+    response_model=FlowAnswer,
+    responses=responses(404),
+    summary="Where firearms went from or to a dealer, port, state or county",
+)
+async def read_flow(
+    caller: Annotated[Caller, Depends(allow("flows"))],
+    subject: Annotated[
+        str, Query(min_length=2, max_length=40, description="Dealer, port, state, county, or US")
+    ] = "US",
+    years: Annotated[int, Query(ge=1, le=25)] = 5,
+    form: Annotated[
+        Literal["json", "csv", "graphml", "geojson", "svg", "map.svg"],
+        Query(alias="format", description="How the answer is written"),
+    ] = "json",
+) -> Response:
+    """Follow the guns: links with evidence and status, corridors with excess, hubs, clusters.
+
+    Dealers outside the caller's area stand in no hub, cluster or pattern. A link to an earlier
+    owner or seller implies no wrong.
+    """
+    purpose = check_purpose(caller.action, caller.purpose() or None, "restricted")
+    scope = caller.scope
+    wanted = subject_for(subject, scope)
+    home = caller.runtime.settings.home
+    flow = await asyncio.to_thread(flow_for, wanted, scope, home, years=years)
+    await caller.record(f"flow {wanted.code}", purpose=purpose)
+    if form != "json":
+        content = await asyncio.to_thread(content_for, flow, f"flow.{form}")
+        return Response(content, media_type=_MEDIA[form])
+    snapshot = scope.view.snapshot
+    answer = asdict(flow) | {
+        "basis": snapshot.basis,
+        "subject": wanted.code,
+        "kind": wanted.kind,
+        "label": wanted.label,
+        "first": flow.first.isoformat(),
+        "as_of": flow.as_of.isoformat(),
+        "disclaimers": disclaimers("restricted"),
+    }
+    return json_answer(to_json(answer))
+
+
+@router.get(
+    "/completeness",
+    response_model=CompletenessAnswer,
+    responses=responses(),
+    summary="Who submits traces from Mexico",
+)
+async def read_completeness(
+    caller: Annotated[Caller, Depends(allow("completeness"))],
+) -> Response:
+    """Return requests, coverage with ranges, and where training would add most traces."""
+    scope = caller.scope
+    found = await asyncio.to_thread(completeness_for, scope, caller.runtime.settings.home)
+    await caller.record("completeness", purpose=caller.principal.purpose)
+    snapshot = scope.view.snapshot
+    answer = asdict(found) | {
+        "basis": snapshot.basis,
+        "as_of": found.as_of.isoformat(),
+        "disclaimers": disclaimers("restricted"),
+    }
+    return json_answer(to_json(answer))

@@ -1,0 +1,46 @@
+"""The wire of what stands beside the ranking: flows and completeness."""
+
+from __future__ import annotations
+
+from features.insight.completeness import AgencyQuarter, Training
+from features.insight.flows.clusters import Cluster, Community, Pattern
+from features.insight.flows.corridors import Corridor
+from features.insight.flows.follow import Link
+from features.insight.flows.hubs import CountyHub, DealerHub
+from serving.contract.answers import Answer, Basis
+
+
+class FlowAnswer(Answer):
+    """A flow: links with evidence, corridors with excess, hubs, clusters. No link implies wrong."""
+
+    basis: Basis
+    subject: str
+    kind: str
+    label: str
+    first: str
+    as_of: str
+    n_traces: int
+    by_band: dict[str, int]
+    by_class: dict[str, int]
+    by_destination: dict[str, int]
+    links: list[Link]
+    corridors: list[Corridor]
+    dealers: list[DealerHub]
+    counties: list[CountyHub]
+    clusters: list[Cluster]
+    patterns: list[Pattern]
+    communities: list[Community]
+    statements: list[str]
+    disclaimers: list[str]
+
+
+class CompletenessAnswer(Answer):
+    """Who submits traces from Mexico, and where training would add most."""
+
+    basis: Basis
+    as_of: str
+    agencies: str
+    rows: list[AgencyQuarter]
+    training: list[Training]
+    statements: list[str]
+    disclaimers: list[str]

@@ -1,0 +1,1 @@
+"""What the warehouse says beside the ranking, for callers: flows, completeness, aggregates."""

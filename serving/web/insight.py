@@ -1,0 +1,40 @@
+"""The flows page: chains, corridors and hubs of a dealer, port, state or county."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from features.insight.flows.drawing import flow_map, sankey
+from features.insight.flows.places import label_of
+from serving.access.roles import check_purpose
+from serving.api.callers import Caller
+from serving.insight.flows import flow_for, subject_for
+from serving.web.rendering import page
+from serving.web.visitor import PageRoute, may
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/flows")
+async def show_flows(
+    request: Request,
+    caller: Annotated[Caller, Depends(may("flows"))],
+    subject: Annotated[str, Query(max_length=40)] = "US",
+) -> Response:
+    """Show where firearms went, and what each link rests on."""
+    purpose = check_purpose(caller.action, caller.purpose() or None, "restricted")
+    wanted = subject_for(subject.strip() or "US", caller.scope)
+    home = caller.runtime.settings.home
+    flow = await asyncio.to_thread(flow_for, wanted, caller.scope, home, years=5)
+    await caller.record(f"flow {wanted.code}", purpose=purpose)
+    away = [lane for lane in flow.corridors if lane.course != "intrastate"][:25]
+    return page(
+        request, "flows.html", title=f"Flows: {wanted.label}", active="flows",
+        me=caller.principal, flow=flow, corridors=away, label_of=label_of,
+        sankey=Markup(sankey(flow)), map=Markup(flow_map(flow)),  # noqa: S704 - labels are escaped
+    )  # fmt: skip

@@ -1,0 +1,215 @@
+"""Follow the guns: an oracle for the counts, the known corridors, and what distance alone says."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import InvalidValueError
+from features.insight.flows.clusters import DAYS
+from features.insight.flows.corridors import corridors, course_of, rate_range
+from features.insight.flows.drawing import flow_map, sankey
+from features.insight.flows.exports import content_for
+from features.insight.flows.follow import NO_WRONG, Flow, follow
+from features.insight.flows.hubs import BORDER_KM
+from features.insight.flows.subject import subject_of
+from features.reference.places import counties
+from tests.simulated import AS_OF, Simulated
+
+YEARS = 8
+
+
+@pytest.fixture(scope="module")
+def nation(simulated: Simulated) -> Flow:
+    return follow(simulated.warehouse, subject_of("US"), AS_OF, years=YEARS)
+
+
+@pytest.fixture(scope="module")
+def plain(simulated: Simulated) -> pd.DataFrame:
+    """Traces that count toward a listed dealer, with its newest place: pandas alone."""
+    traces = simulated.warehouse.read("traces", as_of=AS_OF).to_pandas()
+    listed = simulated.warehouse.read("licenses", as_of=AS_OF).to_pandas()
+    newest = listed.sort_values("listed_on").drop_duplicates("dealer", keep="last")
+    bare = (traces["serial_status"] == "none") | (traces["outcome"] == "unserialized")
+    gone = traces["acquisition_route"].isin(["export", "government"])
+    recent = traces["known_on"] >= AS_OF - timedelta(days=365 * YEARS)
+    own = traces[~bare & ~gone & recent & traces["dealer"].notna()]
+    place = newest[["dealer", "county_fips", "premises_state"]]
+    return own.merge(place, on="dealer")
+
+
+def test_counts_are_those_of_a_plain_count(nation: Flow, plain: pd.DataFrame) -> None:
+    assert nation.n_traces == len(plain)
+    southern = plain[plain["recovery_country"] == "MX"]
+    expected = southern.groupby(["premises_state", "recovery_state"]).size()
+    found = {(c.source, c.market): c.n for c in nation.corridors if c.destination == "mexico"}
+    assert len(found) > 8
+    assert all(expected[key] == n for key, n in found.items())
+    days = [
+        None if pd.isna(a) or pd.isna(b) else (a - b).days
+        for a, b in zip(plain["recovered_on"], plain["sold_on"], strict=True)
+    ]
+    assert nation.by_band["up to 90 days"] == sum(d is not None and 0 <= d <= 90 for d in days)
+    assert nation.by_band["not known"] == sum(d is None for d in days)
+    assert sum(nation.by_class.values()) == sum(nation.by_band.values()) == len(plain)
+
+
+def test_excess_is_counted_over_the_share_of_sales(
+    simulated: Simulated, nation: Flow, plain: pd.DataFrame
+) -> None:
+    sold = simulated.warehouse.read("sales_volume", as_of=AS_OF).to_pandas()
+    sold = sold[sold["known_on"] >= AS_OF - timedelta(days=365 * YEARS)]
+    listed = simulated.warehouse.read("licenses", as_of=AS_OF).to_pandas()
+    newest = listed.sort_values("listed_on").drop_duplicates("dealer", keep="last")
+    sold = sold.merge(newest[["dealer", "premises_state"]], on="dealer")
+    share = sold.groupby("premises_state")["n_checks"].sum() / sold["n_checks"].sum()
+    lane = next(c for c in nation.corridors if (c.source, c.market) == ("AZ", "MX-SON"))
+    drawn = (plain["recovery_state"] == "MX-SON").sum()
+    assert lane.expected == pytest.approx(drawn * share["AZ"], rel=1e-9)
+    assert lane.excess == pytest.approx(lane.n / lane.expected, rel=1e-9)
+
+
+def test_known_corridors_come_out_on_top(nation: Flow) -> None:
+    lanes = [(c.source, c.market) for c in nation.corridors if c.destination == "mexico"]
+    top = lanes[:10]
+    for known in (("AZ", "MX-SON"), ("TX", "MX-TAM"), ("TX", "MX-CHH"), ("CA", "MX-BCN")):
+        assert known in top, top
+    by_count = sorted(
+        (c for c in nation.corridors if c.destination == "mexico"), key=lambda c: -c.n
+    )
+    assert {("AZ", "MX-SON"), ("TX", "MX-TAM")} <= {(c.source, c.market) for c in by_count[:6]}
+    assert all(c.low <= c.excess <= c.high for c in nation.corridors if c.excess is not None)
+
+
+def test_inland_hubs_stand_beside_the_border_and_distance_alone_fails(
+    nation: Flow, plain: pd.DataFrame
+) -> None:
+    top = nation.counties[:20]
+    inland = [hub for hub in top if hub.zone == "inland"]
+    assert len(inland) >= 8
+    assert {"04013", "48201"} & {hub.county for hub in top[:6]}
+    assert all((hub.km_to_line <= BORDER_KM) == (hub.zone == "border") for hub in top)
+    # The counties that distance alone would name: those nearest the line that sell at all.
+    from features.reference.geography import km_to_mexico_line
+
+    selling = counties().loc[sorted(set(plain["county_fips"]))]
+    km = km_to_mexico_line(selling["lat"].to_numpy(), selling["lon"].to_numpy())
+    nearest = set(selling.index[np.argsort(km)[:20]])
+    n = plain[plain["recovery_country"] == "MX"].groupby("county_fips").size()
+    held = n.reindex(sorted(nearest)).fillna(0).sum() / n.sum()
+    named = n.reindex([hub.county for hub in top]).sum() / n.sum()
+    assert held < 0.75 * named
+    assert len(nearest & {hub.county for hub in top}) <= 12
+
+
+def test_ranges_stand_where_completeness_was_told(nation: Flow) -> None:
+    southern = [c for c in nation.corridors if c.destination == "mexico" and c.adjusted_low]
+    assert southern
+    assert all(c.n <= c.adjusted_low * 1.0001 <= c.adjusted_high * 1.0001 for c in southern)
+    assert all(c.adjusted_low is None for c in nation.corridors if c.destination == "domestic")
+
+
+def test_a_dealer_is_followed_from_maker_to_market_with_its_records(
+    simulated: Simulated, nation: Flow
+) -> None:
+    dealer = nation.dealers[0].dealer
+    flow = follow(simulated.warehouse, subject_of(dealer), AS_OF, years=YEARS)
+    kinds = {link.kind for link in flow.links}
+    assert {"maker to dealer", "source to market"} <= kinds
+    made = sum(link.n for link in flow.links if link.kind == "maker to dealer")
+    assert made <= flow.n_traces == nation.dealers[0].n
+    link = next(k for k in flow.links if k.kind == "source to market")
+    assert link.record_ids
+    ids = simulated.warehouse.read("traces", as_of=AS_OF).to_pandas().set_index("trace_id")
+    assert (ids.loc[list(link.record_ids), "dealer"] == dealer).all()
+    assert flow.statements[0] == NO_WRONG
+
+
+def test_what_lies_beyond_a_port_is_a_range_and_inferred(simulated: Simulated) -> None:
+    flow = follow(simulated.warehouse, subject_of("2304"), AS_OF, years=YEARS)
+    beyond = [link for link in flow.links if link.kind == "port to market"]
+    assert [link.status for link in beyond] == ["inferred"]
+    assert beyond[0].low == 0 < beyond[0].n
+    seized = simulated.warehouse.read("seizures", as_of=AS_OF).to_pandas()
+    known = [link for link in flow.links if link.kind == "source to port"]
+    recent = seized["known_on"] >= AS_OF - timedelta(days=365 * YEARS)
+    assert sum(link.n for link in known) == ((seized["port_code"] == "2304") & recent).sum()
+
+
+def test_pairs_share_purchasers_and_never_show_who(simulated: Simulated, nation: Flow) -> None:
+    assert nation.clusters
+    text = json.dumps(nation.as_dict())
+    tokens = simulated.warehouse.read("traces", as_of=AS_OF)["purchaser_token"]
+    seen = {t for t in tokens.to_pylist() if t}
+    assert not any(f'"{token}"' in text for token in list(seen)[:5000])
+    assert all(p.days == DAYS for p in nation.patterns)
+
+
+def test_communities_part_the_counties(nation: Flow) -> None:
+    every = [county for group in nation.communities for county in group.counties]
+    assert len(every) == len(set(every))
+    assert all(group.bridge in group.counties for group in nation.communities)
+
+
+@pytest.mark.parametrize(
+    "name", ["f.csv", "f.graphml", "f.geojson", "f.json", "f.svg", "f.map.svg"]
+)
+def test_every_format_holds_the_links(nation: Flow, name: str) -> None:
+    content = content_for(nation, name)
+    if name.endswith(("svg", "graphml")):
+        ET.fromstring(content)  # noqa: S314 - written by this very program
+        assert b"http" not in content.replace(b"http://www.w3.org", b"").replace(
+            b"http://graphml.graphdrawing.org", b""
+        )
+    if name == "f.geojson":
+        found = json.loads(content)
+        assert len(found["features"]) + found["n_without_place"] == len(nation.links)
+        assert found["statements"][0] == NO_WRONG
+    if name == "f.csv":
+        assert content.decode().count("\n") == 1 + len(nation.links) + len(nation.statements)
+
+
+def test_pictures_show_what_is_inferred_as_such(simulated: Simulated) -> None:
+    flow = follow(simulated.warehouse, subject_of("2304"), AS_OF, years=YEARS)
+    assert "stroke-dasharray" in sankey(flow)
+    assert "stroke-dasharray" in flow_map(flow)
+
+
+@pytest.mark.parametrize("bad", ["XX", "99999", "MX-XXX", "1234", "a dealer", ""])
+def test_what_cannot_be_followed_is_named(bad: str) -> None:
+    with pytest.raises(InvalidValueError, match="nothing to follow"):
+        subject_of(bad)
+
+
+def test_a_format_that_is_not_known_is_refused(nation: Flow) -> None:
+    with pytest.raises(InvalidValueError, match=r"graphml"):
+        content_for(nation, "flow.xlsx")
+
+
+def test_a_warehouse_without_traces_says_so(tmp_path, simulated: Simulated) -> None:
+    from features.errors import WarehouseError
+    from features.ingest import ingest
+    from features.warehouse import Warehouse
+
+    ingest([simulated.folder / "licenses.parquet"], tmp_path / "w", today=AS_OF)
+    with pytest.raises(WarehouseError, match="no traces"):
+        follow(Warehouse.open(tmp_path / "w"), subject_of("US"), AS_OF)
+
+
+def test_no_corridor_without_traces() -> None:
+    assert corridors(pd.DataFrame(), pd.DataFrame()) == ()
+
+
+def test_intervals_are_those_of_a_poisson_rate() -> None:
+    """Jeffreys: over many draws the mean lies inside at about the stated rate."""
+    draw = np.random.default_rng(1)
+    n = draw.poisson(8.0, 20_000).astype(float)
+    low, high = rate_range(n)
+    assert ((low <= 8.0) & (high >= 8.0)).mean() == pytest.approx(0.95, abs=0.02)
+    assert course_of("TX", "OK", "domestic") == "interstate"
+    assert date(2025, 1, 1) == AS_OF
