@@ -33,8 +33,8 @@ def _points() -> dict[str, tuple[float, float]]:
         out[str(code)] = (float(lat), float(lon))
     gates = ports()
     codes = [str(code) for code in gates.index.to_list()]
-    for code, lat, lon in zip(codes, gates["lat"], gates["lon"], strict=True):
-        out[f"port {code}"] = (float(lat), float(lon))
+    for gate, lat, lon in zip(codes, gates["lat"], gates["lon"], strict=True):
+        out[f"port {gate}"] = (float(lat), float(lon))
     return out
 
 
