@@ -59,5 +59,5 @@ def label_of(name: str) -> str:
         row = counties().loc[name]
         return str(row["county_name"]) + ", " + str(row["state"])
     if name.startswith("port ") and name[5:] in ports().index:
-        return f"port of {ports().loc[name[5:], 'port_name']}"
+        return f"port of {ports().loc[name[5:], 'port_name']!s}"
     return name
