@@ -133,7 +133,7 @@ _TABLES = (
         "licenses",
         (
             _req("dealer"),
-            _req("license_number"),
+            _opt("license_number"),
             _req("license_type", allowed=" ".join(LICENSE_TYPES)),
             _opt("expires_on", "date"),
             _req("listed_on", "date"),
@@ -142,7 +142,7 @@ _TABLES = (
             _opt("premises_street"),
             _req("premises_city"),
             _req("premises_state"),
-            _req("premises_zip"),
+            _opt("premises_zip"),
             _opt("mail_zip"),
             _req("county_fips"),
             _degrees("latitude", 90.0),

@@ -34,6 +34,9 @@ def ingest_view(summary: IngestSummary) -> RenderableType:
     grid.add_section()
     grid.add_row("all", *(f"{summary.counts[name]:,}" for name in _COUNTS))
     lines = [line for n, file in enumerate(summary.files, 1) for line in _lines(n, file)]
+    if summary.unread:
+        lines.append(Text(f"NOT READ: {len(summary.unread):,} files", style="bold yellow"))
+        lines += [Text(f"    {u.file}: {u.why}", style="yellow") for u in summary.unread]
     return Group(
         grid,
         *lines,

@@ -23,3 +23,9 @@ COUNTY_CHANGES: Final = {
     "51560": "51005",  # Clifton Forge joined Alleghany County in 2001
     "51780": "51083",  # South Boston joined Halifax County in 1995
 }
+
+
+def county_today_sql(code: str) -> str:
+    """Return SQL for the county of today that the code `code` means."""
+    changes = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in COUNTY_CHANGES.items())
+    return f"CASE {code} {changes} ELSE {code} END"

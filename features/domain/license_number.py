@@ -37,6 +37,17 @@ DEALER_PATTERN: Final = "^[1-9]-[0-9]{2}-[0-9A-Z][0-9]{4}$"
 _PRINTED: Final = "^" + "-".join(part for _, part in _PARTS) + "$"
 _NAMED: Final = "^" + "[- ]?".join(f"(?P<{name}>{part})" for name, part in _PARTS) + "$"
 _NUMBER: Final = re.compile(_NAMED)
+# Between dashes parts may have lost the leading zeros that their widths call for. A number that
+# keeps a zero lost none, and a short county or sequence alone may be a slip of the pen: only a
+# district or type of one digit tells that the parts were taken for numbers.
+_EATEN: Final = (
+    "^(?P<region>[1-9])-(?P<district>[1-9][0-9]?)-(?P<county>0|[1-9][0-9]{0,2})-"
+    f"(?P<license_type>[1-9][0-9]?)-(?P<expiry_code>[0-9][{MONTH_LETTERS}])-"
+    "(?P<sequence>[A-Z][0-9]{4}|[1-9][0-9]{0,4}|0)$"
+)
+_EATEN_SHORT: Final = "^[1-9]-([0-9]-[0-9]+-[0-9]+|[0-9]+-[0-9]+-[0-9])-"
+_EATEN_DEALER: Final = "^([1-9])-([1-9])-([A-Z][0-9]{4}|[1-9][0-9]{0,4}|0)$"
+_WIDTHS: Final = {"district": 2, "county": 3, "license_type": 2, "sequence": 5}
 
 # A license runs three years, so a code never points more than four years ahead of the day it was
 # read; the single year digit repeats every ten, so the rest of the decade lies behind.
@@ -114,8 +125,16 @@ def parse(text: str) -> LicenseNumber:
     '1-56-059-01-6F-21093'
     >>> parse("1-56-059-01-6F-21093").dealer
     '1-56-21093'
+
+    Leading zeros that a spreadsheet ate between dashes come back:
+
+    >>> parse("6-6-1-1-7F-100").text
+    '6-06-001-01-7F-00100'
     """
-    match = _NUMBER.match(text.strip().upper())
+    plain = text.strip().upper()
+    match = _NUMBER.match(plain)
+    if match is None and re.match(_EATEN_SHORT, plain):
+        match = re.match(_EATEN, plain)
     if match is None:
         n_signs = len(re.sub("[- ]", "", text.strip()))
         found = f"{n_signs} letters and digits" if n_signs != 15 else "a part out of its range"
@@ -125,7 +144,8 @@ def parse(text: str) -> LicenseNumber:
             expected="15 letters and digits, R-DD-CCC-TT-YM-SSSSS, for example "
             "1-56-059-01-6F-21093 or 15605901 6F21093",
         )
-    return LicenseNumber(**match.groupdict())
+    parts = {name: part.zfill(_WIDTHS.get(name, 1)) for name, part in match.groupdict().items()}
+    return LicenseNumber(**parts)
 
 
 def parse_column(column: Any) -> pa.Table:
@@ -152,12 +172,18 @@ def parse_column(column: Any) -> pa.Table:
         values = values.combine_chunks()
     values = pc.utf8_upper(pc.utf8_trim_whitespace(values.cast(pa.string())))
     parsed = pc.extract_regex(values, _NAMED)
+    if values.null_count < parsed.null_count:  # what does not parse may have lost its zeros
+        is_short = pc.match_substring_regex(values, _EATEN_SHORT)
+        short = pc.if_else(is_short, values, pa.scalar(None, pa.string()))
+        parsed = pc.coalesce(parsed, pc.extract_regex(short, _EATEN))
     # A struct's null does not reach its fields: put it there.
     is_parsed = pc.is_valid(parsed)
     parts = {
         name: pc.if_else(is_parsed, pc.struct_field(parsed, name), pa.scalar(None, pa.string()))
         for name, _ in _PARTS
     }
+    for name, width in _WIDTHS.items():
+        parts[name] = pc.utf8_lpad(parts[name], width, "0")
     parts["dealer"] = _joined(parts["region"], parts["district"], parts["sequence"])
     parts["text"] = _joined(*(parts[name] for name, _ in _PARTS))
     return pa.table(parts)
@@ -173,33 +199,50 @@ def number_sql(text: str) -> str:
     >>> number_sql("x").startswith("CASE WHEN")
     True
     """
-    spelled = _replaced(text, r"\1-\2-\3-\4-\5-\6")
-    return f"CASE WHEN regexp_matches({text}, '{_PRINTED}') THEN {text} ELSE {spelled} END"
+    number = f"upper(trim({text}))"
+    spelled = f"regexp_replace({number}, '{NUMBER_PATTERN}', '{_spelled(6)}')"
+    eaten = _plain(_EATEN)
+    parts = [f"regexp_extract({number}, '{eaten}', {n})" for n in range(1, 7)]
+    padded = [
+        f"lpad({part}, {_WIDTHS[name]}, '0')" if name in _WIDTHS else part
+        for (name, _), part in zip(_PARTS, parts, strict=True)
+    ]
+    return (
+        f"CASE WHEN regexp_matches({text}, '{_PRINTED}') THEN {text} "
+        f"WHEN regexp_matches({number}, '{NUMBER_PATTERN}') THEN {spelled} "
+        f"WHEN regexp_matches({number}, '{_EATEN_SHORT}') AND regexp_matches({number}, '{eaten}') "
+        f"THEN concat_ws('-', {', '.join(padded)}) END"
+    )
 
 
 def dealer_sql(text: str) -> str:
     """Return SQL for the dealer key of `text`, which may be a key already."""
     key = f"upper(trim({text}))"
-    spelled = _replaced(text, r"\1-\2-\6")
+    number = number_sql(text)
+    part = [f"regexp_extract({key}, '{_EATEN_DEALER}', {n})" for n in range(1, 4)]
+    padded = f"{part[0]} || '-' || lpad({part[1]}, 2, '0') || '-' || lpad({part[2]}, 5, '0')"
     return (
         f"CASE WHEN regexp_matches({text}, '{DEALER_PATTERN}') THEN {text} "
+        f"WHEN regexp_matches({text}, '{_PRINTED}') THEN {dealer_of_number_sql(f'({text})')} "
         f"WHEN regexp_matches({key}, '{DEALER_PATTERN}') THEN {key} "
-        f"ELSE {spelled} END"
+        f"WHEN regexp_matches({key}, '{_EATEN_DEALER}') THEN {padded} "
+        f"ELSE {dealer_of_number_sql(f'({number})')} END"
     )
+
+
+def _spelled(n: int) -> str:
+    return "-".join(rf"\{k}" for k in range(1, n + 1))
+
+
+def _plain(pattern: str) -> str:
+    """Return a pattern with numbered groups for named ones."""
+    return re.sub(r"\(\?P<\w+>", "(", pattern)
 
 
 def dealer_of_number_sql(number: str) -> str:
     """Return SQL for the dealer key of `number`, a license number in its printed spelling."""
     # Where each part stands is known, and counting from the left is faster than from the right.
     return f"substr({number}, 1, 5) || substr({number}, 16, 5)"
-
-
-def _replaced(text: str, form: str) -> str:
-    number = f"upper(trim({text}))"
-    return (
-        f"CASE WHEN regexp_matches({number}, '{NUMBER_PATTERN}') "
-        f"THEN regexp_replace({number}, '{NUMBER_PATTERN}', '{form}') END"
-    )
 
 
 def expires_on_sql(code: str, reference: str) -> str:

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from features.domain.license_number import dealer_of_number_sql, dealer_sql, number_sql
+from features.domain.license_number import dealer_of_number_sql
+from features.ingest import conversion
 from features.schema import TABLES, Column, RejectReason, Table
 from features.sources.delimited import DAMAGED, LINE
 from features.sources.layout import Plan
 from features.sources.listing import STATE_FIPS
 from features.sql import literal, quoted
 
-EARLIEST: Final = "DATE '1900-01-01'"
+# The Federal Firearms Act of 1938 made the first licensees; laws of an area may be older.
+EARLIEST: Final = "DATE '1938-01-01'"
+EARLIEST_LAW: Final = "DATE '1700-01-01'"
 # The only dates that lie ahead of the day of ingest by nature.
 MAY_BE_AHEAD: Final = frozenset({"expires_on", "ends_on", "submits_to", "to"})
 
@@ -44,21 +47,19 @@ KNOWN_ON: Final = {
     "area_covariates": '"from"',
 }  # fmt: skip
 
-# Text that not every spelling of has a meaning; any other text is read as it stands.
-_PARSED: Final = frozenset({"dealer", "license_number", "citation"})
-_BAD_TEXT: Final[Mapping[str, RejectReason]] = {
-    "string": "unparsed_license",
+# Text that not every spelling of has a meaning, and the reason of one that has none; any other
+# text is read as it stands.
+_PARSED: Final[Mapping[str, RejectReason]] = {
+    "dealer": "unparsed_license",
+    "license_number": "unparsed_license",
+    "citation": "unknown_code",
+}
+_BAD_KIND: Final[Mapping[str, RejectReason]] = {
     "date": "bad_date",
     "integer": "out_of_range",
     "number": "out_of_range",
     "boolean": "unknown_code",
 }
-_TRUE: Final = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE: Final = ("false", "f", "no", "n", "0", "0.0")
-_INTEGERS: Final = (
-    "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
-    "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,14 @@ class CheckQuery:
         ``fault`` and ``fault_value``.
     rules : tuple of Rule
         In the order in which they are tried.
+    unknowns : tuple of str
+        The columns whose bits ``unknown`` holds, from the lowest: a value was given there that
+        stands for nothing, such as the first date that a program can write.
     """
 
     sql: str
     rules: tuple[Rule, ...]
+    unknowns: tuple[str, ...] = ()
 
 
 def check_query(
@@ -126,31 +131,55 @@ def check_query(
     derived = f"{known_on} AS known_on"
     if _has_dealer_of_number(plan):
         derived += f", {dealer_of_number_sql('license_number')} AS dealer"
+    unknowns = _unknowns(table, plan)
+    bits = " + ".join(
+        f"CASE WHEN {condition} THEN {1 << n} ELSE 0 END"
+        for n, condition in enumerate(unknowns.values())
+    )
     sql = (
         f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
+        f"CAST({bits or '0'} AS UINTEGER) AS unknown, "
         f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value FROM ("
         f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
         f"FROM (SELECT *, {derived} FROM ({_typed(table, plan, types, raw_text)})))"
     )
-    return CheckQuery(sql, tuple(rules))
+    return CheckQuery(sql, tuple(rules), tuple(unknowns))
+
+
+def _unknowns(table: Table, plan: Plan) -> dict[str, str]:
+    """Return, for columns where a value may stand for nothing, SQL that is true where it does."""
+    given = {c.name: "shown_" + c.name for c in table.columns if c.kind == "date"}
+    # A word for nothing is no ZIP code, and none is missed.
+    given |= {name: f"given_{name}" for name in ("premises_zip", "mail_zip")}
+    return {
+        name: f"{quoted(before)} IS NOT NULL AND {quoted(name)} IS NULL"
+        for name, before in given.items()
+        if name in plan.columns
+    }
 
 
 def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[str, ...]) -> str:
-    """Return SQL with each column as given (``given_x``) and typed (``x``)."""
-    given, shown, typed = [], [], []
+    """Return SQL with each column as given (``given_x``) and typed (``x``).
+
+    What the file holds is ``shown_x``. In ``given_x`` words for nothing are null, and of dates the
+    first reading is ``read_x``: a mark of no date is read and yet no date.
+    """
+    shown, given, read, typed = [], [], [], []
     for column in _columns(table, plan):
         name = column.name
-        own = "own_known_on" if name == "known_on" else name
+        own = quoted("own_known_on" if name == "known_on" else name)
         if name not in plan.columns:
-            typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {quoted(own)}")
+            typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {own}")
             continue
-        text = plan.columns[name]
-        if types[name] == "VARCHAR" and not raw_text:
-            text = f"nullif(trim({text}), '')"
-        shown.append(quoted("given_" + name))
-        given.append(f"{text} AS {shown[-1]}")
-        if name != "dealer" or not _has_dealer_of_number(plan):
-            typed.append(f"{_converted(column, types[name])} AS {quoted(own)}")
+        kind, as_shown, as_given = types[name], quoted("shown_" + name), quoted("given_" + name)
+        shown.append(f"{conversion.shown(plan.columns[name], kind, not raw_text)} AS {as_shown}")
+        given.append(f"{conversion.given(column, kind, as_shown)} AS {as_given}")
+        if column.kind == "date":
+            as_read = quoted("read_" + name)
+            read.append(f"{conversion.read_date(as_given, kind)} AS {as_read}")
+            typed.append(f"{conversion.date_of(table.name, name, as_read)} AS {own}")
+        elif name != "dealer" or not _has_dealer_of_number(plan):
+            typed.append(f"{conversion.converted(column, kind, as_given)} AS {own}")
     joined, rest = "", ""
     if table.name == "violations":
         rest = ", inspection_known_on"
@@ -159,15 +188,16 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             " LEFT JOIN known_citations ON given_citation = cited_as"
         )
     inner = (
-        f"SELECT {', '.join(given)}, {LINE}, {plan.set_aside} AS is_set_aside, "
+        f"SELECT {', '.join(shown)}, {LINE}, {plan.set_aside} AS is_set_aside, "
         f"{DAMAGED} OR coalesce({plan.undecodable}, false) AS is_undecodable "
         f"FROM {plan.rows} AS source_rows"
     )
     if raw_text:
         inner += f" WHERE coalesce({', '.join(map(quoted, raw_text))}) IS NOT NULL"
+    dates = f", {', '.join(read)}" if read else ""
     return (
-        f"SELECT {', '.join(shown)}, {', '.join(typed)}, {LINE}, "
-        f"is_set_aside, is_undecodable{rest} FROM ({inner}){joined}"
+        f"SELECT *, {', '.join(typed)}{rest} FROM (SELECT *{dates} FROM "
+        f"(SELECT *, {', '.join(given)} FROM ({inner}))){joined}"
     )
 
 
@@ -190,44 +220,10 @@ def _columns(table: Table, plan: Plan) -> tuple[Column, ...]:
     return (*table.columns, *own)
 
 
-def _converted(column: Column, kind: str) -> str:
-    """Return SQL for the typed value of ``given_x``, null where it cannot be read."""
-    given = quoted("given_" + column.name)
-    text = given if kind == "VARCHAR" else f"CAST({given} AS VARCHAR)"
-    if column.name == "dealer":
-        return dealer_sql(text)
-    if column.name == "license_number":
-        return number_sql(text)
-    if column.name == "citation":
-        return "normal_citation"
-    if column.kind == "string":
-        return text
-    if column.kind == "date":
-        if kind == "DATE" or kind.startswith("TIMESTAMP"):
-            return f"CAST({given} AS DATE)"
-        iso = f"length({text}) = 10 AND substr({text}, 5, 1) = '-'"
-        return f"CASE WHEN {iso} THEN TRY_CAST({text} AS DATE) END"
-    if column.kind == "number":
-        value = f"TRY_CAST({given} AS DOUBLE)"
-        return f"CASE WHEN isfinite({value}) THEN {value} END"
-    if column.kind == "integer":
-        if kind in _INTEGERS:
-            return f"TRY_CAST({given} AS BIGINT)"
-        whole = f"regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')"
-        return f"CASE WHEN {whole} THEN TRY_CAST({text} AS BIGINT) END"
-    if kind == "BOOLEAN":
-        return given
-    true, false = (", ".join(map(literal, words)) for words in (_TRUE, _FALSE))
-    return (
-        f"CASE WHEN lower({text}) IN ({true}) THEN true "
-        f"WHEN lower({text}) IN ({false}) THEN false END"
-    )
-
-
 def _values(table: Table, plan: Plan) -> dict[str, str]:
     """Return, for each column, SQL for the value that a reject shows; never a purchaser's token."""
     values = {c.name: "CAST(NULL AS VARCHAR)" for c in table.columns}
-    values |= {n: f"CAST({quoted('given_' + n)} AS VARCHAR)" for n in plan.columns}
+    values |= {n: f"CAST({quoted('shown_' + n)} AS VARCHAR)" for n in plan.columns}
     values |= {"purchaser_token": "CAST(NULL AS VARCHAR)", "": "CAST(NULL AS VARCHAR)"}
     values.setdefault("known_on", "CAST(known_on AS VARCHAR)")
     return values
@@ -246,12 +242,16 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
     given = quoted("given_" + name) if is_given else "NULL"
     rules = []
     if column.is_required:
-        rules.append(Rule("missing_required", name, f"{given} IS NULL"))
+        is_missing = f"{given} IS NULL"
+        if is_given and column.kind == "date":  # a mark of no date is none
+            is_missing += f" OR ({quoted('read_' + name)} IS NOT NULL AND {value} IS NULL)"
+        rules.append(Rule("missing_required", name, is_missing))
     if not is_given:
         return rules
     if column.kind != "string" or name in _PARSED:
-        unread: RejectReason = "unknown_code" if name == "citation" else _BAD_TEXT[column.kind]
-        rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {value} IS NULL"))
+        unread = _PARSED[name] if name in _PARSED else _BAD_KIND[column.kind]
+        result = quoted("read_" + name) if column.kind == "date" else value
+        rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {result} IS NULL"))
     if column.allowed:
         codes = ", ".join(map(literal, sorted(column.allowed)))
         reason: RejectReason = "unknown_type" if name == "license_type" else "unknown_code"
@@ -265,7 +265,8 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
     if bounds:
         rules.append(Rule("out_of_range", name, " OR ".join(bounds)))
     if column.kind == "date":
-        rules.append(Rule("out_of_range", name, f"{value} < {EARLIEST}"))
+        earliest = EARLIEST_LAW if table.name == "area_covariates" else EARLIEST
+        rules.append(Rule("out_of_range", name, f"{value} < {earliest}"))
         if name not in MAY_BE_AHEAD:
             ahead = f"{value} > DATE {literal(today.isoformat())}"
             rules.append(Rule("future_date", name, ahead))
@@ -278,7 +279,6 @@ def _pattern_rules(table: Table, column: Column) -> list[Rule]:
     states = ", ".join(map(literal, sorted(STATE_FIPS)))
     conditions: dict[str, tuple[RejectReason, str]] = {
         "premises_state": ("unknown_code", f"premises_state NOT IN ({states})"),
-        "premises_zip": ("out_of_range", "NOT regexp_full_match(premises_zip, '[0-9]{5}')"),
         "county_fips": ("out_of_range", "NOT regexp_full_match(county_fips, '[0-9]{5}')"),
         "recovery_country": (
             "unknown_code",

@@ -22,6 +22,7 @@ from features.schema import TABLES
 from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
 from features.sources.files import SourceFile
 from features.sources.layout import Layout, Plan
+from features.sources.parquet import has_instants, open_days
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
 from features.sql import literal, quoted
 from features.warehouse.batches import (
@@ -135,13 +136,14 @@ class Loader:
                 self.rejects.add_faults(table, load.number, file, query)
                 if odd is not None and is_first:
                     self.rejects.add_odd(table, load.number, file, odd)
-                notes += self._retain(file, plan)
+                notes += self._retain(file, plan) + self._unknowns(query)
                 if table == "licenses":
                     notes += self._unknown_counties()
             with step(f"store {table}"):
                 resolution = resolve(self.con, table, live(self.draft, table))
                 if resolution.n_conflict:
                     self.rejects.add_conflicts(table, load.number, file)
+                    notes += self._disputed_before(table, resolution)
                 n_odd = odd.n_rows if odd is not None and is_first else 0
                 counts.append(self._count(load, table, resolution, n_odd))
                 self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
@@ -155,23 +157,36 @@ class Loader:
         self.con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
         plans, form = load.layout.plans, load.layout.form
         if form is None:
+            self._open_parquet(
+                load, is_read_once=len(plans) == 1 and plans[0].table != "violations"
+            )
+            return None
+        odd = OddRows(len(load.names), form.n_lines_to_rows)
+        reader = opened.enter_context(open_rows(load.source, form, load.names, odd))
+        if len(plans) == 1 and plans[0].table != "violations":
+            self.con.register("raw", reader)
+            return odd
+        self._keep(reader)
+        return odd
+
+    def _open_parquet(self, load: Load, *, is_read_once: bool) -> None:
+        if not has_instants(load.source.path):
             file = literal(str(load.source.path))
             self.con.execute(
                 "CREATE TEMP VIEW raw AS SELECT * EXCLUDE (file_row_number), "
                 f"file_row_number + 1 AS {LINE}, false AS {DAMAGED} "
                 f"FROM read_parquet({file}, file_row_number=true, hive_partitioning=false)"
             )
-            return None
-        odd = OddRows(len(load.names), int(form.has_header) + form.n_rule_lines)
-        reader = opened.enter_context(open_rows(load.source, form, load.names, odd))
-        if len(plans) == 1 and plans[0].table != "violations":
-            self.con.register("raw", reader)
-            return odd
-        # A stream can be read once only, and these rows are read several times.
+        elif is_read_once:
+            self.con.register("raw", open_days(load.source.path))
+        else:
+            self._keep(open_days(load.source.path))
+
+    def _keep(self, reader: pa.RecordBatchReader) -> None:
+        """Keep rows that are read several times; a stream can be read once only."""
         self.con.register("raw_reader", reader)
         self.con.execute("CREATE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
         self.con.execute("CREATE TEMP VIEW raw AS SELECT * FROM raw_rows")
-        return odd
 
     def _check(self, load: Load, plan: Plan) -> CheckQuery:
         """Run the checks into the table ``checked``."""
@@ -251,6 +266,28 @@ class Loader:
             return []
         return [f"{n_dropped:,} purchaser tokens dropped: sold over two years ago, never traced"]
 
+    def _unknowns(self, query: CheckQuery) -> list[str]:
+        """Tell of values that stand for nothing: stored as unknown, not as what they say."""
+        if not query.unknowns:
+            return []
+        counts = ", ".join(
+            f"count(*) FILTER (unknown & {1 << n} > 0)" for n in range(len(query.unknowns))
+        )
+        counted = self.con.execute(f"SELECT {counts} FROM good WHERE unknown > 0").fetchone()
+        found = {name: n for name, n in zip(query.unknowns, counted, strict=True) if n}
+        zips = {name: n for name, n in found.items() if name.endswith("_zip")}
+        notes = [
+            f"values of {name} that can be no ZIP code, taken as unknown: {n:,}"
+            for name, n in zips.items()
+        ]
+        found = {name: n for name, n in found.items() if name not in zips}
+        if found:
+            told = ", ".join(f"{n:,} in {name}" for name, n in found.items())
+            notes.append(
+                f"dates that say that there is none, such as 1900-01-01, taken as unknown: {told}"
+            )
+        return notes
+
     def _unknown_counties(self) -> list[str]:
         """Tell of county codes that no county has; a dealer there has no signals of its county."""
         known = scan([str(DATA / "counties.parquet")])
@@ -266,6 +303,18 @@ class Loader:
         return [
             f"rows in a county that does not exist ({some}): {n_rows:,}, stored as listed and "
             "without signals of the county"
+        ]
+
+    def _disputed_before(self, table: str, resolution: Resolution) -> list[str]:
+        """Tell of rows of earlier loads that no longer stand, and put them among the rejects."""
+        if not resolution.n_disputed_before:
+            return []
+        files = {entry["id"]: entry["file"] for entry in self.draft.manifest["sources"]}
+        self.rejects.add_disputed(table, files)
+        return [
+            f"rows of {table} stored before that say something else of the same key and day: "
+            f"{resolution.n_disputed_before:,}; none stands until one source is withdrawn or a "
+            "later row corrects it"
         ]
 
     def _count(self, load: Load, table: str, resolution: Resolution, n_odd: int) -> TableCounts:
@@ -286,7 +335,7 @@ class Loader:
 
     def _store(self, load: Load, table: str, resolution: Resolution) -> None:
         """Write the new rows, then the batches that hold rows which they supersede."""
-        if resolution.n_stored + resolution.n_superseded + resolution.n_restated:
+        if load_has_rows(resolution):
             names = ", ".join(quoted(name) for name in TABLES[table].names)
             query = (
                 f"SELECT {names}, g.known_on AS known_on, {resolution.superseded_on} "
@@ -299,7 +348,7 @@ class Loader:
 
     def _revise(self, table: str, place: str) -> None:
         """Write the batch at `place` anew, with the days on which its rows are superseded now."""
-        key = [*TABLES[table].key, "known_on"]
+        key = [*TABLES[table].key, "known_on", "source_id", "source_line"]
         same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
         columns = ", ".join(
             "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
@@ -313,6 +362,12 @@ class Loader:
             f"SELECT {columns} FROM {scan_table(table, [place])} s LEFT JOIN {revised} r ON {same}"
         )
         rewrite_batch(self.con, self.draft, table, place=place, query=query)
+
+
+def load_has_rows(resolution: Resolution) -> bool:
+    """Whether any row of a load is stored, in force or not."""
+    kept = (resolution.n_stored, resolution.n_superseded, resolution.n_restated)
+    return any((*kept, resolution.n_conflict))
 
 
 def _is_about_file(error: duckdb.Error, source: SourceFile) -> bool:

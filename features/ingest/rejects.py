@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from features.errors import SourceError
@@ -19,6 +20,10 @@ CREATE TEMP TABLE rejected (
     reason VARCHAR, column_name VARCHAR, value VARCHAR
 )
 """
+
+
+def _key_text(table: str) -> str:
+    return " || ' ' || ".join(f"CAST(r.{quoted(name)} AS VARCHAR)" for name in TABLES[table].key)
 
 
 class RejectBook:
@@ -56,13 +61,20 @@ class RejectBook:
         self.con.unregister("odd_rows")
 
     def add_conflicts(self, table: str, source: int, file: str) -> None:
-        """Write down the rows that ``resolved`` calls conflicts."""
-        key = TABLES[table].key
-        values = " || ' ' || ".join(f"CAST(c.{quoted(name)} AS VARCHAR)" for name in key)
+        """Write down the new rows that ``resolved`` calls disputed."""
         self.con.execute(
-            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, {LINE}, "
-            f"'duplicate_key_conflict', '{key[0]}', {values} FROM checked c "
-            "JOIN resolved r ON c.rowid = r.row WHERE r.verdict = 'conflict'"
+            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, r.source_line, "
+            f"'duplicate_key_conflict', '{TABLES[table].key[0]}', {_key_text(table)} "
+            "FROM resolved r WHERE r.verdict = 'disputed' AND r.file IS NULL"
+        )
+
+    def add_disputed(self, table: str, files: Mapping[int, str]) -> None:
+        """Write down the rows of earlier sources that ``revised`` calls disputed."""
+        name = " ".join(f"WHEN {number} THEN {literal(file)}" for number, file in files.items())
+        self.con.execute(
+            f"INSERT INTO rejected SELECT '{table}', r.source_id, CASE r.source_id {name} END, "
+            f"r.source_line, 'duplicate_key_conflict', '{TABLES[table].key[0]}', "
+            f"{_key_text(table)} FROM revised r WHERE r.verdict = 'disputed'"
         )
 
     def reasons(self, table: str, source: int) -> dict[str, int]:

@@ -18,11 +18,11 @@ from typing import Final
 
 import duckdb
 
-from features.errors import InvalidValueError, did_you_mean
+from features.errors import InvalidValueError, SourceError, did_you_mean
 from features.ingest.load import Load, Loader
 from features.ingest.summary import FileSummary, IngestSummary
 from features.schema import TABLES
-from features.sources.archive import expand
+from features.sources.archive import Finds, Unread, expand
 from features.sources.files import SourceFile, inspect
 from features.sources.layout import Layout
 from features.sources.mapping import read_mapping
@@ -120,13 +120,14 @@ def ingest(
         try:
             draft.open_staging()
             run = Run(draft, choices, max_rejects, today or datetime.now(UTC).date(), clock)
-            summaries = run.load(files)
+            summaries, unread = run.load(files)
             if draft.has_changed:
                 with clock.step("commit"):
                     draft.commit()
         finally:
             draft.close()
-    return IngestSummary(tuple(summaries), fingerprint(draft.manifest), clock.seconds)
+    told = fingerprint(draft.manifest)
+    return IngestSummary(tuple(summaries), told, clock.seconds, unread)
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,12 @@ class Run:
     today: date
     clock: Clock
 
-    def load(self, paths: Sequence[Path]) -> list[FileSummary]:
+    def load(self, paths: Sequence[Path]) -> tuple[list[FileSummary], tuple[Unread, ...]]:
         """Load every file under `paths`, inspections before violations, traces before sales."""
         with self.clock.step("inspect"):
-            found = expand(paths, self.draft.staging / "unpacked")
-            sources = [inspect(file.path, file.name, file.table) for file in found]
-            known = [(s, *recognize(s, self.choices)) for s in sources]
+            finds = expand(paths, self.draft.staging / "unpacked")
+            known = self._recognized(finds)
+            sources = [source for source, _, _ in known]
         order = list(TABLES)
         known.sort(key=lambda item: order.index(item[1].plans[0].table))
         n_bytes = sum(source.path.stat().st_size for source in sources)
@@ -168,7 +169,23 @@ class Run:
             if any(summary.is_new for summary in summaries):
                 with self.clock.step("finish"):
                     loader.finish()
-        return summaries
+        return summaries, tuple(finds.unread)
+
+    def _recognized(self, finds: Finds) -> list[tuple[SourceFile, Layout, list[str]]]:
+        """Return each file with its layout; a sheet that is no table is told, not refused."""
+        known, notes = [], []
+        for file in finds.found:
+            try:
+                source = inspect(file.path, file.name, file.table)
+                known.append((source, *recognize(source, self.choices)))
+            except SourceError as error:
+                if not file.is_sheet:
+                    raise
+                notes.append((Unread(file.name, f"a sheet that is no table: {error.what}"), error))
+        if notes and not known:
+            raise notes[0][1]
+        finds.unread += [note for note, _ in notes]
+        return known
 
     def _load(
         self, loader: Loader, source: SourceFile, layout: Layout, names: list[str]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from features.sources.archive import Unread
+
 
 @dataclass(frozen=True)
 class TableCounts:
@@ -86,11 +88,14 @@ class IngestSummary:
         Of the warehouse afterwards.
     seconds : mapping of str to float
         Wall time by step, all files together.
+    unread : tuple of Unread
+        Files in given folders, archives and workbooks that were not read, each with its reason.
     """
 
     files: tuple[FileSummary, ...]
     fingerprint: str
     seconds: Mapping[str, float]
+    unread: tuple[Unread, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -6,9 +6,12 @@ is a restatement: it says nothing new, so the fact keeps the day on which it was
 stored all the same, superseded on the day it was known and therefore never in force, because a row
 that arrives later may come between the two (A, B, A: the restatement is a correction after all).
 
-Of two rows with the same key and ``known_on`` the stored one (or the first in the file) stays; the
-other is a duplicate when its content is equal and a conflict when it is not. That is the one
-place where the order of arrival counts, because nothing tells which of the two is right.
+Of two rows with the same key and ``known_on`` one that says the same is a duplicate. Rows that say
+different things are disputed: nothing tells which is right, so none of them stands, in whatever
+order they arrived, and what was known of the key before goes on. They are stored like restatements,
+never in force, and named among the rejects, those that stood until now as well. A later version
+of the key settles the dispute from the day on which it is known; taking one source out settles it
+too.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ class Resolution:
     ----------
     n_stored, n_superseded, n_restated, n_duplicate, n_conflict : int
         Rows stored as current, stored as a version that a later one already replaced, stored as a
-        restatement that is never in force, left out as duplicates, and rejected.
+        restatement that is never in force, left out as duplicates, and disputed.
+    n_disputed_before : int
+        Rows stored by earlier loads that stood until now and are disputed by these.
     rewritten : tuple of str
         Stored files with a version that a new row supersedes.
     has_contested : bool
@@ -44,6 +49,7 @@ class Resolution:
     n_restated: int
     n_duplicate: int
     n_conflict: int
+    n_disputed_before: int = 0
     rewritten: tuple[str, ...] = ()
     has_contested: bool = True
 
@@ -54,7 +60,7 @@ class Resolution:
             return "good g"
         return (
             "good g LEFT JOIN (SELECT row, verdict, superseded_on FROM resolved) r "
-            "ON g.row = r.row WHERE r.row IS NULL OR r.verdict IN ('stored', 'restated')"
+            "ON g.row = r.row WHERE r.row IS NULL OR r.verdict <> 'duplicate'"
         )
 
     @property
@@ -67,8 +73,8 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
     """Decide about the good rows of ``checked`` against each other and the files `live`.
 
     Leaves the tables ``resolved`` (``row`` of ``checked``, ``verdict``, ``superseded_on``) and
-    ``revised`` (key, ``known_on``, ``file``, ``superseded_on`` of stored rows that end on another
-    day now, or no longer end).
+    ``revised`` (key, ``known_on``, source, ``file``, ``superseded_on`` of stored rows that end on
+    another day now, or no longer end).
     Only keys that occur more than once pass the window functions, so the cost of a load of new
     keys is one aggregation.
     """
@@ -82,15 +88,17 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
         return Resolution(n_good, 0, 0, 0, 0, has_contested=False)
     con.execute(_RESOLVED.format(keys=keys))
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, file, superseded_on "
-        "FROM resolved WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
+        f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, source_id, "
+        "source_line, file, superseded_on, verdict FROM resolved "
+        "WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
     )
     counts = con.execute(
         "SELECT count(*) FILTER (verdict = 'stored' AND superseded_on IS NOT NULL), "
         "count(*) FILTER (verdict = 'restated'), count(*) FILTER (verdict = 'duplicate'), "
-        "count(*) FILTER (verdict = 'conflict') "
+        "count(*) FILTER (verdict = 'disputed') "
         "FROM resolved WHERE file IS NULL"
     ).fetchone()
+    n_before = con.execute("SELECT count(*) FROM revised WHERE verdict = 'disputed'").fetchone()[0]
     files = con.execute("SELECT DISTINCT file FROM revised ORDER BY file").fetchall()
     n_superseded, n_restated, n_duplicate, n_conflict = counts
     return Resolution(
@@ -99,6 +107,7 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
         n_restated,
         n_duplicate,
         n_conflict,
+        n_before,
         rewritten=tuple(file for (file,) in files),
     )
 
@@ -118,18 +127,21 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
         "CREATE OR REPLACE TEMP TABLE contested AS "
         f"WITH multiple AS (SELECT hash({keys}) AS h FROM good GROUP BY h HAVING count(*) > 1 "
         f"UNION SELECT hash({keys}) AS h FROM stored_rows) "
-        f"SELECT row, source_line, NULL AS file, {keys}, known_on, "
+        "SELECT row, CAST(NULL AS INTEGER) AS source_id, source_line, NULL AS file, "
+        f"{keys}, known_on, "
         "CAST(NULL AS DATE) AS was_superseded_on, "
         f"hash({content}) AS content FROM good g "
         f"WHERE hash({keys}) IN (SELECT h FROM multiple) "
-        "UNION ALL SELECT CAST(NULL AS BIGINT), NULL, file, * EXCLUDE (file) FROM stored_rows"
+        "UNION ALL SELECT CAST(NULL AS BIGINT), source_id, source_line, file, "
+        "* EXCLUDE (source_id, source_line, file) FROM stored_rows"
     )
 
 
 def _stored(rows: str, keys: str, content: str, key: list[str]) -> str:
     if not rows:
         return (
-            f"SELECT CAST(NULL AS VARCHAR) AS file, {keys}, known_on, "
+            "SELECT CAST(NULL AS INTEGER) AS source_id, CAST(NULL AS BIGINT) AS source_line, "
+            f"CAST(NULL AS VARCHAR) AS file, {keys}, known_on, "
             f"CAST(NULL AS DATE) AS superseded_on, hash({content}) AS content FROM good LIMIT 0"
         )
     same = " AND ".join(f"g.{k} = s.{k}" for k in key)
@@ -137,36 +149,42 @@ def _stored(rows: str, keys: str, content: str, key: list[str]) -> str:
     # A join against the distinct keys hands them to the scan as a filter; an EXISTS does not, and
     # then a load of one row reads every column of the table.
     return (
-        f"SELECT filename AS file, {own}, known_on, superseded_on, hash({content}) AS content "
+        f"SELECT source_id, source_line, filename AS file, {own}, known_on, superseded_on, "
+        f"hash({content}) AS content "
         f"FROM {rows} s "
         f"JOIN (SELECT DISTINCT {keys} FROM good) g ON {same}"
     )
 
 
-# Stored rows come first among equals, then the order of the file. Only the first row of a key and
-# day counts as a version. What a run of equal ones says is known since the first of them.
+# Of equal rows of a day a stored one comes first, then the order of the file. Only the first of
+# each content counts as a version, and none where contents differ. What a run of equal ones says is
+# known since the first of them.
 _RESOLVED: Final = """
 CREATE OR REPLACE TEMP TABLE resolved AS
 WITH ranked AS (
     SELECT *,
-        row_number() OVER day_order AS place,
-        first_value(content) OVER day_order AS first_content
+        row_number() OVER (
+            PARTITION BY {keys}, known_on, content
+            ORDER BY row IS NOT NULL, source_id, source_line, row
+        ) AS place,
+        min(content) OVER of_day <> max(content) OVER of_day AS is_disputed
     FROM contested
-    WINDOW day_order AS (PARTITION BY {keys}, known_on ORDER BY row IS NOT NULL, source_line, row)
+    WINDOW of_day AS (PARTITION BY {keys}, known_on)
 ),
 versions AS (
     SELECT *, coalesce(content = lag(content) OVER version_order, false) AS is_restated
-    FROM ranked WHERE place = 1
+    FROM ranked WHERE place = 1 AND NOT is_disputed
     WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on)
 )
-SELECT row, file, {keys}, known_on, was_superseded_on, 'stored' AS verdict,
+SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'stored' AS verdict,
     lead(known_on) OVER (PARTITION BY {keys} ORDER BY known_on) AS superseded_on
 FROM versions WHERE NOT is_restated
 UNION ALL
-SELECT row, file, {keys}, known_on, was_superseded_on, 'restated', known_on
+SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'restated', known_on
 FROM versions WHERE is_restated
 UNION ALL
-SELECT row, file, {keys}, known_on, was_superseded_on,
-    CASE WHEN content = first_content THEN 'duplicate' ELSE 'conflict' END, NULL
-FROM ranked WHERE place > 1
+SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on,
+    CASE WHEN place = 1 THEN 'disputed' ELSE 'duplicate' END,
+    CASE WHEN place = 1 OR row IS NULL THEN known_on END
+FROM ranked WHERE place > 1 OR is_disputed
 """

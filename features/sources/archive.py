@@ -1,26 +1,41 @@
-"""Paths to files: folders and zip archives become the tables in them, within bounds."""
+"""Paths to files: folders, zip archives and workbooks become the tables in them, within bounds.
+
+Nothing is left out without a word: what is not read is returned as well, with its reason.
+"""
 
 from __future__ import annotations
 
+import lzma
+import os
+import re
 import shutil
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from features.errors import SourceError
 from features.schema import TABLES
-from features.sources.files import BLOCK, HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC
+from features.sources import workbook
+from features.sources.files import HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC
+from features.sources.streams import BLOCK, Compression, open_bytes
 
+_TEXTS: Final = (".csv", ".txt", ".tsv", ".psv", ".dat", ".jsonl", ".ndjson", ".json")
 ENDINGS: Final = (
-    ".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson",
-    ".ndjson.gz", ".json", ".json.gz", ".parquet",
-)  # fmt: skip
+    *(text + packed for text in _TEXTS for packed in ("", ".gz", ".bz2", ".xz")),
+    ".parquet",
+)
 _MAX_MEMBERS: Final = 1_000
+_MAX_FILES: Final = 20_000
 _ENCRYPTED: Final = 0x1
+_NOTE: Final = re.compile(r"(read[-_ ]?me|notes?|change-?log|copying)\b", re.IGNORECASE)
+# What `simulate` writes beside its tables. Nothing but an evaluation that asks for it reads it.
+TRUTH: Final = "truth"
+_HIDDEN: Final = (".", "~$")
+_KINDS: Final = "tables as text (.csv, .txt, .tsv, also .gz, .bz2 or .xz), .parquet, .xlsx or .zip"
 
 
 @dataclass(frozen=True)
@@ -34,145 +49,306 @@ class Found:
     name : str
         What the user calls it.
     table : str or None
-        The table that its folder says it holds.
+        The table that its folder or sheet says it holds.
+    is_sheet : bool
+        Whether it is one of several sheets, some of which may be notes.
     """
 
     path: Path
     name: str
     table: str | None = None
+    is_sheet: bool = False
 
 
-def expand(paths: Iterable[Path], unpack_to: Path) -> list[Found]:
-    """Return the files under `paths`; archives are unpacked into `unpack_to`.
+@dataclass(frozen=True)
+class Unread:
+    """A file under a given folder or archive that is not read.
+
+    Parameters
+    ----------
+    file : str
+        What the user calls it.
+    why : str
+        The reason.
+    """
+
+    file: str
+    why: str
+
+
+@dataclass
+class Finds:
+    """What stands under the given paths.
+
+    Parameters
+    ----------
+    found : list of Found
+        To be read.
+    unread : list of Unread
+        Left out, with the reason.
+    """
+
+    found: list[Found] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+
+
+def expand(paths: Iterable[Path], unpack_to: Path) -> Finds:
+    """Return the files under `paths`; archives and workbooks are unpacked into `unpack_to`.
 
     Raises
     ------
     SourceError
         When a path does not exist, a folder holds no table, or an archive is not safe to unpack.
     """
-    found: list[Found] = []
+    finds = Finds()
     for n, path in enumerate(paths):
         if path.is_dir():
-            found += _folder(path)
+            _folder(path, unpack_to / str(n), finds)
         elif not path.exists():
             raise SourceError(
                 f"{path} does not exist.", fix="check the path; it is taken from where you are"
             )
-        elif _is_zip(path):
-            found += _unpacked(path, unpack_to / str(n))
         else:
-            found.append(Found(path, path.name))
-    return found
+            _file(path, path.name, unpack_to / str(n), finds)
+    return finds
 
 
-def _folder(folder: Path) -> list[Found]:
-    """Return the tables in `folder`: files, and folders of Parquet parts named after a table."""
-    found: list[Found] = []
-    for path in sorted(folder.iterdir()):
-        table = path.name.removesuffix(".parquet")
-        if path.is_dir() and table in TABLES:
-            parts = sorted(path.rglob("*.parquet"))
-            found += [Found(p, f"{path.name}/{p.relative_to(path)}", table) for p in parts]
-        elif path.is_file() and _is_data(path.name):
-            found.append(Found(path, path.name))
-    if not found:
+def _file(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
+    """Take one file: a workbook, an archive or a table."""
+    magic = _magic(path)
+    if workbook.is_workbook(path, magic):
+        finds.found += _sheets(path, name, unpack_to)
+    elif name.lower().endswith(workbook.ENDINGS):
+        raise SourceError(
+            f"{name} is no workbook, whatever its name says.",
+            found=f"first bytes {magic[:4]!r}",
+            expected="a workbook (.xlsx, .xlsb, .xls, .ods)",
+            fix="copy the file again from its origin, or correct its ending",
+        )
+    elif magic.startswith(ZIP_MAGIC):
+        _unpacked(path, name, unpack_to, finds)
+    else:
+        finds.found.append(Found(path, name, table_of(name)))
+
+
+def _magic(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(8)
+    except OSError as error:
+        raise SourceError(
+            f"{path.name} cannot be read.",
+            found=error.strerror or str(error),
+            fix="check the path and that you may read it",
+        ) from error
+
+
+def _sheets(path: Path, name: str, unpack_to: Path) -> list[Found]:
+    made = workbook.sheets(path, name, unpack_to)
+    if len(made) == 1:
+        return [Found(made[0][1], name, table_of(name))]
+    return [
+        Found(text, f"{name}[{sheet}]", sheet.lower() if sheet.lower() in TABLES else None, True)
+        for sheet, text in made
+    ]
+
+
+def _folder(folder: Path, unpack_to: Path, finds: Finds) -> None:
+    """Take every file in `folder` and below it; what cannot be read is told, not passed over."""
+    before = len(finds.found)
+    for n, name in enumerate(_walk(folder, finds)):
+        path = folder / name
+        why = _why(name) or _not_what_it_claims(path)
+        if why:
+            finds.unread.append(Unread(name, why))
+        else:
+            _file(path, name, unpack_to / str(n), finds)
+    if len(finds.found) == before:
         raise SourceError(
             f"The folder {folder} holds no table.",
-            expected="files such as traces.csv, traces.csv.gz or traces.parquet",
+            found="; ".join(f"{u.file}: {u.why}" for u in finds.unread[:5]) or "nothing",
+            expected="files such as traces.csv, traces.csv.gz, traces.parquet or traces.xlsx",
             fix="name the files themselves if they are called otherwise",
         )
-    return found
 
 
-def _is_data(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(ENDINGS)
+def _walk(folder: Path, finds: Finds) -> list[str]:
+    """Return the files below `folder`, in order; links to folders are not followed."""
+    names: list[str] = []
+    for place, folders, files in os.walk(folder):
+        here = Path(place).relative_to(folder)
+        for name in list(folders):
+            if (Path(place) / name).is_symlink():
+                folders.remove(name)
+                finds.unread.append(Unread((here / name).as_posix(), "a link to another folder"))
+        names += [(here / name).as_posix() for name in files]
+        if len(names) > _MAX_FILES:
+            raise SourceError(
+                f"The folder {folder} holds more than {_MAX_FILES:,} files.",
+                fix="name the folder of the tables itself",
+            )
+    return sorted(names)
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == ZIP_MAGIC
+def _not_what_it_claims(path: Path) -> str:
+    """Return why a file of a folder is none of the kind that its ending says, or nothing.
+
+    Only for kinds that are often something else: lock files of a spreadsheet, and downloads that
+    were broken off. A table as text or Parquet that is damaged refuses the load instead.
+    """
+    ending = path.name.lower()
+    magic = _magic(path)
+    if ending.endswith(workbook.ENDINGS) and not workbook.is_workbook(path, magic):
+        return "its content is no workbook"
+    if ending.endswith(".zip") and not zipfile.is_zipfile(path):
+        return "its content is no zip archive"
+    packed: tuple[tuple[str, Compression], ...] = ((".bz2", "bzip2"), (".xz", "xz"))
+    for last, how in packed:
+        if ending.endswith(last):
+            try:
+                with open_bytes(path, how) as stream:
+                    stream.read(1)
+            except (OSError, EOFError, lzma.LZMAError) as error:
+                return f"its content is no {how} ({error})"
+    return ""
 
 
-def _unpacked(path: Path, folder: Path) -> list[Found]:
+def _why(name: str, *, in_archive: bool = False) -> str:
+    """Return why the file called `name` is not read, or nothing when it is to be."""
+    path = PurePosixPath(name)
+    if path.name.startswith(_HIDDEN) or "__MACOSX" in path.parts:
+        return "a hidden or temporary file"
+    if TRUTH in path.parts[:-1]:
+        return "the truth of a simulated country, which only evaluations read"
+    if _NOTE.match(path.name):
+        return "a note, by its name"
+    if path.name.lower().endswith(".zip"):
+        return "an archive inside of an archive; unpack it first" if in_archive else ""
+    if not path.name.lower().endswith((*ENDINGS, *workbook.ENDINGS)):
+        return f"its ending is none of {_KINDS}"
+    return ""
+
+
+def table_of(name: str) -> str | None:
+    """Return the table that a folder of the path `name` is called after; the nearest one counts.
+
+    >>> table_of("2024/traces.parquet/part-0.parquet")
+    'traces'
+    """
+    path = PurePosixPath(name)
+    if path.name.split(".", 1)[0] in TABLES:
+        return None  # the file says it itself
+    parents = (parent.name.removesuffix(".parquet") for parent in path.parents)
+    return next((parent for parent in parents if parent in TABLES), None)
+
+
+def _unpacked(path: Path, name: str, folder: Path, finds: Finds) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            _check_members(path, members)
+            members = [m for m in archive.infolist() if not plain_name(m).endswith("/")]
+            _check_members(name, members)
             free = shutil.disk_usage(_existing(folder)).free
-            _check_sizes(path, members, free)
+            _check_sizes(name, path.stat().st_size, members, free)
             folder.mkdir(parents=True)
-            return [_extract(path, archive, m, folder) for m in members if _is_wanted(m)]
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            for member in members:
+                inside = plain_name(member)
+                why = _why(inside, in_archive=True)
+                if why:
+                    finds.unread.append(Unread(f"{name}!{inside}", why))
+                else:
+                    _extract(name, archive, member, folder, finds)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise SourceError(
-            f"{path.name} is damaged or cut off inside its zip compression.",
+            f"{name} is damaged or cut off inside its zip compression.",
             found=str(error),
             fix="copy the file again from its origin",
         ) from error
 
 
-def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+def plain_name(member: zipfile.ZipInfo) -> str:
+    """Return the name of a member with the separator of the format.
+
+    Old tools of Windows write backslashes where the format wants slashes.
+    """
+    return member.filename.replace("\\", "/")
+
+
+def _check_members(archive: str, members: Sequence[zipfile.ZipInfo]) -> None:
     """Refuse an archive that would write outside its folder or that cannot be read."""
-    names = [member.filename for member in members]
-    for member in members:
-        parts = PurePosixPath(member.filename).parts
+    names = [plain_name(member) for member in members]
+    for member, name in zip(members, names, strict=True):
+        parts = PurePosixPath(name).parts
         is_link = stat.S_ISLNK(member.external_attr >> 16)
-        is_outside = ".." in parts or member.filename.startswith("/") or ":" in parts[0]
-        if is_outside or is_link or "\\" in member.filename:
+        is_outside = not parts or ".." in parts or name.startswith("/") or ":" in parts[0]
+        if is_outside or is_link:
             raise SourceError(
-                f"{path.name} is refused: a member of it points outside the archive.",
+                f"{archive} is refused: a member of it points outside the archive.",
                 found=repr(member.filename) + (" (a link)" if is_link else ""),
                 expected="plain file names such as traces.csv",
                 fix="make the archive again from the files alone",
             )
         if member.flag_bits & _ENCRYPTED:
             raise SourceError(
-                f"{path.name} is encrypted.", fix="unpack it yourself and ingest the files"
+                f"{archive} is encrypted.", fix="unpack it yourself and ingest the files"
             )
     if len(names) > _MAX_MEMBERS or len(set(names)) < len(names):
         raise SourceError(
-            f"{path.name} holds too many members, or two of the same name.",
+            f"{archive} holds too many members, or two of the same name.",
             found=f"{len(names):,} members, {len(set(names)):,} names",
             expected=f"at most {_MAX_MEMBERS:,}, each once",
         )
     if not any(map(_is_wanted, members)):
         raise SourceError(
-            f"{path.name} holds no table.",
+            f"{archive} holds no table.",
             found=", ".join(names[:10]) or "nothing",
-            expected="files such as traces.csv, traces.csv.gz or traces.parquet",
+            expected="files such as traces.csv, traces.csv.gz, traces.parquet or traces.xlsx",
+            fix="unpack it and name the files themselves if they are called otherwise",
         )
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
-    return _is_data(PurePosixPath(member.filename).name)
+    return not _why(plain_name(member), in_archive=True)
 
 
-def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], free: int) -> None:
+def _check_sizes(name: str, packed: int, members: Sequence[zipfile.ZipInfo], free: int) -> None:
     """Refuse an archive by what it declares; `_extract` holds it to its word."""
     declared = sum(member.file_size for member in members)
-    packed = max(path.stat().st_size, 1)
-    if declared > HARMLESS_BYTES and declared > MAX_RATIO * packed:
-        raise _bomb(path.name, f"{declared >> 20:,} MB out of {max(packed >> 10, 1):,} kB")
+    if declared > HARMLESS_BYTES and declared > MAX_RATIO * max(packed, 1):
+        raise _bomb(name, f"{declared >> 20:,} MB out of {max(packed >> 10, 1):,} kB")
     if declared > free:
         raise SourceError(
-            f"{path.name} does not fit the disk when unpacked.",
+            f"{name} does not fit the disk when unpacked.",
             found=f"{declared >> 20:,} MB declared, {free >> 20:,} MB free",
             fix="free disk space beside the warehouse, or name another one with --warehouse",
         )
 
 
-def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> Found:
+def _extract(
+    name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, finds: Finds
+) -> None:
     # The name on disk is ours: nothing of the member's own path is used.
     target = folder / f"{len(list(folder.iterdir())):04d}"
+    inside = plain_name(member)
     n_bytes = 0
     with archive.open(member) as packed, target.open("wb") as out:
         while block := packed.read(BLOCK):
             n_bytes += len(block)
             if n_bytes > member.file_size:
-                raise _bomb(path.name, f"{member.filename} holds more than it declares")
+                raise _bomb(name, f"{member.filename} holds more than it declares")
             out.write(block)
-    table = PurePosixPath(member.filename).parent.name.removesuffix(".parquet")
-    name = f"{path.name}!{member.filename}"
-    return Found(target, name, table if table in TABLES else None)
+    called = f"{name}!{inside}"
+    if inside.lower().endswith(workbook.ENDINGS):
+        why = _not_a_workbook(target)
+        if why:
+            finds.unread.append(Unread(called, why))
+        else:
+            finds.found += _sheets(target, called, folder / f"{target.name}-sheets")
+        return
+    finds.found.append(Found(target, called, table_of(inside)))
+
+
+def _not_a_workbook(path: Path) -> str:
+    return "" if workbook.is_workbook(path, _magic(path)) else "its content is no workbook"
 
 
 def _bomb(name: str, found: str) -> SourceError:

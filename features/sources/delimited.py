@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,14 +16,20 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from features.errors import SourceError
-from features.sources.files import BLOCK, ReplacingStream, SourceFile
+from features.sources.files import HEAD_BYTES, SourceFile
+from features.sources.streams import BLOCK, SEPARATOR, cut, replacing
 
 LINE: Final = "source_line"
 DAMAGED: Final = "is_damaged"
+# Blank, a rule, or what a database client says in the end. A rule within the rows has no numbers.
+NO_ROW: Final = re.compile(
+    r"[-=_+|,;\t\x1f \"]*|\(?[0-9,]+ (rows?|records?)( affected| selected| returned)?\.?\)?",
+    re.IGNORECASE,
+)
+_RULE: Final = "^[-=_]+$"
 REPLACEMENT: Final = "\ufffd"  # what stands where a byte could not be decoded
 _REPLACEMENT_BYTES: Final = REPLACEMENT.encode()
 _MAX_ODD_ROWS: Final = 1_000_000  # kept in memory; a file with more is not this kind of file
-_NO_SEPARATOR: Final = "\x1f"
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class TextForm:
     ----------
     delimiter : str
         Between fields.
+    n_lines_before : int
+        Lines before the header: a title, blank lines, a line that names the separator.
     n_rule_lines : int
         Lines between the header and the first row.
     has_quotes : bool
@@ -42,16 +51,25 @@ class TextForm:
     fallback_encoding : str or None
         The publisher's encoding where the text is not UTF-8. Without one, bytes that are not
         UTF-8 make their row undecodable.
+    spans : tuple of (int, int)
+        For lines of fixed width, where each field begins and ends, counted in signs from 0.
     """
 
     delimiter: str = ","
+    n_lines_before: int = 0
     n_rule_lines: int = 0
     has_quotes: bool = True
     has_header: bool = True
     fallback_encoding: str | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def n_lines_to_rows(self) -> int:
+        """Lines before the first row."""
+        return self.n_lines_before + int(self.has_header) + self.n_rule_lines
 
 
-LINES: Final = TextForm(delimiter=_NO_SEPARATOR, has_quotes=False, has_header=False)
+LINES: Final = TextForm(delimiter=SEPARATOR, has_quotes=False, has_header=False)
 
 
 @dataclass
@@ -80,8 +98,13 @@ class OddRows:
         return len(self.line) + sum(n for _, n in self.swallowed)
 
     def take(self, row: Any) -> str:
-        """Handle one row for the reader: skip it, unless there are too many."""
+        """Handle one row for the reader: skip it, unless there are too many.
+
+        A blank line, a rule line and the last words of a database client are no rows.
+        """
         self._skipped.append(row.number)
+        if NO_ROW.fullmatch(row.text.strip()):
+            return "skip"
         self.line.append(row.number)
         self.n_fields.append(row.actual_columns)
         return "error" if len(self.line) > _MAX_ODD_ROWS else "skip"
@@ -122,14 +145,37 @@ class OddRows:
         return pa.table({name: pa.array(columns[name], kind) for name, kind in kinds.items()})
 
 
+def head_lines(source: SourceFile, form: TextForm) -> list[str]:
+    """Return the first lines of `source`; the last one may be cut off."""
+    encoding = encoding_of(source, form)
+    head = source.head
+    if len(head) >= HEAD_BYTES - 3 and b"\n" in head:
+        head = head[: head.rindex(b"\n")]
+    return head.decode(encoding, errors="replace").split("\n")
+
+
+def encoding_of(source: SourceFile, form: TextForm) -> str:
+    """Return the encoding in which the text of `source` is read."""
+    return "utf-8" if source.is_utf8 else (form.fallback_encoding or "utf-8")
+
+
 def read_header(source: SourceFile, form: TextForm) -> list[str]:
-    """Return the column names of `source`, stripped."""
-    encoding = "utf-8" if source.is_utf8 else (form.fallback_encoding or "utf-8")
-    line = source.head.split(b"\n", 1)[0].decode(encoding, errors="replace")
+    """Return the column names of `source`, stripped; one that is blank has a number for a name."""
     if not form.has_header:
         return ["line"]
-    names = next(csv.reader([line], delimiter=form.delimiter), [])
-    return [name.strip() for name in names]
+    lines = head_lines(source, form)
+    line = lines[form.n_lines_before] if form.n_lines_before < len(lines) else ""
+    return header_names(line, form)
+
+
+def header_names(line: str, form: TextForm) -> list[str]:
+    """Return the column names in the header `line`."""
+    line = line.rstrip("\r")
+    if form.spans:
+        names = [line[a:b] for a, b in form.spans]
+    else:
+        names = next(csv.reader([line], delimiter=form.delimiter), [])
+    return [name.strip() or f"column_{n}" for n, name in enumerate(names, 1)]
 
 
 @contextmanager
@@ -142,7 +188,7 @@ def open_rows(
     """
     texts = [(name, pa.string()) for name in names]
     schema = pa.schema([*texts, (LINE, pa.int64()), (DAMAGED, pa.bool_())])
-    if form.has_header and b"\n" not in source.head:
+    if source.head.count(b"\n") < form.n_lines_to_rows and len(source.head) < HEAD_BYTES - 3:
         yield pa.RecordBatchReader.from_batches(schema, [])
         return
     with _decoded(source, form) as stream:
@@ -154,11 +200,14 @@ def open_rows(
 def _decoded(source: SourceFile, form: TextForm) -> Iterator[Any]:
     """Open the bytes of `source`; those that are not UTF-8 replaced unless `form` names a code."""
     with source.open() as stream:
-        if source.is_utf8 or form.fallback_encoding:
+        if form.spans:
+            with cut(stream, form.spans, encoding_of(source, form)) as fields:
+                yield fields
+        elif source.is_utf8 or form.fallback_encoding:
             yield stream
         else:
-            with ReplacingStream(stream) as replacing:
-                yield replacing
+            with replacing(stream) as replaced:
+                yield replaced
 
 
 def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) -> Iterator[Any]:
@@ -171,6 +220,7 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
         except pa.ArrowInvalid as error:
             raise _unreadable(source, error) from error
         numbers, following = odd.numbers(following, batch.num_rows)
+        batch, numbers = _without_rules(batch, numbers)
         is_damaged = _damage(batch, numbers, odd)
         added = [pa.array(odd.lines(numbers)), pa.array(is_damaged)]
         texts = [_trimmed(column) for column in batch.columns]
@@ -178,12 +228,25 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
 
 
 def _trimmed(column: pa.Array) -> pa.Array:
-    """Return `column` without spaces around its values; most columns have none."""
-    padded = pc.or_(pc.starts_with(column, " "), pc.ends_with(column, " "))
-    if not pc.any(padded).as_py():
-        return column
+    """Return `column` without white space around its values, whatever stands in other rows."""
     trimmed = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+def _without_rules(
+    batch: pa.RecordBatch, numbers: npt.NDArray[np.int64]
+) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    """Return the rows that are no rule lines, and their numbers."""
+    first = batch.column(0)
+    is_rule = pc.or_(pc.starts_with(first, "-"), pc.starts_with(first, "="))
+    is_rule = pc.fill_null(pc.or_(is_rule, pc.starts_with(first, "_")), False)
+    if not pc.any(is_rule).as_py():
+        return batch, numbers
+    for column in batch.columns:
+        empty = pc.fill_null(pc.equal(column, ""), True)
+        is_rule = pc.and_(is_rule, pc.or_(empty, pc.match_substring_regex(column, _RULE)))
+    kept = pc.invert(pc.fill_null(is_rule, False))
+    return batch.filter(kept), numbers[kept.to_numpy(zero_copy_only=False)]
 
 
 def _damage(
@@ -209,7 +272,8 @@ def _damage(
 def _open_csv(
     source: SourceFile, stream: Any, form: TextForm, names: list[str], odd: OddRows
 ) -> Any:
-    encoding = "utf-8" if source.is_utf8 else (form.fallback_encoding or "utf-8")
+    encoding = "utf-8" if form.spans else encoding_of(source, form)
+    delimiter = SEPARATOR if form.spans else form.delimiter
     try:
         return pyarrow.csv.open_csv(
             stream,
@@ -221,8 +285,8 @@ def _open_csv(
                 encoding=encoding,
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=form.delimiter,
-                quote_char='"' if form.has_quotes else False,
+                delimiter=delimiter,
+                quote_char='"' if form.has_quotes and not form.spans else False,
                 ignore_empty_lines=False,
                 invalid_row_handler=odd.take,
             ),

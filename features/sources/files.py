@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
-import io
+import lzma
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Final, Literal, cast
 
 from features.errors import SourceError
+from features.sources.streams import (
+    BLOCK,
+    ENDING,
+    MAGIC,
+    Compression,
+    compression_of,
+    open_bytes,
+    translated,
+)
 
-BLOCK: Final = 1 << 20
-_HEAD: Final = 1 << 16
-GZIP_MAGIC: Final = b"\x1f\x8b"
+HEAD_BYTES: Final = 1 << 16
 PARQUET_MAGIC: Final = b"PAR1"
 ZIP_MAGIC: Final = b"PK\x03\x04"
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 # A table as text packs 5 to 30 times; only a file made to harm packs 200 times and is large too.
 MAX_RATIO: Final = 200
@@ -39,14 +46,17 @@ class SourceFile:
         Of the bytes as given (compressed ones included).
     form : {"text", "parquet"}
         What the bytes are.
-    is_gzip : bool
-        Whether the text is compressed.
+    compression : {"", "gzip", "bzip2", "xz"}
+        How the text is compressed.
+    translation : {"", "utf-16", "latin-1"}
+        How the bytes are read where they are UTF-16, or where lines end in a carriage return
+        (``latin-1``: the other bytes stay as they are).
     is_utf8 : bool
         Whether the whole text is UTF-8 (a byte order mark is allowed).
     ends_in_newline : bool
         False when the last row may have been cut off.
     head : bytes
-        The first decompressed bytes, without a byte order mark.
+        The first bytes that `open` gives, without a byte order mark.
     table : str or None
         The table that the folder or archive around the file says it holds.
     """
@@ -55,7 +65,8 @@ class SourceFile:
     name: str
     sha256: str
     form: Literal["text", "parquet"]
-    is_gzip: bool = False
+    compression: Compression = ""
+    translation: Literal["", "utf-16", "latin-1"] = ""
     is_utf8: bool = True
     ends_in_newline: bool = True
     head: bytes = b""
@@ -67,13 +78,11 @@ class SourceFile:
         return self.name.rsplit("!", 1)[-1].rsplit("/", 1)[-1].split(".", 1)[0]
 
     def open(self) -> IO[bytes]:
-        """Open the decompressed bytes."""
-        return open_bytes(self.path, is_gzip=self.is_gzip)
-
-
-def open_bytes(path: Path, *, is_gzip: bool) -> IO[bytes]:
-    """Open `path`, decompressed on the way."""
-    return cast("IO[bytes]", gzip.open(path, "rb")) if is_gzip else path.open("rb")
+        """Open the bytes, decompressed, every line of them ending in a line feed."""
+        stream = open_bytes(self.path, self.compression)
+        if not self.translation:
+            return stream
+        return cast("IO[bytes]", translated(stream, self.translation))
 
 
 def inspect(path: Path, name: str, table: str | None = None) -> SourceFile:
@@ -85,26 +94,46 @@ def inspect(path: Path, name: str, table: str | None = None) -> SourceFile:
         When the file is empty, is not the format its name claims, or unpacks beyond all measure.
     """
     sha256, magic = _hash(path, name)
-    if magic == PARQUET_MAGIC:
+    if magic.startswith(PARQUET_MAGIC):
         return SourceFile(path, name, sha256, "parquet", table=table)
     _check_claim(name, magic)
-    is_gzip = magic[:2] == GZIP_MAGIC
+    compression = compression_of(magic)
     text = _Text()
     try:
-        for block in _blocks(path, is_gzip=is_gzip):
+        for block in _blocks(path, compression):
             text.take(block)
             _check_ratio(name, text.n_bytes, path.stat().st_size)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         raise SourceError(
-            f"{name} is cut off or damaged inside its gzip compression.",
+            f"{name} is cut off or damaged inside its {compression or 'file'} compression.",
             found=str(error),
-            expected="a complete gzip file",
+            expected=f"a complete {compression} file",
             fix="copy the file again from its origin",
         ) from error
     _check_text(name, text)
-    return SourceFile(
-        path, name, sha256, "text", is_gzip, text.is_utf8(), text.last == b"\n", text.head, table
-    )
+    source = SourceFile(
+        path, name, sha256, "text", compression, "", text.is_utf8(), text.ends_in_newline(),
+        text.head.removeprefix(codecs.BOM_UTF8), table,
+    )  # fmt: skip
+    return _translated(source, text)
+
+
+def _translated(source: SourceFile, text: _Text) -> SourceFile:
+    """Return `source` as its bytes are to be read, where not as they stand."""
+    if text.head.startswith(_UTF16):
+        source = replace(source, translation="utf-16", is_utf8=True)
+    elif text.n_returns:
+        source = replace(source, translation="latin-1")
+    else:
+        return source
+    try:
+        with source.open() as stream:
+            head = stream.read(HEAD_BYTES)
+            while source.translation == "utf-16" and stream.read(BLOCK):
+                pass
+    except UnicodeDecodeError as error:
+        raise _no_text(source.name, "UTF-16 that is damaged or cut off") from error
+    return replace(source, head=head.removeprefix(codecs.BOM_UTF8))
 
 
 class _Text:
@@ -113,18 +142,31 @@ class _Text:
     def __init__(self) -> None:
         self.n_bytes = 0
         self.head = b""
-        self.last = b""
+        self._last = b""
+        self._n_returns = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._is_utf8 = True
+
+    @property
+    def n_returns(self) -> int:
+        """How many carriage returns stand without a line feed after them."""
+        return self._n_returns + self._last.endswith(b"\r")
 
     def take(self, block: bytes) -> None:
         """Add the next block."""
         self.n_bytes += len(block)
-        if len(self.head) < _HEAD:
-            self.head = (self.head + block)[:_HEAD].removeprefix(codecs.BOM_UTF8)
-        self.last = block[-1:]
+        if len(self.head) < HEAD_BYTES:
+            self.head = (self.head + block)[:HEAD_BYTES]
+        if self._last.endswith(b"\r") and not block.startswith(b"\n"):
+            self._n_returns += 1
+        self._n_returns += block.count(b"\r") - block.count(b"\r\n") - block.endswith(b"\r")
+        self._last = (self._last + block[-2:])[-2:]
         if self._is_utf8:
             self._is_utf8 = self._decodes(block)
+
+    def ends_in_newline(self) -> bool:
+        """Whether the last line is complete."""
+        return self._last.endswith((b"\n", b"\r", b"\n\0"))
 
     def is_utf8(self) -> bool:
         """Whether all blocks together are UTF-8."""
@@ -141,7 +183,7 @@ class _Text:
 def _hash(path: Path, name: str) -> tuple[str, bytes]:
     try:
         with path.open("rb") as stream:
-            magic = stream.read(4)
+            magic = stream.read(8)
             stream.seek(0)
             return hashlib.file_digest(stream, "sha256").hexdigest(), magic
     except OSError as error:
@@ -152,19 +194,20 @@ def _hash(path: Path, name: str) -> tuple[str, bytes]:
         ) from error
 
 
-def _blocks(path: Path, *, is_gzip: bool) -> Iterator[bytes]:
-    with open_bytes(path, is_gzip=is_gzip) as stream:
+def _blocks(path: Path, compression: Compression) -> Iterator[bytes]:
+    with open_bytes(path, compression) as stream:
         while block := stream.read(BLOCK):
             yield block
 
 
 def _check_claim(name: str, magic: bytes) -> None:
     ending = name.lower().rsplit(".", 1)[-1]
-    claims = {"gz": (GZIP_MAGIC, "gzip"), "parquet": (PARQUET_MAGIC, "Parquet")}
+    claims: dict[str, tuple[bytes, str]] = {k: (MAGIC[how], how) for k, how in ENDING.items()}
+    claims["parquet"] = (PARQUET_MAGIC, "Parquet")
     if ending in claims and not magic.startswith(claims[ending][0]):
         raise SourceError(
             f"{name} is not the format its name claims.",
-            found=f"first bytes {magic!r}",
+            found=f"first bytes {magic[:4]!r}",
             expected=f"a {claims[ending][1]} file",
             fix="check how the file was written or copied, or correct its ending",
         )
@@ -183,46 +226,14 @@ def _check_ratio(name: str, n_bytes: int, n_packed: int) -> None:
 def _check_text(name: str, text: _Text) -> None:
     if text.n_bytes == 0:
         raise SourceError(f"{name} is empty.", expected="a header line and rows")
-    if b"\0" in text.head or text.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SourceError(
-            f"{name} is not text in a supported encoding.",
-            found="zero bytes (UTF-16, a spreadsheet or another binary format)",
-            expected="UTF-8 text, or latin-1 in a listing of the publisher",
-            fix="export the table again as CSV in UTF-8, or as Parquet",
-        )
+    if b"\0" in text.head and not text.head.startswith(_UTF16):
+        raise _no_text(name, "zero bytes (a database file, a program or another binary format)")
 
 
-class ReplacingStream(io.RawIOBase):
-    """UTF-8 with every undecodable byte replaced by U+FFFD, so that one bad row stops nothing.
-
-    Parameters
-    ----------
-    stream : binary stream
-        The bytes to read.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._ready = b""
-
-    def readable(self) -> bool:
-        """Return True: this stream is for reading."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer` with the next bytes."""
-        while not self._ready:
-            block = self._stream.read(BLOCK)
-            self._ready = self._decoder.decode(block, final=not block).encode()
-            if not block:
-                break
-        n = min(len(buffer), len(self._ready))
-        buffer[:n] = self._ready[:n]
-        self._ready = self._ready[n:]
-        return n
-
-    def close(self) -> None:
-        """Close the stream underneath."""
-        self._stream.close()
-        super().close()
+def _no_text(name: str, found: str) -> SourceError:
+    return SourceError(
+        f"{name} is not text in a supported encoding.",
+        found=found,
+        expected="UTF-8 or UTF-16 text, or latin-1 in a listing of the publisher",
+        fix="export the table again as CSV in UTF-8, as Parquet or as a workbook",
+    )

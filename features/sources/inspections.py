@@ -21,7 +21,7 @@ from typing import Final
 from features.domain.license_number import expires_on_sql, number_sql
 from features.sources.delimited import DAMAGED, LINE, LINES, TextForm
 from features.sources.layout import Layout, Plan
-from features.sources.listing import county_sql, zip_sql
+from features.sources.listing import county_sql
 from features.sql import case, literal
 
 COLUMNS: Final = (
@@ -51,9 +51,9 @@ _DISPOSITIONS: Final = {
 }
 
 
-def inspections(columns: set[str]) -> Layout:
-    """Return the layout of the comma separated records, whose columns are `columns`."""
-    return Layout("inspection records", _plans("raw", columns, "false"), FORM)
+def inspections(columns: set[str], form: TextForm = FORM) -> Layout:
+    """Return the layout of the records as text written in `form`, whose columns are `columns`."""
+    return Layout("inspection records", _plans("raw", columns, "false"), form)
 
 
 def inspection_lines() -> Layout:
@@ -104,7 +104,7 @@ def _license(columns: set[str]) -> dict[str, str]:
         "listed_on": day,
         "premises_city": "ffl_city",
         "premises_state": "ffl_state",
-        "premises_zip": zip_sql("ffl_zip"),
+        "premises_zip": "ffl_zip",
         "county_fips": county_sql("ffl_state", "substr(number, 6, 3)"),
     }
     return out | {name: name for name in ("latitude", "longitude") if name in columns}

@@ -162,7 +162,7 @@ def _faults(raw: Mapping[str, Any]) -> list[str]:
             faults.append(f"columns.{name} needs either 'from' or 'constant'")
         else:
             faults += _entry_faults(_column(table, name), entry)
-    missing = sorted(canonical.needed(table) - set(columns))
+    missing = sorted(canonical.needed(table, columns) - set(columns))
     return faults + [f"required column {name!r} has no entry" for name in missing]
 
 

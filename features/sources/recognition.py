@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,12 +14,11 @@ from features.errors import SourceError
 from features.schema import TABLES
 from features.sources import canonical, inspections, listing
 from features.sources.delimited import TextForm, read_header
+from features.sources.dialect import forms
 from features.sources.files import SourceFile
 from features.sources.layout import Layout
 from features.sources.mapping import ExportMapping
 from features.sources.privacy import refuse_persons
-
-_SNIFFED: Final = (listing.FORM_2013, canonical.FORM)
 
 
 @dataclass(frozen=True)
@@ -53,32 +51,51 @@ def recognize(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
     if choices.mapping is not None:
         return _mapped(source, choices.mapping)
     if source.form == "parquet":
-        return _canonical(source, _parquet_columns(source), choices, is_text=False)
+        return _parquet(source, choices)
     if source.head.lstrip().startswith(b"{"):
         return _json_lines(source)
-    for form in _SNIFFED:
-        names = read_header(source, form)
-        layout = _published(source, form, names, choices)
-        if layout is not None:
-            return layout, [listing.normalized(name) for name in names]
-    names = read_header(source, canonical.FORM)
-    return _canonical(source, names, choices, is_text=True)
+    return _text(source, choices)
+
+
+def _text(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
+    """Return the layout of a text: the first of its first lines that is a known header decides."""
+    tried = list(forms(source))
+    for form, names in tried:
+        published = _published(source, form, names, choices)
+        if published is not None:
+            return published
+    headless = listing.without_header(source)
+    if headless is not None and (choices.as_table or source.table) in (None, "licenses"):
+        form, names = headless
+        layout = listing.listing(source.name, form, names, choices.listed_on)
+        return layout, names
+    lowered = [(form, [name.lower() for name in names], names) for form, names in tried]
+    for form, names, given in lowered:
+        table = choices.as_table or source.table or _stem_table(source) or _fitting_table(names)
+        if table and canonical.needed(table, names) <= set(names):
+            # Bytes that are not UTF-8 make their row undecodable: the encoding is not guessed.
+            plain = replace(form, fallback_encoding=None)
+            return _canonical(source, names, given, table, plain)
+    if not tried:
+        raise SourceError(f"{source.name} holds no header.", expected="a header line and rows")
+    form, names, given = lowered[0]
+    table = choices.as_table or source.table or _table_of(source, set(names))
+    return _canonical(source, names, given, table, form)
 
 
 def _published(
     source: SourceFile, form: TextForm, names: list[str], choices: Choices
-) -> Layout | None:
+) -> tuple[Layout, list[str]] | None:
     """Return a publisher's layout when most of its columns are there, and all it needs."""
-    found = {listing.normalized(name) for name in names}
+    known = listing.known_as(names)
+    found = set(known)
     if len(found & set(listing.COLUMNS)) > len(listing.COLUMNS) // 2:
-        _require(source, listing.REQUIRED, names, found, "the license listing")
-        is_2013 = form.delimiter == "\t"
-        published = listing.FORM_2013 if is_2013 else listing.FORM_LATER
-        return listing.listing(source.name, published, choices.listed_on)
+        _require(source, listing.REQUIRED, known, found, "the license listing")
+        return listing.listing(source.name, form, known, choices.listed_on), known
     own = set(inspections.COLUMNS)
-    if form is canonical.FORM and len(found & own) > len(own) // 2:
-        _require(source, inspections.REQUIRED, names, found, "the inspection records")
-        return inspections.inspections(found)
+    if len(found & own) > len(own) // 2:
+        _require(source, inspections.REQUIRED, known, found, "the inspection records")
+        return inspections.inspections(found, replace(form, fallback_encoding=None)), known
     return None
 
 
@@ -108,20 +125,36 @@ def _mapped(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[st
     return layout, names
 
 
-def _canonical(
-    source: SourceFile, given: list[str], choices: Choices, *, is_text: bool
-) -> tuple[Layout, list[str]]:
-    names = [name.lower() for name in given] if is_text else given
+def _parquet(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
+    names = _parquet_columns(source)
     table = choices.as_table or source.table or _table_of(source, set(names))
+    return _canonical(source, names, names, table, None)
+
+
+def _canonical(
+    source: SourceFile, names: list[str], given: list[str], table: str, form: TextForm | None
+) -> tuple[Layout, list[str]]:
     refuse_persons(source.name, table, given)
-    _require(source, canonical.needed(table), names, set(names), f"a canonical file of {table}")
-    return canonical.canonical(table, set(names), is_text=is_text), names
+    needed = canonical.needed(table, names)
+    _require(source, needed, names, set(names), f"a canonical file of {table}")
+    return canonical.canonical(table, set(names), form), names
+
+
+def _stem_table(source: SourceFile) -> str | None:
+    return source.stem.lower() if source.stem.lower() in TABLES else None
+
+
+def _fitting_table(names: list[str]) -> str | None:
+    """Return the one table whose needed columns are all there."""
+    fitting = [name for name in TABLES if canonical.needed(name, names) <= set(names)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _table_of(source: SourceFile, found: set[str]) -> str:
-    if source.stem in TABLES:
-        return source.stem
-    fitting = [name for name in TABLES if canonical.needed(name) <= found]
+    named = _stem_table(source)
+    if named:
+        return named
+    fitting = [name for name in TABLES if canonical.needed(name, found) <= found]
     if len(fitting) == 1:
         return fitting[0]
     share = {n: len(found & set(t.names)) / len(t.names) for n, t in TABLES.items()}
@@ -131,7 +164,7 @@ def _table_of(source: SourceFile, found: set[str]) -> str:
             f"{source.name} could be any of several tables: {', '.join(fitting)}.",
             fix="say which one with --as TABLE",
         )
-    expected = sorted(canonical.needed(nearest))
+    expected = sorted(canonical.needed(nearest, found))
     raise SourceError(
         f"The header of {source.name} is that of no known file.",
         found=_listed(found),

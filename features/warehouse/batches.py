@@ -37,12 +37,13 @@ def live(draft: Draft, table: str) -> list[str]:
 def sort_key(table: str) -> list[str]:
     """Return the columns by which each batch is sorted.
 
-    A total order: of each key a table holds one row a day on which it was known.
+    A total order: of each key a table holds one row a day on which it was known, or several that
+    are disputed, each from a line of its own.
     """
     names = TABLES[table].names
     leading = [name for name in ("dealer",) if name in names]
     rest = [name for name in TABLES[table].key if name not in leading]
-    return [*map(quoted, [*leading, "known_on", *rest])]
+    return [*map(quoted, [*leading, "known_on", *rest, "source_id", "source_line"])]
 
 
 def write_batch(con: Any, draft: Draft, table: str, query: str) -> None:

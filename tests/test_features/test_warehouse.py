@@ -62,23 +62,45 @@ def test_a_version_between_two_others_ends_the_first_and_is_ended_by_the_second(
     assert [ports(tmp_path, day) for day in days] == [["1"], ["2"], ["3"]]
 
 
-def test_conflicting_rows_of_one_day_keep_the_stored_one(tmp_path: Path) -> None:
-    load(tmp_path, 1, [seizure("2025-04-03", "1")])
-    rows = [seizure("2025-04-03", "2"), *(seizure("2025-04-03", "1", f"K{n}") for n in range(9))]
-    summary = load(tmp_path, 2, rows)
-    assert summary.files[0].tables[0].reasons == {"duplicate_key_conflict": 1}
-    assert sorted(ports(tmp_path)) == ["1"] * 10
-    rejects = Warehouse.open(tmp_path / "w").rejects("seizures")
-    assert rejects is not None
-    assert rejects["value"].to_pylist() == ["S1"]
+def test_of_disputed_rows_none_stands_whatever_their_order(tmp_path: Path) -> None:
+    """Rows of a key and day say two things: what was known before goes on until one is settled."""
+    before, one, two = (
+        seizure("2025-04-02", "0"),
+        seizure("2025-04-03", "1"),
+        seizure("2025-04-03", "2"),
+    )
+    others = [seizure("2025-04-03", "9", f"K{n}") for n in range(9)]
+    for name, order in (("ab", (one, two)), ("ba", (two, one))):
+        folder = tmp_path / name
+        load(folder, 0, [before])
+        load(folder, 1, [order[0], *others])
+        assert "0" not in ports(folder)
+        summary = load(folder, 2, [order[1], *others])
+        (counts,) = summary.files[0].tables
+        assert (counts.reasons, counts.n_duplicate) == ({"duplicate_key_conflict": 1}, 9)
+        assert "1; none stands until" in summary.files[0].notes[-1]
+        assert sorted(ports(folder)) == ["0"] + ["9"] * 9
+        assert sorted(ports(folder, date(2025, 4, 4))) == ["0"] + ["9"] * 9
+        rejects = Warehouse.open(folder / "w").rejects("seizures")
+        assert rejects is not None
+        assert rejects["value"].to_pylist() == ["S1", "S1"]
+        assert rejects["source_id"].to_pylist() == [1, 2]
+        # One of the two told again settles nothing; a later version does.
+        assert (
+            load(folder, 3, [one, *others, row("seizures", seizure_id="K99")]).counts["stored"] == 1
+        )
+        assert "1" not in ports(folder)
+        load(folder, 4, [seizure("2025-05-01", "1")])
+        assert "1" in ports(folder)
 
 
-def test_inside_one_file_the_first_of_conflicting_rows_stays(tmp_path: Path) -> None:
+def test_inside_one_file_disputed_rows_do_not_stand_either(tmp_path: Path) -> None:
     rows = [seizure("2025-04-03", "1"), seizure("2025-04-03", "2"), seizure("2025-04-03", "1")]
-    summary = load(tmp_path, 1, rows, max_rejects=0.5)
-    counts = summary.files[0].tables[0]
-    assert (counts.n_stored, counts.n_rejected, counts.n_duplicate) == (1, 1, 1)
-    assert ports(tmp_path) == ["1"]
+    for n, order in enumerate((rows, rows[::-1])):
+        summary = load(tmp_path / str(n), 1, order, max_rejects=0.9)
+        counts = summary.files[0].tables[0]
+        assert (counts.n_stored, counts.n_rejected, counts.n_duplicate) == (0, 2, 1)
+        assert ports(tmp_path / str(n)) == []
 
 
 def test_an_equal_row_known_later_is_a_duplicate(tmp_path: Path) -> None:
@@ -131,9 +153,11 @@ def test_as_of_reads_agree_with_a_slow_oracle(
     for n, part in enumerate((rows[:split], rows[split:])):
         if part:
             load(folder, n, part, max_rejects=1.0)
-    told: dict[tuple[str, int], str] = {}
+    ports_of: dict[tuple[str, int], set[str]] = {}
     for key, day, port in versions:
-        told.setdefault((key, day), port)  # the first told stays
+        ports_of.setdefault((key, day), set()).add(port)
+    # Where a day tells two things, neither stands.
+    told = {at: next(iter(found)) for at, found in ports_of.items() if len(found) == 1}
     warehouse = Warehouse.open(folder / "w")
     for after in range(12):
         as_of = first + timedelta(after)

@@ -1,0 +1,188 @@
+"""Words and dates that stand for nothing: what programs write where there is no value.
+
+A database client writes ``NULL``, a spreadsheet ``#N/A``, a clerk ``-``; a program that must store
+some date writes the first or the last one it can hold. Taken as values they link all dealers by one
+buyer called NULL, and make a sale of 1900 out of a hole in the data. Both lists hold whole values
+only: a shop called NA GUNS keeps its name.
+
+References
+----------
+ISO/IEC 9075 (null); the epochs of SQL Server (1753, 1900), OLE and spreadsheets (1899, 1904),
+Windows (1601), Unix (1970), .NET (0001), VMS (1858) and the last day of four digits (9999).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from features.sql import literal
+
+# In lower case, without the spaces around them.
+NULL_WORDS: Final = (
+    "null",
+    "(null)",
+    "<null>",
+    "[null]",
+    "{null}",
+    "\\n",
+    "#null!",
+    "nul",
+    "nil",
+    "none",
+    "(none)",
+    "<none>",
+    "n/a",
+    "#n/a",
+    "#n/a n/a",
+    "na",
+    "<na>",
+    "n.a.",
+    "n.a",
+    "n/a.",
+    "nan",
+    "-nan",
+    "nat",
+    "not available",
+    "not applicable",
+    "no value",
+    "no data",
+    "blank",
+    "(blank)",
+    "<blank>",
+    "empty",
+    "(empty)",
+    "-",
+    "--",
+    "---",
+    "----",
+    "\u2013",
+    "\u2014",
+    ".",
+    "..",
+    "...",
+    "?",
+    "??",
+    "???",
+    "*",
+    "#value!",
+    "#ref!",
+    "#name?",
+    "#num!",
+    "#div/0!",
+    "undefined",
+    "missing",
+    "[]",
+    "{}",
+)
+# A hash names one buyer; a word that a person wrote in its place names none.
+TOKEN_WORDS: Final = (
+    "unknown",
+    "unk",
+    "unkn",
+    "unknown purchaser",
+    "not known",
+    "no purchaser",
+    "no token",
+    "redacted",
+    "withheld",
+    "suppressed",
+    "removed",
+    "deleted",
+    "anonymous",
+    "tbd",
+    "pending",
+    "test",
+    "xxx",
+    "x",
+    "not provided",
+    "not recorded",
+    "not reported",
+    "not found",
+    "no record",
+    "not given",
+    "void",
+)
+# NA is Namibia here.
+NAMIBIA: Final = frozenset({"recovery_country", "country"})
+
+NO_DATES: Final = (
+    "0001-01-01",
+    "0001-01-03",
+    "1582-10-15",
+    "1600-01-01",
+    "1600-12-31",
+    "1601-01-01",
+    "1700-01-01",
+    "1752-09-14",
+    "1753-01-01",
+    "1800-01-01",
+    "1840-12-31",
+    "1850-01-01",
+    "1858-11-17",
+    "1899-12-29",
+    "1899-12-30",
+    "1899-12-31",
+    "1900-01-01",
+    "1900-01-02",
+    "1901-01-01",
+    "1904-01-01",
+    "1970-01-01",
+    "2099-12-31",
+    "2100-01-01",
+    "2199-12-31",
+    "2200-01-01",
+    "2222-02-22",
+    "2299-12-31",
+    "2500-01-01",
+    "2999-01-01",
+    "2999-12-31",
+    "3000-01-01",
+    "3000-12-31",
+    "3999-12-31",
+    "4000-01-01",
+    "4712-12-31",
+    "5000-01-01",
+    "6000-01-01",
+    "7777-07-07",
+    "8888-08-08",
+    "9000-01-01",
+    "9999-01-01",
+    "9999-09-09",
+    "9999-12-30",
+    "9999-12-31",
+)
+
+
+def is_null_word_sql(text: str, column: str, allowed: frozenset[str]) -> str:
+    """Return SQL that is true where `text`, a trimmed value of `column`, means nothing.
+
+    A word that is a code of the column stays: an inspection may well end in ``none``.
+    """
+    words = set(NULL_WORDS) - {code.lower() for code in allowed}
+    if column in NAMIBIA:
+        words -= {"na"}
+    if column == "purchaser_token":
+        words |= set(TOKEN_WORDS)
+    # One pattern gives up at the first letter: a comparison with each word takes ten times as long.
+    pattern = "|".join(re.escape(word) for word in sorted(words))
+    longest = max(map(len, words))
+    condition = (
+        f"(length({text}) <= {longest} AND regexp_full_match({text}, {literal(pattern)}, 'i'))"
+    )
+    if column == "purchaser_token":
+        # One sign repeated, such as 0000000000, is a filled form, not a hash.
+        condition = f"({condition} OR replace({text}, left({text}, 1), '') = '')"
+    return condition
+
+
+def is_no_date_sql(day: str) -> str:
+    """Return SQL that is true where the date `day` is a mark of no date."""
+    marks = ", ".join(f"DATE {literal(mark)}" for mark in NO_DATES)
+    is_odd = f"{day} < DATE '1938-01-01' OR {day} = DATE '1970-01-01' OR {day} > DATE '2099-01-01'"
+    return f"(({is_odd}) AND {day} IN ({marks}))"
+
+
+def is_zero_date_sql(text: str) -> str:
+    """Return SQL that is true where the text of a date is zeros, such as ``00/00/0000``."""
+    return f"regexp_full_match({text}, '[0][0 /.:T-]*')"

@@ -1,0 +1,52 @@
+"""ZIP codes in every length that machines leave them in.
+
+A spreadsheet takes a ZIP code for a number and eats its leading zeros. What is left tells how many
+there were, because a ZIP code has five digits and a ZIP+4 nine: four and three digits lack one and
+two zeros of five, eight and seven one and two of nine. No ZIP code begins with three zeros, so six
+digits, or two, are no ZIP code of any length and are not cut to look like one.
+
+References
+----------
+U.S. Postal Service, Publication 28, Postal Addressing Standards; the lowest ZIP code is 00501.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_AROUND: Final = " .,;:\\/-*#_"  # slips of the pen before or after the digits
+
+
+def zip_sql(text: str) -> str:
+    """Return SQL for the five digits of the ZIP code `text`; null where it can be none.
+
+    The expression may be a number. Punctuation between the two parts may be a dash or a space.
+    """
+    given = f"regexp_replace(trim({text}, '{_AROUND}'), '[.]0+$', '')"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '[0-9]{{5}}') THEN nullif({text}, '00000') "
+        f"WHEN regexp_full_match({text}, '[0-9]{{9}}') THEN nullif(left({text}, 5), '00000') "
+        f"WHEN regexp_full_match({given}, '[0-9]{{5}}([- ]?[0-9]{{4}}|-[0-9]{{0,4}})') "
+        f"THEN nullif(left({given}, 5), '00000') "
+        f"WHEN regexp_full_match({given}, '[0-9]{{3,5}}([- ][0-9]{{4}})?') "
+        f"THEN nullif(lpad(regexp_extract({given}, '^[0-9]+'), 5, '0'), '00000') "
+        f"WHEN regexp_full_match({given}, '[0-9]{{7,8}}') THEN left(lpad({given}, 9, '0'), 5) END"
+    )
+
+
+def zip5(text: str) -> str | None:
+    """Return the five digits of a ZIP code, or None where `text` can be none.
+
+    >>> [zip5(t) for t in ("06850-1234", "68501234", "6021303", "6850", "602", "850123", "K1A 0B1")]
+    ['06850', '06850', '00602', '06850', '00602', None, None]
+    """
+    given = re.sub(r"[.]0+$", "", text.strip(_AROUND))
+    found = None
+    if re.fullmatch(r"\d{5}([- ]?\d{4}|-\d{0,4})?", given):
+        found = given[:5]
+    elif match := re.fullmatch(r"(\d{3,5})([- ]\d{4})?", given):
+        found = match[1].zfill(5)
+    elif re.fullmatch(r"\d{7,8}", given):
+        found = given.zfill(9)[:5]
+    return None if found == "00000" else found

@@ -1,0 +1,148 @@
+"""Text, and typed columns of Parquet, into the values of the contract: the same for every source.
+
+A value passes three steps: as shown (trimmed), as given (words for nothing are null), as stored
+(typed, in the spelling of the contract). Each step is SQL over the column of the step before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from features.domain.county import county_today_sql
+from features.domain.license_number import dealer_sql, number_sql
+from features.domain.nothing import is_no_date_sql, is_null_word_sql, is_zero_date_sql
+from features.domain.postal import zip_sql
+from features.schema import Column
+from features.sources.listing import STATE_FIPS
+from features.sql import literal
+
+# What is cut from both ends of a text: white space of every kind, and a stray byte order mark.
+SPACES: Final = " \t\r\n\x0b\x0c\xa0\u2000\u2002\u2003\u2007\u2009\u202f\u3000\ufeff\u200b"
+_TRUE: Final = ("true", "t", "yes", "y", "1", "1.0")
+_FALSE: Final = ("false", "f", "no", "n", "0", "0.0")
+_INTEGERS: Final = (
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
+    "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
+)  # fmt: skip
+_UPPER: Final = frozenset(
+    {"premises_state", "recovery_state", "recovery_country", "country", "state"}
+)
+_ISO: Final = (
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?(Z|[+-][0-9]{2}:?([0-9]{2})?))?)?"
+)
+
+
+def trimmed(text: str) -> str:
+    """Return SQL for `text` without white space around it, null where nothing is left."""
+    return f"nullif(trim({text}, {literal(SPACES)}), '')"
+
+
+def shown(expression: str, kind: str, is_untrimmed: bool) -> str:
+    """Return SQL for a column as a reader would see it."""
+    if kind == "VARCHAR" and is_untrimmed:
+        return trimmed(expression)
+    return expression
+
+
+def given(column: Column, kind: str, text: str) -> str:
+    """Return SQL for `text`, null where it is a word for nothing."""
+    if kind != "VARCHAR":
+        return text
+    nothing = is_null_word_sql(text, column.name, column.allowed)
+    if column.kind == "date":
+        nothing = f"{nothing} OR {is_zero_date_sql(text)}"
+    return f"CASE WHEN {nothing} THEN NULL ELSE {text} END"
+
+
+def read_date(text: str, kind: str) -> str:
+    """Return SQL for the date in `text`, null where there is none that can be read.
+
+    A time of day is cut off.
+    """
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        return f"CAST({text} AS DATE)"
+    text = text if kind == "VARCHAR" else f"CAST({text} AS VARCHAR)"
+    is_day = f"length({text}) = 10 AND substr({text}, 5, 1) = '-'"
+    return (
+        f"CASE WHEN {is_day} THEN TRY_CAST({text} AS DATE) "
+        f"WHEN length({text}) > 10 AND regexp_full_match({text}, '{_ISO}') "
+        f"THEN TRY_CAST(left({text}, 10) AS DATE) END"
+    )
+
+
+def date_of(table: str, column: str, read: str) -> str:
+    """Return SQL for the date `read`, null where it is a mark of no date."""
+    if (table, column) == ("area_covariates", "from"):
+        return read  # a law may be in force since any day
+    return f"CASE WHEN {is_no_date_sql(read)} THEN NULL ELSE {read} END"
+
+
+def converted(column: Column, kind: str, given: str) -> str:
+    """Return SQL for the typed value of `given`, null where it cannot be read."""
+    text = given if kind == "VARCHAR" else f"CAST({given} AS VARCHAR)"
+    if column.kind == "string":
+        return _text(column, text)
+    if column.kind == "number":
+        value = f"TRY_CAST({given} AS DOUBLE)"
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if column.kind == "integer":
+        if kind in _INTEGERS:
+            return f"TRY_CAST({given} AS BIGINT)"
+        whole = f"regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')"
+        return f"CASE WHEN {whole} THEN TRY_CAST({text} AS BIGINT) END"
+    if kind == "BOOLEAN":
+        return given
+    true, false = (", ".join(map(literal, words)) for words in (_TRUE, _FALSE))
+    return (
+        f"CASE WHEN lower({text}) IN ({true}) THEN true "
+        f"WHEN lower({text}) IN ({false}) THEN false END"
+    )
+
+
+def _text(column: Column, text: str) -> str:
+    """Return SQL for a text in the spelling of the contract."""
+    name = column.name
+    special: dict[str, Callable[[str], str]] = {
+        "dealer": dealer_sql,
+        "license_number": number_sql,
+        "citation": lambda _: "normal_citation",
+        "premises_zip": zip_sql,
+        "mail_zip": zip_sql,
+        "county_fips": lambda t: county_today_sql(_padded(t, 4, 5)),
+        "area": _area,
+        "license_type": lambda t: _padded(t, 1, 2),
+    }
+    if name in special:
+        return special[name](text)
+    if name in _UPPER:
+        return f"upper({text})"
+    return _code(column.allowed, text) if column.allowed else text
+
+
+def _area(text: str) -> str:
+    """Return SQL for the code of a state or county; a state may be given by its two letters."""
+    states = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in STATE_FIPS.items())
+    state, county = _padded(text, 1, 2), _padded(text, 4, 5)
+    return (
+        f"CASE upper({text}) {states} "
+        f"ELSE CASE WHEN length({text}) < 3 THEN {state} ELSE {county} END END"
+    )
+
+
+def _padded(text: str, short: int, width: int) -> str:
+    """Return SQL for digits whose one leading zero a spreadsheet ate."""
+    plain = f"regexp_replace({text}, '[.]0$', '')"
+    return (
+        f"CASE WHEN length({text}) = {width} THEN {text} "
+        f"WHEN regexp_full_match({plain}, '[0-9]{{{short}}}') THEN '0' || {plain} ELSE {plain} END"
+    )
+
+
+def _code(allowed: frozenset[str], text: str) -> str:
+    """Return SQL for a code in the case of the contract."""
+    if all(code == code.lower() for code in allowed):
+        return f"lower({text})"
+    whens = " ".join(f"WHEN {literal(c.lower())} THEN {literal(c)}" for c in sorted(allowed))
+    return f"CASE lower({text}) {whens} ELSE {text} END"

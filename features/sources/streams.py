@@ -1,0 +1,132 @@
+"""Bytes on their way to the reader of rows: decompressed, in UTF-8, lines ending in a line feed."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final, Literal, cast
+
+BLOCK: Final = 1 << 20
+SEPARATOR: Final = "\x1f"  # between the fields that are cut out of lines of fixed width
+
+Compression = Literal["", "gzip", "bzip2", "xz"]
+MAGIC: Final[Mapping[Compression, bytes]] = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+}
+ENDING: Final[Mapping[str, Compression]] = {"gz": "gzip", "bz2": "bzip2", "xz": "xz"}
+
+
+def compression_of(magic: bytes) -> Compression:
+    """Return how a file is compressed, told by its first bytes."""
+    return next((name for name, first in MAGIC.items() if magic.startswith(first)), "")
+
+
+def open_bytes(path: Path, compression: Compression) -> IO[bytes]:
+    """Open `path`, decompressed on the way."""
+    if compression == "gzip":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if compression == "bzip2":
+        return cast("IO[bytes]", bz2.open(path, "rb"))
+    if compression == "xz":
+        return cast("IO[bytes]", lzma.open(path, "rb"))
+    return path.open("rb")
+
+
+class ChangedStream(io.RawIOBase):
+    """A stream whose blocks pass through a function.
+
+    Parameters
+    ----------
+    stream : binary stream
+        The bytes to read.
+    change : callable
+        Given the next bytes and whether they are the last, returns what is read instead.
+    """
+
+    def __init__(self, stream: IO[bytes], change: Callable[[bytes, bool], bytes]) -> None:
+        self._stream = stream
+        self._change = change
+        self._ready = b""
+        self._is_at_end = False
+
+    def readable(self) -> bool:
+        """Return True: this stream is for reading."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` with the next bytes."""
+        while not self._ready and not self._is_at_end:
+            block = self._stream.read(BLOCK)
+            self._is_at_end = not block
+            self._ready = self._change(block, self._is_at_end)
+        n = min(len(buffer), len(self._ready))
+        buffer[:n] = self._ready[:n]
+        self._ready = self._ready[n:]
+        return n
+
+    def close(self) -> None:
+        """Close the stream underneath."""
+        self._stream.close()
+        super().close()
+
+
+def replacing(stream: IO[bytes]) -> ChangedStream:
+    """Return `stream` with bytes that are not UTF-8 replaced: one bad row stops nothing."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return ChangedStream(stream, lambda block, is_last: decoder.decode(block, is_last).encode())
+
+
+def translated(stream: IO[bytes], encoding: str) -> ChangedStream:
+    """Return `stream` with every kind of line end as a line feed, UTF-16 as UTF-8.
+
+    Parameters
+    ----------
+    stream : binary stream
+        The bytes to read.
+    encoding : {"utf-16", "latin-1"}
+        ``latin-1`` leaves bytes as they are, whatever their own encoding.
+    """
+    target = "utf-8" if encoding == "utf-16" else encoding
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
+    return ChangedStream(
+        stream, lambda block, is_last: decoder.decode(block, final=is_last).encode(target)
+    )
+
+
+def cut(stream: IO[bytes], spans: Sequence[tuple[int, int]], encoding: str) -> ChangedStream:
+    """Return `stream` with its lines of fixed width as fields with `SEPARATOR` between them.
+
+    Parameters
+    ----------
+    stream : binary stream
+        The bytes to read.
+    spans : sequence of (int, int)
+        First sign of each field, from 0, and the one after its last.
+    encoding : str
+        Of the bytes, because the width of a field counts signs. What is read is UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    rest = ""
+
+    def change(block: bytes, is_last: bool) -> bytes:
+        nonlocal rest
+        lines = (rest + decoder.decode(block, is_last)).split("\n")
+        rest = "" if is_last else lines.pop()
+        if is_last and lines and not lines[-1]:
+            lines.pop()
+        fields = (
+            SEPARATOR.join(line[a:b].replace(SEPARATOR, " ") for a, b in spans)
+            if line.strip()
+            else ""
+            for line in lines
+        )
+        return "".join(f"{line}\n" for line in fields).encode()
+
+    return ChangedStream(stream, change)

@@ -1,0 +1,114 @@
+"""Workbooks: each sheet becomes a text with separators, its cells as they would be typed.
+
+Numbers lose the ``.0`` that a spreadsheet gives them, dates are ISO, yes and no are ``true`` and
+``false``. Leading zeros that the spreadsheet ate come back where a column has a fixed width, as for
+any other source.
+"""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Final
+
+import python_calamine
+
+from features.errors import SourceError
+
+ENDINGS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ODS: Final = b"application/vnd.oasis.opendocument.spreadsheet"
+_MAX_CELLS: Final = 100_000_000
+
+
+def is_workbook(path: Path, magic: bytes) -> bool:
+    """Tell a workbook by its content, whatever its name; a file that only claims to be one is none.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    magic : bytes
+        Its first bytes.
+    """
+    if magic.startswith(_OLE):
+        return True
+    if not magic.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if "mimetype" in names:
+                return archive.read("mimetype").strip() == _ODS
+            return bool(names & {"xl/workbook.xml", "xl/workbook.bin"})
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return False
+
+
+def sheets(path: Path, name: str, folder: Path) -> list[tuple[str, Path]]:
+    """Write each sheet that holds rows as a text under `folder`; return sheet names and texts.
+
+    Raises
+    ------
+    SourceError
+        When the workbook cannot be read or holds no rows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    try:
+        with python_calamine.load_workbook(path) as book:
+            for n, sheet in enumerate(book.sheet_names):
+                target = folder / f"{n:04d}"
+                if _write(book, sheet, target):
+                    made.append((sheet, target))
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        raise SourceError(
+            f"{name} cannot be read as a workbook.",
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            expected="a workbook (.xlsx, .xlsb, .xls, .ods) without a password",
+            fix="open it and save the sheet as CSV in UTF-8, or remove its password",
+        ) from error
+    if not made:
+        raise SourceError(
+            f"{name} is a workbook without rows.",
+            found=f"{len(list(folder.iterdir()))} sheets, none with more than one row",
+            expected="a header row and rows of one table in each sheet",
+        )
+    return made
+
+
+def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> bool:
+    try:
+        found = book.get_sheet_by_name(sheet)
+    except python_calamine.CalamineError:
+        return False  # a sheet of charts has no cells
+    rows = found.to_python(skip_empty_area=False)
+    if len(rows) < 2 or len(rows) * len(rows[0]) > _MAX_CELLS:
+        return False
+    with target.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        for row in rows:
+            writer.writerow([as_text(cell) for cell in row])
+    return True
+
+
+def as_text(cell: object) -> str:
+    r"""Return a cell as it would be typed; line ends inside of it become spaces.
+
+    >>> [as_text(c) for c in (7.0, 2.5, True, datetime(2024, 5, 1), "A\\nB", None)]
+    ['7', '2.5', 'true', '2024-05-01', 'A B', '']
+    """
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() else repr(cell)
+    if isinstance(cell, datetime):
+        is_day = cell.time() == time()
+        return cell.date().isoformat() if is_day else cell.isoformat(" ", "seconds")
+    if isinstance(cell, date | time | timedelta):
+        return str(cell)
+    return " ".join(str(cell).split("\n")).replace("\r", "")
