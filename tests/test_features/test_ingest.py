@@ -151,7 +151,7 @@ BAD = [
     ("out_of_range", "multiple_sales", {"n_firearms": "0"}),
     ("out_of_range", "multiple_sales", {"n_firearms": "2.5"}),
     ("out_of_range", "licenses", {"latitude": "129.76"}),
-    ("out_of_range", "licenses", {"longitude": "nan"}),
+    ("out_of_range", "licenses", {"longitude": "inf"}),
     ("out_of_range", "sales_volume", {"month": "2025-03-02"}),
     ("out_of_range", "traces", {"sold_on": "1824-02-20"}),
     ("out_of_range", "holds", {"ends_on": "2025-05-04"}),
