@@ -34,7 +34,8 @@ ROWS: dict[str, dict[str, str]] = {
         "opened_on": "2025-01-10", "closed_on": "2025-03-10", "selected_by": "risk",
         "hours": "21.5", "investigator_token": "inv1", "office": "782075",
         "outcome": "warning_letter", "recommended_outcome": "warning_letter",
-        "firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "0",
+        "firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "0", "list_id": "",
+        "why": "", "inclusion_probability": "", "is_mandatory": "", "mandatory_probability": "",
     },
     "violations": {
         "inspection_id": "I1", "citation": "478.124(c)(1)", "instances": "4",
