@@ -72,6 +72,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         *,
         graded: Any = None,
         representative: Any = None,
+        representative_weight: Any = None,
         period: Any = None,
         offset: Any = None,
     ) -> RiskClassifier:
@@ -91,6 +92,9 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         representative : array of bool, shape (n,), optional
             Rows drawn at random where the others were chosen. The level of the probabilities and
             their intervals then rest on them alone (see `models.margin.level`).
+        representative_weight : array of shape (n,), optional
+            How many others each representative row stands for, the inverse of the probability it
+            was drawn with; by default equal. `sample_weight` has no part in the level.
         period : array of shape (n,), optional
             When each row is from (its as-of date): the level served is that of the last one.
         offset : array of shape (n,), optional
@@ -105,6 +109,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         is_used = self._read_weights(sample_weight, _num_samples(X)) > 0
         finer = self._read_graded(graded, is_used)
         drawn = self._read_representative(representative, is_used)
+        stands_for = self._read_representative_weight(representative_weight, is_used)
         when = self._read_period(period, is_used)
         known = self._read_offset(offset, is_used)
         self.classes_, place = np.unique(labels, return_inverse=True)
@@ -123,7 +128,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
             n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
             band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
             if drawn is not None or when is not None:
-                level = _level(margin, hit, drawn, when, known)
+                level = _level(margin, hit, drawn, when, (stands_for, known))
                 margin, band = set_level(margin, level), band.at(level)
             fitted.append((margin.model, band))
         self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
@@ -153,6 +158,18 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
                 expected=f"bool of shape {is_used.shape}",
             )
         return np.asarray(flags[is_used], dtype=np.bool_)
+
+    def _read_representative_weight(self, weight: Any, is_used: Flags) -> Floats:
+        if weight is None:
+            return np.ones(int(is_used.sum()))
+        values = np.asarray(weight, dtype=np.float64)
+        if values.shape != is_used.shape or not (np.isfinite(values) & (values >= 0.0)).all():
+            raise InputError(
+                "What representative rows stand for must be one number, 0 or more, a row.",
+                found=f"shape {values.shape}, from {values.min():g} to {values.max():g}",
+                expected=f"shape {is_used.shape}, finite, 0 or more",
+            )
+        return values[is_used]
 
     def _read_period(self, period: Any, is_used: Flags) -> npt.NDArray[np.int64] | None:
         if period is None:
@@ -288,10 +305,11 @@ def _level(
     y: Floats,
     drawn: Flags | None,
     when: npt.NDArray[np.int64] | None,
-    offset: Floats | None,
+    parts: tuple[Floats, Floats | None],
 ) -> Level:
     """Return the level of the last period, on the rows drawn at random if there are such."""
     held_out, w = margin.held_out, margin.weights
+    stands_for, offset = parts
     known = np.zeros(len(y)) if offset is None else offset
     last, variance = 0.0, 0.0
     if when is not None:
@@ -300,5 +318,6 @@ def _level(
         last, variance = float(shift[-1]), float(unsure[-1])
     level = UNCHANGED
     if drawn is not None:
-        level = fit_level(held_out[drawn], y[drawn], w[drawn], known[drawn])
+        # Weights by which chosen rows stand for others have no part in rows that nobody chose.
+        level = fit_level(held_out[drawn], y[drawn], stands_for[drawn], known[drawn])
     return level.after(last, variance)

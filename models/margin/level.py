@@ -63,6 +63,19 @@ class Level:
 UNCHANGED: Final = Level(0.0, 1.0, np.zeros((2, 2)))
 
 
+def evened(w: Floats) -> Floats:
+    """Scale weights so that they count as the rows they are worth (Kish).
+
+    Weights say how many others a row stands for, not how many rows were seen: as counts they would
+    make an estimate look surer than it is.
+
+    >>> evened(np.array([3.0, 3.0])).tolist()
+    [1.0, 1.0]
+    """
+    total = float(w @ w)
+    return w * (float(w.sum()) / total) if total > 0 else w
+
+
 def fit_shifts(
     margin: Floats,
     y: Floats,
@@ -90,6 +103,7 @@ def fit_shifts(
     >>> shift.round(2).tolist()
     [-0.39, 0.39]
     """
+    w = evened(w)
     n = int(period.max(initial=0)) + 1
     shift, information = np.zeros(n), np.full(n, PERIOD_SPREAD**-2.0)
     for _ in range(_STEPS):
@@ -109,7 +123,7 @@ def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0
     margin : array of shape (n,)
         Log-odds of rows the model had not seen.
     y, w : array of shape (n,)
-        Outcome from 0 to 1, and weight.
+        Outcome from 0 to 1, and how many others each row stands for; only ratios matter.
     offset : array of shape (n,) or float
         Part of each row's log-odds that is known; the slope does not touch it.
 
@@ -120,6 +134,7 @@ def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0
     >>> round(level.intercept, 1), round(level.slope, 1)
     (-0.7, 1.0)
     """
+    w = evened(w)
     spread = np.array([INTERCEPT_SPREAD, SLOPE_SPREAD])
 
     def cost(theta: Floats) -> tuple[float, Floats]:
@@ -136,5 +151,8 @@ def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0
     intercept, slope = (float(value) for value in found.x)
     p = expit(intercept + slope * margin + offset)
     design = np.column_stack([np.ones_like(margin), margin])
-    information = (design * (w * p * (1.0 - p))[:, None]).T @ design + np.diag(spread**-2.0)
-    return Level(intercept, slope, np.linalg.inv(information))
+    prior = np.diag(spread**-2.0)
+    inverse = np.linalg.inv((design * (w * p * (1.0 - p))[:, None]).T @ design + prior)
+    # Rows vary by themselves, whatever they stand for: the curvature in weights is not their noise.
+    noise = (design * (w**2 * p * (1.0 - p))[:, None]).T @ design + prior
+    return Level(intercept, slope, inverse @ noise @ inverse)

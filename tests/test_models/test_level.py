@@ -157,3 +157,64 @@ def test_a_period_is_one_value_a_row():
     X = pd.DataFrame({"a": np.arange(80.0)})
     with pytest.raises(InputError, match="period"):
         RiskClassifier().fit(X, np.arange(80) % 2, period=[None] * 80)
+
+
+def test_sample_weights_have_no_part_in_the_level(chosen):
+    """Chosen rows' weights of up to threefold, on rows evenly spread, used to move the level."""
+    X, y, drawn = chosen["X"], chosen["y"], chosen["is_random"]
+    weight = np.where(drawn, np.where(y > 0, 1.66, 0.69), 1.0)
+    plain = RiskClassifier(n_repeats=1).fit(X, y, representative=drawn)
+    weighted = RiskClassifier(n_repeats=1).fit(X, y, weight, representative=drawn)
+    rates = [m.predict_proba(chosen["everyone"])[:, 1].mean() for m in (plain, weighted)]
+    # With their weights the drawn rows would seem to hold twice the findings.
+    assert rates[1] == pytest.approx(rates[0], rel=0.1)
+
+
+def test_drawn_rows_count_by_the_inverse_of_their_probability(chosen):
+    """Half of the country is drawn five times as often and finds twice as much there."""
+    rng = np.random.default_rng(2)
+    n = 40_000
+    margin = np.full(n, -2.5)
+    is_strict = np.arange(n) < n // 2
+    p = expit(np.where(is_strict, -1.8, -2.5))
+    chance = np.where(is_strict, 0.25, 0.05)
+    drawn = rng.random(n) < chance
+    y = (rng.random(n) < p).astype(float)
+    by_design = fit_level(margin[drawn], y[drawn], 1.0 / chance[drawn])
+    by_count = fit_level(margin[drawn], y[drawn], np.ones(int(drawn.sum())))
+    assert expit(by_design.of(margin)).mean() == pytest.approx(p.mean(), rel=0.06)
+    assert expit(by_count.of(margin)).mean() > 1.2 * p.mean()
+
+
+def test_weights_are_not_counts():
+    """Rows that stand for a hundred each say no more than rows that stand for one."""
+    rng = np.random.default_rng(1)
+    margin = rng.normal(-2.0, 1.0, 300)
+    y = (rng.random(300) < expit(margin)).astype(float)
+    one, hundred = (fit_level(margin, y, np.full(300, w)) for w in (1.0, 100.0))
+    np.testing.assert_allclose(one.covariance, hundred.covariance, rtol=1e-6)
+    assert one.intercept == pytest.approx(hundred.intercept)
+
+
+def test_the_stated_error_of_a_weighted_level_is_its_error():
+    """Over many samples with weights from 1 to 20 the covariance says how much estimates vary."""
+    rng = np.random.default_rng(0)
+    found, stated = [], []
+    for _ in range(300):
+        margin = rng.normal(-1.0, 1.0, 400)
+        weight = np.where(rng.random(400) < 0.1, 20.0, 1.0)
+        y = (rng.random(400) < expit(margin)).astype(float)
+        level = fit_level(margin, y, weight)
+        found.append(level.intercept + level.slope * -1.0)
+        stated.append(np.array([1.0, -1.0]) @ level.covariance @ np.array([1.0, -1.0]))
+    assert np.var(found) <= np.mean(stated)  # the prior pulls estimates together, never apart
+    assert np.var(found) > 0.3 * np.mean(stated)
+
+
+@pytest.mark.parametrize("weight", [[1.0], [-1.0] * 80, [np.nan] * 80])
+def test_what_rows_stand_for_is_checked(weight):
+    X = pd.DataFrame({"a": np.arange(80.0)})
+    with pytest.raises(InputError, match="stand for"):
+        RiskClassifier().fit(
+            X, np.arange(80) % 2, representative=np.ones(80, bool), representative_weight=weight
+        )

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from training.errors import RecipeError
-from training.evaluation.baselines import LogLogistic, apply_rule, random_order
-from training.evaluation.metrics import Ranking
+from training.evaluation.baselines import RANDOM, LogLogistic, apply_rule
+from training.evaluation.evaluation import RULE
+from training.evaluation.metrics import Ranking, recall_at
+from training.heads.fit import rule_columns
 
 X = pd.DataFrame({"a": [1.0, np.nan, 3.0], "b": [0.0, 2.0, 5.0]})
 
@@ -48,6 +50,11 @@ def test_the_logistic_regression_learns_through_missing_values_and_scales():
     assert Ranking(model.log_odds(table[2000:])).auc(y[2000:]) > 0.75
 
 
-def test_random_order_repeats_with_its_seed():
-    assert (random_order(5, seed=1) == random_order(5, seed=1)).all()
-    assert (random_order(5, seed=1) != random_order(5, seed=2)).any()
+def test_what_chance_finds_is_its_expectation():
+    """One draw of a list may find nothing; the baseline is what a random list finds on average."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.random(500)})
+    y = (rng.random(500) < 0.05).astype(float)
+    score = rule_columns({}, X, None)[RULE + RANDOM]
+    assert recall_at(y, score, share=0.1) == pytest.approx(0.1)
+    assert Ranking(score).auc(y) == pytest.approx(0.5)

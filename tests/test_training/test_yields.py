@@ -5,6 +5,7 @@ import pytest
 
 from training.errors import TooFewLabelsError
 from training.evaluation.evaluation import list_membership
+from training.evaluation.metrics import weighted_share
 from training.heads import yields
 from training.labels.propensity import Propensity, fit_propensity
 
@@ -84,7 +85,8 @@ def test_a_list_nobody_inspected_has_no_rate(world):
         yields.naive(past, listed)
     found = yields.every_estimate(past, X["risk"].to_numpy(), np.full(len(X), 0.1), share=0.1)
     assert set(found) == {
-        "naive", "weighted", "random_stratum", "bounds", "doubly_robust", "contraction",
+        "naive", "weighted", "by_design", "random_stratum", "bounds", "doubly_robust",
+        "contraction",
     }  # fmt: skip
 
 
@@ -103,3 +105,77 @@ def test_what_the_model_says_of_its_list_is_the_mean_of_the_listed():
     interval = np.column_stack([score - 0.05, score + 0.1])
     found = yields.served(score, interval, share=0.5)
     np.testing.assert_allclose([found.value, found.low, found.high], [0.35, 0.30, 0.45])
+
+
+def test_bounds_are_the_worst_and_the_best_case_of_everyone_not_looked_at(world):
+    X, past, _ = history(world, 9)
+    listed = list_membership(X["noise"], 0.25)
+    clean = (listed * past.inspected) @ past.y / listed.sum()
+    severe = clean + (listed * ~past.inspected).sum() / listed.sum()
+    found = yields.bounds(past, listed)
+    assert np.isnan(found.value)
+    assert (found.low, found.high) == (pytest.approx(clean), pytest.approx(severe))
+    assert str(found) == f"{clean:.3f} to {severe:.3f}"
+
+
+def test_without_a_visit_of_known_probability_only_bounds_are_stated(world):
+    X, past, _ = history(world, 10, share_random=0.0)
+    found = yields.every_estimate(past, X["risk"].to_numpy(), np.full(len(X), 0.1), share=0.1)
+    assert not past.has_design
+    assert {name for name, value in found.items() if value is not None} == {"bounds"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_obeyed_list_and_a_few_drawn_dealers_give_the_yield_by_design(world, seed):
+    """The list was chosen by risk, so what it finds is four times the rate of the country."""
+    X, _, y, p_severe, _ = world(seed, n=20_000)
+    rng = np.random.default_rng(seed + 50)
+    is_listed = X["risk"].rank(ascending=False).to_numpy() <= 1_000
+    chance = np.where(X["noise"] > 0, 0.03, 0.01)
+    is_drawn = ~is_listed & (rng.random(len(X)) < chance)
+    inspected = is_listed | is_drawn
+    known = np.where(is_listed, 1.0, np.where(is_drawn, 1.0 / chance, 0.0))
+    propensity = Propensity(np.full(len(X), 0.1), inspected, 0.5, known=known)
+    past = yields.History(
+        propensity, y, is_drawn, np.arange(len(X)), np.full(len(X), "1"), known=known
+    )
+    # A candidate's list that overlaps the issued one by half.
+    score = X["risk"].to_numpy() + 0.7 * rng.normal(size=len(X))
+    listed = list_membership(score, 0.05)
+    truth = listed @ p_severe / listed.sum()
+    found = yields.by_design(past, listed)
+    assert found.low <= truth <= found.high
+    naive = yields.naive(past, listed)
+    assert abs(found.value - truth) < abs(naive.value - truth) + 0.02
+    national = yields.national_rate(past)
+    assert national.low <= p_severe.mean() <= national.high
+    assert past.found.sum() / inspected.sum() > 1.5 * national.high
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.12, 0.3])
+@pytest.mark.parametrize("n", [24, 80])
+def test_the_interval_of_few_visits_holds_the_truth_at_its_nominal_level(rate, n):
+    """A bootstrap of 24 visits held it 87 times in a hundred."""
+    rng = np.random.default_rng(n)
+    held = 0
+    for _ in range(800):
+        y = (rng.random(n) < rate).astype(float)
+        found = weighted_share(y, np.ones(n), np.arange(n))
+        held += found.low <= rate <= found.high
+    assert held / 800 >= 0.95 - 0.01
+
+
+def test_the_interval_holds_with_unequal_weights_and_clusters():
+    rng = np.random.default_rng(3)
+    held, n = 0, 60
+    for _ in range(800):
+        is_rare = rng.random(n) < 0.5
+        weight = np.where(is_rare, 4.0, 1.0)
+        p = np.where(is_rare, 0.05, 0.3)
+        truth = (0.5 * 4 * 0.05 + 0.5 * 0.3) / (0.5 * 4 + 0.5)
+        y = (rng.random(n) < p).astype(float)
+        found = weighted_share(y, weight, np.arange(n))
+        held += found.low <= truth <= found.high
+    assert held / 800 >= 0.94
+    twice = weighted_share(np.tile(y, 2), np.tile(weight, 2), np.tile(np.arange(n), 2))
+    assert (twice.low, twice.high) == (pytest.approx(found.low), pytest.approx(found.high))

@@ -92,11 +92,6 @@ def _fill(value: Floats, *, highest: bool) -> Floats:
     return np.where(is_missing, edge, value)
 
 
-def random_order(n: int, *, seed: int) -> Floats:
-    """Give every row an equal chance of being first."""
-    return np.random.default_rng(seed).random(n)
-
-
 class LogLogistic:
     """Logistic regression on log-transformed, standardized signals; missing values at the median.
 

@@ -22,7 +22,8 @@ from training.heads.fit import Design, estimator
 from training.labels import labels
 from training.labels.labels import Labels
 from training.labels.offices import divisions_of, share_between
-from training.labels.propensity import TRAINING_CLIP, Propensity, fit_propensity
+from training.labels.propensity import Propensity, fit_propensity
+from training.labels.sampling import PROBABILITY, WHY, Sampled, sampled
 from training.labels.strictness import Strictness, fit_strictness, who_looked
 from training.recipe import Head, Recipe
 
@@ -37,9 +38,11 @@ class Looked:
     ----------
     y : array of shape (n,)
         1 for a severe finding; zero where nobody looked.
-    is_inspected, is_random : array of shape (n,)
-        Who was inspected in the window, and who was drawn at random. A visit so new that nearly
-        none like it has closed does not count (see `training.labels.delays`).
+    is_inspected : array of shape (n,)
+        Who was inspected in the window. A visit so new that nearly none like it has closed does
+        not count (see `training.labels.delays`).
+    sampled : Sampled
+        How they were chosen, where that is known.
     graded : array of shape (n,)
         How bad it was, from 0 to 1; zero where nobody looked.
     delay_weight : array of shape (n,)
@@ -51,7 +54,7 @@ class Looked:
     y: Floats
     graded: Floats
     is_inspected: npt.NDArray[np.bool_]
-    is_random: npt.NDArray[np.bool_]
+    sampled: Sampled
     delay_weight: Floats
     office: pd.Series
     division: pd.Series
@@ -60,7 +63,19 @@ class Looked:
     def propensity(self, X: pd.DataFrame, dealer: npt.NDArray[Any], *, seed: int) -> Propensity:
         """Fit how likely each row of `X` was to be inspected."""
         fitted = fit_propensity(X, self.is_inspected, dealer, seed=seed)
-        return replace(fitted, delay_weight=self.delay_weight)
+        return replace(
+            fitted, delay_weight=self.delay_weight, known=self.sampled.standing(np.ones(len(X)))
+        )
+
+    @property
+    def is_random(self) -> npt.NDArray[np.bool_]:
+        """Who was drawn at random, shape (n,)."""
+        return self.sampled.is_drawn
+
+    @property
+    def level_weight(self) -> Floats:
+        """Weight of each row in setting or judging a level; zero for those that cannot."""
+        return self.sampled.level_weight(self.delay_weight)
 
 
 def place_labels(rows: pd.DataFrame, found: Labels) -> Looked:
@@ -69,6 +84,7 @@ def place_labels(rows: pd.DataFrame, found: Labels) -> Looked:
         "dealer", "as_of", "y", "graded", "selected_by", labels.DELAY_WEIGHT, "office",
         "investigator",
     ]  # fmt: skip
+    kept += [name for name in (WHY, PROBABILITY) if name in found.frame]
     joined = rows[["dealer", "as_of"]].merge(
         found.frame[kept], on=["dealer", "as_of"], how="left", validate="one_to_one"
     )
@@ -79,7 +95,7 @@ def place_labels(rows: pd.DataFrame, found: Labels) -> Looked:
         np.where(is_told, joined["y"], 0.0),
         np.where(is_told, joined["graded"], 0.0),
         is_told,
-        (joined["selected_by"] == "random").to_numpy(dtype=np.bool_) & is_told,
+        sampled(joined, is_told),
         delay_weight,
         office,
         divisions_of(office).fillna(""),
@@ -124,7 +140,7 @@ def weigh(
     dealer = rows["dealer"].to_numpy(dtype=str)
     propensity = looked.propensity(X, dealer, seed=seed)
     index = np.flatnonzero(looked.is_inspected)
-    weight = propensity.weights(TRAINING_CLIP)[index]
+    weight = propensity.training_weights()[index]
     who = who_looked(looked.office, looked.investigator, rows, rows["as_of"])
     strictness = fit_strictness(
         X.iloc[index].reset_index(drop=True),
@@ -181,7 +197,8 @@ def fit(
         "sample_weight": weighted.weight,
         "offset": weighted.strictness.offset,
         "graded": looked.graded[index],
-        "representative": looked.is_random[index],
+        "representative": looked.level_weight[index] > 0,
+        "representative_weight": looked.level_weight[index],
         "period": rows["as_of"].to_numpy()[index],
     }
     model.fit(

@@ -77,7 +77,7 @@ def train(
             y=counts[is_test],
             score=predict(model, X),
             cluster=dealer[is_test],
-            rules=rule_columns(head.rules, X, logistic.log_odds(X), seed=recipe.seed),
+            rules=rule_columns(head.rules, X, logistic.log_odds(X)),
             groups=history.where.loc[is_test, ["state", "rurality", "license_type"]],
         )
         entry = measure(held_out, recipe.evaluation, seed=recipe.seed)

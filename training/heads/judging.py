@@ -38,8 +38,19 @@ from training.labels.strictness import Strictness, who_looked
 from training.recipe import Head, Recipe
 
 Floats = npt.NDArray[np.float64]
-# Severe findings that the random share must have made to judge the level by it alone.
+# Severe findings that rows of known probability must have made to judge the level by them alone.
 MIN_RANDOM_POSITIVE = 10
+_YIELDS = (
+    "Share of listed dealers with a severe finding. By design uses visits of known probability "
+    "alone: places of lists that were visited, and dealers drawn at random. Served is what the "
+    "model says itself, its level set on them. The naive figure counts dealers that somebody chose "
+    "to inspect; bounds take everyone not looked at for clean, and for severe."
+)
+_NO_DESIGN = (
+    "No visit of known probability was made, so what the list would find cannot be said: the "
+    "bounds take everyone not looked at for clean, and for severe. Issue lists with a random "
+    "share and return their outcomes with the list."
+)
 WITHIN = (("assignment_fixed", "division"), ("within_investigator", "investigator"))
 HOME = "home"
 BEYOND = "risk_beyond"
@@ -82,6 +93,7 @@ class _Year:
             self.looked.is_random,
             self.everyone["cluster"].to_numpy(dtype=str),
             self.everyone[HOME].to_numpy(dtype=str),
+            known=self.looked.sampled.standing(self.looked.delay_weight),
         )
 
 
@@ -109,7 +121,7 @@ def judge(
     past = last.history()
     share = recipe.evaluation.capacity
     estimates = {
-        "served": served(last.score, last.interval, share=share),
+        "served": served(last.score, last.interval, share=share) if past.has_design else None,
         **every_estimate(past, last.score, last.score, share=share),
     }
     gains = three_gains(
@@ -148,7 +160,7 @@ def _year(
         y=looked.y,
         score=score,
         cluster=dealer,
-        rules=rule_columns(head.rules, X, fitted.logistic.log_odds(X), seed=recipe.seed),
+        rules=rule_columns(head.rules, X, fitted.logistic.log_odds(X)),
         groups=rows[["state", "rurality", "license_type", "division"]].assign(
             investigator=looked.investigator.to_numpy()
         ),
@@ -167,13 +179,14 @@ def _year(
 
 
 def _level_weight(looked: Looked, propensity: Propensity) -> Floats:
-    """Return the weight of each row in judging the level: the random share, if it found enough.
+    """Return the weight of each row in judging the level: rows of known probability, if enough.
 
-    With fewer findings all inspections are used, weighted by inverse propensity; what was chosen
-    by hearsay then makes a right level look low.
+    With fewer findings among them all inspections are used, weighted by inverse propensity; what
+    was chosen by hearsay then makes a right level look low.
     """
-    if looked.y[looked.is_random].sum() >= MIN_RANDOM_POSITIVE:
-        return looked.is_random * propensity.standing
+    weight = looked.level_weight
+    if looked.y[weight > 0].sum() >= MIN_RANDOM_POSITIVE:
+        return weight
     return propensity.weights()
 
 
@@ -235,15 +248,13 @@ def _sections(
         for name, value in estimates.items()
     ]
     try:
-        rows.append(["all dealers, from the random share", str(national_rate(past))])
+        rows.append(["all dealers, by the design", str(national_rate(past))])
     except TooFewLabelsError:
-        rows.append(["all dealers, from the random share", "cannot be said"])
+        rows.append(["all dealers, by the design", "cannot be said"])
     return [
         {
-            "title": "What the list would find, in seven ways",
-            "text": "Share of listed dealers with a severe finding. Served is what the model says "
-            "itself, its level set on dealers drawn at random. The naive figure counts only "
-            "dealers that somebody chose to inspect.",
+            "title": "What the list would find, in every way",
+            "text": _YIELDS if past.has_design else _NO_DESIGN,
             "columns": ["estimate", "rate"],
             "rows": rows,
         },

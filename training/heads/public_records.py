@@ -70,7 +70,7 @@ def later_penalized(
         y=y,
         score=fitted.score,
         cluster=county,
-        rules=rule_columns(head.rules, X, fitted.logistic.mean(axis=0), seed=recipe.seed),
+        rules=rule_columns(head.rules, X, fitted.logistic.mean(axis=0)),
         groups=where[["state", "rurality", "license_type"]],
     )
     with steps.step(f"{head.name}: fit on every county"):
@@ -128,7 +128,7 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
         y=y[is_test],
         score=predict(model, X),
         cluster=test["dealer"].to_numpy(dtype=str),
-        rules=rule_columns(head.rules, X, logistic.log_odds(X), seed=recipe.seed),
+        rules=rule_columns(head.rules, X, logistic.log_odds(X)),
         groups=places(warehouse, test)[["rurality", "license_type"]],
     )
     entry = measure(held_out, recipe.evaluation, seed=recipe.seed)

@@ -12,21 +12,23 @@ Manski (1990), bounds; Henderson et al. (2022), a random share that keeps evalua
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from training.errors import TooFewLabelsError
-from training.evaluation.metrics import LEVEL, Interval, Ranking, bootstrap, effective_sample_size
+from training.evaluation.metrics import Interval, Ranking, bootstrap, weighted_share
 from training.labels.propensity import Propensity
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 N_RESAMPLES = 300
+# Rows that a modelled weight must rest on. One of known probability says something for itself.
+_ENOUGH = 10
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class History:
         Clusters of the bootstrap.
     office : array of shape (n,)
         Office of each dealer, for contraction.
+    known : array of shape (n,), optional
+        How many dealers each row stands for by the design of its list or draw, zero where that is
+        not known (`training.labels.sampling`); drawn rows alone and alike by default.
     """
 
     propensity: Propensity
@@ -52,6 +57,7 @@ class History:
     is_random: Flags
     dealer: npt.NDArray[Any]
     office: npt.NDArray[Any]
+    known: Floats | None = None
 
     @property
     def inspected(self) -> Flags:
@@ -66,7 +72,19 @@ class History:
     @property
     def random(self) -> Floats:
         """Weight of each row drawn at random, zero for the others, shape (n,)."""
-        return self.is_random * self.propensity.standing
+        return self.is_random * self.design
+
+    @property
+    def design(self) -> Floats:
+        """Weight of each row of known probability, zero for the others, shape (n,)."""
+        if self.known is None:
+            return self.is_random * self.propensity.standing
+        return self.known
+
+    @property
+    def has_design(self) -> bool:
+        """Whether any visit of known probability was made."""
+        return bool((self.design > 0).any())
 
 
 def naive(history: History, listed: Floats) -> Interval:
@@ -81,7 +99,16 @@ def weighted(history: History, listed: Floats) -> Interval:
 
 def random_stratum(history: History, listed: Floats) -> Interval:
     """Rate among the listed that were drawn at random: unbiased, and wide."""
-    return _rate(history, listed * history.random)
+    return _rate(history, listed * history.random, at_least=1)
+
+
+def by_design(history: History, listed: Floats) -> Interval:
+    """Rate among the listed that were chosen with a known probability, each by its inverse.
+
+    A list that was obeyed is a census of its places; drawn dealers stand for all that it passed
+    over. No model of who was chosen has a part in it.
+    """
+    return _rate(history, listed * history.design, at_least=1)
 
 
 def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interval:
@@ -95,8 +122,8 @@ def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interva
         Probability of a severe finding under a model that never saw the row.
     """
     seen = listed * history.propensity.weights()
-    if (seen > 0).sum() < 10:
-        raise _too_few(seen)
+    if (seen > 0).sum() < _ENOUGH:
+        raise _too_few(seen, _ENOUGH)
     used = listed > 0
     modelled, weight = (listed * expected)[used], listed[used]
     error, seen = (seen * (history.found - expected))[used], seen[used]
@@ -135,20 +162,15 @@ def served(score: Floats, interval: Floats, *, share: float) -> Interval:
 
 
 def bounds(history: History, listed: Floats) -> Interval:
-    """Worst and best case: listed dealers out of reach of inspections may be all clean or all not.
+    """Worst and best case: everyone on the list that was not looked at is clean, or is not.
 
-    The value is the weighted rate where there is overlap; where nearly the whole list has none,
-    the bounds say that nothing is known.
+    No assumption has a part in it, so no value lies between: what was found among the listed is
+    the least that there is to find (Manski 1990).
     """
-    within = listed * history.propensity.has_overlap
-    share_out = 1.0 - within.sum() / listed.sum()
-    try:
-        inside = _rate(history, within * history.propensity.weights())
-    except TooFewLabelsError:
-        inside = Interval(float("nan"), 0.0, 1.0)
-    low = (1.0 - share_out) * inside.low
-    high = (1.0 - share_out) * inside.high + share_out
-    return Interval(inside.value if share_out == 0 else float("nan"), low, high)
+    looked = listed * history.inspected
+    total = float(listed.sum())
+    low = float(looked @ history.found) / total
+    return Interval(float("nan"), low, low + float(listed.sum() - looked.sum()) / total)
 
 
 def contraction(history: History, score: Floats, *, share: float) -> Interval | None:
@@ -173,14 +195,18 @@ def contraction(history: History, score: Floats, *, share: float) -> Interval | 
 
 
 def national_rate(history: History) -> Interval:
-    """Share of all dealers that an inspection would find severe, from the random share alone."""
-    return _rate(history, history.random)
+    """Share of all dealers that an inspection would find severe, by the design alone."""
+    return _rate(history, history.design, at_least=1)
 
 
 def every_estimate(
     history: History, score: Floats, expected: Floats, *, share: float
 ) -> dict[str, Interval | None]:
-    """Estimate the rate of the list that takes the first `share` by score, in every way."""
+    """Estimate the rate of the list that takes the first `share` by score, in every way.
+
+    Without any visit of known probability only the bounds stand: what was found by choice says
+    nothing of a list, however it is weighted.
+    """
     from training.evaluation.evaluation import list_membership
 
     listed = list_membership(score, share)
@@ -188,43 +214,29 @@ def every_estimate(
     for name, estimator in (
         ("naive", naive),
         ("weighted", weighted),
+        ("by_design", by_design),
         ("random_stratum", random_stratum),
         ("bounds", bounds),
         ("doubly_robust", partial(doubly_robust, expected=expected)),
     ):
-        try:
-            out[name] = estimator(history, listed)
-        except TooFewLabelsError:
-            out[name] = None
-    out["contraction"] = contraction(history, score, share=share)
+        out[name] = None
+        if history.has_design or name == "bounds":
+            with suppress(TooFewLabelsError):
+                out[name] = estimator(history, listed)
+    out["contraction"] = contraction(history, score, share=share) if history.has_design else None
     return out
 
 
-def _rate(history: History, weight: Floats) -> Interval:
-    if (weight > 0).sum() < 10:
-        raise _too_few(weight)
-    return _ratio(weight * history.found, weight, history.dealer)
+def _rate(history: History, weight: Floats, *, at_least: int = _ENOUGH) -> Interval:
+    if (weight > 0).sum() < at_least:
+        raise _too_few(weight, at_least)
+    return weighted_share(history.found, weight, history.dealer)
 
 
-def _too_few(weight: Floats) -> TooFewLabelsError:
+def _too_few(weight: Floats, at_least: int) -> TooFewLabelsError:
     return TooFewLabelsError(
         "Too few inspected dealers are on the list to say what it would find.",
         found=f"{int((weight > 0).sum())} inspected and listed",
-        expected="at least 10",
+        expected=f"at least {at_least}",
         fix="widen the list, or judge several as-of dates together",
     )
-
-
-def _ratio(value: Floats, weight: Floats, dealer: npt.NDArray[Any]) -> Interval:
-    """Ratio of two sums with a dealer-clustered interval; rows without weight are left out."""
-    used = weight > 0
-    v, w = value[used], weight[used]
-    if not v.any() or (v == w).all():
-        # Resampling findings that are all alike gives no width; Wilson's interval has one.
-        n = max(1, int(effective_sample_size(w)))
-        ends = binomtest(n if v.any() else 0, n).proportion_ci(LEVEL, method="wilson")
-        return Interval(float(v.any()), float(ends.low), float(ends.high))
-    (interval,) = bootstrap(
-        lambda drawn: (drawn @ v) / (drawn @ w), dealer[used], n_resamples=N_RESAMPLES
-    )
-    return interval

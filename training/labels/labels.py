@@ -30,6 +30,7 @@ from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
+from training.labels import sampling
 from training.labels.delays import delay_weights
 
 # Kinds of visit and reasons of selection that follow from an earlier finding.
@@ -41,7 +42,7 @@ DELAY_WEIGHT: Final = "delay_weight"
 _INSPECTION_COLUMNS: Final = (
     "inspection_id", "dealer", "kind", "opened_on", "closed_on", "selected_by", "hours",
     "investigator_token", "office", "outcome", "recommended_outcome",
-    "firearms_unaccounted_final", "known_on",
+    "firearms_unaccounted_final", "known_on", *sampling.COLUMNS,
 )  # fmt: skip
 
 
@@ -54,7 +55,8 @@ class Labels:
     frame : DataFrame
         ``dealer``, ``as_of``, ``y`` and ``known_on``; labels that rest on an inspection carry its
         id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal, graded,
-        `DELAY_WEIGHT` and regime.
+        `DELAY_WEIGHT`, regime, and the design: ``why`` and ``probability`` (see
+        `training.labels.sampling`).
     definition : str
         The label in one sentence, as it stands in reports and the model card.
     horizon_months : int
@@ -217,6 +219,7 @@ def compliance(
         visits["outcome"].map(LADDER).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     )
     visits["graded"] = graded(visits)
+    visits[sampling.PROBABILITY] = sampling.probabilities(visits)
     known_until = visits["known_on"].max() + pd.Timedelta(days=1)
     visits[DELAY_WEIGHT] = delay_weights(
         visits, known_until if known_before is None else pd.Timestamp(known_before)

@@ -56,12 +56,23 @@ class Propensity:
     delay_weight : array of shape (n,), optional
         How many visits each inspected row stands for, because others are still open (see
         `training.labels.delays`); one by default.
+    known : array of shape (n,), optional
+        How many dealers each row stands for by the design of its list or draw; zero where that is
+        not known (see `training.labels.sampling`).
     """
 
     probability: Floats
     is_inspected: Flags
     auc: float
     delay_weight: Floats | None = None
+    known: Floats | None = None
+
+    @property
+    def has_known(self) -> Flags:
+        """Which inspected rows were chosen with a known probability, shape (n,)."""
+        if self.known is None:
+            return np.zeros(len(self.is_inspected), dtype=np.bool_)
+        return np.asarray(self.is_inspected & (self.known > 0), dtype=np.bool_)
 
     @property
     def standing(self) -> Floats:
@@ -83,6 +94,9 @@ class Propensity:
     def weights(self, clip: tuple[float, float] = CLIP) -> Floats:
         """Stabilized, clipped weight of each inspected row; zero for the others, shape (n,).
 
+        A row whose probability is known has the weight of its design, and no modelled one. Rows by
+        design and rows by propensity each stand for all dealers, and count by what they tell.
+
         Raises
         ------
         WeightsError
@@ -90,7 +104,8 @@ class Propensity:
         """
         raw = self.share / np.maximum(self.probability, 1e-12)
         clipped = np.clip(raw, *clip)
-        inspected = self.is_inspected
+        has_known = self.has_known
+        inspected = self.is_inspected & ~has_known
         if inspected.any() and (clipped != raw)[inspected].all():
             raise WeightsError(
                 "Every inverse-propensity weight was clipped.",
@@ -99,7 +114,27 @@ class Propensity:
                 fix="inspections were chosen by rules these signals cannot follow; use the "
                 "random-selection stratum, or bounds",
             )
+        if self.known is not None:
+            clipped[has_known] = evened(self.known[has_known])
         return clipped * self.standing
+
+    def training_weights(self) -> Floats:
+        """Weight of each inspected row in fitting, shape (n,); one by design counts as one visit.
+
+        The order of dealers is learned from what the signals say, and who was chosen with a known
+        probability was chosen apart from the finding.
+        """
+        weight = self.weights(TRAINING_CLIP)
+        return np.where(self.has_known, self.standing, weight)
+
+
+def evened(weight: Floats) -> Floats:
+    """Scale weights so that their sum is what they are worth in equally weighted rows.
+
+    >>> evened(np.array([2.0, 2.0])).tolist()
+    [1.0, 1.0]
+    """
+    return weight * (weight.sum() / (weight @ weight)) if len(weight) else weight
 
 
 @dataclass(frozen=True)
@@ -194,6 +229,7 @@ def overlap(propensity: Propensity, X: pd.DataFrame) -> Overlap:
     inspected = propensity.is_inspected
     own = weights[inspected]
     raw = propensity.share / np.maximum(propensity.probability[inspected], 1e-12)
+    standing, is_modelled = propensity.standing[inspected], ~propensity.has_known[inspected]
     return Overlap(
         share_inspected=propensity.share,
         auc=propensity.auc,
@@ -201,7 +237,7 @@ def overlap(propensity: Propensity, X: pd.DataFrame) -> Overlap:
         n_inspected=int(inspected.sum()),
         effective_n=effective_sample_size(own),
         largest_weight=float(own.max()),
-        share_clipped=float((own != raw).mean()),
+        share_clipped=float(((own != raw * standing) & is_modelled).mean()),
         imbalance=_imbalance(X, weights),
         imbalance_before=_imbalance(X, inspected.astype(np.float64)),
     )

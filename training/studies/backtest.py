@@ -190,7 +190,7 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
     scores = {
         SHIPPED: predict(shipped.model, X),
         NAIVE: predict(naive.model, X),
-        **rule_columns(head.rules, X, shipped.logistic.log_odds(X), seed=recipe.seed),
+        **rule_columns(head.rules, X, shipped.logistic.log_odds(X)),
     }
     by_date = {
         when: pd.Series(
@@ -258,7 +258,12 @@ def _on_inspected(
     entry = measure(held_out, settings, seed=recipe.seed)
     del entry["groups"]
     past = History(
-        propensity, looked.y, looked.is_random, dealer, where["office"].to_numpy(dtype=str)
+        propensity,
+        looked.y,
+        looked.is_random,
+        dealer,
+        where["office"].to_numpy(dtype=str),
+        known=looked.sampled.standing(looked.delay_weight),
     )
     found = every_estimate(past, scores[SHIPPED], scores[SHIPPED], share=settings.capacity)
     return {

@@ -50,6 +50,8 @@ class Inspected:
     year, division : array of shape (n,)
     is_random : array of shape (n,)
         Drawn at random: the unbiased stratum.
+    standing : array of shape (n,), optional
+        How many dealers each drawn row stands for; equal by default.
     """
 
     X: pd.DataFrame
@@ -59,12 +61,19 @@ class Inspected:
     year: npt.NDArray[Any]
     division: npt.NDArray[Any]
     is_random: npt.NDArray[np.bool_]
+    standing: Floats | None = None
+
+    @property
+    def drawn_weight(self) -> Floats:
+        """Weight of each row drawn at random, zero for the others."""
+        drawn = self.is_random.astype(np.float64)
+        return drawn if self.standing is None else drawn * self.standing
 
     def strata(self) -> Iterator[tuple[str, str, Floats]]:
         """Kind, name and weights of each part of the inspections that can say something."""
         yield "all", "", self.weight
         if self._is_enough(self.is_random, MIN_RANDOM):
-            yield "random", "", self.is_random.astype(np.float64)
+            yield "random", "", self.drawn_weight
         for kind, groups in (("by_year", self.year), ("by_division", self.division)):
             for value in np.unique(groups[groups != ""]):
                 is_own = groups == value
@@ -132,6 +141,7 @@ def gather(
         year=rows["as_of"].dt.year.to_numpy()[index].astype(str),
         division=looked.division.to_numpy(dtype=str)[index],
         is_random=looked.is_random[index],
+        standing=looked.sampled.standing(looked.delay_weight)[index],
     )
     return past, propensity
 

@@ -1,0 +1,122 @@
+"""What a design says of visits: probabilities, obedience, and what levels may rest on."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.policy import SevereFinding
+from training.heads.compliance import place_labels
+from training.labels import labels
+from training.labels.propensity import Propensity
+from training.labels.sampling import probabilities, sampled
+
+RULE = SevereFinding("warning_conference", 1, 5)
+
+
+def a_list(n_visited: int, *, n_places: int = 40, n_mandatory: int = 4, name: str = "L"):
+    """Visits of a list of `n_places`, its mandatory rows first."""
+    is_mandatory = np.arange(n_visited) < n_mandatory
+    return pd.DataFrame(
+        {
+            "list_id": name,
+            "why": "model",
+            "inclusion_probability": 1.0,
+            "is_mandatory": is_mandatory,
+            "mandatory_probability": n_mandatory / n_places,
+        }
+    )
+
+
+def test_an_obeyed_list_is_a_census():
+    assert (probabilities(a_list(40)) == 1.0).all()
+    assert (probabilities(a_list(39)) == 1.0).all()
+
+
+def test_of_a_list_not_obeyed_only_mandatory_rows_speak():
+    found = probabilities(a_list(12))
+    assert found[:4].tolist() == [0.1] * 4
+    assert np.isnan(found[4:]).all()
+
+
+def test_each_list_is_judged_by_itself():
+    both = pd.concat([a_list(40), a_list(12, name="M")], ignore_index=True)
+    found = probabilities(both)
+    assert (found[:40] == 1.0).all()
+    assert np.isfinite(found[40:]).sum() == 4
+
+
+def test_a_list_whose_mandatory_rows_were_not_visited_says_nothing():
+    found = probabilities(a_list(12, n_mandatory=4).assign(is_mandatory=False))
+    assert np.isnan(found).all()
+
+
+def test_a_design_without_mandatory_rows_is_taken_at_its_word():
+    rows = a_list(5).assign(mandatory_probability=None, is_mandatory=None)
+    rows.loc[4, ["why", "inclusion_probability"]] = ["random", 0.02]
+    assert probabilities(rows).tolist() == [1.0, 1.0, 1.0, 1.0, 0.02]
+
+
+def test_random_without_a_probability_is_an_equal_chance_of_its_date():
+    rows = pd.DataFrame(
+        {
+            "as_of": ["2020"] * 100 + ["2021"] * 50,
+            "selected_by": ["random"] * 5 + ["risk"] * 95 + ["random"] + ["risk"] * 49,
+        }
+    )
+    found = sampled(rows, np.ones(150, bool))
+    assert found.probability[[0, 100]].tolist() == [0.05, 0.02]
+    assert np.isnan(found.probability[[5, 101]]).all()
+    assert found.standing(np.ones(150)).sum() == pytest.approx(150)
+
+
+def test_rows_put_there_by_hand_set_no_level():
+    rows = pd.DataFrame(
+        {
+            "as_of": "2020",
+            "selected_by": ["other", "risk", "random", "risk"],
+            "why": ["manual", "model", "random", ""],
+            "probability": [1.0, 1.0, 0.01, np.nan],
+        }
+    )
+    found = sampled(rows, np.ones(4, bool))
+    weight = found.level_weight(np.ones(4))
+    assert weight.tolist() == [0.0, 1.0, 1.0, 0.0]
+    assert found.standing(np.ones(4)).tolist() == [1.0, 1.0, 100.0, 0.0]
+
+
+def test_the_design_reaches_the_labels_and_their_weights(make_warehouse):
+    """A drawn dealer once had the weight of a model of who is chosen; now it has its design's."""
+    design = {"list_id": "L", "why": "random", "inclusion_probability": 0.01, "is_mandatory": True}
+    visits = [
+        {"inspection_id": f"I{i}", "dealer": f"1-54-{i:05d}", "opened_on": "2022-03-01",
+         "closed_on": "2022-04-01", "outcome": "warning_conference" if i % 3 == 0 else "none"}
+        for i in range(6)
+    ]  # fmt: skip
+    visits[0] |= design
+    visits[1] |= design | {"why": "model", "inclusion_probability": 1.0}
+    warehouse = make_warehouse(inspections=[design_of(v) for v in visits])
+    rows = pd.DataFrame(
+        {"dealer": [f"1-54-{i:05d}" for i in range(60)], "as_of": pd.Timestamp("2022-01-01")}
+    ).astype({"as_of": "datetime64[s]"})
+    found = labels.compliance(warehouse, [date(2022, 1, 1)], rule=RULE)
+    looked = place_labels(rows, found)
+    assert looked.sampled.probability[:3].tolist()[:2] == [0.01, 1.0]
+    assert looked.is_random.tolist()[:2] == [True, False]
+    assert looked.level_weight[:6].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    propensity = Propensity(
+        np.linspace(0.02, 0.4, 60),
+        looked.is_inspected,
+        0.7,
+        known=looked.sampled.standing(np.ones(60)),
+    )
+    weight = propensity.weights()
+    assert weight[0] / weight[1] == pytest.approx(100.0)
+    assert propensity.training_weights()[:2].tolist() == [1.0, 1.0]
+    assert not np.isclose(propensity.training_weights()[2], 1.0)
+
+
+def design_of(visit):
+    blank = {"list_id": None, "why": None, "inclusion_probability": None, "is_mandatory": None}
+    return blank | visit
