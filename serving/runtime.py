@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from models.sampling import Draw
 from serving.access.accounts import Directory, Principal
 from serving.access.audit import Access, AuditWriter, chain_key
 from serving.background import Loop
@@ -17,7 +18,6 @@ from serving.field.outcomes import apply_outcomes, newest_outcomes
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
-from serving.scores.sampling import Draw
 from serving.scores.snapshot import Scope, Snapshot, View, peek
 from serving.settings import Settings
 from serving.store.database import Store

@@ -15,6 +15,7 @@ from features.simulation import findings
 from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.dealers import succeed
 from features.simulation.findings import LUCK, THRESHOLDS
+from features.simulation.orders import Chance, Orders, SameLuck
 from features.simulation.selection import APPLICATION, OTHER, REASONS, RECALL, Memory, choose
 from features.simulation.world import World
 
@@ -71,20 +72,34 @@ class Inspectorate:
         return dealers.is_active(month) & (dealers.begins < month) & (waited > 366)
 
     def month(
-        self, world: World, month: int, value: Floats, eligible: Flags
+        self,
+        world: World,
+        month: int,
+        value: Floats,
+        eligible: Flags,
+        orders: Orders | None = None,
     ) -> tuple[pa.Table, pa.Table]:
-        """Visit for a month; return the rows of `inspections` and of `violations`."""
+        """Visit for a month; return the rows of `inspections` and of `violations`.
+
+        Ordered visits have the luck of their dealer and month, whoever else is visited.
+        """
         rng = world.options.generator(6, month)
-        hearsay = value + rng.normal(0, 1.0, len(value))
-        dealer, reason = choose(world, self.memory, month, eligible, hearsay)
-        order = np.argsort(dealer, kind="stable")
-        dealer, reason = dealer[order], reason[order]
-        opened = world.first_day(month) + rng.integers(0, 28, len(dealer))
+        if orders is None:
+            hearsay = value + rng.normal(0, 1.0, len(value))
+            dealer, reason = choose(world, self.memory, month, eligible, hearsay)
+            order = np.argsort(dealer, kind="stable")
+            dealer, reason = dealer[order], reason[order]
+            luck: Chance = rng
+        else:
+            orders = orders.lawful(eligible)
+            dealer, reason = orders.dealer, orders.reason
+            luck = SameLuck(world.options.generator(16, month), dealer, len(value))
+        opened = world.first_day(month) + luck.integers(0, 28, len(dealer))
         office = world.dealers.known.office[world.dealers.place[dealer]]
-        who = rng.integers(0, self.n_staff, len(dealer))
-        total = value[dealer] + self.strictness[office, who] + _year(world, month)
-        total = total + rng.normal(0, LUCK, len(dealer)) - 0.25 * (reason == RECALL)
-        found = self._find(world, dealer, total, (month, rng))
+        who = luck.integers(0, self.n_staff, len(dealer))
+        total = value[dealer] + self.strictness[office, who] + year_of_leniency(world, month)
+        total = total + luck.normal(0, LUCK, len(dealer)) - 0.25 * (reason == RECALL)
+        found = self._find(world, dealer, total, (month, luck))
         self._remember(dealer, opened, found, (month, rng))
         closed = opened + _duration(rng, found)
         self._close_down(world, dealer, found, (month, rng))
@@ -93,13 +108,21 @@ class Inspectorate:
         rows = _concatenate(visits, self._others(world, month, rng))
         ids = world.take_ids("inspection", len(rows.dealer))
         end = world.first_day(world.options.n_months)
+        table = self._table(world, rows, ids, rng)
         return (
-            self._table(world, rows, ids, rng),
+            table if orders is None else orders.told(table),
             self._citations(world, rows, ids, (rng, rows.closed < end)),
         )
 
+    def chances(self, world: World, month: int) -> Floats:
+        """Return each dealer's chance of a severe finding with its own office's investigators."""
+        value = findings.burden(world, month) + year_of_leniency(world, month)
+        own = self.strictness[world.dealers.known.office[world.dealers.place]]
+        each = [findings.chances(world, value + own[:, k]).severe for k in range(self.n_staff)]
+        return np.asarray(np.mean(each, axis=0), dtype=np.float64)
+
     def _find(
-        self, world: World, dealer: Ints, total: Floats, when: tuple[int, np.random.Generator]
+        self, world: World, dealer: Ints, total: Floats, when: tuple[int, Chance]
     ) -> dict[str, Any]:
         month, rng = when
         n = len(dealer)
@@ -274,7 +297,7 @@ def _concatenate(a: _Visits, b: _Visits) -> _Visits:
     return _Visits(**arrays, found=found)
 
 
-def _year(world: World, month: int) -> float:
+def year_of_leniency(world: World, month: int) -> float:
     """How lenient the year was: the epidemic's visits found less."""
     day = world.options.month(month)
     return -0.30 if date(2020, 3, 1) <= day < date(2022, 1, 1) else 0.0

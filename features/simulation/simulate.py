@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,19 @@ from features.simulation import events, findings, licenses, reports, trace_rows,
 from features.simulation.dirt import DirtBook
 from features.simulation.inspections import Inspectorate
 from features.simulation.options import Options
+from features.simulation.orders import Orders
 from features.simulation.truth import TruthBook, agencies
 from features.simulation.world import World, begin_month, make_world
 from features.simulation.write import CountryWriter
 
 LISTED_EVERY = 3  # months
+
+
+class Sink(Protocol):
+    """Takes rows of a table."""
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Take rows."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def simulate(
         for month in range(options.n_months):
             if progress and month % 6 == 0:
                 progress(f"simulating {options.month(month):%Y-%m}")
-            _month(world, month, (writer, office, truth, book))
+            live_month(world, month, (writer, office, truth, book))
         truth.close(world)
         writer.write("agencies", agencies(world))
         writer.write("licenses", licenses.listing(options, world.dealers, options.n_months, book))
@@ -92,9 +100,21 @@ def simulate(
     return Simulated(out, options, writer.n_rows, time.perf_counter() - start)
 
 
-def _month(
-    world: World, month: int, books: tuple[CountryWriter, Inspectorate, TruthBook, DirtBook]
+def live_month(
+    world: World,
+    month: int,
+    books: tuple[Sink, Inspectorate, TruthBook | None, DirtBook],
+    orders: Orders | None = None,
 ) -> None:
+    """Let a month pass and write its rows.
+
+    Parameters
+    ----------
+    books : tuple
+        Where rows go, the offices, the truth and the dirt.
+    orders : Orders, optional
+        The visits of the month; by default the offices choose.
+    """
     writer, office, truth, book = books
     rng = world.options.generator(9, month)
     begin_month(world, month)
@@ -110,14 +130,15 @@ def _month(
     writer.write("holds", events.holds(world, month, rng))
     value = findings.burden(world, month)
     eligible = office.eligible(world, month)
-    truth.add(world, month, findings.chances(world, value), eligible)
-    visits, violations = office.month(world, month, value, eligible)
+    if truth is not None:
+        truth.add(world, month, findings.chances(world, value), eligible)
+    visits, violations = office.month(world, month, value, eligible, orders)
     writer.write("inspections", visits)
     writer.write("violations", violations)
     writer.write("truth/dirt", book.take())
 
 
-def _traces(world: World, month: int, books: tuple[CountryWriter, DirtBook]) -> None:
+def _traces(world: World, month: int, books: tuple[Sink, DirtBook]) -> None:
     writer, book = books
     rng = world.options.generator(10, month)
     drawn = traces.draw_month(world, month, rng)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import from_numpy
+from models.sampling import PERIOD_MONTHS, Draw, lowest, period, random_places
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.sampling import PERIOD_MONTHS, Draw, lowest, period
 from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
 
 N_LIST_REASONS: Final = 5
@@ -200,22 +200,6 @@ def _fill(
     if len(kept):
         places.mandatory_probability.update(dict.fromkeys(inside.tolist(), probability))
     return places
-
-
-def random_places(k: int, share: float) -> tuple[int, int]:
-    """Return how many places are drawn inside and outside the model's part of a list of `k`.
-
-    Half of the share is drawn inside: it costs the list nothing, and tells most of what the list
-    finds. A list that is mostly random has fewer places inside than that.
-
-    >>> random_places(50, 0.1), random_places(50, 0.0), random_places(50, 1.0)
-    ((2, 3), (0, 0), (0, 50))
-    """
-    n = round(k * share)
-    if share > 0:
-        n = max(1, n)
-    n_inside = min(n // 2, k - n)
-    return n_inside, n - n_inside
 
 
 def _drawn(view: View, rows: Ints, n: int, draw: Draw, *, use: str) -> tuple[Ints, float]:

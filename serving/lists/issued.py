@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from pydantic_core import to_json
 
+from models.sampling import Draw
 from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
 from serving.contract.answers import RankRequest
@@ -21,7 +22,6 @@ from serving.errors import UnknownListError
 from serving.lists.compose import Issue, compose
 from serving.runtime import Runtime
 from serving.scores.rebuild import rebuilt
-from serving.scores.sampling import Draw
 from serving.scores.snapshot import Scope, Snapshot, View
 from serving.store.database import Store, instant
 from serving.store.tables import LISTS

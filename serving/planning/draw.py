@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.sampling import PERIOD_MONTHS, Draw, lowest, period
 from serving.planning.candidates import Candidates
 from serving.planning.choose import least_drive_hours
 from serving.planning.request import Bools, PlanRequest
-from serving.scores.sampling import PERIOD_MONTHS, Draw, lowest, period
 
 
 def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
+from models.sampling import Draw
 from serving.contract.plan import RULES, PlanRules, StartPoint
 from serving.errors import InvalidRequestError
-from serving.scores.sampling import Draw
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

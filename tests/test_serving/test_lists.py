@@ -11,12 +11,12 @@ import numpy as np
 import openpyxl
 import pytest
 
+from models.sampling import Draw, lowest
 from serving.access.accounts import Principal
 from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists import exports
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
-from serving.scores.sampling import Draw, lowest
 from serving.scores.snapshot import View
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))

@@ -154,7 +154,7 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
     assert head["overlap"]["effective_n"] <= head["overlap"]["n_inspected"]
     assert candidate.bundle().manifest["restriction"] == "restricted"
     page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
-    assert "What the list would find, in seven ways" in page
+    assert "What the list would find, in every way" in page
     shown = CliRunner().invoke(app, ["fairness", "--json"], env={"FFL_RISK_HOME": str(tmp_path)})
     assert "diversion" in json.loads(shown.stdout)["heads"]
     page = (tmp_path / "reports" / "fairness-000001.html").read_text(encoding="utf-8")

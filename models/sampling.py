@@ -94,6 +94,22 @@ def period(as_of: date, months: int) -> tuple[date, date]:
     return starts_on, add_months(starts_on, months)
 
 
+def random_places(k: int, share: float) -> tuple[int, int]:
+    """Return how many places are drawn inside and outside the model's part of a list of `k`.
+
+    Half of the share is drawn inside: it costs the list nothing, and tells most of what the list
+    finds. A list that is mostly random has fewer places inside than that.
+
+    >>> random_places(50, 0.1), random_places(50, 0.0), random_places(50, 1.0)
+    ((2, 3), (0, 0), (0, 50))
+    """
+    n = round(k * share)
+    if share > 0:
+        n = max(1, n)
+    n_inside = min(n // 2, k - n)
+    return n_inside, n - n_inside
+
+
 def lowest(
     rows: Ints, n: int, *, numbers: Floats, strata: Ints, start: float
 ) -> tuple[Ints, float]:
