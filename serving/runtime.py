@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from models.sampling import Draw
 from serving.access.accounts import Directory, Principal
-from serving.access.audit import Access, AuditWriter, chain_key
+from serving.access.audit import Access, AuditWriter, Ledger, open_chain
+from serving.access.witness import Witness
 from serving.background import Loop
 from serving.errors import NotReadyError
 from serving.field.outcomes import apply_outcomes, newest_outcomes
@@ -43,9 +44,9 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store.open(settings.store_url)
-        self.audit_key = chain_key(self.store, settings.audit_key_file)
+        self.audit_key = open_chain(self.store, settings.audit_key_file)
         self.directory = Directory(self.store)
-        self.audit = AuditWriter(self.store, self.audit_key)
+        self.audit = AuditWriter(self.store, self.audit_key, Witness(settings.audit_heads))
         self.oidc = _oidc(settings)
         self._snapshot: Snapshot | None = None
         self._holds: tuple[Hold, ...] = ()
@@ -134,6 +135,7 @@ class Runtime:
         self.wake_rescorer()  # events that a process before this one kept
 
     def _watch(self) -> None:
+        self.audit.testify()
         for loop in self._loops:
             loop.start()
         if peek(self.settings.home) != self._seen:
@@ -181,7 +183,7 @@ class Runtime:
         view = self._views.get(hidden)
         if view is None or view.snapshot is not snapshot:
             view = View(snapshot, hidden)
-        scope = Scope(view, own_rows(snapshot, principal), hidden)
+        scope = Scope(view, own_rows(snapshot, principal) & view.is_visible, hidden)
         with self._lock:
             if len(self._scopes) >= _MOST_VIEWS:
                 self._let_go()
@@ -216,6 +218,11 @@ class Runtime:
             scored=str(basis.get("scored", "")),
             list_id=list_id,
         )
+
+    def ledger(self, principal: Principal, *, purpose: str = "", list_id: str = "") -> Ledger:
+        """Return what records a caller's write in the transaction that makes it."""
+        base = self.access(principal, "", "", purpose=purpose, list_id=list_id)
+        return Ledger(self.audit_key, base)
 
     async def record(
         self,

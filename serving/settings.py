@@ -117,6 +117,11 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "File of the key of the audit chain; `audit.key` in the state folder by default",
         ),
         Variable(
+            "FFL_RISK_AUDIT_HEADS", "text", "",
+            "Where the head of the audit chain is noted outside the store: a file's path, "
+            "`syslog:/dev/log` or `syslog:HOST:PORT`; nowhere by default",
+        ),
+        Variable(
             "FFL_RISK_WORKERS", "integer", 1,
             "Worker processes; each holds the table in memory", 1, 64,
         ),
@@ -224,6 +229,7 @@ class Settings:
     home: Path
     store_url: str
     audit_key_file: Path
+    audit_heads: str = ""
     oidc: OidcSettings | None = None
     workers: int = 1
     rate: float = 300.0
@@ -253,6 +259,7 @@ class Settings:
             home=folder,
             store_url=_store_url(read["store_url"], folder),
             audit_key_file=Path(read["audit_key_file"] or folder / "audit.key"),
+            audit_heads=read["audit_heads"],
             oidc=_oidc(read),
             workers=read["workers"],
             rate=read["rate"],

@@ -21,6 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from features.errors import did_you_mean
+from serving.access.audit import Ledger
+from serving.access.kept import kept_now
+from serving.access.passwords import hash_password, password_matches
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError
 from serving.store.database import Store, instant
 from serving.store.tables import ACCOUNTS, SESSIONS, TOKENS
@@ -28,13 +31,17 @@ from serving.store.tables import ACCOUNTS, SESSIONS, TOKENS
 COOKIE: Final = "ffl_risk_session"
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import RowMapping
+    from sqlalchemy.engine import Connection, RowMapping
 
-Role = Literal["inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin"]
+Role = Literal[
+    "inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor", "admin"
+]
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 Purpose = Literal["licensing", "criminal_investigation", "statistics"]
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 
+# Roles that look at the whole country without being given an area.
+NATIONAL: Final = frozenset({"analyst", "scheduler"})
 # A revoked token or a disabled account stops being accepted within this many seconds.
 CACHE_SECONDS: Final = 2.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")
@@ -51,6 +58,8 @@ class Principal:
         ``nation``, ``division:NAME`` or ``office:NAME``.
     via : str
         ``token``, ``session`` or ``oidc``.
+    token_id : str
+        Of a local token: what a session opened with it ends with.
     csrf : str
         Of a session: what its forms must carry.
     """
@@ -61,11 +70,12 @@ class Principal:
     via: str = "token"
     csrf: str = ""
     purpose: str = ""
+    token_id: str = ""
 
     @property
     def is_national(self) -> bool:
         """Whether the whole country is this caller's area."""
-        return "nation" in self.areas or self.role in {"analyst", "scheduler"}
+        return "nation" in self.areas or self.role in NATIONAL
 
     @property
     def offices(self) -> frozenset[str]:
@@ -100,9 +110,10 @@ def check_account(name: str, role: str, areas: Sequence[str]) -> None:
         raise InvalidRequestError(
             "An inspector needs at least one office.", fix="give --area 'office:NAME'"
         )
-    if role == "supervisor" and not areas:
+    if role in {"supervisor", "agent"} and not areas:
         raise InvalidRequestError(
-            "A supervisor needs an area.", fix="give --area 'division:NAME' or --area nation"
+            f"{'An agent' if role == 'agent' else 'A supervisor'} needs an area.",
+            fix="give --area 'division:NAME' or --area nation",
         )
 
 
@@ -113,10 +124,13 @@ class Directory:
     ----------
     store : Store
         Where they are kept.
+    ledger : Ledger, optional
+        Records every change in the transaction that makes it, for whoever the ledger says.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ledger: Ledger | None = None) -> None:
         self._store = store
+        self._ledger = ledger
         self._cache: dict[str, tuple[float, str, Principal]] = {}
         self._lock = threading.Lock()
 
@@ -138,6 +152,7 @@ class Directory:
         try:
             with self._store.write() as connection:
                 connection.execute(ACCOUNTS.insert(), row)
+                self._leave(connection, "add_account", _in_words(name, role, areas), account=name)
         except IntegrityError:
             raise ConflictError(f"There is already an account {name!r}.") from None
 
@@ -149,9 +164,61 @@ class Directory:
             return [dict(row._mapping) for row in rows]
 
     def set_active(self, name: str, is_active: bool) -> None:
-        """Enable or disable an account."""
-        statement = ACCOUNTS.update().where(ACCOUNTS.c.name == name).values(is_active=is_active)
-        self._change(statement, f"There is no account {name!r}.")
+        """Enable or disable an account; disabled, its sessions end at once."""
+        action = "enable_account" if is_active else "disable_account"
+        self._change_account(name, action, name, is_active=is_active)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give an account another password; sessions opened with the old one end at once."""
+        hashed = hash_password(password)
+        self._change_account(name, "set_password", name, password_hash=hashed)
+
+    def set_role(self, name: str, role: str, *, areas: Sequence[str] | None = None) -> None:
+        """Give an account another role, and other areas when they are given."""
+        given = self._areas_of(name) if areas is None else sorted(set(areas))
+        check_account(name, role, given)
+        subject = _in_words(name, role, given)
+        self._change_account(name, "set_role", subject, role=role, areas=given)
+
+    def set_areas(self, name: str, areas: Sequence[str]) -> None:
+        """Give an account other areas."""
+        with self._store.read() as connection:
+            role = connection.scalar(sa.select(ACCOUNTS.c.role).where(ACCOUNTS.c.name == name))
+        if role is None:
+            raise InvalidRequestError(f"There is no account {name!r}.")
+        check_account(name, role, areas)
+        given = sorted(set(areas))
+        self._change_account(name, "set_areas", _in_words(name, role, given), areas=given)
+
+    def end_sessions(self, name: str) -> int:
+        """End every session of an identity, ``oidc:`` ones too, and return how many there were."""
+        with self._store.write() as connection:
+            n = _end_sessions(connection, SESSIONS.c.who == name)
+            self._leave(connection, "end_sessions", f"{name} {n}")
+        return n
+
+    def _areas_of(self, name: str) -> list[str]:
+        with self._store.read() as connection:
+            areas = connection.scalar(sa.select(ACCOUNTS.c.areas).where(ACCOUNTS.c.name == name))
+        if areas is None:
+            raise InvalidRequestError(f"There is no account {name!r}.")
+        return list(areas)
+
+    def _change_account(self, name: str, action: str, subject: str, **values: Any) -> None:
+        """Change an account and end its sessions: what they were opened for no longer holds."""
+        with self._store.write() as connection:
+            statement = ACCOUNTS.update().where(ACCOUNTS.c.name == name).values(**values)
+            if not connection.execute(statement).rowcount:
+                raise InvalidRequestError(f"There is no account {name!r}.")
+            _end_sessions(connection, SESSIONS.c.account == name)
+            self._leave(connection, action, subject, account=name)
+        self._cache.clear()
+
+    def _leave(self, connection: Connection, action: str, subject: str, **kept: str) -> None:
+        """Record a change within its transaction."""
+        if self._ledger is not None:
+            rows = [kept_now(connection, kind, key) for kind, key in kept.items()]
+            self._ledger.add(connection, action, subject, kept="".join(rows))
 
     # Tokens
 
@@ -173,6 +240,7 @@ class Directory:
         with self._store.write() as connection:
             if connection.execute(sa.select(ACCOUNTS).where(ACCOUNTS.c.name == account)).first():
                 connection.execute(TOKENS.insert(), row)
+                self._leave(connection, "issue_token", f"{token_id} {account}", token=token_id)
                 return f"ffl_{token_id}_{secret}"
         raise InvalidRequestError(f"There is no account {account!r}.", fix="ffl-risk users add")
 
@@ -184,9 +252,14 @@ class Directory:
             return [dict(row._mapping) for row in rows]
 
     def revoke_token(self, token_id: str) -> None:
-        """Make a token useless from now on."""
+        """Make a token useless from now on, and end the sessions that were opened with it."""
         statement = TOKENS.update().where(TOKENS.c.token_id == token_id)
-        self._change(statement.values(revoked_at=instant()), f"There is no token {token_id!r}.")
+        with self._store.write() as connection:
+            if not connection.execute(statement.values(revoked_at=instant())).rowcount:
+                raise InvalidRequestError(f"There is no token {token_id!r}.")
+            _end_sessions(connection, SESSIONS.c.token_id == token_id)
+            self._leave(connection, "revoke_token", token_id, token=token_id)
+        self._cache.clear()
 
     def remembered(self, token: str) -> Principal | None:
         """Return who a token stands for if that was looked up a moment ago."""
@@ -221,7 +294,7 @@ class Directory:
                 expected="a token that is known, not expired and not revoked",
                 fix="ask an administrator for a new one: ffl-risk tokens issue ACCOUNT",
             )
-        principal = _principal(row, "token")
+        principal = _principal(row, "token", token_id=row["token_id"])
         with self._lock:
             if len(self._cache) > 10_000:
                 self._cache.clear()
@@ -246,12 +319,25 @@ class Directory:
             raise UnauthenticatedError("The name or the password is wrong.")
         return _principal(known, "session")
 
-    def start_session(self, principal: Principal, purpose: str, *, hours: float) -> str:
-        """Open a session and return the value of its cookie."""
+    def start_session(
+        self, principal: Principal, purpose: str, *, hours: float, ledger: Ledger | None = None
+    ) -> str:
+        """Open a session and return the value of its cookie.
+
+        Parameters
+        ----------
+        ledger : Ledger, optional
+            Records that it was opened, in the same transaction.
+        """
         cookie = secrets.token_urlsafe(32)
+        is_local = principal.via != "oidc"
         row = {
             "session_sha256": _sha256(cookie),
-            "account": principal.name,
+            "who": principal.name,
+            "account": principal.name if is_local else None,
+            "token_id": principal.token_id or None,
+            "role": principal.role,
+            "areas": sorted(principal.areas),
             "csrf": secrets.token_urlsafe(32),
             "purpose": purpose,
             "created_at": instant(),
@@ -259,71 +345,70 @@ class Directory:
         }
         with self._store.write() as connection:
             connection.execute(SESSIONS.insert(), row)
+            if ledger is not None:
+                ledger.add(connection, "sign_in", "", purpose=purpose)
         return cookie
 
     def principal_of_session(self, cookie: str) -> Principal:
-        """Return who a session cookie stands for."""
+        """Return who a session cookie stands for.
+
+        Of a local account the account itself is asked each time, and the token that the session
+        was opened with: disabled or revoked, the session is over. An issuer's identity keeps the
+        role that it signed in with, for as long as the session lasts.
+        """
+        is_active = ACCOUNTS.c.is_active.label("account_is_active")
+        token = (TOKENS.c.revoked_at.label("gone_at"), TOKENS.c.expires_at.label("token_until"))
         query = (
-            sa.select(SESSIONS, ACCOUNTS)
-            .join(ACCOUNTS, ACCOUNTS.c.name == SESSIONS.c.account)
+            sa.select(SESSIONS, is_active, ACCOUNTS.c.role.label("role_now"), *token)
+            .outerjoin(ACCOUNTS, ACCOUNTS.c.name == SESSIONS.c.account)
+            .outerjoin(TOKENS, TOKENS.c.token_id == SESSIONS.c.token_id)
             .where(SESSIONS.c.session_sha256 == _sha256(cookie))
         )
         with self._store.read() as connection:
             row = connection.execute(query).first()
         kept = row._mapping if row else None
+        now = instant()
         if (
             kept is None
             or kept["revoked_at"]
-            or not kept["is_active"]
-            or kept["expires_at"] <= instant()
+            or kept["expires_at"] <= now
+            or kept["gone_at"]
+            or (kept["token_until"] or "9") <= now
+            or (kept["account"] is not None and not kept["account_is_active"])
+            or (kept["account"] is not None and kept["role_now"] != kept["role"])
         ):
             raise UnauthenticatedError("The session is over.", fix="sign in again")
-        return _principal(kept, "session", csrf=kept["csrf"], purpose=kept["purpose"])
+        return Principal(
+            kept["who"],
+            kept["role"],
+            frozenset(kept["areas"]),
+            "session",
+            kept["csrf"],
+            kept["purpose"],
+            kept["token_id"] or "",
+        )
 
-    def end_session(self, cookie: str) -> None:
+    def end_session(self, cookie: str, *, ledger: Ledger | None = None) -> None:
         """Sign out."""
-        statement = SESSIONS.update().where(SESSIONS.c.session_sha256 == _sha256(cookie))
         with self._store.write() as connection:
-            connection.execute(statement.values(revoked_at=instant()))
-
-    def _change(self, statement: sa.Update, message: str) -> None:
-        with self._store.write() as connection:
-            changed = connection.execute(statement).rowcount
-        self._cache.clear()
-        if not changed:
-            raise InvalidRequestError(message)
+            _end_sessions(connection, SESSIONS.c.session_sha256 == _sha256(cookie))
+            if ledger is not None:
+                ledger.add(connection, "sign_out", "")
 
 
-def _principal(row: RowMapping, via: str, *, csrf: str = "", purpose: str = "") -> Principal:
-    return Principal(row["name"], row["role"], frozenset(row["areas"]), via, csrf, purpose)
+def _end_sessions(connection: Connection, which: sa.ColumnElement[bool]) -> int:
+    statement = SESSIONS.update().where(which, SESSIONS.c.revoked_at.is_(None))
+    return connection.execute(statement.values(revoked_at=instant())).rowcount
+
+
+def _in_words(name: str, role: str, areas: Sequence[str]) -> str:
+    return " ".join([name, role, *sorted(set(areas))])
+
+
+def _principal(row: RowMapping, via: str, *, token_id: str = "") -> Principal:
+    areas = frozenset(row["areas"])
+    return Principal(row["name"], row["role"], areas, via, token_id=token_id)
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def hash_password(password: str) -> str:
-    """Return the Argon2id hash of a password of at least 12 characters."""
-    if len(password) < 12:
-        raise InvalidRequestError("A password needs at least 12 characters.")
-    from argon2 import PasswordHasher
-
-    return PasswordHasher().hash(password)
-
-
-def password_matches(kept: str | None, password: str) -> bool:
-    """Return whether the password is the kept one; None never matches but takes as long."""
-    from argon2 import PasswordHasher
-    from argon2.exceptions import InvalidHashError, VerificationError
-
-    try:
-        return PasswordHasher().verify(kept or _UNMATCHED, password) and kept is not None
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-# The hash of a random password that nobody has.
-_UNMATCHED: Final = (
-    "$argon2id$v=19$m=65536,t=3,p=4$"
-    "c29tZXNhbHRzb21lc2FsdA$tZ0o5QvZz5oJm9n6qkz7f0kq8wVtJm1x0bq0m6cQm3M"
-)

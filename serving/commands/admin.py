@@ -20,20 +20,19 @@ audit_app = typer.Typer(name="audit", help="The audit chain.", no_args_is_help=T
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
+ROLE_HELP = "inspector, supervisor, analyst, scheduler, partner, agent, auditor or admin."
+AreaOption = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads annotations at run time
+    typer.Option("--area", help="nation, division:NAME or office:NAME; may be repeated."),
+]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name of the account.")]
 
 
 @users_app.command("add")
 def users_add(
     name: Account,
-    role: Annotated[
-        str,
-        typer.Option(help="inspector, supervisor, analyst, scheduler, partner, auditor or admin."),
-    ],
-    area: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads annotations at run time
-        typer.Option(help="nation, division:NAME or office:NAME; may be repeated."),
-    ] = None,
+    role: Annotated[str, typer.Option(help=ROLE_HELP)],
+    area: AreaOption = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read a password from standard input.")
     ] = False,
@@ -61,9 +60,66 @@ def users_list(as_json: JsonOption = False) -> None:
         print_rows("Accounts", accounts.accounts(), as_json=as_json)
 
 
+@users_app.command("password")
+def users_password(name: Account) -> None:
+    """Give an account another password, read from standard input; its sessions end at once.
+
+    Example: ffl-risk users password maria < new-password.txt
+    """
+    from serving.commands.operator import directory
+    from serving.commands.printing import say
+
+    password = sys.stdin.readline().rstrip("\n")
+    with directory() as accounts:
+        accounts.set_password(name, password)
+    say(f"The password of {name} is changed, and its sessions are over.")
+
+
+@users_app.command("role")
+def users_role(
+    name: Account,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help=ROLE_HELP)],
+    area: AreaOption = None,
+) -> None:
+    """Give an account another role, and other areas if any are given; its sessions end at once.
+
+    Example: ffl-risk users role maria supervisor --area division:Phoenix
+    """
+    from serving.commands.operator import directory
+
+    with directory() as accounts:
+        accounts.set_role(name, role, areas=area or None)
+
+
+@users_app.command("areas")
+def users_areas(name: Account, area: AreaOption = None) -> None:
+    """Give an account other areas in place of those it has; its sessions end at once.
+
+    Example: ffl-risk users areas maria --area office:776085 --area office:776090
+    """
+    from serving.commands.operator import directory
+
+    with directory() as accounts:
+        accounts.set_areas(name, area or [])
+
+
+@users_app.command("sessions-end")
+def users_sessions_end(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="An account, or oidc:SUBJECT of the issuer.")
+    ],
+) -> None:
+    """End every browser session of an account or of an issuer's identity, at once."""
+    from serving.commands.operator import directory
+    from serving.commands.printing import say
+
+    with directory() as accounts:
+        say(f"{accounts.end_sessions(name)} sessions of {name} are over.")
+
+
 @users_app.command("disable")
 def users_disable(name: Account) -> None:
-    """Disable an account; its tokens and sessions stop working within two seconds."""
+    """Disable an account: its sessions end at once, its tokens within two seconds."""
     from serving.commands.operator import directory
 
     with directory() as accounts:
@@ -109,7 +165,7 @@ def tokens_list(as_json: JsonOption = False) -> None:
 def tokens_revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="As `tokens list` shows it.")],
 ) -> None:
-    """Make a token useless within two seconds."""
+    """Make a token useless within two seconds; sessions opened with it end at once."""
     from serving.commands.operator import directory
 
     with directory() as accounts:
@@ -183,17 +239,25 @@ def audit_verify(
             metavar="SEQ:DIGEST", help="A record noted down elsewhere that must still match."
         ),
     ] = None,
+    against: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE", help="Heads noted elsewhere, a line each, all of which must match."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that no audit record was changed, removed or put in between.
 
-    Prints the last record as SEQ:DIGEST; note it down elsewhere and give it as --anchor later.
+    Decisions, outcomes, holds, accounts and roles are compared with their records too. Prints the
+    last record as SEQ:DIGEST; note it down elsewhere and give it as --anchor later, or let the
+    service note heads itself (FFL_RISK_AUDIT_HEADS) and give that file as --against.
     Leaves with exit code 5 when the chain is broken.
     """
     from serving.commands.operator import verify_audit
     from serving.commands.printing import print_verdict
 
-    verdict = verify_audit(anchor)
+    verdict = verify_audit(anchor, against)
     print_verdict(verdict, as_json=as_json)
     if not verdict.is_intact:
         raise typer.Exit(5)

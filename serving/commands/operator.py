@@ -17,7 +17,8 @@ from features.errors import InvalidValueError
 from features.home import home
 from serving.access import audit
 from serving.access.accounts import Directory, Principal
-from serving.access.audit import subjects
+from serving.access.audit import Ledger, subjects
+from serving.access.witness import Witness, noted_in
 from serving.contract.answers import Area, RankRequest
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
@@ -27,6 +28,7 @@ from serving.lists.compose import Issue, compose
 from serving.lists.packet import packet
 from serving.runtime import Runtime
 from serving.scores import holds
+from serving.scores.table import known_dealer
 from serving.settings import Settings
 from serving.store.database import Store, instant
 
@@ -46,10 +48,28 @@ def store() -> Iterator[Store]:
 
 
 @contextmanager
-def directory() -> Iterator[Directory]:
-    """Open the accounts."""
+def recorded() -> Iterator[tuple[Store, Ledger]]:
+    """Open the store with what records the operator's writes."""
+    settings = Settings.from_environment()
     with store() as opened:
-        yield Directory(opened)
+        key = audit.open_chain(opened, settings.audit_key_file)
+        yield opened, Ledger(key, audit.Access(operator_name(), "operator", "", ""))
+        head = audit.head_of(opened)
+        witness = Witness(settings.audit_heads)
+        witness.note(*head)
+        witness.send()
+
+
+def operator_name() -> str:
+    """Return what the audit calls whoever types the commands."""
+    return f"operator:{getpass.getuser()}"[:80]
+
+
+@contextmanager
+def directory() -> Iterator[Directory]:
+    """Open the accounts; every change is recorded."""
+    with recorded() as (opened, ledger):
+        yield Directory(opened, ledger)
 
 
 @contextmanager
@@ -57,8 +77,7 @@ def _running() -> Iterator[tuple[Runtime, Principal]]:
     runtime = Runtime(Settings.from_environment())
     try:
         runtime.load()
-        operator = f"operator:{getpass.getuser()}"[:80]
-        yield runtime, Principal(operator, "supervisor", frozenset({"nation"}), "local")
+        yield runtime, Principal(operator_name(), "supervisor", frozenset({"nation"}), "local")
     finally:
         runtime.close()
 
@@ -108,35 +127,29 @@ def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[st
 
 def make_packet(dealer: str, list_id: str, warehouse: Path | None) -> bytes:
     """Make a contest packet and record that it was made."""
-    settings = Settings.from_environment()
-    who = f"operator:{getpass.getuser()}"[:80]
-    with store() as opened:
+    key = dealer_key(dealer)
+    with _running() as (runtime, operator):
+        home_folder = runtime.settings.home
         content = packet(
-            opened,
-            settings.home,
-            list_id=list_id,
-            dealer=dealer_key(dealer),
-            warehouse=warehouse or settings.home / "warehouse",
+            runtime.store,
+            home_folder,
+            document=issued.document_for(runtime, operator, list_id),
+            dealer=key,
+            warehouse=warehouse or home_folder / "warehouse",
         )
-        access = audit.Access(
-            who, "supervisor", "packet", dealer_key(dealer), "licensing", list_id=list_id
-        )
-        key = audit.chain_key(opened, settings.audit_key_file)
-        with opened.write() as connection:
-            audit.append(connection, key, [access])
+        access = runtime.access(operator, "packet", key, purpose="licensing", list_id=list_id)
+        runtime.audit.submit(access).result(timeout=30)
     return content
 
 
 def local_decisions() -> tuple[bytes, int]:
-    """Return all decisions as a file, and record that they were taken out."""
-    settings = Settings.from_environment()
-    who = f"operator:{getpass.getuser()}"[:80]
-    with store() as opened:
-        content, n = decisions.to_csv(opened)
-        access = audit.Access(who, "supervisor", "decisions", "all", "licensing")
-        key = audit.chain_key(opened, settings.audit_key_file)
+    """Return the decisions about dealers the operator sees, and record that they were taken."""
+    with recorded() as (opened, ledger):
+        today = datetime.now(UTC).date()
+        hidden = holds.hidden_from(operator_name(), holds.in_force(opened, home()), [today])
+        content, n = decisions.to_csv(opened, hidden=hidden)
         with opened.write() as connection:
-            audit.append(connection, key, [access])
+            ledger.add(connection, "decisions", "all", purpose="licensing")
     return content, n
 
 
@@ -152,13 +165,29 @@ def local_collect(warehouse: Path | None) -> dict[str, Any]:
 
 def add_hold(dealer: str, owners: Sequence[str], until: date | None) -> str:
     """Place a hold from today on."""
-    with store() as opened:
+    key = dealer_key(dealer)
+    check_known(key)
+    with recorded() as (opened, ledger):
         return holds.place(
             opened,
-            dealer_key(dealer),
+            key,
             owners=owners,
             starts_on=datetime.now(UTC).date(),
             ends_on=until,
+            ledger=ledger,
+        )
+
+
+def check_known(dealer: str) -> None:
+    """Refuse a dealer that neither the published table nor the warehouse knows.
+
+    A hold under a mistyped key would hide nobody, and whoever placed it would not know.
+    """
+    if not known_dealer(home(), dealer):
+        raise UnknownDealerError(
+            f"{dealer} is neither scored nor in the warehouse.",
+            expected="a dealer key as the list of licenses has it",
+            fix="check the key; a license number is taken too",
         )
 
 
@@ -177,8 +206,8 @@ def dealer_key(text: str) -> str:
 
 def lift_hold(hold_id: str) -> None:
     """End a hold today."""
-    with store() as opened:
-        holds.lift(opened, hold_id, datetime.now(UTC).date())
+    with recorded() as (opened, ledger):
+        holds.lift(opened, hold_id, datetime.now(UTC).date(), ledger=ledger)
 
 
 def issued_lists() -> list[dict[str, Any]]:
@@ -197,14 +226,21 @@ def verify_list(list_id: str, warehouse: Path | None) -> Verification:
         )
 
 
-def verify_audit(anchor: str | None) -> Verdict:
-    """Walk the audit chain."""
+def verify_audit(anchor: str | None, against: Path | None) -> Verdict:
+    """Walk the audit chain, and compare it with what was noted elsewhere."""
     settings = Settings.from_environment()
-    noted: tuple[int, str] | None = None
+    anchors: dict[int, str] = {}
     if anchor is not None:
         seq, _, digest = anchor.partition(":")
         if not seq.isdigit() or len(digest) != 64:
             raise InvalidRequestError("The anchor cannot be read.", expected="SEQ:DIGEST")
-        noted = (int(seq), digest)
+        anchors[int(seq)] = digest
+    noted = [against] if against is not None else []
+    own = settings.audit_heads
+    if own and not own.startswith("syslog:") and Path(own).exists():
+        noted.append(Path(own))
+    for path in noted:
+        anchors |= noted_in(path)
     with store() as opened:
-        return audit.verify(opened, audit.chain_key(opened, settings.audit_key_file), anchor=noted)
+        key = audit.chain_key(opened, settings.audit_key_file)
+        return audit.verify(opened, key, anchors=anchors)

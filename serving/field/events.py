@@ -18,6 +18,7 @@ from features.domain import license_number
 from features.errors import InvalidValueError
 from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
+from serving.access.audit import Ledger
 from serving.errors import InvalidRequestError
 from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS
@@ -140,9 +141,9 @@ def dealer_key(value: Any) -> str | None:
 
 
 def keep(
-    store: Store, name: str, rows: Sequence[Mapping[str, Any]], *, who: str
+    store: Store, name: str, rows: Sequence[Mapping[str, Any]], *, ledger: Ledger
 ) -> tuple[list[int], int]:
-    """Keep rows; one that is here already, word for word, is not kept twice.
+    """Keep rows with the record of it; one that is here already, word for word, is kept once.
 
     Returns
     -------
@@ -161,10 +162,11 @@ def keep(
                 "sha256": hashlib.sha256(text.encode()).hexdigest(),
                 "dealer": row.get("dealer"),
                 "document": dict(row),
-                "who": who,
+                "who": ledger.base.who,
                 "at": now,
             }
             event_id = insert_new(connection, EVENTS, record)
             if event_id is not None:
                 ids.append(event_id)
+        ledger.add(connection, "events", f"{name} {len(ids)} rows")
     return ids, len(rows) - len(ids)

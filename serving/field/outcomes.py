@@ -17,6 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from features.domain.asof import parse_date
 from features.schema import TABLES
+from serving.access.audit import Ledger
+from serving.access.kept import kept_now
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.ordered import design_of
@@ -50,11 +52,14 @@ class Author:
         Stands for the investigator when the outcome names none.
     office : str
         Office of the dealer on the day of the scores; empty when it is not known.
+    ledger : Ledger
+        Records the outcome in the transaction that keeps it.
     """
 
     name: str
     token: str
     office: str = ""
+    ledger: Ledger = field(kw_only=True)
 
 
 def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, today: date) -> Kept:
@@ -102,6 +107,7 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, tod
                     told["list_id"] = last.document.get("list_id")
                 document = told | design_of(connection, told, dealer=dealer)
                 if last is not None and last.document == document:
+                    who.ledger.add(connection, "outcomes", f"{dealer} {request.inspection_id}")
                     return _kept(last._mapping)
                 row = {
                     "inspection_id": request.inspection_id,
@@ -112,7 +118,14 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, tod
                     "who": who.name,
                     "at": instant(),
                 }
-                connection.execute(OUTCOMES.insert(), row)
+                result = connection.execute(OUTCOMES.insert(), row)
+                key = (result.inserted_primary_key or [0])[0]
+                who.ledger.add(
+                    connection,
+                    "outcomes",
+                    f"{dealer} {request.inspection_id}",
+                    kept=kept_now(connection, "outcome", key),
+                )
                 return _kept(row)
         except IntegrityError:
             continue  # somebody else added a version at the same moment

@@ -26,6 +26,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving.access.audit import Ledger, subjects
 from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS, REFERRALS
 
@@ -165,9 +166,14 @@ def _stored_sales(warehouse: Path, tokens: Sequence[str]) -> list[dict[str, Any]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def queue(store: Store, patterns: Sequence[Pattern]) -> int:
-    """Queue patterns that are not queued yet; return how many were new."""
+def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
+    """Queue patterns that are not queued yet, with the record of it; return how many were new.
+
+    The queue is dealer-level too: what put a dealer there is on record.
+    """
     n_new = 0
+    if not patterns:
+        return n_new
     with store.write() as connection:
         for pattern in {p.dedup: p for p in patterns}.values():
             row = {
@@ -178,6 +184,9 @@ def queue(store: Store, patterns: Sequence[Pattern]) -> int:
                 "opened_at": instant(),
             }
             n_new += insert_new(connection, REFERRALS, row) is not None
+        if n_new:
+            dealers = subjects(d for pattern in patterns for d in pattern.dealers)
+            ledger.add(connection, "refer", dealers)
     return n_new
 
 

@@ -128,7 +128,7 @@ def compose(
             found=f"the published one is as of {snapshot.as_of}",
             fix=f"ask without as_of, or publish: ffl-risk score --as-of {request.as_of}",
         )
-    within = rows_for(snapshot, principal, request.area) & view.is_visible
+    within = rows_for(view, principal, request.area)
     if request.license_types:
         within &= snapshot.where("license_type", request.license_types)
     eligible = within & eligible_rows(view)

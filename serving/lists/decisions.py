@@ -10,6 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
+from serving.access.kept import kept_now
 from serving.contract.field import DecisionRequest
 from serving.errors import UnknownDealerError
 from serving.lists.issued import readable
@@ -22,8 +23,10 @@ from serving.store.tables import DECISIONS
 _EXPORTED: Final = ("list_id", "dealer", "decision", "reason", "priority", "at")
 
 
-def decide(runtime: Runtime, principal: Principal, request: DecisionRequest) -> dict[str, Any]:
-    """Keep a decision about a dealer of a list; a later one stands beside it.
+def decide(
+    runtime: Runtime, principal: Principal, request: DecisionRequest, *, purpose: str
+) -> dict[str, Any]:
+    """Keep a decision about a dealer of a list with its record; a later one stands beside it.
 
     Raises
     ------
@@ -48,18 +51,24 @@ def decide(runtime: Runtime, principal: Principal, request: DecisionRequest) -> 
         "who": principal.name,
         "at": instant(),
     }
+    ledger = runtime.ledger(principal, purpose=purpose, list_id=request.list_id)
     with runtime.store.write() as connection:
         result = connection.execute(DECISIONS.insert(), kept)
+        key = int((result.inserted_primary_key or [0])[0])
+        subject = f"{kept['dealer']} {request.decision}"
+        ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))
     shown = ("list_id", "dealer", "decision", "reason", "at")
-    key = result.inserted_primary_key
-    return {"decision_id": int(key[0]) if key else 0} | {name: kept[name] for name in shown}
+    return {"decision_id": key} | {name: kept[name] for name in shown}
 
 
-def to_csv(store: Store) -> tuple[bytes, int]:
-    """Return every decision in the order kept, as training reads them, and how many there are."""
+def to_csv(store: Store, *, hidden: frozenset[str]) -> tuple[bytes, int]:
+    """Return the decisions in the order kept, as training reads them, and how many there are.
+
+    Those about dealers hidden from whoever takes the file stay out.
+    """
     query = sa.select(*(DECISIONS.c[name] for name in _EXPORTED)).order_by(DECISIONS.c.decision_id)
     with store.read() as connection:
-        rows = connection.execute(query).fetchall()
+        rows = [row for row in connection.execute(query) if row.dealer not in hidden]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_EXPORTED)

@@ -11,23 +11,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
 import sqlalchemy as sa
 from pydantic_core import to_json
 
 from models.sampling import Draw
 from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
+from serving.access.kept import kept
 from serving.contract.answers import RankRequest
 from serving.errors import UnknownListError
 from serving.lists.compose import Issue, compose
+from serving.lists.seen import FACTS, for_auditor, without
 from serving.runtime import Runtime
+from serving.scores.areas import own_rows
 from serving.scores.rebuild import rebuilt
 from serving.scores.snapshot import Scope, Snapshot, View
+from serving.scores.table import rows_of
 from serving.store.database import Store, instant
 from serving.store.tables import LISTS
 from serving.versions import code_version
 
 _MOST_SEARCHED: Final = 100
+_NO_LIST: Final = "There is no such list, or it is not yours."
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def area_key(request: RankRequest) -> str:
 def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[str, Any]:
     """Compose a list, keep it with its audit record in one transaction, and return it."""
     scope = runtime.scope(principal)
-    previous = last_list(runtime.store, principal.name, area_key(request))
+    previous = last_list(runtime.store, principal.name, area_key(request), hidden=scope.hidden)
     now = datetime.now(UTC)
     ticket = Issue(
         list_id=f"L-{now:%Y%m%d}-{secrets.token_hex(6)}",
@@ -81,6 +87,7 @@ def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[
         bundle=row["bundle"],
         scored=row["scored"],
         list_id=ticket.list_id,
+        kept=kept("list", row),
     )
     with runtime.store.write() as connection:
         connection.execute(LISTS.insert(), row)
@@ -95,6 +102,7 @@ def _overrides(access: Access, document: Mapping[str, Any]) -> list[Access]:
             **{
                 **access.__dict__,
                 "action": "override_legal_gate",
+                "kept": "",
                 "subject": f"{row['dealer']} {row['note']}",
             }
         )
@@ -123,6 +131,7 @@ def _recipe(
         },
         "issue": ticket.__dict__,
         "hidden": sorted(hidden.tolist()),
+        "n_visible": scope.view.n,
         "previous": previous["list_id"] if previous else None,
         "overlay": snapshot.overlay,
         "champion": snapshot.table.manifest["champion"],
@@ -131,21 +140,30 @@ def _recipe(
     }
 
 
-def last_list(store: Store, owner: str, area: str) -> dict[str, Any] | None:
-    """Return the document of the newest list of an owner and area."""
+def last_list(
+    store: Store, owner: str, area: str, *, hidden: frozenset[str] = frozenset()
+) -> dict[str, Any] | None:
+    """Return the document of the newest list of an owner and area.
+
+    One that names a dealer hidden from the owner by now is passed over: a comparison with it would
+    count the dealer among those that left, or show by its numbers that it does not.
+    """
     query = (
         sa.select(LISTS.c.document)
         .where(LISTS.c.owner == owner, LISTS.c.area == area)
         .order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
-        .limit(1)
+        .limit(_MOST_SEARCHED)
     )
     with store.read() as connection:
-        content = connection.scalar(query)
-    return json.loads(content) if content is not None else None
+        for content in connection.scalars(query):
+            document: dict[str, Any] = json.loads(content)
+            if hidden.isdisjoint(row["dealer"] for row in document["rows"]):
+                return document
+    return None
 
 
 def stored_bytes(store: Store, list_id: str) -> bytes:
-    """Return a list's bytes as issued.
+    """Return a list's bytes as issued, whoever asks: for comparing, never for showing.
 
     Raises
     ------
@@ -156,9 +174,12 @@ def stored_bytes(store: Store, list_id: str) -> bytes:
     with store.read() as connection:
         row = connection.execute(query).first()
     if row is None:
-        raise UnknownListError("There is no such list, or it is not yours.")
-    content = bytes(row.document)
-    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise UnknownListError(_NO_LIST)
+    return _checked(bytes(row.document), row.sha256)
+
+
+def _checked(content: bytes, sha256: str) -> bytes:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise UnknownListError(
             "The list's bytes are not those that were issued.",
             fix="tell the operator: ffl-risk audit verify, and restore the store from a backup",
@@ -166,14 +187,25 @@ def stored_bytes(store: Store, list_id: str) -> bytes:
     return content
 
 
-def may_read(principal: Principal, scope: Scope, document: Mapping[str, Any]) -> bool:
-    """Whether a caller may read a list: its owner, an auditor, a supervisor of all its places."""
+def may_read(
+    principal: Principal, scope: Scope, document: Mapping[str, Any], recipe: Mapping[str, Any]
+) -> bool:
+    """Whether a caller may read a list: its owner, an auditor, a supervisor of all its places.
+
+    A list without a place is its owner's supervisor's. `document` is as the caller sees it: what
+    is hidden makes no difference here either.
+    """
     if principal.role == "auditor" or document["owner"] == principal.name:
         return True
     if principal.role != "supervisor":
         return False
     if principal.is_national:
         return True
+    if not document["rows"]:
+        owner = recipe["principal"]
+        whose = Principal(owner["name"], owner["role"], frozenset(owner["areas"]))
+        theirs = own_rows(scope.view.snapshot, whose) & scope.view.is_visible
+        return bool(theirs.any()) and not bool((theirs & ~scope.own).any())
     return all(
         row["division"] in principal.divisions or row["office"] in principal.offices
         for row in document["rows"]
@@ -181,11 +213,74 @@ def may_read(principal: Principal, scope: Scope, document: Mapping[str, Any]) ->
 
 
 def readable(runtime: Runtime, principal: Principal, list_id: str) -> bytes:
-    """Return a list's bytes if the caller may read it; absent and not readable are alike."""
-    content = stored_bytes(runtime.store, list_id)
-    if not may_read(principal, runtime.scope(principal), json.loads(content)):
-        raise UnknownListError("There is no such list, or it is not yours.")
-    return content
+    """Return a list as the caller may see it; absent and not readable are alike.
+
+    Where nothing on it is hidden from the caller these are the bytes that were issued.
+    """
+    query = sa.select(LISTS).where(LISTS.c.list_id == list_id)
+    with runtime.store.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise UnknownListError(_NO_LIST)
+    content = _checked(bytes(row.document), row.sha256)
+    scope = runtime.scope(principal)
+    document = seen_document(runtime, scope, json.loads(content), row.recipe)
+    if not may_read(principal, scope, document or json.loads(content), row.recipe):
+        raise UnknownListError(_NO_LIST)
+    if principal.role == "auditor":
+        return to_json(for_auditor(document or json.loads(content)))
+    return content if document is None else to_json(document)
+
+
+def document_for(runtime: Runtime, principal: Principal, list_id: str) -> dict[str, Any]:
+    """Return a list's document as the caller may see it."""
+    document: dict[str, Any] = json.loads(readable(runtime, principal, list_id))
+    return document
+
+
+def seen_document(
+    runtime: Runtime, scope: Scope, document: dict[str, Any], recipe: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the document without what is hidden from a caller; None when it is as issued."""
+    hidden = scope.hidden - set(recipe["hidden"])
+    if not hidden:
+        return None
+    facts = _facts(runtime, scope.view.snapshot, document, recipe, hidden=hidden)
+    is_compared = True
+    if document["change"] is not None:
+        before = json.loads(stored_bytes(runtime.store, document["change"]["previous_list"]))
+        is_compared = hidden.isdisjoint(row["dealer"] for row in before["rows"])
+    return without(document, recipe, facts, is_compared=is_compared)
+
+
+def _facts(
+    runtime: Runtime,
+    snapshot: Snapshot,
+    document: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    *,
+    hidden: frozenset[str],
+) -> pd.DataFrame:
+    """Return what the list was made from about a few dealers.
+
+    Of a table that is no longer here, the one in force stands in: dealers on the list itself are
+    taken from the list all the same.
+    """
+    name = document["basis"]["scored"]
+    frame = None
+    if name != snapshot.table.name:
+        frame = rows_of(runtime.settings.home, name, hidden, FACTS)
+    if frame is None:
+        scored = snapshot.table.scored
+        frame = scored.loc[scored["dealer"].isin(hidden), list(FACTS)]
+    frame = frame.set_index("dealer", drop=False)
+    for dealer in sorted(hidden & recipe["overlay"].keys() & set(frame.index)):
+        fields = recipe["overlay"][dealer]
+        if "priority" in fields:
+            frame.loc[dealer, "priority"] = fields["priority"]
+        if fields.get("eligible_on"):
+            frame.loc[dealer, "eligible_on"] = pd.Timestamp(fields["eligible_on"])
+    return frame.reset_index(drop=True)
 
 
 def lists_of(store: Store, owner: str | None = None) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,6 @@ from features.domain.asof import in_force_sql
 from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.errors import UnknownDealerError
-from serving.lists.issued import stored_bytes
 from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER, basis_sentence
 from serving.store.database import Store
 from serving.store.tables import AUDIT, DECISIONS, LISTS, OUTCOMES
@@ -44,15 +42,22 @@ restricted/  holds what is derived from trace or law-enforcement records; 18 USC
 """
 
 
-def packet(store: Store, home: Path, *, list_id: str, dealer: str, warehouse: Path) -> bytes:
+def packet(
+    store: Store, home: Path, *, document: Mapping[str, Any], dealer: str, warehouse: Path
+) -> bytes:
     """Return the packet as a zip, with fixed dates: the same packet has the same bytes.
+
+    Parameters
+    ----------
+    document : mapping
+        The list as whoever asks may see it (`serving.lists.issued.document_for`).
 
     Raises
     ------
-    UnknownListError, UnknownDealerError
-        When there is no such list, or the dealer is not on it.
+    UnknownDealerError
+        When the dealer is not on it.
     """
-    document = json.loads(stored_bytes(store, list_id))
+    list_id = str(document["list_id"])
     row = next((row for row in document["rows"] if row["dealer"] == dealer), None)
     if row is None:
         raise UnknownDealerError(f"{dealer} is not on list {list_id}.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
-from serving.lists.issued import may_read
+from serving.lists.issued import may_read, seen_document
 from serving.runtime import Runtime
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, LISTS
@@ -26,17 +26,22 @@ def decisions_of(store: Store, list_id: str) -> dict[str, dict[str, Any]]:
 
 def summaries(runtime: Runtime, principal: Principal) -> list[dict[str, Any]]:
     """Return what a caller may know of the newest issued lists, the newest first."""
-    query = sa.select(LISTS.c.owner, LISTS.c.issued_at, LISTS.c.document)
+    query = sa.select(LISTS.c.owner, LISTS.c.issued_at, LISTS.c.document, LISTS.c.recipe)
     if principal.role not in {"auditor", "supervisor"}:
         query = query.where(LISTS.c.owner == principal.name)
     query = query.order_by(LISTS.c.issued_at.desc()).limit(_MOST_LISTS)
-    decided = sa.select(
-        DECISIONS.c.list_id, sa.func.count(sa.distinct(DECISIONS.c.dealer))
-    ).group_by(DECISIONS.c.list_id)
-    with runtime.store.read() as connection:
-        documents = [json.loads(row.document) for row in connection.execute(query)]
-        n_decided = {row[0]: row[1] for row in connection.execute(decided)}
     scope = runtime.scope(principal)
+    # A held dealer is not counted either, nor a decision about it.
+    decided = (
+        sa.select(DECISIONS.c.list_id, sa.func.count(sa.distinct(DECISIONS.c.dealer)))
+        .where(DECISIONS.c.dealer.not_in(sorted(scope.hidden)))
+        .group_by(DECISIONS.c.list_id)
+    )
+    with runtime.store.read() as connection:
+        found = [
+            (json.loads(row.document), row.recipe) for row in connection.execute(query).fetchall()
+        ]
+        n_decided = {row[0]: row[1] for row in connection.execute(decided)}
     return [
         {
             "list_id": document["list_id"],
@@ -44,10 +49,12 @@ def summaries(runtime: Runtime, principal: Principal) -> list[dict[str, Any]]:
             "owner": document["owner"],
             "area": document["area_in_words"],
             "as_of": document["basis"]["as_of"],
-            # A held dealer is not counted either.
-            "n_rows": sum(scope.view.row(row["dealer"]) is not None for row in document["rows"]),
+            "n_rows": len(document["rows"]),
             "n_decided": n_decided.get(document["list_id"], 0),
         }
-        for document in documents
-        if may_read(principal, scope, document)
+        for document, recipe in (
+            (seen_document(runtime, scope, given, recipe) or given, recipe)
+            for given, recipe in found
+        )
+        if may_read(principal, scope, document, recipe)
     ]

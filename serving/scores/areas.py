@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 import numpy as np
+import numpy.typing as npt
 
 from features.reference import geodesic_km
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
 from serving.errors import OutsideAreaError
-from serving.scores.snapshot import Bools, Snapshot
+from serving.scores.snapshot import Bools, Snapshot, View
+
+_NAMED: Final = ("office", "division", "state", "county")
 
 
 def own_rows(snapshot: Snapshot, principal: Principal) -> Bools:
@@ -19,14 +25,35 @@ def own_rows(snapshot: Snapshot, principal: Principal) -> Bools:
     return mask | snapshot.where("division", principal.divisions)
 
 
+def is_own(columns: Mapping[str, npt.NDArray[Any]], principal: Principal) -> Bools:
+    """Return which of some dealers lie within a caller's own area: `own_rows` of a few."""
+    if principal.is_national:
+        return np.ones(len(columns["dealer"]), dtype=bool)
+    mask: Bools = np.isin(columns["office"].astype(str), list(principal.offices))
+    return mask | np.isin(columns["division"].astype(str), list(principal.divisions))
+
+
 def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
     """Return the rows within all that the request names, shape (n,)."""
-    columns = snapshot.columns
-    mask: Bools = np.ones(len(columns["dealer"]), dtype=bool)
-    for name in ("office", "division", "state", "county"):
+    mask: Bools = np.ones(len(snapshot.columns["dealer"]), dtype=bool)
+    for name in _NAMED:
         wanted = getattr(area, name)
         if wanted is not None:
             mask &= snapshot.where(name, [wanted])
+    return _within_shapes(snapshot.columns, area, mask)
+
+
+def is_asked(columns: Mapping[str, npt.NDArray[Any]], area: Area) -> Bools:
+    """Return which of some dealers lie within all that a request names: `asked_rows` of a few."""
+    mask: Bools = np.ones(len(columns["dealer"]), dtype=bool)
+    for name in _NAMED:
+        wanted = getattr(area, name)
+        if wanted is not None:
+            mask &= columns[name].astype(str) == wanted
+    return _within_shapes(columns, area, mask)
+
+
+def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Bools) -> Bools:
     latitude, longitude = columns["latitude"], columns["longitude"]
     if area.box is not None:
         west, south, east, north = area.box
@@ -43,22 +70,25 @@ def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
     return mask
 
 
-def rows_for(snapshot: Snapshot, principal: Principal, area: Area) -> Bools:
+def rows_for(view: View, principal: Principal, area: Area) -> Bools:
     """Return the rows that the request names and the caller may see.
+
+    A dealer that does not exist for the caller makes no difference to the answer, nor to whether
+    there is one.
 
     Raises
     ------
     OutsideAreaError
         When it names an office or division that is not the caller's, or a place none of which is.
     """
-    own = own_rows(snapshot, principal)
-    asked = asked_rows(snapshot, area)
+    asked = asked_rows(view.snapshot, area) & view.is_visible
     if principal.is_national:
         return asked
+    own = own_rows(view.snapshot, principal)
     named_own = (area.office is None or area.office in principal.offices) and (
         area.division is None or area.division in principal.divisions
     )
-    is_inside = named_own or _offices_of(principal, snapshot, area)
+    is_inside = named_own or _offices_of(principal, view, area)
     if not is_inside or (asked.any() and not (asked & own).any()):
         raise OutsideAreaError(
             "The area asked for is not yours.",
@@ -68,11 +98,12 @@ def rows_for(snapshot: Snapshot, principal: Principal, area: Area) -> Bools:
     return asked & own
 
 
-def _offices_of(principal: Principal, snapshot: Snapshot, area: Area) -> bool:
+def _offices_of(principal: Principal, view: View, area: Area) -> bool:
     """Whether the office asked for lies within a division of the caller."""
     if area.division is not None and area.division not in principal.divisions:
         return False
-    divisions = set(snapshot.columns["division"][snapshot.where("office", [str(area.office)])])
+    in_office = view.snapshot.where("office", [str(area.office)]) & view.is_visible
+    divisions = set(view.snapshot.columns["division"][in_office])
     return bool(divisions) and divisions <= principal.divisions
 
 
@@ -85,11 +116,7 @@ def own_in_words(principal: Principal) -> str:
 
 def in_words(area: Area) -> str:
     """Say which area a request names."""
-    parts = [
-        f"{name} {getattr(area, name)}"
-        for name in ("office", "division", "state", "county")
-        if getattr(area, name) is not None
-    ]
+    parts = [f"{name} {getattr(area, name)}" for name in _NAMED if getattr(area, name) is not None]
     if area.box is not None:
         parts.append("longitude {0:g} to {2:g}, latitude {1:g} to {3:g}".format(*area.box))
     if area.radius is not None:

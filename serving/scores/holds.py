@@ -6,15 +6,22 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import sqlalchemy as sa
 
 from features.domain.asof import from_numpy
-from serving.errors import InvalidRequestError
-from serving.scores.table import ScoredTable
+from serving.access.audit import Ledger
+from serving.access.kept import kept_now
+from serving.errors import InvalidRequestError, NotReadyError
+from serving.scores.table import ScoredTable, current
 from serving.store.database import Store, instant
-from serving.store.tables import HOLDS
+from serving.store.tables import ACCOUNTS, HOLDS
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,21 @@ def place(
     owners: Sequence[str],
     starts_on: date,
     ends_on: date | None = None,
+    ledger: Ledger | None = None,
 ) -> str:
-    """Put a dealer under a hold and return the hold's id."""
+    """Put a dealer under a hold and return the hold's id.
+
+    Parameters
+    ----------
+    ledger : Ledger, optional
+        Records it in the same transaction. The record names the hold and never the dealer: it
+        would tell whoever reads the audit.
+
+    Raises
+    ------
+    InvalidRequestError
+        When the hold ends before it starts, or an owner is no account that could see the dealer.
+    """
     if ends_on is not None and ends_on <= starts_on:
         raise InvalidRequestError("A hold ends after it starts.", found=f"{starts_on} to {ends_on}")
     hold_id = f"H-{secrets.token_hex(6)}"
@@ -57,17 +77,38 @@ def place(
     }
     with store.write() as connection:
         connection.execute(HOLDS.insert(), row)
+        if ledger is not None:
+            _check_owners(connection, owners)
+            ledger.add(
+                connection, "place_hold", hold_id, kept=kept_now(connection, "hold", hold_id)
+            )
     return hold_id
 
 
-def lift(store: Store, hold_id: str, on: date) -> None:
-    """End a hold."""
+def _check_owners(connection: Connection, owners: Sequence[str]) -> None:
+    """Refuse owners that do not exist: a hold would hide the dealer from those it is for."""
+    local = [name for name in owners if not name.startswith("oidc:")]
+    query = sa.select(ACCOUNTS.c.name).where(ACCOUNTS.c.name.in_(local), ACCOUNTS.c.is_active)
+    known = set(connection.scalars(query))
+    missing = sorted(set(local) - known)
+    if missing:
+        raise InvalidRequestError(
+            f"There is no active account {', '.join(missing)}.",
+            expected="accounts that ffl-risk users list shows, or oidc:NAME",
+            fix="make the account first: ffl-risk users add",
+        )
+
+
+def lift(store: Store, hold_id: str, on: date, *, ledger: Ledger | None = None) -> None:
+    """End a hold, and record it in the same transaction."""
     with store.write() as connection:
         changed = connection.execute(
             HOLDS.update().where(HOLDS.c.hold_id == hold_id).values(ends_on=on)
         )
         if not changed.rowcount:
             raise InvalidRequestError(f"There is no hold {hold_id!r}.")
+        if ledger is not None:
+            ledger.add(connection, "lift_hold", hold_id, kept=kept_now(connection, "hold", hold_id))
 
 
 def stored(store: Store) -> list[Hold]:
@@ -76,9 +117,22 @@ def stored(store: Store) -> list[Hold]:
         return [_hold(row._mapping) for row in connection.execute(sa.select(HOLDS))]
 
 
+def in_force(store: Store, home: Path) -> list[Hold]:
+    """Return every hold that the store and the table in force know, without loading the table."""
+    try:
+        path = home / "scored" / current(home, "scored") / "holds.parquet"
+        frame = pd.read_parquet(path)
+    except (NotReadyError, FileNotFoundError):
+        return stored(store)
+    return [*_published(frame), *stored(store)]
+
+
 def published(table: ScoredTable) -> list[Hold]:
     """Return the holds that came with the warehouse; they name no owner."""
-    frame = table.holds
+    return _published(table.holds)
+
+
+def _published(frame: pd.DataFrame) -> list[Hold]:
     starts = frame["starts_on"].to_numpy().astype("datetime64[s]")
     ends = frame["ends_on"].to_numpy().astype("datetime64[s]")
     return [

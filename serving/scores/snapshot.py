@@ -364,7 +364,16 @@ def peek(home: Path) -> str:
 
 @dataclass(frozen=True)
 class Scope:
-    """What one caller may see."""
+    """What one caller may see.
+
+    Parameters
+    ----------
+    view : View
+    own : array of bool, shape (n,)
+        The rows within the caller's area that exist for the caller.
+    hidden : frozenset of str
+        The dealers that do not exist for the caller.
+    """
 
     view: View
     own: Bools

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -127,3 +127,37 @@ def load_scored(home: Path, name: str | None = None) -> ScoredTable:
         ) from None
     scored, reasons, peers, holds = frames
     return ScoredTable(name, manifest, scored, reasons, peers, holds, folder)
+
+
+def rows_of(
+    home: Path, name: str, dealers: Iterable[str], columns: Sequence[str]
+) -> pd.DataFrame | None:
+    """Return some columns of some dealers of a table; None when the table is no longer here."""
+    path = home / "scored" / name / "scored.parquet"
+    if not path.is_file():
+        return None
+    wanted = [("dealer", "in", sorted(dealers))]
+    return pd.read_parquet(path, columns=list(columns), filters=wanted)
+
+
+def known_dealer(home: Path, dealer: str) -> bool:
+    """Whether the table in force or the warehouse knows a dealer."""
+    from features.warehouse import Warehouse, WarehouseMissingError
+
+    try:
+        found = rows_of(home, current(home, "scored"), [dealer], ["dealer"])
+    except NotReadyError:
+        found = None
+    if found is not None and len(found):
+        return True
+    try:
+        opened = Warehouse.open(home / "warehouse")
+    except WarehouseMissingError:
+        return False
+    if not opened.has("licenses"):
+        return False
+    import duckdb
+
+    query = f"SELECT 1 FROM {opened.scan('licenses')} WHERE dealer = $dealer LIMIT 1"  # noqa: S608
+    with duckdb.connect(config={"threads": 1}) as connection:
+        return connection.execute(query, {"dealer": dealer}).fetchone() is not None

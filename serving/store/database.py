@@ -130,6 +130,14 @@ class Store:
             yield connection
 
     @contextmanager
+    def read_unchanging(self) -> Iterator[Connection]:
+        """Open a connection whose every query sees the store as of the first one."""
+        with self.read() as connection:
+            if not self.is_sqlite:  # a transaction of SQLite is one anyway
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction; it commits at the end, or rolls back on an error."""
         with _translated(), self.engine.connect() as connection:

@@ -33,6 +33,9 @@ METADATA: Final = MetaData(
 
 # Instants are UTC in ISO 8601 text with microseconds: they sort and print alike everywhere.
 INSTANT: Final = String(32)
+# A local account, or `oidc:` and up to 255 characters of the issuer's making: never cut, for two
+# people cut to the same name would be one. SQLite does not enforce a length.
+WHO: Final = String(120).with_variant(String(300), "postgresql")
 # SQLite gives a 64-bit rowid only to INTEGER.
 SEQUENCE: Final = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -63,7 +66,12 @@ SESSIONS: Final = Table(
     "sessions",
     METADATA,
     Column("session_sha256", String(64), primary_key=True),
-    Column("account", String(80), ForeignKey("accounts.name"), nullable=False),
+    Column("who", WHO, nullable=False, index=True),
+    # Of a local account, with the token it signed in with, if any; neither of an issuer's identity.
+    Column("account", String(80), ForeignKey("accounts.name")),
+    Column("token_id", String(16), ForeignKey("tokens.token_id")),
+    Column("role", String(16), nullable=False),
+    Column("areas", JSON, nullable=False),
     Column("csrf", String(64), nullable=False),
     Column("purpose", String(32), nullable=False),
     Column("created_at", INSTANT, nullable=False),
@@ -76,7 +84,7 @@ AUDIT: Final = Table(
     METADATA,
     Column("seq", SEQUENCE, primary_key=True, autoincrement=False),
     Column("at", INSTANT, nullable=False, index=True),
-    Column("who", String(120), nullable=False, index=True),
+    Column("who", WHO, nullable=False, index=True),
     Column("role", String(16), nullable=False),
     Column("purpose", String(32), nullable=False),
     Column("action", String(40), nullable=False),
@@ -86,15 +94,17 @@ AUDIT: Final = Table(
     Column("list_id", String(40), nullable=False),
     Column("previous", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("kept", String),  # kind, key and digest of the row written with the record
 )
 
-# One row: the end of the chain. A chain shorter than its head has lost records.
+# One row: the end of the chain, signed. A chain shorter than its head has lost records.
 AUDIT_HEAD: Final = Table(
     "audit_head",
     METADATA,
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("seq", SEQUENCE, nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("signature", String(64)),
 )
 
 LISTS: Final = Table(
@@ -102,7 +112,7 @@ LISTS: Final = Table(
     METADATA,
     Column("list_id", String(40), primary_key=True),
     Column("issued_at", INSTANT, nullable=False, index=True),
-    Column("owner", String(120), nullable=False, index=True),
+    Column("owner", WHO, nullable=False, index=True),
     Column("area", String(200), nullable=False),
     Column("as_of", Date, nullable=False),
     Column("bundle", String(80), nullable=False),
@@ -123,7 +133,7 @@ DECISIONS: Final = Table(
     Column("note", String(2000), nullable=False),
     Column("legal_basis", String(40), nullable=False),
     Column("priority", Float),
-    Column("who", String(120), nullable=False),
+    Column("who", WHO, nullable=False),
     Column("at", INSTANT, nullable=False),
     Index("ix_decisions_list_dealer", "list_id", "dealer"),
 )
@@ -137,7 +147,7 @@ OUTCOMES: Final = Table(
     Column("dealer", String(16), nullable=False, index=True),
     Column("document", JSON, nullable=False),
     Column("list_id", String(40), nullable=False),
-    Column("who", String(120), nullable=False),
+    Column("who", WHO, nullable=False),
     Column("at", INSTANT, nullable=False),
     Column("collected_at", INSTANT),
     UniqueConstraint("inspection_id", "version"),
@@ -152,7 +162,7 @@ EVENTS: Final = Table(
     Column("sha256", String(64), nullable=False),
     Column("dealer", String(16), index=True),
     Column("document", JSON, nullable=False),
-    Column("who", String(120), nullable=False),
+    Column("who", WHO, nullable=False),
     Column("at", INSTANT, nullable=False),
     Column("collected_at", INSTANT),
     UniqueConstraint("source_table", "key", "sha256"),
@@ -178,8 +188,73 @@ REFERRALS: Final = Table(
     Column("dealers", JSON, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("opened_at", INSTANT, nullable=False),
-    Column("taken_by", String(120)),
+    Column("taken_by", WHO),
     Column("taken_at", INSTANT),
+    Column("destination", String(8)),
+    Column("agency", String(120)),
+    Column("result", String(40)),
+    Column("closed_at", INSTANT),
+)
+
+REFERRAL_STEPS: Final = Table(
+    "referral_steps",
+    METADATA,
+    Column("step_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column(
+        "referral_id", SEQUENCE, ForeignKey("referrals.referral_id"), nullable=False, index=True
+    ),
+    Column("step", String(16), nullable=False),
+    Column("who", WHO, nullable=False),
+    Column("to_agency", String(120), nullable=False),
+    Column("to_who", WHO, nullable=False),
+    Column("result", String(40), nullable=False),
+    Column("note", String(2000), nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
+
+SUSPENSIONS: Final = Table(
+    "suspensions",
+    METADATA,
+    Column("suspension_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("why", String(2000), nullable=False),
+    Column("who", WHO, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("resumed_why", String(2000)),
+    Column("resumed_by", WHO),
+    Column("resumed_at", INSTANT),
+)
+
+CASE_REQUESTS: Final = Table(
+    "case_requests",
+    METADATA,
+    Column("request_id", String(40), primary_key=True),
+    Column("case_reference", String(80), nullable=False),
+    Column("legal_basis", String(40), nullable=False),
+    Column("agency", String(120), nullable=False),
+    Column("why", String(2000), nullable=False),
+    Column("dealers", JSON, nullable=False),
+    Column("who", WHO, nullable=False),
+    Column("at", INSTANT, nullable=False, index=True),
+    Column("approver", WHO, nullable=False),
+    Column("approved", JSON),
+    Column("decided_at", INSTANT),
+    Column("decision_note", String(2000)),
+    Column("expires_at", INSTANT, nullable=False),
+)
+
+# Which agency answers for what, where and since when.
+RESPONSIBILITIES: Final = Table(
+    "responsibilities",
+    METADATA,
+    Column("responsibility_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("agency", String(120), nullable=False),
+    Column("area", String(120), nullable=False),
+    Column("subject", String(40), nullable=False),
+    Column("contact", String(200), nullable=False),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date),
+    Column("who", WHO, nullable=False),
+    Column("at", INSTANT, nullable=False),
 )
 
 # Every write that others must follow, in the order of its commits: the head row is locked from the

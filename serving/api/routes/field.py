@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
-from serving.access.audit import Access, append, subjects
+from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import (
     DecisionAnswer,
@@ -46,9 +46,8 @@ async def decisions(
 ) -> Response:
     """Keep what the field thinks of a place on the list; it is judged at the next retraining."""
     purpose = caller.purpose(body.purpose)
-    answer = await asyncio.to_thread(decide, caller.runtime, caller.principal, body)
-    await caller.record(
-        f"{answer['dealer']} {body.decision}", purpose=purpose, list_id=body.list_id
+    answer = await asyncio.to_thread(
+        decide, caller.runtime, caller.principal, body, purpose=purpose
     )
     return json_answer(to_json(answer))
 
@@ -64,14 +63,11 @@ async def outcome(
 ) -> Response:
     """Keep an outcome. The legal gate feels it at once; closed, it is a label from tomorrow on."""
     purpose = caller.purpose(body.purpose)
-    answer = await asyncio.to_thread(_keep_outcome, caller, body)
-    await caller.record(
-        f"{answer['dealer']} {body.inspection_id}", purpose=purpose, list_id=body.list_id or ""
-    )
+    answer = await asyncio.to_thread(_keep_outcome, caller, body, purpose)
     return json_answer(to_json(answer))
 
 
-def _keep_outcome(caller: Caller, body: OutcomeRequest) -> dict[str, Any]:
+def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[str, Any]:
     runtime, scope = caller.runtime, caller.scope
     row = scope.row(body.dealer)
     if row is None:
@@ -85,6 +81,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest) -> dict[str, Any]:
         name,
         investigator_token(runtime.audit_key, name),
         str(scope.view.snapshot.columns["office"][row] or ""),
+        ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
     )
     kept = outcomes.keep(runtime.store, body, dealer=dealer, who=author, today=today)
     runtime.update(lambda snapshot: outcomes.apply_outcomes(snapshot, [kept]))
@@ -137,30 +134,18 @@ async def events(
     its reason codes and do not stop the others.
     """
     purpose = caller.purpose(body.purpose)
-    answer = await asyncio.to_thread(_keep_events, caller, body)
-    await caller.record(f"{body.table} {answer['n_stored']} rows", purpose=purpose)
+    answer = await asyncio.to_thread(_keep_events, caller, body, purpose)
     return json_answer(to_json(answer))
 
 
-def _keep_events(caller: Caller, body: EventsRequest) -> dict[str, Any]:
+def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> dict[str, Any]:
     runtime = caller.runtime
     checked = event_rows.check_rows(body.table, body.rows, today=datetime.now(UTC).date())
-    ids, n_known = event_rows.keep(
-        runtime.store, body.table, checked.rows, who=caller.principal.name
-    )
+    ledger = runtime.ledger(caller.principal, purpose=purpose)
+    ids, n_known = event_rows.keep(runtime.store, body.table, checked.rows, ledger=ledger)
     warehouse = runtime.settings.home / "warehouse"
     patterns = referrals.find(runtime.store, warehouse, body.table, checked.rows)
-    n_referrals = referrals.queue(runtime.store, patterns)
-    if n_referrals:
-        # The queue is dealer-level too: what put a dealer there is on record.
-        access = Access(
-            who=caller.principal.name,
-            role=caller.principal.role,
-            action="refer",
-            subject=subjects(d for pattern in patterns for d in pattern.dealers),
-        )
-        with runtime.store.write() as connection:
-            append(connection, runtime.audit_key, [access])
+    n_referrals = referrals.queue(runtime.store, patterns, ledger=ledger)
     if ids:
         runtime.wake_rescorer()
     return {

@@ -163,18 +163,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("decision_id", name=op.f("pk_decisions")),
     )
     op.create_index("ix_decisions_list_dealer", "decisions", ["list_id", "dealer"], unique=False)
-    op.create_table(
-        "sessions",
-        sa.Column("session_sha256", sa.String(length=64), nullable=False),
-        sa.Column("account", sa.String(length=80), nullable=False),
-        sa.Column("csrf", sa.String(length=64), nullable=False),
-        sa.Column("purpose", sa.String(length=32), nullable=False),
-        sa.Column("created_at", sa.String(length=32), nullable=False),
-        sa.Column("expires_at", sa.String(length=32), nullable=False),
-        sa.Column("revoked_at", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(["account"], ["accounts.name"], name=op.f("fk_sessions_account")),
-        sa.PrimaryKeyConstraint("session_sha256", name=op.f("pk_sessions")),
-    )
+    sessions_table()
     op.create_table(
         "tokens",
         sa.Column("token_id", sa.String(length=16), nullable=False),
@@ -188,6 +177,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_id", name=op.f("pk_tokens")),
     )
     op.create_index(op.f("ix_tokens_account"), "tokens", ["account"], unique=False)
+
+
+def sessions_table() -> None:
+    """Create the table of sessions as this revision has it."""
+    op.create_table(
+        "sessions",
+        sa.Column("session_sha256", sa.String(length=64), nullable=False),
+        sa.Column("account", sa.String(length=80), nullable=False),
+        sa.Column("csrf", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", sa.String(length=32), nullable=False),
+        sa.Column("revoked_at", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["account"], ["accounts.name"], name=op.f("fk_sessions_account")),
+        sa.PrimaryKeyConstraint("session_sha256", name=op.f("pk_sessions")),
+    )
 
 
 def downgrade() -> None:

@@ -1,0 +1,180 @@
+"""An issued list as one reader may see it: the one filter of lists, files, counts and packets.
+
+A dealer held from the reader is taken out as if it had never been there: its row and its place,
+its part of every count, and of every rank and probability below it. What is left agrees with
+itself, so that nothing in it shows that something is missing. A comparison with an earlier list is
+left out when that list names such a dealer: its counts would tell.
+
+For those from whom nothing is held the list is the one that was issued, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from serving.access.accounts import Principal
+from serving.contract.answers import Area
+from serving.scores.areas import is_asked, is_own
+
+# What an auditor does not see of a row: the audit is about who saw whom, not about scores.
+_SCORES: Final = frozenset(
+    {
+        "heads", "priority", "percentile", "national_rank", "support", "has_insufficient_history",
+        "reasons", "change",
+    }
+)  # fmt: skip
+FACTS: Final = (
+    "dealer", "priority", "is_in_scope", "eligible_on", "license_type", "office", "division",
+    "state", "county", "latitude", "longitude",
+)  # fmt: skip
+
+
+def without(
+    document: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    facts: pd.DataFrame,
+    *,
+    is_compared: bool,
+) -> dict[str, Any]:
+    """Return a list's document without some dealers.
+
+    Parameters
+    ----------
+    document, recipe : mapping
+        As stored when the list was issued.
+    facts : DataFrame
+        The columns `FACTS` of the dealers to leave out, as of the table the list was made from.
+    is_compared : bool
+        Whether the comparison with the earlier list may be shown.
+    """
+    facts = facts[facts["is_in_scope"].to_numpy(dtype=bool)]
+    gone = set(facts["dealer"])
+    rows = [row for row in document["rows"] if row["dealer"] not in gone]
+    listed = {row["dealer"]: row["national_rank"] for row in document["rows"]}
+    n_before = _n_visible(document, recipe)
+    shown: list[dict[str, Any]] = []
+    above = _n_above(rows, facts, listed)
+    for position, row in enumerate(rows, start=1):
+        rank = row["national_rank"] - int(above[position - 1])
+        percentile = row["percentile"]
+        if n_before:
+            n = n_before - len(gone)
+            percentile = round(100.0 * (n - rank + 1) / n, 2)
+        numbers = {"position": position, "national_rank": rank, "percentile": percentile}
+        shown.append({**row, **numbers, "change": row["change"] if is_compared else None})
+    design = _design(document, recipe, facts, shown=shown)
+    if _is_one_draw(document):
+        for row in shown:
+            if row["why"][0] == "random":
+                row["inclusion_probability"] = design["probability"]
+    return {
+        **document,
+        "design": {name: value for name, value in design.items() if name != "probability"},
+        "rows": shown,
+        "change": _change(document, gone) if is_compared else None,
+    }
+
+
+def _n_above(
+    rows: Sequence[Mapping[str, Any]], facts: pd.DataFrame, listed: Mapping[str, int]
+) -> npt.NDArray[np.int64]:
+    """Return how many of the dealers left out stood above each row, shape (n_rows,)."""
+    is_listed = facts["dealer"].isin(list(listed)).to_numpy()
+    ranks = np.sort([listed[dealer] for dealer in facts["dealer"][is_listed]])
+    own = np.array([row["national_rank"] for row in rows], dtype=np.int64)
+    n: npt.NDArray[np.int64] = np.searchsorted(ranks, own).astype(np.int64)
+    # Of those that were not on the list only the priority is known; equal ones stand by their key.
+    others = facts[~is_listed]
+    lower = np.sort(-others["priority"].to_numpy(dtype=np.float64))
+    mine = -np.array([row["priority"] for row in rows], dtype=np.float64)
+    n += np.searchsorted(lower, mine, side="left")
+    for i in np.flatnonzero(np.isin(mine, lower)).tolist():
+        equal = others["dealer"][others["priority"].to_numpy(dtype=np.float64) == -mine[i]]
+        n[i] += int((equal < rows[i]["dealer"]).sum())
+    return n
+
+
+def _n_visible(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> int:
+    """Return how many dealers the owner saw; of older lists, as the percentiles tell."""
+    if "n_visible" in recipe:
+        return int(recipe["n_visible"])
+    last = max(document["rows"], key=lambda row: row["national_rank"], default=None)
+    if last is None or last["percentile"] >= 100.0:
+        return 0
+    n: int = round((last["national_rank"] - 1) / (1.0 - last["percentile"] / 100.0))
+    return n
+
+
+def _design(
+    document: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    facts: pd.DataFrame,
+    *,
+    shown: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the counts of the list, as if the dealers had never been in its area."""
+    design = dict(document["design"])
+    within = _within(recipe, facts)
+    when = facts["eligible_on"].to_numpy(dtype="datetime64[s]")
+    as_of = np.datetime64(str(document["basis"]["as_of"]), "s")
+    is_eligible = within & (np.isnat(when) | (when <= as_of))
+    n_by_why: dict[str, int] = {}
+    for row in shown:
+        n_by_why[row["why"][0]] = n_by_why.get(row["why"][0], 0) + 1
+    design |= {
+        "k": design["k"] - (len(document["rows"]) - len(shown)),
+        "n_in_area": design["n_in_area"] - int(within.sum()),
+        "n_eligible": design["n_eligible"] - int(is_eligible.sum()),
+        "n_by_why": dict(sorted(n_by_why.items())),
+    }
+    n_certain = sum(row["is_eligible"] and row["why"][0] != "random" for row in shown)
+    n_left = design["n_eligible"] - n_certain
+    return design | {"probability": n_by_why.get("random", 0) / n_left if n_left > 0 else 0.0}
+
+
+def _is_one_draw(document: Mapping[str, Any]) -> bool:
+    """Whether every random place had the share of all that was left: the reader could tell."""
+    rows, design = document["rows"], document["design"]
+    drawn = [row["inclusion_probability"] for row in rows if row["why"][0] == "random"]
+    n_certain = sum(row["is_eligible"] and row["why"][0] != "random" for row in rows)
+    n_left = design["n_eligible"] - n_certain
+    return n_left > 0 and all(abs(p * n_left - len(drawn)) < 1e-6 for p in drawn)
+
+
+def _within(recipe: Mapping[str, Any], facts: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which of the dealers lie in the area that the list was asked for."""
+    owner = recipe["principal"]
+    principal = Principal(owner["name"], owner["role"], frozenset(owner["areas"]))
+    columns = {name: facts[name].to_numpy() for name in facts.columns}
+    mask = is_asked(columns, Area.model_validate(recipe["request"]["area"]))
+    mask &= is_own(columns, principal)
+    if recipe["request"]["license_types"]:
+        mask &= np.isin(columns["license_type"].astype(str), recipe["request"]["license_types"])
+    return mask
+
+
+def _change(document: Mapping[str, Any], gone: Iterable[str]) -> dict[str, Any] | None:
+    change = document["change"]
+    if change is None:
+        return None
+    hidden = set(gone)
+    n_entered = sum(
+        row["dealer"] not in hidden
+        and (row["change"] is None or row["change"]["previous_position"] is None)
+        for row in document["rows"]
+    )
+    return {**change, "n_entered": n_entered}
+
+
+def for_auditor(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return who is on the list and why, without a score: what an auditor has to know of it."""
+    rows = [
+        {name: value for name, value in row.items() if name not in _SCORES}
+        for row in document["rows"]
+    ]
+    return {**document, "rows": rows, "change": None}

@@ -1,0 +1,412 @@
+"""A held dealer is not there: every role, area and hold against every route and file.
+
+The oracle of an answer under a hold is a service in which the dealer does not exist at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import re
+import zipfile
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from serving.access.accounts import Principal
+from serving.commands.app import app as commands
+from serving.lists.issued import document_for
+from serving.lists.packet import packet
+from serving.runtime import Runtime
+from serving.scores import holds
+from serving.scores.snapshot import Snapshot
+from serving.server.app import build_app
+from serving.settings import Settings
+
+SINCE = date(2025, 1, 1)
+LIST = "L-20260101-ffffffffffff"
+# Every route of the application, and why its answer says nothing of a held dealer: what is tried
+# against it below, or what it never shows. A route that is not here fails the first test.
+TRIED = {
+    "POST /v1/score", "POST /v1/rank", "POST /v1/explain", "POST /v1/plan", "POST /v1/decisions",
+    "POST /v1/outcomes", "GET /v1/lists/{list_id}", "GET /v1/lists/{list_id}.{kind}",
+    "GET /v1/dealers/{dealer}", "GET /v1/referrals", "GET /lists", "GET /lists/{list_id}",
+    "GET /map", "GET /dealers", "GET /dealers/{dealer}", "GET /plan", "GET /plan.ics",
+}  # fmt: skip
+# These take or show nothing about a dealer of the table.
+WITHOUT_DEALERS = {
+    "POST /v1/score_features", "POST /v1/events", "GET /livez", "GET /healthz", "GET /readyz",
+    "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
+    "GET /model",
+}  # fmt: skip
+# A form whose answer is that of a route above.
+FORMS = {
+    "POST /lists": "POST /v1/rank", "POST /lists/{list_id}/decisions": "POST /v1/decisions",
+    "POST /dealers/{dealer}/outcomes": "POST /v1/outcomes",
+}  # fmt: skip
+ACCOUNTS = {
+    "inspector": ("inspector", ["office:office0"]),
+    "elsewhere": ("inspector", ["office:office4"]),
+    "supervisor": ("supervisor", ["division:division0"]),
+    "chief": ("supervisor", ["nation"]),
+    "owner": ("supervisor", ["nation"]),
+    "analyst": ("analyst", []),
+    "scheduler": ("scheduler", []),
+    "auditor": ("auditor", []),
+}
+OTHERS = [name for name in ACCOUNTS if name != "owner"]
+
+
+class Country:
+    """A running service, with a token and a browser session for each account."""
+
+    def __init__(self, folder, snapshot):
+        settings = Settings(folder, f"sqlite:///{folder / 'service.db'}", folder / "audit.key")
+        self.runtime = Runtime(settings)
+        self.runtime.replace(snapshot)
+        self.app = build_app(self.runtime)
+        self.client = TestClient(self.app, base_url="http://localhost")
+        self.tokens, self.sessions = {}, {}
+        for name, (role, areas) in ACCOUNTS.items():
+            self.runtime.directory.add_account(name, role, areas=areas)
+            self.tokens[name] = self.runtime.directory.issue_token(name)
+            who = self.runtime.directory.principal_of_token(self.tokens[name])
+            self.sessions[name] = self.runtime.directory.start_session(who, "licensing", hours=1)
+
+    def ask(self, who, method, path, body=None):
+        headers = {"Authorization": f"Bearer {self.tokens[who]}", "Ffl-Risk-Purpose": "licensing"}
+        if not path.startswith("/v1/"):
+            headers = {"Cookie": f"ffl_risk_session={self.sessions[who]}"}
+        more = {} if body is None else {"json": body}
+        return self.client.request(method, path, headers=headers, **more)
+
+    def hold(self, dealer, owners=("owner",)):
+        holds.place(self.runtime.store, dealer, owners=list(owners), starts_on=SINCE)
+        self.runtime.refresh_holds()
+
+    def rank(self, who, **body):
+        answer = self.ask(who, "POST", "/v1/rank", {"k": 12, "random_share": 0.25} | body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def close(self):
+        self.runtime.close()
+
+
+def lonely(snapshot_of):
+    """A country whose first dealer of office0 is alone in its state and county and far away."""
+    snapshot = snapshot_of(300)
+    scored = snapshot.table.scored.copy()
+    row = int(np.flatnonzero(scored["office"] == "office0")[0])
+    place = {"state": "NM", "county": "35001", "latitude": 36.0, "longitude": -104.0}
+    for name, value in place.items():
+        scored.loc[row, name] = value
+    scored.loc[row, "eligible_on"] = pd.NaT
+    scored.loc[row, "priority"] = 9.0
+    return with_scored(snapshot, scored), str(scored.loc[row, "dealer"])
+
+
+def with_scored(snapshot, scored, keep=None):
+    """The same table with other rows."""
+    keep = np.ones(len(scored), dtype=bool) if keep is None else keep
+    table = dataclasses.replace(
+        snapshot.table,
+        scored=scored[keep].reset_index(drop=True),
+        reasons=snapshot.table.reasons[keep].reset_index(drop=True),
+    )
+    inputs = pd.DataFrame(
+        snapshot.inputs[keep], columns=[s["name"] for s in snapshot.bundle.signals]
+    )
+    missing = pd.DataFrame(snapshot.missing[keep], columns=inputs.columns)
+    features = type("Features", (), {"X": inputs, "reasons": missing})()
+    return Snapshot.of(table, snapshot.bundle, features)
+
+
+@pytest.fixture(scope="module")
+def snapshots(request):
+    from tests.test_serving.conftest import make_snapshot
+
+    with_dealer, dealer = lonely(make_snapshot)
+    scored = with_dealer.table.scored
+    absent = with_scored(with_dealer, scored, (scored["dealer"] != dealer).to_numpy())
+    return with_dealer, absent, dealer
+
+
+@pytest.fixture(scope="module")
+def held(snapshots, tmp_path_factory):
+    country = Country(tmp_path_factory.mktemp("held"), snapshots[0])
+    country.before = country.rank("chief")  # issued before the hold, by one it is held from
+    country.hold(snapshots[2])
+    country.own = country.rank("owner")  # issued by the hold's owner
+    assert all(country.dealer_on(doc, snapshots[2]) for doc in (country.before, country.own))
+    yield country
+    country.close()
+
+
+@pytest.fixture(scope="module")
+def absent(snapshots, tmp_path_factory):
+    country = Country(tmp_path_factory.mktemp("absent"), snapshots[1])
+    yield country
+    country.close()
+
+
+Country.dealer_on = staticmethod(
+    lambda document, dealer: any(row["dealer"] == dealer for row in document["rows"])
+)
+
+
+def test_every_route_is_tried_or_shows_no_dealer(held):
+    routes = set()
+    for route in held.app.app.app.routes:
+        for method in getattr(route, "methods", None) or ():
+            if method != "HEAD":
+                routes.add(f"{method} {route.path}")
+    assert set(FORMS.values()) <= TRIED
+    known = TRIED | WITHOUT_DEALERS | FORMS.keys()
+    assert routes - known == set(), "say here how a held dealer stays hidden from a new route"
+
+
+def comparable(text):
+    """An answer without what differs between any two answers."""
+    text = re.sub(r"L-\d{8}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z", "", text)
+    text = re.sub(r'"(random_seed|seed)":\d+', "", text)
+    return re.sub(r'name="csrf" value="[^"]*"', "", text)
+
+
+NM = {"box": [-105.0, 35.0, -103.0, 37.0]}
+ASKED = [
+    ("POST", "/v1/score", {"dealers": ["{dealer}", "{other}"]}),
+    ("POST", "/v1/explain", {"dealer": "{dealer}"}),
+    ("POST", "/v1/explain", {"dealer": "{other}"}),
+    ("POST", "/v1/rank", {"k": 5, "random_share": 0, "area": {"state": "NM"}}),
+    ("POST", "/v1/rank", {"k": 5, "random_share": 0, "area": {"county": "35001"}}),
+    ("POST", "/v1/rank", {"k": 5, "random_share": 0, "area": NM}),
+    ("POST", "/v1/rank", {"k": 5, "random_share": 0,
+     "area": {"radius": {"latitude": 36.0, "longitude": -104.0, "km": 5}}}),
+    ("POST", "/v1/rank", {"k": 8, "random_share": 0}),
+    ("POST", "/v1/rank", {"k": 8, "manual": [{"dealer": "{dealer}", "reason": "known"}]}),
+    ("POST", "/v1/plan", {"office": "office0", "weeks": 1, "hours_per_week": 20}),
+    ("POST", "/v1/outcomes", {"inspection_id": "I1", "dealer": "{dealer}",
+     "opened_on": "2026-01-01", "outcome": "none"}),
+    ("GET", "/v1/dealers/{dealer}", None),
+    ("GET", "/v1/dealers/{other}", None),
+    ("GET", "/dealers?q={dealer}", None),
+    ("GET", "/dealers?q=shop", None),
+    ("GET", "/dealers?box=-105,35,-103,37", None),
+    ("GET", "/dealers/{dealer}", None),
+    ("GET", "/dealers/{other}", None),
+    ("GET", "/map", None),
+    ("GET", "/map?state=NM", None),
+    ("GET", "/plan?office=office0&weeks=1", None),
+    ("GET", "/plan.ics?office=office0&weeks=1", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("who", OTHERS)
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: f"{asked[0]} {asked[1]}")
+def test_held_is_as_absent(held, absent, snapshots, who, asked):
+    dealer = snapshots[2]
+    other = str(next(d for d in snapshots[1].columns["dealer"] if d != dealer))
+    method, path, body = json.loads(
+        json.dumps(asked).replace("{dealer}", dealer).replace("{other}", other)
+    )
+    one, two = (country.ask(who, method, path, body) for country in (held, absent))
+    assert one.status_code == two.status_code, (one.text[:400], two.text[:400])
+    assert comparable(one.text) == comparable(two.text)
+
+
+@pytest.mark.parametrize("which", ["own", "before"])
+@pytest.mark.parametrize("who", OTHERS)
+def test_no_list_nor_file_shows_a_held_dealer(held, snapshots, who, which):
+    dealer, document = snapshots[2], getattr(held, which)
+    path = f"/v1/lists/{document['list_id']}"
+    for asked in (path, f"{path}?cursor=0&limit=3", *(f"{path}.{k}" for k in ("csv", "xlsx"))):
+        answer = held.ask(who, "GET", asked)
+        assert dealer not in text_of(answer)
+        if answer.status_code == 200 and asked == path:
+            agrees(answer.json(), document, dealer)
+    page = held.ask(who, "GET", f"/lists/{document['list_id']}")
+    assert dealer not in page.text
+    pdf = held.ask(who, "GET", f"{path}.pdf")
+    assert pdf.status_code == held.ask(who, "GET", path).status_code
+
+
+def agrees(seen, issued, dealer):
+    """The counts, places and probabilities of a list fit what is on it."""
+    assert [row["position"] for row in seen["rows"]] == list(range(1, len(seen["rows"]) + 1))
+    design = seen["design"]
+    assert design["k"] == len(seen["rows"]) == sum(design["n_by_why"].values())
+    assert design["n_in_area"] == issued["design"]["n_in_area"] - 1
+    assert design["n_eligible"] == issued["design"]["n_eligible"] - 1
+    drawn = [row["inclusion_probability"] for row in seen["rows"] if row["why"][0] == "random"]
+    n_certain = sum(row["why"][0] != "random" for row in seen["rows"])
+    assert drawn == pytest.approx([len(drawn) / (design["n_eligible"] - n_certain)] * len(drawn))
+    # The other rows are those that were issued, in that order.
+    kept = [row["dealer"] for row in issued["rows"] if row["dealer"] != dealer]
+    assert [row["dealer"] for row in seen["rows"]] == kept
+
+
+def text_of(answer):
+    """All text in an answer; a spreadsheet is unpacked."""
+    if answer.content[:2] != b"PK":
+        return answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return "".join(archive.read(name).decode() for name in archive.namelist())
+
+
+def test_ranks_and_percentiles_on_a_list_are_those_of_a_country_without_the_dealer(
+    held, absent, snapshots
+):
+    for document in (held.own, held.before):
+        seen = held.ask("chief", "GET", f"/v1/lists/{document['list_id']}").json()
+        keys = [row["dealer"] for row in seen["rows"]]
+        scores = absent.ask("analyst", "POST", "/v1/score", {"dealers": keys}).json()["scores"]
+        for row, score in zip(seen["rows"], scores, strict=True):
+            assert (row["national_rank"], row["percentile"]) == (
+                score["national_rank"],
+                score["percentile"],
+            )
+
+
+def test_the_owner_of_the_hold_reads_the_list_byte_for_byte(held):
+    path = f"/v1/lists/{held.own['list_id']}"
+    assert held.ask("owner", "GET", path).json()["rows"] == held.own["rows"]
+
+
+def test_a_new_list_is_not_compared_with_one_that_names_a_held_dealer(snapshots, tmp_path):
+    country = Country(tmp_path, snapshots[0])
+    first = country.rank("chief", random_share=0)
+    second = country.rank("chief", random_share=0)
+    assert second["change"]["n_entered"] == 0
+    country.hold(snapshots[2])
+    third = country.rank("chief", random_share=0)
+    assert third["change"] is None
+    assert all(row["change"] is None for row in third["rows"])
+    seen = country.ask("chief", "GET", f"/v1/lists/{second['list_id']}").json()
+    assert seen["change"] is None
+    assert len(country.rank("chief", random_share=0)["rows"]) == len(first["rows"])
+    country.close()
+
+
+def test_indexes_count_neither_the_dealer_nor_decisions_about_it(snapshots, tmp_path):
+    country = Country(tmp_path, snapshots[0])
+    listed = country.rank("chief")
+    body = {"list_id": listed["list_id"], "dealer": snapshots[2], "decision": "accept"}
+    assert country.ask("chief", "POST", "/v1/decisions", body).status_code == 200
+    country.hold(snapshots[2])
+    page = country.ask("chief", "GET", "/lists").text
+    numbers = re.findall(r'<td class="num">(\d+)</td>', page)
+    assert numbers == [str(len(listed["rows"]) - 1), "0"]
+    refused = country.ask("chief", "POST", "/v1/decisions", body)
+    unknown = country.ask("chief", "POST", "/v1/decisions", body | {"dealer": "1-99-99999"})
+    assert (refused.status_code, refused.content) == (unknown.status_code, unknown.content)
+    assert refused.status_code == 404
+    country.close()
+
+
+def test_a_packet_of_a_held_dealer_is_that_of_a_dealer_not_on_the_list(held, snapshots):
+    from serving.errors import UnknownDealerError
+
+    home = held.runtime.settings.home
+    chief = Principal("chief", "supervisor", frozenset({"nation"}), "local")
+    document = document_for(held.runtime, chief, held.own["list_id"])
+    more = {"document": document, "warehouse": home / "warehouse"}
+    with pytest.raises(UnknownDealerError):
+        packet(held.runtime.store, home, dealer=snapshots[2], **more)
+    neighbor = document["rows"][0]["dealer"]
+    with zipfile.ZipFile(
+        io.BytesIO(packet(held.runtime.store, home, dealer=neighbor, **more))
+    ) as archive:
+        text = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert snapshots[2] not in text
+
+
+def test_a_list_of_nothing_else_answers_a_supervisor_as_an_empty_one(snapshots, tmp_path):
+    country = Country(tmp_path, snapshots[0])
+    area = {"area": {"state": "NM"}, "random_share": 0}
+    full = country.rank("inspector", **area)
+    country.hold(snapshots[2])
+    empty = country.rank("inspector", **area)
+    assert (len(full["rows"]), len(empty["rows"])) == (1, 0)
+    for who in ("inspector", "supervisor", "chief", "elsewhere"):
+        one, two = (country.ask(who, "GET", f"/v1/lists/{doc['list_id']}") for doc in (full, empty))
+        assert one.status_code == two.status_code
+        if one.status_code == 200:
+            rid = {"k": 0}
+            one, two = (doc.json() for doc in (one, two))
+            assert one["rows"] == two["rows"] == []
+            assert one["design"] | rid | {"random_seed": 0} == (
+                two["design"] | rid | {"random_seed": 0}
+            )
+    country.close()
+
+
+def test_lifting_brings_the_dealer_back_where_it_was(snapshots, tmp_path):
+    country = Country(tmp_path, snapshots[0])
+    listed = country.rank("chief")
+    path = f"/v1/lists/{listed['list_id']}"
+    as_issued = country.ask("chief", "GET", path).content
+    hold_id = holds.place(country.runtime.store, snapshots[2], owners=[], starts_on=SINCE)
+    country.runtime.refresh_holds()
+    assert country.ask("chief", "GET", path).content != as_issued
+    holds.lift(country.runtime.store, hold_id, SINCE)
+    country.runtime.refresh_holds()
+    assert country.ask("chief", "GET", path).content == as_issued
+    country.close()
+
+
+@pytest.mark.parametrize(
+    ("dealer", "owner", "wrong"),
+    [
+        ("1-99-99999", "chief", "1-99-99999"),
+        ("{known}", "nobody", "nobody"),
+        ("{known}", "off", "off"),
+    ],
+)
+def test_a_hold_of_nobody_or_for_nobody_is_refused(
+    service, runtime, monkeypatch, dealer, owner, wrong
+):
+    known = write_table(runtime)
+    monkeypatch.setenv("FFL_RISK_HOME", str(runtime.settings.home))
+    runtime.directory.add_account("off", "analyst")
+    runtime.directory.set_active("off", False)
+    typed = ["holds", "add", dealer.replace("{known}", known), "--owner", owner]
+    done = CliRunner().invoke(commands, typed)
+    assert done.exit_code != 0
+    assert wrong in str(done.exception)
+    assert holds.stored(runtime.store) == []
+
+
+def test_placing_and_lifting_are_on_record_without_the_dealer(
+    service, runtime, monkeypatch, audit_of
+):
+    known = write_table(runtime)
+    monkeypatch.setenv("FFL_RISK_HOME", str(runtime.settings.home))
+    placed = CliRunner().invoke(commands, ["holds", "add", known, "--owner", "chief"])
+    assert placed.exit_code == 0, placed.output
+    (hold,) = holds.stored(runtime.store)
+    lifted = CliRunner().invoke(commands, ["holds", "lift", hold.hold_id])
+    assert lifted.exit_code == 0
+    records = audit_of(service)
+    assert [r["action"] for r in records] == ["place_hold", "lift_hold"]
+    assert all(r["subject"] == hold.hold_id and known not in str(r) for r in records)
+    assert all(r["who"].startswith("operator:") for r in records)
+
+
+def write_table(runtime):
+    """Put the dealers of the running table on disk, as a published one has them."""
+    folder = runtime.settings.home / "scored" / "000001"
+    folder.mkdir(parents=True)
+    runtime.snapshot.table.scored.to_parquet(folder / "scored.parquet")
+    (runtime.settings.home / "scored.json").write_text('{"scored": "000001"}')
+    return str(runtime.snapshot.columns["dealer"][0])
+
+
+def test_the_matrix_is_whole():
+    assert len(list(itertools.product(OTHERS, ASKED))) == len(OTHERS) * len(ASKED) > 150
