@@ -91,7 +91,7 @@ class Country:
         self.runtime.refresh_holds()
 
     def rank(self, who, **body):
-        answer = self.ask(who, "POST", "/v1/rank", {"k": 12, "random_share": 0.25} | body)
+        answer = self.ask(who, "POST", "/v1/rank", {"k": 12, "random_share": 0.25, "with_recalls": False} | body)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -108,7 +108,7 @@ def lonely(snapshot_of):
     for name, value in place.items():
         scored.loc[row, name] = value
     scored.loc[row, "eligible_on"] = pd.NaT
-    scored.loc[row, "priority"] = 9.0
+    scored.loc[row, "priority"] = 99.0
     return with_scored(snapshot, scored), str(scored.loc[row, "dealer"])
 
 
