@@ -111,7 +111,7 @@ class AuditWriter:
             left = self._waiting.get()
             if left is not None and left[1].set_running_or_notify_cancel():
                 left[1].set_exception(AuditError("The service stops."))
-        self.testify()
+        self._witness.close()
         if self._direct is not None:
             self._direct.close()
 

@@ -67,7 +67,7 @@ def chain_key(store: Store, path: Path) -> bytes:
         raise _foreign(path)
     if known is None:
         known = _claim(store, key)
-    if not hmac.comparedigest_of(known, _check_of(key)):
+    if not hmac.compare_digest(known, _check_of(key)):
         raise _foreign(path)
     return key
 
@@ -100,7 +100,7 @@ def _last_record(store: Store) -> dict[str, Any] | None:
 
 
 def _is_own(key: bytes, record: dict[str, Any]) -> bool:
-    return hmac.comparedigest_of(digest_of(key, record), record["digest"])
+    return hmac.compare_digest(digest_of(key, record), record["digest"])
 
 
 def _claim(store: Store, key: bytes) -> str:

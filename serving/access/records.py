@@ -42,6 +42,7 @@ class Access:
 
 
 def torn() -> AuditError:
+    """Say that the end of the chain is not as it was signed."""
     return AuditError(
         "The head of the audit chain is not as it was signed: records were cut off or put in.",
         fix="look with ffl-risk audit verify, then restore the store from a backup",
@@ -49,6 +50,7 @@ def torn() -> AuditError:
 
 
 def digest_of(key: bytes, record: Mapping[str, Any]) -> str:
+    """Return the digest of a record, over its fields and the digest before it."""
     fields = [record[name] for name in _FIELDS]
     if record["kept"]:  # records of before have none, and keep their digests
         fields.append(record["kept"])
@@ -58,14 +60,17 @@ def digest_of(key: bytes, record: Mapping[str, Any]) -> str:
 
 
 def signature_of(key: bytes, seq: int, digest: str) -> str:
+    """Return the signature of a chain that ends with this record."""
     return hmac.new(key, f"head {seq} {digest}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_signed(key: bytes, seq: int, digest: str, signature: str | None) -> bool:
+    """Whether a head carries the signature of what it names."""
     return hmac.compare_digest(signature_of(key, seq, digest), signature or "")
 
 
 def record_of(key: bytes, access: Access, seq: int, previous: str, at: str) -> dict[str, Any]:
+    """Return the record of an access, ready to be stored."""
     record = {"seq": seq, "at": at, **access.__dict__, "previous": previous}
     record["digest"] = digest_of(key, record)
     return record

@@ -63,7 +63,7 @@ def verify(
                 return Verdict(n - 1, False, n, f"record {n} is missing", previous)
             if record["previous"] != previous:
                 return Verdict(n, False, n, f"record {n} does not follow record {n - 1}", previous)
-            if not hmac.comparedigest_of(digest_of(key, record), record["digest"]):
+            if not hmac.compare_digest(digest_of(key, record), record["digest"]):
                 return Verdict(n, False, n, f"record {n} was changed", previous)
             previous = record["digest"]
             if noted.pop(n, previous) != previous:

@@ -67,6 +67,12 @@ class Witness:
                 return
             self._sent = newest[0]
 
+    def close(self) -> None:
+        """Send what was not sent, and let go of the log."""
+        self.send()
+        if self._syslog is not None:
+            self._syslog.close()
+
     def _write(self, line: str) -> None:
         if self._syslog is not None:
             record = logging.LogRecord("ffl_risk", logging.INFO, "", 0, line, None, None)

@@ -57,7 +57,7 @@ def recorded() -> Iterator[tuple[Store, Ledger]]:
         head = audit.head_of(opened)
         witness = Witness(settings.audit_heads)
         witness.note(*head)
-        witness.send()
+        witness.close()
 
 
 def operator_name() -> str:

@@ -281,6 +281,52 @@ class IssuedList(Answer):
     disclaimers: list[str]
 
 
+class AuditedRow(Answer):
+    """One dealer on a list as an auditor reads it: who and why, no score."""
+
+    position: int = Field(ge=1)
+    dealer: str
+    license_number: str
+    license_type: str
+    licensee_name: str
+    business_name: str
+    street: str
+    city: str
+    state: str
+    zip: str
+    county: str
+    office: str
+    division: str
+    why: list[Why]
+    inclusion_probability: float = Field(gt=0, le=1)
+    is_mandatory: bool = False
+    mandatory_probability: float | None = None
+    note: str
+    as_of: date
+    last_inspected_on: date | None
+    last_outcome: str | None
+    is_eligible: bool
+    eligible_on: date | None
+
+
+class AuditedList(Answer):
+    """A list as an auditor reads it."""
+
+    list_id: ListId
+    issued_at: str
+    owner: str
+    role: str
+    purpose: str
+    area: Area
+    area_in_words: str
+    basis: Basis
+    design: Design
+    rows: list[AuditedRow]
+    change: None = None
+    disclaimers: list[str]
+    next_cursor: int | None = None
+
+
 class ListPage(IssuedList):
     """A page of a list: everything but the rows is whole."""
 

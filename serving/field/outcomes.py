@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +60,7 @@ class Author:
     name: str
     token: str
     office: str = ""
-    ledger: Ledger = field(kw_only=True)
+    ledger: Ledger = dataclasses.field(kw_only=True)
 
 
 def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, today: date) -> Kept:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -44,19 +44,24 @@ def header(document: Mapping[str, Any]) -> list[str]:
 
 def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str | float | None]]]:
     """Return column names and one row a dealer; texts are neutral, numbers are numbers."""
-    heads = sorted({head for row in document["rows"] for head in row["heads"]})
-    names = [*_COLUMNS]
+    rows = document["rows"]
+    heads = sorted({head for row in rows for head in row.get("heads", ())})
+    # What an auditor reads has no scores: it has no columns for them either.
+    names = [n for n in _COLUMNS if not rows or n in rows[0] or n == "is_mandatory"]
+    cells = [_cells(row, names, heads) for row in rows]
     for head in heads:
         names += [head, f"{head}_lower", f"{head}_upper"]
-    return names, [_cells(row, heads) for row in document["rows"]]
+    return names, cells
 
 
-def _cells(row: Mapping[str, Any], heads: list[str]) -> list[str | float | None]:
+def _cells(
+    row: Mapping[str, Any], names: Sequence[str], heads: list[str]
+) -> list[str | float | None]:
     flat = dict(row)
     flat["why"] = " ".join(row["why"])
     flat["is_mandatory"] = "yes" if row.get("is_mandatory") else "no"
-    flat["reasons"] = " ".join(reason["sentence"] for reason in row["reasons"])
-    values: list[Any] = [flat[name] for name in _COLUMNS]
+    flat["reasons"] = " ".join(reason["sentence"] for reason in row.get("reasons", ()))
+    values: list[Any] = [flat[name] for name in names]
     for head in heads:
         score = row["heads"][head]
         values += [score["value"], score["lower"], score["upper"]]
@@ -130,8 +135,10 @@ def to_pdf(document: Mapping[str, Any]) -> bytes:
             f"{row['street']}, {row['city']}, {row['state']} {row['zip']}; office {row['office']}"
         )
         must = " Mandatory." if row.get("is_mandatory") else ""
-        why = f"Here because: {', '.join(row['why'])}.{must} Percentile {row['percentile']:g}."
-        reasons = " ".join(reason["sentence"] for reason in row["reasons"][:3])
+        why = f"Here because: {', '.join(row['why'])}.{must}"
+        if "percentile" in row:
+            why += f" Percentile {row['percentile']:g}."
+        reasons = " ".join(reason["sentence"] for reason in row.get("reasons", ())[:3])
         for line in (place, f"{why} {reasons}"):
             pdf.multi_cell(0, 4, _latin(line), new_x="LMARGIN", new_y="NEXT")
     return bytes(pdf.output())

@@ -68,13 +68,10 @@ def without(
         numbers = {"position": position, "national_rank": rank, "percentile": percentile}
         shown.append({**row, **numbers, "change": row["change"] if is_compared else None})
     design = _design(document, recipe, facts, shown=shown)
-    if _is_one_draw(document):
-        for row in shown:
-            if row["why"][0] == "random":
-                row["inclusion_probability"] = design["probability"]
+    _reweigh(document, shown, design["n_eligible"])
     return {
         **document,
-        "design": {name: value for name, value in design.items() if name != "probability"},
+        "design": design,
         "rows": shown,
         "change": _change(document, gone) if is_compared else None,
     }
@@ -132,18 +129,50 @@ def _design(
         "n_eligible": design["n_eligible"] - int(is_eligible.sum()),
         "n_by_why": dict(sorted(n_by_why.items())),
     }
-    n_certain = sum(row["is_eligible"] and row["why"][0] != "random" for row in shown)
-    n_left = design["n_eligible"] - n_certain
-    return design | {"probability": n_by_why.get("random", 0) / n_left if n_left > 0 else 0.0}
+    if "n_mandatory" in design:
+        design["n_mandatory"] = sum(row["is_mandatory"] for row in shown)
+    return design
 
 
-def _is_one_draw(document: Mapping[str, Any]) -> bool:
-    """Whether every random place had the share of all that was left: the reader could tell."""
-    rows, design = document["rows"], document["design"]
-    drawn = [row["inclusion_probability"] for row in rows if row["why"][0] == "random"]
+def _reweigh(document: Mapping[str, Any], shown: list[dict[str, Any]], n_eligible: int) -> None:
+    """Give the rows the probabilities of a draw without the dealers left out.
+
+    Those as issued would not fit the counts beside them. Only where they are the share that was
+    drawn of all that could be: another design keeps its own.
+    """
+    issued = document["rows"]
+    before = _share(issued, document["design"]["n_eligible"])
+    if _stated(issued, "random", "inclusion_probability") <= {before}:
+        share = _share(shown, n_eligible)
+        for row in shown:
+            if row["why"][0] == "random":
+                row["inclusion_probability"] = share
+    if _stated(issued, "model", "mandatory_probability") <= {_share_kept(issued)}:
+        kept = _share_kept(shown)
+        for row in shown:
+            if row["why"][0] == "model" and row.get("mandatory_probability") is not None:
+                row["mandatory_probability"] = kept or None
+
+
+def _share(rows: Sequence[Mapping[str, Any]], n_eligible: int) -> float:
+    """Return the share drawn of the eligible dealers that have no certain place."""
+    n_drawn = sum(row["why"][0] == "random" for row in rows)
     n_certain = sum(row["is_eligible"] and row["why"][0] != "random" for row in rows)
-    n_left = design["n_eligible"] - n_certain
-    return n_left > 0 and all(abs(p * n_left - len(drawn)) < 1e-6 for p in drawn)
+    n_left = n_eligible - n_certain
+    return round(n_drawn / n_left, 9) if n_left > 0 else 0.0
+
+
+def _share_kept(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return the share of the model's places that were drawn to be visited whatever else is."""
+    inside = [row for row in rows if row["why"][0] == "model"]
+    n_kept = sum(bool(row.get("is_mandatory")) for row in inside)
+    return round(n_kept / len(inside), 9) if inside else 0.0
+
+
+def _stated(rows: Sequence[Mapping[str, Any]], why: str, name: str) -> set[float]:
+    return {
+        round(row[name], 9) for row in rows if row["why"][0] == why and row.get(name) is not None
+    }
 
 
 def _within(recipe: Mapping[str, Any], facts: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -192,6 +192,11 @@ def _show(
     error: str = "",
     status: int = 200,
 ) -> Response:
+    if caller.principal.role == "auditor":
+        return page(
+            request, "audited_list.html", title="List", active="lists", me=caller.principal,
+            doc=document,
+        )  # fmt: skip
     decisions = decisions_of(caller.runtime.store, document["list_id"])
     visible = document["rows"]
     heads = list(document["rows"][0]["heads"]) if document["rows"] else ["priority"]

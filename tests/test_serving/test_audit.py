@@ -5,15 +5,38 @@ import os
 import signal
 import time
 from concurrent.futures import Future
+from datetime import date
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from serving.access.audit import Access, AuditWriter, append, load_key, verify
-from serving.errors import AuditError
+from serving.access.accounts import Directory
+from serving.access.audit import (
+    Access,
+    AuditWriter,
+    Ledger,
+    append,
+    load_key,
+    open_chain,
+    verify,
+)
+from serving.access.kept import kept_now
+from serving.access.witness import Witness, noted, noted_in
+from serving.errors import AuditError, InvalidRequestError
+from serving.scores import holds
 from serving.store.database import Store
-from serving.store.tables import AUDIT, AUDIT_HEAD
+from serving.store.tables import (
+    ACCOUNTS,
+    AUDIT,
+    AUDIT_HEAD,
+    DECISIONS,
+    EVENTS,
+    HOLDS,
+    LISTS,
+    OUTCOMES,
+    TOKENS,
+)
 
 KEY = b"k" * 32
 
@@ -67,6 +90,204 @@ def test_a_chain_cut_short_is_found(chain: Store):
         connection.execute(AUDIT.delete().where(AUDIT.c.seq > 7))
     verdict = verify(chain, KEY)
     assert (verdict.is_intact, verdict.broken_at) == (False, 8)
+
+
+def cut(store: Store, last: int) -> None:
+    """Remove the tail and put the head where the chain now ends, as who has no key can."""
+    with store.write() as connection:
+        connection.execute(AUDIT.delete().where(AUDIT.c.seq > last))
+        digest = connection.scalar(sa.select(AUDIT.c.digest).where(AUDIT.c.seq == last))
+        connection.execute(AUDIT_HEAD.update().values(seq=last, digest=digest))
+
+
+def test_a_tail_cut_together_with_the_head_is_found(chain: Store):
+    cut(chain, 7)
+    verdict = verify(chain, KEY)
+    assert (verdict.is_intact, verdict.broken_at) == (False, 8)
+
+
+def test_nothing_is_added_to_a_chain_that_was_cut(chain: Store):
+    cut(chain, 7)
+    with pytest.raises(AuditError, match="as it was signed"), chain.write() as connection:
+        append(connection, KEY, [access(1)])
+    writer = AuditWriter(chain, KEY)
+    assert writer.write_now(access(1)) is None
+    with pytest.raises(AuditError):
+        writer.submit(access(1)).result(timeout=20)
+    writer.close()
+    assert verify(chain, KEY).broken_at == 8
+
+
+def test_a_service_does_not_start_on_a_chain_that_was_cut(chain: Store, tmp_path: Path):
+    (tmp_path / "audit.key").write_bytes(KEY)
+    assert open_chain(chain, tmp_path / "audit.key") == KEY
+    cut(chain, 7)
+    with pytest.raises(AuditError, match="as it was signed"):
+        open_chain(chain, tmp_path / "audit.key")
+
+
+def test_a_chain_from_before_heads_were_signed_is_signed_once(chain: Store, tmp_path: Path):
+    (tmp_path / "audit.key").write_bytes(KEY)
+    with chain.write() as connection:
+        connection.execute(AUDIT_HEAD.update().values(signature=None))
+    open_chain(chain, tmp_path / "audit.key")
+    assert verify(chain, KEY).is_intact
+    cut(chain, 8)
+    with chain.write() as connection:
+        connection.execute(AUDIT_HEAD.update().values(signature=None))
+    assert not verify(chain, KEY).is_intact
+
+
+def test_an_old_head_put_back_is_told_by_what_was_noted_elsewhere(chain: Store, tmp_path: Path):
+    noted = tmp_path / "outside" / "heads"
+    noted.parent.mkdir()
+    with chain.read() as connection:
+        old = connection.execute(sa.select(AUDIT_HEAD)).one()._asdict()
+    writer = AuditWriter(chain, KEY, Witness(str(noted)))
+    for n in range(3):
+        writer.submit(access(n)).result(timeout=20)
+    writer.close()
+    assert noted.stat().st_mode & 0o077 == 0
+    assert max(noted_in(noted)) == 12
+    assert verify(chain, KEY, anchors=noted_in(noted)).is_intact
+    with chain.write() as connection:
+        connection.execute(AUDIT.delete().where(AUDIT.c.seq > 9))
+        connection.execute(AUDIT_HEAD.update().values(**old))
+    assert verify(chain, KEY).is_intact  # nothing in the store can tell
+    verdict = verify(chain, KEY, anchors=noted_in(noted))
+    assert not verdict.is_intact
+    assert "noted elsewhere" in verdict.why
+
+
+def test_heads_go_to_a_log_that_listens(chain: Store):
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
+        log.bind(("127.0.0.1", 0))
+        log.settimeout(10)
+        writer = AuditWriter(chain, KEY, Witness(f"syslog:127.0.0.1:{log.getsockname()[1]}"))
+        writer.submit(access(1)).result(timeout=20)
+        writer.close()
+        line = log.recv(1000).decode()
+    assert noted([line]) == {10: verify(chain, KEY).head}
+
+
+@pytest.mark.parametrize("where", ["syslog:", "syslog:host", "syslog:host:port"])
+def test_a_log_that_cannot_be_named_is_refused(where: str):
+    with pytest.raises(InvalidRequestError, match="FFL_RISK_AUDIT_HEADS"):
+        Witness(where)
+
+
+@pytest.mark.parametrize("text", ["", "nothing", f"1:{'a' * 64}\n1:{'b' * 64}"])
+def test_a_file_of_heads_that_says_nothing_or_two_things_is_refused(text: str):
+    with pytest.raises(InvalidRequestError):
+        noted(text.splitlines())
+
+
+LEDGER = Ledger(KEY, access(0))
+HOLD = {"hold_id": "H-1", "dealer": "1-10-00001", "starts_on": date(2026, 1, 1), "owners": ["x"]}
+
+
+def keep_everything(store: Store) -> None:
+    """Leave one row of each kind that changes hands most, each with its record."""
+    directory = Directory(store, LEDGER)
+    directory.add_account("maria", "inspector", areas=["office:1"], password="a long password")
+    directory.issue_token("maria")
+    holds.place(store, "1-10-00001", owners=["maria"], starts_on=date(2026, 1, 1), ledger=LEDGER)
+    row = {
+        "list_id": "L", "dealer": "d", "decision": "accept", "reason": "", "note": "",
+        "legal_basis": "", "priority": 0.1, "who": "maria", "at": "2026-01-01",
+    }  # fmt: skip
+    listed = {
+        "list_id": "L", "issued_at": "2026", "owner": "maria", "area": "",
+        "as_of": date(2026, 1, 1),
+        "bundle": "b", "scored": "s", "recipe": {}, "document": b"{}", "sha256": "x",
+    }  # fmt: skip
+    outcome = {
+        "inspection_id": "I", "version": 1, "dealer": "d", "document": {"outcome": "none"},
+        "list_id": "", "who": "maria", "at": "2026-01-01",
+    }  # fmt: skip
+    for kind, table, values in (
+        ("list", LISTS, listed), ("decision", DECISIONS, row), ("outcome", OUTCOMES, outcome),
+    ):  # fmt: skip
+        with store.write() as connection:
+            key = connection.execute(table.insert(), values).inserted_primary_key[0]
+            LEDGER.add(connection, kind, "", kept=kept_now(connection, kind, key))
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "named"),
+    [
+        (ACCOUNTS, {"role": "admin"}, "account maria"),
+        (ACCOUNTS, {"areas": ["nation"]}, "account maria"),
+        (ACCOUNTS, {"password_hash": "another"}, "account maria"),
+        (TOKENS, {"expires_at": "2099"}, "token"),
+        (DECISIONS, {"decision": "override"}, "decision 1"),
+        (DECISIONS, {"priority": 0.2}, "decision 1"),
+        (OUTCOMES, {"document": {"outcome": "revocation"}}, "outcome 1"),
+        (HOLDS, {"ends_on": date(2026, 2, 1)}, "hold H-"),
+        (HOLDS, {"owners": ["maria", "eve"]}, "hold H-"),
+        (LISTS, {"sha256": "y"}, "list L"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_row_changed_behind_its_record_is_found(store: Store, table, values, named):
+    keep_everything(store)
+    assert verify(store, KEY).is_intact
+    assert verify(store, KEY).n_uncovered == 0
+    with store.write() as connection:
+        connection.execute(table.update().values(**values))
+    verdict = verify(store, KEY)
+    assert not verdict.is_intact
+    assert named in verdict.why
+
+
+@pytest.mark.parametrize("table", [TOKENS, DECISIONS, OUTCOMES, HOLDS])
+def test_a_row_removed_behind_its_record_is_found(store: Store, table):
+    keep_everything(store)
+    with store.write() as connection:
+        connection.execute(table.delete())
+    assert "is gone" in verify(store, KEY).why
+
+
+def test_a_row_put_in_without_a_record_is_found(store: Store):
+    keep_everything(store)
+    with store.write() as connection:
+        connection.execute(HOLDS.insert(), HOLD | {"created_at": "2999-01-01T00:00:00.000000Z"})
+    verdict = verify(store, KEY)
+    assert (verdict.is_intact, verdict.why) == (False, "a row of holds has no record")
+
+
+def test_rows_from_before_are_counted_and_not_called_broken(store: Store):
+    with store.write() as connection:
+        connection.execute(HOLDS.insert(), HOLD | {"created_at": "2020-01-01T00:00:00.000000Z"})
+    keep_everything(store)
+    verdict = verify(store, KEY)
+    assert (verdict.is_intact, verdict.n_uncovered) == (True, 1)
+
+
+def test_a_record_that_cannot_be_written_undoes_the_write(service, audit_of):
+    listed = service.post("/v1/rank", "chief", {"k": 3}).json()
+    dealer = listed["rows"][0]["dealer"]
+    with service.runtime.store.write() as connection:
+        connection.execute(AUDIT_HEAD.update().values(signature="forged"))
+    bodies = {
+        "/v1/decisions": {"list_id": listed["list_id"], "dealer": dealer, "decision": "accept"},
+        "/v1/outcomes": {
+            "inspection_id": "I9", "dealer": dealer, "opened_on": "2026-01-01", "outcome": "none",
+        },
+        "/v1/rank": {"k": 2},
+    }  # fmt: skip
+    for path, body in bodies.items():
+        answer = service.post(path, "chief", body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
+    tip = {"tip_id": "T9", "dealer": dealer, "received_on": "2026-01-02", "source": "public",
+           "is_self_report": False}  # fmt: skip
+    answer = service.post("/v1/events", "scheduler", {"table": "tips", "rows": [tip]})
+    assert answer.status_code == 503
+    with service.runtime.store.read() as connection:
+        for table, n in ((DECISIONS, 0), (OUTCOMES, 0), (EVENTS, 0), (LISTS, 1)):
+            assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == n
 
 
 def test_a_chain_rebuilt_without_the_key_is_found(chain: Store):

@@ -91,7 +91,9 @@ class Country:
         self.runtime.refresh_holds()
 
     def rank(self, who, **body):
-        answer = self.ask(who, "POST", "/v1/rank", {"k": 12, "random_share": 0.25, "with_recalls": False} | body)
+        answer = self.ask(
+            who, "POST", "/v1/rank", {"k": 12, "random_share": 0.25, "with_recalls": False} | body
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from serving.access import accounts, oidc
 from serving.access.oidc import Verifier
-from serving.errors import InvalidRequestError, NotReadyError, UnauthenticatedError
+from serving.access.passwords import Attempts
+from serving.errors import (
+    InvalidRequestError,
+    NotReadyError,
+    RateLimitError,
+    UnauthenticatedError,
+)
 from serving.settings import OidcSettings
 from serving.store.tables import TOKENS
 
@@ -42,6 +49,124 @@ def test_a_revoked_token_and_a_disabled_account_stop_working(service, monkeypatc
     for role in ("analyst", "scheduler"):
         answer = service.post("/v1/score", role, {"dealers": ["x"]})
         assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda d, token: d.revoke_token(token.split("_")[1]),
+        lambda d, _: d.set_active("analyst", False),
+        lambda d, _: d.set_role("analyst", "partner"),
+        lambda d, _: d.set_areas("analyst", ["nation"]),
+        lambda d, _: d.set_password("analyst", "another long password"),
+        lambda d, _: d.end_sessions("analyst"),
+    ],
+    ids=["revoke", "disable", "role", "areas", "password", "end"],
+)
+def test_sessions_end_at_once_with_what_they_rest_on(service, stop):
+    directory = service.runtime.directory
+    token = service.tokens["analyst"]
+    who = directory.principal_of_token(token)
+    cookies = [directory.start_session(who, "licensing", hours=1) for _ in range(2)]
+    other = directory.start_session(
+        directory.principal_of_token(service.tokens["chief"]), "licensing", hours=1
+    )
+    assert directory.principal_of_session(cookies[0]).role == "analyst"
+    stop(directory, token)
+    for cookie in cookies:
+        with pytest.raises(UnauthenticatedError, match="session is over"):
+            directory.principal_of_session(cookie)
+    assert directory.principal_of_session(other).name == "chief"
+
+
+def test_a_session_ends_with_the_token_it_was_opened_with(service):
+    directory = service.runtime.directory
+    token = directory.issue_token("analyst", days=1e-5)  # under a second
+    who = directory.principal_of_token(token)
+    cookie = directory.start_session(who, "licensing", hours=1)
+    deadline = datetime.now(UTC) + timedelta(seconds=1.5)
+    while datetime.now(UTC) < deadline:
+        pass
+    with pytest.raises(UnauthenticatedError):
+        directory.principal_of_session(cookie)
+
+
+def test_changes_of_accounts_are_on_record(service, audit_of):
+    from serving.access.audit import Access, Ledger
+
+    ledger = Ledger(service.runtime.audit_key, Access("operator:x", "operator", "", ""))
+    directory = accounts.Directory(service.runtime.store, ledger)
+    directory.add_account("paula", "inspector", areas=["office:1"])
+    directory.set_role("paula", "supervisor", areas=["nation"])
+    directory.set_areas("paula", ["division:x"])
+    directory.set_password("paula", "correct horse battery")
+    token = directory.issue_token("paula")
+    directory.revoke_token(token.split("_")[1])
+    directory.end_sessions("paula")
+    directory.set_active("paula", False)
+    assert [(r["action"], r["subject"].split(" ")[-1]) for r in audit_of(service)] == [
+        ("add_account", "office:1"),
+        ("set_role", "nation"),
+        ("set_areas", "division:x"),
+        ("set_password", "paula"),
+        ("issue_token", "paula"),
+        ("revoke_token", token.split("_")[1]),
+        ("end_sessions", "0"),
+        ("disable_account", "paula"),
+    ]
+    assert "correct horse" not in str(audit_of(service))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.set_role("nobody", "analyst"),
+        lambda d: d.set_role("analyst", "inspector"),
+        lambda d: d.set_role("analyst", "emperor"),
+        lambda d: d.set_areas("inspector", []),
+        lambda d: d.set_areas("nobody", ["nation"]),
+        lambda d: d.set_password("analyst", "short"),
+        lambda d: d.set_password("nobody", "correct horse battery"),
+    ],
+)
+def test_changes_that_make_no_sense_change_nothing(service, change):
+    before = service.runtime.directory.accounts()
+    with pytest.raises(InvalidRequestError):
+        change(service.runtime.directory)
+    assert service.runtime.directory.accounts() == before
+
+
+def test_wrong_passwords_slow_the_guesser_and_nobody_else():
+    now = [0.0]
+    attempts = Attempts(clock=lambda: now[0])
+    for _ in range(5):
+        assert attempts.wait_of("here", "maria") == 0.0
+        attempts.failed("here", "maria")
+    waits = []
+    for _ in range(8):
+        waits.append(attempts.wait_of("here", "maria"))
+        attempts.failed("here", "maria")
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (0.25, 4.0)
+    assert attempts.wait_of("elsewhere", "maria") == 0.0
+    assert attempts.wait_of("here", "paula") == 0.0
+    now[0] += 301.0
+    assert attempts.wait_of("here", "maria") == 0.0
+    attempts.failed("here", "maria")
+    attempts.succeeded("here", "maria")
+    assert attempts.wait_of("here", "maria") == 0.0
+
+
+def test_one_source_has_a_bounded_number_of_attempts_under_way():
+    attempts = Attempts()
+    with ExitStack() as held:
+        for _ in range(8):
+            held.enter_context(attempts.one_of("here"))
+        with pytest.raises(RateLimitError), attempts.one_of("here"):
+            pass
+        held.enter_context(attempts.one_of("elsewhere"))
+    with attempts.one_of("here"):
+        pass
 
 
 def test_an_expired_token_is_refused_even_when_remembered(service):

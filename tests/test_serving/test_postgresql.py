@@ -189,7 +189,11 @@ def test_versions_of_one_outcome_told_at_once_all_stand(store: Store):
         )  # fmt: skip
         today = date(2026, 6, 1)
         return outcomes.keep(
-            store, body, dealer="1-10-00000", who=outcomes.Author("x", "t", ledger=LEDGER), today=today
+            store,
+            body,
+            dealer="1-10-00000",
+            who=outcomes.Author("x", "t", ledger=LEDGER),
+            today=today,
         ).version
 
     assert sorted(map(int, at_once(4, tell))) == [1, 2, 3, 4]

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving.api.callers import Caller, allow, json_answer, responses
-from serving.contract.answers import IssuedList, ListId, ListPage, RankRequest
+from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
 from serving.lists import exports
 from serving.lists.issued import issue, readable
 from serving.settings import MAX_LIST
@@ -74,7 +74,7 @@ async def read_file(
 
 @router.get(
     "/lists/{list_id}",
-    response_model=IssuedList | ListPage,
+    response_model=IssuedList | ListPage | AuditedList,
     responses=responses(404),
     summary="A list exactly as issued",
 )
@@ -84,7 +84,10 @@ async def read_list(
     cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
 ) -> Response:
-    """Return the bytes that were issued; with `cursor`, a page of them."""
+    """Return the bytes that were issued; with `cursor`, a page of them.
+
+    A dealer held from the caller since is left out, and an auditor sees no scores.
+    """
     content = await _content(caller, list_id)
     if cursor is None:
         return json_answer(content)
