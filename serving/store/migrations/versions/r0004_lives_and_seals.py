@@ -10,8 +10,8 @@ from alembic import op
 
 from serving.store.migrations.versions.r0001_first_tables import sessions_table
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -25,6 +25,8 @@ _NAMES = (
     ("outcomes", "who", False),
     ("events", "who", False),
     ("referrals", "taken_by", True),
+    ("plans", "owner", False),
+    ("plans", "who", False),
 )
 
 
