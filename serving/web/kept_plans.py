@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, Final, cast, get_args
+from typing import Annotated, Final, cast, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -164,13 +164,13 @@ async def _changed(
     plan = await asyncio.to_thread(_read, caller, plan_id)
 
     def make() -> KeptPlan:
-        who = caller.principal.name
-        return keep_version(caller.runtime.store, change(plan), before=plan.version, who=who)
+        ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
+        return keep_version(
+            caller.runtime.store, change(plan), before=plan.version, ledger=ledger, done=done
+        )
 
     try:
-        kept = await asyncio.to_thread(make)
+        await asyncio.to_thread(make)
     except ServingError as error:
         return await asyncio.to_thread(_show, request, caller, plan, error=error)
-    dealers: Any = {visit.dealer for visit in kept.visits}
-    await caller.record(f"{done} {kept.plan_id} {subjects(dealers)}", purpose=purpose)
     return RedirectResponse(f"/plans/{plan_id}?done={done}", status_code=303)

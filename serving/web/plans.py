@@ -193,11 +193,10 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     ask = _read(QueryParams(parse_qsl(text(form, "ask"))))
     _, doc, _ = await asyncio.to_thread(proposal, caller, ask)
     note = text(form, "note")[:2_000]
+    ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
     kept = await asyncio.to_thread(
-        lambda: keep_new(caller.runtime.store, doc, who=caller.principal.name, note=note)
+        lambda: keep_new(caller.runtime.store, doc, ledger=ledger, note=note)
     )
-    dealers = {visit.dealer for visit in kept.visits}
-    await caller.record(f"keep {kept.plan_id} {subjects(dealers)}", purpose=purpose)
     return RedirectResponse(f"/plans/{kept.plan_id}?done=kept", status_code=303)
 
 

@@ -38,6 +38,8 @@ TRIED = {
     "POST /v1/outcomes", "GET /v1/lists/{list_id}", "GET /v1/lists/{list_id}.{kind}",
     "GET /v1/dealers/{dealer}", "GET /v1/referrals", "GET /lists", "GET /lists/{list_id}",
     "GET /map", "GET /dealers", "GET /dealers/{dealer}", "GET /plan", "GET /plan.ics",
+    "GET /plans", "GET /plans/{plan_id}", "GET /plans/{plan_id}.{kind}", "GET /v1/plans",
+    "GET /v1/plans/{plan_id}", "GET /v1/plans/{plan_id}.{kind}",
 }  # fmt: skip
 # These take or show nothing about a dealer of the table.
 WITHOUT_DEALERS = {
@@ -48,7 +50,9 @@ WITHOUT_DEALERS = {
 # A form whose answer is that of a route above.
 FORMS = {
     "POST /lists": "POST /v1/rank", "POST /lists/{list_id}/decisions": "POST /v1/decisions",
-    "POST /dealers/{dealer}/outcomes": "POST /v1/outcomes",
+    "POST /dealers/{dealer}/outcomes": "POST /v1/outcomes", "POST /plans": "POST /v1/plan",
+    "POST /plans/{plan_id}/moves": "GET /plans/{plan_id}",
+    "POST /plans/{plan_id}/status": "GET /plans/{plan_id}",
 }  # fmt: skip
 ACCOUNTS = {
     "inspector": ("inspector", ["office:office0"]),
@@ -68,6 +72,7 @@ class Country:
 
     def __init__(self, folder, snapshot):
         settings = Settings(folder, f"sqlite:///{folder / 'service.db'}", folder / "audit.key")
+        settings.audit_key_file.write_bytes(b"k" * 32)  # draws follow from it
         self.runtime = Runtime(settings)
         self.runtime.replace(snapshot)
         self.app = build_app(self.runtime)
@@ -164,14 +169,22 @@ Country.dealer_on = staticmethod(
 
 
 def test_every_route_is_tried_or_shows_no_dealer(held):
-    routes = set()
-    for route in held.app.app.app.routes:
-        for method in getattr(route, "methods", None) or ():
-            if method != "HEAD":
-                routes.add(f"{method} {route.path}")
+    routes = set(every_route(held.app.app.app.routes))
+    assert {"POST /v1/score", "GET /lists/{list_id}"} <= routes  # they are found at all
     assert set(FORMS.values()) <= TRIED
     known = TRIED | WITHOUT_DEALERS | FORMS.keys()
     assert routes - known == set(), "say here how a held dealer stays hidden from a new route"
+
+
+def every_route(routes):
+    """Method and path of each route, those of included routers too."""
+    for route in routes:
+        for method in getattr(route, "methods", None) or ():
+            if method != "HEAD":
+                yield f"{method} {route.path}"
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from every_route(inner.routes)
 
 
 def comparable(text):
@@ -193,7 +206,7 @@ ASKED = [
      "area": {"radius": {"latitude": 36.0, "longitude": -104.0, "km": 5}}}),
     ("POST", "/v1/rank", {"k": 8, "random_share": 0}),
     ("POST", "/v1/rank", {"k": 8, "manual": [{"dealer": "{dealer}", "reason": "known"}]}),
-    ("POST", "/v1/plan", {"office": "office0", "weeks": 1, "hours_per_week": 20}),
+    ("POST", "/v1/plan", {"office": "office0", "weeks": 2, "n_investigators": 8}),
     ("POST", "/v1/outcomes", {"inspection_id": "I1", "dealer": "{dealer}",
      "opened_on": "2026-01-01", "outcome": "none"}),
     ("GET", "/v1/dealers/{dealer}", None),
@@ -205,8 +218,8 @@ ASKED = [
     ("GET", "/dealers/{other}", None),
     ("GET", "/map", None),
     ("GET", "/map?state=NM", None),
-    ("GET", "/plan?office=office0&weeks=1", None),
-    ("GET", "/plan.ics?office=office0&weeks=1", None),
+    ("GET", "/plan?office=office0&weeks=2&investigators=8", None),
+    ("GET", "/plan.ics?office=office0&weeks=2&investigators=8", None),
 ]  # fmt: skip
 
 
@@ -260,6 +273,45 @@ def text_of(answer):
         return answer.text
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         return "".join(archive.read(name).decode() for name in archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def planned(snapshots, tmp_path_factory):
+    """A plan made by the chief and handed to all; one of its dealers is then held."""
+    country = Country(tmp_path_factory.mktemp("planned"), snapshots[0])
+    who = country.runtime.directory.principal_of_session(country.sessions["chief"])
+    form = {"csrf": who.csrf, "ask": "office=office0&weeks=2&investigators=8"}
+    kept = country.client.post(
+        "/plans", data=form, headers=session_of(country, "chief"), follow_redirects=False
+    )
+    assert kept.status_code == 303, kept.text
+    country.plan_id = kept.headers["location"].split("/")[-1].split("?")[0]
+    visits = country.ask("chief", "GET", f"/v1/plans/{country.plan_id}").json()["visits"]
+    country.dealer = visits[0]["dealer"]
+    assert len({visit["dealer"] for visit in visits}) > 1
+    country.hold(country.dealer)
+    yield country
+    country.close()
+
+
+def session_of(country, who):
+    return {"Cookie": f"ffl_risk_session={country.sessions[who]}"}
+
+
+@pytest.mark.parametrize("who", [*OTHERS, "owner"])
+def test_no_plan_nor_its_files_show_a_dealer_held_since(planned, who):
+    paths = [
+        f"{start}{path}"
+        for start in ("/v1/plans", "/plans")
+        for path in ("", *(f"/{planned.plan_id}{end}" for end in ("", ".ics", ".xlsx")))
+    ]
+    shown = [planned.dealer in text_of(planned.ask(who, "GET", path)) for path in paths]
+    assert any(shown) == (who == "owner")
+    counts = [
+        plan["n_dealers"] for plan in planned.ask(who, "GET", "/v1/plans").json().get("plans", ())
+    ]
+    seen = planned.ask(who, "GET", f"/v1/plans/{planned.plan_id}").json().get("visits", ())
+    assert counts == ([len({visit["dealer"] for visit in seen})] if seen else [])
 
 
 def test_ranks_and_percentiles_on_a_list_are_those_of_a_country_without_the_dealer(

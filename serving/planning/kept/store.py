@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError
 
 from serving.access.accounts import Principal
+from serving.access.audit import Ledger, subjects
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by
@@ -37,8 +38,9 @@ class UnknownPlanError(ServingError):
     status = 404
 
 
-def keep_new(store: Store, plan: KeptPlan, *, who: str, note: str = "") -> KeptPlan:
-    """Keep a plan as version 1 and return it with its id."""
+def keep_new(store: Store, plan: KeptPlan, *, ledger: Ledger, note: str = "") -> KeptPlan:
+    """Keep a plan as version 1, with the record of it, and return it with its id."""
+    who = ledger.base.who
     now = datetime.now(UTC)
     changes = {
         "plan_id": f"P-{now:%Y%m%d}-{secrets.token_hex(6)}",
@@ -50,24 +52,24 @@ def keep_new(store: Store, plan: KeptPlan, *, who: str, note: str = "") -> KeptP
         "note": note,
     }
     kept = plan.model_copy(update=changes)
-    _insert(store, kept)
+    _insert(store, kept, ledger, "keep")
     return kept
 
 
 def keep_version(
-    store: Store, plan: KeptPlan, *, before: int, who: str, note: str = ""
+    store: Store, plan: KeptPlan, *, before: int, ledger: Ledger, done: str, note: str = ""
 ) -> KeptPlan:
-    """Keep a changed plan as the version after `before`.
+    """Keep a changed plan as the version after `before`, with the record of what was done.
 
     Raises
     ------
     ConflictError
         When somebody else has changed it meanwhile.
     """
-    changes = {"version": before + 1, "who": who, "at": instant(), "note": note}
+    changes = {"version": before + 1, "who": ledger.base.who, "at": instant(), "note": note}
     kept = plan.model_copy(update=changes)
     try:
-        _insert(store, kept)
+        _insert(store, kept, ledger, done)
     except IntegrityError:
         raise ConflictError(
             "Somebody else has changed this plan meanwhile.",
@@ -102,7 +104,7 @@ def with_status(plan: KeptPlan, status: Status) -> KeptPlan:
     return plan.model_copy(update={"status": status})
 
 
-def _insert(store: Store, plan: KeptPlan) -> None:
+def _insert(store: Store, plan: KeptPlan, ledger: Ledger, done: str) -> None:
     content = to_json(plan)
     row = {
         "plan_id": plan.plan_id,
@@ -119,6 +121,8 @@ def _insert(store: Store, plan: KeptPlan) -> None:
     }
     with store.write() as connection:
         connection.execute(PLANS.insert(), row)
+        dealers = subjects({visit.dealer for visit in plan.visits})
+        ledger.add(connection, "plan", f"{done} {plan.plan_id} {dealers}")
 
 
 def readable_plan(
