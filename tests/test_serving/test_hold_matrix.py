@@ -39,13 +39,13 @@ TRIED = {
     "GET /v1/dealers/{dealer}", "GET /v1/referrals", "GET /lists", "GET /lists/{list_id}",
     "GET /map", "GET /dealers", "GET /dealers/{dealer}", "GET /plan", "GET /plan.ics",
     "GET /plans", "GET /plans/{plan_id}", "GET /plans/{plan_id}.{kind}", "GET /v1/plans",
-    "GET /v1/plans/{plan_id}", "GET /v1/plans/{plan_id}.{kind}",
+    "GET /v1/plans/{plan_id}", "GET /v1/plans/{plan_id}.{kind}", "GET /v1/flows", "GET /flows",
 }  # fmt: skip
 # These take or show nothing about a dealer of the table.
 WITHOUT_DEALERS = {
     "POST /v1/score_features", "POST /v1/events", "GET /livez", "GET /healthz", "GET /readyz",
     "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
-    "GET /model",
+    "GET /model", "GET /v1/completeness",
 }  # fmt: skip
 # A form whose answer is that of a route above.
 FORMS = {
@@ -209,6 +209,8 @@ ASKED = [
     ("POST", "/v1/plan", {"office": "office0", "weeks": 2, "n_investigators": 8}),
     ("POST", "/v1/outcomes", {"inspection_id": "I1", "dealer": "{dealer}",
      "opened_on": "2026-01-01", "outcome": "none"}),
+    ("GET", "/v1/flows?subject={dealer}", None),
+    ("GET", "/flows?subject={dealer}", None),
     ("GET", "/v1/dealers/{dealer}", None),
     ("GET", "/v1/dealers/{other}", None),
     ("GET", "/dealers?q={dealer}", None),
