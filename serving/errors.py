@@ -28,13 +28,6 @@ class InvalidRequestError(ServingError):
     status = 422
 
 
-class MalformedBodyError(ServingError):
-    """A body that is not what its content type says."""
-
-    code = "malformed_body"
-    status = 400
-
-
 class UnauthenticatedError(ServingError):
     """No identity, or one that is expired, revoked or not acceptable here."""
 
@@ -134,17 +127,3 @@ class RateLimitError(ServingError):
 
     code = "too_many_requests"
     status = 429
-
-
-class TooLargeError(ServingError):
-    """A body over the limit."""
-
-    code = "body_too_large"
-    status = 413
-
-
-class RequestTimeoutError(ServingError):
-    """A request that took longer than the limit, by the client's or the service's doing."""
-
-    code = "timeout"
-    status = 504

@@ -12,7 +12,6 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
@@ -32,14 +31,6 @@ EVENT_SECONDS: Final = Histogram(
     "Seconds from the arrival of an event to the new score of its dealer",
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30, 60),
 )
-IN_PROGRESS: Final = Gauge(
-    "ffl_risk_requests_in_progress", "Requests being worked on", multiprocess_mode="livesum"
-)
-DEALERS: Final = Gauge(
-    "ffl_risk_scored_dealers", "Dealers in the table in force", multiprocess_mode="max"
-)
-
-
 FAULTS: Final = Counter(
     "ffl_risk_background_faults_total", "Rounds of background work that failed", ["work"]
 )

@@ -26,17 +26,6 @@ LADDER: Final[dict[Outcome, int]] = {
     "warning_conference": 3,
     "revocation": 4,
 }
-SIDE_EXITS: Final[frozenset[Outcome]] = frozenset({"surrender", "other"})
-
-NAMES: Final[dict[Outcome, str]] = {
-    "none": "no violation",
-    "report": "report of violations",
-    "warning_letter": "warning letter",
-    "warning_conference": "warning conference",
-    "revocation": "revocation or denied renewal",
-    "surrender": "license surrendered or out of business",
-    "other": "other disposition",
-}
 
 
 @dataclass(frozen=True)
@@ -118,33 +107,3 @@ def read_outcome(wording: str) -> Outcome:
             fix="map the wording to an outcome in the mapping file",
         )
     return known[key]
-
-
-def is_softened(recommended: str | None, final: str) -> bool | None:
-    """Whether the final outcome stands lower on the ladder than what was recommended.
-
-    None when either has no place on the ladder.
-
-    >>> is_softened("revocation", "warning_conference")
-    True
-    """
-    steps = [LADDER.get(step) for step in (recommended, final)]  # type: ignore[call-overload]
-    if steps[0] is None or steps[1] is None:
-        return None
-    return bool(steps[1] < steps[0])
-
-
-def step_due(last: str, on: date) -> str:
-    """Return the next step the policy of that date calls for if violations are found again.
-
-    Under graduated action it is one step above the last; a trigger violation under enhanced
-    enforcement goes straight to revocation, which the citation decides (`citation.is_trigger`).
-
-    >>> step_due("warning_letter", date(2019, 1, 1))
-    'warning_conference'
-    """
-    policy_regime(on)
-    if last in SIDE_EXITS:
-        return "report"
-    names = list(LADDER)
-    return names[min(names.index(last) + 1, len(names) - 1)]  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 A dealer that gets a new sequence number at the same premises, or under the same licensee, within
 two years of the old one ending is a *successor*. The link is made by a deterministic rule with a
-name and a reason; the two dealers are never merged.
+name; the two dealers are never merged.
 
 As of ``T``, from listings known before ``T`` only:
 
@@ -31,11 +31,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import from_day
 from features.reference.legal import law
 
 if TYPE_CHECKING:
-    from features.warehouse import Warehouse
+    pass
 
 RULES: Final[Mapping[int, str]] = {
     3: "same_premises_and_licensee",
@@ -123,95 +122,9 @@ def _pairs(begun: Ints, begun_code: Ints, ended: Ints, ended_code: Ints) -> tupl
     return np.repeat(begun, n_pairs), ended[place]
 
 
-def listing_days(rows: pd.DataFrame, *, min_share: float = 0.1) -> pd.DataFrame:
-    """First and newest day that counts as a listing of each state.
-
-    A day counts when the dealers on it are at least `min_share` of those whose newest row is in
-    the state: the single rows that inspections bring are no listing.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        ``dealer``, ``premises_state`` and ``listed_on`` of the rows known so far.
-
-    Returns
-    -------
-    DataFrame
-        ``first_on`` and ``newest_on``, indexed by state.
-    """
-    on_day = rows.groupby(["premises_state", "listed_on"], observed=True)["dealer"].nunique()
-    newest = rows.sort_values("listed_on").drop_duplicates("dealer", keep="last")
-    size = newest["premises_state"].value_counts()
-    share = on_day / size.reindex(on_day.index.get_level_values(0)).to_numpy()
-    days = on_day[share >= min_share].reset_index().groupby("premises_state")["listed_on"]
-    return pd.DataFrame({"first_on": days.min(), "newest_on": days.max()})
-
-
-def successor_links(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
-    """Every successor known as of a date, with the rule that links it and why.
-
-    Parameters
-    ----------
-    warehouse : Warehouse
-        Where the listings and the inspections are.
-    as_of : date
-        Only rows known before this day are read.
-
-    Returns
-    -------
-    DataFrame
-        ``dealer``, ``predecessor``, ``rule_id``, ``reason``, ``is_predecessor_revoked``, one row a
-        pair, sorted by dealer and predecessor.
-    """
-    columns = [
-        "dealer",
-        "premises_state",
-        "premises_street",
-        "premises_zip",
-        "licensee_name",
-        "listed_on",
-    ]
-    rows = warehouse.read("licenses", as_of=as_of, columns=columns).to_pandas()
-    rows["listed_on"] = _days(rows["listed_on"])
-    rows = rows.sort_values(["dealer", "listed_on"], ignore_index=True)
-    rows["premises"], rows["licensee"] = premises_codes(rows), licensee_codes(rows)
-    days = listing_days(rows)
-    first = rows.drop_duplicates("dealer", keep="first")
-    last = rows.drop_duplicates("dealer", keep="last")
-    of_state = days.reindex(last["premises_state"])
-    # A state without a listing day has neither new nor ended dealers.
-    careers = Careers(
-        first_on=first["listed_on"].to_numpy(),
-        last_on=last["listed_on"].to_numpy(),
-        state_first_on=of_state["first_on"].fillna(10**9).to_numpy(np.int64),
-        state_newest_on=of_state["newest_on"].fillna(-(10**9)).to_numpy(np.int64),
-        premises_at_first=first["premises"].to_numpy(),
-        premises_at_last=last["premises"].to_numpy(),
-        licensee_at_first=first["licensee"].to_numpy(),
-        licensee_at_last=last["licensee"].to_numpy(),
-    )
-    links = link(careers, window_days=window_days(as_of))
-    dealers = last["dealer"].to_numpy()
-    return _described(links, careers, dealers, _revoked(warehouse, as_of))
-
-
 def window_days(as_of: date) -> int:
     """Days within which a new license counts as a successor; a year is 365 days."""
     return 365 * int(law("successor_window_years", as_of))
-
-
-def premises_codes(rows: pd.DataFrame) -> Ints:
-    """Code of street and ZIP code, equal for equal premises; -1 where the street is unknown."""
-    street = rows["premises_street"].astype("str").str.upper().str.replace(r"\W+", " ", regex=True)
-    key = street.str.strip() + "|" + rows["premises_zip"].astype("str").str[:5]
-    return _codes(key, is_known=rows["premises_street"].notna() & (street.str.strip() != ""))
-
-
-def licensee_codes(rows: pd.DataFrame) -> Ints:
-    """Code of licensee name within the state, equal for equal names; -1 where it is unknown."""
-    name = rows["licensee_name"].astype("str").str.upper().str.replace(r"\W+", " ", regex=True)
-    key = name.str.strip() + "|" + rows["premises_state"].astype("str")
-    return _codes(key, is_known=rows["licensee_name"].notna() & (name.str.strip() != ""))
 
 
 def _codes(key: pd.Series, *, is_known: pd.Series) -> Ints:
@@ -221,30 +134,3 @@ def _codes(key: pd.Series, *, is_known: pd.Series) -> Ints:
 
 def _days(dates: pd.Series) -> pd.Series:
     return pd.to_datetime(dates).dt.as_unit("s").astype("int64") // 86_400
-
-
-def _revoked(warehouse: Warehouse, as_of: date) -> set[str]:
-    if not warehouse.has("inspections"):
-        return set()
-    rows = warehouse.read("inspections", as_of=as_of, columns=["dealer", "outcome"]).to_pandas()
-    return set(rows.loc[rows["outcome"] == "revocation", "dealer"])
-
-
-def _described(
-    links: pd.DataFrame,
-    careers: Careers,
-    dealers: npt.NDArray[np.object_],
-    revoked: set[str],
-) -> pd.DataFrame:
-    new, old = links["successor"].to_numpy(), links["predecessor"].to_numpy()
-    table = pd.DataFrame({"dealer": dealers[new], "predecessor": dealers[old]})
-    table["rule_id"] = links["rule"].map(RULES).to_numpy()
-    words = table["rule_id"].str.replace("_", " ").tolist()
-    ends, starts = careers.last_on[old].tolist(), careers.first_on[new].tolist()
-    table["reason"] = [
-        f"{word}: {before} was last listed on {from_day(end)}, "
-        f"this license first on {from_day(start)}"
-        for word, before, end, start in zip(words, table["predecessor"], ends, starts, strict=True)
-    ]
-    table["is_predecessor_revoked"] = table["predecessor"].isin(revoked).to_numpy()
-    return table.sort_values(["dealer", "predecessor"], ignore_index=True)

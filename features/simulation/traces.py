@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from features.reference.time_to_crime import short_days
 from features.simulation import mexico, national
-from features.simulation.columns import mixed
 from features.simulation.dealers import P07, P08
 from features.simulation.world import World
 
@@ -281,8 +280,3 @@ def _of_nobody(
         np.full(n, -1),
         np.minimum(outcome, INCOMPLETE),
     )
-
-
-def report_hash(dealer: Ints, month: Ints, serial: Ints, seed: int) -> npt.NDArray[np.uint64]:
-    """Identity of a dealer's n-th multiple sale of a month: its buyer and day follow from it."""
-    return mixed(dealer, month + 1000, serial, seed)

@@ -12,9 +12,9 @@ from features.reference import outcome
 from features.schema import TABLES
 
 
-def test_ladder_and_side_exits_are_the_outcomes_of_the_schema():
+def test_ladder_and_exits_beside_it_are_the_outcomes_of_the_schema():
     assert set(outcome.OUTCOMES) == TABLES["inspections"].column("outcome").allowed
-    assert set(outcome.LADDER) | outcome.SIDE_EXITS == set(outcome.OUTCOMES)
+    assert set(outcome.OUTCOMES) - set(outcome.LADDER) == {"surrender", "other"}
     assert list(outcome.LADDER.values()) == [0, 1, 2, 3, 4]
 
 
@@ -62,18 +62,3 @@ def test_regimes_follow_one_another_without_gap():
 def test_no_policy_before_the_act():
     with pytest.raises(InvalidValueError, match="No adverse-action policy"):
         outcome.policy_regime(date(1960, 1, 1))
-
-
-def test_softened():
-    assert outcome.is_softened("revocation", "warning_conference") is True
-    assert outcome.is_softened("warning_letter", "warning_letter") is False
-    assert outcome.is_softened("revocation", "surrender") is None
-    assert outcome.is_softened(None, "report") is None
-
-
-def test_step_due_climbs_and_stops_at_the_top():
-    on = date(2019, 1, 1)
-    assert outcome.step_due("none", on) == "report"
-    assert outcome.step_due("warning_conference", on) == "revocation"
-    assert outcome.step_due("revocation", on) == "revocation"
-    assert outcome.step_due("surrender", on) == "report"

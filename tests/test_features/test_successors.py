@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.ingest import ingest
-from features.signals.successors import listing_days, successor_links
+from features.table import build_features
 from features.warehouse import Warehouse
 
 # Dealer -> (street, licensee, listings it is on). Month numbers count from January 2015.
@@ -73,46 +73,41 @@ def warehouse(tmp_path_factory):
     return Warehouse.open(folder / "warehouse")
 
 
-def _pairs(links):
-    return {(row.dealer[-1], row.predecessor[-1]): row.rule_id for row in links.itertuples()}
+RULE = {"same_premises_and_licensee": 3, "same_premises": 2, "same_licensee": 1, "none": 0}
+
+
+def _signals(warehouse, as_of):
+    table = build_features(warehouse, as_of, families=["license"]).frame
+    return table.set_index(table["dealer"].str[-1])
+
+
+def _rules(warehouse, as_of):
+    """The rule of each dealer that is new; who was on the first listing has none."""
+    return _signals(warehouse, as_of)["license_successor_rule"].dropna().to_dict()
 
 
 def test_each_rule_links_what_it_says(warehouse):
-    links = successor_links(warehouse, date(2018, 4, 2))
-    assert _pairs(links) == {
-        ("2", "1"): "same_premises",
-        ("3", "1"): "same_licensee",
-        ("8", "7"): "same_premises_and_licensee",
+    assert _rules(warehouse, date(2018, 4, 2)) == {
+        "2": RULE["same_premises"],
+        "3": RULE["same_licensee"],
+        "4": RULE["none"],  # more than two years after the first
+        "6": RULE["none"],  # beside one that never ended
+        "8": RULE["same_premises_and_licensee"],
     }
 
 
 def test_a_link_is_seen_only_once_both_sides_were_listed(warehouse):
     # The successor of 7 is first listed on 1 June 2015 and known from the next day on.
-    assert _pairs(successor_links(warehouse, date(2015, 6, 1))) == {}
-    assert set(_pairs(successor_links(warehouse, date(2015, 6, 2)))) == {("8", "7")}
+    assert "8" not in _signals(warehouse, date(2015, 6, 1)).index
+    assert _rules(warehouse, date(2015, 6, 2)) == {"8": RULE["same_premises_and_licensee"]}
 
 
 def test_revocation_of_the_predecessor_shows_from_the_day_it_was_known(warehouse):
-    before = successor_links(warehouse, date(2015, 7, 20))
-    after = successor_links(warehouse, date(2015, 7, 21))
-    assert before["is_predecessor_revoked"].tolist() == [False]
-    assert after["is_predecessor_revoked"].tolist() == [True]
+    before = _signals(warehouse, date(2015, 7, 20))["license_is_successor_of_revoked"]
+    after = _signals(warehouse, date(2015, 7, 21))["license_is_successor_of_revoked"]
+    assert (before["8"], after["8"]) == (0.0, 1.0)
 
 
-def test_reason_names_the_predecessor_and_the_days(warehouse):
-    links = successor_links(warehouse, date(2015, 6, 2))
-    assert links["reason"].tolist() == [
-        "same premises and licensee: 1-54-00007 was last listed on 2015-04-01, "
-        "this license first on 2015-06-01"
-    ]
-
-
-def test_a_day_with_few_dealers_is_no_listing():
-    rows = pd.DataFrame(
-        {
-            "dealer": [str(i) for i in range(20)] + ["20"],
-            "premises_state": "TX",
-            "listed_on": [100] * 20 + [200],
-        }
-    )
-    assert listing_days(rows).loc["TX"].tolist() == [100, 100]
+def test_revocation_of_somebody_else_shows_nowhere(warehouse):
+    late = _signals(warehouse, date(2018, 4, 2))["license_is_successor_of_revoked"]
+    assert late.dropna().to_dict() == {"2": 0.0, "3": 0.0, "4": 0.0, "6": 0.0, "8": 1.0}

@@ -14,7 +14,6 @@ from training.evaluation.metrics import (
     bootstrap,
     brier,
     effective_sample_size,
-    recall_at,
     reliability,
     require_two_classes,
 )
@@ -48,11 +47,6 @@ def test_captured_is_the_mean_over_every_order_of_tied_rows():
     ranking = Ranking(score)
     assert ranking.captured(y, share=0.4) == pytest.approx(np.mean(found))
     assert ranking.captured_range(y, share=0.4) == (min(found), max(found))
-
-
-def test_a_constant_score_finds_as_much_as_chance():
-    y = np.r_[np.ones(10), np.zeros(90)]
-    assert recall_at(y, np.zeros(100), share=0.1) == pytest.approx(0.1)
 
 
 def test_scores_that_are_not_numbers_are_refused():

@@ -1,9 +1,9 @@
 """What is measured of a head on rows it has not seen, and beside it every simple rule.
 
-The held-out table (`HELD_OUT`) is the one currency between fitting, gates, reports and later
-comparisons: a label, a weight, a cluster, a score, and a ``rule_…`` column per simple rule and a
-``group_…`` column per way of looking for unfairness. Where dealers were chosen, the column
-``level_weight`` says which rows may judge the level of the probabilities.
+The held-out table is the one currency between fitting, gates, reports and later comparisons:
+``dealer``, ``as_of``, ``y``, ``weight``, ``cluster`` and ``score``, a ``rule_…`` column per simple
+rule and a ``group_…`` column per way of looking for unfairness. Where dealers were chosen, the
+column ``level_weight`` says which rows may judge the level of the probabilities.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from training.evaluation.metrics import Interval, Ranking, bootstrap, brier, rel
 from training.recipe import Evaluation
 
 Floats = npt.NDArray[np.float64]
-HELD_OUT: Final = ("dealer", "as_of", "y", "weight", "cluster", "score")
 RULE: Final = "rule_"
 GROUP: Final = "group_"
 LEVEL_WEIGHT: Final = "level_weight"

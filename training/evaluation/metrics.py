@@ -38,10 +38,6 @@ class Interval:
     high: float
     level: float = LEVEL
 
-    def excludes(self, null: float) -> bool:
-        """Whether `null` lies outside the bounds."""
-        return null < self.low or null > self.high
-
     def __str__(self) -> str:
         if np.isnan(self.value):
             return f"{self.low:.3f} to {self.high:.3f}"
@@ -129,15 +125,6 @@ class Ranking:
         """Share of the total value captured at each capacity share."""
         total = float(np.sum(value if weight is None else np.asarray(value) * weight))
         return np.array([self.captured(value, share=s, weight=weight) for s in shares]) / total
-
-
-def recall_at(
-    y: Floats, score: npt.ArrayLike, *, share: float, weight: Floats | None = None
-) -> float:
-    """Share of the positives among the first `share` of rows, ties expected."""
-    y = np.asarray(y, dtype=np.float64)
-    total = float(y.sum() if weight is None else y @ weight)
-    return Ranking(score).captured(y, share=share, weight=weight) / total
 
 
 def require_two_classes(y: Floats, *, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -289,11 +289,3 @@ def sample_rows(X: pd.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
     """Positions of up to `n` rows, drawn without replacement and in order."""
     drawn = np.random.default_rng(seed).permutation(len(X))[:n]
     return np.sort(drawn)
-
-
-def observed_signals(designs: Sequence[Design]) -> list[Signal]:
-    """Every signal any head reads, once, in order of first use."""
-    seen: dict[str, Signal] = {}
-    for one in designs:
-        seen.update({s.name: s for s in one.signals if s.name not in seen})
-    return list(seen.values())
