@@ -19,6 +19,7 @@ from models.explanation import Explanation
 from models.margin.fitting import FittedMargin, fit_margin, set_level
 from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
 from models.margin.margin import MarginModel, Method, probability
+from models.margin.threads import single_threaded_algebra
 
 Flags = npt.NDArray[np.bool_]
 
@@ -44,8 +45,9 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         Most rounds of boosting; the held-out loss decides where to stop.
     learning_rate : float, default 0.1
     random_state : int, default 0
-    num_threads : int, default 1
-        Threads of LightGBM.
+    n_jobs : int, optional, default -1
+        Threads, as scikit-learn counts them: -1 is every core, None one. The result is the same,
+        bit for bit, for any number.
 
     Attributes
     ----------
@@ -124,7 +126,10 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         fitted = []
         for target in targets:
             hit = (place == target).astype(np.float64)
-            margin = fit_margin(frame, hit, weights, codes, settings, graded=finer, offset=known)
+            with single_threaded_algebra():
+                margin = fit_margin(
+                    frame, hit, weights, codes, settings, graded=finer, offset=known
+                )
             n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
             band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
             if drawn is not None or when is not None:
@@ -206,7 +211,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         check_is_fitted(self, "models_")
         frame = self._read(X, reset=False)
         return np.column_stack(
-            [m.margin(m.encode(frame), num_threads=self.num_threads) for m in self.models_]
+            [m.margin(m.encode(frame), n_jobs=self._n_threads) for m in self.models_]
         )
 
     def decision_function(self, X: Any) -> Floats:
@@ -259,7 +264,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         self._refuse_several()
         frame = self._read(X, reset=False)
         model = self.models_[0]
-        return model.explain(model.encode(frame), method=method, num_threads=self.num_threads)
+        return model.explain(model.encode(frame), method=method, n_jobs=self._n_threads)
 
     def _refuse_several(self) -> None:
         if len(self.models_) > 1:
@@ -289,7 +294,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
     @classmethod
     def from_state(cls, state: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
         """Rebuild it from `to_state` and `to_texts`."""
-        model = cls(**state["parameters"])._restore(state)
+        model = cls(**cls.read_parameters(state["parameters"]))._restore(state)
         dtype = state["class_dtype"]
         model.classes_ = np.asarray(state["classes"], dtype=object if "O" in dtype else dtype)
         model.models_ = tuple(

@@ -20,6 +20,7 @@ from models.columns.encoding import kind_of
 from models.errors import BundleError, InputError, LabelError, ParameterError, WeightError
 from models.linear import Family
 from models.margin.fitting import Settings
+from models.margin.threads import n_threads
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ class RiskEstimator(BaseEstimator):
         max_rounds: int = 500,
         learning_rate: float = 0.1,
         random_state: int | np.random.RandomState | None = 0,
-        num_threads: int = 1,
+        n_jobs: int | None = -1,
     ) -> None:
         self.monotone = monotone
         self.n_folds = n_folds
@@ -50,7 +51,7 @@ class RiskEstimator(BaseEstimator):
         self.max_rounds = max_rounds
         self.learning_rate = learning_rate
         self.random_state = random_state
-        self.num_threads = num_threads
+        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -59,8 +60,20 @@ class RiskEstimator(BaseEstimator):
         tags.input_tags.string = True
         return tags
 
+    @property
+    def _n_threads(self) -> int:
+        if self.n_jobs is not None and (
+            not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0
+        ):
+            raise ParameterError(
+                "Parameter n_jobs is no number of threads.",
+                found=repr(self.n_jobs),
+                expected="a whole number other than 0 (-1: every core), or None for one",
+            )
+        return n_threads(self.n_jobs)
+
     def _settings(self, family: Family) -> Settings:
-        for name, low in (("n_folds", 2), ("max_rounds", 1), ("num_threads", 1)):
+        for name, low in (("n_folds", 2), ("max_rounds", 1)):
             if getattr(self, name) is not None and int(getattr(self, name)) < low:
                 raise ParameterError(
                     f"Parameter {name} is too small.",
@@ -85,7 +98,7 @@ class RiskEstimator(BaseEstimator):
             self.max_rounds,
             self.learning_rate,
             int(seed) % 1_000_003,
-            self.num_threads,
+            self._n_threads,
         )
 
     def _directions(self) -> tuple[int | None, ...]:
@@ -266,6 +279,14 @@ class RiskEstimator(BaseEstimator):
             "has_names": hasattr(self, "feature_names_in_"),
             "columns": list(self.columns_),
         }
+
+    @staticmethod
+    def read_parameters(saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return saved parameters by the names they have now."""
+        now = dict(saved)
+        if "num_threads" in now:  # before 0.2.0
+            now["n_jobs"] = now.pop("num_threads")
+        return now
 
     def _restore(self, state: Mapping[str, Any]) -> Self:
         self.columns_ = tuple(state["columns"])

@@ -7,7 +7,7 @@ log-transformed signals is hard to beat; the trees of `boosting` are blended wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, Final, Literal
 
@@ -246,6 +246,13 @@ class Problem:
     center: Floats
     offset: Floats | None = None
 
+    def of(self, rows: Ints) -> Problem:
+        """Return the problem of some of its rows."""
+        offset = None if self.offset is None else self.offset[rows]
+        return replace(
+            self, features=self.features[rows], y=self.y[rows], w=self.w[rows], offset=offset
+        )
+
     def variance(self, theta: Floats, penalty: float, rows: Ints) -> Floats:
         """Return the variance of the margin of some rows at a solution (Laplace's), (n_rows,)."""
         information = np.diag(np.append(1e-9, np.full(len(theta) - 1, penalty)))
@@ -286,7 +293,7 @@ class Problem:
             jac=True,
             method="L-BFGS-B",
             bounds=lower,
-            options={"maxiter": 300, "ftol": 1e-10, "gtol": 1e-7, "maxcor": 20},
+            options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-6, "maxcor": 20},
         )
         return np.asarray(found.x, dtype=np.float64)
 

@@ -17,6 +17,7 @@ from models.explanation import Explanation
 from models.linear import mean_of
 from models.margin.fitting import fit_margin
 from models.margin.margin import MarginModel, Method
+from models.margin.threads import single_threaded_algebra
 
 
 class RateRegressor(RegressorMixin, RiskEstimator):
@@ -39,8 +40,9 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         Most rounds of boosting; the held-out loss decides where to stop.
     learning_rate : float, default 0.1
     random_state : int, default 0
-    num_threads : int, default 1
-        Threads of LightGBM.
+    n_jobs : int, optional, default -1
+        Threads, as scikit-learn counts them: -1 is every core, None one. The result is the same,
+        bit for bit, for any number.
 
     Attributes
     ----------
@@ -89,7 +91,8 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         if not counts.any():
             raise LabelError("Every count is zero.", expected="some positive count")
         settings = self._settings("poisson")
-        fitted = fit_margin(frame, counts, weights, codes, settings)
+        with single_threaded_algebra():
+            fitted = fit_margin(frame, counts, weights, codes, settings)
         self.model_: MarginModel = fitted.model
         held_out = mean_of("poisson", fitted.held_out)
         self.counts_: CountInterval = fit_count_interval(held_out, counts, fitted.weights)
@@ -107,7 +110,7 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         check_is_fitted(self, "model_")
         frame = self._read(X, reset=False)
         Z = self.model_.encode(frame)
-        return self.model_.margin(Z, num_threads=self.num_threads)
+        return self.model_.margin(Z, n_jobs=self._n_threads)
 
     def predict(self, X: Any) -> Floats:
         """Return the expected count per unit of exposure, shape (n,)."""
@@ -138,7 +141,7 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         check_is_fitted(self, "model_")
         frame = self._read(X, reset=False)
         Z = self.model_.encode(frame)
-        return self.model_.explain(Z, method=method, num_threads=self.num_threads)
+        return self.model_.explain(Z, method=method, n_jobs=self._n_threads)
 
     def to_texts(self) -> dict[str, str]:
         """Return the LightGBM texts by file stem."""
@@ -157,7 +160,7 @@ class RateRegressor(RegressorMixin, RiskEstimator):
     @classmethod
     def from_state(cls, state: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
         """Rebuild it from `to_state` and `to_texts`."""
-        model = cls(**state["parameters"])._restore(state)
+        model = cls(**cls.read_parameters(state["parameters"]))._restore(state)
         model.model_ = MarginModel.from_state(state["models"][0], texts["trees_0"])
         model.counts_ = CountInterval.from_state(state["counts"])
         return model

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from dateutil.relativedelta import relativedelta
 
 from features.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EPOCH = date(1970, 1, 1)
 NEVER = np.int32(2**31 - 1)  # a day that never comes: rows that nothing supersedes
@@ -121,6 +123,8 @@ def months_over(when: date, months: int) -> date:
 
 def months_over_column(when: pd.Series, months: int) -> pd.Series:
     """Return `months_over` of each day of a column, shape (n,); null stays null."""
+    import pandas as pd  # slow to import, and most of who comes here needs no table
+
     same = when + pd.DateOffset(months=months)
     is_clipped = same.dt.day < when.dt.day
     over: pd.Series = same + pd.to_timedelta(is_clipped.astype("int64"), unit="D")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from models.columns.categories import Target
 from models.linear import Family
+from models.margin.threads import in_turns
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,6 +30,8 @@ _METRIC: Final = {
 }  # fmt: skip
 # Deep trees are grown when their loss is at most so much of the shallow ones'.
 _WORTH_GROWING: Final = 1.01
+# Rounds that members grow before they are compared.
+_STRIDE: Final = 5
 _TREE: Final = re.compile(r"^Tree=\d+$", re.MULTILINE)
 _SCALED: Final = ("leaf_value=", "internal_value=")
 
@@ -44,7 +48,8 @@ class Growth:
     num_leaves, max_rounds, patience : int
         Leaves of a tree; most rounds; rounds without improvement before growth stops.
     learning_rate : float
-    seed, num_threads : int
+    seed, n_jobs : int
+        Each member grows on one thread, `n_jobs` of them at once.
     is_graded : bool
         The target of the binary family may lie between 0 and 1.
     """
@@ -57,7 +62,7 @@ class Growth:
     patience: int
     learning_rate: float
     seed: int
-    num_threads: int
+    n_jobs: int
     is_graded: bool = False
 
     def parameters(self, n_rows: int, member: int) -> dict[str, Any]:
@@ -75,8 +80,9 @@ class Growth:
             "seed": self.seed * 1009 + member,
             "data_random_seed": self.seed,
             "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": self.num_threads,
+            # Few leaves are found faster column by column, many row by row.
+            "force_row_wise" if self.shape == "deep" else "force_col_wise": True,
+            "num_threads": 1,
             "verbosity": -1,
         }
         if any(self.monotone):
@@ -127,84 +133,113 @@ class Grown:
     n_rounds: int
 
 
-def grow(
-    tables: Sequence[Floats],
-    target: Target,
-    foldings: Sequence[Ints],
-    growth: Growth,
-    sample: Ints,
-) -> Grown:
-    """Grow one member for each fold of each folding.
+@dataclass
+class _Member:
+    """One booster that left a fold out, and its held-out loss after each round."""
+
+    booster: Any
+    table: Floats
+    out: Ints
+    losses: list[float] = field(default_factory=list)
+
+    def grow_to(self, n_rounds: int) -> float:
+        """Grow to so many rounds, if it has not yet; return the held-out loss there."""
+        while len(self.losses) < n_rounds:
+            self.booster.update()
+            self.losses.append(float(self.booster.eval_valid()[0][2]))
+        return self.losses[n_rounds - 1]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The members of one shape on crossing folds, the first of them grown as a trial.
 
     Parameters
     ----------
-    tables : sequence of arrays, each of shape (n, p)
-        One for each folding; the same one where nothing depends on it.
-    target : Target
-        What the members say excludes what is known of each row, and then the constant too.
-    foldings : sequence of int arrays, each of shape (n,)
-        Several ways to deal the rows into folds.
     growth : Growth
-    sample : array of int
-        Rows that every member is asked about.
+    members : tuple
+        One for each fold of each folding.
+    n_foldings, n_rows : int
+    trial_loss : float
+        Least held-out loss of the first member alone.
     """
-    import lightgbm as lgb
 
-    y = target.y
-    binning = growth.parameters(len(y), 0)
-    members: list[Any] = []
-    held: list[tuple[Floats, Ints]] = []
-    whole: Any = None
-    for i, (Z, folds) in enumerate(zip(tables, foldings, strict=True)):
-        if i == 0 or Z is not tables[0]:
-            whole = _dataset(Z, target, binning).construct()
-        for fold in range(int(folds.max()) + 1):
-            out = np.flatnonzero(folds == fold)
-            # Subsets share the bins, so missing values are treated alike by every member.
-            train = whole.subset(np.flatnonzero(folds != fold).tolist())
-            parameters = growth.parameters(len(y) - len(out), len(members))
-            booster = lgb.Booster(parameters, train)
-            booster.add_valid(whole.subset(out.tolist()), "held_out")
-            members.append(booster)
-            held.append((Z, out))
-    n_rounds, _ = _grow_in_step(members, growth)
-    total = np.zeros(len(y))
-    sampled = np.empty((len(members), len(sample)))
-    for k, (booster, (Z, out)) in enumerate(zip(members, held, strict=True)):
+    growth: Growth
+    members: tuple[_Member, ...]
+    n_foldings: int
+    n_rows: int
+    trial_loss: float
 
-        def says(rows: Floats, booster: Any = booster) -> Floats:
-            return np.asarray(
-                booster.predict(
-                    rows, raw_score=True, num_iteration=n_rounds, num_threads=growth.num_threads
-                )
+    @classmethod
+    def gather(
+        cls,
+        tables: Sequence[Floats],
+        target: Target,
+        foldings: Sequence[Ints],
+        growth: Growth,
+    ) -> Crew:
+        """Bin the rows once a table, make the members, and grow the first.
+
+        Parameters
+        ----------
+        tables : sequence of arrays, each of shape (n, p)
+            One for each folding; the same one where nothing depends on it.
+        target : Target
+            What the members say excludes what is known of each row, and then the constant too.
+        foldings : sequence of int arrays, each of shape (n,)
+            Several ways to deal the rows into folds.
+        growth : Growth
+        """
+        import lightgbm as lgb
+
+        y = target.y
+        binning = growth.parameters(len(y), 0)
+        members: list[_Member] = []
+        whole: Any = None
+        for i, (Z, folds) in enumerate(zip(tables, foldings, strict=True)):
+            if i == 0 or Z is not tables[0]:
+                whole = _dataset(Z, target, binning).construct()
+            for fold in range(int(folds.max()) + 1):
+                out = np.flatnonzero(folds == fold)
+                # Subsets share the bins, so missing values are treated alike by every member.
+                train = whole.subset(np.flatnonzero(folds != fold).tolist())
+                parameters = growth.parameters(len(y) - len(out), len(members))
+                booster = lgb.Booster(parameters, train)
+                booster.add_valid(whole.subset(out.tolist()), "held_out")
+                members.append(_Member(booster, Z, out))
+        _, trial = _grow_in_step(members[:1], growth)
+        return cls(growth, tuple(members), len(foldings), len(y), trial)
+
+    def is_as_good_as(self, other: Crew) -> bool:
+        """Whether the trial does about as well as that of another shape.
+
+        Most tables are too noisy for deep trees, and are spared them.
+        """
+        return self.trial_loss <= other.trial_loss * _WORTH_GROWING
+
+    def grow(self, sample: Ints) -> Grown:
+        """Grow all members, and ask each about the rows it left out and the sampled ones."""
+        n_rounds, _ = _grow_in_step(self.members, self.growth)
+        total = np.zeros(self.n_rows)
+        sampled = np.empty((len(self.members), len(sample)))
+
+        def ask(k: int) -> None:
+            member = self.members[k]
+            out = member.out
+            rows = member.table[np.concatenate([out, sample])]
+            said = member.booster.predict(
+                rows, raw_score=True, num_iteration=n_rounds, num_threads=1
             )
+            sampled[k] = said[len(out) :]
+            answers[k] = said[: len(out)]
 
-        total[out] += says(Z[out])
-        sampled[k] = says(Z[sample])
-    texts = tuple(booster.model_to_string(num_iteration=n_rounds) for booster in members)
-    by_folding = sampled.reshape(len(foldings), -1, len(sample))
-    return Grown(texts, total / len(foldings), by_folding, n_rounds)
-
-
-def is_worth_growing(
-    table: Floats, target: Target, folds: Ints, shapes: tuple[Growth, Growth]
-) -> bool:
-    """Return whether trees of the second shape do about as well as those of the first.
-
-    Judged on the first fold alone: most tables are too noisy for deep trees, and are spared them.
-    """
-    import lightgbm as lgb
-
-    out = np.flatnonzero(folds == 0)
-    kept = np.flatnonzero(folds != 0).tolist()
-    losses = []
-    for growth in shapes:
-        parameters = growth.parameters(len(kept), 0)
-        whole = _dataset(table, target, parameters)
-        booster = lgb.Booster(parameters, whole.construct().subset(kept))
-        booster.add_valid(whole.subset(out.tolist()), "held_out")
-        losses.append(_grow_in_step([booster], growth)[1])
-    return losses[1] <= losses[0] * _WORTH_GROWING
+        answers: list[Floats] = [np.empty(0)] * len(self.members)
+        in_turns(ask, range(len(self.members)), self.growth.n_jobs, prepare=quiet)
+        for member, said in zip(self.members, answers, strict=True):
+            total[member.out] += said
+        texts = tuple(m.booster.model_to_string(num_iteration=n_rounds) for m in self.members)
+        by_folding = sampled.reshape(self.n_foldings, -1, len(sample))
+        return Grown(texts, total / self.n_foldings, by_folding, n_rounds)
 
 
 def _dataset(table: Floats, target: Target, parameters: dict[str, Any]) -> Any:
@@ -222,17 +257,27 @@ def _dataset(table: Floats, target: Target, parameters: dict[str, Any]) -> Any:
     )
 
 
-def _grow_in_step(members: Sequence[Any], growth: Growth) -> tuple[int, float]:
+def quiet() -> None:
+    """Keep LightGBM from talking in this thread: it takes its loudness from the last parameters."""
+    import lightgbm as lgb
+
+    lgb.Dataset(np.zeros((2, 1)), params={"verbosity": -1}).construct()
+
+
+def _grow_in_step(members: Sequence[_Member], growth: Growth) -> tuple[int, float]:
     """Return how many rounds are best, and the mean held-out loss there."""
-    best, best_round = np.inf, 1
-    for step in range(1, growth.max_rounds + 1):
-        for booster in members:
-            booster.update()
-        mean = float(np.mean([booster.eval_valid()[0][2] for booster in members]))
-        if mean < best - 1e-7:
-            best, best_round = mean, step
-        elif step - best_round >= growth.patience:
-            break
+    best, best_round, step = np.inf, 1, 0
+    while step < growth.max_rounds:
+        # A stride at a time: the threads meet seldom, and the best round is looked for in between.
+        reached = min(step + _STRIDE, growth.max_rounds)
+        in_turns(partial(_Member.grow_to, n_rounds=reached), members, growth.n_jobs, prepare=quiet)
+        for now in range(step + 1, reached + 1):
+            mean = float(np.mean([member.losses[now - 1] for member in members]))
+            if mean < best - 1e-7:
+                best, best_round = mean, now
+            elif now - best_round >= growth.patience:
+                return best_round, float(best)
+        step = reached
     return best_round, float(best)
 
 

@@ -19,9 +19,10 @@ from models.columns.categories import Target
 from models.columns.encoder import Encoded, fit_columns
 from models.columns.encoding import Column
 from models.linear import Basis, Family, Problem, fit_basis, losses
-from models.margin.boosting import Growth, Shape, grow, is_worth_growing, mix
+from models.margin.boosting import Crew, Growth, Shape, mix
 from models.margin.level import Level
 from models.margin.margin import MarginModel
+from models.margin.threads import in_turns
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,7 +34,7 @@ _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 _FEW_LINEAR_ROWS: Final = 4_000
 # More rows than this teach a linear model nothing more.
 _MAX_LINEAR_ROWS: Final = 100_000
-# With more rows than this, two folds are enough to choose the penalty by.
+# So many rows, two folds of them, are enough to choose the penalty by.
 _MANY_LINEAR_ROWS: Final = 10_000
 # Above so many rows a member that sees two thirds of them is as good as one that sees most.
 _MANY_ROWS: Final = 200_000
@@ -41,6 +42,8 @@ _MANY_ROWS: Final = 200_000
 _MIN_CLASS: Final = 10
 _MIN_ROWS: Final = 60
 _DEEP_LEAVES: Final = 31
+# Rounds without a better held-out loss before members stop growing.
+_PATIENCE: Final = 25
 # Beyond so many positives a finer account of them adds nothing that they do not say themselves.
 _MAX_GRADED_POSITIVE: Final = 400
 # Pull of the blend toward equal shares, in units of log-likelihood.
@@ -66,7 +69,7 @@ class Settings:
     n_folds, n_repeats, num_leaves : int or None
     max_rounds : int
     learning_rate : float
-    seed, num_threads : int
+    seed, n_jobs : int
     """
 
     family: Family
@@ -77,7 +80,7 @@ class Settings:
     max_rounds: int
     learning_rate: float
     seed: int
-    num_threads: int
+    n_jobs: int
 
     def ways(self, columns: Sequence[Column], names: Sequence[str]) -> tuple[int, ...]:
         """Return the direction of each feature."""
@@ -90,11 +93,13 @@ class Settings:
             return self.n_folds
         return 5 if n_rows <= _MANY_ROWS else 3
 
-    def repeats(self, n_rows: int) -> int:
-        """How often the rows are dealt into folds; few rows need more averaging."""
+    def repeats(self, n_rows: int, n_rare: int) -> int:
+        """How often the rows are dealt into folds; few rows, or few of a class, need averaging."""
         if self.n_repeats is not None:
             return self.n_repeats
-        return 3 if n_rows <= 6_000 else 2 if n_rows <= 20_000 else 1
+        if n_rows <= 2_000 or n_rare <= 60:
+            return 3
+        return 2 if n_rows <= 12_000 or n_rare <= 300 else 1
 
     def growth(self, n_rows: int, shape: Shape, ways: tuple[int, ...]) -> Growth:
         """How the members grow on so many rows; `ways` are the directions of the features."""
@@ -105,10 +110,10 @@ class Settings:
             shape,
             self.num_leaves or leaves,
             self.max_rounds,
-            40,
+            _PATIENCE,
             self.learning_rate,
             self.seed,
-            self.num_threads,
+            self.n_jobs,
         )
 
 
@@ -191,7 +196,7 @@ def fit_margin(
     target = Target(settings.family, y, w / w.mean(), offset)
     foldings = [
         deal(y, groups, n_folds, settings.seed + repeat)
-        for repeat in range(settings.repeats(len(y)))
+        for repeat in range(settings.repeats(len(y), _n_rare(y, settings.family)))
     ]
     targets = [target]
     if graded is not None and np.count_nonzero(y) <= _MAX_GRADED_POSITIVE:
@@ -270,9 +275,8 @@ class _Crossing:
             problems = [_without(whole, folds[rows] == k) for k in range(int(folds.max()) + 1)]
             if i == 0:
                 penalty, nearby = _choose_penalty(problems, whole, folds[rows])
-                found = nearby
-            else:
-                found = [p.solve(penalty, start) for p, start in zip(problems, nearby, strict=True)]
+            ready = list(zip(problems, [penalty] * len(problems), nearby, strict=True))
+            found = in_turns(lambda each: each[0].solve(*each[1:]), ready, self.settings.n_jobs)
             for fold, theta in enumerate(found):
                 out = np.flatnonzero(folds == fold)
                 held_out[out] += theta[0] + basis.dot(Z[out], theta[1:])
@@ -288,10 +292,12 @@ class _Crossing:
             replace(self.settings.growth(n, shape, self.ways), is_graded=is_graded)
             for shape in ("shallow", "deep")
         )
-        growths = [shallow]
-        if not is_graded and is_worth_growing(tables[0], target, self.foldings[0], (shallow, deep)):
-            growths.append(deep)
-        grown = [grow(tables, target, self.foldings, growth, sample) for growth in growths]
+        crews = [Crew.gather(tables, target, self.foldings, shallow)]
+        if not is_graded:
+            crew = Crew.gather(tables, target, self.foldings, deep)
+            if crew.is_as_good_as(crews[0]):
+                crews.append(crew)
+        grown = [crew.grow(sample) for crew in crews]
         return [_Part(g.held_out, g.sampled, texts=g.texts) for g in grown]
 
     def _set_right(
@@ -360,10 +366,15 @@ def _variance(members: Floats, own: Ints) -> Floats:
     return np.asarray(squares.mean(axis=0) * (n_folds - 1) ** 2 / n_folds * few**2)
 
 
+def _n_rare(y: Floats, family: Family) -> int:
+    """Return how many rows the rarer class has, or how many counts are positive."""
+    positive = int((y > 0).sum())
+    return min(positive, len(y) - positive) if family == "binary" else positive
+
+
 def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
     """Return into how many folds rows can be dealt with each class in all; 1: not at all."""
-    positive = int((y > 0).sum())
-    rare = min(positive, len(y) - positive) if settings.family == "binary" else positive
+    rare = _n_rare(y, settings.family)
     if len(y) < _MIN_ROWS or rare < _MIN_CLASS:
         return 1
     n_folds = settings.folds(len(y))
@@ -402,18 +413,22 @@ def _problem(basis: Basis, features: Floats, target: Target, ways: tuple[int, ..
 
 
 def _without(whole: Problem, is_out: npt.NDArray[np.bool_]) -> Problem:
-    kept = ~is_out
-    offset = None if whole.offset is None else whole.offset[kept]
-    return replace(
-        whole, features=whole.features[kept], y=whole.y[kept], w=whole.w[kept], offset=offset
-    )
+    return whole.of(np.flatnonzero(~is_out))
 
 
 def _choose_penalty(
     problems: Sequence[Problem], whole: Problem, folds: Ints
 ) -> tuple[float, list[Floats]]:
-    """Return the penalty with the least held-out loss, and every fold's solution at it."""
-    tried = problems if len(folds) <= _MANY_LINEAR_ROWS else problems[:2]
+    """Return the penalty with the least held-out loss, and where to start each fold's solution.
+
+    A penalty is worth as many rows whatever their number, so of many rows some are asked, and two
+    folds of them are enough.
+    """
+    tried: Sequence[Problem] = problems
+    if len(folds) > _MANY_LINEAR_ROWS:
+        some = np.linspace(0, len(folds) - 1, _MANY_LINEAR_ROWS).astype(np.int64)
+        whole, folds = whole.of(some), folds[some]
+        tried = [_without(whole, folds == k) for k in range(2)]
     out = folds < len(tried)
     found: list[tuple[float, float, Floats, list[Floats]]] = []
     starts: list[Floats | None] = [None] * len(tried)
@@ -434,8 +449,10 @@ def _choose_penalty(
     if len(folds) < _FEW_LINEAR_ROWS:
         best = next(one for one in found if _may_be_as_good(one[2], best[2], whole.w[out]))
     _, penalty, _, solutions = best
-    others = problems[len(tried) :]
-    return penalty, [*solutions, *(p.solve(penalty, solutions[0]) for p in others)]
+    if tried is not problems:
+        nearby = problems[0].solve(penalty, solutions[0])
+        solutions = [nearby] * len(problems)
+    return penalty, solutions
 
 
 def _may_be_as_good(each: Floats, best: Floats, w: Floats) -> bool:

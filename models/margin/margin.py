@@ -18,14 +18,17 @@ import pandas as pd
 from models.columns.encoding import Column, encode, owners_of
 from models.explanation import Explanation, contributions_by_lightgbm
 from models.linear import Basis, mean_of
-from models.margin.boosting import read
+from models.margin.boosting import quiet, read
 from models.margin.tabulated import Tabulated, tabulate
+from models.margin.threads import in_turns
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["auto", "lightgbm", "table"]
 
 # From so many rows on, laying out the trees as tables pays for itself.
 TABLE_ROWS: Final = 200
+# Rows that one thread scores at once.
+_CHUNK_ROWS: Final = 4_000
 
 
 @dataclass(frozen=True)
@@ -70,19 +73,23 @@ class MarginModel:
         """Encode rows."""
         return encode(X, self.columns)
 
-    def margin(self, Z: Floats, *, num_threads: int = 1) -> Floats:
+    def margin(self, Z: Floats, *, n_jobs: int = 1) -> Floats:
         """Return the margin of encoded rows, shape (n,)."""
         linear = self.intercept + self.basis.dot(Z, self.coefficients)
-        return np.asarray(linear + self._trees(Z, num_threads))
+        return np.asarray(linear + self._trees(Z, n_jobs))
 
-    def _trees(self, Z: Floats, num_threads: int) -> Floats:
+    def _trees(self, Z: Floats, n_jobs: int) -> Floats:
         if self.booster is None or not len(Z):
             return np.zeros(len(Z))
-        return np.asarray(
-            self.booster.predict(Z, raw_score=True, num_threads=num_threads), dtype=np.float64
-        )
 
-    def explain(self, Z: Floats, *, method: Method = "auto", num_threads: int = 1) -> Explanation:
+        def ask(rows: slice) -> Floats:
+            said = self.booster.predict(Z[rows], raw_score=True, num_threads=1)
+            return np.asarray(said, dtype=np.float64)
+
+        parts = [slice(i, i + _CHUNK_ROWS) for i in range(0, len(Z), _CHUNK_ROWS)]
+        return np.concatenate(in_turns(ask, parts, n_jobs, prepare=quiet))
+
+    def explain(self, Z: Floats, *, method: Method = "auto", n_jobs: int = 1) -> Explanation:
         """Return the contributions of encoded rows; additivity is checked."""
         values = np.zeros(Z.shape)
         base = self.intercept
@@ -91,11 +98,11 @@ class MarginModel:
                 values = self.tables.contributions(Z)
                 base += self.tables.base
             else:
-                values, mean = contributions_by_lightgbm(self.booster, Z, num_threads=num_threads)
+                values, mean = contributions_by_lightgbm(self.booster, Z, num_threads=n_jobs)
                 base += mean
         linear = self.intercept + self.basis.contributions(Z, self.coefficients, values)
         explained = Explanation(self._by_owner(values), np.full(len(Z), base), self.names)
-        return explained.checked(linear + self._trees(Z, num_threads))
+        return explained.checked(linear + self._trees(Z, n_jobs))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

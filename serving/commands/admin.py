@@ -41,7 +41,7 @@ def users_add(
 
     Example: ffl-risk users add maria --role inspector --area office:776085
     """
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
     from serving.commands.printing import say
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else None
@@ -53,7 +53,7 @@ def users_add(
 @users_app.command("list")
 def users_list(as_json: JsonOption = False) -> None:
     """List the accounts."""
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
     from serving.commands.printing import print_rows
 
     with directory() as accounts:
@@ -66,7 +66,7 @@ def users_password(name: Account) -> None:
 
     Example: ffl-risk users password maria < new-password.txt
     """
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
     from serving.commands.printing import say
 
     password = sys.stdin.readline().rstrip("\n")
@@ -85,7 +85,7 @@ def users_role(
 
     Example: ffl-risk users role maria supervisor --area division:Phoenix
     """
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
 
     with directory() as accounts:
         accounts.set_role(name, role, areas=area or None)
@@ -97,7 +97,7 @@ def users_areas(name: Account, area: AreaOption = None) -> None:
 
     Example: ffl-risk users areas maria --area office:776085 --area office:776090
     """
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
 
     with directory() as accounts:
         accounts.set_areas(name, area or [])
@@ -110,7 +110,7 @@ def users_sessions_end(
     ],
 ) -> None:
     """End every browser session of an account or of an issuer's identity, at once."""
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
     from serving.commands.printing import say
 
     with directory() as accounts:
@@ -120,7 +120,7 @@ def users_sessions_end(
 @users_app.command("disable")
 def users_disable(name: Account) -> None:
     """Disable an account: its sessions end at once, its tokens within two seconds."""
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
 
     with directory() as accounts:
         accounts.set_active(name, False)
@@ -129,7 +129,7 @@ def users_disable(name: Account) -> None:
 @users_app.command("enable")
 def users_enable(name: Account) -> None:
     """Enable a disabled account."""
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
 
     with directory() as accounts:
         accounts.set_active(name, True)
@@ -145,7 +145,7 @@ def tokens_issue(
 
     Example: ffl-risk tokens issue maria --days 30
     """
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
 
     with directory() as accounts:
         typer.echo(accounts.issue_token(account, label=label, days=days))
@@ -154,7 +154,7 @@ def tokens_issue(
 @tokens_app.command("list")
 def tokens_list(as_json: JsonOption = False) -> None:
     """List the tokens, without their secrets."""
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
     from serving.commands.printing import print_rows
 
     with directory() as accounts:
@@ -166,7 +166,7 @@ def tokens_revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="As `tokens list` shows it.")],
 ) -> None:
     """Make a token useless within two seconds; sessions opened with it end at once."""
-    from serving.commands.operator import directory
+    from serving.commands.opened import directory
 
     with directory() as accounts:
         accounts.revoke_token(token_id)

@@ -16,9 +16,10 @@ from features.domain import license_number
 from features.errors import InvalidValueError
 from features.home import home
 from serving.access import audit
-from serving.access.accounts import Directory, Principal
+from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
 from serving.access.witness import Witness, noted_in
+from serving.commands.opened import store
 from serving.contract.answers import Area, RankRequest
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
@@ -30,7 +31,7 @@ from serving.runtime import Runtime
 from serving.scores import holds
 from serving.scores.table import known_dealer
 from serving.settings import Settings
-from serving.store.database import Store, instant
+from serving.store.database import instant
 
 if TYPE_CHECKING:
     from serving.access.audit import Verdict
@@ -73,6 +74,7 @@ def directory() -> Iterator[Directory]:
 
 
 @contextmanager
+from serving.commands.opened import store
 def _running() -> Iterator[tuple[Runtime, Principal]]:
     runtime = Runtime(Settings.from_environment())
     try:

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from features.reference import geodesic_km
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
 from serving.errors import OutsideAreaError
@@ -62,6 +61,8 @@ def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Bo
         inside = (longitude >= west) & (longitude <= east)
         mask &= inside if west <= east else (longitude >= west) | (longitude <= east)
     if area.radius is not None:
+        from features.reference import geodesic_km  # brings the whole of geography
+
         near = np.flatnonzero(mask & np.isfinite(latitude) & np.isfinite(longitude))
         center = np.full(len(near), area.radius.latitude), np.full(len(near), area.radius.longitude)
         km = geodesic_km(*center, latitude[near], longitude[near])

@@ -282,7 +282,7 @@ def test_counts_no_rate_can_be_learned_from(data, y):
         ({"monotone": {"count_0": 2}}, "direction"),
         ({"n_folds": 1}, "n_folds"),
         ({"learning_rate": 0.0}, "learning_rate"),
-        ({"num_threads": 0}, "num_threads"),
+        ({"n_jobs": 0}, "n_jobs"),
     ],
 )
 def test_parameters_out_of_range(data, parameters, words):

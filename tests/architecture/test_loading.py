@@ -1,0 +1,44 @@
+"""What a command does not use it does not load: each waits for its own work alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"bentoml", "matplotlib", "mlflow", "numba", "pyspark", "scipy.stats", "shap", "shapely"}
+TABLES = {"duckdb", "lightgbm", "numpy", "pandas", "pyarrow", "sklearn"}
+
+LOADED = """
+import sys
+import ffl_risk
+sys.argv = ["ffl-risk", *sys.argv[1:]]
+try:
+    ffl_risk.main()
+except SystemExit:
+    pass
+print("LOADED", *sorted(sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "never"),
+    [
+        ("--help", HEAVY | TABLES | {"sqlalchemy", "fastapi"}),
+        ("users list", HEAVY | TABLES | {"fastapi"}),
+        ("rank --k 5", HEAVY | {"fastapi"}),
+        ("explain 1-10-00001", HEAVY | {"fastapi"}),
+    ],
+)
+def test_a_command_loads_nothing_that_it_does_not_use(tmp_path, command, never):
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *command.split()],
+        env=os.environ | {"FFL_RISK_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    loaded = set(done.stdout.partition("LOADED")[2].split())
+    assert "ffl_risk" in loaded, done.stderr
+    assert not loaded & never
