@@ -19,7 +19,7 @@ from features.home import write_atomically
 from models.columns.encoding import kind_of
 from models.errors import BundleError, InputError, LabelError, ParameterError, WeightError
 from models.linear import Family
-from models.margin.fitting import Settings
+from models.margin.settings import Settings
 from models.margin.threads import n_threads
 
 Floats = npt.NDArray[np.float64]

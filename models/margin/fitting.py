@@ -17,11 +17,11 @@ import pandas as pd
 
 from models.columns.categories import Target
 from models.columns.encoder import Encoded, fit_columns
-from models.columns.encoding import Column
 from models.linear import Basis, Family, Problem, fit_basis, losses
-from models.margin.boosting import Crew, Growth, Shape, mix
+from models.margin.boosting import Crew, mix
 from models.margin.level import Level
 from models.margin.margin import MarginModel
+from models.margin.settings import Settings
 from models.margin.threads import in_turns
 
 Floats = npt.NDArray[np.float64]
@@ -36,14 +36,9 @@ _FEW_LINEAR_ROWS: Final = 4_000
 _MAX_LINEAR_ROWS: Final = 100_000
 # So many rows, two folds of them, are enough to choose the penalty by.
 _MANY_LINEAR_ROWS: Final = 10_000
-# Above so many rows a member that sees two thirds of them is as good as one that sees most.
-_MANY_ROWS: Final = 200_000
 # Fewer rows of either class, or fewer rows at all, and no tree is grown.
 _MIN_CLASS: Final = 10
 _MIN_ROWS: Final = 60
-_DEEP_LEAVES: Final = 31
-# Rounds without a better held-out loss before members stop growing.
-_PATIENCE: Final = 25
 # Beyond so many positives a finer account of them adds nothing that they do not say themselves.
 _MAX_GRADED_POSITIVE: Final = 400
 # Pull of the blend toward equal shares, in units of log-likelihood.
@@ -54,67 +49,6 @@ _MIN_SURPLUS: Final = 0.8
 _FEW_MEMBERS: Final = 0.6
 # So many rows tell how much the margins vary.
 _MAX_SAMPLED: Final = 3_000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a margin is fitted; None means: chosen from the number of rows.
-
-    Parameters
-    ----------
-    family : {"binary", "poisson"}
-    monotone : tuple of int or None
-        Direction of each column; one with a direction, even 0, is a number and no name. None
-        leaves open what the column is.
-    n_folds, n_repeats, num_leaves : int or None
-    max_rounds : int
-    learning_rate : float
-    seed, n_jobs : int
-    """
-
-    family: Family
-    monotone: tuple[int | None, ...]
-    n_folds: int | None
-    n_repeats: int | None
-    num_leaves: int | None
-    max_rounds: int
-    learning_rate: float
-    seed: int
-    n_jobs: int
-
-    def ways(self, columns: Sequence[Column], names: Sequence[str]) -> tuple[int, ...]:
-        """Return the direction of each feature."""
-        way = dict(zip(names, self.monotone, strict=True))
-        return tuple(0 if c.part or c.partner else way[c.name] or 0 for c in columns)
-
-    def folds(self, n_rows: int) -> int:
-        """Into how many folds the rows are dealt; many rows can spare more of them."""
-        if self.n_folds is not None:
-            return self.n_folds
-        return 5 if n_rows <= _MANY_ROWS else 3
-
-    def repeats(self, n_rows: int, n_rare: int) -> int:
-        """How often the rows are dealt into folds; few rows, or few of a class, need averaging."""
-        if self.n_repeats is not None:
-            return self.n_repeats
-        if n_rows <= 2_000 or n_rare <= 60:
-            return 3
-        return 2 if n_rows <= 12_000 or n_rare <= 300 else 1
-
-    def growth(self, n_rows: int, shape: Shape, ways: tuple[int, ...]) -> Growth:
-        """How the members grow on so many rows; `ways` are the directions of the features."""
-        leaves = _DEEP_LEAVES if shape == "deep" else int(np.clip(4 + n_rows / 3_000, 6, 24))
-        return Growth(
-            self.family,
-            ways,
-            shape,
-            self.num_leaves or leaves,
-            self.max_rounds,
-            _PATIENCE,
-            self.learning_rate,
-            self.seed,
-            self.n_jobs,
-        )
 
 
 @dataclass(frozen=True)
