@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from serving.access import audit
 from serving.access.accounts import Directory
+from serving.access.audit import Ledger
+from serving.access.witness import Witness
 from serving.settings import Settings
 from serving.store.database import Store
 
@@ -21,7 +25,25 @@ def store() -> Iterator[Store]:
 
 
 @contextmanager
-def directory() -> Iterator[Directory]:
-    """Open the accounts."""
+def recorded() -> Iterator[tuple[Store, Ledger]]:
+    """Open the store with what records the operator's writes."""
+    settings = Settings.from_environment()
     with store() as opened:
-        yield Directory(opened)
+        key = audit.open_chain(opened, settings.audit_key_file)
+        yield opened, Ledger(key, audit.Access(operator_name(), "operator", "", ""))
+        head = audit.head_of(opened)
+        witness = Witness(settings.audit_heads)
+        witness.note(*head)
+        witness.close()
+
+
+def operator_name() -> str:
+    """Return what the audit calls whoever types the commands."""
+    return f"operator:{getpass.getuser()}"[:80]
+
+
+@contextmanager
+def directory() -> Iterator[Directory]:
+    """Open the accounts; every change is recorded."""
+    with recorded() as (opened, ledger):
+        yield Directory(opened, ledger)

@@ -5,7 +5,6 @@ Whoever can read the files needs no token, but holds and the audit apply all the
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -17,9 +16,9 @@ from features.errors import InvalidValueError
 from features.home import home
 from serving.access import audit
 from serving.access.accounts import Principal
-from serving.access.audit import Ledger, subjects
-from serving.access.witness import Witness, noted_in
-from serving.commands.opened import store
+from serving.access.audit import subjects
+from serving.access.witness import noted_in
+from serving.commands.opened import operator_name, recorded, store
 from serving.contract.answers import Area, RankRequest
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
@@ -39,42 +38,6 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def store() -> Iterator[Store]:
-    """Open the store of the settings."""
-    opened = Store.open(Settings.from_environment().store_url)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextmanager
-def recorded() -> Iterator[tuple[Store, Ledger]]:
-    """Open the store with what records the operator's writes."""
-    settings = Settings.from_environment()
-    with store() as opened:
-        key = audit.open_chain(opened, settings.audit_key_file)
-        yield opened, Ledger(key, audit.Access(operator_name(), "operator", "", ""))
-        head = audit.head_of(opened)
-        witness = Witness(settings.audit_heads)
-        witness.note(*head)
-        witness.close()
-
-
-def operator_name() -> str:
-    """Return what the audit calls whoever types the commands."""
-    return f"operator:{getpass.getuser()}"[:80]
-
-
-@contextmanager
-def directory() -> Iterator[Directory]:
-    """Open the accounts; every change is recorded."""
-    with recorded() as (opened, ledger):
-        yield Directory(opened, ledger)
-
-
-@contextmanager
-from serving.commands.opened import store
 def _running() -> Iterator[tuple[Runtime, Principal]]:
     runtime = Runtime(Settings.from_environment())
     try:
