@@ -38,7 +38,7 @@ class Loop:
     def __init__(
         self, name: str, work: Callable[[], None], *, pause: float, patience: float = 60.0
     ) -> None:
-        self.name, self._work, self._pause, self._patience = name, work, pause, patience
+        self.name, self._work, self.pause, self._patience = name, work, pause, patience
         self.stopping = threading.Event()
         self._wake = threading.Event()
         self._lock = threading.Lock()
@@ -108,6 +108,6 @@ class Loop:
             self._n_in_a_row += 1
             # The message of an unknown error may quote restricted values.
             logger.warning("%s failed and tries again: %s", self.name, self._fault)
-            return min(_LONGEST_PAUSE, max(self._pause, 0.25) * 2.0 ** min(self._n_in_a_row, 6))
+            return min(_LONGEST_PAUSE, max(self.pause, 0.25) * 2.0 ** min(self._n_in_a_row, 6))
         self._fault, self._n_in_a_row = "", 0
-        return self._pause
+        return self.pause

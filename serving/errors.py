@@ -115,6 +115,22 @@ class StoreError(ServingError):
     status = 503
 
 
+class DiskError(ServingError):
+    """A state folder that cannot be written: full, read-only, or not this account's."""
+
+    code = "disk_unavailable"
+    status = 503
+    exit_code = 4
+
+
+class StaleTableError(ServingError):
+    """A scored table too old to send anybody anywhere by."""
+
+    code = "table_too_old"
+    status = 409
+    exit_code = 5
+
+
 class OverloadedError(ServingError):
     """Too much at once; try again after the stated seconds."""
 

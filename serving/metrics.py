@@ -37,6 +37,14 @@ FAULTS: Final = Counter(
 RESTARTS: Final = Counter(
     "ffl_risk_background_restarts_total", "Background threads started again", ["work"]
 )
+WAITING_EVENTS: Final = Gauge(
+    "ffl_risk_waiting_events", "Events not yet in the warehouse", multiprocess_mode="mostrecent"
+)
+TABLE_AGE: Final = Gauge(
+    "ffl_risk_table_age_days",
+    "Days since the records of the table in force",
+    multiprocess_mode="max",
+)
 AUDIT_FAILURES: Final = Counter(
     "ffl_risk_audit_failures_total", "Answers withheld because their record could not be written"
 )

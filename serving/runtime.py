@@ -6,29 +6,34 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from models.sampling import Draw
+from serving import metrics
 from serving.access.accounts import Directory, Principal
 from serving.access.audit import Access, AuditWriter, Ledger, open_chain
 from serving.access.witness import Witness
 from serving.background import Loop
 from serving.errors import NotReadyError
 from serving.field.outcomes import apply_outcomes, newest_outcomes
+from serving.field.rescoring import FILE as RESCORED
+from serving.field.rescoring import Rescored
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
-from serving.scores.snapshot import Scope, Snapshot, View, peek
+from serving.scores.snapshot import Ages, Scope, Snapshot, View, peek, today
 from serving.settings import Settings
+from serving.store import journal
 from serving.store.database import Store
 
 if TYPE_CHECKING:
     from serving.access.oidc import Verifier
-    from serving.field.rescoring import Rescorer
+    from serving.field.rescorer import Rescorer
 
 logger = logging.getLogger("ffl_risk.service")
-WATCH_SECONDS: Final = 1.0
+WATCH_SECONDS: Final = 0.5
 _MOST_VIEWS: Final = 64
 _MOST_ASKED: Final = 1_000
 
@@ -58,6 +63,10 @@ class Runtime:
         self._watcher = Loop("watch", self._watch, pause=WATCH_SECONDS)
         self._rescorer: Rescorer | None = None
         self._is_started = False
+        self._following = threading.Lock()
+        self._followed = 0  # number of the last change taken up
+        self._batch = 0  # of the newest scores taken up after events
+        self._stamp: tuple[int, int] | None = None
 
     # The snapshot in force
 
@@ -99,16 +108,60 @@ class Runtime:
 
     def load(self) -> None:
         """Load what is in force; requests under way keep the snapshot they began with."""
-        seen = peek(self.settings.home)
-        snapshot = Snapshot.load(self.settings.home)
-        # All of them: applying one that the table knows already changes nothing.
-        outcomes = newest_outcomes(self.store)
-        with self._lock:
-            self._set(apply_outcomes(snapshot, outcomes))
-            self._seen = seen
+        with self._following:
+            seen = peek(self.settings.home)
+            snapshot = Snapshot.load(self.settings.home)
+            followed = journal.newest(self.store)
+            outcomes = newest_outcomes(self.store)
+            self._batch, self._stamp = 0, None
+            snapshot = self._with_rescored(snapshot)
+            with self._lock:
+                self._set(apply_outcomes(snapshot, outcomes))
+                self._seen, self._followed = seen, followed
         self.refresh_holds()
         if self._rescorer is not None:
             self._rescorer.wake()
+
+    def follow(self) -> None:
+        """Take up what was written by any worker or home since the last look.
+
+        It is one short query when nothing was. Whoever lists or plans calls it first, so that no
+        list is made without an outcome that was acknowledged before.
+        """
+        with self._following:
+            if self._snapshot is None:
+                return
+            newest = journal.newest(self.store)
+            while self._followed < newest:
+                changes = journal.since(self.store, self._followed)
+                dealers = {d for one in changes if one.kind == "outcome" for d in one.dealers}
+                if dealers:
+                    told = newest_outcomes(self.store, dealers)
+                    self.update(lambda snapshot, told=told: apply_outcomes(snapshot, told))  # type: ignore[misc]
+                if self._rescorer is not None and any(one.kind == "event" for one in changes):
+                    self._rescorer.wake()
+                self._followed = changes[-1].seq if changes else newest
+            self.update(self._with_rescored)
+
+    def _with_rescored(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot with the scores that a worker of this home gave after events."""
+        path = snapshot.table.folder / RESCORED
+        try:
+            stamp = (path.stat().st_mtime_ns, path.stat().st_ino)
+        except FileNotFoundError:
+            return snapshot
+        if stamp == self._stamp:
+            return snapshot
+        found, self._batch = Rescored.load(path, after=self._batch)
+        self._stamp = stamp
+        return snapshot if found is None else found.applied(snapshot)
+
+    def catch_up(self) -> None:
+        """Take up a newly published table, and everything that was written since."""
+        if peek(self.settings.home) != self._seen:
+            self.load()
+            logger.info("reloaded: table %s", self.snapshot.table.name)
+        self.follow()
 
     def replace(self, snapshot: Snapshot) -> None:
         """Put a changed snapshot in force."""
@@ -118,10 +171,15 @@ class Runtime:
     def update(self, change: Callable[[Snapshot], Snapshot]) -> None:
         """Change the snapshot in force; changes made at the same time follow each other."""
         with self._lock:
-            self._set(change(self.snapshot))
+            before = self.snapshot
+            after = change(before)
+            if after is not before:
+                self._set(after)
 
     def _set(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+        ages = Ages(self.settings.stale_days, self.settings.refused_days)
+        self._snapshot = snapshot if snapshot.ages == ages else replace(snapshot, ages=ages)
+        metrics.DEALERS.set(len(snapshot.columns["dealer"]))
         self._let_go()
 
     def _let_go(self) -> None:
@@ -138,12 +196,11 @@ class Runtime:
         self.audit.testify()
         for loop in self._loops:
             loop.start()
-        if peek(self.settings.home) != self._seen:
-            # What was loaded stays in force when this fails.
-            self.load()
-            logger.info("reloaded: table %s", self.snapshot.table.name)
-        elif self._snapshot is not None:
+        # What was loaded stays in force when this fails.
+        self.catch_up()
+        if self._snapshot is not None:
             self.refresh_holds()
+            metrics.TABLE_AGE.set(self._snapshot.age_days(today()))
 
     def refresh_holds(self) -> None:
         """Read the holds again; they take effect at once."""
@@ -248,12 +305,13 @@ class Runtime:
 
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""
-        from serving.field.rescoring import Rescorer
+        from serving.field.rescorer import Rescorer
 
         with self._lock:
             if self._rescorer is None:
-                self._rescorer = Rescorer(self, self.settings.home / "warehouse")
+                self._rescorer = Rescorer(self, self.settings.home)
         self._rescorer.wake()
+        self._rescorer.start()
 
     def wait_for_events(self, seconds: float) -> bool:
         """Wait until no event waits for its score; return whether that came in time."""

@@ -32,6 +32,15 @@ PUBLIC_BASIS: Final = (
 )
 
 
+def old_records(records_to: date, age_days: int) -> str:
+    """Say that the records are old, and what that means for a visit."""
+    return (
+        f"These answers rest on records to {records_to.isoformat()}, {age_days:,} days ago. What "
+        "happened since is not in them: whether a dealer may be visited is said on records to that "
+        "day, and an inspection after it would not show."
+    )
+
+
 def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
     """Return what must ride on an answer built from data of that restriction.
 
@@ -47,9 +56,10 @@ def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
 
 def basis_sentence(basis: dict[str, Any]) -> str:
     """Say what a figure was made from, for pages and printed files."""
+    old = f" Old records: to {basis['records_to']}." if basis.get("is_stale") else ""
     return (
         f"As of {basis['as_of']}; bundle {basis['bundle']}, scored table {basis['scored']}, "
-        f"fingerprint {str(basis['fingerprint'])[:12]}."
+        f"fingerprint {str(basis['fingerprint'])[:12]}.{old}"
     )
 
 

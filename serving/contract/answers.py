@@ -56,6 +56,12 @@ class Basis(Answer):
     scored: str = Field(description="Name of the scored table")
     fingerprint: str = Field(description="SHA-256 of the scored table's content")
     restriction: Literal["public", "restricted"]
+    records_to: date | None = Field(
+        default=None,
+        description="The day to which the records reach; on them it is said who may be visited",
+    )
+    age_days: int | None = Field(default=None, ge=0, description="Days from then to the answer")
+    is_stale: bool = Field(default=False, description="Whether that is longer than it should be")
 
 
 class HeadScore(Answer):

@@ -20,6 +20,7 @@ from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
 from serving.access.audit import Ledger
 from serving.errors import InvalidRequestError
+from serving.store import journal
 from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS
 
@@ -152,8 +153,12 @@ def keep(
     """
     table = TABLES[name]
     ids: list[int] = []
+    dealers: set[str] = set()
     now = instant()
     with store.write() as connection:
+        # Under the order's lock: the ids of events then grow as their transactions commit, and
+        # whoever has read them up to one has read all before it.
+        journal.lock(connection)
         for row in rows:
             text = json.dumps(row, sort_keys=True, ensure_ascii=False)
             record = {
@@ -168,5 +173,8 @@ def keep(
             event_id = insert_new(connection, EVENTS, record)
             if event_id is not None:
                 ids.append(event_id)
+                dealers.add(str(row.get("dealer") or ""))
+        if ids:
+            journal.note(connection, "event", f"{name}:{ids[0]}-{ids[-1]}", dealers - {""})
         ledger.add(connection, "events", f"{name} {len(ids)} rows")
     return ids, len(rows) - len(ids)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -22,13 +23,16 @@ from serving.access.audit import Ledger
 from serving.access.kept import kept_now
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
+from serving.field.collected import Collected
 from serving.field.ordered import design_of
 from serving.scores.eligibility import CONSUMING_KINDS, is_recall_due, next_eligible
 from serving.scores.snapshot import Snapshot
+from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import OUTCOMES
 
 _ATTEMPTS: Final = 5
+_MOST_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,22 @@ class Author:
     ledger: Ledger = dataclasses.field(kw_only=True)
 
 
-def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, today: date) -> Kept:
+Gate = Callable[[Sequence[Kept]], None]
+
+
+def keep(
+    store: Store,
+    request: OutcomeRequest,
+    *,
+    dealer: str,
+    who: Author,
+    today: date,
+    gate: Gate | None = None,
+) -> Kept:
     """Keep an outcome; saying the same again changes nothing, saying otherwise adds a version.
+
+    `gate` is told every outcome of the dealer that is known, by whichever worker or home, and
+    refuses by raising; nothing can be added between its look and the keeping.
 
     The design of the visit is taken from the list that ordered it (`serving.field.ordered`); a
     later version that names no list keeps the one named before.
@@ -98,6 +116,7 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, tod
     for _ in range(_ATTEMPTS):
         try:
             with store.write() as connection:
+                journal.lock(connection)
                 last = connection.execute(query).first()
                 if last is not None and last.dealer != dealer:
                     raise ConflictError(
@@ -110,6 +129,8 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, tod
                 if last is not None and last.document == document:
                     who.ledger.add(connection, "outcomes", f"{dealer} {request.inspection_id}")
                     return _kept(last._mapping)
+                if gate is not None:
+                    gate(_newest(connection, [dealer]))
                 row = {
                     "inspection_id": request.inspection_id,
                     "version": 1 if last is None else last.version + 1,
@@ -121,6 +142,7 @@ def keep(store: Store, request: OutcomeRequest, *, dealer: str, who: Author, tod
                 }
                 result = connection.execute(OUTCOMES.insert(), row)
                 key = (result.inserted_primary_key or [0])[0]
+                journal.note(connection, "outcome", request.inspection_id, [dealer])
                 who.ledger.add(
                     connection,
                     "outcomes",
@@ -137,30 +159,57 @@ def _kept(row: Mapping[str, Any] | sa.RowMapping) -> Kept:
     return Kept(row["inspection_id"], row["version"], row["dealer"], row["document"], row["at"])
 
 
-def newest_outcomes(store: Store) -> list[Kept]:
-    """Return the newest version of every outcome."""
-    newest = (
-        sa.select(OUTCOMES.c.inspection_id, sa.func.max(OUTCOMES.c.version).label("version"))
-        .group_by(OUTCOMES.c.inspection_id)
-        .subquery()
-    )
+def newest_outcomes(store: Store, dealers: Iterable[str] | None = None) -> list[Kept]:
+    """Return the newest version of every outcome, or of those of some dealers."""
+    with store.read() as connection:
+        if dealers is None:
+            return _newest(connection, None)
+        found: list[Kept] = []
+        wanted = sorted(set(dealers))
+        for first in range(0, len(wanted), _MOST_AT_ONCE):
+            found += _newest(connection, wanted[first : first + _MOST_AT_ONCE])
+        return found
+
+
+def _newest(connection: sa.Connection, dealers: Sequence[str] | None) -> list[Kept]:
+    newest = sa.select(
+        OUTCOMES.c.inspection_id, sa.func.max(OUTCOMES.c.version).label("version")
+    ).group_by(OUTCOMES.c.inspection_id)
+    if dealers is not None:
+        newest = newest.where(OUTCOMES.c.dealer.in_(dealers))
+    last = newest.subquery()
     query = sa.select(OUTCOMES).join(
-        newest,
+        last,
         sa.and_(
-            OUTCOMES.c.inspection_id == newest.c.inspection_id,
-            OUTCOMES.c.version == newest.c.version,
+            OUTCOMES.c.inspection_id == last.c.inspection_id,
+            OUTCOMES.c.version == last.c.version,
         ),
     )
-    with store.read() as connection:
-        return [_kept(row._mapping) for row in connection.execute(query)]
+    rows = connection.execute(query.order_by(OUTCOMES.c.outcome_id))
+    return [_kept(row._mapping) for row in rows]
+
+
+_FELT: Final = ("eligible_on", "last_inspected_on", "last_outcome", "is_recall_due")
 
 
 def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
-    """Return the snapshot with the days of eligibility that the outcomes bring."""
-    latest: dict[int, tuple[date, date, Kept]] = {}
+    """Return the snapshot with the days of eligibility that the outcomes bring.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    outcomes : sequence of Kept
+        All that are known of each dealer among them, in their newest versions. What they bring is
+        worked out from the published table each time, so that an outcome put right later leaves
+        nothing of the first telling behind, and all workers come to the same.
+    """
+    latest: dict[int, tuple[date, date, Kept | None]] = {}
     for kept in outcomes:
         row = snapshot.row_of.get(kept.dealer)
-        if row is None or kept.document["kind"] not in CONSUMING_KINDS:
+        if row is None:
+            continue
+        if kept.document["kind"] not in CONSUMING_KINDS:
+            latest.setdefault(row, (date.min, date.min, None))
             continue
         closed = kept.document["closed_on"]
         opened = parse_date(kept.document["opened_on"])
@@ -171,54 +220,67 @@ def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
     rows = np.array(sorted(latest), dtype=np.int64)
     if not len(rows):
         return snapshot
-    known = snapshot.columns["eligible_on"][rows]
-    new = np.array([latest[row][0] for row in rows.tolist()], dtype="datetime64[s]")
+    values = {name: _published(snapshot, name, rows) for name in _FELT}
+    told = [latest[row] for row in rows.tolist()]
+    eligible = np.array([one[0] for one in told], dtype="datetime64[s]")
+    known = values["eligible_on"]
+    has_visit = np.array([one[2] is not None for one in told])
     # The later of two days holds: an older visit cannot shorten the wait for a newer one.
-    is_news = np.isnat(known) | (new > known)
-    rows, new = rows[is_news], new[is_news]
-    kept_rows = [latest[row][2].document for row in rows.tolist()]
-    ended_on = pd.Series([latest[row][1] for row in rows.tolist()], dtype="datetime64[s]")
-    opened_on = np.array([d["opened_on"] for d in kept_rows], dtype="datetime64[s]")
-    last_outcome = np.array([d["outcome"] for d in kept_rows], dtype=object)
-    due = is_recall_due(ended_on, pd.Series(last_outcome), snapshot.as_of)
-    return snapshot.changed(
-        rows,
-        eligible_on=new,
-        last_inspected_on=opened_on,
-        last_outcome=last_outcome,
-        is_recall_due=due.to_numpy(dtype=bool),
+    places = np.flatnonzero(has_visit & (np.isnat(known) | (eligible > known)))
+    visits = [(told[k][1], told[k][2]) for k in places.tolist()]
+    documents = [kept.document for _, kept in visits if kept is not None]
+    outcome = np.array([d["outcome"] for d in documents], dtype=object)
+    days = pd.Series([day for day, _ in visits], dtype="datetime64[s]")
+    due = is_recall_due(days, pd.Series(outcome, dtype=object), snapshot.as_of)
+    values["eligible_on"][places] = eligible[places]
+    values["last_inspected_on"][places] = np.array(
+        [d["opened_on"] for d in documents], dtype="datetime64[s]"
     )
+    values["last_outcome"][places] = outcome
+    values["is_recall_due"][places] = due.to_numpy(dtype=bool)
+    is_news = np.zeros(len(rows), dtype=bool)
+    for name, new in values.items():
+        old = snapshot.columns[name][rows]
+        is_same = np.asarray(new == old, dtype=bool)
+        if new.dtype.kind == "M":
+            is_same |= np.isnat(new) & np.isnat(old)
+        is_news |= ~is_same
+    if not is_news.any():
+        return snapshot
+    return snapshot.changed(rows[is_news], **{name: v[is_news] for name, v in values.items()})
+
+
+def _published(snapshot: Snapshot, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return what the table says of some rows, as it was published."""
+    column = snapshot.table.scored[name].to_numpy()
+    taken: npt.NDArray[Any] = column[rows].astype(snapshot.columns[name].dtype)
+    return taken
 
 
 def collect(store: Store, warehouse: Path, *, today: date) -> int:
     """Move outcomes into the warehouse, so that the next training sees them; return how many.
 
-    Only closed inspections are labels; open ones wait. An outcome is marked as collected after the
-    warehouse has it: killed in between, the next run stores it again, which changes nothing.
+    Only closed inspections are labels; open ones wait. How far the warehouse has come is noted in
+    it after it has them: killed in between, the next run stores them again, which changes nothing.
     """
     from features.ingest import ingest
 
-    waiting = [k for k in newest_outcomes(store) if k.document["closed_on"]]
+    done = Collected.of(store, warehouse)
     with store.read() as connection:
+        last = int(connection.scalar(sa.select(sa.func.max(OUTCOMES.c.outcome_id))) or 0)
         query = sa.select(OUTCOMES.c.inspection_id, OUTCOMES.c.version)
-        done = {
-            (i, v) for i, v in connection.execute(query.where(OUTCOMES.c.collected_at.is_not(None)))
+        new = {
+            (i, v)
+            for i, v in connection.execute(query.where(OUTCOMES.c.outcome_id > done.outcome_id))
         }
-    waiting = [k for k in waiting if (k.inspection_id, k.version) not in done]
-    if not waiting:
-        return 0
-    waiting = _designed(store, waiting)
-    with tempfile.TemporaryDirectory() as folder:
-        ingest(_canonical_files(waiting, Path(folder)), warehouse, today=today)
-    marked = OUTCOMES.update().values(collected_at=instant())
-    with store.write() as connection:
-        for kept in waiting:
-            connection.execute(
-                marked.where(
-                    OUTCOMES.c.inspection_id == kept.inspection_id,
-                    OUTCOMES.c.version == kept.version,
-                )
-            )
+        newest = _newest(connection, None) if new else []
+    waiting = [k for k in newest if k.document["closed_on"] and (k.inspection_id, k.version) in new]
+    if waiting:
+        waiting = _designed(store, waiting)
+        with tempfile.TemporaryDirectory() as folder:
+            ingest(_canonical_files(waiting, Path(folder)), warehouse, today=today)
+    if last > done.outcome_id and warehouse.is_dir():
+        replace(Collected.of(store, warehouse), outcome_id=last).save(warehouse)
     return len(waiting)
 
 

@@ -27,6 +27,8 @@ import sqlalchemy as sa
 
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit import Ledger, subjects
+from serving.field.collected import Collected
+from serving.store import journal
 from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS, REFERRALS
 
@@ -128,8 +130,9 @@ def _sales_of(store: Store, warehouse: Path, tokens: Sequence[str]) -> dict[str,
     out: dict[str, list[Sale]] = {}
     if not tokens:
         return out
+    done = Collected.of(store, warehouse)
     query = sa.select(EVENTS.c.document).where(
-        EVENTS.c.source_table == "multiple_sales", EVENTS.c.collected_at.is_(None)
+        EVENTS.c.source_table == "multiple_sales", EVENTS.c.event_id > done.event_id
     )
     with store.read() as connection:
         waiting = [row.document for row in connection.execute(query)]
@@ -175,6 +178,7 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
     if not patterns:
         return n_new
     with store.write() as connection:
+        journal.lock(connection)
         for pattern in {p.dedup: p for p in patterns}.values():
             row = {
                 "pattern": pattern.name,
@@ -183,7 +187,10 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
                 "evidence": dict(pattern.evidence),
                 "opened_at": instant(),
             }
-            n_new += insert_new(connection, REFERRALS, row) is not None
+            referral_id = insert_new(connection, REFERRALS, row)
+            if referral_id is not None:
+                n_new += 1
+                journal.note(connection, "referral", str(referral_id), pattern.dealers)
         if n_new:
             dealers = subjects(d for pattern in patterns for d in pattern.dealers)
             ledger.add(connection, "refer", dealers)

@@ -7,30 +7,26 @@ after an event has what the next batch as of the same day would give it.
 from __future__ import annotations
 
 import csv
-import logging
-import os
-import sys
+import io
 import tempfile
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import sqlalchemy as sa
 
-from features.errors import FflRiskError
+from features.home import write_atomically
 from features.schema import TABLES
-from serving import metrics
-from serving.background import Loop
-from serving.errors import NotReadyError
+from serving.field.collected import Collected
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
-from serving.store.database import Store, instant
+from serving.store.database import Store
 from serving.store.tables import EVENTS
 
 if TYPE_CHECKING:
@@ -39,11 +35,9 @@ if TYPE_CHECKING:
     from features.warehouse import Warehouse
     from models.bundle import Bundle
 
-logger = logging.getLogger("ffl_risk.service")
 _MOST_AT_ONCE: Final = 5_000
-_NICENESS: Final = 10
-# How often to see whether a new day has begun.
-_WARM_SECONDS: Final = 300.0
+# Beside the published table: what was rescored since, for every worker of the home.
+FILE: Final = "rescored.parquet"
 
 
 @dataclass(frozen=True)
@@ -57,21 +51,30 @@ class Waiting:
     at: str
 
 
-def waiting(store: Store) -> list[Waiting]:
-    """Return the events that wait for the warehouse, oldest first."""
-    query = sa.select(EVENTS).where(EVENTS.c.collected_at.is_(None)).order_by(EVENTS.c.event_id)
+def waiting(store: Store, after: int) -> list[Waiting]:
+    """Return the events after number `after`, oldest first."""
+    query = sa.select(EVENTS).where(EVENTS.c.event_id > after).order_by(EVENTS.c.event_id)
     with store.read() as connection:
         return [_waiting(row) for row in connection.execute(query.limit(_MOST_AT_ONCE))]
+
+
+def n_waiting(store: Store, warehouse: Path) -> int:
+    """Return how many events the warehouse has not taken in."""
+    done = Collected.of(store, warehouse)
+    query = sa.select(sa.func.count()).select_from(EVENTS).where(EVENTS.c.event_id > done.event_id)
+    with store.read() as connection:
+        return int(connection.scalar(query) or 0)
 
 
 def _waiting(row: sa.Row[Any]) -> Waiting:
     return Waiting(row.event_id, row.source_table, row.dealer, row.document, row.at)
 
 
-def collected_since(store: Store, as_of: date) -> list[Waiting]:
+def collected_since(store: Store, warehouse: Path, as_of: date) -> list[Waiting]:
     """Return the events in the warehouse that a table as of `as_of` does not know."""
+    done = Collected.of(store, warehouse)
     query = sa.select(EVENTS).where(
-        EVENTS.c.collected_at.is_not(None), EVENTS.c.at >= as_of.isoformat()
+        EVENTS.c.event_id <= done.event_id, EVENTS.c.at >= as_of.isoformat()
     )
     with store.read() as connection:
         found = [_waiting(row) for row in connection.execute(query)]
@@ -81,24 +84,20 @@ def collected_since(store: Store, as_of: date) -> list[Waiting]:
 def collect_events(store: Store, warehouse: Path) -> list[Waiting]:
     """Move waiting events into the warehouse and return them.
 
-    They are marked after the warehouse has them: a process killed in between stores them again,
-    and the warehouse knows rows that it has.
+    How far it has come is noted in the warehouse after it has them: a process killed in between
+    stores them again, and the warehouse knows rows that it has.
     """
     from features.ingest import ingest
 
-    found = waiting(store)
+    found = waiting(store, Collected.of(store, warehouse).event_id)
     if not found:
         return []
     with tempfile.TemporaryDirectory() as folder:
         files = _canonical_files(found, Path(folder))
         # A row the warehouse rejects stays in its rejects; the others must not wait for it.
         ingest(files, warehouse, max_rejects=1.0, today=datetime.now(UTC).date())
-    with store.write() as connection:
-        connection.execute(
-            EVENTS.update()
-            .where(EVENTS.c.event_id.in_([event.event_id for event in found]))
-            .values(collected_at=instant())
-        )
+    done = Collected.of(store, warehouse)
+    replace(done, event_id=max(done.event_id, found[-1].event_id)).save(warehouse)
     return found
 
 
@@ -145,11 +144,55 @@ class Rescored:
     missing: npt.NDArray[np.int8]
     values: Mapping[str, npt.NDArray[Any]]
 
+    def save(self, path: Path, *, batch: int) -> None:
+        """Put it beside what was rescored of the same table before, for the other workers.
+
+        A dealer has one row, of the newest batch.
+        """
+        rows = {
+            "dealer": list(self.dealers),
+            "batch": np.full(len(self.dealers), batch, dtype=np.int64),
+            "inputs": [row.tolist() for row in self.inputs],
+            "missing": [row.tolist() for row in self.missing],
+            **{f"value_{name}": value for name, value in self.values.items()},
+        }
+        frame = pd.DataFrame(rows)
+        if path.exists():
+            before = pd.read_parquet(path)
+            kept = before[~before["dealer"].isin(self.dealers)]
+            frame = pd.concat([kept, frame], ignore_index=True) if len(kept) else frame
+        stream = io.BytesIO()
+        frame.to_parquet(stream, index=False)
+        write_atomically(path, stream.getvalue())
+
+    @classmethod
+    def load(cls, path: Path, *, after: int) -> tuple[Rescored | None, int]:
+        """Return what was rescored after batch `after`, and the newest batch."""
+        try:
+            frame = pd.read_parquet(path)
+        except FileNotFoundError:
+            return None, after
+        frame = frame[frame["batch"] > after]
+        if frame.empty:
+            return None, after
+        values = {
+            name.removeprefix("value_"): frame[name].to_numpy()
+            for name in frame.columns
+            if name.startswith("value_")
+        }
+        return cls(
+            dealers=tuple(frame["dealer"]),
+            inputs=np.stack(frame["inputs"].to_list()).astype(np.float32),
+            missing=np.stack(frame["missing"].to_list()).astype(np.int8),
+            values=values,
+        ), int(frame["batch"].max())
+
     def applied(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with these scores in place of its own."""
         rows = np.array([snapshot.row_of[d] for d in self.dealers], dtype=np.int64)
         changed = snapshot.with_inputs(rows, self.inputs, self.missing)
-        return changed.changed(rows, **self.values)
+        values = {n: v.astype(snapshot.columns[n].dtype) for n, v in self.values.items()}
+        return changed.changed(rows, **values)
 
 
 def rescore(
@@ -205,164 +248,6 @@ def _among_all(
         return None
     frame = whole.frame.iloc[rows].reset_index(drop=True)
     return replace(whole, frame=frame, reasons=whole.reasons.iloc[rows].reset_index(drop=True))
-
-
-class InForce(Protocol):
-    """What holds the table in force: the running service, as far as rescoring needs it."""
-
-    @property
-    def store(self) -> Store:
-        """Where events are kept."""
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The snapshot in force; `NotReadyError` when there is none."""
-
-    def update(self, change: Callable[[Snapshot], Snapshot]) -> None:
-        """Change the snapshot in force."""
-
-
-class _StoppingError(Exception):
-    """The service stops while signals are built ahead."""
-
-
-class Rescorer:
-    """Takes kept events to new scores, in a thread of its own.
-
-    Parameters
-    ----------
-    runtime : InForce
-    warehouse : Path
-    """
-
-    def __init__(self, runtime: InForce, warehouse: Path) -> None:
-        self._runtime, self._warehouse = runtime, warehouse
-        self._idle = threading.Event()
-        self._is_nice = False
-        self._caught_up_with = ""
-        self._engine: KeptEngine | None = None
-        self._warm_for: tuple[str, date] | None = None
-        self.loop = Loop("rescore", self._round, pause=_WARM_SECONDS)
-        self.loop.start()
-
-    def wake(self) -> None:
-        """Say that there are new events, or a new table."""
-        self._idle.clear()
-        self.loop.wake()
-
-    def wait_until_idle(self, seconds: float) -> bool:
-        """Wait until no event waits; return whether that came in time."""
-        return self._idle.wait(seconds)
-
-    def close(self) -> None:
-        """Finish what is under way, then stop."""
-        self.loop.close(seconds=60)
-        self._let_go()
-
-    def _round(self) -> None:
-        """Take what waits to scores, then build ahead for the next."""
-        if sys.platform == "linux" and not self._is_nice:
-            # Answers go first: what this thread starts, the engine's threads too, waits for them.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-            self._is_nice = True
-        try:
-            while not self.loop.stopping.is_set() and self._once():
-                pass
-        except BaseException:
-            self._let_go()  # the events are kept; nothing is lost by trying again
-            raise
-        if not self.loop.is_awake:
-            self._idle.set()
-            self._warm()
-
-    def _once(self) -> bool:
-        """Take the waiting events to scores; return whether there were any."""
-        store = self._runtime.store
-        new = collect_events(store, self._warehouse)
-        try:
-            snapshot = self._runtime.snapshot
-        except NotReadyError:
-            return False  # they are in the warehouse; the first table will know them
-        name = snapshot.table.name
-        late = [] if name == self._caught_up_with else collected_since(store, snapshot.as_of)
-        events = [*late, *new]
-        if events:
-            dealers = [event.dealer for event in events if event.dealer]
-            as_of = as_of_after(events, snapshot.as_of)
-            engine = self._renewed()
-            found = rescore(snapshot, dealers, as_of, self._warehouse, engine=engine)
-            if found is not None and not self._put(found, name):
-                return True  # a new table came in between: score for that one
-        self._caught_up_with = name
-        now = datetime.now(UTC)
-        for event in new:
-            arrived = datetime.fromisoformat(event.at)
-            metrics.EVENT_SECONDS.observe((now - arrived).total_seconds())
-        return bool(new)
-
-    def _warm(self) -> None:
-        """Build the signals once for the day that the next event will be scored as of.
-
-        The first build of a day reads every event there is, the next ones only what changed.
-        """
-        from features.table import build_features
-
-        try:
-            snapshot = self._runtime.snapshot
-        except NotReadyError:
-            return
-        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-        asked = (snapshot.table.name, max(snapshot.as_of, tomorrow))
-        if asked == self._warm_for or not (self._warehouse / "manifest.json").exists():
-            return
-        self._warm_for = asked
-        try:
-            engine = self._renewed()
-            build_features(
-                engine.warehouse,
-                asked[1],
-                variant=variant_of(snapshot.bundle),
-                engine=engine,
-                progress=self._go_on,
-            )
-        except _StoppingError:
-            return
-        except FflRiskError as error:
-            logger.info("the first event of %s will take longer: %s", asked[1], error.what)
-
-    def _go_on(self, _family: str, _done: int, _total: int) -> None:
-        """Leave a build that nobody waits for when the service stops."""
-        if self.loop.stopping.is_set():
-            raise _StoppingError
-
-    def _renewed(self) -> KeptEngine:
-        """Return the engine over the warehouse as it is now."""
-        from features.engine.kept import KeptEngine
-        from features.warehouse import Warehouse
-
-        warehouse = Warehouse.open(self._warehouse)
-        if self._engine is None:
-            self._engine = KeptEngine(warehouse)
-        else:
-            self._engine.renew(warehouse)
-        return self._engine
-
-    def _let_go(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-        self._engine, self._warm_for = None, None
-
-    def _put(self, found: Rescored, name: str) -> bool:
-        """Put new scores in force unless the table they are for is gone."""
-        is_put = False
-
-        def change(snapshot: Snapshot) -> Snapshot:
-            nonlocal is_put
-            is_put = snapshot.table.name == name
-            return found.applied(snapshot) if is_put else snapshot
-
-        self._runtime.update(change)
-        return is_put
 
 
 def touched(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -56,6 +56,11 @@ class Issue:
     seed: int
     draw_months: int = PERIOD_MONTHS
 
+    @property
+    def day(self) -> date:
+        """The day it was issued on, by which the age of its records is reckoned."""
+        return date.fromisoformat(self.issued_at[:10])
+
     def draw(self, as_of: date) -> Draw:
         """Return the random numbers of the period that holds `as_of`."""
         return Draw(self.seed, *period(as_of, self.draw_months))
@@ -150,7 +155,7 @@ def compose(
         "purpose": request.purpose or "",
         "area": request.area.model_dump(mode="json"),
         "area_in_words": in_words(request.area),
-        "basis": snapshot.basis,
+        "basis": snapshot.basis_on(issue.day),
         "design": {
             "k": request.k,
             "n_in_area": int(within.sum()),
@@ -165,7 +170,7 @@ def compose(
         },
         "rows": document_rows,
         "change": _change(view, document_rows, before=before, previous=previous),
-        "disclaimers": snapshot.disclaimers,
+        "disclaimers": snapshot.disclaimers_on(issue.day),
     }
 
 

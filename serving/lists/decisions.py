@@ -15,6 +15,7 @@ from serving.contract.field import DecisionRequest
 from serving.errors import UnknownDealerError
 from serving.lists.issued import readable
 from serving.runtime import Runtime
+from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import DECISIONS
 
@@ -53,9 +54,11 @@ def decide(
     }
     ledger = runtime.ledger(principal, purpose=purpose, list_id=request.list_id)
     with runtime.store.write() as connection:
+        journal.lock(connection)
         result = connection.execute(DECISIONS.insert(), kept)
         key = int((result.inserted_primary_key or [0])[0])
         subject = f"{kept['dealer']} {request.decision}"
+        journal.note(connection, "decision", str(key), [listed["dealer"]])
         ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))
     shown = ("list_id", "dealer", "decision", "reason", "at")
     return {"decision_id": key} | {name: kept[name] for name in shown}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +26,9 @@ from serving.lists.seen import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import own_rows
 from serving.scores.rebuild import rebuilt
-from serving.scores.snapshot import Scope, Snapshot, View
+from serving.scores.snapshot import Ages, Scope, Snapshot, View, today
 from serving.scores.table import rows_of
+from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import LISTS
 from serving.versions import code_version
@@ -54,8 +55,16 @@ def area_key(request: RankRequest) -> str:
 
 
 def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[str, Any]:
-    """Compose a list, keep it with its audit record in one transaction, and return it."""
+    """Compose a list, keep it with its audit record in one transaction, and return it.
+
+    Raises
+    ------
+    StaleTableError
+        When the records are too old to send anybody anywhere by.
+    """
+    runtime.follow()
     scope = runtime.scope(principal)
+    scope.view.snapshot.check_age(today())
     previous = last_list(runtime.store, principal.name, area_key(request), hidden=scope.hidden)
     now = datetime.now(UTC)
     ticket = Issue(
@@ -90,7 +99,9 @@ def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[
         kept=kept("list", row),
     )
     with runtime.store.write() as connection:
+        journal.lock(connection)
         connection.execute(LISTS.insert(), row)
+        journal.note(connection, "list", ticket.list_id, (r["dealer"] for r in document["rows"]))
         append(connection, runtime.audit_key, [access, *_overrides(access, document)])
     return document
 
@@ -134,6 +145,7 @@ def _recipe(
         "n_visible": scope.view.n,
         "previous": previous["list_id"] if previous else None,
         "overlay": snapshot.overlay,
+        "ages": asdict(snapshot.ages),
         "champion": snapshot.table.manifest["champion"],
         "warehouse_fingerprint": snapshot.table.manifest["warehouse_fingerprint"],
         "version": code_version(),
@@ -330,7 +342,7 @@ def verify(
         raise UnknownListError(f"There is no list {list_id!r}.")
     recipe, content = row.recipe, bytes(row.document)
     published = Snapshot.load(home, row.scored)
-    anew = rebuilt(published, warehouse=warehouse)
+    anew = replace(rebuilt(published, warehouse=warehouse), ages=Ages(**recipe.get("ages", {})))
     previous = recipe["previous"]
     ticket = Issue(**recipe["issue"])
     document = compose(

@@ -18,7 +18,7 @@ from serving.errors import OutsideAreaError
 from serving.planning import Plan, PlanRequest, make_plan
 from serving.planning.office import candidate_table, office_place, office_rows
 from serving.scores.areas import own_in_words
-from serving.scores.snapshot import Scope
+from serving.scores.snapshot import Scope, today
 from serving.store.database import Store
 from serving.store.tables import DECISIONS
 
@@ -98,7 +98,10 @@ def plan_office(
         When the office is not the caller's, or there is none of that name.
     PlanError
         When no plan can be made.
+    StaleTableError
+        When the records are too old to send anybody anywhere by.
     """
+    scope.view.snapshot.check_age(today())
     rows = office_rows(scope.view, scope.own, office)
     if not len(rows):
         raise OutsideAreaError(

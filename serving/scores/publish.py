@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +20,7 @@ import pandas as pd
 from features import reference
 from features.home import sync_folder, write_json
 from features.warehouse import Warehouse
-from serving.errors import NotReadyError
+from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
 from serving.scores.eligibility import inspection_facts
 from serving.scores.peers import peer_table
@@ -27,7 +29,9 @@ from serving.scores.table import (
     N_REASONS,
     SCHEMA_VERSION,
     TEXT_COLUMNS,
+    ScoredTable,
     content_fingerprint,
+    current,
     sha256_of,
 )
 from serving.scores.wording import wording
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from features.table import FeatureTable
     from models.bundle import Bundle
 
+_DISK_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 _LICENSE_COLUMNS: Final = {
     "premises_street": "street",
     "premises_city": "city",
@@ -62,8 +67,11 @@ def publish(
     *,
     home: Path,
     progress: Callable[[str], None] = lambda _: None,
+    instead_of: ScoredTable | None = None,
 ) -> Published:
     """Score all dealers listed as of `as_of` and put the table in force.
+
+    Nothing is left behind when a step fails.
 
     Parameters
     ----------
@@ -74,15 +82,24 @@ def publish(
         State folder: holds the champion and receives the table.
     progress : callable
         Told what is being done.
+    instead_of : ScoredTable, optional
+        The table that this one continues on a later day: scored by the same bundle, and no younger
+        by its records, for nothing but events came since. It is put in force only while that table
+        still is.
 
     Raises
     ------
     NotReadyError
         When there is no champion, or no dealer is listed as of that day.
+    ConflictError
+        When another table was published instead of `instead_of` meanwhile.
+    DiskError
+        When the table cannot be written.
     """
     from features.table import build_features
 
-    champion, bundle = load_champion(home)
+    wanted = None if instead_of is None else str(instead_of.manifest["champion"])
+    champion, bundle = load_champion(home, wanted)
     progress("building signals")
     table = build_features(warehouse, as_of, variant=variant_of(bundle))
     if table.frame.empty:
@@ -92,7 +109,25 @@ def publish(
     progress(f"scoring {len(table.frame):,} dealers")
     frames = score_frames(bundle, table, warehouse=warehouse, as_of=as_of)
     progress("publishing")
-    return _write(frames, table, bundle, home=home, champion=champion, as_of=as_of)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "as_of": as_of.isoformat(),
+        "records_to": as_of.isoformat(),
+        "champion": champion,
+        "bundle": bundle.manifest["name"],
+        "bundle_sha256": sha256_of(home / "champion" / champion / "manifest.json"),
+        "restriction": bundle.manifest["restriction"],
+        "limits": limits_of(bundle.card),
+        "heads": list(bundle.heads),
+        "feature_fingerprint": table.fingerprint,
+        "warehouse_fingerprint": table.warehouse_fingerprint,
+        "fingerprint": content_fingerprint(frames["scored.parquet"]),
+    }
+    if instead_of is not None:
+        before = instead_of.manifest
+        manifest["records_to"] = before.get("records_to", before["as_of"])
+        manifest["rolled_from"] = instead_of.name
+    return _write(frames, table, manifest, home=home, instead_of=instead_of)
 
 
 def score_frames(
@@ -219,41 +254,54 @@ def _holds(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
 def _write(
     frames: dict[str, pd.DataFrame],
     table: FeatureTable,
-    bundle: Bundle,
+    manifest: dict[str, Any],
     *,
     home: Path,
-    champion: str,
-    as_of: date,
+    instead_of: ScoredTable | None,
 ) -> Published:
     folder = home / "scored"
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = folder / f".staging-{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    for name in FILES:
-        frames[name].to_parquet(staging / name, index=False)
-    table.save(staging / "features")
-    scored = frames["scored.parquet"]
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "as_of": as_of.isoformat(),
-        "champion": champion,
-        "bundle": bundle.manifest["name"],
-        "bundle_sha256": sha256_of(home / "champion" / champion / "manifest.json"),
-        "restriction": bundle.manifest["restriction"],
-        "limits": limits_of(bundle.card),
-        "heads": list(bundle.heads),
-        "feature_fingerprint": table.fingerprint,
-        "warehouse_fingerprint": table.warehouse_fingerprint,
-        "fingerprint": content_fingerprint(scored),
-        "files": {name: sha256_of(staging / name) for name in FILES},
-    }
-    write_json(staging / "manifest.json", manifest)
-    name = _place(staging, folder)
-    sync_folder(folder)
-    write_json(home / "scored.json", {"scored": name, "as_of": as_of.isoformat()})
-    bundle_name = str(manifest["bundle"])
-    return Published(name, len(scored), as_of, bundle_name, str(manifest["fingerprint"]))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))
+        try:
+            for name in FILES:
+                frames[name].to_parquet(staging / name, index=False)
+            table.save(staging / "features")
+            files = {name: sha256_of(staging / name) for name in FILES}
+            write_json(staging / "manifest.json", manifest | {"files": files})
+            with (home / "scored.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                name = _put_in_force(staging, manifest, home=home, instead_of=instead_of)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)  # gone already when it was published
+    except OSError as error:
+        if error.errno not in _DISK_FAULTS:
+            raise
+        raise DiskError(
+            "The scored table could not be written.",
+            found=os.strerror(int(error.errno or 0)),
+            expected="a state folder that can be written, with room for the table",
+            fix="make room or give the right; what was published before stays in force",
+        ) from None
+    return Published(
+        name,
+        len(frames["scored.parquet"]),
+        date.fromisoformat(manifest["as_of"]),
+        str(manifest["bundle"]),
+        str(manifest["fingerprint"]),
+    )
+
+
+def _put_in_force(
+    staging: Path, manifest: Mapping[str, Any], *, home: Path, instead_of: ScoredTable | None
+) -> str:
+    """Name the finished table and put it in force, unless the one it continues no longer is."""
+    if instead_of is not None and current(home, "scored") != instead_of.name:
+        raise ConflictError(f"Table {instead_of.name} is no longer in force.")
+    name = _place(staging, home / "scored")
+    sync_folder(home / "scored")
+    write_json(home / "scored.json", {"scored": name, "as_of": manifest["as_of"]})
+    return name
 
 
 def _place(staging: Path, folder: Path) -> str:

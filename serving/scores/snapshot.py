@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
 from models.ordering import order, turns_among_ties
 from serving import statements
-from serving.errors import NotReadyError
+from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
 from serving.scores.peers import Peers
 from serving.scores.reasons import Sentences
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ages:
+    """When records are said to be old, and when nothing is listed or planned by them any more."""
+
+    stale_days: int = 45
+    refused_days: int = 365
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Snapshot:
         The signals.
     missing : array of int8, shape (n, p)
         Why a value is missing: 0 observed.
+    ages : Ages
+        From which age on the table says so, and is refused for lists and plans.
     """
 
     table: ScoredTable
@@ -64,6 +74,7 @@ class Snapshot:
     missing: npt.NDArray[np.int8]
     row_of: Mapping[str, int]
     overlay: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ages: Ages = Ages()
     _codes: dict[tuple[str, str], tuple[Ints, npt.NDArray[np.object_]]] = field(
         default_factory=dict, repr=False
     )
@@ -125,10 +136,17 @@ class Snapshot:
         """Names of the heads."""
         return self.table.heads
 
-    @cached_property
+    @property
     def disclaimers(self) -> list[str]:
-        """What rides on every answer made from this table."""
-        return statements.disclaimers(self.restriction, self.table.manifest.get("limits", ()))
+        """What rides on every answer made from this table today."""
+        return self.disclaimers_on(today())
+
+    def disclaimers_on(self, when: date) -> list[str]:
+        """Return what rides on every answer made from this table on a day."""
+        said = statements.disclaimers(self.restriction, self.table.manifest.get("limits", ()))
+        if not self.is_stale(when):
+            return said
+        return [statements.old_records(self.records_to, self.age_days(when)), *said]
 
     @property
     def as_of(self) -> date:
@@ -136,13 +154,50 @@ class Snapshot:
         return date.fromisoformat(str(self.table.manifest["as_of"]))
 
     @property
+    def records_to(self) -> date:
+        """The day to which whoever published the records says that they reach.
+
+        A table that only followed events to a later day is no younger for it.
+        """
+        return date.fromisoformat(str(self.table.manifest.get("records_to", self.as_of)))
+
+    def age_days(self, when: date) -> int:
+        """Return how old the records are on a day."""
+        return max(0, (when - self.records_to).days)
+
+    def is_stale(self, when: date) -> bool:
+        """Whether the records are so old on a day that every answer says so."""
+        return self.age_days(when) > self.ages.stale_days
+
+    def check_age(self, when: date) -> None:
+        """Refuse to send anybody anywhere by records that are too old.
+
+        Raises
+        ------
+        StaleTableError
+            When they are.
+        """
+        if self.age_days(when) > self.ages.refused_days:
+            raise StaleTableError(
+                "The records are too old to say who may be visited.",
+                found=f"records to {self.records_to}, {self.age_days(when):,} days ago",
+                expected=f"at most {self.ages.refused_days:,} days: an inspection since then "
+                "would not be known",
+                fix="ingest newer records and publish: ffl-risk score",
+            )
+
+    @property
     def restriction(self) -> str:
         """``public`` or ``restricted``."""
         return str(self.table.manifest["restriction"])
 
-    @cached_property
+    @property
     def basis(self) -> dict[str, Any]:
-        """What every answer says it was made from."""
+        """What every answer of today says it was made from."""
+        return self.basis_on(today())
+
+    def basis_on(self, when: date) -> dict[str, Any]:
+        """Return what every answer of a day says it was made from."""
         manifest = self.table.manifest
         return {
             "as_of": manifest["as_of"],
@@ -151,6 +206,9 @@ class Snapshot:
             "scored": self.table.name,
             "fingerprint": manifest["fingerprint"],
             "restriction": manifest["restriction"],
+            "records_to": self.records_to.isoformat(),
+            "age_days": self.age_days(when),
+            "is_stale": self.is_stale(when),
         }
 
     def codes(self, name: str) -> tuple[Ints, npt.NDArray[np.object_]]:
@@ -352,6 +410,11 @@ def _plain(value: Any) -> Any:
         when = from_numpy(value)
         return when.isoformat() if when else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def today() -> date:
+    """Return the day by which ages are reckoned."""
+    return datetime.now(UTC).date()
 
 
 def peek(home: Path) -> str:

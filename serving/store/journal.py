@@ -21,7 +21,8 @@ from serving.store.tables import CHANGES, CHANGES_HEAD, IDENTITY
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-Kind = Literal["outcome", "event", "decision", "list", "plan", "referral", "hold", "account"]
+# Holds are not among them: that there is one must not show.
+Kind = Literal["outcome", "event", "decision", "list", "plan", "referral"]
 _MOST: Final = 10_000
 
 
@@ -77,6 +78,16 @@ def since(
             Change(row.seq, row.at, row.kind, row.ref, tuple(row.dealers))
             for row in connection.execute(query)
         ]
+
+
+def store_id(store: Store) -> str:
+    """Return what names this store among all."""
+    with store.read() as connection:
+        found = connection.scalar(sa.select(IDENTITY.c.store_id))
+    if found is None:
+        with store.write() as connection:
+            found = store_identity(connection)
+    return str(found)
 
 
 def store_identity(connection: Connection) -> str:

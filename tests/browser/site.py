@@ -39,6 +39,7 @@ def running_site(folder: Path, *, n_dealers: int = 4_000, port: int = 0) -> Iter
         home=folder,
         store_url=f"sqlite:///{folder / 'service.db'}",
         audit_key_file=folder / "audit.key",
+        refused_days=1_000_000,
     )
     _write_evidence(folder)
     runtime = Runtime(settings)

@@ -27,6 +27,7 @@ from serving.server.app import build_app
 from serving.settings import Settings
 
 AS_OF = date(2026, 1, 1)
+NEVER = 1_000_000  # days: what is invented here does not get too old as the years go by
 HEADS = ("compliance", "diversion")
 SIGNALS = [
     {
@@ -206,6 +207,7 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
         home=tmp_path,
         store_url=f"sqlite:///{tmp_path / 'service.db'}",
         audit_key_file=tmp_path / "audit.key",
+        refused_days=NEVER,
     )
     running = Runtime(settings)
     running.replace(make_snapshot())

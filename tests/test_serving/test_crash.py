@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,12 @@ class Country:
     def serving(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run `ffl-risk serve` until the block ends; whatever is left of it is killed."""
         program = Path(sys.executable).with_name("ffl-risk")
-        environment = os.environ | {"FFL_RISK_HOME": str(self.home), "FFL_RISK_TIMEOUT": "4"}
+        environment = os.environ | {
+            "FFL_RISK_HOME": str(self.home),
+            "FFL_RISK_TIMEOUT": "4",
+            "FFL_RISK_TABLE_REFUSED_DAYS": "1000000",
+            "FFL_RISK_WORKERS": "2",
+        }
         # The folder of this process's own metrics is not the server's.
         environment.pop("PROMETHEUS_MULTIPROC_DIR")
         log = (self.home / "serve.log").open("ab")
@@ -207,6 +212,59 @@ class Writers:
         assert verdict.is_intact, verdict.why
         assert verdict.n_records >= self.n()
         store.close()
+
+
+def ask(country: Country, path: str, who: str, body: Any) -> tuple[int, Any]:
+    """Ask over a new connection, which either worker may take."""
+    connection = http.client.HTTPConnection("127.0.0.1", country.port, timeout=30)
+    with closing(connection):
+        headers = {
+            "Authorization": f"Bearer {country.tokens[who]}",
+            "Ffl-Risk-Purpose": "licensing",
+            "Content-Type": "application/json",
+        }
+        connection.request("POST", path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_two_workers_answer_alike(country: Country):
+    with country.serving() as process:
+        assert len(workers_of(process)) == 2
+        listed = ask(country, "/v1/rank", "chief", {"k": 1, "random_share": 0})[1]
+        who = listed["rows"][0]["dealer"]
+        today = datetime.now(UTC).date()
+        visit = {
+            "inspection_id": "ALIKE-1", "dealer": who, "outcome": "none",
+            "opened_on": (today - timedelta(days=1)).isoformat(),
+        }  # fmt: skip
+        assert ask(country, "/v1/outcomes", "chief", visit)[0] == 200
+        tip = {
+            "tip_id": "ALIKE", "dealer": who, "received_on": "2026-02-01", "source": "public",
+            "is_self_report": False,
+        }  # fmt: skip
+        assert ask(country, "/v1/events", "feed", {"table": "tips", "rows": [tip]})[0] == 200
+        again = visit | {"inspection_id": "ALIKE-2", "opened_on": today.isoformat()}
+        for _ in range(12):
+            rows = ask(country, "/v1/rank", "chief", {"k": 200, "random_share": 0})[1]["rows"]
+            assert who not in {row["dealer"] for row in rows}
+            assert ask(country, "/v1/outcomes", "chief", again)[0] == 409
+        deadline = time.monotonic() + 60
+        while True:
+            found = [ask(country, "/v1/score", "chief", {"dealers": [who]})[1] for _ in range(12)]
+            is_alike = all(one == found[0] for one in found)
+            if is_alike and found[0]["basis"]["as_of"] != AS_OF.isoformat():
+                break
+            assert time.monotonic() < deadline, found
+        assert found[0]["scores"][0]["as_of"] == found[0]["basis"]["as_of"]
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "resource_tracker" not in " ".join(child.cmdline())
+    ]
 
 
 def test_kill_9_during_writes_loses_nothing_acknowledged(country: Country):

@@ -147,7 +147,8 @@ def runtime(country, tmp_path):
 
     home = tmp_path / "home"
     shutil.copytree(country, home)
-    running = Runtime(Settings(home, f"sqlite:///{home / 'service.db'}", home / "audit.key"))
+    url = f"sqlite:///{home / 'service.db'}"
+    running = Runtime(Settings(home, url, home / "audit.key", refused_days=1_000_000))
     running.load()
     yield running
     running.close()

@@ -1,11 +1,13 @@
 """The store on a real PostgreSQL server: migrations, the audit chain, races, lost connections."""
 
+import dataclasses
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -16,16 +18,22 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from starlette.testclient import TestClient
 
+from features.ingest import ingest
+from features.warehouse import Warehouse
 from serving.access.audit import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
 from serving.errors import ServingError, StoreError
 from serving.field import events, outcomes, referrals
 from serving.runtime import Runtime
 from serving.scores import holds
+from serving.scores.publish import publish
+from serving.server.app import build_app
 from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store
 from serving.store.tables import ACCOUNTS, EVENTS, METADATA
+from tests.test_serving.test_end_to_end import AS_OF, write_champion, write_country
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
 KEY = b"k" * 32
@@ -249,7 +257,7 @@ def test_more_callers_than_connections_wait_or_are_told(url: str):
 
 @pytest.fixture
 def service(url, server, tmp_path, snapshot_of, start):
-    running = Runtime(Settings(home=tmp_path, store_url=url, audit_key_file=tmp_path / "audit.key"))
+    running = Runtime(Settings(tmp_path, url, tmp_path / "audit.key", refused_days=1_000_000))
     running.replace(snapshot_of())
     yield start(running)
     running.close()
@@ -303,3 +311,58 @@ def test_without_the_server_requests_are_refused_and_it_comes_back(service, serv
     assert service.client.get("/readyz").status_code == 200
     assert service.post("/v1/score", "analyst", body).status_code == 200
     assert verify(service.runtime.store, service.runtime.audit_key).n_records == 2
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("published")
+    write_country(home / "files")
+    ingest(home / "files", home / "warehouse", today=date(2026, 6, 1))
+    warehouse = Warehouse.open(home / "warehouse")
+    write_champion(home, warehouse)
+    publish(warehouse, AS_OF, home=home)
+    return home
+
+
+@pytest.mark.slow
+def test_two_homes_on_one_server_answer_alike(url, published, tmp_path, start):
+    key = tmp_path / "audit.key"
+    running = []
+    for name in ("one", "two"):
+        shutil.copytree(published, tmp_path / name)
+        runtime = Runtime(Settings(tmp_path / name, url, key, refused_days=1_000_000))
+        runtime.load()
+        running.append(runtime)
+    first = start(running[0])
+    client = TestClient(build_app(running[1]), base_url="http://localhost:3000")
+    second = dataclasses.replace(first, client=client, runtime=running[1])
+    try:
+        for runtime in running:
+            runtime.start()
+        row = first.post("/v1/rank", "chief", {"k": 1, "random_share": 0}).json()["rows"][0]
+        tip = TIP | {"dealer": row["dealer"], "known_on": "2026-01-03"}
+        body = {"table": "tips", "rows": [tip]}
+        assert first.post("/v1/events", "scheduler", body).json()["n_stored"] == 1
+        outcome = {
+            "inspection_id": "H1", "dealer": row["dealer"], "opened_on": "2026-02-01",
+            "closed_on": "2026-02-02", "outcome": "none",
+        }  # fmt: skip
+        assert first.post("/v1/outcomes", "chief", outcome).status_code == 200
+        listed = second.post("/v1/rank", "chief", {"k": 200, "random_share": 0}).json()["rows"]
+        assert row["dealer"] not in {one["dealer"] for one in listed}
+        again = outcome | {"inspection_id": "H2", "opened_on": "2026-05-01", "closed_on": None}
+        assert second.post("/v1/outcomes", "chief", again).status_code == 409
+        deadline = time.monotonic() + 90
+        while any(runtime.snapshot.as_of == AS_OF for runtime in running):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        # Each home has the event in its own warehouse, and so the same scores.
+        for home in ("one", "two"):
+            tips = Warehouse.open(tmp_path / home / "warehouse").read("tips").to_pandas()
+            assert set(tips["tip_id"]) == {"T1"}
+        one, two = (runtime.snapshot for runtime in running)
+        assert one.basis["fingerprint"] == two.basis["fingerprint"]
+        assert verify(running[0].store, running[0].audit_key).is_intact
+    finally:
+        for runtime in running:
+            runtime.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
@@ -29,7 +30,7 @@ from serving.field.ordered import investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
 from serving.scores.eligibility import CONSUMING_KINDS
-from serving.scores.snapshot import Scope
+from serving.scores.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1", tags=["field"])
 _DESIGN: Final = ("selected_by", "list_id", "why", "inclusion_probability", "is_mandatory")
@@ -73,8 +74,11 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[st
     if row is None:
         raise UnknownDealerError("There is no such dealer within your area.")
     dealer = str(scope.view.snapshot.columns["dealer"][row])
-    if body.legal_basis is None:
-        _check_gate(scope, row, body, known=outcomes.newest_outcomes(runtime.store))
+
+    def gate(known: Sequence[outcomes.Kept]) -> None:
+        if body.legal_basis is None:
+            _check_gate(outcomes.apply_outcomes(scope.view.snapshot, known), row, body, known=known)
+
     today = datetime.now(UTC).date()
     name = caller.principal.name
     author = outcomes.Author(
@@ -83,8 +87,8 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[st
         str(scope.view.snapshot.columns["office"][row] or ""),
         ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
     )
-    kept = outcomes.keep(runtime.store, body, dealer=dealer, who=author, today=today)
-    runtime.update(lambda snapshot: outcomes.apply_outcomes(snapshot, [kept]))
+    kept = outcomes.keep(runtime.store, body, dealer=dealer, who=author, today=today, gate=gate)
+    runtime.follow()
     closed = kept.document["closed_on"]
     return {
         "inspection_id": kept.inspection_id,
@@ -98,13 +102,13 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[st
 
 
 def _check_gate(
-    scope: Scope, row: int, body: OutcomeRequest, *, known: list[outcomes.Kept]
+    snapshot: Snapshot, row: int, body: OutcomeRequest, *, known: Sequence[outcomes.Kept]
 ) -> None:
     """Ask for a legal basis when the visit came before the law allowed it."""
     if body.kind not in CONSUMING_KINDS:
         return
-    allowed: date | None = scope.view.eligible_on(row)
-    last = from_numpy(scope.view.snapshot.columns["last_inspected_on"][row])
+    allowed = from_numpy(snapshot.columns["eligible_on"][row])
+    last = from_numpy(snapshot.columns["last_inspected_on"][row])
     is_same_visit = last == body.opened_on or any(
         kept.inspection_id == body.inspection_id for kept in known
     )

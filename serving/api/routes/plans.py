@@ -59,6 +59,7 @@ async def plan(body: PlanAsk, caller: Annotated[Caller, Depends(allow("plan"))])
 
 
 def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...]]:
+    caller.runtime.follow()
     scope = caller.scope
     start = (body.start.latitude, body.start.longitude) if body.start is not None else None
     made = plan_office(
