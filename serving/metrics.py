@@ -12,6 +12,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
@@ -31,6 +32,12 @@ EVENT_SECONDS: Final = Histogram(
     "Seconds from the arrival of an event to the new score of its dealer",
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30, 60),
 )
+IN_PROGRESS: Final = Gauge(
+    "ffl_risk_requests_in_progress", "Requests being worked on", multiprocess_mode="livesum"
+)
+DEALERS: Final = Gauge(
+    "ffl_risk_scored_dealers", "Dealers in the table in force", multiprocess_mode="livemax"
+)
 FAULTS: Final = Counter(
     "ffl_risk_background_faults_total", "Rounds of background work that failed", ["work"]
 )
@@ -38,12 +45,12 @@ RESTARTS: Final = Counter(
     "ffl_risk_background_restarts_total", "Background threads started again", ["work"]
 )
 WAITING_EVENTS: Final = Gauge(
-    "ffl_risk_waiting_events", "Events not yet in the warehouse", multiprocess_mode="mostrecent"
+    "ffl_risk_waiting_events", "Events not yet in the warehouse", multiprocess_mode="livemostrecent"
 )
 TABLE_AGE: Final = Gauge(
     "ffl_risk_table_age_days",
     "Days since the records of the table in force",
-    multiprocess_mode="max",
+    multiprocess_mode="livemax",
 )
 AUDIT_FAILURES: Final = Counter(
     "ffl_risk_audit_failures_total", "Answers withheld because their record could not be written"

@@ -63,9 +63,11 @@ class Guard:
             return
         answer = _Answer(send)
         start = time.perf_counter()
+        metrics.IN_PROGRESS.inc()
         try:
             await self._guarded(scope, receive, answer)
         finally:
+            metrics.IN_PROGRESS.dec()
             # What matched no route is one label, however many paths are tried.
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.REQUESTS.labels(scope["method"], route, str(answer.status)).inc()
