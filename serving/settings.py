@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -191,6 +191,21 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "FFL_RISK_OIDC_ALGORITHMS", "text", "RS256,ES256", "Accepted signature algorithms"
         ),
         Variable(
+            "FFL_RISK_OIDC_CLIENT_ID", "text", "",
+            "This service at the issuer: with it people sign in to the pages there",
+        ),
+        Variable(
+            "FFL_RISK_OIDC_CLIENT_SECRET", "secret", "",
+            "Its secret at the issuer, if it has one",
+        ),
+        Variable(
+            "FFL_RISK_OIDC_SCOPE", "text", "openid", "Scopes that are asked for at the sign-in"
+        ),
+        Variable(
+            "FFL_RISK_PUBLIC_URL", "text", "",
+            "Address of this service as browsers know it; as they ask for it by default",
+        ),
+        Variable(
             "FFL_RISK_OIDC_SKEW", "number", 30.0, "Seconds of clock difference allowed", 0, 600
         ),
     )
@@ -206,6 +221,10 @@ class OidcSettings:
     jwks_url: str
     algorithms: tuple[str, ...]
     skew_seconds: float
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scope: str = "openid"
+    public_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -318,7 +337,7 @@ def _store_url(text: str, folder: Path) -> str:
 
 
 def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:
-    issuer = read["oidc_issuer"].rstrip("/")
+    issuer = read["oidc_issuer"]  # as it stands in the tokens, a last slash included
     if not issuer:
         return None
     audience = read["oidc_audience"]
@@ -335,6 +354,10 @@ def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:
         jwks_url=read["oidc_jwks_url"],
         algorithms=tuple(a.strip() for a in algorithms.split(",") if a.strip()),
         skew_seconds=read["oidc_skew"],
+        client_id=read["oidc_client_id"],
+        client_secret=read["oidc_client_secret"],
+        scope=read["oidc_scope"],
+        public_url=read["public_url"],
     )
 
 

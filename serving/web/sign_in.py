@@ -56,7 +56,7 @@ async def ask(
 ) -> Response:
     """Show the form."""
     notice = "The session is over. Sign in to go on where you were." if over else ""
-    return _form(request, next_page=_local(next_page), notice=notice)
+    return _form(request, next_page=local_address(next_page), notice=notice)
 
 
 @router.post("/sign-in")
@@ -72,7 +72,7 @@ async def sign_in(
     """Open a session for a token, or for a name and password."""
     runtime: Runtime = request.app.state.runtime
     check_form(request, request.cookies.get(FORM_COOKIE), form_token)
-    next_page = _local(next_page)
+    next_page = local_address(next_page)
     try:
         if purpose not in PURPOSES:
             raise InvalidRequestError("Choose a purpose.", expected=", ".join(PURPOSES))
@@ -87,7 +87,7 @@ async def sign_in(
         runtime.directory.start_session, principal, purpose, hours=hours, ledger=ledger
     )
     answer = RedirectResponse(next_page, status_code=303)
-    _set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
+    set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
     answer.delete_cookie(FORM_COOKIE, path="/")
     return answer
 
@@ -148,6 +148,7 @@ def _form(
     status: int = 200,
 ) -> Response:
     token = secrets.token_urlsafe(24)
+    oidc = request.app.state.runtime.oidc
     answer = page(
         request,
         "sign_in.html",
@@ -158,12 +159,13 @@ def _form(
         message=message,
         notice=notice,
         form_token=token,
+        has_issuer=bool(oidc and oidc.settings.client_id),
     )
-    _set_cookie(answer, request.app.state.runtime, FORM_COOKIE, token, hours=1)
+    set_cookie(answer, request.app.state.runtime, FORM_COOKIE, token, hours=1)
     return answer
 
 
-def _set_cookie(answer: Response, runtime: Runtime, name: str, value: str, *, hours: float) -> None:
+def set_cookie(answer: Response, runtime: Runtime, name: str, value: str, *, hours: float) -> None:
     """Set a cookie that scripts cannot read and other sites cannot send."""
     answer.set_cookie(
         name,
@@ -176,7 +178,7 @@ def _set_cookie(answer: Response, runtime: Runtime, name: str, value: str, *, ho
     )
 
 
-def _local(address: str) -> str:
+def local_address(address: str) -> str:
     """Return an address on this site only: no one is sent elsewhere after signing in."""
     is_local = address.startswith("/") and not address.startswith(("//", "/\\", "/sign-"))
     return address if is_local and address.isascii() and address.isprintable() else "/"

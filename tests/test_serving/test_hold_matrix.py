@@ -46,6 +46,7 @@ WITHOUT_DEALERS = {
     "POST /v1/score_features", "POST /v1/events", "GET /livez", "GET /healthz", "GET /readyz",
     "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
     "GET /model", "GET /v1/completeness",
+    "GET /sign-in/issuer", "GET /sign-in/issuer/back",
 }  # fmt: skip
 # A form whose answer is that of a route above.
 FORMS = {

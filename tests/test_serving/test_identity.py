@@ -1,13 +1,18 @@
 """Accounts, tokens, sessions, and access tokens of a real issuer on this machine."""
 
+import base64
+import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 import pytest
@@ -225,6 +230,9 @@ class Issuer:
     url: str
     keys: dict[str, Any] = field(default_factory=dict)
     n_fetches: int = 0
+    odd: list[Any] = field(default_factory=list)
+    hangs: bool = False
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def add_key(self, key_id: str, key: Any) -> None:
         self.keys[key_id] = key
@@ -238,7 +246,29 @@ class Issuer:
                 kind = jwt.algorithms.ECAlgorithm
             public = json.loads(kind.to_jwk(key.public_key()))
             out.append(public | {"kid": key_id, "use": "sig"})
-        return {"keys": out}
+        while self.hangs:
+            time.sleep(0.02)
+        return {"keys": [*self.odd, *out]}
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/keys",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+        }
+
+    def exchange(self, form: dict[str, str]) -> dict[str, Any] | None:
+        """Give the token of a code, once, to whoever can show what its challenge is of."""
+        asked = self.codes.pop(form.get("code", ""), None)
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if asked is None or asked["code_challenge"] != challenge:
+            return None
+        if asked["redirect_uri"] != form.get("redirect_uri"):
+            return None
+        more = {"nonce": asked["nonce"], "aud": asked["client_id"]}
+        return {"id_token": self.token(**(more | json.loads(asked.get("changed", "{}"))))}
 
     def token(self, key_id: str = "one", algorithm: str = "RS256", **changed: Any) -> str:
         now = datetime.now(UTC)
@@ -262,11 +292,21 @@ def issuer() -> Iterator[Issuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             documents = {
-                "/.well-known/openid-configuration": lambda: {"jwks_uri": f"{served.url}/keys"},
+                "/.well-known/openid-configuration": served.about,
                 "/keys": served.jwks,
             }
             content = json.dumps(documents[self.path]()).encode()
             self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            form = dict(parse_qsl(self.rfile.read(length).decode()))
+            found = served.exchange(form)
+            content = json.dumps(found or {"error": "invalid_grant"}).encode()
+            self.send_response(200 if found else 400)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -355,8 +395,6 @@ def test_unsigned_and_symmetric_tokens_are_refused(issuer):
     )
     # The classic confusion: the public key used as an HMAC secret. The library refuses to make
     # such a token, so its parts are put together by hand.
-    import base64
-    import hashlib
     import hmac
 
     def part(value: dict[str, Any]) -> bytes:
@@ -391,6 +429,79 @@ def test_unknown_keys_do_not_make_the_service_hammer_the_issuer(issuer):
         with pytest.raises(UnauthenticatedError):
             verifier.principal(token)
     assert issuer.n_fetches == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"kty": "RSA", "kid": "odd"}, {"kty": "new", "kid": "odd"}, {"kid": "odd"}, {}, "text", None],
+    ids=str,
+)
+def test_an_odd_key_spoils_no_good_one(issuer, odd):
+    issuer.odd = [odd]
+    assert Verifier(settings_for(issuer)).principal(issuer.token()).name == "oidc:maria"
+
+
+@pytest.mark.parametrize(
+    "subject", ["", " ", " maria", "maria ", "ma\x00ria", "ma\nria", "m" * 256]
+)
+def test_a_subject_that_names_nobody_is_refused(issuer, subject):
+    with pytest.raises(UnauthenticatedError):
+        Verifier(settings_for(issuer)).principal(issuer.token(sub=subject))
+
+
+def test_long_subjects_are_never_cut_to_the_same_person(service, issuer, audit_of):
+    service.runtime.oidc = Verifier(settings_for(issuer))
+    names = {"p" * 254 + end for end in "ab"}
+    for name in names:
+        service.tokens[name] = issuer.token(sub=name)
+        assert service.post("/v1/rank", name, {"k": 3}).status_code == 200
+    assert {record["who"] for record in audit_of(service)} == {f"oidc:{name}" for name in names}
+
+
+def test_a_hanging_issuer_and_junk_hold_up_nobody_whose_key_is_known(service, issuer):
+    verifier = Verifier(settings_for(issuer))
+    service.runtime.oidc = verifier
+    service.tokens["maria"] = issuer.token()
+    assert service.post("/v1/rank", "maria", {"k": 3}).status_code == 200
+    issuer.add_key("hidden", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    junk = issuer.token("hidden")
+    del issuer.keys["hidden"]
+    issuer.hangs = True
+    verifier._tried = -1e6  # long ago: a fetch may begin
+    with ThreadPoolExecutor(25) as pool:
+        tries = [pool.submit(verifier.principal, junk) for _ in range(24)]
+        time.sleep(0.2)
+        begun = time.monotonic()
+        for _ in range(10):
+            assert verifier.principal(issuer.token()).name == "oidc:maria"
+        assert time.monotonic() - begun < 1.0
+        issuer.hangs = False
+        for one in tries:
+            with pytest.raises(UnauthenticatedError):
+                one.result(timeout=20)
+    n = issuer.n_fetches
+    with pytest.raises(UnauthenticatedError):
+        verifier.principal(junk)  # that it failed is remembered
+    assert issuer.n_fetches == n
+
+
+def test_known_keys_stand_while_the_issuer_is_away_but_not_for_ever(issuer, monkeypatch):
+    verifier = Verifier(settings_for(issuer))
+    verifier.principal(issuer.token())
+    monkeypatch.setattr(verifier, "_fetch", lambda: (_ for _ in ()).throw(OSError()))
+    monkeypatch.setattr(oidc, "MAX_AGE_SECONDS", 0.0)
+    assert verifier.principal(issuer.token()).name == "oidc:maria"
+    monkeypatch.setattr(oidc, "STALE_SECONDS", 0.0)
+    with pytest.raises(NotReadyError):
+        verifier.principal(issuer.token())
+
+
+def test_a_token_that_no_key_could_save_fetches_none(issuer):
+    verifier = Verifier(settings_for(issuer))
+    for changed in ({"aud": "another"}, {"iss": "elsewhere"}, {"exp": 1}):
+        with pytest.raises(UnauthenticatedError):
+            verifier.principal(issuer.token(**changed))
+    assert issuer.n_fetches == 0
 
 
 def test_an_issuer_that_does_not_answer_is_said_to_be_away(issuer):
