@@ -264,7 +264,9 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         self._refuse_several()
         frame = self._read(X, reset=False)
         model = self.models_[0]
-        return model.explain(model.encode(frame), method=method, n_jobs=self._n_threads)
+        encoded = model.encode(frame)
+        found = model.explain(encoded, method=method, n_jobs=self._n_threads)
+        return found.of(frame.loc[:, list(found.columns)])
 
     def _refuse_several(self) -> None:
         if len(self.models_) > 1:

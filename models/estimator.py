@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
@@ -27,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 SCHEMA_VERSION: Final = 1
 STATE_FILE: Final = "model.json"
+MOST_DENSE: Final = 250_000_000  # cells, two gigabytes of numbers
 
 
 class RiskEstimator(BaseEstimator):
@@ -58,6 +60,7 @@ class RiskEstimator(BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        tags.input_tags.sparse = True
         return tags
 
     @property
@@ -73,13 +76,15 @@ class RiskEstimator(BaseEstimator):
         return n_threads(self.n_jobs)
 
     def _settings(self, family: Family) -> Settings:
-        for name, low in (("n_folds", 2), ("max_rounds", 1)):
-            if getattr(self, name) is not None and int(getattr(self, name)) < low:
-                raise ParameterError(
-                    f"Parameter {name} is too small.",
-                    found=str(getattr(self, name)),
-                    expected=f"at least {low}",
-                )
+        lowest = {"n_folds": 2, "n_repeats": 1, "num_leaves": 2, "max_rounds": 1}
+        for name, low in lowest.items():
+            _check_whole(name, getattr(self, name), low, is_optional=name in _OPTIONAL)
+        if not _is_number(self.learning_rate):
+            raise ParameterError(
+                "Parameter learning_rate is no number.",
+                found=repr(self.learning_rate),
+                expected="above 0, at most 1",
+            )
         if not 0.0 < self.learning_rate <= 1.0:
             raise ParameterError(
                 "Parameter learning_rate is out of range.",
@@ -88,7 +93,14 @@ class RiskEstimator(BaseEstimator):
             )
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
-            seed = check_random_state(seed).randint(2**31 - 1)
+            try:
+                seed = check_random_state(seed).randint(2**31 - 1)
+            except (ValueError, AttributeError) as error:
+                raise ParameterError(
+                    "Parameter random_state seeds no generator.",
+                    found=repr(seed),
+                    expected="a whole number, a numpy RandomState, or None",
+                ) from error
         return Settings(
             family,
             self._directions(),
@@ -102,6 +114,12 @@ class RiskEstimator(BaseEstimator):
         )
 
     def _directions(self) -> tuple[int | None, ...]:
+        if self.monotone is not None and not isinstance(self.monotone, Mapping):
+            raise ParameterError(
+                "Parameter monotone is no mapping of columns to directions.",
+                found=repr(self.monotone),
+                expected='such as {"n_traces": 1}',
+            )
         wanted = dict(self.monotone or {})
         for name, direction in wanted.items():
             if name not in self.columns_:
@@ -109,6 +127,14 @@ class RiskEstimator(BaseEstimator):
                     f"Parameter monotone names '{name}', which is no column"
                     f"{did_you_mean(str(name), self.columns_)}.",
                     expected="columns of X",
+                )
+            if name in self.category_columns_ and direction in (-1, 1):
+                raise ParameterError(
+                    f"Parameter monotone gives '{name}' a direction, but it holds text or "
+                    "categories, which have none.",
+                    found=f"{direction!r}",
+                    expected="columns of numbers, yes and no, or dates",
+                    fix=f"leave '{name}' out of monotone, or encode it as a number first",
                 )
             if direction not in (-1, 0, 1):
                 raise ParameterError(
@@ -119,7 +145,12 @@ class RiskEstimator(BaseEstimator):
         return tuple(wanted.get(name) for name in self.columns_)
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        """Return `X` as a DataFrame with text column names, checked against the fitted ones."""
+        """Return `X` as a DataFrame with text column names, checked against the fitted ones.
+
+        A sparse table is made dense: missing and zero are two things here, and trees read columns.
+        """
+        if sparse.issparse(X):
+            X = _dense(X)
         if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OUST":
             X = _table_of(X)
         if not isinstance(X, pd.DataFrame):
@@ -132,6 +163,8 @@ class RiskEstimator(BaseEstimator):
             frame = self._read_frame(X, reset=reset)
         if reset:
             self.columns_ = tuple(frame.columns)
+            kinds = {name: kind_of(frame[name]) for name in frame.columns}
+            self.category_columns_ = frozenset(n for n, kind in kinds.items() if kind == "category")
         return frame
 
     def _read_frame(self, X: pd.DataFrame, *, reset: bool) -> pd.DataFrame:
@@ -343,6 +376,47 @@ class RiskEstimator(BaseEstimator):
                 expected=f"{cls.__name__} of schema {SCHEMA_VERSION}",
             )
         return cls.from_state(state, texts)
+
+
+_OPTIONAL: Final = frozenset({"n_folds", "n_repeats", "num_leaves"})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _check_whole(name: str, value: object, low: int, *, is_optional: bool) -> None:
+    """Refuse a parameter that is no whole number of at least `low`."""
+    if value is None and is_optional:
+        return
+    expected = f"a whole number of at least {low}" + (", or None" if is_optional else "")
+    if not _is_number(value) or value != int(value):  # type: ignore[call-overload]
+        raise ParameterError(
+            f"Parameter {name} is no whole number.", found=repr(value), expected=expected
+        )
+    if value < low:  # type: ignore[operator]
+        raise ParameterError(
+            f"Parameter {name} is too small.", found=repr(value), expected=expected
+        )
+
+
+def _dense(X: Any) -> npt.NDArray[Any]:
+    """Return a sparse table as an array.
+
+    Raises
+    ------
+    InputError
+        When it would not fit in `MOST_DENSE` cells.
+    """
+    if X.ndim == 2 and X.shape[0] * X.shape[1] > MOST_DENSE:
+        raise InputError(
+            "The sparse table is too large to be made dense.",
+            found=f"{X.shape[0]:,} rows and {X.shape[1]:,} columns",
+            expected=f"at most {MOST_DENSE:,} cells",
+            fix="leave columns of text as they are, which this estimator reads itself, or set "
+            "sparse_output=False and max_categories in OneHotEncoder",
+        )
+    return np.asarray(X.toarray())
 
 
 def _table_of(X: npt.NDArray[Any]) -> pd.DataFrame | npt.NDArray[Any]:

@@ -9,11 +9,12 @@ distance from the training mean.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from models.errors import AdditivityError
 
@@ -34,16 +35,57 @@ class Explanation:
         Margin of the average training row.
     columns : tuple of str
         Names of the columns of `values`.
+    data : DataFrame of shape (n, p), optional
+        What was explained.
+
+    Examples
+    --------
+    >>> e = Explanation(np.array([[1.0, -2.0]]), np.array([0.5]), ("a", "b"))
+    >>> len(e), e[0].values.tolist(), float(e[0].margin)
+    (1, [1.0, -2.0], -0.5)
     """
 
     values: Floats
     base: Floats
     columns: tuple[str, ...]
+    data: Any = field(default=None, repr=False, compare=False)
 
     @property
     def margin(self) -> Floats:
         """Base plus all contributions."""
-        return np.asarray(self.base + self.values.sum(axis=1))
+        return np.asarray(self.base + self.values.sum(axis=-1))
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, rows: Any) -> Explanation:
+        """Return some rows, or one: then `values` has shape (p,) and `base` none."""
+        data = None if self.data is None else self.data.iloc[rows]
+        return Explanation(self.values[rows], self.base[rows], self.columns, data)
+
+    def of(self, data: Any) -> Explanation:
+        """Return it with the table that it explains, for `to_shap`."""
+        return replace(self, data=data)
+
+    def to_shap(self) -> Any:
+        """Return it as a `shap.Explanation`, which shap's plots draw.
+
+        Waterfall and force plots take one row, beeswarm and bar plots all of them. Text is shown by
+        its category's number where a plot needs a number for its color.
+        """
+        import shap
+
+        data = self.data
+        if data is not None:
+            data = np.asarray(data, dtype=object)
+            if self.values.ndim == 2:
+                data = _as_numbers(self.data)
+        return shap.Explanation(
+            values=self.values,
+            base_values=self.base,
+            data=data,
+            feature_names=list(self.columns),
+        )
 
     def checked(self, margin: Floats) -> Explanation:
         """Return itself if it adds up to `margin`.
@@ -65,11 +107,12 @@ class Explanation:
         return self
 
     def __add__(self, other: Explanation) -> Explanation:
-        return Explanation(self.values + other.values, self.base + other.base, self.columns)
+        values, base = self.values + other.values, self.base + other.base
+        return Explanation(values, base, self.columns, self.data)
 
     def scaled(self, weight: float) -> Explanation:
         """Return it times a weight."""
-        return Explanation(self.values * weight, self.base * weight, self.columns)
+        return Explanation(self.values * weight, self.base * weight, self.columns, self.data)
 
     def aligned(self, columns: Sequence[str]) -> Explanation:
         """Return it over other columns; those it does not know contribute nothing."""
@@ -79,6 +122,21 @@ class Explanation:
         values = np.zeros((len(self.values), len(columns)))
         values[:, [place[name] for name in self.columns]] = self.values
         return Explanation(values, self.base, tuple(columns))
+
+
+def _as_numbers(data: pd.DataFrame) -> Floats:
+    """Return a table as numbers: categories and text by their order, dates as days."""
+    columns = {}
+    for name in data.columns:
+        column = data[name]
+        if column.dtype.kind in "biuf":
+            columns[name] = column.astype(np.float64)
+        elif column.dtype.kind in "mM":
+            columns[name] = column.astype("int64") / 86_400e9
+        else:
+            codes = pd.Series(column.astype("category").cat.codes, index=data.index)
+            columns[name] = codes.astype(np.float64).where(codes >= 0)
+    return pd.DataFrame(columns).to_numpy(dtype=np.float64)
 
 
 def contributions_by_lightgbm(booster: Any, Z: Floats, *, num_threads: int) -> tuple[Floats, float]:

@@ -141,7 +141,8 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         check_is_fitted(self, "model_")
         frame = self._read(X, reset=False)
         Z = self.model_.encode(frame)
-        return self.model_.explain(Z, method=method, n_jobs=self._n_threads)
+        found = self.model_.explain(Z, method=method, n_jobs=self._n_threads)
+        return found.of(frame.loc[:, list(found.columns)])
 
     def to_texts(self) -> dict[str, str]:
         """Return the LightGBM texts by file stem."""

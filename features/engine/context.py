@@ -20,6 +20,7 @@ from features.engine import kernels
 from features.engine.embedded import Block, EmbeddedEngine
 from features.engine.measures import Distinct, Last, Measure, Plan, Quantile, Sum, evaluate
 from features.engine.views import STATE_CODE
+from features.reference.areas import area_sql
 
 __all__ = [
     "LISTED_DAY",
@@ -204,7 +205,7 @@ class Context:
         columns = {
             "type": "license_type::INTEGER",
             "state": STATE_CODE,
-            "county": "county_fips::INTEGER",
+            "county": f"({area_sql('county_fips', 'premises_zip')})::INTEGER",
         }
         newest = Last("listed", EVER, columns, by=LISTED_DAY)
         return self.once("listed", lambda: self.grids("licenses", [newest]), is_of_listings=True)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from features.reference.areas import area_of
 from features.reference.files import DATA, read_table
 from features.reference.geography import earth_centered
 from features.reference.series import latest_year, publication
@@ -80,7 +81,7 @@ def counties() -> pd.DataFrame:
         ``state``, ``county_name``, ``lat``, ``lon`` (centroid, degrees), ``area_km2`` (land and
         inland water, geodesic), ``rucc`` (1 most urban to 9 most rural) and ``nchs`` (1 to 6),
         which are editions of 2023 (`urban_rural`). Connecticut has both its old counties and its
-        planning regions of 2022; listings use the old ones.
+        planning regions of 2022, an old county the codes of the region that holds most of it.
     """
     return read_table("counties").set_index("county_fips")
 
@@ -96,12 +97,15 @@ def zip_places() -> pd.DataFrame:
 
 
 def county_population(as_of: date) -> pd.Series:
-    """People in each county by the newest estimate public before `as_of`.
+    """People in each area by the newest estimate public before `as_of`.
+
+    Counties that are one area (`features.reference.areas`) are counted together, so that an area
+    has people whichever edition of the federal list the estimate follows.
 
     Returns
     -------
     Series of float
-        Indexed by ``county_fips``; empty when no estimate was public yet.
+        Indexed by the county code of the area; empty when no estimate was public yet.
     """
     return _population_of(latest_year("county_population", as_of))
 
@@ -110,7 +114,8 @@ def county_population(as_of: date) -> pd.Series:
 def _population_of(year: int | None) -> pd.Series:
     table = read_table("county_population")
     rows = table[table["year"] == (year if year is not None else -1)]
-    return rows.set_index("county_fips")["population"].astype("float64")
+    people = rows["population"].astype("float64")
+    return people.groupby(area_of(rows["county_fips"])).sum()
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.domain.asof import NEVER, Y5, day_sql, known_sql, number_sql
+from features.reference.areas import area_sql
 from features.reference.places import counties, zip_places
 from features.signals.careers import walk_listings
 
@@ -44,7 +45,8 @@ SELECT dealer,
        CAST({number_sql("known_on")} AS INTEGER) AS known,
        CAST(coalesce({number_sql("superseded_on")}, {int(NEVER)}) AS INTEGER) AS superseded,
        CAST(coalesce({number_sql("expires_on")}, {UNKNOWN_DAY}) AS INTEGER) AS expires,
-       license_type, premises_state AS state, county_fips AS county, left(dealer, 4) AS series,
+       license_type, premises_state AS state, {area_sql("county_fips", "premises_zip")} AS county,
+       left(dealer, 4) AS series,
        left(premises_zip, 5) AS zip, latitude, longitude,
        CASE WHEN {_STREET} <> '' THEN hash({_STREET}, left(premises_zip, 5)) END AS premises,
        CASE WHEN {_NAME} <> '' THEN hash({_NAME}) END AS licensee,

@@ -34,3 +34,12 @@ def test_a_package_in_the_current_folder_is_not_imported(
     path = tracker.ask("alias_version")
     tracker.close()
     assert not {"", str(tmp_path)} & set(path)
+
+
+def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
+    """A percent sign, a question mark or a hash in its name lead nowhere else."""
+    folder = tmp_path / "a%20b?c=#1;é"
+    with Tracker(folder) as tracker:
+        assert tracker.ask("alias_version", name="x", alias="champion") is None
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "mlflow.db").is_file()

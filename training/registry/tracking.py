@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from features.errors import FflRiskError
 
@@ -57,6 +58,18 @@ def _load_pyfunc(path: str) -> BundleModel:
     return BundleModel(path)
 
 
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a database file, whatever signs its folder's name holds.
+
+    The driver is named because MLflow makes a folder of its own out of the text of a plain
+    ``sqlite:`` URL, where a percent sign is still written as three signs.
+
+    >>> sqlite_url(Path("a%20b/mlflow.db"))
+    'sqlite+pysqlite:///a%2520b/mlflow.db'
+    """
+    return str(sa.URL.create("sqlite+pysqlite", database=str(path)))
+
+
 class Registry:
     """What the tracking process does for others.
 
@@ -68,7 +81,7 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(folder / "mlflow.db")
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         # Two processes must not create the tables of a new database at the same time.

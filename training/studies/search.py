@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import sqlalchemy as sa
 
 from features.warehouse import Warehouse
 from training.errors import NotTrainedError
@@ -74,7 +75,7 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=head.name,
-        storage=f"sqlite:///{store}",
+        storage=str(sa.URL.create("sqlite", database=str(store))),
         load_if_exists=True,
         direction="minimize",
         sampler=optuna.samplers.TPESampler(seed=seed),
