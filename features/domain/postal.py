@@ -12,7 +12,6 @@ U.S. Postal Service, Publication 28, Postal Addressing Standards; the lowest ZIP
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 _AROUND: Final = " .,;:\\/-*#_"  # slips of the pen before or after the digits
@@ -33,20 +32,3 @@ def zip_sql(text: str) -> str:
         f"THEN nullif(lpad(regexp_extract({given}, '^[0-9]+'), 5, '0'), '00000') "
         f"WHEN regexp_full_match({given}, '[0-9]{{7,8}}') THEN left(lpad({given}, 9, '0'), 5) END"
     )
-
-
-def zip5(text: str) -> str | None:
-    """Return the five digits of a ZIP code, or None where `text` can be none.
-
-    >>> [zip5(t) for t in ("06850-1234", "68501234", "6021303", "6850", "602", "850123", "K1A 0B1")]
-    ['06850', '06850', '00602', '06850', '00602', None, None]
-    """
-    given = re.sub(r"[.]0+$", "", text.strip(_AROUND))
-    found = None
-    if re.fullmatch(r"\d{5}([- ]?\d{4}|-\d{0,4})?", given):
-        found = given[:5]
-    elif match := re.fullmatch(r"(\d{3,5})([- ]\d{4})?", given):
-        found = match[1].zfill(5)
-    elif re.fullmatch(r"\d{7,8}", given):
-        found = given.zfill(9)[:5]
-    return None if found == "00000" else found

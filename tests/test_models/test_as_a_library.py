@@ -65,7 +65,8 @@ def test_a_sparse_table_that_is_too_large_says_what_to_set(
     "bad",
     [
         {"n_folds": 1}, {"n_folds": 2.5}, {"n_folds": "five"}, {"n_repeats": 0}, {"num_leaves": 1},
-        {"max_rounds": 0}, {"max_rounds": None}, {"n_jobs": 0}, {"n_jobs": "all"}, {"learning_rate": 0}, {"learning_rate": "fast"},
+        {"max_rounds": 0}, {"max_rounds": None}, {"n_jobs": 0}, {"n_jobs": "all"},
+        {"learning_rate": 0}, {"learning_rate": "fast"},
         {"random_state": "seed"}, {"monotone": ["a"]}, {"monotone": {"b": 1}},
         {"monotone": {"a": 2}},
     ],
