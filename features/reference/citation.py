@@ -124,6 +124,24 @@ def tier_of(citation: str) -> Tier:
     return _tier_and_cause(citation)[0]
 
 
+def cause_of(citation: str) -> str:
+    """Return what the rule behind the tier calls the violation; empty for a default tier.
+
+    >>> cause_of("478.39a")
+    'theft or loss not reported'
+    """
+    return _tier_and_cause(citation)[1]
+
+
+def known_citations() -> list[tuple[str, str]]:
+    """Return the provisions that the reference names, each with what it calls the violation.
+
+    >>> dict(known_citations())["478.39a"]
+    'theft or loss not reported'
+    """
+    return [(citation, cause) for citation, (_, cause) in sorted(_rules().items())]
+
+
 def is_trigger(citation: str, on: date) -> bool:
     """Whether a willful first violation called for revocation under the policy of that date.
 

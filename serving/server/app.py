@@ -19,6 +19,7 @@ from serving.server.fastpath import FastPath
 from serving.server.guard import Guard
 from serving.versions import code_version
 from serving.web import pages
+from serving.web.refusals import refusal_page, wants_page
 
 _DESCRIPTION: Final = (
     "Ranks firearms dealers for compliance inspection and shows why. Every data route needs a "
@@ -73,11 +74,13 @@ async def _on_error(_: Request, error: Exception) -> Response:
     return problem_of(error)
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = error.status_code
     code, detail = _CODES.get(status, ("refused", "The request is refused."))
+    if wants_page(request.scope):
+        return refusal_page(status, detail)
     return problem(status, code, detail, headers=error.headers)
 
 

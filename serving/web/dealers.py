@@ -9,18 +9,13 @@ from typing import Annotated, Any, Final
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
-from pydantic import ValidationError
-from starlette.datastructures import FormData
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from features import reference
-from features.errors import FflRiskError
 from serving.access.audit import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
-from serving.api.routes import field
 from serving.contract.answers import Area
-from serving.contract.field import OutcomeRequest
 from serving.dealers.dossier import dossier, n_related_elsewhere
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
@@ -31,7 +26,7 @@ from serving.statements import PEERS
 from serving.web import atlas, charts
 from serving.web.lists import license_types
 from serving.web.rendering import page
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -134,7 +129,6 @@ async def _page(
     *,
     list_id: str = "",
     saved: str = "",
-    error: FflRiskError | None = None,
 ) -> Response:
     purpose = caller.purpose()
     scope = caller.scope
@@ -147,8 +141,7 @@ async def _page(
     values = await asyncio.to_thread(_values, caller, row)
     return page(
         request, "dealer.html", title="Dealer", active="dealers", me=caller.principal,
-        status=200 if error is None else int(getattr(error, "status", 422)),
-        list_id=list_id, saved=saved, error=error, k=_K,
+        list_id=list_id, saved=saved, k=_K,
         can_record=caller.principal.role in ACCESS["outcomes"], **values,
     )  # fmt: skip
 
@@ -206,45 +199,3 @@ def _place(view: View, row: int) -> Markup | None:
         f'{counties}{borders}<path class="border" d="{atlas.border_path(box)}"/>'
         f'<circle class="dot q5" cx="{x:.1f}" cy="{y:.1f}" r="9"/></svg></div>'
     )
-
-
-@router.post("/dealers/{dealer}/outcomes")
-async def record_outcome(
-    request: Request, dealer: str, caller: Annotated[Caller, Depends(may("outcomes"))]
-) -> Response:
-    """Keep what an inspection found."""
-    form = await checked_form(request, caller.principal)
-    list_id = text(form, "list_id")
-    try:
-        await field.outcome(_outcome(form, dealer, caller.purpose()), caller)
-    except UnknownDealerError:
-        raise
-    except FflRiskError as error:
-        return await _page(request, caller, dealer, list_id=list_id, error=error)
-    back = f"&list={list_id}" if list_id else ""
-    return RedirectResponse(f"/dealers/{dealer}?saved=1{back}", status_code=303)
-
-
-def _outcome(form: FormData, dealer: str, purpose: str) -> OutcomeRequest:
-    fields: dict[str, Any] = {
-        name: text(form, name) or None
-        for name in (
-            "inspection_id", "kind", "opened_on", "closed_on", "selected_by", "list_id",
-            "legal_basis", "hours", "outcome", "firearms_unaccounted_final",
-        )
-    }  # fmt: skip
-    cited = [line.strip() for line in text(form, "citations").splitlines() if line.strip()]
-    fields["violations"] = [
-        {"citation": line.rstrip("* "), "is_willful": line.endswith("*") or None} for line in cited
-    ]
-    try:
-        return OutcomeRequest.model_validate(
-            fields | {"dealer": dealer, "purpose": purpose or None}
-        )
-    except ValidationError as faults:
-        names = sorted({str(fault["loc"][0]) for fault in faults.errors() if fault["loc"]})
-        raise InvalidRequestError(
-            "The outcome is not complete.",
-            found=", ".join(name.replace("_", " ") for name in names) or "dates out of order",
-            expected="a number, a day opened, an outcome, and a closing day not before the opening",
-        ) from None

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.staticfiles import StaticFiles
 
 from serving.web import (
     dealers,
+    decisions,
     insight,
     kept_plans,
     lists,
     maps,
     model,
+    outcomes,
+    places,
     plans,
     sign_in,
     single_sign_on,
 )
+from serving.web.compression import CompressedFiles
 from serving.web.rendering import STATIC
 
 router = APIRouter(include_in_schema=False)
-for part in (sign_in, single_sign_on, lists, maps, dealers, plans, kept_plans, insight, model):
+for part in (
+    sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, places, plans, kept_plans,
+    insight, model,
+):  # fmt: skip
     router.include_router(part.router)
 
-static_files = StaticFiles(directory=STATIC)
+static_files = CompressedFiles(directory=STATIC)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FIX: Final = {
+    404: "check the address, or go back to the start",
+    405: "go back to the page and use its form",
     413: "send less at once",
     503: "wait a few seconds and load the page again",
     504: "ask for less: fewer weeks, a smaller area",
@@ -47,6 +49,7 @@ def refusal_page(status: int, detail: str) -> Response:
             me_area="",
             pages=[],
             basis=None,
+            data=None,
             disclaimers=[NOT_EVIDENCE],
             version=static_version(),
         )

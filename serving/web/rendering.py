@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from serving.errors import NotReadyError
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
 from serving.scores.wording import miles
-from serving.statements import NOT_EVIDENCE
+from serving.statements import NOT_EVIDENCE, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"
 # What each head is called where people read it.
@@ -32,6 +33,11 @@ HEADS: Final[Mapping[str, str]] = {
 }
 # Heads that count firearms; the others are chances.
 RATES: Final = frozenset({"diversion", "mexico"})
+_LEAST_COMPRESSED: Final = 1_000
+# Lines of a card that say again what the first two statements say.
+_SAID_ALREADY: Final = (
+    "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
+)  # fmt: skip
 # (name, address, text, roles that see it)
 _PAGES: Final = (
     ("lists", "/lists", "Lists", {"inspector", "supervisor", "scheduler", "auditor"}),
@@ -168,7 +174,6 @@ def page(
     """Render a page: with who is signed in, what it was made from and what must be said with it."""
     runtime: Runtime = request.app.state.runtime
     basis = _basis(runtime) if me is not None else None
-    said = runtime.snapshot.disclaimers if basis is not None else [NOT_EVIDENCE]
     html = (
         environment()
         .get_template(template)
@@ -179,14 +184,50 @@ def page(
             me_area="" if me is None or not me.areas else own_in_words(me),
             pages=pages_for(me) if me is not None else [],
             basis=basis,
-            disclaimers=said,
+            data=_data(runtime) if basis is not None else None,
+            disclaimers=_said(runtime) if basis is not None else [NOT_EVIDENCE],
             version=static_version(),
             **context,
         )
     )
     # What a page shows is restricted: no cache may keep it past the session.
-    headers = {"Cache-Control": "no-store"}
-    return Response(html, status, headers=headers, media_type="text/html; charset=utf-8")
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    content = html.encode()
+    if len(content) > _LEAST_COMPRESSED and takes_gzip(request.headers.get("accept-encoding")):
+        content = gzip.compress(content, 6, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, status, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def takes_gzip(accepted: str | None) -> bool:
+    """Return whether a browser says that it reads gzip.
+
+    >>> takes_gzip("br, gzip;q=0.5"), takes_gzip("gzip;q=0"), takes_gzip(None)
+    (True, False, False)
+    """
+    for part in (accepted or "").split(","):
+        name, _, rank = part.strip().partition(";")
+        if name.strip().lower() in {"gzip", "*"}:
+            return rank.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def _data(runtime: Runtime) -> dict[str, Any]:
+    """Return up to when the records go, and whether that is long ago."""
+    as_of = runtime.snapshot.as_of
+    days = (datetime.now(UTC).date() - as_of).days
+    return {
+        "sentence": data_sentence(as_of),
+        "is_old": days > runtime.settings.stale_days,
+        "warning": f"They are {days:,} days old: what happened since is not in them. Who may be"
+        " visited is said on these records.",
+    }
+
+
+def _said(runtime: Runtime) -> list[str]:
+    """Return what must be said, each thing once: the card of a model repeats the first two."""
+    said = list(runtime.snapshot.disclaimers)
+    return [s for s in dict.fromkeys(said) if not s.startswith(_SAID_ALREADY)]
 
 
 def _basis(runtime: Runtime) -> dict[str, Any] | None:

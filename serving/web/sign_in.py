@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from typing import Annotated, Final
 
@@ -68,6 +69,8 @@ async def sign_in(
     name: Annotated[str, Form(max_length=80)] = "",
     password: Annotated[str, Form(max_length=200)] = "",
     purpose: Annotated[str, Form(max_length=40)] = "licensing",
+    resume: Annotated[str, Form(max_length=2_000)] = "",
+    kept: Annotated[str, Form(max_length=200_000)] = "",
 ) -> Response:
     """Open a session for a token, or for a name and password."""
     runtime: Runtime = request.app.state.runtime
@@ -79,17 +82,53 @@ async def sign_in(
         principal = await _identify(request, token.strip(), name.strip().lower(), password)
     except (UnauthenticatedError, InvalidRequestError, RateLimitError, OverloadedError) as error:
         return _form(
-            request, next_page=next_page, name=name, message=error.what, status=error.status
-        )
+            request, next_page=next_page, name=name, message=error.what, status=error.status,
+            resume=_local(resume) if kept else "", kept=kept,
+        )  # fmt: skip
     hours = runtime.settings.session_hours
     ledger = runtime.ledger(principal, purpose=purpose)
     cookie = await asyncio.to_thread(
         runtime.directory.start_session, principal, purpose, hours=hours, ledger=ledger
     )
-    answer = RedirectResponse(next_page, status_code=303)
+    answer: Response = RedirectResponse(next_page, status_code=303)
+    if kept:
+        answer = await asyncio.to_thread(_give_back, request, cookie, _local(resume), kept)
     set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
     answer.delete_cookie(FORM_COOKIE, path="/")
     return answer
+
+
+def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
+    """Show the sign-in form to somebody whose session ended over a form; the form waits in it."""
+    return _form(
+        request,
+        next_page="/",
+        notice="The session is over. Sign in, and your form is given back as you left it.",
+        resume=_local(request.url.path),
+        kept=json.dumps(fields),
+        status=401,
+    )
+
+
+def _give_back(request: Request, cookie: str, resume: str, kept: str) -> Response:
+    """Show a form that waited for a new session; nothing is sent before the person says so."""
+    runtime: Runtime = request.app.state.runtime
+    try:
+        fields = [(str(name), str(value)) for name, value in json.loads(kept)]
+    except (ValueError, TypeError):
+        return RedirectResponse("/", status_code=303)
+    return page(
+        request,
+        "resume.html",
+        title="Your form",
+        me=runtime.directory.principal_of_session(cookie),
+        resume=resume,
+        fields=[(n, v) for n, v in fields if n != "csrf"],
+        shown=[(n.replace("_", " "), v) for n, v in fields if v and n not in _NOT_SHOWN],
+    )
+
+
+_NOT_SHOWN: Final = frozenset({"csrf", "back", "list_id", "ask", "step"})
 
 
 async def _identify(request: Request, token: str, name: str, password: str) -> Principal:
@@ -146,6 +185,8 @@ def _form(
     message: str = "",
     notice: str = "",
     status: int = 200,
+    resume: str = "",
+    kept: str = "",
 ) -> Response:
     token = secrets.token_urlsafe(24)
     oidc = request.app.state.runtime.oidc
@@ -160,6 +201,8 @@ def _form(
         notice=notice,
         form_token=token,
         has_issuer=bool(oidc and oidc.settings.client_id),
+        resume=resume,
+        kept=kept,
     )
     set_cookie(answer, request.app.state.runtime, FORM_COOKIE, token, hours=1)
     return answer

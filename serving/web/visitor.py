@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request
@@ -22,6 +22,8 @@ from serving.api.problems import TITLES
 from serving.errors import InvalidRequestError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.web.rendering import page
+
+_NEVER_KEPT: Final = frozenset({"/sign-in", "/sign-out"})
 
 
 class CrossSiteError(InvalidRequestError):
@@ -42,6 +44,10 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except UnauthenticatedError:
+                if kept := await kept_form(request):
+                    from serving.web.sign_in import ask_again
+
+                    return ask_again(request, kept)
                 return _to_sign_in(request)
             except FflRiskError as error:
                 return await asyncio.to_thread(_refusal, request, error)
@@ -50,6 +56,27 @@ class PageRoute(APIRoute):
                 return await asyncio.to_thread(_refusal, request, fault)
 
         return answer
+
+
+async def kept_form(request: Request) -> list[tuple[str, str]]:
+    """Return the fields of a form whose session ended meanwhile, to give it back after sign-in.
+
+    Only of a form that the browser says came from this site: another's would be given back too,
+    and sent in the name of whoever signs in.
+    """
+    if request.method != "POST" or not _is_own(request) or request.url.path in _NEVER_KEPT:
+        return []
+    form = await request.form(max_files=0, max_fields=200)
+    return [(n, v) for n, v in form.multi_items() if n != "csrf" and isinstance(v, str)]
+
+
+def _is_own(request: Request) -> bool:
+    """Return whether the browser says that a form was sent from this site's own page."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    # A browser that is told to send no referrer calls the origin of its own forms "null".
+    is_own = origin in {None, "null"} or urlsplit(origin).netloc == request.headers.get("host")
+    return site in {"same-origin", "none"} and is_own
 
 
 def _to_sign_in(request: Request) -> Response:
@@ -122,14 +149,10 @@ def check_form(request: Request, expected: str | None, given: str) -> None:
     CrossSiteError
         When it does not carry the secret, or the browser says that it came from elsewhere.
     """
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
-    # A browser that is told to send no referrer calls the origin of its own forms "null".
-    is_own = origin in {None, "null"} or urlsplit(origin).netloc == request.headers.get("host")
     is_matching = bool(expected) and hmac.compare_digest(
         str(expected).encode(), given.encode("utf-8", "replace")
     )
-    if site not in {"same-origin", "none"} or not is_own or not is_matching:
+    if not _is_own(request) or not is_matching:
         raise CrossSiteError(
             "The form did not come from this service's own page, or is too old.",
             fix="open the page again and repeat",

@@ -1,0 +1,334 @@
+"""What an inspection found: a form, a page to check it on, and then it is kept for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from features.errors import FflRiskError, InvalidValueError
+from features.reference.citation import cause_of, known_citations, normalize
+from features.reference.outcome import NAMES
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.api.callers import Caller
+from serving.api.routes import field as routes
+from serving.contract.field import OutcomeRequest
+from serving.errors import ConflictError, LegalGateError, UnknownDealerError
+from serving.store.tables import OUTCOMES
+from serving.web.rendering import dealer_name, page
+from serving.web.visitor import PageRoute, checked_form, may, text
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_FIELDS: Final = (
+    "inspection_id", "kind", "opened_on", "closed_on", "selected_by", "list_id", "legal_basis",
+    "hours", "outcome", "recommended_outcome", "firearms_unaccounted_initial",
+    "firearms_unaccounted_final",
+)  # fmt: skip
+LABELS: Final[Mapping[str, str]] = {
+    "inspection_id": "Inspection number",
+    "kind": "Kind",
+    "opened_on": "Opened on",
+    "closed_on": "Closed on",
+    "selected_by": "Selected by",
+    "legal_basis": "Legal basis",
+    "hours": "Hours spent",
+    "outcome": "Outcome",
+    "recommended_outcome": "Outcome recommended",
+    "firearms_unaccounted_initial": "Firearms unaccounted for at first",
+    "firearms_unaccounted_final": "Firearms unaccounted for at the end",
+    "citations": "Citations",
+}
+_EXPECTED: Final[Mapping[str, str]] = {
+    "inspection_id": "Enter the inspection number: letters, digits and . _ : - only",
+    "opened_on": "Enter the day it was opened, such as 2026-03-09",
+    "closed_on": "Enter a closing day that is not before the opening, or leave it empty",
+    "hours": "Enter hours from 0 to 10,000",
+    "outcome": "Choose the outcome",
+    "firearms_unaccounted_initial": "Enter a number of firearms, 0 or more",
+    "firearms_unaccounted_final": "Enter a number of firearms, 0 or more",
+}
+KINDS: Final = ("compliance", "recall", "application", "trace", "criminal", "warrant")
+SELECTIONS: Final = (
+    "risk", "random", "recall", "complaint", "application", "other", "unknown",
+)  # fmt: skip
+BASES: Final = ("warrant", "criminal_investigation_of_another", "trace_of_a_firearm")
+_LEAST_LINES: Final = 4
+_MOST_LINES: Final = 60
+
+
+@dataclass
+class Filled:
+    """A form as it was filled in, with what is wrong at which field.
+
+    Parameters
+    ----------
+    values : mapping of str to str
+    citations : list of (str, bool, str)
+        As typed, whether willful, and how many instances.
+    errors : dict of str to str
+        By field; a citation's is ``citation_N``.
+    """
+
+    values: Mapping[str, str]
+    citations: list[tuple[str, bool, str]]
+    errors: dict[str, str] = field(default_factory=dict)
+    request: OutcomeRequest | None = None
+
+
+@router.get("/dealers/{dealer}/outcome")
+async def ask(
+    request: Request,
+    dealer: str,
+    caller: Annotated[Caller, Depends(may("outcomes"))],
+    list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
+) -> Response:
+    """Show the empty form."""
+    row = _row(caller, dealer)
+    await caller.record(row["dealer"], purpose=caller.purpose())
+    return _form(request, caller, row, Filled({"list_id": list_id}, []))
+
+
+@router.post("/dealers/{dealer}/outcomes")
+async def record(
+    request: Request, dealer: str, caller: Annotated[Caller, Depends(may("outcomes"))]
+) -> Response:
+    """Check a form, show it to be checked, or keep it."""
+    form = await checked_form(request, caller.principal)
+    row = _row(caller, dealer)
+    step = text(form, "step") or "save"
+    filled = await asyncio.to_thread(_read, caller, form, row)
+    if step == "more":
+        filled.errors.clear()
+        return _form(request, caller, row, filled, n_more=_LEAST_LINES)
+    if step == "edit" or filled.errors or filled.request is None:
+        return _form(request, caller, row, filled, status=422 if filled.errors else 200)
+    before = await asyncio.to_thread(_before, caller, filled.request, row["dealer"])
+    if step == "check":
+        return _check(request, caller, row, filled, before=before)
+    try:
+        await routes.outcome(filled.request, caller)
+    except UnknownDealerError:
+        raise
+    except FflRiskError as error:
+        at = "legal_basis" if isinstance(error, LegalGateError) else "inspection_id"
+        if "future" in error.what:
+            at = "opened_on"
+        filled.errors[at] = f"{error.what} {error.expected or error.fix or ''}".strip()
+        status = int(getattr(error, "status", 422))
+        return _form(request, caller, row, filled, status=status)
+    list_id = filled.values.get("list_id", "")
+    back = f"&list={list_id}" if list_id else ""
+    return RedirectResponse(f"/dealers/{dealer}?saved=1{back}", status_code=303)
+
+
+def _row(caller: Caller, dealer: str) -> dict[str, str]:
+    found = caller.scope.row(dealer)
+    if found is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    columns = caller.scope.view.snapshot.columns
+    names = ("dealer", "licensee_name", "business_name", "license_number", "city", "state")
+    return {name: str(columns[name][found]) for name in names}
+
+
+def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
+    """Read a form and say at which field something is wrong."""
+    values = {name: text(form, name) for name in _FIELDS}
+    filled = Filled(values, _cited(form))
+    violations = []
+    for n, (cited, is_willful, instances) in enumerate(filled.citations):
+        try:
+            known = normalize(cited).text
+        except InvalidValueError:
+            filled.errors[f"citation_{n}"] = (
+                f"{cited[:40]} is not a citation; enter a provision such as 478.124(c)(1)"
+            )
+            continue
+        if instances and not (instances.isdecimal() and int(instances) <= 1_000_000):
+            filled.errors[f"citation_{n}"] = "Enter how many instances as a whole number"
+            continue
+        violations.append(
+            {
+                "citation": known,
+                "is_willful": is_willful or None,
+                "instances": int(instances) if instances else None,
+            }
+        )
+    given: dict[str, Any] = {name: value or None for name, value in values.items()}
+    given["kind"] = given["kind"] or "compliance"
+    given["selected_by"] = given["selected_by"] or "risk"
+    try:
+        filled.request = OutcomeRequest.model_validate(
+            given
+            | {
+                "dealer": row["dealer"],
+                "purpose": caller.purpose() or None,
+                "violations": violations,
+            }
+        )
+    except ValidationError as faults:
+        for fault in faults.errors():
+            name = str(fault["loc"][0]) if fault["loc"] else "closed_on"
+            filled.errors.setdefault(name, _EXPECTED.get(name, "Choose one of those offered"))
+    if filled.request is not None:
+        _check_dates(filled)
+        _check_number(caller, filled, row["dealer"])
+    return filled
+
+
+def _cited(form: FormData) -> list[tuple[str, bool, str]]:
+    """Return the citations of a form: its numbered lines, and one a line of a text."""
+    out = []
+    for n in range(_MOST_LINES):
+        if cited := text(form, f"citation_{n}"):
+            out.append((cited, bool(text(form, f"willful_{n}")), text(form, f"instances_{n}")))
+    for line in text(form, "citations").splitlines():
+        if line.strip(" *"):
+            out.append((line.strip().rstrip("* "), line.strip().endswith("*"), ""))
+    return out[:_MOST_LINES]
+
+
+def _check_dates(filled: Filled) -> None:
+    today = datetime.now(UTC).date()
+    asked = filled.request
+    for name in ("opened_on", "closed_on"):
+        day = getattr(asked, name)
+        if day is not None and day > today:
+            filled.errors[name] = f"Enter a day that is not in the future; today is {today}"
+
+
+def _check_number(caller: Caller, filled: Filled, dealer: str) -> None:
+    """Refuse the number of an inspection of another dealer, kept here or in the records."""
+    number = filled.values["inspection_id"]
+    query = sa.select(OUTCOMES.c.dealer).where(OUTCOMES.c.inspection_id == number)
+    with caller.runtime.store.read() as connection:
+        known = {str(found) for found in connection.scalars(query)}
+    known |= _dealers_of(caller, number)
+    if known and dealer not in known:
+        filled.errors["inspection_id"] = (
+            "This number belongs to an inspection of another dealer; enter this one's"
+        )
+
+
+def _dealers_of(caller: Caller, number: str) -> set[str]:
+    import duckdb
+
+    try:
+        warehouse = Warehouse.open(caller.runtime.settings.home / "warehouse")
+    except WarehouseMissingError:
+        return set()
+    if not warehouse.has("inspections"):
+        return set()
+    query = (
+        f"SELECT DISTINCT dealer FROM {warehouse.scan('inspections')} "  # noqa: S608 - own names
+        "WHERE inspection_id = $number"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        return {str(row[0]) for row in connection.execute(query, {"number": number}).fetchall()}
+
+
+def _before(caller: Caller, asked: OutcomeRequest, dealer: str) -> Mapping[str, Any] | None:
+    """Return the version of the same inspection that this one would replace."""
+    query = (
+        sa.select(OUTCOMES)
+        .where(OUTCOMES.c.inspection_id == asked.inspection_id, OUTCOMES.c.dealer == dealer)
+        .order_by(OUTCOMES.c.version.desc())
+        .limit(1)
+    )
+    with caller.runtime.store.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else dict(row._mapping)
+
+
+def _form(
+    request: Request,
+    caller: Caller,
+    row: Mapping[str, str],
+    filled: Filled,
+    *,
+    status: int = 200,
+    n_more: int = 0,
+) -> Response:
+    n_lines = min(max(_LEAST_LINES, len(filled.citations) + n_more), _MOST_LINES)
+    empty = [("", False, "")] * (n_lines - len(filled.citations))
+    name = dealer_name(row)
+    return page(
+        request, "outcome.html", title=f"{'Error: ' if filled.errors else ''}Outcome, {name[:60]}",
+        active="dealers", me=caller.principal, status=status, row=row, name=name,
+        values={name: filled.values.get(name, "") for name in _FIELDS}, errors=filled.errors,
+        lines=[*filled.citations, *empty], labels=LABELS, kinds=KINDS, selections=SELECTIONS,
+        bases=BASES, outcomes=NAMES, known=known_citations(),
+    )  # fmt: skip
+
+
+def _check(
+    request: Request,
+    caller: Caller,
+    row: Mapping[str, str],
+    filled: Filled,
+    *,
+    before: Mapping[str, Any] | None,
+) -> Response:
+    asked = filled.request
+    if asked is None:
+        raise ConflictError("The form is not complete.")
+    document = asked.model_dump(mode="json")
+    shown = [(n, label, _said(n, document.get(n))) for n, label in LABELS.items() if n in document]
+    cited = [
+        (one.citation, cause_of(one.citation) or "not among the provisions named in the reference",
+         "willful" if one.is_willful else "", one.instances)
+        for one in asked.violations
+    ]  # fmt: skip
+    name = dealer_name(row)
+    return page(
+        request, "outcome_check.html", title=f"Check the outcome, {name[:60]}", active="dealers",
+        me=caller.principal, row=row, name=name, shown=shown, cited=cited,
+        changes=_changes(before, document), before=before, fields=_again(filled),
+    )  # fmt: skip
+
+
+def _again(filled: Filled) -> Sequence[tuple[str, str]]:
+    """Return the fields of a form, to send it once more."""
+    out = [(name, value) for name, value in filled.values.items() if value]
+    for n, (cited, is_willful, instances) in enumerate(filled.citations):
+        out.append((f"citation_{n}", cited))
+        if is_willful:
+            out.append((f"willful_{n}", "1"))
+        if instances:
+            out.append((f"instances_{n}", instances))
+    return out
+
+
+def _changes(before: Mapping[str, Any] | None, document: Mapping[str, Any]) -> list[str]:
+    """Say what of an inspection known already would be otherwise."""
+    if before is None:
+        return []
+    old = before["document"]
+    out = [
+        f"{label}: {_said(name, old.get(name))} becomes {_said(name, document[name])}"
+        for name, label in LABELS.items()
+        if name in document and old.get(name) != document[name]
+    ]
+    was = sorted(v["citation"] for v in old.get("violations", ()))
+    now = sorted(v["citation"] for v in document.get("violations", ()))
+    if was != now:
+        out.append(f"Citations: {', '.join(was) or 'none'} become {', '.join(now) or 'none'}")
+    return out
+
+
+def _said(name: str, value: Any) -> str:
+    if value is None or value == "":
+        return "not stated"
+    if name in {"outcome", "recommended_outcome"}:
+        return NAMES.get(value, str(value))
+    return str(value).replace("_", " ")
