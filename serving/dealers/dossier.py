@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import sqlalchemy as sa
 
 from features.domain.asof import in_force_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
 from features.reference.destinations import destination_label, destination_sql
+from features.reference.outcome import NAMES
 from features.reference.time_to_crime import short_days
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.scores.snapshot import Bools, Scope
+from serving.store.database import Store
+from serving.store.tables import DECISIONS, OUTCOMES
 
 _MOST_ENTRIES: Final = 500
 _MOST_RELATED: Final = 20
@@ -24,6 +28,7 @@ _PLACE: Final = (
     "zip", "county", "office", "division",
 )  # fmt: skip
 
+_FIREARMS: Final = "CASE WHEN n_firearms = 1 THEN ' firearm' ELSE ' firearms' END"
 # One dated line a row: table, day, sentence, record id. Names come from the schema alone.
 _LINES: Final = {
     "licenses": (
@@ -37,10 +42,12 @@ _LINES: Final = {
         "inspection_id",
     ),
     "thefts_losses": (
-        "discovered_on", "kind || ' of ' || n_firearms || ' firearms reported'", "report_id"
+        "discovered_on", f"kind || ' of ' || n_firearms || {_FIREARMS} || ' reported'", "report_id"
     ),
     "multiple_sales": (
-        "sold_on", "'multiple sale of ' || n_firearms || ' firearms (' || kind || ')'", "report_id"
+        "sold_on",
+        f"'multiple sale of ' || n_firearms || {_FIREARMS} || ' (' || kind || ')'",
+        "report_id",
     ),
     "traces": (
         "coalesce(recovered_on, requested_on)",
@@ -64,11 +71,24 @@ _NO_TRACES: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def dossier(scope: Scope, row: int, warehouse: Path, *, lists: Sequence[str]) -> dict[str, Any]:
-    """Return the dossier of a row, ready for the contract's `Dossier`."""
+def dossier(
+    scope: Scope, row: int, warehouse: Path, *, lists: Sequence[str], store: Store | None = None
+) -> dict[str, Any]:
+    """Return the dossier of a row, ready for the contract's `Dossier`.
+
+    What was decided and found since the records end stands on the timeline at once, out of the
+    store.
+    """
     view, snapshot = scope.view, scope.view.snapshot
     dealer = str(snapshot.columns["dealer"][row])
     facts = _facts(warehouse, dealer, snapshot.as_of)
+    if store is not None:
+        known = {entry["record_id"] for entry in facts["timeline"]}
+        facts["timeline"] = sorted(
+            [*facts["timeline"], *from_the_field(store, dealer, known=known)],
+            key=lambda entry: entry["on"],
+            reverse=True,
+        )
     return {
         "basis": snapshot.basis,
         "dealer": dealer,
@@ -223,3 +243,47 @@ def _alike(scope: Scope, row: int) -> tuple[Bools, Bools]:
         is_other & is_there if street else nobody,
         is_other & is_named if name else nobody,
     )
+
+
+def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[dict[str, Any]]:
+    """Return decisions about a dealer and outcomes told of it, as entries of its timeline.
+
+    Parameters
+    ----------
+    known : set of str
+        Records that the timeline has already: an outcome that has come into the warehouse is there.
+    """
+    decisions = sa.select(DECISIONS).where(DECISIONS.c.dealer == dealer)
+    outcomes = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer)
+    out = []
+    with store.read() as connection:
+        for row in connection.execute(decisions):
+            said = "accepted" if row.decision == "accept" else "overridden"
+            why = f", {row.reason.replace('_', ' ')}" if row.reason else ""
+            note = f": {row.note}" if row.note else ""
+            out.append(
+                {
+                    "on": date.fromisoformat(row.at[:10]),
+                    "table": "decisions",
+                    "what": f"{said} by {row.who}{why}{note}",
+                    "record_id": row.list_id,
+                }
+            )
+        for row in connection.execute(outcomes):
+            if row.inspection_id in known:
+                continue
+            told = row.document
+            outcome = NAMES.get(told["outcome"], told["outcome"])
+            cited = ", ".join(v["citation"] for v in told.get("violations", ()))
+            changed = f", version {row.version}" if row.version > 1 else ""
+            out.append(
+                {
+                    "on": date.fromisoformat(told["opened_on"]),
+                    "table": "outcomes",
+                    "what": f"{told['kind']} inspection, outcome {outcome}"
+                    f"{'; cited ' + cited if cited else ''}; told by {row.who} on {row.at[:10]}"
+                    f"{changed}; it comes with the next list",
+                    "record_id": row.inspection_id,
+                }
+            )
+    return out

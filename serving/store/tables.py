@@ -321,3 +321,23 @@ PLANS: Final = Table(
     Column("document", LargeBinary, nullable=False),
     Column("sha256", String(64), nullable=False),
 )
+
+ASSIGNMENTS: Final = Table(
+    "assignments",
+    METADATA,
+    Column("assignment_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("list_id", String(40), ForeignKey("lists.list_id"), nullable=False, index=True),
+    Column("dealer", String(16), nullable=False),
+    Column("to", String(120), nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
+
+VIEWS: Final = Table(
+    "views",
+    METADATA,
+    Column("account", String(120), primary_key=True),
+    Column("title", String(60), primary_key=True),
+    Column("query", String(1000), nullable=False),
+    Column("at", INSTANT, nullable=False),
+)

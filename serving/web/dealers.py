@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import groupby
 from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from features import reference
@@ -24,8 +25,10 @@ from serving.scores.areas import asked_rows
 from serving.scores.snapshot import View
 from serving.statements import PEERS
 from serving.web import atlas, charts
+from serving.web.list_rows import Ask
 from serving.web.lists import license_types
-from serving.web.rendering import page
+from serving.web.rendering import dealer_name, page
+from serving.web.timeline import KINDS, timeline
 from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -116,10 +119,15 @@ async def show(
     caller: Annotated[Caller, Depends(may("dealers"))],
     list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
     saved: Annotated[bool, Query()] = False,
+    back: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """Show one dealer."""
     said = "The outcome is kept. Once closed it is part of the next training set." if saved else ""
-    return await _page(request, caller, dealer, list_id=list_id, saved=said)
+    try:
+        filter_of_list = Ask.model_validate(dict(parse_qsl(back))).query()
+    except ValidationError:
+        filter_of_list = ""
+    return await _page(request, caller, dealer, list_id=list_id, saved=said, back=filter_of_list)
 
 
 async def _page(
@@ -129,6 +137,7 @@ async def _page(
     *,
     list_id: str = "",
     saved: str = "",
+    back: str = "",
 ) -> Response:
     purpose = caller.purpose()
     scope = caller.scope
@@ -140,8 +149,9 @@ async def _page(
     await caller.record(str(scope.view.snapshot.columns["dealer"][row]), purpose=purpose)
     values = await asyncio.to_thread(_values, caller, row)
     return page(
-        request, "dealer.html", title="Dealer", active="dealers", me=caller.principal,
-        list_id=list_id, saved=saved, k=_K,
+        request, "dealer.html", title=f"{dealer_name(values['doc'])[:60]}", active="dealers",
+        me=caller.principal,
+        list_id=list_id, saved=saved, k=_K, back=back,
         can_record=caller.principal.role in ACCESS["outcomes"], **values,
     )  # fmt: skip
 
@@ -152,7 +162,7 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     warehouse = caller.runtime.settings.home / "warehouse"
     dealer = str(columns["dealer"][row])
     lists = lists_with(caller.runtime.store, dealer, owner=caller.principal.name)
-    document = dossier(scope, row, warehouse, lists=lists)
+    document = dossier(scope, row, warehouse, lists=lists, store=caller.runtime.store)
     why = explain(scope, row, k=_K, warehouse=warehouse)
     families, scale = charts.families(why)
     same = view.is_visible & (columns["license_type"] == columns["license_type"][row])
@@ -160,8 +170,8 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     counties = reference.counties()
     county = str(columns["county"][row])
     name = str(counties.loc[county, "county_name"]) if county in counties.index else county
-    timeline = sorted(document["timeline"], key=lambda entry: str(entry["on"]), reverse=True)
-    years = groupby(timeline, key=lambda entry: str(entry["on"])[:4])
+    entries = sorted(document["timeline"], key=lambda entry: str(entry["on"]), reverse=True)
+    arranged = timeline(entries)
     return {
         "doc": document,
         "why": why,
@@ -171,8 +181,11 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "n_related_elsewhere": n_related_elsewhere(scope, row),
         "peers_note": PEERS,
         "peers": charts.peers(priorities[same], float(priorities[row])),
-        "shown_records": {entry["record_id"] for entry in timeline},
-        "years": [(year, list(entries)) for year, entries in years],
+        "shown_records": {entry["record_id"] for entry in arranged.in_sight},
+        "timeline": arranged,
+        "kinds": KINDS,
+        "start": why["base"],
+        "total": float(columns["priority"][row]),
         "type_text": dict(license_types()).get(document["license_type"], "other license"),
         "county_name": name or "not known",
         "n_in_office": int((view.is_visible & (columns["office"] == columns["office"][row])).sum()),

@@ -188,13 +188,16 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
 
 def _cited(form: FormData) -> list[tuple[str, bool, str]]:
     """Return the citations of a form: its numbered lines, and one a line of a text."""
-    out = []
-    for n in range(_MOST_LINES):
-        if cited := text(form, f"citation_{n}"):
-            out.append((cited, bool(text(form, f"willful_{n}")), text(form, f"instances_{n}")))
-    for line in text(form, "citations").splitlines():
-        if line.strip(" *"):
-            out.append((line.strip().rstrip("* "), line.strip().endswith("*"), ""))
+    out = [
+        (cited, bool(text(form, f"willful_{n}")), text(form, f"instances_{n}"))
+        for n in range(_MOST_LINES)
+        if (cited := text(form, f"citation_{n}"))
+    ]
+    out += [
+        (line.strip().rstrip("* "), line.strip().endswith("*"), "")
+        for line in text(form, "citations").splitlines()
+        if line.strip(" *")
+    ]
     return out[:_MOST_LINES]
 
 

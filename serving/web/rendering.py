@@ -31,6 +31,18 @@ HEADS: Final[Mapping[str, str]] = {
     "diversion": "firearms traced soon, 12 months",
     "mexico": "firearms traced in Mexico, 12 months",
 }
+# What each head is called where space is short.
+_PARTS: Final[Mapping[str, str]] = {
+    "compliance": "severe finding", "diversion": "traced soon", "mexico": "Mexico",
+    "later_penalized": "later penalty", "severity": "severity",
+}  # fmt: skip
+_FAMILIES: Final[Mapping[str, str]] = {
+    "license": "License", "traces": "Traces", "time_to_crime": "Time from sale to recovery",
+    "southbound": "Recoveries in Mexico", "border": "Distance from the border",
+    "violations": "Inspections and violations", "losses": "Thefts and losses",
+    "multiple_sales": "Multiple sales", "volume": "Sales volume", "ballistics": "Ballistic leads",
+    "network": "Shared purchasers and neighbors", "area": "Area", "tips": "Tips",
+}  # fmt: skip
 # Heads that count firearms; the others are chances.
 RATES: Final = frozenset({"diversion", "mexico"})
 _LEAST_COMPRESSED: Final = 1_000
@@ -128,6 +140,8 @@ def office_label(name: str) -> str:
     if name in known.index:
         division = str(known.loc[name, "field_division"])
         return f"office {name}, {division}"
+    if name.isalnum() and any(c.isdigit() for c in name):
+        return f"office {name}"
     return name or "no office"
 
 
@@ -151,6 +165,8 @@ def environment() -> Environment:
         "amount": lambda value: f"{value:.1f}" if value >= 10 else f"{value:.2f}",
         "score": score,
         "head_label": head_label,
+        "part_label": lambda name: _PARTS.get(name, name.replace("_", " ")),
+        "family": lambda name: _FAMILIES.get(name, name.replace("_", " ").capitalize()),
         "head_text": _head_text,
         "instant": instant,
         "short_day": lambda day: f"{day.day} {day:%B}",

@@ -40,6 +40,8 @@ async def read_dossier(
     runtime = caller.runtime
     lists = await asyncio.to_thread(lists_with, runtime.store, key, owner=caller.principal.name)
     warehouse = runtime.settings.home / "warehouse"
-    answer = await asyncio.to_thread(dossier, scope, row, warehouse, lists=lists)
+    answer = await asyncio.to_thread(
+        dossier, scope, row, warehouse, lists=lists, store=runtime.store
+    )
     await caller.record(key, purpose=purpose)
     return json_answer(to_json(answer))

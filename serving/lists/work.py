@@ -1,0 +1,71 @@
+"""What people do with lists: rows handed over, decisions taken, views saved by name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from serving.store.database import Store, instant
+from serving.store.tables import ASSIGNMENTS, DECISIONS, VIEWS
+
+_MOST: Final = 200
+
+
+def assign(store: Store, *, list_id: str, dealer: str, to: str, who: str) -> None:
+    """Hand a dealer of a list over; a later one stands beside it and counts."""
+    row = {"list_id": list_id, "dealer": dealer, "to": to, "who": who, "at": instant()}
+    with store.write() as connection:
+        connection.execute(ASSIGNMENTS.insert(), row)
+
+
+def assignments_of(store: Store, list_id: str) -> dict[str, str]:
+    """Return to whom each dealer of a list was handed last."""
+    query = sa.select(ASSIGNMENTS.c.dealer, ASSIGNMENTS.c.to).where(
+        ASSIGNMENTS.c.list_id == list_id
+    )
+    with store.read() as connection:
+        rows = connection.execute(query.order_by(ASSIGNMENTS.c.assignment_id))
+        return {row.dealer: row.to for row in rows}
+
+
+def assigned_to(store: Store, name: str) -> list[dict[str, Any]]:
+    """Return what stands with somebody now, the newest first, decided or not."""
+    query = sa.select(ASSIGNMENTS).order_by(ASSIGNMENTS.c.assignment_id.desc())
+    decided = sa.select(DECISIONS.c.list_id, DECISIONS.c.dealer).distinct()
+    with store.read() as connection:
+        rows = [dict(row._mapping) for row in connection.execute(query)]
+        done = {(row.list_id, row.dealer) for row in connection.execute(decided)}
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        newest.setdefault((row["list_id"], row["dealer"]), row)
+    return [{**row, "is_decided": key in done} for key, row in newest.items() if row["to"] == name][
+        :_MOST
+    ]
+
+
+def decisions_by(store: Store, name: str) -> list[dict[str, Any]]:
+    """Return somebody's decisions, the newest first."""
+    query = (
+        sa.select(DECISIONS)
+        .where(DECISIONS.c.who == name)
+        .order_by(DECISIONS.c.decision_id.desc())
+        .limit(_MOST)
+    )
+    with store.read() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def save_view(store: Store, name: str, title: str, query: str) -> None:
+    """Keep a filter under a name; the same name again replaces it."""
+    with store.write() as connection:
+        connection.execute(VIEWS.delete().where(VIEWS.c.account == name, VIEWS.c.title == title))
+        row = {"account": name, "title": title, "query": query, "at": instant()}
+        connection.execute(VIEWS.insert(), row)
+
+
+def views_of(store: Store, name: str) -> list[tuple[str, str]]:
+    """Return title and query of somebody's views, by title."""
+    query = sa.select(VIEWS.c.title, VIEWS.c.query).where(VIEWS.c.account == name)
+    with store.read() as connection:
+        return [(row.title, row.query) for row in connection.execute(query.order_by(VIEWS.c.title))]

@@ -1,0 +1,314 @@
+"""Work is not lost and not write-only; lists explain themselves."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from serving.store.database import instant
+from serving.store.tables import OUTCOMES, SESSIONS
+from serving.web.list_rows import Ask, change_in_words, log_part
+from serving.web.timeline import timeline
+from tests.test_serving.pages import Visitor
+
+
+@pytest.fixture
+def inspector(service):
+    return Visitor(service, "inspector")
+
+
+@pytest.fixture
+def free(service):
+    """A dealer of the inspector's office that was never inspected."""
+    columns = service.runtime.snapshot.columns
+    return str(
+        columns["dealer"][(columns["office"] == "office0") & (columns["n_inspections"] == 0)][0]
+    )
+
+
+@pytest.fixture
+def listed(service):
+    return service.post("/v1/rank", "inspector", {"k": 20}).json()
+
+
+def outcome(**changes):
+    return {
+        "step": "check", "inspection_id": "I-7", "kind": "compliance", "selected_by": "risk",
+        "opened_on": "2026-02-02", "outcome": "report", "citation_0": "27 CFR 478.124 (C)(1)",
+        "willful_0": "1", "instances_0": "3",
+    } | changes  # fmt: skip
+
+
+def n_outcomes(service):
+    with service.runtime.store.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(OUTCOMES))
+
+
+def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_once(
+    service, inspector, free
+):
+    at = f"/dealers/{free}/outcome"
+    checked = inspector.post(f"/dealers/{free}/outcomes", outcome(), at=at)
+    assert checked.status_code == 200
+    assert "478.124(c)(1)" in checked.text
+    assert "report of violations" in checked.text
+    assert n_outcomes(service) == 0
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', checked.text))
+    fields.pop("csrf")
+    fields = {name: unescape(value) for name, value in fields.items()} | {"step": "save"}
+    kept = inspector.post(f"/dealers/{free}/outcomes", fields, at=at)
+    assert kept.status_code == 303
+    page = inspector.get(f"/dealers/{free}").text
+    assert "compliance inspection, outcome report of violations" in page
+    assert "cited 478.124(c)(1)" in page
+    assert "told by inspector" in page
+    entries = service.get(f"/v1/dealers/{free}", "inspector").json()["timeline"]
+    assert [e["table"] for e in entries if e["record_id"] == "I-7"] == ["outcomes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"citation_0": "banana split"}, "citation_0"),
+        ({"inspection_id": ""}, "inspection_id"),
+        ({"outcome": ""}, "outcome"),
+        ({"opened_on": "2999-01-01"}, "opened_on"),
+        ({"closed_on": "2026-01-01"}, "closed_on"),
+        ({"hours": "many"}, "hours"),
+        ({"instances_0": "three"}, "citation_0"),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(
+    service, inspector, free, changes, field
+):
+    answer = inspector.post(
+        f"/dealers/{free}/outcomes", outcome(**changes), at=f"/dealers/{free}/outcome"
+    )
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.text
+    assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
+    assert f'id="{field}-error"' in answer.text
+    assert answer.text.split("<title>")[1].startswith("Error: ")
+    for name, value in outcome(**changes).items():
+        if name not in {"step", "kind", "selected_by", "outcome", "willful_0"} and value:
+            assert f'value="{value}"' in answer.text, name
+    assert n_outcomes(service) == 0
+
+
+def test_the_number_of_another_dealers_inspection_is_refused(service, inspector, free):
+    columns = service.runtime.snapshot.columns
+    never = (columns["office"] == "office0") & (columns["n_inspections"] == 0)
+    other = str(columns["dealer"][never][1])
+    body = {"inspection_id": "I-7", "dealer": other, "opened_on": "2026-02-02", "outcome": "none"}
+    assert service.post("/v1/outcomes", "inspector", body).status_code == 200
+    answer = inspector.post(f"/dealers/{free}/outcomes", outcome(), at=f"/dealers/{free}/outcome")
+    assert answer.status_code == 422
+    assert "another dealer" in answer.text
+
+
+def test_a_change_of_outcome_is_said_before_it_is_kept(service, inspector, free):
+    body = {"inspection_id": "I-7", "dealer": free, "opened_on": "2026-02-02", "outcome": "none"}
+    assert service.post("/v1/outcomes", "inspector", body).status_code == 200
+    answer = inspector.post(
+        f"/dealers/{free}/outcomes", outcome(outcome="revocation"), at=f"/dealers/{free}/outcome"
+    )
+    assert "Outcome: no violation becomes revocation or denied renewal" in answer.text
+    assert "Citations: none become 478.124(c)(1)" in answer.text
+    assert n_outcomes(service) == 1
+
+
+def test_a_form_whose_session_ended_is_given_back_after_signing_in(service, inspector, free):
+    inspector.get(f"/dealers/{free}/outcome")
+    past = instant(datetime.now(UTC) - timedelta(minutes=1))
+    with service.runtime.store.write() as connection:
+        connection.execute(sa.update(SESSIONS).values(expires_at=past))
+    service.runtime.directory.__dict__.get("_sessions", {}).clear()
+    lost = inspector.http.post(
+        f"/dealers/{free}/outcomes", data=outcome(csrf="old"), follow_redirects=False
+    )
+    assert lost.status_code == 401
+    assert "your form is given back" in lost.text
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', lost.text))
+    fields = {name: unescape(value) for name, value in hidden.items()}
+    fields |= {"token": service.tokens["inspector"], "purpose": "licensing"}
+    back = inspector.http.post("/sign-in", data=fields, follow_redirects=False)
+    assert back.status_code == 200
+    assert "Your form is still here" in back.text
+    assert "27 CFR 478.124 (C)(1)" in unescape(back.text)
+    assert 'name="csrf" value="old"' not in back.text
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', back.text))
+    sent = {name: unescape(value) for name, value in hidden.items()}
+    assert inspector.http.post(f"/dealers/{free}/outcomes", data=sent).status_code == 200
+    assert n_outcomes(service) == 0
+
+
+def test_a_form_of_another_site_is_never_given_back(service, free):
+    visitor = Visitor(service, "inspector")
+    visitor.http.cookies.clear()
+    answer = visitor.http.post(
+        f"/dealers/{free}/outcomes", data=outcome(), follow_redirects=False,
+        headers={"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"},
+    )  # fmt: skip
+    assert answer.status_code == 303
+    assert "I-7" not in answer.text
+
+
+def test_a_refused_decision_keeps_its_note_at_its_row(inspector, listed):
+    at = f"/lists/{listed['list_id']}"
+    dealer = listed["rows"][2]["dealer"]
+    answer = inspector.post(
+        f"{at}/decisions",
+        {"dealer": dealer, "decision": "override", "note": "saw them move out", "back": ""}, at=at,
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert 'value="saw them move out"' in answer.text
+    assert f'href="#d-{dealer}"' in answer.text
+
+
+def test_decisions_are_seen_again_one_or_many_mine_and_handed_over(service, inspector, listed):
+    at = f"/lists/{listed['list_id']}"
+    first, second, third, fourth = (row["dealer"] for row in listed["rows"][:4])
+    override = {"dealer": first, "decision": "override", "reason": "capacity", "note": "next month",
+                "back": "why=model"}  # fmt: skip
+    answer = inspector.post(f"{at}/decisions", override, at=at)
+    assert answer.headers["location"] == f"{at}?why=model&done=override#d-{first}"
+    many = inspector.post(f"{at}/accept", {"dealers": [second, third], "back": ""}, at=at)
+    assert many.headers["location"] == f"{at}?done=bulk"
+    handed = inspector.post(
+        f"{at}/assign", {"dealer": fourth, "to": "inspector", "back": ""}, at=at
+    )
+    assert handed.status_code == 303
+    work = inspector.get("/work").text
+    assert "next month" in work
+    assert work.count("accepted") == 2
+    assert f"/dealers/{fourth}" in work
+    assert (
+        "overridden by inspector, capacity: next month" in inspector.get(f"/dealers/{first}").text
+    )
+    entries = service.get(f"/v1/dealers/{first}", "inspector").json()["timeline"]
+    assert entries[0]["table"] == "decisions"
+
+
+def test_an_address_cannot_write_onto_the_page(inspector, listed):
+    text = inspector.get(f"/lists/{listed['list_id']}?saved=You+are+hacked&done=You+lost").text
+    assert "hacked" not in text
+    assert "You lost" not in text
+
+
+def test_the_way_back_keeps_the_filter_and_nothing_else(inspector, listed):
+    at = f"/lists/{listed['list_id']}"
+    text = inspector.get(f"{at}?why=model&sort=name").text
+    link = unescape(re.search(r'class="name" href="([^"]+)"', text)[1])
+    dossier = unescape(inspector.get(link).text)
+    assert f'href="{at}?why=model&sort=name#d-' in dossier
+    forged = link.split("&back=")[0] + "&" + urlencode({"back": "x=javascript:alert(1)&why=model"})
+    assert "javascript" not in inspector.get(forged).text
+
+
+def test_views_are_saved_by_name(inspector, listed):
+    at = f"/lists/{listed['list_id']}"
+    form = {"name": "Recalls <b>", "list_id": listed["list_id"], "back": "why=recall&sort=last"}
+    assert inspector.post("/views", form, at=at).status_code == 303
+    text = inspector.get(at).text
+    assert "why=recall&amp;sort=last" in text
+    assert "Recalls &lt;b&gt;" in text
+
+
+def test_fewer_than_asked_for_says_why(service, inspector):
+    few = service.post("/v1/rank", "inspector", {"k": 400}).json()
+    text = inspector.get(f"/lists/{few['list_id']}").text
+    assert f"400 asked for, {len(few['rows'])} given" in text
+
+
+def test_the_parts_of_a_priority_add_up_to_it_whatever_the_average():
+    for head, value in (("compliance", 0.2), ("mexico", 3.5)):
+        moved = log_part(head, value * 1.5) - log_part(head, value)
+        assert moved > 0
+    assert log_part("compliance", 0.5) == pytest.approx(0.0)
+    assert log_part("diversion", 1.0) == pytest.approx(0.0)
+
+
+def test_a_new_draw_is_told_apart_from_what_changed():
+    def row(dealer, why, before=None):
+        return {"dealer": dealer, "why": [why], "change": {"previous_position": before}}
+
+    now = {"rows": [row("a", "model", 1), row("b", "random"), row("c", "model")],
+           "change": {"previous_list": "L", "left": ["x", "y"]}}  # fmt: skip
+    old = {"rows": [row("x", "random"), row("y", "model"), row("a", "model")]}
+    found = change_in_words(now, old)
+    assert (found["n_entered"], found["n_drawn"]) == (1, 1)
+    assert [gone["dealer"] for gone in found["left"]] == ["y"]
+    assert found["n_drawn_before"] == 1
+
+
+def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector):
+    columns = service.runtime.snapshot.columns
+    own = columns["office"] == "office0"
+    late = own & (columns["eligible_on"] > np.datetime64("2026-01-01"))
+    dealer, other = str(columns["dealer"][late][0]), str(columns["dealer"][own][0])
+    text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
+    assert "It is not among the office" in text
+    assert "may not be visited before" in text
+    assert "Side by side" in text
+    assert inspector.get("/dealers/1-99-99999/place").status_code == 404
+
+
+def test_a_dealer_is_put_on_a_list_by_hand_with_its_reason(inspector, service, free):
+    form = {
+        "manual_dealer": free,
+        "manual_reason": "tip of a neighbor",
+        "office": "office0",
+        "k": "5",
+    }
+    answer = inspector.post("/lists", form, at="/lists")
+    assert answer.status_code == 303
+    text = inspector.get(answer.headers["location"]).text
+    assert "tip of a neighbor" in text
+
+
+def test_a_timeline_counts_what_is_many_and_shows_what_matters():
+    entries = [
+        {"on": "2025-03-04", "table": "traces", "what": "t", "record_id": f"T{i}"}
+        for i in range(40)
+    ] + [{"on": "2024-01-04", "table": "inspections", "what": "i", "record_id": "I1"}]
+    found = timeline(entries)
+    assert [entry["record_id"] for entry in found.in_sight] == ["I1"]
+    assert [(year.name, year.said) for year in found.years] == [("2025", "40 traces")]
+    assert found.years[0].months[0].said == "40 traces"
+    assert found.bars[-1].n == 40
+
+
+def test_old_records_are_said_to_be_old_on_every_page(service, inspector):
+    for path in ("/lists", "/dealers", "/map", "/model"):
+        text = inspector.get(path).text
+        assert "On records known before 2026-01-01." in text
+        assert "days old" in text
+
+
+def test_pages_are_compressed_when_the_browser_reads_that(inspector):
+    plain = inspector.http.get("/lists", headers={"Accept-Encoding": "identity"})
+    small = inspector.http.get("/lists", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert re.sub(r'value="[^"]*"', "", small.text) == re.sub(r'value="[^"]*"', "", plain.text)
+    css = re.search(r'href="(/static/site\.css[^"]*)"', plain.text)[1]
+    assert inspector.http.get(css).headers["content-encoding"] == "gzip"
+
+
+def test_an_address_that_is_not_there_is_a_page_to_a_person(inspector):
+    answer = inspector.http.get("/nowhere", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert (
+        inspector.http.get("/v1/nowhere").headers["content-type"].startswith("application/problem")
+    )
+
+
+def test_a_saved_query_holds_only_what_a_list_is_asked_for():
+    assert Ask(why="model", done="accept").query() == "why=model"
