@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from serving.lists.exports import to_csv
+from serving.lists.exports import header, to_csv
 from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
         print_json(document)
         return
     if as_csv:
+        for line in header(document):
+            ERR.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)
         sys.stdout.buffer.write(to_csv(document))
         return
     OUT.print(f"[bold]Dealers by priority, {escape(document['area_in_words'])}[/bold]")

@@ -192,6 +192,27 @@ def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dic
     }
 
 
+def traces_by_year(warehouse: Path, dealer: str, as_of: date) -> list[tuple[int, str, int]]:
+    """Return year of recovery, destination and number of the traces that count toward a dealer."""
+    import duckdb
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return []
+    if not opened.has("traces"):
+        return []
+    query = (
+        "SELECT year(coalesce(recovered_on, requested_on)), "  # noqa: S608 - schema names only
+        f"{destination_sql()}, count(*) FROM {_in_force(opened, 'traces')} WHERE {COUNTS_SQL} "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    given = {"dealer": dealer, "as_of": as_of.isoformat()}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        found = connection.execute(query, given).fetchall()
+    return [(int(year), str(name), int(n)) for year, name, n in found]
+
+
 def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, int]:
     violations = _in_force(warehouse, "violations", dealer="true")
     inspections = _in_force(warehouse, "inspections")

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from serving.statements import PEERS, basis_sentence
+from serving.papers.paper import pdf
+from serving.papers.sheet import Field, Sheet, Value, book, neutral
+from serving.statements import PEERS, basis_sentence, data_sentence
 
-# The full-width signs are the same to a spreadsheet set to an East Asian language.
-_FORMULA: Final = tuple("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
 _COLUMNS: Final = (
     "position", "dealer", "license_number", "license_type", "licensee_name", "business_name",
     "street", "city", "state", "zip", "county", "office", "division", "why",
     "inclusion_probability", "is_mandatory", "note", "priority", "percentile", "national_rank",
     "support", "last_inspected_on", "last_outcome", "eligible_on", "reasons",
 )  # fmt: skip
-
-
-def neutral(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula.
-
-    >>> neutral("=HYPERLINK(A1)"), neutral("Smith & Sons")
-    ("'=HYPERLINK(A1)", 'Smith & Sons')
-    """
-    # Some programs skip leading blanks and act on what follows them.
-    is_formula = text.lstrip(" \u00a0").startswith(_FORMULA) or text[:1] in "\t\r\n"
-    return f"'{text}" if text and is_formula else text
 
 
 def header(document: Mapping[str, Any]) -> list[str]:
@@ -68,16 +58,46 @@ def _cells(
     return [neutral(value) if isinstance(value, str) else value for value in values]
 
 
-def to_csv(document: Mapping[str, Any]) -> bytes:
-    """Return the list as CSV; the statements stand first, as comments."""
+def to_csv(document: Mapping[str, Any], *, with_comments: bool = False) -> bytes:
+    """Return the list as CSV: a head row and one row a dealer.
+
+    What must be said with it is in `csv_metadata`; `with_comments` puts it above the head row.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    for line in header(document):
-        writer.writerow([f"# {line}"])
+    if with_comments:
+        for line in header(document):
+            writer.writerow([f"# {line}"])
     names, rows = table(document)
     writer.writerow(names)
     writer.writerows(rows)
     return out.getvalue().encode("utf-8-sig")
+
+
+def csv_metadata(document: Mapping[str, Any]) -> bytes:
+    """Return what the CSV of a list is about, as W3C tabular metadata (CSVW)."""
+    names, _ = table(document)
+    title, *notes = header(document)
+    kinds = dict.fromkeys(_DATES, "date") | dict.fromkeys(_NUMBERS, "number")
+    metadata = {
+        "@context": "http://www.w3.org/ns/csvw",
+        "url": f"{document['list_id']}.csv",
+        "dc:title": title,
+        "dc:issued": document["issued_at"],
+        "notes": notes,
+        "tableSchema": {
+            "columns": [
+                {
+                    "name": name,
+                    "titles": _HEADINGS[name].heading if name in _HEADINGS else name,
+                    "datatype": kinds.get(name, "number" if name not in _HEADINGS else "string"),
+                }
+                for name in names
+            ],
+            "primaryKey": "dealer",
+        },
+    }
+    return json.dumps(metadata, indent=1).encode()
 
 
 def _issued_at(document: Mapping[str, Any]) -> datetime:
@@ -85,65 +105,105 @@ def _issued_at(document: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(str(document["issued_at"])).astimezone(UTC)
 
 
-def to_xlsx(document: Mapping[str, Any]) -> bytes:
-    """Return the list as a spreadsheet; every text is stored as text."""
-    import xlsxwriter
+_HEADINGS: Final[Mapping[str, Field]] = {
+    "position": Field("Place", "whole", 7),
+    "dealer": Field("Dealer key", width=13),
+    "license_number": Field("License number", width=24),
+    "license_type": Field("License type", width=9),
+    "licensee_name": Field("Licensee", width=28),
+    "business_name": Field("Business name", width=28),
+    "street": Field("Street", width=26),
+    "city": Field("City", width=16),
+    "state": Field("State", width=7),
+    "zip": Field("ZIP", width=8),
+    "county": Field("County code", width=9),
+    "office": Field("Office", width=10),
+    "division": Field("Division", width=10),
+    "why": Field("In the list as", width=14),
+    "inclusion_probability": Field("Probability of being on it", "percent", 12),
+    "is_mandatory": Field("Mandatory", width=10),
+    "note": Field("Note", width=24),
+    "priority": Field("Priority", "number", 9),
+    "percentile": Field("Percentile", "number", 10),
+    "national_rank": Field("National rank", "whole", 9),
+    "support": Field("Known from inspected dealers like it", "percent", 12),
+    "last_inspected_on": Field("Last inspected", "date", 12),
+    "last_outcome": Field("Last outcome", width=18),
+    "eligible_on": Field("May be visited from", "date", 12),
+    "reasons": Field("What moves the score most", width=80),
+}
+_DATES: Final = ("last_inspected_on", "eligible_on")
+_NUMBERS: Final = tuple(name for name, f in _HEADINGS.items() if f.kind not in {"text", "date"})
+_HEADS: Final[Mapping[str, str]] = {
+    "compliance": "Chance of a severe finding",
+    "later_penalized": "Chance of a later penalty",
+    "severity": "Chance that a penalty is severe",
+    "diversion": "Firearms traced soon, 12 months",
+    "mexico": "Firearms traced in Mexico, 12 months",
+}
+_RATES: Final = frozenset({"diversion", "mexico"})
 
-    out = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with xlsxwriter.Workbook(out, options) as book:
-        book.set_properties({"created": _issued_at(document)})
-        sheet, about = book.add_worksheet("List"), book.add_worksheet("About")
-        bold = book.add_format({"bold": True, "bottom": 1})
-        for n, line in enumerate(header(document)):
-            about.write_string(n, 0, neutral(line))
-        names, rows = table(document)
-        for j, name in enumerate(names):
-            sheet.write_string(0, j, name, bold)
-        for i, cells in enumerate(rows, start=1):
-            for j, value in enumerate(cells):
-                if isinstance(value, str):
-                    sheet.write_string(i, j, value)
-                elif value is not None:
-                    sheet.write_number(i, j, value)
-        sheet.freeze_panes(1, 2)
-        sheet.autofilter(0, 0, max(1, len(rows)), len(names) - 1)
-        sheet.set_column(0, len(names) - 1, 14)
-    return out.getvalue()
+
+def to_xlsx(document: Mapping[str, Any]) -> bytes:
+    """Return the list as a spreadsheet for people: their headings, real dates and per cents."""
+    names, rows = table(document)
+    fields = [_HEADINGS[name] if name in _HEADINGS else _head_field(name) for name in names]
+    cells = [
+        [_for_sheet(field, value) for field, value in zip(fields, row, strict=True)] for row in rows
+    ]
+    sheet = Sheet("List", fields, cells)
+    return book([sheet], about=header(document), created=_issued_at(document))
+
+
+def _head_field(name: str) -> Field:
+    head = name.removesuffix("_lower").removesuffix("_upper")
+    end = {"_lower": ", lower end", "_upper": ", upper end"}.get(name[len(head) :], "")
+    text = _HEADS.get(head, head.replace("_", " ").capitalize()) + end
+    return Field(text, "number" if head in _RATES else "percent", 13)
+
+
+def _for_sheet(field: Field, value: str | float | None) -> Value:
+    if field.kind == "date" and value:
+        return date.fromisoformat(str(value))
+    if field.heading in {"Last outcome", "In the list as"} and isinstance(value, str):
+        return value.replace("_", " ")
+    return value
 
 
 def to_pdf(document: Mapping[str, Any]) -> bytes:
-    """Return the list as a printable document, one block a dealer."""
-    from fpdf import FPDF
+    """Return the list as a tagged PDF, one block a dealer, the statements on its first page."""
+    title, *lines = header(document)
+    basis = document["basis"]
+    content = {
+        "title": title,
+        "lines": [data_sentence(basis["as_of"]), *lines[:2]],
+        "statements": lines[2:],
+        "foot": f"{document['list_id']}. {data_sentence(basis['as_of'])}",
+        "rows": [_block(row) for row in document["rows"]],
+    }
+    return pdf("list", content, created=_issued_at(document))
 
-    pdf = FPDF(format="letter")
-    pdf.set_creation_date(_issued_at(document))
-    pdf.set_auto_page_break(auto=True, margin=15)
-    pdf.set_title(f"Inspection list {document['list_id']}")
-    pdf.add_page()
-    for n, line in enumerate(header(document)):
-        pdf.set_font("Helvetica", style="B" if n == 0 else "", size=13 if n == 0 else 8)
-        pdf.multi_cell(0, 6 if n == 0 else 4, _latin(line), new_x="LMARGIN", new_y="NEXT")
-    for row in document["rows"]:
-        pdf.ln(2)
-        name = row["business_name"] or row["licensee_name"]
-        pdf.set_font("Helvetica", style="B", size=9)
-        title = f"{row['position']}. {name} ({row['dealer']})"
-        pdf.multi_cell(0, 5, _latin(title), new_x="LMARGIN", new_y="NEXT")
-        pdf.set_font("Helvetica", size=8)
-        place = (
-            f"{row['street']}, {row['city']}, {row['state']} {row['zip']}; office {row['office']}"
+
+def _block(row: Mapping[str, Any]) -> dict[str, Any]:
+    name = row["business_name"] or row["licensee_name"] or row["dealer"]
+    place = ", ".join(p for p in (row["street"], row["city"], f"{row['state']} {row['zip']}") if p)
+    must = " Mandatory." if row.get("is_mandatory") else ""
+    facts = [f"In the list as {', '.join(row['why'])}.{must}"]
+    # What an auditor reads says nothing of inspections and scores.
+    if "last_inspected_on" in row:
+        last = row["last_inspected_on"]
+        outcome = str(row["last_outcome"] or "not known").replace("_", " ")
+        facts.append(f"Last inspected {last}: {outcome}." if last else "Never inspected on record.")
+    if "is_eligible" in row:
+        facts.append(
+            "May be visited, on these records."
+            if row["is_eligible"]
+            else f"Not before {row['eligible_on']}."
         )
-        must = " Mandatory." if row.get("is_mandatory") else ""
-        why = f"Here because: {', '.join(row['why'])}.{must}"
-        if "percentile" in row:
-            why += f" Percentile {row['percentile']:g}."
-        reasons = " ".join(reason["sentence"] for reason in row.get("reasons", ())[:3])
-        for line in (place, f"{why} {reasons}"):
-            pdf.multi_cell(0, 4, _latin(line), new_x="LMARGIN", new_y="NEXT")
-    return bytes(pdf.output())
-
-
-def _latin(text: str) -> str:
-    """Replace letters that the built-in fonts do not hold."""
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return {
+        "title": f"{row['position']}. {name}",
+        "place": f"{place}. License {row['license_number']}, type {row['license_type']}; dealer"
+        f" key {row['dealer']}; office {row['office']}.",
+        "facts": " ".join(facts),
+        "reasons": [reason["sentence"] for reason in row.get("reasons", ())[:3]],
+    }

@@ -17,17 +17,21 @@ from serving.access.audit import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.answers import Area
-from serving.dealers.dossier import dossier, n_related_elsewhere
+from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
 from serving.dealers.explaining import explain
+from serving.dealers.packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists.issued import lists_with
+from serving.planning.office import office_place, office_rows
+from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows
 from serving.scores.snapshot import View
+from serving.scores.wording import miles
 from serving.statements import PEERS
 from serving.web import atlas, charts
 from serving.web.list_rows import Ask
 from serving.web.lists import license_types
-from serving.web.rendering import dealer_name, page
+from serving.web.rendering import dealer_name, office_label, page
 from serving.web.timeline import KINDS, timeline
 from serving.web.visitor import PageRoute, may
 
@@ -192,6 +196,75 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
         "place": _place(view, row),
     }
+
+
+@router.get("/dealers/{dealer}/packet.pdf")
+async def packet(
+    request: Request, dealer: str, caller: Annotated[Caller, Depends(may("dealers"))]
+) -> Response:
+    """Return two pages to take along to a dealer."""
+    purpose = caller.purpose()
+    row = caller.scope.row(dealer)
+    if row is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    key = str(caller.scope.view.snapshot.columns["dealer"][row])
+    await caller.record(f"packet {key}", purpose=purpose)
+    content = await asyncio.to_thread(_packet, caller, row)
+    headers = {"Content-Disposition": f'attachment; filename="{key}.pdf"'}
+    return Response(content, media_type="application/pdf", headers=headers)
+
+
+def _packet(caller: Caller, row: int) -> bytes:
+    scope, store = caller.scope, caller.runtime.store
+    view, columns = scope.view, scope.view.snapshot.columns
+    warehouse = caller.runtime.settings.home / "warehouse"
+    document = dossier(scope, row, warehouse, lists=[], store=store)
+    rows = office_rows(view, scope.own, document["office"])
+    place = float(columns["latitude"][row]), float(columns["longitude"][row])
+    way = ""
+    if np.isfinite(place).all():
+        start = office_place(view, rows, document["office"])
+        km = float(
+            road_km(
+                np.array([start[0]]), np.array([start[1]]), to_latitude=place[0],
+                to_longitude=place[1],
+            )[0]
+        )  # fmt: skip
+        hours = drive_hours(km)
+        way = (
+            f"{miles(km)} by road from {office_label(document['office'])}, about {hours:.1f} hours"
+            " (estimated from the straight line)."
+        )
+    return field_packet(
+        document,
+        name=dealer_name(document),
+        picture=_picture(view, row),
+        way=way,
+        traces=traces_by_year(warehouse, document["dealer"], view.snapshot.as_of),
+    )
+
+
+def _picture(view: View, row: int) -> str:
+    """Draw where a dealer is, with its colors in the drawing: paper has no style sheet."""
+    columns = view.snapshot.columns
+    xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
+    if not np.isfinite(xy).all():
+        return ""
+    (x, y), width = xy[0], 480.0
+    box = (x - width / 2, y - width / 2, width, width)
+    shapes, states = atlas.shapes("counties"), atlas.shapes("states")
+    counties = "".join(f'<path d="{shapes.paths[c]}"/>' for c in shapes.within(box))
+    borders = "".join(f'<path d="{states.paths[c]}"/>' for c in states.within(box))
+    where = " ".join(f"{part:.0f}" for part in box)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{where}">'
+        f'<g fill="#f8fafb" stroke="#8895a3" stroke-width="1">{counties}</g>'
+        f'<g fill="none" stroke="#44515f" stroke-width="2">{borders}</g>'
+        f'<path fill="none" stroke="#0a6b62" stroke-width="4" d="{atlas.border_path(box)}"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="#7f2a0d"/></svg>'
+    )
 
 
 def _place(view: View, row: int) -> Markup | None:

@@ -10,6 +10,8 @@ from typing import Any, Final
 # In sight always; all other tables are counted by month and kind.
 _IN_SIGHT: Final = frozenset({"inspections", "outcomes", "decisions", "thefts_losses", "tips"})
 _MOST_IN_SIGHT: Final = 60
+# A dossier holds at most so many of one kind.
+_MOST_OF_A_KIND: Final = 500
 _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "traces": ("trace", "traces"),
     "multiple_sales": ("multiple sale", "multiple sales"),
@@ -60,6 +62,7 @@ class Timeline:
     years: tuple[Year, ...]
     bars: tuple[YearBar, ...]
     most: int
+    is_cut: bool
 
 
 def timeline(entries: Sequence[Mapping[str, Any]]) -> Timeline:
@@ -88,7 +91,8 @@ def timeline(entries: Sequence[Mapping[str, Any]]) -> Timeline:
         for year, months in sorted(by_year.items(), reverse=True)
     )
     bars, most = _bars(counted)
-    return Timeline(tuple(seen), years, bars, most)
+    longest = max(Counter(str(entry["table"]) for entry in counted).values(), default=0)
+    return Timeline(tuple(seen), years, bars, most, is_cut=longest >= _MOST_OF_A_KIND)
 
 
 def _said(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -281,19 +281,33 @@ def test_files_hold_the_list_and_no_formula(service):
     path = f"/v1/lists/{issued['list_id']}"
     text = service.get(f"{path}.csv", "inspector").content.decode("utf-8-sig")
     lines = list(csv.reader(io.StringIO(text)))
-    start = next(i for i, line in enumerate(lines) if line[0] == "position")
-    assert [line[1] for line in lines[start + 1 :]] == [r["dealer"] for r in issued["rows"]]
+    assert lines[0][0] == "position"
+    assert [line[1] for line in lines[1:]] == [r["dealer"] for r in issued["rows"]]
     assert not any(cell.startswith(("=", "+", "@")) for line in lines for cell in line)
-    assert any("not evidence" in line[0] for line in lines)
+    answer = service.get(f"{path}.csv-metadata.json", "inspector")
+    beside = answer.json()
+    assert any("not evidence" in note for note in beside["notes"])
+    assert [column["name"] for column in beside["tableSchema"]["columns"]] == lines[0]
+    assert "describedby" in service.get(f"{path}.csv", "inspector").headers["link"]
     sheet = openpyxl.load_workbook(io.BytesIO(service.get(f"{path}.xlsx", "inspector").content))[
         "List"
     ]
     assert sheet.max_row == 6
     kinds = {cell.data_type for row in sheet.iter_rows() for cell in row}
     assert "f" not in kinds
+    heads = {cell.value: cell.column for cell in sheet[1]}
+    assert "Chance of a severe finding" in heads
+    seen = [row[heads["Last inspected"] - 1] for row in sheet.iter_rows(min_row=2)]
+    assert all(cell.is_date for cell in seen if cell.value is not None)
+    chance = sheet.cell(2, heads["Chance of a severe finding"])
+    assert chance.number_format == "0.0##%"
+    assert chance.value == pytest.approx(
+        issued["rows"][0]["heads"]["compliance"]["value"], rel=5e-3
+    )
     pdf = service.get(f"{path}.pdf", "inspector")
     assert pdf.headers["content-type"] == "application/pdf"
     assert pdf.content.startswith(b"%PDF")
+    assert b"StructTreeRoot" in pdf.content
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "|x"])

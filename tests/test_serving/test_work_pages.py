@@ -312,3 +312,23 @@ def test_an_address_that_is_not_there_is_a_page_to_a_person(inspector):
 
 def test_a_saved_query_holds_only_what_a_list_is_asked_for():
     assert Ask(why="model", done="accept").query() == "why=model"
+
+
+def test_the_field_packet_has_at_most_two_tagged_pages(service, inspector, free):
+    content = inspector.get(f"/dealers/{free}/packet.pdf").content
+    assert content.startswith(b"%PDF")
+    assert b"StructTreeRoot" in content
+    assert b"pdfuaid" in content
+    assert 1 <= len(re.findall(rb"/Type */Page[^s]", content)) <= 2
+    assert content == inspector.get(f"/dealers/{free}/packet.pdf").content
+    assert inspector.get("/dealers/1-99-99999/packet.pdf").status_code == 404
+
+
+def test_a_packet_of_a_busy_dealer_counts_traces_by_year_and_destination():
+    from serving.dealers.packet import _by_year
+
+    found = _by_year([(2024, "domestic", 3), (2024, "mexico", 2), (2023, "domestic", 400)])
+    assert found[0][0] == "Year"
+    assert found[1][0] == "2024"
+    assert found[1][-1] == "5"
+    assert [row[-1] for row in found[1:]] == ["5", "400"]

@@ -26,6 +26,7 @@ _FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = 
         exports.to_xlsx,
     ),
     "pdf": ("application/pdf", exports.to_pdf),
+    "csv-metadata.json": ("application/csvm+json", exports.csv_metadata),
 }
 # What each file is to a program: text, or bytes.
 _CONTENT: Final[Mapping[str, Any]] = {
@@ -61,15 +62,24 @@ async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"
 )
 async def read_file(
     list_id: _ListPath,
-    kind: Annotated[str, Path(pattern="^(csv|xlsx|pdf)$", description="csv, xlsx or pdf")],
+    kind: Annotated[
+        str,
+        Path(
+            pattern=r"^(csv|xlsx|pdf|csv-metadata\.json)$",
+            description="csv, xlsx or pdf; csv-metadata.json says what the CSV is about",
+        ),
+    ],
     caller: Annotated[Caller, Depends(allow("lists"))],
 ) -> Response:
-    """Return the list as CSV, spreadsheet or PDF."""
+    """Return the list as CSV, spreadsheet or PDF; what must be said with the CSV is beside it."""
     content = await _content(caller, list_id)
     media, write = _FILES[kind]
     made = await asyncio.to_thread(lambda: write(json.loads(content)))
-    disposition = f'attachment; filename="{list_id}.{kind}"'
-    return Response(made, media_type=media, headers={"Content-Disposition": disposition})
+    headers = {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
+    if kind == "csv":
+        beside = f"{list_id}.csv-metadata.json"
+        headers["Link"] = f'<{beside}>; rel="describedby"; type="application/csvm+json"'
+    return Response(made, media_type=media, headers=headers)
 
 
 @router.get(

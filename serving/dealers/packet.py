@@ -1,0 +1,126 @@
+"""The field packet: two pages to take along to a dealer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from features.reference.citation import cause_of
+from features.reference.destinations import destination_label
+from serving.papers.paper import pdf
+from serving.statements import PEERS, basis_sentence, data_sentence
+
+_MOST_REASONS: Final = 6
+_MOST_CITATIONS: Final = 8
+_MOST_INSPECTIONS: Final = 4
+_MOST_YEARS: Final = 8
+_CHECKLIST: Final = (
+    "Credentials shown; purpose of the visit said; who is in charge asked",
+    "License and premises as listed; business activity within the license type",
+    "Acquisition and disposition record: openings, recent entries, entries without a disposition",
+    "Forms 4473: the sample agreed, dates, identification, background check numbers",
+    "Inventory counted against the record; what is missing written down before it is explained",
+    "Multiple-sale and theft or loss reports made in time",
+    "Answers to trace requests found in the record",
+    "What was found said to the dealer; next steps and dates agreed",
+)
+
+
+def field_packet(
+    document: Mapping[str, Any],
+    *,
+    name: str,
+    picture: str,
+    way: str,
+    traces: Sequence[tuple[int, str, int]],
+) -> bytes:
+    """Return the packet as a tagged PDF; the same dossier gives the same bytes.
+
+    Parameters
+    ----------
+    document : mapping
+        The dealer's `Dossier`.
+    picture : str
+        Map as SVG, empty when the place is not known.
+    way : str
+        How far it is, in words.
+    traces : sequence of (int, str, int)
+        Year, destination and number of traces.
+    """
+    score, basis = document["score"], document["basis"]
+    as_of = datetime.fromisoformat(str(basis["as_of"])).replace(tzinfo=UTC)
+    seen = (
+        "May be visited, on these records."
+        if score["is_eligible"]
+        else f"Not before {score['eligible_on']}: inspected within twelve months."
+    )
+    content = {
+        "title": f"Field packet: {name}",
+        "lines": [
+            f"{document['street']}, {document['city']}, {document['state']} {document['zip']}",
+            f"License {document['license_number']}, type {document['license_type']}; licensee"
+            f" {document['licensee_name'] or 'not listed'}; dealer key {document['dealer']}",
+            f"{data_sentence(basis['as_of'])} {seen}",
+        ],
+        "statements": [*document["disclaimers"][:2], PEERS],
+        "foot": f"{name[:60]}. {basis_sentence(basis)}",
+        "facts": _facts(document),
+        "map": picture,
+        "map_alt": f"Map of the county of {name[:60]} and its neighbors, with the dealer marked",
+        "way": way,
+        "traces": _by_year(traces),
+        "traces_title": f"{document['traces']['n_traces']:,} traces, by year and place of recovery",
+        "checklist": _CHECKLIST,
+    }
+    return pdf("packet", content, created=as_of)
+
+
+def _facts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    in_sight = [e for e in document["timeline"] if e["table"] in {"inspections", "outcomes"}]
+    cited = list(document["citations"].items())[:_MOST_CITATIONS]
+    reasons = [r for r in document["score"]["reasons"] or [] if r["contribution"] > 0]
+    return [
+        {
+            "title": "Why it is looked at",
+            "lines": [r["sentence"] for r in reasons[:_MOST_REASONS]],
+            "none": "No single signal stands out.",
+        },
+        {
+            "title": "Last inspections",
+            "lines": [f"{e['on']}: {e['what']}" for e in in_sight[:_MOST_INSPECTIONS]],
+            "none": "None on record.",
+        },
+        {
+            "title": "Citations found",
+            "lines": [_cited(citation, n) for citation, n in cited],
+            "none": "None on record.",
+        },
+    ]
+
+
+def _cited(citation: str, n: int) -> str:
+    cause = cause_of(citation)
+    times = "once" if n == 1 else f"{n} times"
+    return f"{citation}{', ' + cause if cause else ''}: {times}"
+
+
+def _by_year(traces: Sequence[tuple[int, str, int]]) -> list[list[str]]:
+    """Return a table of years and destinations with its head row, empty when there is no trace."""
+    if not traces:
+        return []
+    total: Counter[str] = Counter()
+    cells: dict[tuple[int, str], int] = {}
+    for year, destination, n in traces:
+        total[destination] += n
+        cells[year, destination] = n
+    names = [name for name, _ in total.most_common()]
+    years = sorted({year for year, _, _ in traces}, reverse=True)[:_MOST_YEARS]
+    head = ["Year", *(destination_label(name) for name in names), "All"]
+    rows = [
+        [str(year), *(f"{cells.get((year, n), 0):,}" for n in names),
+         f"{sum(cells.get((year, n), 0) for n in names):,}"]
+        for year in years
+    ]  # fmt: skip
+    return [head, *rows]
