@@ -28,6 +28,17 @@ LADDER: Final[dict[Outcome, int]] = {
 }
 
 
+NAMES: Final[dict[Outcome, str]] = {
+    "none": "no violation",
+    "report": "report of violations",
+    "warning_letter": "warning letter",
+    "warning_conference": "warning conference",
+    "revocation": "revocation or denied renewal",
+    "surrender": "license surrendered or out of business",
+    "other": "other disposition",
+}
+
+
 @dataclass(frozen=True)
 class Regime:
     """One adverse-action policy and the days it was in force.
