@@ -284,7 +284,7 @@ def test_files_hold_the_list_and_no_formula(service):
     assert lines[0][0] == "position"
     assert [line[1] for line in lines[1:]] == [r["dealer"] for r in issued["rows"]]
     assert not any(cell.startswith(("=", "+", "@")) for line in lines for cell in line)
-    answer = service.get(f"{path}.csv-metadata.json", "inspector")
+    answer = service.get(f"{path}.csvm", "inspector")
     beside = answer.json()
     assert any("not evidence" in note for note in beside["notes"])
     assert [column["name"] for column in beside["tableSchema"]["columns"]] == lines[0]

@@ -26,7 +26,7 @@ _FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = 
         exports.to_xlsx,
     ),
     "pdf": ("application/pdf", exports.to_pdf),
-    "csv-metadata.json": ("application/csvm+json", exports.csv_metadata),
+    "csvm": ("application/csvm+json", exports.csv_metadata),
 }
 # What each file is to a program: text, or bytes.
 _CONTENT: Final[Mapping[str, Any]] = {
@@ -65,8 +65,8 @@ async def read_file(
     kind: Annotated[
         str,
         Path(
-            pattern=r"^(csv|xlsx|pdf|csv-metadata\.json)$",
-            description="csv, xlsx or pdf; csv-metadata.json says what the CSV is about",
+            pattern=r"^(csv|xlsx|pdf|csvm)$",
+            description="csv, xlsx or pdf; csvm says what the CSV is about",
         ),
     ],
     caller: Annotated[Caller, Depends(allow("lists"))],
@@ -77,7 +77,7 @@ async def read_file(
     made = await asyncio.to_thread(lambda: write(json.loads(content)))
     headers = {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
     if kind == "csv":
-        beside = f"{list_id}.csv-metadata.json"
+        beside = f"{list_id}.csvm"
         headers["Link"] = f'<{beside}>; rel="describedby"; type="application/csvm+json"'
     return Response(made, media_type=media, headers=headers)
 
