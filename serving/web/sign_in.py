@@ -83,7 +83,7 @@ async def sign_in(
     except (UnauthenticatedError, InvalidRequestError, RateLimitError, OverloadedError) as error:
         return _form(
             request, next_page=next_page, name=name, message=error.what, status=error.status,
-            resume=_local(resume) if kept else "", kept=kept,
+            resume=local_address(resume) if kept else "", kept=kept,
         )  # fmt: skip
     hours = runtime.settings.session_hours
     ledger = runtime.ledger(principal, purpose=purpose)
@@ -92,7 +92,7 @@ async def sign_in(
     )
     answer: Response = RedirectResponse(next_page, status_code=303)
     if kept:
-        answer = await asyncio.to_thread(_give_back, request, cookie, _local(resume), kept)
+        answer = await asyncio.to_thread(_give_back, request, cookie, local_address(resume), kept)
     set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
     answer.delete_cookie(FORM_COOKIE, path="/")
     return answer
@@ -104,7 +104,7 @@ def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
         request,
         next_page="/",
         notice="The session is over. Sign in, and your form is given back as you left it.",
-        resume=_local(request.url.path),
+        resume=local_address(request.url.path),
         kept=json.dumps(fields),
         status=401,
     )
