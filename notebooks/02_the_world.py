@@ -24,11 +24,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.simulation.bias import inspected_and_true
-from features.simulation.check import check_country
-from features.simulation.options import POLICIES, Options
+from features.simulation.targets.bias import inspected_and_true
+from features.simulation.targets.check import check_country
+from features.simulation.country.options import POLICIES, Options
 from features.simulation.simulate import simulate
-from features.simulation.single_signals import single_signals
+from features.simulation.targets.single_signals import single_signals
 
 folder = Path(tempfile.mkdtemp())
 options = Options(dealers=4000, years=4)

@@ -28,7 +28,7 @@ from IPython.display import SVG, Markdown, display
 from rich.console import Console
 
 from features.ingest import ingest
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from models.policy import Policy

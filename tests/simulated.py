@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.ingest import ingest
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 

@@ -173,9 +173,9 @@ def simulate(
 
     from rich.console import Console
 
-    from features.simulation.check import check_country, check_view, require_within
-    from features.simulation.options import Options
+    from features.simulation.country.options import Options
     from features.simulation.simulate import simulate as run
+    from features.simulation.targets.check import check_country, check_view, require_within
 
     day = {"end": end.date()} if end else {}
     options = Options(

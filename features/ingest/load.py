@@ -25,13 +25,7 @@ from features.sources.layout import Layout, Plan
 from features.sources.parquet import has_instants, open_days
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
 from features.sql import literal, quoted
-from features.warehouse.batches import (
-    full_disk,
-    live,
-    rewrite_batch,
-    scan,
-    write_batch,
-)
+from features.warehouse.batches import full_disk, live, rewrite_batch, scan, write_batch
 from features.warehouse.manifest import Draft
 from features.warehouse.retention import TABLE as RETAINED
 from features.warehouse.retention import drop_expired, expired_sql

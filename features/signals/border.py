@@ -13,9 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import from_day
-from features.signals import exposure
-from features.signals.listings import Listings, listings, slices
-from features.signals.nearness import distinct_points
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -26,6 +23,9 @@ from features.signals.signal import (
     Signal,
     no_source,
 )
+from features.signals.stages import exposure
+from features.signals.stages.listings import Listings, listings, slices
+from features.signals.stages.nearness import distinct_points
 
 if TYPE_CHECKING:
     from features.engine.context import Context

@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from features.domain.asof import NEVER, from_day, is_known, number_sql
 from features.schema import LICENSE_TYPES
-from features.signals.listings import UNKNOWN_DAY, Listings, Slice, listings, slices
 from features.signals.signal import (
     NO_SOURCE,
     OBSERVED,
@@ -27,7 +26,8 @@ from features.signals.signal import (
     Signal,
     no_source,
 )
-from features.signals.successors import Careers, link, window_days
+from features.signals.stages.listings import UNKNOWN_DAY, Listings, Slice, listings, slices
+from features.signals.stages.successors import Careers, link, window_days
 
 if TYPE_CHECKING:
     from features.engine.context import Context

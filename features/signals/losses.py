@@ -10,8 +10,8 @@ import numpy as np
 from features.domain.asof import Y1, Y3, Y5
 from features.engine.context import Context, Sum
 from features.reference.legal import law
-from features.signals.shrinkage import shrink
 from features.signals.signal import NO_SOURCE, FamilyColumns, Signal, no_source, rate
+from features.signals.stages.shrinkage import shrink
 
 _FORM = "ATF Form 3310.11, theft or loss report; 27 CFR 478.39a"
 _KINDS = {

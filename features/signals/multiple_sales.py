@@ -12,7 +12,6 @@ import numpy as np
 
 from features.domain.asof import Y1, Y2, Y3
 from features.engine.context import Context, Distinct, Sum
-from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_SOURCE,
     FamilyColumns,
@@ -22,6 +21,7 @@ from features.signals.signal import (
     no_source,
     rate,
 )
+from features.signals.stages.shrinkage import shrink
 
 _FORMS = "ATF Forms 3310.4 and 3310.12; 18 USC 923(g)(3)"
 _KOPER = "Koper (2005), multiple sales as a risk factor"

@@ -18,11 +18,7 @@ import pyarrow as pa
 
 from features.domain.asof import NEVER, Y2, Y5, day_sql, number_sql
 from features.engine.context import Distinct, Sum
-from features.signals import graph
 from features.signals.border import stage_points
-from features.signals.listings import Listings, Slice, listings, slices
-from features.signals.masses import trace_masses
-from features.signals.nearness import sums_within
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -35,6 +31,10 @@ from features.signals.signal import (
     no_source,
     rate,
 )
+from features.signals.stages import graph
+from features.signals.stages.listings import Listings, Slice, listings, slices
+from features.signals.stages.masses import trace_masses
+from features.signals.stages.nearness import sums_within
 
 if TYPE_CHECKING:
     from features.engine.context import Context

@@ -1,8 +1,7 @@
 """Family `southbound`: firearms sold by the dealer and recovered in Mexico or on the way there.
 
 Until 2021 one Mexican agency submitted traces; growth in submissions is not growth in risk, so a
-count adjusted for the coverage of each state by its agencies (`features.signals.coverage`) stands
-beside the plain one.
+count adjusted for the coverage of each state by its agencies (see `stages.coverage`) stands beside the plain one.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ import pandas as pd
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
 from features.engine.context import Context, Distinct, Sum
 from features.reference.time_to_crime import short_sql
-from features.signals import coverage
-from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -29,6 +26,8 @@ from features.signals.signal import (
     no_source,
     rate,
 )
+from features.signals.stages import coverage
+from features.signals.stages.shrinkage import shrink
 
 _MEXICO = "recovery_country = 'MX'"
 _MIN = 3  # Mexican traces below which a share among them is null

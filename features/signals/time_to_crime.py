@@ -13,8 +13,6 @@ import numpy as np
 from features.domain.asof import Y1, Y3, Y5
 from features.engine.context import Context, Quantile, Sum
 from features.reference.time_to_crime import DAYS, short_days, short_sql
-from features.signals.groups import by_date
-from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     OBSERVED,
@@ -25,6 +23,8 @@ from features.signals.signal import (
     Signal,
     no_source,
 )
+from features.signals.stages.groups import by_date
+from features.signals.stages.shrinkage import shrink
 
 _KNOWN = f"{DAYS} >= 0"
 _MIN = 5  # traces below which a quantile is null

@@ -18,7 +18,6 @@ from features.reference.destinations import LATIN_AMERICA, destination_label, is
 from features.reference.legal import is_in_force
 from features.reference.time_to_crime import short_sql
 from features.reference.weapons import class_label, class_names, is_class_sql
-from features.signals.shrinkage import prior, shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -30,6 +29,7 @@ from features.signals.signal import (
     no_source,
     rate,
 )
+from features.signals.stages.shrinkage import prior, shrink
 
 _TRACED = "National Tracing Center, firearms trace requests"
 _MIN = 5  # requests below which a share is null

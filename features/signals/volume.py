@@ -13,8 +13,6 @@ import numpy as np
 from features.domain.asof import Y1, Y3
 from features.engine.context import Context, Sum
 from features.reference.places import counties
-from features.signals.groups import by_date
-from features.signals.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -25,6 +23,8 @@ from features.signals.signal import (
     Signal,
     no_source,
 )
+from features.signals.stages.groups import by_date
+from features.signals.stages.shrinkage import shrink
 
 _WINTEMUTE = "Wintemute, Cook and Wright (2005), Injury Prevention 11:357"
 

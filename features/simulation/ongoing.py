@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.simulation.dirt import DirtBook
-from features.simulation.inspections import Inspectorate
-from features.simulation.options import Options
-from features.simulation.orders import Orders
+from features.simulation.country.options import Options
+from features.simulation.country.world import World, make_world
+from features.simulation.files.dirt import DirtBook
 from features.simulation.simulate import live_month
-from features.simulation.world import World, make_world
+from features.simulation.visits.inspections import Inspectorate
+from features.simulation.visits.orders import Orders
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

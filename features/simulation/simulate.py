@@ -13,14 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.reference.time_to_crime import is_short
-from features.simulation import events, findings, licenses, reports, trace_rows, traces
-from features.simulation.dirt import DirtBook
-from features.simulation.inspections import Inspectorate
-from features.simulation.options import Options
-from features.simulation.orders import Orders
-from features.simulation.truth import TruthBook, agencies
-from features.simulation.world import World, begin_month, make_world
-from features.simulation.write import CountryWriter
+from features.simulation.country import licenses
+from features.simulation.country.options import Options
+from features.simulation.country.truth import TruthBook, agencies
+from features.simulation.country.world import World, begin_month, make_world
+from features.simulation.files.dirt import DirtBook
+from features.simulation.files.write import CountryWriter
+from features.simulation.reports import events, reports, trace_rows, traces
+from features.simulation.visits import findings
+from features.simulation.visits.inspections import Inspectorate
+from features.simulation.visits.orders import Orders
 
 LISTED_EVERY = 3  # months
 

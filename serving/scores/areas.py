@@ -61,7 +61,7 @@ def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Bo
         inside = (longitude >= west) & (longitude <= east)
         mask &= inside if west <= east else (longitude >= west) | (longitude <= east)
     if area.radius is not None:
-        from features.reference import geodesic_km  # brings the whole of geography
+        from features.reference import geodesic_km
 
         near = np.flatnonzero(mask & np.isfinite(latitude) & np.isfinite(longitude))
         center = np.full(len(near), area.radius.latitude), np.full(len(near), area.radius.longitude)

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from time import process_time
 
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 
 MEDIUM = ("medium: 20,000 dealers, 6 years", Options(dealers=20_000, years=6), 40.0)

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.ingest import ingest
+from features.simulation.country.options import Options
 from features.simulation.ongoing import Ongoing
-from features.simulation.options import Options
-from features.simulation.orders import Orders
-from features.simulation.selection import RANDOM, RISK
 from features.simulation.simulate import simulate
+from features.simulation.visits.orders import Orders
+from features.simulation.visits.selection import RANDOM, RISK
 from features.warehouse import Warehouse
 
 OPTIONS = Options(dealers=600, years=3, end=date(2024, 1, 1), seed=5)

@@ -9,7 +9,7 @@ import pytest
 
 from features import reference
 from features.reference.geography import WGS84
-from features.signals import exposure, graph, nearness
+from features.signals.stages import exposure, graph, nearness
 
 HOUSTON, LAREDO, FARGO = (29.76, -95.37), (27.51, -99.51), (46.88, -96.79)
 POINTS = np.array([HOUSTON, LAREDO, FARGO])

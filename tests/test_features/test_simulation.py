@@ -15,14 +15,14 @@ from features import public_records
 from features.errors import InvalidValueError
 from features.ingest import ingest
 from features.schema import TABLES, Table
-from features.simulation.bias import inspected_and_true
-from features.simulation.check import OutOfToleranceError, check_country, require_within
-from features.simulation.dealers import make_dealers
-from features.simulation.options import POLICIES, Options
-from features.simulation.places import RESERVED_LETTERS
+from features.simulation.country.dealers import make_dealers
+from features.simulation.country.options import POLICIES, Options
+from features.simulation.country.places import RESERVED_LETTERS
+from features.simulation.files.write import SIMULATED, TRUTH, CountryWriter
 from features.simulation.simulate import simulate
-from features.simulation.single_signals import single_signals
-from features.simulation.write import SIMULATED, TRUTH, CountryWriter
+from features.simulation.targets.bias import inspected_and_true
+from features.simulation.targets.check import OutOfToleranceError, check_country, require_within
+from features.simulation.targets.single_signals import single_signals
 from features.warehouse import Warehouse
 
 SMALL = {"dealers": 600, "years": 3}

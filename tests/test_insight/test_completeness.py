@@ -10,8 +10,8 @@ import pytest
 
 from features.domain.asof import to_day
 from features.insight.completeness import Completeness, completeness
-from features.signals import coverage
-from features.simulation import mexico
+from features.signals.stages import coverage
+from features.simulation.reports import mexico
 from tests.simulated import AS_OF, Simulated
 
 NO_AGENCIES = pd.DataFrame(

@@ -12,15 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.access.accounts import Directory
-from serving.access.audit import (
-    Access,
-    AuditWriter,
-    Ledger,
-    append,
-    load_key,
-    open_chain,
-    verify,
-)
+from serving.access.audit import Access, AuditWriter, Ledger, append, load_key, open_chain, verify
 from serving.access.kept import kept_now
 from serving.access.witness import Witness, noted, noted_in
 from serving.errors import AuditError, InvalidRequestError

@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from features.ingest import ingest  # noqa: F401 - imported before the clock is looked at
 from features.warehouse import Warehouse
 from serving.field.outcomes import collect
 from serving.store.tables import OUTCOMES

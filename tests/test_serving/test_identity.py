@@ -23,12 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from serving.access import accounts, oidc
 from serving.access.oidc import Verifier
 from serving.access.passwords import Attempts
-from serving.errors import (
-    InvalidRequestError,
-    NotReadyError,
-    RateLimitError,
-    UnauthenticatedError,
-)
+from serving.errors import InvalidRequestError, NotReadyError, RateLimitError, UnauthenticatedError
 from serving.settings import OidcSettings
 from serving.store.tables import TOKENS
 

@@ -19,7 +19,7 @@ import pytest
 
 from features.errors import FflRiskError
 from features.ingest import ingest
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from training.commands.promote import promote_candidate

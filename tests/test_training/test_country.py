@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.ingest import ingest
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from ffl_risk import app

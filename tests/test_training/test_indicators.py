@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from features.ingest import ingest
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from ffl_risk import app
 from training.errors import OneClassError, RecipeError, TooFewLabelsError

@@ -12,13 +12,7 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from training.errors import MissingSignalError
-from training.evaluation.baselines import (
-    LOGISTIC,
-    RANDOM,
-    LogLogistic,
-    apply_rule,
-    rule_signals,
-)
+from training.evaluation.baselines import LOGISTIC, RANDOM, LogLogistic, apply_rule, rule_signals
 from training.evaluation.evaluation import RULE
 from training.labels.splits import group_folds, require_disjoint
 from training.recipe import Head

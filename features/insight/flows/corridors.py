@@ -3,7 +3,7 @@
 Expected is what a market would draw from an area if it drew on all areas by their sales: the
 market's traces times the area's share of background checks. The excess is counted over expected,
 with the 95% interval of a Poisson rate (Jeffreys). Where the market is a Mexican state, a range for
-what full submission would have shown stands beside the count (`features.signals.coverage`).
+what full submission would have shown stands beside the count (`features.signals.stages.coverage`).
 Distance is no part of it: that a corridor is short does not make it stand out.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from features.insight.flows.tally import records
-from features.signals.coverage import Coverage
+from features.signals.stages.coverage import Coverage
 
 Floats = npt.NDArray[np.float64]
 _LEVEL: Final = 0.95

@@ -17,7 +17,7 @@ from features.insight.flows.hubs import CountyHub, DealerHub, county_hubs, deale
 from features.insight.flows.subject import Subject
 from features.insight.flows.tally import BANDS, MARKET, YEARS, Span, Tally, records, where_source
 from features.reference.geography import ports
-from features.signals import coverage
+from features.signals.stages import coverage
 from features.warehouse import Warehouse
 
 NO_WRONG: Final = (

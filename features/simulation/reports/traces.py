@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.reference.time_to_crime import short_days
-from features.simulation import mexico, national
-from features.simulation.dealers import P07, P08
-from features.simulation.world import World
+from features.simulation.country import national
+from features.simulation.country.dealers import P07, P08
+from features.simulation.country.world import World
+from features.simulation.reports import mexico
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

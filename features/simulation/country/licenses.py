@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from features.domain.asof import add_months, to_days
 from features.domain.license_number import MONTH_LETTERS
-from features.simulation import columns, national
-from features.simulation.columns import coded
-from features.simulation.dealers import Dealers
-from features.simulation.dirt import DirtBook
-from features.simulation.options import Options
+from features.simulation.country import national
+from features.simulation.country.dealers import Dealers
+from features.simulation.country.options import Options
+from features.simulation.files import columns
+from features.simulation.files.columns import coded
+from features.simulation.files.dirt import DirtBook
 
 _TERM: Final = 36  # months
 _RESPELLED: Final = 0.002  # addresses spelled another way in one listing

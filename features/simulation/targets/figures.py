@@ -15,8 +15,8 @@ import duckdb
 
 from features.domain.asof import add_months
 from features.reference.time_to_crime import short_sql
-from features.simulation.options import FULL_COUNTRY, Options
-from features.simulation.write import SIMULATED
+from features.simulation.country.options import FULL_COUNTRY, Options
+from features.simulation.files.write import SIMULATED
 
 Measured = dict[str, tuple[float, float]]
 _BORDER: Final = "('TX', 'AZ', 'CA', 'NM')"

@@ -12,9 +12,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from features.errors import FeatureError
-from features.simulation import figures, figures_inspections
-from features.simulation.figures import Country, Measured
-from features.simulation.options import Options
+from features.simulation.country.options import Options
+from features.simulation.targets import figures, figures_inspections
+from features.simulation.targets.figures import Country, Measured
 
 _ERRORS = 3.0  # standard errors of sampling allowed beside the tolerance
 

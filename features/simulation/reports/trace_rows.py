@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from features.reference import files, places
 from features.reference.time_to_crime import is_short
-from features.simulation import mexico
-from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
-from features.simulation.dirt import DirtBook
-from features.simulation.reports import buyers
-from features.simulation.traces import (
+from features.simulation.country.world import World
+from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens
+from features.simulation.files.dirt import DirtBook
+from features.simulation.reports import mexico
+from features.simulation.reports.reports import buyers
+from features.simulation.reports.traces import (
     COUNTRIES,
     OUTCOMES,
     PURCHASER,
@@ -24,7 +25,6 @@ from features.simulation.traces import (
     UNSERIALIZED,
     Traces,
 )
-from features.simulation.world import World
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import to_day
-from features.simulation import mexico, national
-from features.simulation.dealers import Dealers, drift, make_dealers, rename
-from features.simulation.options import FULL_COUNTRY, Options
+from features.simulation.country import national
+from features.simulation.country.dealers import Dealers, drift, make_dealers, rename
+from features.simulation.country.options import FULL_COUNTRY, Options
+from features.simulation.reports import mexico
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from features.simulation.dealers import P02, Dealers
-from features.simulation.world import World
+from features.simulation.country.dealers import P02, Dealers
+from features.simulation.country.world import World
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

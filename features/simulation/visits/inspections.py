@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.reference.citation import tier_of
-from features.simulation import findings
-from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
-from features.simulation.dealers import succeed
-from features.simulation.findings import LUCK, THRESHOLDS
-from features.simulation.orders import Chance, Orders, SameLuck
-from features.simulation.selection import APPLICATION, OTHER, REASONS, RECALL, Memory, choose
-from features.simulation.world import World
+from features.simulation.country.dealers import succeed
+from features.simulation.country.world import World
+from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens
+from features.simulation.visits import findings
+from features.simulation.visits.findings import LUCK, THRESHOLDS
+from features.simulation.visits.orders import Chance, Orders, SameLuck
+from features.simulation.visits.selection import APPLICATION, OTHER, REASONS, RECALL, Memory, choose
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from features.simulation import names, national
-from features.simulation.options import Options
-from features.simulation.places import RESERVED_LETTERS, Places, draw, known_places
+from features.simulation.country import names, national
+from features.simulation.country.options import Options
+from features.simulation.country.places import RESERVED_LETTERS, Places, draw, known_places
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

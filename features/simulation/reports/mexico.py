@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.reference import files
-from features.simulation.dealers import P01, P02, Dealers
+from features.simulation.country.dealers import P01, P02, Dealers
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

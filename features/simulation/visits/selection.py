@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from features.simulation import national
-from features.simulation.dealers import P02
-from features.simulation.world import World
+from features.simulation.country import national
+from features.simulation.country.dealers import P02
+from features.simulation.country.world import World
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from features.reference.geography import ports
 from features.reference.time_to_crime import is_short
-from features.simulation import mexico
-from features.simulation.columns import coded, days, numbered, table_of
-from features.simulation.inspections import Inspectorate
-from features.simulation.trace_rows import KINDS, Rows
-from features.simulation.world import World
+from features.simulation.country.world import World
+from features.simulation.files.columns import coded, days, numbered, table_of
+from features.simulation.reports import mexico
+from features.simulation.reports.trace_rows import KINDS, Rows
+from features.simulation.visits.inspections import Inspectorate
 
 Ints = npt.NDArray[np.int64]
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.domain.asof import add_months, to_day
-from features.simulation.columns import coded, days, mixed, numbered, table_of, tokens
-from features.simulation.dealers import P02
-from features.simulation.dirt import DirtBook
-from features.simulation.world import World
+from features.simulation.country.dealers import P02
+from features.simulation.country.world import World
+from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens
+from features.simulation.files.dirt import DirtBook
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -18,8 +18,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from features.signals.groups import by_date
 from features.signals.signal import NO_EXPOSURE, OBSERVED, Floats, Reasons
+from features.signals.stages.groups import by_date
 
 MIN_PEERS: Final = 20
 # What an unlimited prior exposure is cut to, so that identical peers do not divide by zero.

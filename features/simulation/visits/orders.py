@@ -80,7 +80,7 @@ class Orders:
     dealer : array of int
         Rows of the country's dealers.
     reason : array of int
-        Codes into `features.simulation.selection.REASONS`.
+        Codes into `features.simulation.visits.selection.REASONS`.
     list_id, why : array of object
         The list that ordered it and why; None without one.
     inclusion_probability, mandatory_probability : array

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import sqrt
 
 from features.domain.asof import add_months
-from features.simulation.figures import Country, Measured, scaled, share
-from features.simulation.findings import citation_table
-from features.simulation.options import FULL_COUNTRY
+from features.simulation.country.options import FULL_COUNTRY
+from features.simulation.targets.figures import Country, Measured, scaled, share
+from features.simulation.visits.findings import citation_table
 
 _VISIT = "kind IN ('compliance', 'recall') AND closed_on IS NOT NULL"
 _FISCAL = "year(opened_on) + (month(opened_on) >= 10)::INT"

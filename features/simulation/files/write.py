@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from features.home import sync_folder
 from features.schema import TABLES
-from features.simulation.columns import schema_of
-from features.simulation.options import check_output
+from features.simulation.country.options import check_output
+from features.simulation.files.columns import schema_of
 
 # The tables of a simulated country: all that an agency has, and who submits traces.
 SIMULATED = tuple(n for n, table in TABLES.items() if not table.is_optional or n == "agencies")

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from features.reference import files, places
 from features.reference.geography import border_line, earth_centered
-from features.simulation.options import Options
+from features.simulation.country.options import Options
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

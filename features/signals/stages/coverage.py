@@ -22,15 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import (
-    NEVER,
-    day_sql,
-    from_day,
-    is_known,
-    known_sql,
-    number_sql,
-    to_day,
-)
+from features.domain.asof import NEVER, day_sql, from_day, is_known, known_sql, number_sql, to_day
 from features.reference.dated import mexico_coverage
 from features.reference.series import known_before
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.simulation.write import TRUTH
+from features.simulation.files.write import TRUTH
 
 
 class DirtBook:

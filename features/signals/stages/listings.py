@@ -18,7 +18,7 @@ import pyarrow as pa
 from features.domain.asof import NEVER, Y5, day_sql, known_sql, number_sql
 from features.reference.areas import area_sql
 from features.reference.places import counties, zip_places
-from features.signals.careers import walk_listings
+from features.signals.stages.careers import walk_listings
 
 if TYPE_CHECKING:
     from features.engine.context import Context

@@ -17,8 +17,8 @@ import pandas as pd
 
 from features.domain.asof import add_months
 from features.reference.time_to_crime import short_sql
-from features.simulation.figures import Country
-from features.simulation.options import Options
+from features.simulation.country.options import Options
+from features.simulation.targets.figures import Country
 
 CAPACITY: Final = 0.10
 

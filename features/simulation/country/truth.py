@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.domain.asof import to_day
-from features.simulation import mexico
-from features.simulation.columns import coded, days, table_of
-from features.simulation.findings import Chances
-from features.simulation.world import World
-from features.simulation.write import TRUTH, CountryWriter
+from features.simulation.country.world import World
+from features.simulation.files.columns import coded, days, table_of
+from features.simulation.files.write import TRUTH, CountryWriter
+from features.simulation.reports import mexico
+from features.simulation.visits.findings import Chances
 
 Flags = npt.NDArray[np.bool_]
 _HORIZON = 12

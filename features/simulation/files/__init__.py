@@ -1,0 +1,1 @@
+"""Rows to canonical files, and the defects put into them."""

@@ -1,0 +1,1 @@
+"""What becomes known each month: traces, reports of dealers, seizures, tips, leads."""

@@ -1,0 +1,1 @@
+"""Who is visited, by whom, and what is found."""
