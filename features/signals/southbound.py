@@ -1,7 +1,8 @@
 """Family `southbound`: firearms sold by the dealer and recovered in Mexico or on the way there.
 
 Until 2021 one Mexican agency submitted traces; growth in submissions is not growth in risk, so a
-count adjusted for the coverage of each state by its agencies (see `stages.coverage`) stands beside the plain one.
+count adjusted for the coverage of each state by its agencies (see `stages.coverage`) stands
+beside the plain one.
 """
 
 from __future__ import annotations
