@@ -20,7 +20,10 @@ RULES = {
         {"features/ingest/checks.py"},
     ),
     "days since 1970": (
-        r"719_?163|[-+] DATE '1970-01-01'|DATE '1970-01-01' [-+]|date\(1970, 1, 1\)", {"features/domain/asof.py"}, set()),
+        r"719_?163|[-+] DATE '1970-01-01'|DATE '1970-01-01' [-+]|date\(1970, 1, 1\)",
+        {"features/domain/asof.py"},
+        set(),
+    ),
     "a short time-to-crime": (
         r"\b1_?095\b|3 \* 365\b",
         {"features/domain/asof.py"},  # the length of the window of three years
