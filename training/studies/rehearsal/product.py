@@ -1,0 +1,137 @@
+"""What the product says of a country on a day: its order, its chances, its gates."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.table import FeatureTable, build_features
+from features.warehouse import Warehouse
+from models import Bundle
+from models.profile import Profile
+from training.errors import TrainingError
+from training.evaluation.gates import better_than_chance, not_worse_than_rules
+from training.evaluation.metrics import LEVEL
+from training.heads import country, diversion, severe
+from training.heads.fit import HeadResult, inputs_of
+from training.progress import Steps
+from training.recipe import Recipe
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was said of each dealer listed on a day; arrays of shape (n,).
+
+    Parameters
+    ----------
+    dealer : array of str
+    priority : array
+        The published order, highest first.
+    chance : array
+        Stated probability of a severe finding.
+    interval : array of shape (n, 2)
+        At the level of `LEVEL`.
+    has_design : bool
+        Whether any visit of known probability taught the level.
+    gates : tuple of str
+        What each gate found, in words; empty when nothing could be trained.
+    """
+
+    dealer: npt.NDArray[np.object_]
+    priority: Floats
+    chance: Floats
+    interval: Floats
+    has_design: bool
+    gates: tuple[str, ...]
+
+
+def said(recipe: Recipe, warehouse: Warehouse, today: date, steps: Steps) -> Said:
+    """Train on what is known, and score every dealer as of a day.
+
+    Raises
+    ------
+    TrainingError
+        When there are too few findings to train on.
+    """
+    history = country.assemble(recipe, warehouse, steps)
+    rule = recipe.read_policy().severe_finding
+    results: list[HeadResult] = []
+    for head in recipe.heads:
+        if head.label == "compliance":
+            results.append(severe.train(recipe, head, warehouse, history, rule, steps))
+        else:
+            results.append(diversion.train(recipe, head, warehouse, history, steps))
+    with steps.step("score"):
+        table = build_features(warehouse, [today], variant=recipe.variant)
+        scored = _bundle(recipe, results, history.table, today).score(table.X)
+    chance = next(r for r in results if r.head.label == "compliance")
+    model = chance.estimator
+    if model is None:
+        raise TrainingError(f"Head {chance.head.name} has no model to rehearse with.")
+    X = inputs_of(model, table.X)
+    return Said(
+        table.frame["dealer"].to_numpy(dtype=object),
+        scored["priority"].to_numpy(dtype=np.float64),
+        np.asarray(model.predict_proba(X)[:, 1], dtype=np.float64),
+        np.asarray(model.predict_interval(X, LEVEL), dtype=np.float64),
+        _has_design(warehouse),
+        tuple(
+            str(gate)
+            for result in results
+            for gate in (
+                better_than_chance(result.head.name, result.held_out),
+                not_worse_than_rules(
+                    result.head.name, result.held_out, capacity=recipe.evaluation.capacity
+                ),
+            )
+        ),
+    )
+
+
+def signal_of(warehouse: Warehouse, today: date, name: str) -> pd.Series:
+    """Return one signal of every dealer as of a day, by dealer; missing counts zero."""
+    family = name.split("_", maxsplit=1)[0]
+    table = build_features(warehouse, [today], families=[family])
+    return pd.Series(table.X[name].fillna(0.0).to_numpy(), index=table.frame["dealer"])
+
+
+def _bundle(recipe: Recipe, results: list[HeadResult], table: FeatureTable, today: date) -> Bundle:
+    """Put the heads together as they would be published, with a card that says what it is."""
+    read = {name for result in results for name in result.X.columns}
+    signals = [signal for signal in table.signals if signal.name in read]
+    columns = [signal.name for signal in signals]
+    heads = {r.head.name: r.estimator for r in results if r.estimator is not None}
+    newest = (table.frame["as_of"] == table.frame["as_of"].max()).to_numpy()
+    latest = table.X.loc[newest, columns]
+    margins = {
+        name: np.asarray(head.predict_margin(inputs_of(head, latest)), dtype=np.float64)
+        for name, head in heads.items()
+    }
+    manifest = {
+        "name": recipe.model_name,
+        "as_of": today.isoformat(),
+        "restriction": "restricted",
+        "data_fingerprint": table.warehouse_fingerprint,
+        "git_commit": "unknown",
+    }
+    return Bundle(
+        heads,
+        recipe.read_policy(),
+        [dataclasses.asdict(signal) for signal in signals],
+        Profile.of(table.X[columns], margins),
+        "# A rehearsal\n",
+        manifest,
+    )
+
+
+def _has_design(warehouse: Warehouse) -> bool:
+    rows = warehouse.read("inspections", columns=["selected_by", "inclusion_probability"])
+    is_random = np.isin(rows["selected_by"].to_numpy(zero_copy_only=False), ["random"])
+    return bool(is_random.any()) or rows["inclusion_probability"].null_count < len(rows)
