@@ -6,10 +6,10 @@ from datetime import date
 
 import numpy as np
 import pytest
+from features.simulation.options import Options
 from typer.testing import CliRunner
 
 from features.simulation.ongoing import Ongoing
-from features.simulation.options import Options
 from ffl_risk import app
 from models.sampling import Draw
 from training.errors import TrainingError

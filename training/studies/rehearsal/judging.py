@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from features.simulation.national import TYPES
 from scipy.stats import binom
 
 from features.simulation import findings
-from features.simulation.national import TYPES
 from features.simulation.ongoing import Ongoing
 from training.errors import TrainingError
 from training.evaluation.metrics import LEVEL
