@@ -6,9 +6,9 @@ from datetime import date
 
 import numpy as np
 import pytest
-from features.simulation.options import Options
 from typer.testing import CliRunner
 
+from features.simulation.country.options import Options
 from features.simulation.ongoing import Ongoing
 from ffl_risk import app
 from models.sampling import Draw

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from features.simulation.orders import Orders
-from features.simulation.selection import RANDOM, RISK
 
 from features.errors import did_you_mean
-from features.simulation import findings
 from features.simulation.ongoing import Ongoing
+from features.simulation.visits import findings
+from features.simulation.visits.orders import Orders
+from features.simulation.visits.selection import RANDOM, RISK
 from models.sampling import Draw, lowest, random_places
 from training.errors import TrainingError
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from features.simulation.national import TYPES
 from scipy.stats import binom
 
-from features.simulation import findings
+from features.simulation.country.national import TYPES
 from features.simulation.ongoing import Ongoing
+from features.simulation.visits import findings
 from training.errors import TrainingError
 from training.evaluation.metrics import LEVEL
 from training.studies.rehearsal.choosing import LIST

@@ -22,11 +22,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from features.simulation.options import Options
 
 from features.domain.asof import add_months
 from features.home import write_atomically, write_json
 from features.ingest import ingest
+from features.simulation.country.options import Options
 from features.simulation.ongoing import Ongoing
 from features.warehouse import Warehouse
 from models.sampling import Draw
