@@ -1,0 +1,178 @@
+"""The rules of release in force on a day, the calendar, and who may receive what."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from features.domain.asof import add_months
+from features.errors import FeatureError, InvalidValueError, did_you_mean
+
+AGREEMENTS: Final = "agreements.toml"
+
+
+class NoAgreementError(FeatureError):
+    """A partner with which no agreement is in force."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a cell must meet to be published; see ``publication.toml``."""
+
+    starts_on: date
+    min_firearms: int
+    min_dealers: int
+    max_dealer_share: float
+    min_width: int
+    min_width_insider: int
+    min_group: int
+    reference: str
+
+
+@dataclass(frozen=True)
+class Partner:
+    """Who receives a release.
+
+    Parameters
+    ----------
+    name, label : str
+    tables : tuple of str
+        Which tables.
+    destinations : tuple of str
+        Only these destinations; empty for all.
+    agreement : str
+        Reference of the agreement, empty where none is needed.
+    """
+
+    name: str
+    label: str
+    tables: tuple[str, ...]
+    destinations: tuple[str, ...]
+    agreement: str
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    text = (Path(__file__).parent / "publication.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def rules_on(day: date) -> Rules:
+    """Return the rules in force on a day."""
+    known = [Rules(**entry) for entry in _document()["rules"] if entry["starts_on"] <= day]
+    if not known:
+        raise InvalidValueError(f"No rules of release were in force on {day}.")
+    return max(known, key=lambda rules: rules.starts_on)
+
+
+def release_day(quarter: str) -> date:
+    """Return the day on which a quarter is released.
+
+    >>> release_day("2024Q3")
+    datetime.date(2024, 11, 15)
+    """
+    calendar = _document()["calendar"]
+    return add_months(quarter_end(quarter), calendar["months_after"]).replace(day=calendar["day"])
+
+
+def quarter_of(day: date) -> str:
+    """Return the quarter that is released on a day.
+
+    Raises
+    ------
+    InvalidValueError
+        When the day is not on the calendar.
+
+    Examples
+    --------
+    >>> quarter_of(date(2024, 11, 15))
+    '2024Q3'
+    """
+    for months in range(1, 7):
+        start = add_months(day.replace(day=1), -months)
+        quarter = f"{start.year}Q{(start.month - 1) // 3 + 1}"
+        if release_day(quarter) == day:
+            return quarter
+    near = sorted(_near(day), key=lambda one: abs((one - day).days))[:2]
+    raise InvalidValueError(
+        f"{day} is no day of release.",
+        found=str(day),
+        expected=f"a day of the calendar, such as {' or '.join(map(str, sorted(near)))}",
+    )
+
+
+def _near(day: date) -> list[date]:
+    years = range(day.year - 1, day.year + 2)
+    return [release_day(f"{year}Q{k}") for year in years for k in (1, 2, 3, 4)]
+
+
+def latest_release(today: date) -> date:
+    """Return the newest day of release up to a day."""
+    return max(day for day in _near(today) if day <= today)
+
+
+def quarter_start(quarter: str) -> date:
+    """Return the first day of a quarter."""
+    return date(int(quarter[:4]), 3 * int(quarter[5]) - 2, 1)
+
+
+def quarter_end(quarter: str) -> date:
+    """Return the first day after a quarter.
+
+    >>> quarter_end("2024Q4")
+    datetime.date(2025, 1, 1)
+    """
+    return add_months(quarter_start(quarter), 3)
+
+
+def partner_for(name: str, *, home: Path, on: date) -> Partner:
+    """Return a partner that may receive a release.
+
+    Raises
+    ------
+    InvalidValueError
+        When nobody is called so.
+    NoAgreementError
+        When an agreement is needed and ``agreements.toml`` of the home folder has none in force.
+    """
+    known = _document()["partner"]
+    if name not in known:
+        raise InvalidValueError(
+            f"No partner is called {name!r}{did_you_mean(name, known)}.", expected=", ".join(known)
+        )
+    entry = known[name]
+    agreement = _agreement(name, home, on) if entry["needs_agreement"] else ""
+    return Partner(
+        name,
+        entry["label"],
+        tuple(entry["tables"].split()),
+        tuple(entry.get("destinations", "").split()),
+        agreement,
+    )
+
+
+def _agreement(name: str, home: Path, on: date) -> str:
+    path = home / AGREEMENTS
+    entries: list[dict[str, Any]] = []
+    if path.is_file():
+        try:
+            entries = tomllib.loads(path.read_text(encoding="utf-8")).get("agreement", [])
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
+    for entry in entries:
+        starts, ends = entry.get("starts_on"), entry.get("ends_on", date.max)
+        is_dated = isinstance(starts, date) and isinstance(ends, date)
+        if entry.get("partner") == name and is_dated and starts <= on < ends:
+            return str(entry.get("reference") or "without reference")
+    raise NoAgreementError(
+        f"No agreement with {name} is in force on {on}.",
+        found=f"{len(entries)} agreements in {path}" if entries else f"no file {path}",
+        expected=f"an entry [[agreement]] with partner = {name!r}, reference, starts_on, ends_on",
+        fix="write the agreement there once it is signed",
+    )
