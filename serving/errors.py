@@ -71,6 +71,13 @@ class UnknownDealerError(ServingError):
     status = 404
 
 
+class NoReleaseError(ServingError):
+    """A release that is not there for this caller: no such partner, or no agreement."""
+
+    code = "no_release"
+    status = 404
+
+
 class UnknownSubjectError(ServingError):
     """A subject that cannot be followed: no dealer, port, state or county."""
 

@@ -24,6 +24,7 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "dealers": frozenset({"inspector", "supervisor", "analyst"}),
     "referrals": frozenset({"supervisor"}),
     "audit": frozenset({"auditor"}),
+    "shares": frozenset({"partner", "supervisor", "analyst", "scheduler"}),
     "flows": frozenset({"inspector", "supervisor", "analyst"}),
     "completeness": frozenset({"supervisor", "analyst", "scheduler"}),
     "page": frozenset({"inspector", "supervisor", "analyst", "scheduler"}),

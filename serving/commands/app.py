@@ -9,9 +9,11 @@ from typing import Annotated, Optional
 import typer
 
 from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, users_app
+from serving.commands.insight import insight_app
 from serving.settings import RANDOM_SHARE
 
 app = typer.Typer()
+app.add_typer(insight_app)
 app.add_typer(users_app)
 app.add_typer(tokens_app)
 app.add_typer(holds_app)

@@ -107,6 +107,12 @@ def make_packet(dealer: str, list_id: str, warehouse: Path | None) -> bytes:
     return content
 
 
+def record_release(subject: str) -> None:
+    """Record that aggregates were taken out."""
+    with recorded() as (opened, ledger), opened.write() as connection:
+        ledger.add(connection, "shares", subject, purpose="statistics")
+
+
 def local_decisions() -> tuple[bytes, int]:
     """Return the decisions about dealers the operator sees, and record that they were taken."""
     with recorded() as (opened, ledger):

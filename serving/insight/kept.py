@@ -42,7 +42,7 @@ def kept(warehouse: Warehouse, key: Hashable, make: Callable[[], Value]) -> Valu
     NotReadyError
         When the warehouse does not hold what is needed.
     """
-    whole = (str(warehouse.path), warehouse.fingerprint, key)
+    whole = (str(warehouse.path.resolve()), warehouse.fingerprint, key)
     with _lock:
         if whole in _kept:
             _kept.move_to_end(whole)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+
 import pytest
 
 ROUTES = {
     "/v1/flows?subject=US": {"inspector", "supervisor", "analyst"},
     "/v1/completeness": {"supervisor", "analyst", "scheduler"},
-}
+    "/v1/shares/public?released_on=2023-05-15": {
+        "partner", "supervisor", "analyst", "scheduler",
+    },
+}  # fmt: skip
+AGREEMENT = """
+[[agreement]]
+partner = "hsi"
+reference = "MOU 12"
+starts_on = 2020-01-01
+accounts = ["partner"]
+"""
 ROLES = ("inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin")
 
 
@@ -66,3 +80,31 @@ def test_every_format_is_served(served, form):
 def test_access_is_recorded(served, audit_of):
     served.get("/v1/flows?subject=AZ", "analyst")
     assert [row["subject"] for row in audit_of(served)][-1] == "flow AZ"
+
+
+def test_a_partner_gets_its_own_release_and_no_other(served):
+    path = "/v1/shares/hsi?released_on=2023-05-15"
+    assert served.get(path, "partner").status_code == 404
+    assert served.get(path, "analyst").status_code == 404
+    (served.runtime.settings.home / "agreements.toml").write_text(AGREEMENT)
+    answer = served.get(path, "partner")
+    assert answer.headers["content-type"] == "application/zip"
+    files = zipfile.ZipFile(io.BytesIO(answer.content))
+    manifest = json.loads(files.read("manifest.json"))
+    assert (manifest["for"], manifest["agreement"]) == ("hsi", "MOU 12")
+    assert {"corridors.csv", "counties.csv"} <= set(files.namelist())
+    (served.runtime.settings.home / "agreements.toml").write_text(
+        AGREEMENT.replace('["partner"]', '["another"]')
+    )
+    assert served.get(path, "partner").status_code == 404
+    assert served.get(path, "analyst").status_code == 200
+
+
+@pytest.mark.parametrize("day", ["2023-05-14", "2099-05-15"])
+def test_a_day_that_is_no_day_of_release_is_a_problem(served, day):
+    answer = served.get(f"/v1/shares/public?released_on={day}", "partner")
+    assert answer.status_code == 422
+
+
+def test_a_partner_that_nobody_knows_is_a_problem(served):
+    assert served.get("/v1/shares/nobody", "analyst").status_code == 422

@@ -18,6 +18,7 @@ from scipy.sparse import csgraph
 
 from features.insight.sharing.system import Flags, System
 
+_LOOKS: Final = 16
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -72,14 +73,18 @@ def bounds(
     column = np.full(len(system.cells), -1)
     column[hidden] = np.arange(len(hidden))
     low, high = floor[wanted].astype(np.float64), np.full(len(wanted), np.inf)
+    ceiling = 10.0 * float(system.values.sum()) + 1000.0
     joined = matrix.T @ matrix
     _, label = csgraph.connected_components(sparse.csr_array(joined), directed=False)
     of = label[column[wanted]]
     for part in np.unique(of):
         own = np.flatnonzero(label == part)
         rows = np.unique(matrix[:, own].nonzero()[0])
-        program = _Program(sparse.csc_array(matrix[rows][:, own]), right[rows], floor[hidden[own]])
+        equations = sparse.csc_array(matrix[rows][:, own])
+        program = _Program(equations, right[rows], floor[hidden[own]], ceiling)
         program.see(system.values[hidden[own]])
+        if np.isfinite(enough):
+            program.look_around()
         inside = {int(c): i for i, c in enumerate(own)}
         for k in np.flatnonzero(of == part):
             at = inside[int(column[wanted[k]])]
@@ -87,7 +92,8 @@ def bounds(
                 program.ask(at)
         for k in np.flatnonzero(of == part):
             at = inside[int(column[wanted[k]])]
-            low[k], high[k] = program.low[at], program.high[at]
+            low[k] = program.low[at]
+            high[k] = np.inf if program.high[at] > ceiling / 2 else program.high[at]
     return Bounds(wanted, low, high)
 
 
@@ -96,7 +102,10 @@ def _equations(system: System, is_hidden: Flags, hidden: Ints) -> tuple[sparse.c
     column = np.full(len(system.cells), -1)
     column[hidden] = np.arange(len(hidden))
     n = system.values
-    i, j, v, right = [], [], [], []
+    i: list[int] = []
+    j: list[int] = []
+    v: list[float] = []
+    right: list[float] = []
     for total, parts in system.sums:
         members = [(total, -1.0), *((part, 1.0) for part in parts)]
         own = [(place, sign) for place, sign in members if is_hidden[place]]
@@ -115,7 +124,9 @@ def _equations(system: System, is_hidden: Flags, hidden: Ints) -> tuple[sparse.c
 class _Program:
     """One connected part of the system, solved again and again from where it stood."""
 
-    def __init__(self, matrix: sparse.csc_array, right: Floats, floor: Floats) -> None:
+    def __init__(
+        self, matrix: sparse.csc_array, right: Floats, floor: Floats, ceiling: float
+    ) -> None:
         self.solver = highspy.Highs()
         self.solver.setOptionValue("log_to_console", False)
         self.solver.setOptionValue("output_flag", False)
@@ -125,7 +136,10 @@ class _Program:
         model.num_row_, model.num_col_ = n_rows, n_columns
         model.col_cost_ = np.zeros(n_columns)
         model.col_lower_ = floor
-        model.col_upper_ = np.full(n_columns, highspy.kHighsInf)
+        # Beyond all that was counted nothing is bounded: the program stays finite, and a value
+        # that reaches so far is told as infinite.
+        model.col_upper_ = np.full(n_columns, ceiling)
+        self.ceiling = ceiling
         model.row_lower_, model.row_upper_ = right, right
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         model.a_matrix_.start_ = matrix.indptr
@@ -138,22 +152,25 @@ class _Program:
         """Take note of a point that agrees with all that is known."""
         self.low, self.high = np.minimum(self.low, values), np.maximum(self.high, values)
 
+    def look_around(self) -> None:
+        """See far corners of what agrees with all that is known: many cells show their width."""
+        every = np.arange(len(self.low), dtype=np.int32)
+        draw = np.random.default_rng(len(self.low))
+        for _ in range(min(2 * len(every), _LOOKS)):
+            self.solver.changeColsCost(len(every), every, draw.choice((-1.0, 1.0), len(every)))
+            self._solve()
+        self.solver.changeColsCost(len(every), every, np.zeros(len(every)))
+
     def ask(self, column: int) -> None:
         """Find the least and the greatest value of a column, and note where the others stood."""
         for sign in (1.0, -1.0):
             self.solver.changeColCost(column, sign)
-            self.solver.run()
-            status = self.solver.getModelStatus()
-            if status == highspy.HighsModelStatus.kOptimal:
-                self.see(np.asarray(self.solver.getSolution().col_value, dtype=np.float64))
-            elif sign < 0 and status in _UNBOUNDED:
-                self.high[column] = np.inf
-            else:
-                raise AssertionError(f"the attack's program ended as {status}")
-            self.solver.changeColCost(column, 0.0)
+            self._solve()
+        self.solver.changeColCost(column, 0.0)
 
-
-_UNBOUNDED: Final = (
-    highspy.HighsModelStatus.kUnbounded,
-    highspy.HighsModelStatus.kUnboundedOrInfeasible,
-)
+    def _solve(self) -> None:
+        self.solver.run()
+        status = self.solver.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise AssertionError(f"the attack's program ended as {status}")
+        self.see(np.asarray(self.solver.getSolution().col_value, dtype=np.float64))

@@ -76,7 +76,14 @@ class Release:
 
 
 def quarter_tables(warehouse: Warehouse, quarter: str, rules: Rules) -> Quarter:
-    """Make a quarter's tables; its pattern holds all that was hidden earlier in the year.
+    """Make a quarter's tables; see `year_tables`."""
+    return year_tables(warehouse, quarter, rules)[-1]
+
+
+def year_tables(warehouse: Warehouse, last: str, rules: Rules) -> list[Quarter]:
+    """Make the tables of a year's quarters up to one.
+
+    The pattern of each holds all that was hidden before it in the year.
 
     Raises
     ------
@@ -91,21 +98,18 @@ def quarter_tables(warehouse: Warehouse, quarter: str, rules: Rules) -> Quarter:
                 f"Nothing can be released: the warehouse holds no {table}.",
                 fix=f"ingest a file of {table}",
             )
-    year, last = quarter[:4], int(quarter[5])
     hidden: set[tuple[str, str, str]] = set()
     groups: Groups | None = None
-    made: Quarter | None = None
+    made: list[Quarter] = []
     with EmbeddedEngine(warehouse) as engine:
-        for number in range(1, last + 1):
-            name = f"{year}Q{number}"
+        for number in range(1, int(last[5]) + 1):
+            name = f"{last[:4]}Q{number}"
             traces, seized = traces_of(engine, name), seizures_of(engine, name)
             groups = groups or groups_of(traces, seized, rules)
             system = system_of(traces, seized, groups)
             pattern = protect(system, rules, before=hidden)
             hidden |= {system.cells[p].key for p in np.flatnonzero(pattern.is_hidden)}
-            made = Quarter(name, system, pattern, rules, groups)
-    if made is None:
-        raise InvalidValueError(f"{quarter!r} is no quarter.", expected="such as 2024Q3")
+            made.append(Quarter(name, system, pattern, rules, groups))
     return made
 
 

@@ -157,22 +157,37 @@ def partner_for(name: str, *, home: Path, on: date) -> Partner:
     )
 
 
+def accounts_of(name: str, *, home: Path, on: date) -> frozenset[str]:
+    """Return the accounts that the agreements in force with a partner name."""
+    accounts = [a for entry in _in_force(name, home, on) for a in entry.get("accounts", [])]
+    return frozenset(map(str, accounts))
+
+
 def _agreement(name: str, home: Path, on: date) -> str:
+    found = _in_force(name, home, on)
+    if found:
+        return str(found[0].get("reference") or "without reference")
+    raise NoAgreementError(
+        f"No agreement with {name} is in force on {on}.",
+        found=f"none in {home / AGREEMENTS}",
+        expected=f"an entry [[agreement]] with partner = {name!r}, reference, starts_on, ends_on",
+        fix="write the agreement there once it is signed",
+    )
+
+
+def _in_force(name: str, home: Path, on: date) -> list[dict[str, Any]]:
+    """Return the agreements with a partner in force on a day."""
     path = home / AGREEMENTS
-    entries: list[dict[str, Any]] = []
-    if path.is_file():
-        try:
-            entries = tomllib.loads(path.read_text(encoding="utf-8")).get("agreement", [])
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
+    if not path.is_file():
+        return []
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("agreement", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
+    out = []
     for entry in entries:
         starts, ends = entry.get("starts_on"), entry.get("ends_on", date.max)
         is_dated = isinstance(starts, date) and isinstance(ends, date)
         if entry.get("partner") == name and is_dated and starts <= on < ends:
-            return str(entry.get("reference") or "without reference")
-    raise NoAgreementError(
-        f"No agreement with {name} is in force on {on}.",
-        found=f"{len(entries)} agreements in {path}" if entries else f"no file {path}",
-        expected=f"an entry [[agreement]] with partner = {name!r}, reference, starts_on, ends_on",
-        fix="write the agreement there once it is signed",
-    )
+            out.append(entry)
+    return out

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -15,6 +16,7 @@ from serving.access.roles import check_purpose
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.insight import CompletenessAnswer, FlowAnswer
 from serving.insight.flows import completeness_for, flow_for, subject_for
+from serving.insight.sharing import as_zip, share_for
 from serving.statements import disclaimers
 
 router = APIRouter(prefix="/v1", tags=["insight"])
@@ -88,3 +90,34 @@ async def read_completeness(
         "disclaimers": disclaimers("restricted"),
     }
     return json_answer(to_json(answer))
+
+
+@router.get(
+    "/shares/{partner}",
+    response_class=Response,
+    responses={
+        **responses(404, 409),
+        200: {"content": {"application/zip": {}}, "description": "Tables and manifest"},
+    },
+    summary="The newest release for a partner",
+)
+async def read_share(
+    partner: Annotated[str, Path(pattern=r"^[a-z]{2,16}$", description="hsi, cbp, state, ...")],
+    caller: Annotated[Caller, Depends(allow("shares"))],
+    released_on: Annotated[
+        date | None, Query(description="A day of the release calendar; by default the newest")
+    ] = None,
+) -> Response:
+    """Return aggregates under the release rules, as a zip of tables with their manifest.
+
+    No row is about one dealer; hidden cells cannot be worked out from what is shown.
+    """
+    home = caller.runtime.settings.home
+    today = datetime.now(UTC).date()
+    made = await asyncio.to_thread(
+        share_for, caller.principal, partner, home, released_on=released_on, today=today
+    )
+    await caller.record(f"share {partner} {made.quarter}", purpose="statistics")
+    name = f"share-{partner}-{made.quarter}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(as_zip(made), media_type="application/zip", headers=headers)

@@ -1,0 +1,112 @@
+"""What is typed to let figures leave the house: share, bulletin; each is audited."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from features.warehouse import Warehouse
+
+insight_app = typer.Typer()
+
+DayOption = Annotated[
+    Optional[datetime],  # noqa: UP045 - typer reads annotations at run time on every Python
+    typer.Option(
+        "--release",
+        formats=["%Y-%m-%d"],
+        metavar="YYYY-MM-DD",
+        help="A day of the release calendar. Default: the newest.",
+    ),
+]
+WarehouseOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--warehouse", metavar="PATH", help="Folder of the warehouse."),
+]
+
+
+@insight_app.command()
+def share(
+    partner: Annotated[str, typer.Option("--for", help="hsi, cbp, state, mexico or public.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the files.")],
+    released: DayOption = None,
+    purpose: Annotated[str, typer.Option(help="Why, for the manifest.")] = "statistics",
+    warehouse: WarehouseOption = None,
+) -> None:
+    """Write the aggregates of a quarter for a partner, under the release rules.
+
+    Cells below 10 firearms or 3 dealers, or that rest on one dealer for more than 70%, are hidden,
+    and so are others that would give them away; a release whose hidden cells a linear program can
+    work out is refused with the cells named (exit code 5). All partners get parts of the same
+    tables, and a quarter is never revised. Other partners than the public need an agreement in
+    agreements.toml of the home folder.
+
+    Example: ffl-risk share --for public --release 2024-11-15 --out share
+    """
+    from features.home import write_atomically
+    from features.insight.sharing.release import release
+    from features.insight.sharing.rules import latest_release, partner_for
+    from serving.commands.operator import record_release
+    from serving.commands.printing import say, working
+
+    today = datetime.now(UTC).date()
+    day = released.date() if released else latest_release(today)
+    opened, home = _opened(warehouse)
+    receiver = partner_for(partner, home=home, on=day)
+    with working("share") as progress:
+        progress("hiding and attacking")
+        made = release(opened, receiver, day, purpose=purpose, today=today)
+    record_release(f"share {partner} {made.quarter}")
+    for name, content in made.files.items():
+        write_atomically(out / name, content)
+    say(
+        f"Wrote {len(made.files)} files to {out}: {made.n_published:,} cells shown, "
+        f"{made.n_hidden:,} hidden, none of them exactly recoverable."
+    )
+
+
+@insight_app.command()
+def bulletin(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the Markdown page.")],
+    released: DayOption = None,
+    warehouse: WarehouseOption = None,
+) -> None:
+    """Write a page of trends over the quarters of a year, from released aggregates alone.
+
+    Example: ffl-risk bulletin --release 2025-02-15 --out bulletin.md
+    """
+    from features.home import write_atomically
+    from features.insight.bulletin import bulletin as page
+    from features.insight.sharing.release import year_tables
+    from features.insight.sharing.rules import latest_release, quarter_of, rules_on
+    from serving.commands.operator import record_release
+    from serving.commands.printing import say, working
+
+    day = released.date() if released else latest_release(datetime.now(UTC).date())
+    _not_ahead(day)
+    opened, _ = _opened(warehouse)
+    last = quarter_of(day)
+    with working("bulletin") as progress:
+        progress("hiding and attacking")
+        quarters = year_tables(opened, last, rules_on(day))
+    record_release(f"bulletin {last}")
+    write_atomically(out, page(quarters).encode())
+    say(f"Wrote {out}.")
+
+
+def _not_ahead(day: date) -> None:
+    from features.errors import InvalidValueError
+
+    today = datetime.now(UTC).date()
+    if day > today:
+        raise InvalidValueError(f"{day} is still to come.", expected=f"a day up to {today}")
+
+
+def _opened(warehouse: Path | None) -> tuple[Warehouse, Path]:
+    from features.home import home
+    from features.warehouse import Warehouse
+
+    return Warehouse.open(warehouse or home() / "warehouse"), home()
