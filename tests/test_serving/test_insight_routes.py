@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from datetime import date
 
 import pytest
+
+from serving.insight.sharing import kept_quarter
 
 ROUTES = {
     "/v1/flows?subject=US": {"inspector", "supervisor", "analyst"},
@@ -28,6 +31,8 @@ ROLES = ("inspector", "supervisor", "analyst", "scheduler", "partner", "auditor"
 @pytest.fixture
 def served(service, simulated):
     (service.runtime.settings.home / "warehouse").symlink_to(simulated.warehouse.path)
+    # Worked out before the first request, which has only so long.
+    kept_quarter(simulated.warehouse, "2023Q1", date(2023, 5, 15))
     return service
 
 
