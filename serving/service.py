@@ -1,10 +1,11 @@
-"""The BentoML service: process, workers and supervision; the application answers.
+"""The BentoML service: five APIs over the same functions as everywhere, behind one guard.
 
-The application stands in front of BentoML's own routes as its middleware. Measured on two cores,
-one dealer a request: BentoML routes 0.58 ms, the application mounted behind BentoML's stack
-0.77 ms; in front of it the stack costs nothing, and ``/``, ``/metrics``, errors and limits are the
-project's own (BentoML's page calls a third party, its metrics are labeled by path and its 400 body
-contradicts its schema).
+`score`, `score_features`, `rank`, `explain` and `plan` are BentoML APIs: typed, in its schema,
+called by its client and by plain HTTP alike. The application stands before BentoML's routes as
+their middleware: it bounds requests, finds out who asks, answers a plain score at once (the fast
+path), and gives BentoML's refusals the form that all others have. ``/``, ``/metrics`` and errors
+are the project's own (BentoML's page calls a third party, its metrics are labeled by path and its
+400 body contradicts its schema).
 
 Heavy imports happen in the worker alone: the supervising process imports this module too.
 """
@@ -20,8 +21,19 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import bentoml
+from _bentoml_sdk.io_models import IODescriptor
 
-from serving.settings import worker_count
+from serving.contract.answers import (
+    ExplainRequest,
+    Explanation,
+    ListPage,
+    RankRequest,
+    ScoreAnswer,
+    ScoreRequest,
+)
+from serving.contract.field import FeaturesAnswer, FeaturesRequest
+from serving.contract.plan import PlanAnswer, PlanAsk
+from serving.settings import MAX_KEYS, worker_count
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -46,6 +58,7 @@ class Front:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        _running["bento"] = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -57,6 +70,110 @@ class Front:
             headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
             await send({"type": "http.response.start", "status": 503, "headers": headers})
             await send({"type": "http.response.body", "body": _STARTING})
+
+
+def _answers(error_of: Any) -> Any:
+    """Give the refusals of a BentoML route the form they have anywhere else."""
+    from functools import wraps
+
+    @wraps(error_of)
+    async def answered(self: Any, **fields: Any) -> Any:
+        from features.errors import FflRiskError
+        from serving.api.problems import problem_of
+
+        try:
+            return await error_of(self, **fields)
+        except FflRiskError as error:
+            return problem_of(error)
+
+    return answered
+
+
+class _Body:
+    """A request's body as the contract has it: read once, refused as anywhere else."""
+
+    @classmethod
+    async def from_http_request(cls, request: Any, serde: Any) -> Any:
+        """Read the body."""
+        from serving.server.exchange import read_body
+
+        return await read_body(request, cls)
+
+
+class ScoreInput(_Body, ScoreRequest, IODescriptor):
+    """Which dealers to score."""
+
+
+class RankInput(_Body, RankRequest, IODescriptor):
+    """What to list."""
+
+
+class ExplainInput(_Body, ExplainRequest, IODescriptor):
+    """Which dealer to explain."""
+
+
+class PlanInput(_Body, PlanAsk, IODescriptor):
+    """What to plan."""
+
+
+class FeaturesInput(FeaturesRequest, IODescriptor):
+    """Rows of signals; those of requests that come together are scored together."""
+
+    @classmethod
+    async def from_http_request(cls, request: Any, serde: Any) -> Any:
+        """Check role, purpose and rows of this request, and return its rows for the batch."""
+        from features.errors import FflRiskError
+        from serving.api.problems import problem_of
+        from serving.dealers.explaining import row_values
+        from serving.server.exchange import exchange, read_body
+
+        body = await read_body(request, FeaturesRequest)
+        current = exchange()
+        try:
+            snapshot = current.caller.scope.view.snapshot
+            purpose = current.caller.purpose(body.purpose)
+            values = row_values(snapshot, body.rows)
+        except FflRiskError as error:
+            raise current.refuse(problem_of(error)) from None
+        current.asked = {"snapshot": snapshot, "values": values, "purpose": purpose}
+        # A new table may come in between: each row goes with the snapshot it was read for.
+        return _Rows(rows=[(snapshot, row) for row in values])
+
+
+class _Rows(IODescriptor):
+    """What the batch is made of: the only field, so that BentoML takes it for the batch."""
+
+    rows: Any
+
+
+class FeaturesOutput(FeaturesAnswer, IODescriptor):
+    """One entry a row, in order."""
+
+    @classmethod
+    async def to_http_response(cls, obj: Any, serde: Any) -> Any:
+        """Put this request's scores in its answer, and record the access before it goes out."""
+        from pydantic_core import to_json
+
+        from features.errors import FflRiskError
+        from serving.api.callers import json_answer
+        from serving.api.problems import problem_of
+        from serving.dealers.explaining import rows_answer
+        from serving.server.exchange import exchange
+
+        current = exchange()
+        asked = current.asked
+        answer = rows_answer(asked["snapshot"], asked["values"], list(obj))
+        try:
+            subject = f"{len(asked['values'])} rows of signals"
+            await current.caller.record(subject, purpose=asked["purpose"])
+        except FflRiskError as error:
+            return problem_of(error)
+        return json_answer(to_json(answer))
+
+
+async def _to_bento(scope: Message, receive: Receive, send: Send) -> None:
+    """Hand a request to BentoML's own routes."""
+    await _running["bento"](scope, receive, send)
 
 
 @bentoml.service(
@@ -88,7 +205,7 @@ class FflRisk:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
         self.runtime.start()
-        _running["app"] = build_app(self.runtime)
+        _running["app"] = build_app(self.runtime, bento=_to_bento)
         # What was loaded lives as long as the process: the collector need not walk it each time.
         gc.collect()
         gc.freeze()
@@ -96,10 +213,72 @@ class FflRisk:
         # The thread that writes the audit must not hold up the next answer by its whole turn.
         sys.setswitchinterval(0.0005)
 
+    @bentoml.api(route="/v1/score", input_spec=ScoreInput, output_spec=ScoreAnswer)
+    @_answers
+    async def score(self, **fields: Any) -> Any:
+        """Score up to 1,000 dealers; an unknown one is answered, the others all the same."""
+        from serving.api.routes import scores
+        from serving.server.exchange import exchange
+
+        return await scores.score(ScoreRequest(**fields), exchange().caller)
+
+    @bentoml.api(
+        route="/v1/score_features",
+        input_spec=FeaturesInput,
+        output_spec=FeaturesOutput,
+        batchable=True,
+        max_batch_size=MAX_KEYS,
+        max_latency_ms=10_000,
+    )
+    def score_features(self, rows: Any) -> Any:
+        """Score rows of signals, null where a value is missing."""
+        import numpy as np
+
+        from serving.dealers.explaining import scores_of
+
+        out: list[Any] = [None] * len(rows)
+        for snapshot in {id(one): one for one, _ in rows}.values():
+            places = [n for n, (one, _) in enumerate(rows) if one is snapshot]
+            found = scores_of(snapshot, np.stack([rows[n][1] for n in places]))
+            for n, score in zip(places, found, strict=True):
+                out[n] = score
+        return out
+
+    @bentoml.api(route="/v1/rank", input_spec=RankInput, output_spec=ListPage)
+    @_answers
+    async def rank(self, **fields: Any) -> Any:
+        """Issue a ranked list, keep it for ever, and return its first page."""
+        from serving.api.routes import lists
+        from serving.server.exchange import exchange
+
+        return await lists.rank(RankRequest(**fields), exchange().caller)
+
+    @bentoml.api(route="/v1/explain", input_spec=ExplainInput, output_spec=Explanation)
+    @_answers
+    async def explain(self, **fields: Any) -> Any:
+        """Return what each signal adds to a dealer's priority, and the records behind it."""
+        from serving.api.routes import scores
+        from serving.server.exchange import exchange
+
+        return await scores.explain_dealer(ExplainRequest(**fields), exchange().caller)
+
+    @bentoml.api(route="/v1/plan", input_spec=PlanInput, output_spec=PlanAnswer)
+    @_answers
+    async def plan(self, **fields: Any) -> Any:
+        """Choose and order visits for an office's hours."""
+        from serving.api.routes import plans
+        from serving.server.exchange import exchange
+
+        return await plans.plan(PlanAsk(**fields), exchange().caller)
+
+    def __is_ready__(self) -> bool:
+        """Whether bundle, table, store and background work are there."""
+        return not self.runtime.troubles
+
     @bentoml.on_shutdown
     def close(self) -> None:
         """Write what waits and close the store."""
-        _running.clear()
+        _running.pop("app", None)
         self.runtime.close()
 
 

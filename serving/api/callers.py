@@ -84,14 +84,20 @@ def allow(action: str) -> Callable[[Request], Awaitable[Caller]]:
     """Return the dependency that lets only the roles of `action` through."""
 
     async def caller(request: Request) -> Caller:
-        runtime: Runtime = request.app.state.runtime
-        limiter: RateLimiter = request.app.state.limiter
-        principal = await authenticate(request, runtime)
-        limiter.spend(principal.name)
-        check_role(principal, action)
-        return Caller(runtime, principal, action, request.headers.get(PURPOSE_HEADER))
+        state = request.app.state
+        return await caller_of(request, state.runtime, state.limiter, action)
 
     return caller
+
+
+async def caller_of(
+    request: Request, runtime: Runtime, limiter: RateLimiter, action: str
+) -> Caller:
+    """Return the caller of a request if identity, rate and role let it through."""
+    principal = await authenticate(request, runtime)
+    limiter.spend(principal.name)
+    check_role(principal, action)
+    return Caller(runtime, principal, action, request.headers.get(PURPOSE_HEADER))
 
 
 def json_answer(content: bytes, *, headers: dict[str, str] | None = None) -> Response:

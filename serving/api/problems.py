@@ -96,3 +96,24 @@ def problem_of(error: FflRiskError) -> Response:
     return problem(
         status, code, error.what, found=error.found, expected=error.expected, fix=error.fix
     )
+
+
+def problem_of_validation(found: Sequence[Mapping[str, Any]]) -> Response:
+    """Build the response to a request that is not valid, from what pydantic found."""
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem(400, "malformed_body", "The body is not valid JSON.")
+    faults = [FieldProblem(where=_where(one["loc"]), what=_what(one)) for one in found[:50]]
+    return problem(
+        422, "invalid_request", f"{len(found)} parts of the request are not valid.", errors=faults
+    )
+
+
+def _where(parts: Sequence[Any]) -> str:
+    text = ".".join(str(part)[:80] for part in parts[:12])
+    # A name of the caller's making may hold anything, lone surrogates included.
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def _what(fault: Mapping[str, Any]) -> str:
+    """Say what is expected. The input is never repeated: it may be restricted."""
+    return str(fault["msg"]).encode("ascii", "backslashreplace").decode()[:400]

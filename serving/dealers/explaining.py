@@ -189,7 +189,15 @@ def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:
 
 
 def score_rows(snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
-    """Score what-if rows, ready for the contract's `FeaturesAnswer`.
+    """Score what-if rows, ready for the contract's `FeaturesAnswer`."""
+    values = row_values(snapshot, rows)
+    return rows_answer(snapshot, values, scores_of(snapshot, values))
+
+
+def row_values(
+    snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]
+) -> npt.NDArray[np.float64]:
+    """Return what-if rows as numbers in the bundle's order, shape (n, p).
 
     Raises
     ------
@@ -219,25 +227,38 @@ def score_rows(snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]) -
         or (np.abs(values[~np.isnan(values)]) > np.finfo(np.float32).max).any()
     ):
         raise InvalidRequestError("A value is too large to be a signal.", expected="|value| < 3e38")
+    return values
+
+
+def scores_of(snapshot: Snapshot, values: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return what the bundle says of rows of signals, one entry a row."""
+    names = [str(signal["name"]) for signal in snapshot.bundle.signals]
     scores = snapshot.bundle.score(pd.DataFrame(values.astype(np.float32), columns=names))
-    heads = snapshot.heads
+    return [
+        {
+            "heads": {
+                head: {
+                    "value": float(one[head]),
+                    "lower": float(one[f"{head}_lower"]),
+                    "upper": float(one[f"{head}_upper"]),
+                }
+                for head in snapshot.heads
+            },
+            "priority": float(one["priority"]),
+            "support": float(one["support"]),
+        }
+        for one in scores.to_dict("records")
+    ]
+
+
+def rows_answer(
+    snapshot: Snapshot, values: npt.NDArray[np.float64], scores: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the answer about rows that were scored."""
+    names = [str(signal["name"]) for signal in snapshot.bundle.signals]
     return {
         "basis": snapshot.basis,
-        "scores": [
-            {
-                "heads": {
-                    head: {
-                        "value": float(one[head]),
-                        "lower": float(one[f"{head}_lower"]),
-                        "upper": float(one[f"{head}_upper"]),
-                    }
-                    for head in heads
-                },
-                "priority": float(one["priority"]),
-                "support": float(one["support"]),
-            }
-            for one in scores.to_dict("records")
-        ],
+        "scores": scores,
         "out_of_range": _out_of_range(snapshot, names, values),
         "disclaimers": snapshot.disclaimers,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -12,11 +11,12 @@ from starlette.responses import Response
 
 from features.errors import FflRiskError
 from serving.access.rates import RateLimiter
-from serving.api.problems import MEDIA_TYPE, FieldProblem, problem, problem_of
+from serving.api.problems import MEDIA_TYPE, problem, problem_of, problem_of_validation
 from serving.api.routes import dealers, field, insight, lists, operations, plans, scores
 from serving.runtime import Runtime
+from serving.server.exchange import Door
 from serving.server.fastpath import FastPath
-from serving.server.guard import Guard
+from serving.server.guard import App, Guard
 from serving.versions import code_version
 from serving.web import pages
 from serving.web.refusals import refusal_page, wants_page
@@ -35,8 +35,15 @@ _CODES: Final = {
 }
 
 
-def build_app(runtime: Runtime) -> Guard:
-    """Return the ASGI application over `runtime`."""
+def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
+    """Return the ASGI application over `runtime`.
+
+    Parameters
+    ----------
+    bento : ASGI application, optional
+        BentoML's, which then answers its own routes; without it the application answers them by
+        the same functions.
+    """
     app = FastAPI(
         title="ffl-risk",
         version=code_version(),
@@ -65,7 +72,8 @@ def build_app(runtime: Runtime) -> Guard:
         app.include_router(router)
     app.mount("/static", pages.static_files, name="static")
     _complete_document(app)
-    return Guard(FastPath(app), runtime.settings)
+    inner = app if bento is None else Door(app, bento)
+    return Guard(FastPath(app, inner), runtime.settings)
 
 
 async def _on_error(_: Request, error: Exception) -> Response:
@@ -87,24 +95,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 async def _on_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
-        return problem(400, "malformed_body", "The body is not valid JSON.")
-    faults = [FieldProblem(where=_where(one["loc"]), what=_what(one)) for one in found[:50]]
-    return problem(
-        422, "invalid_request", f"{len(found)} parts of the request are not valid.", errors=faults
-    )
-
-
-def _where(parts: Sequence[Any]) -> str:
-    text = ".".join(str(part)[:80] for part in parts[:12])
-    # A name of the caller's making may hold anything, lone surrogates included.
-    return text.encode("ascii", "backslashreplace").decode()
-
-
-def _what(fault: dict[str, Any]) -> str:
-    """Say what is expected. The input is never repeated: it may be restricted."""
-    return str(fault["msg"]).encode("ascii", "backslashreplace").decode()[:400]
+    return problem_of_validation(error.errors())
 
 
 def _complete_document(app: FastAPI) -> None:

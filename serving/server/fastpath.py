@@ -24,7 +24,7 @@ from serving.api.routes.scores import INLINE, score_content
 from serving.contract.answers import ScoreRequest
 from serving.errors import AuditError, ServingError
 from serving.runtime import Runtime
-from serving.server.guard import Message, Receive, Send
+from serving.server.guard import App, Message, Receive, Send
 
 PATH: Final = "/v1/score"
 _ROUTE: Final = SimpleNamespace(path=PATH)
@@ -37,18 +37,21 @@ class FastPath:
     Parameters
     ----------
     app : FastAPI
-        Answers whatever is not plain.
+        Holds the state.
+    inner : ASGI application, optional
+        Answers whatever is not plain; `app` by default.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, inner: App | None = None) -> None:
         self.app = app
+        self.inner: App = app if inner is None else inner
         self.runtime: Runtime = app.state.runtime
         self.limiter: RateLimiter = app.state.limiter
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
-            await self.app(scope, receive, send)
+            await self.inner(scope, receive, send)
             return
         message = await receive()
         try:
@@ -57,7 +60,7 @@ class FastPath:
             await problem_of(error)(scope, receive, send)
             return
         if answer is None:
-            await self.app(scope, _again(message, receive), send)
+            await self.inner(scope, _again(message, receive), send)
             return
         scope["route"] = _ROUTE
         length = (b"content-length", str(len(answer)).encode())

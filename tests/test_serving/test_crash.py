@@ -45,7 +45,9 @@ class Country:
         store = self.store()
         accounts = Directory(store)
         self.tokens = {}
-        for name, role in (("chief", "supervisor"), ("feed", "scheduler")):
+        for name, role in (
+            ("chief", "supervisor"), ("feed", "scheduler"), ("analyst", "analyst"),
+        ):  # fmt: skip
             accounts.add_account(name, role, areas=["nation"])
             self.tokens[name] = accounts.issue_token(name)
         store.close()
