@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
@@ -174,8 +175,10 @@ class RiskEstimator(BaseEstimator):
                 f"(shape={X.shape}) while a minimum of 1 is required.",
                 fix="pass at least one row and one column",
             )
+        if not reset and tuple(X.columns) == self.columns_ and hasattr(self, "feature_names_in_"):
+            return X  # as it was fitted, column by column: nothing is left to check
         names = [str(name) for name in X.columns]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted({name for name, n in Counter(names).items() if n > 1})
         if twice:
             raise InputError(
                 "Two columns have one name.", found=", ".join(twice), expected="distinct names"

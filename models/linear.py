@@ -22,6 +22,8 @@ Family = Literal["binary", "poisson"]
 
 N_KNOTS: Final = 33
 _CLIP: Final = 6.0
+# So few rows are ranked in all columns at once.
+_FEW_ROWS: Final = 64
 _CHUNK_ROWS: Final = 50_000
 # A log-rate above this is never served; it keeps exp() finite while a fit is under way.
 _MAX_LOG_RATE: Final = 30.0
@@ -55,6 +57,18 @@ class Basis:
         kinds = np.array(self.kinds, dtype=np.str_)
         return {kind: np.flatnonzero(kinds == kind) for kind in ("log", "rank", "missing", "plain")}
 
+    @cached_property
+    def _laid_out(self) -> tuple[Floats, Floats]:
+        """Knots of the rank features side by side, filled up, and the rank at each; (k, 33)."""
+        ranks = self._places["rank"]
+        knots = np.full((len(ranks), N_KNOTS), np.inf)
+        grids = np.ones((len(ranks), N_KNOTS))
+        for i, k in enumerate(ranks):
+            own = self.knots[int(self.owners[k])]
+            knots[i, : len(own)] = own
+            grids[i, : len(own)] = _grid(len(own))
+        return knots, grids
+
     def transform(self, Z: Floats) -> Floats:
         """Return the features, shape (n, q); a missing value has the mean's feature, zero."""
         features = np.empty((len(Z), len(self.kinds)), dtype=np.float64)
@@ -62,9 +76,13 @@ class Basis:
         features[:, logs] = _signed_log(Z[:, self.owners[logs]])
         features[:, plain] = Z[:, self.owners[plain]]
         features[:, flags] = np.isnan(Z[:, self.owners[flags]])
-        for k in self._places["rank"]:
-            owner = int(self.owners[k])
-            features[:, k] = _rank(Z[:, owner], self.knots[owner])
+        ranks = self._places["rank"]
+        if len(Z) <= _FEW_ROWS and len(ranks):
+            features[:, ranks] = _ranks_of_few(Z[:, self.owners[ranks]], *self._laid_out)
+        else:
+            for k in ranks:
+                owner = int(self.owners[k])
+                features[:, k] = _rank(Z[:, owner], self.knots[owner])
         features -= self.means
         features /= self.scales
         np.clip(features, -_CLIP, _CLIP, out=features)
@@ -76,7 +94,8 @@ class Basis:
         total = np.empty(len(Z))
         for start in range(0, len(Z), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
-            total[part] = self.transform(Z[part]) @ coefficients
+            # Row by row, and not by BLAS: one row has the same bits alone as among many.
+            total[part] = (self.transform(Z[part]) * coefficients).sum(axis=1)
         return total
 
     def contributions(self, Z: Floats, coefficients: Floats, values: Floats) -> Floats:
@@ -87,8 +106,8 @@ class Basis:
         for start in range(0, len(Z), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
             features = self.transform(Z[part])
-            total[part] = features @ coefficients
             features *= coefficients
+            total[part] = features.sum(axis=1)
             if len(present):
                 values[part, present] += np.add.reduceat(features, starts, axis=1)
         return total
@@ -136,6 +155,23 @@ def _signed_log(values: Floats) -> Floats:
 
 def _rank(values: Floats, knots: Floats) -> Floats:
     return np.interp(values, knots, _grid(len(knots)))
+
+
+def _ranks_of_few(values: Floats, knots: Floats, grids: Floats) -> Floats:
+    """Return what `_rank` returns, of all columns at once; shape (n, k).
+
+    The arithmetic is numpy's own, so the two agree to the last bit.
+    """
+    below = (values[:, :, None] >= knots).sum(axis=2)  # a missing value is below none
+    columns = np.arange(len(knots))
+    n_own = np.isfinite(knots).sum(axis=1)
+    low = np.clip(below - 1, 0, n_own - 2)
+    x0, x1 = knots[columns, low], knots[columns, low + 1]
+    y0, y1 = grids[columns, low], grids[columns, low + 1]
+    found = (y1 - y0) / (x1 - x0) * (values - x0) + y0
+    found = np.where(below == 0, 0.0, found)
+    found = np.where(below >= n_own, 1.0, found)
+    return np.asarray(np.where(np.isnan(values), np.nan, found))
 
 
 @cache
