@@ -12,7 +12,7 @@ from serving.server.app import build_app
 from serving.web import atlas, charts
 from serving.web.lists import Ask, filtered
 from serving.web.model import card_html
-from serving.web.sign_in import _local
+from serving.web.sign_in import local_address
 
 PASSWORD = "correct horse battery"
 ACCOUNTS = {
@@ -156,7 +156,7 @@ def test_signing_out_ends_the_session_on_the_server(visitor):
     ],
 )
 def test_signing_in_leads_nowhere_else(visitor, asked, landed):
-    assert _local(asked) == landed
+    assert local_address(asked) == landed
     assert visitor.sign_in("inspector", next=asked).headers["location"] == landed
 
 
