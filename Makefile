@@ -81,13 +81,14 @@ $(VENV)/.runtime: requirements.lock pyproject.toml $(ENVIRONMENT)
 	@$(INSTALL) runtime
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+# It holds what the runtime needs, too: `make run` after `make test` installs nothing.
+$(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml $(ENVIRONMENT)
 	@$(INSTALL) development
-	@touch $@
+	@touch $@ $(VENV)/.runtime
 
 # A program that makes a client out of the API's document, in an environment of its own: what it
 # is built on is older than what the service is built on.
-$(VENV)/.generator: requirements-generator.lock $(VENV)/.runtime
+$(VENV)/.generator: requirements-generator.lock $(ENVIRONMENT) | $(VENV)/.dev
 	@$(PYTHON) tools/environment.py --into $(VENV)/generator $(addprefix --with ,$(INSTALLER)) generator
 	@touch $@
 
@@ -107,13 +108,13 @@ define debian
 	@touch $@
 endef
 
-$(VENV)/.browser: | $(VENV)/.runtime
+$(VENV)/.browser: | $(VENV)/.dev
 	$(call debian,command -v chromium,chromium,the browser tests)
 
-$(VENV)/.postgresql: | $(VENV)/.runtime
+$(VENV)/.postgresql: | $(VENV)/.dev
 	$(call debian,ls /usr/lib/postgresql/*/bin/pg_ctl,postgresql,the tests of the store on PostgreSQL)
 
-$(VENV)/.java: | $(VENV)/.runtime
+$(VENV)/.java: | $(VENV)/.dev
 	$(call debian,command -v java,default-jre-headless,the tests of the Spark engine)
 
 clean:

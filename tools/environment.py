@@ -99,6 +99,11 @@ class Environment:
             return [str(self.python), "-m", "pip"]
         return None
 
+    def has_setuptools(self, version: str) -> bool:
+        """Whether what is published as source only can be built here."""
+        asked = f"import setuptools, sys; sys.exit(setuptools.__version__ != {version!r})"
+        return command(self.python, "-c", asked, quiet=True)
+
     def fetch_uv(self) -> Path | None:
         """Return the pinned uv, fetched when absent; else one on the path; else None."""
         lock = ROOT / "requirements-uv.lock"
@@ -196,6 +201,8 @@ def install(folder: Path, kind: str, installers: list[str], *, editable: bool) -
     name, sources = KINDS[kind]
     environment = Environment(folder)
     environment.make()
+    if sources and not environment.has_setuptools(pinned(ROOT / name)["setuptools"]):
+        install(folder, "runtime", installers, editable=False)
     for installer in installers:
         began = time.monotonic()
         say(f"Installing the {len(pinned(ROOT / name))} distributions of {name} with {installer}")
