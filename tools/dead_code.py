@@ -47,6 +47,7 @@ CALLED_BY_LIBRARIES = {
     "__is_ready__": "BentoML",
     "__is_alive__": "BentoML",
     "handle_starttag": "html.parser",
+    "handleError": "logging",
 }
 # Not called by the product, and kept all the same.
 KEPT = {

@@ -77,3 +77,17 @@ def test_a_folder_that_is_no_environment_is_not_emptied(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "is no environment" in done.stderr
     assert (tmp_path / "kept").read_text() == "mine"
+
+
+def test_uv_is_told_what_pip_was_told_of_the_index() -> None:
+    code = (
+        "import runpy, sys, pathlib\n"
+        f"tool = runpy.run_path({str(ROOT / 'tools' / 'environment.py')!r})\n"
+        "print(tool['_pip_settings'](tool['Environment'](pathlib.Path(sys.prefix)))"
+        "['UV_DEFAULT_INDEX'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env=os.environ | {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"},
+    )  # fmt: skip
+    assert done.stdout.strip() == "http://127.0.0.1:9/simple"
