@@ -46,6 +46,8 @@ CALLED_BY_LIBRARIES = {
     "filter": "logging",
     "__is_ready__": "BentoML",
     "__is_alive__": "BentoML",
+    "from_http_request": "BentoML",
+    "to_http_response": "BentoML",
     "handle_starttag": "html.parser",
     "handleError": "logging",
 }
@@ -55,6 +57,7 @@ KEPT = {
     "as_markdown": "writes docs/settings.md",
     "expires_on": "the plain form that the SQL of an expiry date is held to",
     "parse_column": "the plain form that the SQL of a license number is held to",
+    "to_shap": "hands explanations to the library shap, for notebooks of others",
     "wait_for_events": "whoever embeds the service waits by it for an event's score",
 }
 
