@@ -79,6 +79,7 @@ lock: $(VENV)/.dev
 ENVIRONMENT := tools/environment.py requirements-uv.lock
 $(VENV)/.runtime: requirements.lock pyproject.toml $(ENVIRONMENT)
 	@$(INSTALL) runtime
+	@$(BIN)/ffl-risk warm-up
 	@touch $@
 
 # It holds what the runtime needs, too: `make run` after `make test` installs nothing.

@@ -452,3 +452,17 @@ def _shares(text: str, option: str) -> tuple[float, ...]:
         raise TrainingError(
             f"{option} cannot be read.", found=text, expected="numbers, such as 0,0.1,0.2"
         ) from None
+
+
+@app.command("warm-up")
+def warm_up_command() -> None:
+    """Compile the kernels of signals and explanations, once after an installation.
+
+    Without it the first command that needs them does it and takes some seconds longer.
+    """
+    from training.commands.warm_up import warm_up
+    from training.progress import Steps
+
+    steps = Steps()
+    warm_up(steps.say)
+    steps.say("ready")
