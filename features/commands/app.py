@@ -8,9 +8,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from features.commands import data
 from features.commands.insight import insight_app
 
 app = typer.Typer()
+app.command()(data.contract)
+app.add_typer(data.mapping_app)
 app.add_typer(insight_app)
 
 WarehouseOption = Annotated[
@@ -52,16 +55,20 @@ def ingest(
         float,
         typer.Option(metavar="SHARE", help="Refuse a file with a larger share of bad rows."),
     ] = 0.2,
+    is_trial: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be stored and rejected; change nothing."),
+    ] = False,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load files into the warehouse.
 
-    Each file is recognized by its header: the published license listing (2013 and later layouts),
-    the published inspection records (CSV or JSON lines), canonical TABLE.csv[.gz] or TABLE.parquet
-    files, or an agency's own export through --mapping. Bad rows are set apart with their reason
-    and never stop a load; a file that is wrong as a whole is refused, and then nothing of the
-    command is stored. Loading the same file again changes nothing.
+    Each file is recognized by its header: the published license listing (in every layout), the
+    published inspection records (CSV or JSON lines), canonical TABLE.csv[.gz], TABLE.parquet or
+    workbooks, or an agency's own export through --mapping. What is not read is named. Bad rows
+    are set apart with their reason and never stop a load; a file that is wrong as a whole is
+    refused, and then nothing of the command is stored. Loading the same file again changes nothing.
 
     Commands to start from:
 
@@ -75,7 +82,7 @@ def ingest(
 
     from rich.console import Console
 
-    from features.commands.display import ingest_view
+    from features.commands.display import ingest_view, trial_view
     from features.home import home
     from features.ingest import ingest as load
 
@@ -89,11 +96,12 @@ def ingest(
             listed_on=listed_on.date() if listed_on else None,
             max_rejects=max_rejects,
             progress=status.update,
+            is_trial=is_trial,
         )
     if as_json:
-        typer.echo(json.dumps(summary.as_dict(), indent=1))
+        typer.echo(json.dumps(summary.as_dict(), indent=1, default=str))
     else:
-        Console().print(ingest_view(summary))
+        Console().print(trial_view(summary) if is_trial else ingest_view(summary))
 
 
 @app.command()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from features.contract import TableContract, limits
 from features.ingest.summary import FileSummary, IngestSummary
 from features.insight.completeness import Completeness
 from features.insight.flows.follow import Flow
@@ -43,6 +44,56 @@ def ingest_view(summary: IngestSummary) -> RenderableType:
         Text(f"time: {_spent(summary.seconds)}"),
         Text(f"fingerprint: {summary.fingerprint}"),
     )
+
+
+def trial_view(summary: IngestSummary) -> RenderableType:
+    """Return what a load would do: its summary, ten rows as stored, rejected values with counts."""
+    parts: list[RenderableType] = [ingest_view(summary)]
+    preview = summary.preview
+    for table, rows in preview.rows.items() if preview else ():
+        grid = Table(title=f"{table} as it would be stored", title_justify="left", box=SIMPLE)
+        grid.add_column("column", no_wrap=True)
+        for row in rows:
+            grid.add_column(f"line {row['source_line']}")
+        for name in rows[0]:
+            if name not in ("source_line", "superseded_on"):
+                grid.add_row(name, *("" if r[name] is None else str(r[name]) for r in rows))
+        parts.append(grid)
+    if preview and preview.rejected:
+        grid = Table(title="Would be rejected", title_justify="left", box=SIMPLE)
+        for name in ("table", "reason", "column", "value", "rows", "first line"):
+            grid.add_column(name)
+        for one in preview.rejected:
+            grid.add_row(
+                one.table, one.reason, one.column or "", one.value or "", f"{one.n_rows:,}",
+                str(one.first_line),
+            )  # fmt: skip
+        parts.append(grid)
+    parts.append(Text("Nothing was changed.", style="bold"))
+    return Group(*parts)
+
+
+def contract_view(tables: Sequence[TableContract], *, is_full: bool) -> RenderableType:
+    """Return the contract for a terminal: one table in full, or all in short."""
+    parts: list[RenderableType] = []
+    for one in tables:
+        grid = Table(title=f"{one.name}: {one.about}", title_justify="left", box=SIMPLE)
+        grid.add_column("column", no_wrap=True)
+        for name in ("type", "required", "codes and bounds", *(("meaning",) if is_full else ())):
+            grid.add_column(name)
+        for column in one.columns:
+            kind = column.type if column.unit in (column.type, "code") else column.unit
+            cells = (
+                column.name, kind, "yes" if column.is_required else "",
+                limits(column).replace("`", ""), column.meaning,
+            )  # fmt: skip
+            grid.add_row(*cells[: len(grid.columns)])
+        rule = f"key: {', '.join(one.key)}; known_on, where the file has none: {one.known_on}"
+        parts += [grid, Text(rule)]
+        if is_full:
+            example = ", ".join(f"{name}={value}" for name, value in one.example.items())
+            parts.append(Text(f"example row: {example}"))
+    return Group(*parts)
 
 
 def _lines(n: int, file: FileSummary) -> list[Text]:

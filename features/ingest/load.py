@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from features.errors import SourceError
 from features.ingest.checks import CheckQuery, check_query
+from features.ingest.opening import open_raw
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
 from features.ingest.versions import Resolution, resolve
 from features.reference.citation import normalize_column
 from features.reference.files import DATA
 from features.schema import TABLES
-from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
+from features.sources.dates import settle
+from features.sources.delimited import LINE, OddRows
 from features.sources.files import SourceFile
 from features.sources.layout import Layout, Plan
-from features.sources.parquet import has_instants, open_days
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
 from features.sql import literal, quoted
 from features.warehouse.batches import full_disk, live, rewrite_batch, scan, write_batch
@@ -115,7 +116,24 @@ class Loader:
         with ExitStack() as opened:
             with step("open"):
                 odd = self._open(load, opened)
+                load = self._settled(load)
             return self._load_tables(load, odd, step)
+
+    def _settled(self, load: Load) -> Load:
+        """Return the load with one date format a column, as the rows of the file tell it."""
+        plans, faults = [], []
+        for plan in load.layout.plans:
+            settled, told = settle(self.con, plan.rows, plan.dates)
+            plans.append(replace(plan, columns={**plan.columns, **settled}))
+            faults += told
+        if faults:
+            raise SourceError(
+                f"{load.source.name} is refused: its dates can be read in two ways.",
+                found="; ".join(faults),
+                expected="one format that reads all dates of a column",
+                fix="leave one date_format in the mapping, or set it for each of these columns",
+            )
+        return replace(load, layout=replace(load.layout, plans=tuple(plans)))
 
     def _load_tables(
         self, load: Load, odd: OddRows | None, step: Step
@@ -148,43 +166,12 @@ class Loader:
 
     def _open(self, load: Load, opened: ExitStack) -> OddRows | None:
         """Make the rows of the file readable as ``raw``; return those that are none."""
-        self.con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
-        plans, form = load.layout.plans, load.layout.form
-        if form is None:
-            self._open_parquet(
-                load, is_read_once=len(plans) == 1 and plans[0].table != "violations"
-            )
-            return None
-        odd = OddRows(len(load.names), form.n_lines_to_rows)
-        reader = opened.enter_context(open_rows(load.source, form, load.names, odd))
-        if len(plans) == 1 and plans[0].table != "violations":
-            self.con.register("raw", reader)
-            return odd
-        self._keep(reader)
-        return odd
-
-    def _open_parquet(self, load: Load, *, is_read_once: bool) -> None:
-        if not has_instants(load.source.path):
-            file = literal(str(load.source.path))
-            self.con.execute(
-                "CREATE TEMP VIEW raw AS SELECT * EXCLUDE (file_row_number), "
-                f"file_row_number + 1 AS {LINE}, false AS {DAMAGED} "
-                f"FROM read_parquet({file}, file_row_number=true, hive_partitioning=false)"
-            )
-        elif is_read_once:
-            self.con.register("raw", open_days(load.source.path))
-        else:
-            self._keep(open_days(load.source.path))
-
-    def _keep(self, reader: pa.RecordBatchReader) -> None:
-        """Keep rows that are read several times; a stream can be read once only."""
-        self.con.register("raw_reader", reader)
-        self.con.execute("CREATE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
-        self.con.execute("CREATE TEMP VIEW raw AS SELECT * FROM raw_rows")
+        return open_raw(self.con, load.source, load.layout, load.names, opened)
 
     def _check(self, load: Load, plan: Plan) -> CheckQuery:
         """Run the checks into the table ``checked``."""
-        raw_text = () if load.layout.form is None else tuple(load.names)
+        is_text = load.layout.form is not None and not load.layout.query
+        raw_text = tuple(load.names) if is_text else ()
         if plan.table == "violations":
             self._know_inspections()
             self._know_citations(plan)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ import duckdb
 from features.errors import InvalidValueError, SourceError, did_you_mean
 from features.ingest.load import Load, Loader
 from features.ingest.summary import FileSummary, IngestSummary
+from features.ingest.trial import preview_of, trial_copy
 from features.schema import TABLES
 from features.sources.archive import Finds, Unread, expand
 from features.sources.files import SourceFile, inspect
@@ -71,6 +72,7 @@ def ingest(
     max_rejects: float = MAX_REJECTS,
     today: date | None = None,
     progress: Progress | None = None,
+    is_trial: bool = False,
 ) -> IngestSummary:
     """Load files into the warehouse, which is made if it does not exist.
 
@@ -94,6 +96,9 @@ def ingest(
         end of its history.
     progress : callable, optional
         Told the name of each step as it begins.
+    is_trial : bool
+        Go through the whole load and change nothing; the summary then shows rows as they would be
+        stored and rejects.
 
     Returns
     -------
@@ -115,6 +120,13 @@ def ingest(
             f"--max-rejects is {max_rejects}.", expected="a share between 0 and 1"
         )
     clock = Clock(progress)
+    if is_trial:
+        with trial_copy(warehouse) as copy:
+            summary = ingest(
+                files, copy, as_table=as_table, mapping=mapping, listed_on=listed_on,
+                max_rejects=max_rejects, today=today, progress=progress,
+            )  # fmt: skip
+            return replace(summary, is_trial=True, preview=preview_of(copy, warehouse))
     with write_lock(warehouse), writing_to(warehouse), clock.step("all"):
         draft = Draft(warehouse)
         try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from features.ingest.trial import Preview
 from features.sources.archive import Unread
 
 
@@ -90,12 +91,18 @@ class IngestSummary:
         Wall time by step, all files together.
     unread : tuple of Unread
         Files in given folders, archives and workbooks that were not read, each with its reason.
+    is_trial : bool
+        Whether nothing was changed.
+    preview : Preview or None
+        Of a trial: rows as they would be stored, and rejects.
     """
 
     files: tuple[FileSummary, ...]
     fingerprint: str
     seconds: Mapping[str, float]
     unread: tuple[Unread, ...] = ()
+    is_trial: bool = False
+    preview: Preview | None = None
 
     @property
     def counts(self) -> dict[str, int]:

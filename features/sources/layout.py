@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from features.sources.dates import DateChoice
 from features.sources.delimited import TextForm
+from features.sources.files import SourceFile
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Plan:
         SQL condition of rows that are counted and left out, such as collectors' licenses.
     undecodable : str
         SQL condition of rows that cannot be read at all, beyond what the text form finds.
+    dates : tuple of DateChoice
+        Columns whose date format the rows of the file settle, in the place of `columns`.
     """
 
     table: str
@@ -32,6 +36,7 @@ class Plan:
     rows: str = "raw"
     set_aside: str = "false"
     undecodable: str = "false"
+    dates: tuple[DateChoice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,11 @@ class Layout:
         What the summary should say about the file.
     options : mapping
         What, besides its bytes, decides what the file means; part of its identity.
+    joins : tuple of Join
+        Other files whose columns stand beside those of this one.
+    query : str
+        SQL over ``export``, this file with what is joined to it; its columns are then those of
+        ``raw``.
     """
 
     name: str
@@ -57,3 +67,35 @@ class Layout:
     form: TextForm | None = None
     notes: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    joins: tuple[Join, ...] = ()
+    query: str = ""
+
+    @property
+    def is_read_once(self) -> bool:
+        """Whether one pass over the rows will do."""
+        plans = self.plans
+        has_more = self.joins or self.query or any(plan.dates for plan in plans)
+        return len(plans) == 1 and plans[0].table != "violations" and not has_more
+
+
+@dataclass(frozen=True)
+class Join:
+    """Another file of the same export.
+
+    Parameters
+    ----------
+    source : SourceFile
+        The file.
+    form : TextForm
+        How its text is written.
+    names : tuple of str
+        Its columns.
+    left, right : str
+        The column of the main file and that of this one which are equal.
+    """
+
+    source: SourceFile
+    form: TextForm
+    names: tuple[str, ...]
+    left: str
+    right: str

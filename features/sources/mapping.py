@@ -3,7 +3,7 @@
 A mapping is TOML. ``table`` names the table; each column of the contract is one entry::
 
     table = "traces"
-    date_format = ["%m/%d/%Y", "%Y-%m-%d"]     # tried in order, for every date
+    date_format = ["%m/%d/%Y", "%Y-%m-%d"]     # the rows of a column settle which one is its
 
     [columns.trace_id]
     from = "TRACE NUMBER"
@@ -13,36 +13,48 @@ A mapping is TOML. ``table`` names the table; each column of the contract is one
     values = { "PISTOL" = "pistol", "REVOLVER" = "revolver" }
     other = "other"                            # what any other value becomes
 
+    [columns.county_fips]
+    from = ["STATE FIPS", "COUNTY FIPS"]       # put together, each padded with zeros
+    pad = [2, 3]
+
     [columns.recovery_country]
     constant = "US"
 
-``from`` is the column of the export, ``date_format`` may be set for one column, ``values`` maps
-codes, ``other`` catches the rest (without it an unmapped code is rejected as ``unknown_code``),
-``constant`` fills a column that the export lacks. ``delimiter`` and ``encoding`` say how the text
-is written. The two examples that ship are in ``features/sources/mappings/``.
+``from`` is the column of the export, or several that are put together with ``separator`` between
+them; ``part`` takes one piece of a value (``{ separator = "/", number = 2 }``); ``pad`` gives back
+leading zeros; ``decimal`` and ``thousands`` say how numbers are written; ``values`` maps codes,
+``values_from`` reads them from a CSV of two columns; ``other`` catches the rest (without it an
+unmapped code is rejected as ``unknown_code``); ``default`` stands in where there is nothing;
+``constant`` fills a column that the export lacks; ``date_format`` may be set for one column.
+
+``delimiter``, ``encoding`` (``utf-8``, ``latin-1``, ``cp1252``) and ``fixed_width`` (name to first
+and last sign, from 1) say how the text is written; a separator that is not named is found out.
+``[[join]]`` puts the columns of another file of the export beside these (``file``, and ``key``, or
+``left`` and ``right``); ``query`` is SQL over the relation ``export``. Workbooks and Parquet are
+read as well. The two examples that ship are in ``features/sources/mappings/``.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from features.errors import SourceError, did_you_mean
-from features.schema import TABLES, Column
-from features.sources import canonical
+from features.errors import SourceError
+from features.schema import Column
+from features.sources.dates import DateChoice, date_sql
 from features.sources.delimited import TextForm
 from features.sources.layout import Layout, Plan
+from features.sources.mapping_faults import KNOWN_ON, column_of, faults_of, formats_of, text_of
 from features.sql import literal, quoted
 
-_TOP: Final = {"table", "columns", "date_format", "delimiter", "encoding", "description"}
-_PER_COLUMN: Final = {"from", "date_format", "values", "other", "constant"}
-_ENCODINGS: Final = ("utf-8", "latin-1")
-_KNOWN_ON: Final = Column("known_on", "date", is_required=False)
+__all__ = ["KNOWN_ON", "ExportMapping", "read_mapping"]
+
+_DATE_FORMAT: Final = "%Y-%m-%d"
 
 
 @dataclass(frozen=True)
@@ -54,61 +66,126 @@ class ExportMapping:
     name : str
         File name, for messages.
     sha256 : str
-        Of the file: part of the identity of what is ingested through it.
+        Of the file and of the code lists it names: part of the identity of what is ingested
+        through it.
     table : str
         The table it makes.
-    form : TextForm
-        How the export is written.
+    form : TextForm or None
+        How the export is written; None where that is to be found out.
     columns : mapping
         For each canonical column its entry.
     date_formats : tuple of str
-        Tried in order for every date that does not set its own.
+        For every date that does not set its own.
+    encoding : str or None
+        Where the text is not UTF-8.
+    joins : tuple of mapping
+        Other files of the export, as written in the mapping.
+    query : str
+        SQL over ``export``.
+    codes : mapping
+        For columns with ``values_from``, the codes read there.
+    names : tuple of str
+        The columns of lines of fixed width.
     """
 
     name: str
     sha256: str
     table: str
-    form: TextForm
+    form: TextForm | None
     columns: Mapping[str, Mapping[str, Any]]
     date_formats: tuple[str, ...]
+    encoding: str | None = None
+    joins: tuple[Mapping[str, str], ...] = ()
+    query: str = ""
+    codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     @property
     def sources(self) -> frozenset[str]:
         """The columns of the export that the mapping reads."""
-        return frozenset(str(e["from"]) for e in self.columns.values() if "from" in e)
-
-    def layout(self) -> Layout:
-        """Return the layout of the export."""
-        columns = {name: self._expression(name, entry) for name, entry in self.columns.items()}
-        if self.table == "licenses" and "dealer" not in columns:
-            columns["dealer"] = columns["license_number"]
-        return Layout(
-            f"mapping {Path(self.name).name}",
-            (Plan(self.table, columns),),
-            self.form,
-            options={"mapping": self.sha256},
+        return frozenset(
+            name for entry in self.columns.values() for name in formats_of(entry.get("from", ()))
         )
 
-    def _expression(self, name: str, entry: Mapping[str, Any]) -> str:
+    def plan(self) -> Plan:
+        """Return where each column of the table comes from."""
+        columns, dates = {}, []
+        for name, entry in self.columns.items():
+            text = self._text(name, entry)
+            if column_of(self.table, name).kind == "date" and "constant" not in entry:
+                formats = formats_of(entry.get("date_format", self.date_formats))
+                columns[name] = date_sql(text, formats)
+                if len(formats) > 1:
+                    dates.append(DateChoice(name, text, formats))
+            else:
+                columns[name] = text
+        if self.table == "licenses" and "dealer" not in columns:
+            columns["dealer"] = columns["license_number"]
+        return Plan(self.table, columns, dates=tuple(dates))
+
+    def layout(self, form: TextForm | None) -> Layout:
+        """Return the layout of an export written in `form` (None for Parquet)."""
+        return Layout(
+            f"mapping {Path(self.name).name}",
+            (self.plan(),),
+            form,
+            options={"mapping": self.sha256},
+            query=self.query,
+        )
+
+    def _text(self, name: str, entry: Mapping[str, Any]) -> str:
+        """Return SQL for the text of a column."""
         if "constant" in entry:
-            return literal(_text(entry["constant"]))
-        text = f"trim({quoted(str(entry['from']))})"
-        if _column(self.table, name).kind == "date":
-            formats = _formats(entry.get("date_format", self.date_formats))
-            return _date_sql(text, formats)
-        values = {str(k).strip().upper(): _text(v) for k, v in entry.get("values", {}).items()}
+            return literal(text_of(entry["constant"]))
+        text = _joined(entry)
+        if "part" in entry:
+            sign, number = literal(entry["part"]["separator"]), int(entry["part"]["number"])
+            text = f"nullif(trim(split_part({text}, {sign}, {number})), '')"
+        text = _plain_number(text, entry, column_of(self.table, name))
+        text = self._mapped(text, name, entry)
+        if "default" in entry:
+            text = f"coalesce(nullif({text}, ''), {literal(text_of(entry['default']))})"
+        return text
+
+    def _mapped(self, text: str, name: str, entry: Mapping[str, Any]) -> str:
+        values = dict(self.codes.get(name, {}))
+        values |= {str(k).strip().upper(): text_of(v) for k, v in entry.get("values", {}).items()}
         if not values and "other" not in entry:
             return text
         whens = " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in values.items())
-        rest = literal(_text(entry["other"])) if "other" in entry else text
+        rest = literal(text_of(entry["other"])) if "other" in entry else text
         mapped = f"CASE upper({text}) {whens} ELSE {rest} END" if whens else rest
         return f"CASE WHEN {text} = '' THEN NULL ELSE {mapped} END"
 
 
-def _date_sql(text: str, formats: tuple[str, ...]) -> str:
-    """Return SQL for the ISO text of a date; what no format reads stays as it was, to be told."""
-    tries = ", ".join(f"CAST(TRY_STRPTIME({text}, {literal(f)}) AS DATE)" for f in formats)
-    return f"coalesce(CAST(coalesce({tries}) AS VARCHAR), {text})"
+def _joined(entry: Mapping[str, Any]) -> str:
+    """Return SQL for the columns of `from`, put together."""
+    names = formats_of(entry["from"])
+    pads = entry.get("pad", [])
+    pads = pads if isinstance(pads, list) else [pads] * len(names)
+    texts = [f"trim({quoted(name)})" for name in names]
+    for n, width in enumerate(pads):
+        bare = f"regexp_replace({texts[n]}, '[.]0+$', '')"
+        texts[n] = (
+            f"CASE WHEN regexp_full_match({bare}, '[0-9]{{1,{width}}}') "
+            f"THEN lpad({bare}, {width}, '0') ELSE {texts[n]} END"
+        )
+    if len(texts) == 1:
+        return texts[0]
+    sign = literal(str(entry.get("separator", "")))
+    missing = " OR ".join(f"coalesce({text}, '') = ''" for text in texts)
+    return f"CASE WHEN {missing} THEN NULL ELSE concat_ws({sign}, {', '.join(texts)}) END"
+
+
+def _plain_number(text: str, entry: Mapping[str, Any], column: Column) -> str:
+    """Return SQL for a number in the spelling of the contract."""
+    if column.kind not in ("number", "integer"):
+        return text
+    if "thousands" in entry:
+        text = f"replace({text}, {literal(entry['thousands'])}, '')"
+    if entry.get("decimal", ".") != ".":
+        text = f"replace({text}, {literal(entry['decimal'])}, '.')"
+    return text
 
 
 def read_mapping(path: Path) -> ExportMapping:
@@ -127,68 +204,63 @@ def read_mapping(path: Path) -> ExportMapping:
         raise SourceError(
             f"The mapping {path} cannot be read.", found=str(error), expected="a TOML file"
         ) from error
-    faults = _faults(raw)
+    digest = hashlib.sha256(content)
+    codes, unread = _code_lists(raw, path.parent, digest)
+    faults = faults_of(raw, codes) + unread
     if faults:
         raise SourceError(
             f"The mapping {path} does not fit the data contract.",
             found="; ".join(faults),
-            fix="correct the mapping; features/sources/mappings/ holds two that work",
+            fix="correct the mapping; `ffl-risk contract TABLE` lists the columns and codes, "
+            "`ffl-risk mapping new` proposes a mapping",
         )
     encoding = raw.get("encoding", "utf-8")
-    form = TextForm(
-        delimiter=raw.get("delimiter", ","),
-        fallback_encoding=None if encoding == "utf-8" else encoding,
+    return ExportMapping(
+        str(path),
+        digest.hexdigest(),
+        raw["table"],
+        _form(raw, None if encoding == "utf-8" else encoding),
+        raw["columns"],
+        formats_of(raw.get("date_format", _DATE_FORMAT)),
+        None if encoding == "utf-8" else encoding,
+        tuple(raw.get("join", ())),
+        str(raw.get("query", "")).strip().rstrip(";"),
+        codes,
+        tuple(raw.get("fixed_width", ())),
     )
-    sha256 = hashlib.sha256(content).hexdigest()
-    formats = _formats(raw.get("date_format", "%Y-%m-%d"))
-    return ExportMapping(str(path), sha256, raw["table"], form, raw["columns"], formats)
 
 
-def _faults(raw: Mapping[str, Any]) -> list[str]:
-    table = str(raw.get("table"))
-    if table not in TABLES:
-        return [f"table {table!r} is unknown{did_you_mean(table, TABLES)}"]
-    faults = [f"setting {k!r} is unknown{did_you_mean(k, _TOP)}" for k in raw.keys() - _TOP]
-    if raw.get("encoding", "utf-8") not in _ENCODINGS:
-        faults.append(f"encoding {raw['encoding']!r} is none of {', '.join(_ENCODINGS)}")
-    if not re.fullmatch(r"[^\w\"\n\r]", str(raw.get("delimiter", ","))):
-        faults.append(f"delimiter {raw['delimiter']!r} is not one separating sign")
+def _form(raw: Mapping[str, Any], encoding: str | None) -> TextForm | None:
+    spans = raw.get("fixed_width", {})
+    if spans:
+        widths = tuple((int(first) - 1, int(last)) for first, last in spans.values())
+        return TextForm(
+            has_header=False, has_quotes=False, fallback_encoding=encoding, spans=widths
+        )
+    if "delimiter" in raw:
+        return TextForm(delimiter=raw["delimiter"], fallback_encoding=encoding)
+    return None
+
+
+def _code_lists(
+    raw: Mapping[str, Any], folder: Path, digest: Any
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Read the code lists that entries name: two columns, theirs and that of the contract."""
+    codes: dict[str, dict[str, str]] = {}
+    faults = []
     columns = raw.get("columns", {})
-    known = (*TABLES[table].names, *canonical.EXTRA)
-    for name, entry in columns.items():
-        if name not in known:
-            faults.append(f"{table} has no column {name!r}{did_you_mean(name, known)}")
-        elif not isinstance(entry, dict) or ("from" in entry) == ("constant" in entry):
-            faults.append(f"columns.{name} needs either 'from' or 'constant'")
-        else:
-            faults += _entry_faults(_column(table, name), entry)
-    missing = sorted(canonical.needed(table, columns) - set(columns))
-    return faults + [f"required column {name!r} has no entry" for name in missing]
-
-
-def _entry_faults(column: Column, entry: Mapping[str, Any]) -> list[str]:
-    where = f"columns.{column.name}"
-    faults = [
-        f"{where}: setting {k!r} is unknown{did_you_mean(k, _PER_COLUMN)}"
-        for k in entry.keys() - _PER_COLUMN
-    ]
-    made = [*entry.get("values", {}).values(), *(entry[k] for k in ("other",) if k in entry)]
-    if column.allowed:
-        wrong = sorted({_text(v) for v in made} - column.allowed)
-        faults += [
-            f"{where}: {v!r} is no code of the contract{did_you_mean(v, column.allowed)}"
-            for v in wrong
-        ]
-    return faults
-
-
-def _column(table: str, name: str) -> Column:
-    return _KNOWN_ON if name == "known_on" else TABLES[table].column(name)
-
-
-def _formats(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    for name, entry in columns.items() if isinstance(columns, dict) else ():
+        if not isinstance(entry, dict) or "values_from" not in entry:
+            continue
+        try:
+            content = (folder / str(entry["values_from"])).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"columns.{name}: values_from cannot be read: {error}")
+            continue
+        digest.update(content.encode())
+        rows = [row for row in csv.reader(content.splitlines()) if any(row)]
+        if any(len(row) != 2 for row in rows) or len(rows) < 2:
+            faults.append(f"columns.{name}: values_from needs a header and rows of two columns")
+            continue
+        codes[name] = {row[0].strip().upper(): row[1].strip() for row in rows[1:]}
+    return codes, faults

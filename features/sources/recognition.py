@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 from features.errors import SourceError
 from features.schema import TABLES
 from features.sources import canonical, inspections, listing
-from features.sources.delimited import TextForm, read_header
+from features.sources.delimited import DAMAGED, LINE, TextForm, read_header
 from features.sources.dialect import forms
-from features.sources.files import SourceFile
-from features.sources.layout import Layout
+from features.sources.files import SourceFile, inspect
+from features.sources.layout import Join, Layout
 from features.sources.mapping import ExportMapping
 from features.sources.privacy import refuse_persons
 
@@ -113,16 +114,66 @@ def _json_lines(source: SourceFile) -> tuple[Layout, list[str]]:
 
 
 def _mapped(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[str]]:
-    layout = mapping.layout()
-    if source.form == "parquet":
-        raise SourceError(
-            f"{source.name} is Parquet; a mapping reads text.",
-            fix="rename the columns to those of the contract and ingest it as a canonical file",
-        )
-    names = read_header(source, mapping.form)
+    form, names = _written(source, mapping)
     refuse_persons(source.name, mapping.table, names)
-    _require(source, mapping.sources, names, set(names), f"the mapping {mapping.name}")
+    joins = tuple(_joined_file(source, join, mapping, names) for join in mapping.joins)
+    layout = replace(mapping.layout(form), joins=joins)
+    if joins:
+        of_joins = ",".join(join.source.sha256 for join in joins)
+        layout = replace(layout, options={**layout.options, "joins": of_joins})
+    found = {*names, *(name for join in joins for name in join.names)}
+    if not mapping.query:
+        _require(source, mapping.sources, names, found, f"the mapping {mapping.name}")
+    if form is None or mapping.query:
+        # What a mapping reads is text, of whatever type the columns are.
+        rows = (
+            f"(SELECT CAST(COLUMNS(* EXCLUDE ({LINE}, {DAMAGED})) AS VARCHAR), {LINE}, {DAMAGED} "
+            "FROM raw)"
+        )
+        layout = replace(layout, plans=tuple(replace(p, rows=rows) for p in layout.plans))
     return layout, names
+
+
+def _written(source: SourceFile, mapping: ExportMapping) -> tuple[TextForm | None, list[str]]:
+    """Return how an export is written and its columns."""
+    if source.form == "parquet":
+        return None, _parquet_columns(source)
+    if mapping.names and mapping.form is not None:
+        return mapping.form, list(mapping.names)
+    tried = list(forms(source, mapping.encoding))
+    named = mapping.form.delimiter if mapping.form else None
+    wanted = set(mapping.sources)
+    for form, names in tried:
+        if named and form.delimiter != named:
+            form = replace(form, delimiter=named)  # noqa: PLW2901 - the mapping's word counts
+            names = read_header(source, form)  # noqa: PLW2901
+        if wanted & set(names):
+            return form, names
+    form = mapping.form or (tried[0][0] if tried else TextForm())
+    return form, read_header(source, form)
+
+
+def _joined_file(
+    source: SourceFile, join: Mapping[str, str], mapping: ExportMapping, names: list[str]
+) -> Join:
+    """Return another file of the export, which lies beside the main one."""
+    path = source.path.parent / join["file"]
+    if not path.exists():
+        path = Path(mapping.name).parent / join["file"]
+    if not path.exists():
+        raise SourceError(
+            f"The mapping {mapping.name} joins {join['file']}, which is not there.",
+            expected=f"the file beside {source.name} or beside the mapping",
+        )
+    other = inspect(path, path.name)
+    tried = list(forms(other, mapping.encoding))
+    right = join.get("right", join.get("key", ""))
+    form, found = next(((f, n) for f, n in tried if right in n), tried[0])
+    refuse_persons(other.name, mapping.table, found)
+    left = join.get("left", join.get("key", ""))
+    _require(source, [left], names, set(names), f"the join with {other.name}")
+    _require(other, [right], found, set(found), f"the join with {source.name}")
+    return Join(other, form, tuple(found), left, right)
 
 
 def _parquet(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:

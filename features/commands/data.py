@@ -1,0 +1,131 @@
+"""The commands around one's own data: contract, mapping new, mapping check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+mapping_app = typer.Typer(
+    name="mapping",
+    help="Propose and check the file through which an agency's own export is read.",
+    no_args_is_help=True,
+)
+
+
+def contract(
+    table: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads annotations at run time on every Python
+        typer.Argument(metavar="[TABLE]", help="Only this table."),
+    ] = None,
+    template: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Write an empty CSV of each table here."),
+    ] = None,
+    is_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page of all tables as Markdown.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the data contract: columns, types, codes, what is required, since when a row is known.
+
+    Commands to start from:
+
+      ffl-risk contract traces
+
+      ffl-risk contract traces --template my-files
+    """
+    import json
+
+    from rich.console import Console
+
+    from features import contract as contracts
+    from features.commands.display import contract_view
+
+    chosen = (contracts.contract(table),) if table else contracts.contracts()
+    if template is not None:
+        template.mkdir(parents=True, exist_ok=True)
+        for one in chosen:
+            path = template / f"{one.name}.csv"
+            if path.exists():
+                raise typer.BadParameter(f"{path} exists already; it is left as it is")
+            path.write_text(one.template(), encoding="utf-8")
+            typer.echo(path)
+    elif is_markdown:
+        typer.echo(contracts.markdown(), nl=False)
+    elif as_json:
+        told = [one.as_dict() for one in chosen]
+        typer.echo(json.dumps(told[0] if table else told, indent=1))
+    else:
+        Console().print(contract_view(chosen, is_full=bool(table)))
+
+
+@mapping_app.command("new")
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export of your agency.")],
+    table: Annotated[str, typer.Option(metavar="TABLE", help="The table that it holds.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE.toml", help="Write the mapping here. Default: print it."),
+    ] = None,
+) -> None:
+    """Propose a mapping from the header and the values of an export.
+
+    What could not be told is marked in the file with a line that begins with `# ?`. Complete it,
+    then run `ffl-risk mapping check`.
+
+    Commands to start from:
+
+      ffl-risk mapping new export.csv --table traces --out traces.toml
+    """
+    from features.ingest.proposal import propose
+
+    text = propose(file, table)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    if out.exists():
+        raise typer.BadParameter(f"{out} exists already; it is left as it is")
+    out.write_text(text, encoding="utf-8")
+    n_open = sum(line.startswith("# ?") for line in text.splitlines())
+    typer.echo(f"{out}: {n_open} questions left, each in a line that begins with '# ?'")
+
+
+@mapping_app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export.")],
+    mapping: Annotated[Path, typer.Option(metavar="FILE.toml", help="The mapping.")],
+    warehouse: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PATH", help="Check against this warehouse."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read an export through a mapping, change nothing, and show what it would give.
+
+    Shows all faults of the mapping at once, ten rows as they would be stored, the values that
+    no code was found for with their counts, and both readings of dates that could be read in two
+    ways. Exit code 3 when the file would be refused.
+    """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from features.commands.display import trial_view
+    from features.home import home
+    from features.ingest import ingest
+
+    summary = ingest(
+        file, warehouse or home() / "warehouse", mapping=mapping, max_rejects=1.0, is_trial=True
+    )
+    if as_json:
+        preview = asdict(summary.preview) if summary.preview else None
+        told = {"counts": summary.counts, "preview": preview}
+        typer.echo(json.dumps(told, indent=1, default=str))
+    else:
+        Console().print(trial_view(summary))

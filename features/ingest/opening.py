@@ -1,0 +1,102 @@
+"""The rows of a file as the relation ``raw``: streamed where one pass will do, else kept."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from features.errors import SourceError
+from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
+from features.sources.files import SourceFile
+from features.sources.layout import Join, Layout
+from features.sources.parquet import has_instants, open_days
+from features.sql import literal, quoted
+
+
+def open_raw(
+    con: Any, source: SourceFile, layout: Layout, names: list[str], opened: ExitStack
+) -> OddRows | None:
+    """Make the rows of `source` readable as ``raw``; return those that are none.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Gets the relation.
+    source : SourceFile
+        The file.
+    layout : Layout
+        What it is.
+    names : list of str
+        Its columns.
+    opened : ExitStack
+        Holds the file open while its rows are streamed.
+    """
+    con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
+    odd = None
+    is_kept = not layout.is_read_once
+    if layout.form is not None:
+        odd = OddRows(len(names), layout.form.n_lines_to_rows)
+        reader = opened.enter_context(open_rows(source, layout.form, names, odd))
+        con.register("raw_reader" if is_kept else "raw", reader)
+    elif has_instants(source.path):
+        con.register("raw_reader" if is_kept else "raw", open_days(source.path))
+    else:
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW {'raw_reader' if is_kept else 'raw'} AS "
+            f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS {LINE}, "
+            f"false AS {DAMAGED} FROM read_parquet({literal(str(source.path))}, "
+            "file_row_number=true, hive_partitioning=false)"
+        )
+    if is_kept:  # a stream can be read once only
+        con.execute("CREATE OR REPLACE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
+        relation = "raw_rows"
+        for n, join in enumerate(layout.joins):
+            relation = _joined(con, relation, join, n, opened)
+        con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
+    return odd
+
+
+def _joined(con: Any, relation: str, join: Join, number: int, opened: ExitStack) -> str:
+    """Return the relation of rows with the columns of another file beside theirs.
+
+    Raises
+    ------
+    SourceError
+        When the other file has two rows of one key: each would make a row of its own.
+    """
+    odd = OddRows(len(join.names), join.form.n_lines_to_rows)
+    reader = opened.enter_context(open_rows(join.source, join.form, list(join.names), odd))
+    con.register("joined_reader", reader)
+    other, key = f"joined_{number}", quoted(join.right)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {other} AS SELECT * FROM joined_reader")
+    con.unregister("joined_reader")
+    twice = con.execute(
+        f"SELECT {key}, count(*) FROM {other} WHERE {key} IS NOT NULL "
+        "GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    ).fetchone()
+    if twice:
+        raise SourceError(
+            f"{join.source.name} has more than one row of a key, so it cannot be joined.",
+            found=f"{twice[1]:,} rows of {join.right} {twice[0]!r}",
+            expected="one row a key",
+            fix="join the other way round, or make one row of several with `query`",
+        )
+    held = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    own = [quoted(name) for name in join.names if name not in held]
+    added = "".join(f", o.{name}" for name in own)
+    return (
+        f"(SELECT r.*{added} FROM {relation} r "
+        f"LEFT JOIN {other} o ON r.{quoted(join.left)} = o.{key})"
+    )
+
+
+def _queried(relation: str, query: str) -> str:
+    """Return the query that gives ``raw``: the mapping's own over ``export``, or all rows."""
+    if not query:
+        return f"SELECT * FROM {relation}"
+    # A query may group rows or leave the line out; then its rows are numbered.
+    return (
+        f"WITH export AS (SELECT * EXCLUDE ({LINE}, {DAMAGED}) FROM {relation} "
+        f"WHERE NOT {DAMAGED}) "
+        f"SELECT *, row_number() OVER () AS {LINE}, false AS {DAMAGED} FROM ({query})"
+    )

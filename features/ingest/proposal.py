@@ -1,0 +1,223 @@
+"""A mapping proposed from the header and the values of an export, for a clerk to complete."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from features.contract import contract
+from features.errors import SourceError
+from features.ingest.opening import open_raw
+from features.schema import TABLES, Column
+from features.sources import canonical
+from features.sources.archive import expand
+from features.sources.dates import reading
+from features.sources.dialect import forms
+from features.sources.files import inspect
+from features.sources.layout import Layout
+from features.sources.privacy import refuse_persons
+from features.sql import quoted
+
+_FORMATS: Final = (
+    "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
+    "%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%Y/%m/%d", "%d-%b-%y",
+)  # fmt: skip
+_N_VALUES: Final = 200
+_NEAR: Final = 0.72
+# Words of other systems for the words of the contract.
+_WORDS: Final = {
+    "ffl": "dealer", "licensee": "dealer", "licence": "license", "lic": "license",
+    "nbr": "id", "nr": "id", "no": "id", "num": "id", "number": "id", "key": "id", "case": "trace",
+    "dt": "on", "date": "on", "day": "on", "req": "requested", "request": "requested",
+    "completion": "completed", "complete": "completed", "closed": "closed", "recovery": "recovered",
+    "recov": "recovered", "purchase": "sold", "sale": "sold", "sell": "sold", "ctry": "country",
+    "st": "state", "weapon": "firearm", "gun": "firearm", "make": "manufacturer",
+    "mfr": "manufacturer", "result": "outcome", "disposition": "outcome", "qty": "n",
+    "quantity": "n", "count": "n", "ori": "requester", "agency": "requester", "cal": "caliber",
+    "lat": "latitude", "lon": "longitude", "lng": "longitude", "postal": "zip", "zipcode": "zip",
+    "received": "received", "reported": "reported", "report": "reported", "discovery": "discovered",
+    "seizure": "seized", "guns": "firearms", "checks": "checks", "token": "token", "type": "type",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Match:
+    column: Column
+    source: str
+    values: Counter[str]
+
+
+def propose(path: Path, table: str) -> str:
+    """Return a mapping of `path` for `table` as TOML.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be read, or carries data about persons.
+    """
+    told = contract(table)
+    with tempfile.TemporaryDirectory(prefix="ffl-risk-mapping-") as folder:
+        finds = expand([Path(path)], Path(folder)).found
+        if len(finds) != 1:
+            raise SourceError(
+                f"{path} holds {len(finds)} tables.", fix="name one file, or save one sheet"
+            )
+        names, values, delimiter, encoding = _read(finds[0].path, finds[0].name, table)
+    matches = _matched(table, names, values)
+    lines = [
+        f"# Proposed for {Path(path).name}. Lines that begin with '# ?' are questions.",
+        f"# `ffl-risk contract {table}` lists the columns and codes.",
+        f'table = "{table}"',
+    ]
+    if delimiter and delimiter != ",":
+        lines.append(f"delimiter = {_toml(delimiter)}")
+    if encoding:
+        lines.append(f'encoding = "{encoding}"  # ? or "latin-1"; the text is not UTF-8')
+    unused = [name for name in names if name not in {m.source for m in matches.values()}]
+    if unused:
+        lines.append(f"# Columns of the export that nothing reads: {', '.join(unused)}")
+    for column in TABLES[table].columns:
+        lines += ["", *_entry(column, matches.get(column.name), told)]
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Counter[str]], str, str]:
+    """Return the columns of a file, their values, its separator and its encoding if not UTF-8."""
+    source = inspect(path, name)
+    with duckdb.connect() as con, ExitStack() as opened:
+        form, encoding = None, ""
+        if source.form == "text":
+            encoding = "" if source.is_utf8 else "cp1252"
+            form, names = next(iter(forms(source, encoding or None)))
+        else:
+            import pyarrow.parquet as pq
+
+            names = list(pq.read_schema(path).names)
+        refuse_persons(name, table, names)
+        open_raw(con, source, Layout("proposal", (), form), names, opened)
+        values = {
+            column: Counter(dict(
+                con.execute(
+                    f"SELECT CAST({quoted(column)} AS VARCHAR) AS v, count(*) FROM raw "
+                    "WHERE v IS NOT NULL GROUP BY v ORDER BY 2 DESC, 1"
+                ).fetchmany(_N_VALUES)
+            ))
+            for column in names
+        }  # fmt: skip
+    return names, values, form.delimiter if form else "", encoding
+
+
+def _words(name: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    found = [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+    return [_WORDS.get(word, word) for word in found]
+
+
+def _nearness(name: str, source: str) -> float:
+    if name == source.lower():
+        return 2.0
+    mine, other = _words(name), _words(source)
+    shared = len(set(mine) & set(other)) / max(len(set(mine) | set(other)), 1)
+    letters = difflib.SequenceMatcher(None, " ".join(mine), " ".join(other)).ratio()
+    return max(letters, 0.5 + shared / 2 if shared >= 0.5 else 0.0)
+
+
+def _matched(table: str, names: list[str], values: dict[str, Counter[str]]) -> dict[str, _Match]:
+    """Give each column of the contract the nearest column of the export, the surest first."""
+    pairs = sorted(
+        (
+            (_nearness(column.name, name), column.name, name)
+            for column in TABLES[table].columns
+            for name in names
+        ),
+        key=lambda pair: (-pair[0], pair[1], pair[2]),
+    )
+    matches: dict[str, _Match] = {}
+    used: set[str] = set()
+    for near, column, name in pairs:
+        if near >= _NEAR and column not in matches and name not in used:
+            matches[column] = _Match(TABLES[table].column(column), name, values[name])
+            used.add(name)
+    return matches
+
+
+def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
+    note = next(c for c in told.columns if c.name == column.name)
+    if match is None:
+        if column.name not in canonical.needed(told.name, ["license_number"]):
+            return [f"# {column.name}: nothing found for it; {note.meaning} ({note.unit})"]
+        constant = f'constant = "{note.example}"' if column.allowed else 'from = ""'
+        return [
+            f"# ? {column.name} is required and no column looks like it: {note.meaning}",
+            f"# [columns.{column.name}]",
+            f"# {constant}",
+        ]
+    lines = [f"[columns.{column.name}]", f"from = {_toml(match.source)}"]
+    if column.kind == "date":
+        lines += _date_lines(match.values)
+    if column.allowed:
+        lines += _code_lines(column, match.values)
+    return lines
+
+
+def _date_lines(values: Counter[str]) -> list[str]:
+    """Return the formats that read all values; more than one that differ is a question."""
+    texts = [text for text in values if re.search(r"[1-9]", text)]
+    if not texts:
+        return []
+    with duckdb.connect() as con:
+        days = {}
+        for form in _FORMATS:
+            found = con.execute(
+                f"SELECT {reading('t', form)} FROM (SELECT unnest($1::VARCHAR[]) AS t)", [texts]
+            ).fetchall()
+            if all(day is not None for (day,) in found):
+                days[form] = [day for (day,) in found]
+    if not days:
+        return [f"# ? date_format: none reads all of {', '.join(texts[:3])}"]
+    readings: dict[str, str] = {}
+    for form, read in days.items():
+        readings.setdefault(str(read), form)
+    if len(readings) == 1:
+        form = next(iter(readings.values()))
+        return [] if form == "%Y-%m-%d" else [f"date_format = {_toml(form)}"]
+    shown = "; ".join(f"{texts[0]} is {days[form][0]} by {form}" for form in readings.values())
+    return [
+        f"# ? two readings: {shown}. Leave one.",
+        f"date_format = [{', '.join(map(_toml, readings.values()))}]",
+    ]
+
+
+def _code_lines(column: Column, values: Counter[str]) -> list[str]:
+    """Return the map of values to codes; a value without a near code is a question."""
+    lines, mapped = [], {}
+    for value in values:
+        plain = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")
+        if value.lower() in {code.lower() for code in column.allowed}:
+            continue
+        near = difflib.get_close_matches(plain, sorted(column.allowed), n=1, cutoff=0.6)
+        part = [code for code in sorted(column.allowed) if code in plain.split("_")]
+        code = (part or near or [""])[0]
+        if code:
+            mapped[value.upper()] = code
+        else:
+            lines.append(f"# ? {value!r} ({values[value]:,} rows) is which of the codes?")
+    if lines:
+        lines.append(f"# codes: {' '.join(sorted(column.allowed))}")
+    if mapped:
+        entries = ", ".join(f"{_toml(value)} = {_toml(code)}" for value, code in mapped.items())
+        lines.append(f"values = {{ {entries} }}")
+    return lines
+
+
+def _toml(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    return f'"{escaped}"'
