@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from serving.scores.publish import Published
 
 OUT: Final = Console(highlight=False)
+_HEADS: Final = {
+    "compliance": "chance of a severe finding",
+    "later_penalized": "chance of a later penalty",
+    "severity": "chance that a penalty is severe",
+    "diversion": "firearms traced soon in a year",
+    "mexico": "firearms traced in Mexico in a year",
+}
 ERR: Final = Console(stderr=True, highlight=False)
 
 
@@ -120,17 +127,23 @@ def _print_row(row: Mapping[str, Any]) -> None:
         f"{row['license_type']}, {escape(row['city'])}, {row['state']}",
         soft_wrap=True,
     )
-    scores = [
-        f"{head.replace('_', ' ')} {s['value']:.3f} ({s['lower']:.3f} to {s['upper']:.3f})"
-        for head, s in row["heads"].items()
-    ]
-    support = f"support {row['support']:.2f}"
-    if row["has_insufficient_history"]:
-        support += ", insufficient history"
-    percentile = f"percentile {row['percentile']:.2f}"
-    OUT.print(f"      {', '.join([*scores, percentile, support])}", soft_wrap=True)
+    scores = ", ".join(_head_in_words(head, s) for head, s in row["heads"].items())
+    seen = row["last_inspected_on"]
+    last = f"last inspected {seen}" if seen else "never inspected on record"
+    unsure = "; insufficient history" if row["has_insufficient_history"] else ""
+    OUT.print(f"      {scores}; {last}{unsure}", soft_wrap=True)
     for reason in [r for r in row["reasons"] if r["contribution"] > 0][:3]:
         OUT.print(f"      + {escape(reason['sentence'])}", soft_wrap=True)
+
+
+def _head_in_words(head: str, score: Mapping[str, float]) -> str:
+    """Say a head with its interval: a chance in per cent, a rate as a number."""
+    ends = score["value"], score["lower"], score["upper"]
+    if head in {"diversion", "mexico"}:
+        value, low, high = (f"{end:.2g}" for end in ends)
+    else:
+        value, low, high = (f"{100 * end:.1f}%" for end in ends)
+    return f"{_HEADS.get(head, head.replace('_', ' '))} {value} ({low} to {high})"
 
 
 def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,11 +32,13 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _CUTS: Final = (40.0, 50.0, 60.0, 75.0)
 _LEGEND: Final = ("below 40", "40 to 50", "50 to 60", "60 to 75", "75 and above")
 _CELLS: Final = 34  # circles side by side at the most
-_LEAST_DEALERS: Final = 5
+# More dealers than this in view are shown by county only: circles would hide the shades.
+_MOST_DEALERS: Final = 400
 _LEAST_WIDTH: Final = 60.0
 _MOST_COUNTIES: Final = 25
 _MOVED_STATES: Final = frozenset({"02", "15"})
 _NEAR: Final = 4_000.0
+_BORDER_KM: Final = 100.0
 _ONE_PLACE: Final = 0.002  # degrees: dealers at one address, or placed at one ZIP center
 
 
@@ -130,7 +134,11 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "counties": _county_paths(counties, box, codes=_states_of(view, points)),
         "states": _state_paths(box, codes=_states_of(view, points)),
         "border": atlas.border_path(box),
-        "spots": _spots(view, seen, box, ask),
+        "spots": _spots(view, seen, box, ask) if len(seen.row) <= _MOST_DEALERS else [],
+        "is_by_county": len(seen.row) > _MOST_DEALERS,
+        "stratum": _stratum(box, codes=_states_of(view, points)),
+        "frames": _frames(box, codes=_states_of(view, points)),
+        "dealers_url": _dealers_url(view, seen),
         "ports": _ports(box),
         "offices": _offices(view, points, box),
         "table": _county_table(counties, ask),
@@ -210,10 +218,38 @@ def _counties(view: View, points: Points) -> pd.DataFrame:
     total = np.bincount(code, points.percentile, minlength=len(fips))
     here = np.flatnonzero(size)
     grouped = pd.DataFrame(
-        {"size": size[here], "mean": total[here] / size[here]}, index=fips[here]
+        {"size": size[here], "mean": shrunk_means(size[here], total[here], points.percentile)},
+        index=fips[here],
     ).sort_index()
     names = reference.counties()[["county_name", "state"]]
     return grouped.join(names, how="inner")
+
+
+def shrunk_means(size: npt.ArrayLike, total: npt.ArrayLike, values: Floats) -> Floats:
+    """Return the mean of each county, drawn toward the mean of all where dealers are few.
+
+    The empirical Bayes estimate: a county counts as if it had ``k`` more dealers of the overall
+    mean, where ``k`` is the variance within counties over that between them. Without it five
+    dealers lead every ranking of three thousand counties.
+
+    Parameters
+    ----------
+    size, total : array, shape (n,)
+        Number of dealers and sum of their values by county.
+    values : array, shape (m,)
+        The values of all dealers.
+    """
+    size, total = np.asarray(size, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    own, overall = total / size, float(values.mean())
+    n, m = float(size.sum()), len(size)
+    between_raw = float((size * (own - overall) ** 2).sum())
+    within = max(float(((values - overall) ** 2).sum()) - between_raw, 0.0) / max(n - m, 1.0)
+    spread = n - float((size**2).sum()) / n
+    between = (between_raw - (m - 1) * within) / spread if spread > 0 else 0.0
+    if between <= 0:
+        return np.full(m, overall)
+    k = within / between
+    return np.asarray((total + k * overall) / (size + k))
 
 
 def _states_of(view: View, points: Points) -> set[str]:
@@ -238,24 +274,26 @@ def _county_paths(
     """Return the counties by class; from near, each says its figures."""
     shapes = atlas.shapes("counties")
     is_near = box[2] < _NEAR
-    known = counties[counties["size"] >= _LEAST_DEALERS]
+    known = counties
     classes = 1 + np.searchsorted(_CUTS, known["mean"].to_numpy(), side="right")
     class_of = dict(zip(known.index, classes.tolist(), strict=True))
     titles = {}
     if is_near:
         facts = zip(known.index, known["county_name"], known["size"], known["mean"], strict=True)
-        titles = {code: f"{name}: {n} dealers, mean {mean:.0f}" for code, name, n, mean in facts}
+        titles = {
+            code: f"{name}: {n} {'dealer' if n == 1 else 'dealers'}, mean {mean:.0f}"
+            for code, name, n, mean in facts
+        }
     out: dict[int, list[dict[str, str]]] = {}
     for code in shapes.within(box):
         if code[:2] in codes:
-            shape = {"path": shapes.paths[code], "title": titles.get(code, "")}
+            shape = {"path": shapes.paths[code], "title": titles.get(code, ""), "code": code}
             out.setdefault(class_of.get(code, 0), []).append(shape)
     return sorted(out.items())
 
 
 def _county_table(counties: pd.DataFrame, ask: Ask) -> list[dict[str, Any]]:
-    best = counties[counties["size"] >= _LEAST_DEALERS]
-    best = best.sort_values(["mean", "size"], ascending=False).head(_MOST_COUNTIES)
+    best = counties.sort_values(["mean", "size"], ascending=False).head(_MOST_COUNTIES)
     boxes = atlas.shapes("counties").boxes
     out = []
     for code, name, state, n, mean in zip(
@@ -269,6 +307,7 @@ def _county_table(counties: pd.DataFrame, ask: Ask) -> list[dict[str, Any]]:
                 "n": n,
                 "mean": mean,
                 "url": ask.url(view),
+                "list_url": f"/lists?county={code}",
             }
         )
     return out
@@ -369,6 +408,46 @@ def _offices(view: View, points: Points, box: Box) -> list[dict[str, Any]]:
 
 def _is_inside(x: float, y: float, box: Box) -> bool:
     return box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]
+
+
+def _stratum(box: Box, *, codes: set[str]) -> list[str]:
+    """Return the outlines of the counties within 100 km of Mexico, the border stratum."""
+    near = _near_border()
+    shapes = atlas.shapes("counties")
+    inside = set(shapes.within(box))
+    return [shapes.paths[c] for c in near if c in inside and str(c)[:2] in codes]
+
+
+@cache
+def _near_border() -> tuple[str, ...]:
+    counties = reference.counties().dropna(subset=["lat", "lon"])
+    km = reference.km_to_mexico_line(counties["lat"].to_numpy(), counties["lon"].to_numpy())
+    return tuple(counties.index[np.asarray(km) <= _BORDER_KM])
+
+
+def _frames(box: Box, *, codes: set[str]) -> list[dict[str, float | str]]:
+    """Return frames around Alaska and Hawaii, which are drawn where they do not lie."""
+    shapes = atlas.shapes("states")
+    out: list[dict[str, float | str]] = []
+    for code, name in (("02", "Alaska"), ("15", "Hawaii")):
+        if code in codes and code in shapes.boxes and code in shapes.within(box):
+            x0, y0, x1, y1 = shapes.boxes[code]
+            pad = 20.0
+            out.append(
+                {"x": round(x0 - pad, 1), "y": round(y0 - pad, 1), "w": round(x1 - x0 + 2 * pad, 1),
+                 "h": round(y1 - y0 + 2 * pad, 1), "name": name}
+            )  # fmt: skip
+    return out
+
+
+def _dealers_url(view: View, points: Points) -> str:
+    """Return the address of the dealers in view as a table."""
+    if not len(points.row):
+        return ""
+    columns = view.snapshot.columns
+    latitude, longitude = columns["latitude"][points.row], columns["longitude"][points.row]
+    edges = (longitude.min(), latitude.min(), longitude.max(), latitude.max())
+    return "/dealers?" + urlencode({"box": ",".join(f"{edge:.4f}" for edge in edges)})
 
 
 def _list_url(view: View, points: Points, ask: Ask, *, is_whole: bool) -> str:

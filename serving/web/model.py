@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+import numpy as np
 from fastapi import APIRouter, Depends, Request
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.responses import Response
 
 from serving.api.callers import Caller
+from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.evidence import evaluation_of, report_of
-from serving.web.rendering import head_label, page, percent
+from serving.web.lists import license_types
+from serving.web.rendering import RATES, head_label, page, percent
 from serving.web.visitor import PageRoute, may
 
 _MOST_ROWS: Final = 15
+_LEAST_SHARE: Final = 0.03
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
@@ -48,9 +52,10 @@ def _show(request: Request, caller: Caller) -> Response:
     in_force = {name: entry for name, entry in heads.items() if name in snapshot.heads}
     weights = getattr(getattr(snapshot.bundle, "policy", None), "weights", {})
     facts = [
-        ("Trained on facts before", str(manifest.get("as_of", snapshot.as_of))),
+        ("Learned from records before", str(manifest.get("as_of", snapshot.as_of))),
+        ("Scores on records before", str(snapshot.as_of)),
         ("Signals", f"{len(snapshot.bundle.signals)}"),
-        ("Heads", ", ".join(head_label(name) for name in snapshot.heads)),
+        ("Predicts", ", ".join(head_label(name) for name in snapshot.heads)),
         ("Weight in the priority", ", ".join(
             f"{head_label(n)} {weights[n]:g}" for n in snapshot.heads if n in weights) or "equal"),
         ("Restriction", snapshot.restriction),
@@ -71,9 +76,77 @@ def _show(request: Request, caller: Caller) -> Response:
     ]
     return page(
         request, "model.html", title="Model", active="model", me=caller.principal, facts=facts,
-        charts=charts, tables=tables, card=card_html(getattr(snapshot.bundle, "card", "")),
+        charts=charts, tables=tables, answers=_answers(caller, in_force, evaluation),
+        card=card_html(getattr(snapshot.bundle, "card", "")),
         has_evidence=bool(in_force),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a supervisor asks of a model, and what was measured."""
+
+    question: str
+    said: tuple[str, ...]
+
+
+def _answers(
+    caller: Caller, heads: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> list[Answer]:
+    """Answer in a few sentences: is it better, is it right, who bears it, what is it not for."""
+    better, right = [], []
+    share = percent(float(evaluation.get("capacity", 0.1)))
+    for name, entry in heads.items():
+        found = entry["model"]["recall"]
+        text = (
+            f"{head_label(name).capitalize()}: visiting {share} of the dealers finds"
+            f" {found['value']:.0%} of what there is ({found['low']:.0%} to {found['high']:.0%})"
+        )
+        rules = entry.get("rules", {})
+        if rules:
+            rule = max(rules, key=lambda one: rules[one]["recall"]["value"])
+            other = rules[rule]["recall"]
+            is_better = found["low"] > other["high"]
+            verdict = "better than" if is_better else "not shown to be better than"
+            text += (
+                f", {verdict} the best simple rule, {rule.replace('_', ' ')}, with"
+                f" {other['value']:.0%} ({other['low']:.0%} to {other['high']:.0%})"
+            )
+        better.append(text + ".")
+        error = entry.get("calibration", {}).get("ece")
+        if error is not None and name not in RATES:
+            right.append(
+                f"{head_label(name).capitalize()}: what is stated and what came true differ by"
+                f" {100 * error:.1f} points on average."
+            )
+    unknown = ("It was not measured on this machine.",)
+    limits = caller.runtime.snapshot.table.manifest.get("limits", ())
+    return [
+        Answer("Is it better than a simple rule?", tuple(better) or unknown),
+        Answer("Is it right?", tuple(right) or unknown),
+        Answer("Who bears it?", _bearers(caller)),
+        Answer("What may it not be used for?", (NOT_EVIDENCE, *limits[1:3])),
+    ]
+
+
+def _bearers(caller: Caller) -> tuple[str, ...]:
+    """Say which license types stand in the first tenth more often than among all."""
+    view = caller.runtime.scope(caller.principal).view
+    types = view.snapshot.columns["license_type"][view.order].astype(str)
+    if not len(types):
+        return ("No dealer is in force.",)
+    first = types[: max(len(types) // 10, 1)]
+    names = dict(license_types())
+    out = []
+    for code in np.unique(types):
+        among, ahead = float((types == code).mean()), float((first == code).mean())
+        if among >= _LEAST_SHARE or ahead >= _LEAST_SHARE:
+            out.append((ahead - among, code, among, ahead))
+    return tuple(
+        f"{names.get(code, 'type ' + code).capitalize()} (type {code}): {percent(among)} of all"
+        f" dealers, {percent(ahead)} of the first tenth."
+        for _, code, among, ahead in sorted(out, reverse=True)
+    )
 
 
 def card_html(markdown: str) -> Markup:

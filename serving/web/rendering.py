@@ -46,8 +46,9 @@ _FAMILIES: Final[Mapping[str, str]] = {
 # Heads that count firearms; the others are chances.
 RATES: Final = frozenset({"diversion", "mexico"})
 _LEAST_COMPRESSED: Final = 1_000
-# Lines of a card that say again what the first two statements say.
+# What is said at the top of the page, or again by the card after the first two statements.
 _SAID_ALREADY: Final = (
+    "These answers rest on records to",  # at the top of the page
     "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
 )  # fmt: skip
 # (name, address, text, roles that see it)
