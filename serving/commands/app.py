@@ -10,6 +10,7 @@ import typer
 
 from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, users_app
 from serving.commands.insight import insight_app
+from serving.commands.trial import trial_app
 from serving.settings import RANDOM_SHARE
 
 app = typer.Typer()
@@ -19,6 +20,7 @@ app.add_typer(tokens_app)
 app.add_typer(holds_app)
 app.add_typer(lists_app)
 app.add_typer(audit_app)
+app.add_typer(trial_app)
 
 WarehouseOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python

@@ -22,12 +22,12 @@ import pandas as pd
 
 from features.domain.asof import add_months
 from features.reference.attribution import COLUMNS, counts_toward_dealer
-from features.reference.citation import normalize_column
 from features.reference.destinations import countries_of, destination_label
 from features.reference.outcome import LADDER, policy_regime
 from features.reference.time_to_crime import is_short
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
+from models.severity import severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
 from training.labels import sampling
@@ -156,24 +156,6 @@ def targets(visits: pd.DataFrame) -> pd.DataFrame:
     """Return the visits a label may rest on: compliance inspections that follow no finding."""
     is_target = (visits["kind"] == TARGET_KIND).to_numpy() & ~is_follow_up(visits)
     return visits[is_target & visits["closed_on"].notna().to_numpy()].reset_index(drop=True)
-
-
-def severe(
-    visits: pd.DataFrame, violations: pd.DataFrame, rule: SevereFinding
-) -> npt.NDArray[np.float64]:
-    """Whether each visit ended in a severe finding: citations before action taken, shape (n,)."""
-    floor = LADDER[rule.outcome_at_least]  # type: ignore[index]
-    ladder = visits["outcome"].map(LADDER).fillna(-1).to_numpy()
-    tier = normalize_column(violations["citation"])["tier"].fillna(3).to_numpy(dtype=np.int64)
-    n_serious = violations["inspection_id"][tier == 1].value_counts()
-    cited = visits["inspection_id"].map(n_serious).fillna(0).to_numpy(dtype=np.float64)
-    missing = visits["firearms_unaccounted_final"].fillna(0).to_numpy(dtype=np.float64)
-    is_severe = (
-        (ladder >= floor)
-        | (cited >= rule.tier_1_citations_at_least)
-        | (missing >= rule.unaccounted_firearms_at_least)
-    )
-    return np.asarray(is_severe, dtype=np.float64)
 
 
 def graded(visits: pd.DataFrame) -> npt.NDArray[np.float64]:

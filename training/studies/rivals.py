@@ -22,6 +22,7 @@ import pandas as pd
 from features.errors import did_you_mean
 from features.warehouse import Warehouse
 from models.policy import Policy, SevereFinding
+from models.severity import severe
 from training.errors import DecisionsError
 from training.evaluation import efficacy
 from training.evaluation.gates import recall_differences
@@ -121,7 +122,7 @@ def outcomes(
     visits = labels.targets(labels.inspections(warehouse))
     columns = ["inspection_id", "citation"]
     violations = warehouse.read("violations", columns=columns).to_pandas()
-    visits["y"] = labels.severe(visits, violations, rule)
+    visits["y"] = severe(visits, violations, rule)
     found = pd.merge_asof(
         decisions.assign(row=np.arange(len(decisions))).sort_values("at", kind="stable"),
         visits[["dealer", "opened_on", "selected_by", "y"]].sort_values("opened_on", kind="stable"),

@@ -1,0 +1,29 @@
+"""What counts as a severe finding: one rule for labels, trials and whoever else asks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.reference.citation import normalize_column
+from features.reference.outcome import LADDER
+from models.policy import SevereFinding
+
+
+def severe(
+    visits: pd.DataFrame, violations: pd.DataFrame, rule: SevereFinding
+) -> npt.NDArray[np.float64]:
+    """Whether each visit ended in a severe finding: citations before action taken, shape (n,)."""
+    floor = LADDER[rule.outcome_at_least]  # type: ignore[index]
+    ladder = visits["outcome"].map(LADDER).fillna(-1).to_numpy()
+    tier = normalize_column(violations["citation"])["tier"].fillna(3).to_numpy(dtype=np.int64)
+    n_serious = violations["inspection_id"][tier == 1].value_counts()
+    cited = visits["inspection_id"].map(n_serious).fillna(0).to_numpy(dtype=np.float64)
+    missing = visits["firearms_unaccounted_final"].fillna(0).to_numpy(dtype=np.float64)
+    is_severe = (
+        (ladder >= floor)
+        | (cited >= rule.tier_1_citations_at_least)
+        | (missing >= rule.unaccounted_firearms_at_least)
+    )
+    return np.asarray(is_severe, dtype=np.float64)

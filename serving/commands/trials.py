@@ -1,0 +1,124 @@
+"""What the trial commands do."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import typer
+
+from features.home import home, write_atomically
+from features.warehouse import Warehouse
+from serving.commands.opened import recorded
+from serving.errors import InvalidRequestError
+from serving.trials import kept, planning, reading
+from serving.trials.planning import Asked
+from serving.trials.protocol import protocol_page
+from serving.trials.reading import Reading
+from serving.trials.visits import independent_visits
+
+
+def plan_trial(
+    asked: Asked,
+    *,
+    lists: tuple[Path | None, Path | None, date | None],
+    periods: tuple[int, int, int],
+    offices: Sequence[str],
+    warehouse: Path | None,
+    as_json: bool,
+) -> None:
+    """Plan a trial, keep it with the audit and write its protocol."""
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    visits = independent_visits(store, known_before=date.today())  # noqa: DTZ011
+    list_a, list_b, ends_on = lists
+    if list_a is None and list_b is None:
+        months, pairs, looks = periods
+        trial = planning.by_office_and_period(
+            asked,
+            visits,
+            offices=offices or visits["office"].dropna().unique().tolist(),
+            months=months,
+            n_pairs=pairs,
+            n_looks=looks,
+        )
+    elif list_a is None or list_b is None or ends_on is None:
+        raise InvalidRequestError(
+            "An interleaved trial needs two lists and its last day.",
+            expected="--list-a, --list-b and --ends-on",
+        )
+    else:
+        trial = planning.interleaved(
+            asked, visits, list_a=_dealers(list_a), list_b=_dealers(list_b), ends_on=ends_on
+        )
+    with recorded() as (opened, ledger):
+        path = kept.keep(opened, ledger, home(), trial)
+    page = path.with_suffix(".html")
+    write_atomically(page, protocol_page(trial).encode())
+    if as_json:
+        typer.echo(json.dumps(asdict(trial), indent=1, default=str))
+        return
+    power = trial.power
+    typer.echo(
+        f"Trial {trial.trial_id}: a difference of {power.difference:.1%} is seen with a chance of "
+        f"{power.power:.0%}; {power.detectable:.1%} would be with 80%."
+    )
+    typer.echo(f"Assignment: {path}\nProtocol to sign: {page}")
+
+
+def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool) -> None:
+    """Read a trial and record that it was read."""
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with recorded() as (opened, ledger):
+        trial = kept.read(opened, home(), name)
+        found = reading.read(trial, independent_visits(store, known_before=today), today=today)
+        with opened.write() as connection:
+            day = "before the first look" if found.look is None else str(found.look.on)
+            ledger.add(connection, "trial_read", f"{name} {day}")
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1, default=str))
+        return
+    typer.echo(in_words(trial, found))
+
+
+def in_words(trial: kept.Trial, found: Reading) -> str:
+    """Say what a reading found."""
+    tail = f" {found.n_open} visits are still open." if found.n_open else ""
+    if trial.kind == "interleaved":
+        tail += f" {found.n_unvisited} drawn places were not visited." * bool(found.n_unvisited)
+    if found.difference is None:
+        return (
+            f"Trial {trial.trial_id} is not to be read before {trial.looks[0].on}: nothing is "
+            f"compared.{tail}"
+        )
+    d = found.difference
+    clear = "excludes" if d.low > 0 or d.high < 0 else "does not exclude"
+    stop = "It may be stopped, as planned." if clear == "excludes" else "The trial goes on."
+    stop = "This is the last reading." if found.is_final else stop
+    return (
+        f"Trial {trial.trial_id}: {trial.arm_a} {d.rate_a:.3f}, {trial.arm_b} {d.rate_b:.3f} "
+        f"severe findings a visit ({d.n_a} and {d.n_b}); difference {d.value:+.3f} ({d.low:+.3f} "
+        f"to {d.high:+.3f}, {d.level:.2%} interval), which {clear} no difference. {stop}{tail}"
+    )
+
+
+def _dealers(path: Path) -> list[str]:
+    """Read the dealers of a list, best first; lines that begin with # are remarks."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(
+            f"The list {path} cannot be read.", found=type(error).__name__
+        ) from error
+    lines = [line for line in text.splitlines() if not line.lstrip('"').startswith("#")]
+    rows = csv.DictReader(lines)
+    if "dealer" not in (rows.fieldnames or ()):
+        raise InvalidRequestError(
+            f"The list {path} has no column dealer.",
+            found=", ".join(rows.fieldnames or ()),
+            fix="write it with: ffl-risk rank --csv",
+        )
+    return [row["dealer"] for row in rows]

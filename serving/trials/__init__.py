@@ -1,0 +1,1 @@
+"""Trials in the field: two ways of choosing visits, compared by lot and read as planned."""
