@@ -97,6 +97,58 @@ def bulletin(
     say(f"Wrote {out}.")
 
 
+@insight_app.command()
+def measures(
+    year: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=2000, max=2100, help="Which year. Default: the last full one."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Write the report here as HTML, CSV and JSON."),
+    ] = None,
+    is_public: Annotated[
+        bool, typer.Option("--public", help="The variant that may be shown to anyone.")
+    ] = False,
+    warehouse: WarehouseOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Hold what was reached against targets: value, interval, trend, met or why not.
+
+    Measures stand in measures.toml (goal, formula, target, baseline, owner, the decision each
+    serves); the home folder may hold its own, and measures_notes.toml the explanations of missed
+    targets. A past year is frozen the first time it is measured.
+
+    Example: ffl-risk measures --year 2024 --out measures
+    """
+    from features.home import write_atomically
+    from features.insight.measures.figures import Period
+    from features.insight.measures.writing import to_csv, to_html, to_json
+    from serving.commands.operator import local_measures
+    from serving.commands.printing import print_rows, say
+
+    today = datetime.now(UTC).date()
+    opened, _ = _opened(warehouse)
+    period = Period.year(year or today.year - 1)
+    report = local_measures(opened, period, is_public=is_public)
+    if out is not None:
+        stem = f"measures-{period.name}{'-public' if is_public else ''}"
+        for ending, content in (
+            ("json", to_json(report)), ("csv", to_csv(report)), ("html", to_html(report)),
+        ):  # fmt: skip
+            write_atomically(out / f"{stem}.{ending}", content)
+        say(f"Wrote {stem} as HTML, CSV and JSON to {out}.")
+    if as_json:
+        typer.echo(to_json(report).decode(), nl=False)
+    elif out is None:
+        rows = [
+            {"measure": m.definition.indicator, "value": m.value, "target": m.definition.target,
+             "verdict": m.verdict, "said": m.said}
+            for m in report.measures
+        ]  # fmt: skip
+        print_rows(f"Measures of {period.name}", rows, as_json=False)
+
+
 def _not_ahead(day: date) -> None:
     from features.errors import InvalidValueError
 

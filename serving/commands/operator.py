@@ -33,6 +33,9 @@ from serving.settings import Settings
 from serving.store.database import instant
 
 if TYPE_CHECKING:
+    from features.insight.measures.figures import Period
+    from features.insight.measures.measure import Report
+    from features.warehouse import Warehouse
     from serving.access.audit import Verdict
     from serving.lists.issued import Verification
 
@@ -111,6 +114,16 @@ def record_release(subject: str) -> None:
     """Record that aggregates were taken out."""
     with recorded() as (opened, ledger), opened.write() as connection:
         ledger.add(connection, "shares", subject, purpose="statistics")
+
+
+def local_measures(warehouse: Warehouse, period: Period, *, is_public: bool) -> Report:
+    """Measure a period, and freeze it once it is over."""
+    from serving.insight.measures import report_for, shown_to
+
+    today = datetime.now(UTC).date()
+    with store() as opened:
+        report = report_for(home(), warehouse, period, store=opened, today=today)
+    return shown_to(report, "partner" if is_public else "", today)
 
 
 def local_decisions() -> tuple[bytes, int]:

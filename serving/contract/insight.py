@@ -7,6 +7,7 @@ from features.insight.flows.clusters import Cluster, Community, Pattern
 from features.insight.flows.corridors import Corridor
 from features.insight.flows.follow import Link
 from features.insight.flows.hubs import CountyHub, DealerHub
+from features.insight.measures.measure import Measured
 from serving.contract.answers import Answer, Basis
 
 
@@ -43,4 +44,16 @@ class CompletenessAnswer(Answer):
     rows: list[AgencyQuarter]
     training: list[Training]
     statements: list[str]
+    disclaimers: list[str]
+
+
+class MeasuresAnswer(Answer):
+    """Performance measures of a period; partners get the public variant."""
+
+    period: str
+    starts_on: str
+    ends_on: str
+    is_public: bool
+    measures: list[Measured]
+    figures: dict[str, float | None]
     disclaimers: list[str]

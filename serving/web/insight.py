@@ -1,4 +1,4 @@
-"""The flows page: chains, corridors and hubs of a dealer, port, state or county."""
+"""The pages Flows and Measures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from features.insight.flows.drawing import flow_map, sankey
 from features.insight.flows.places import label_of
+from features.insight.measures.writing import as_text
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller
 from serving.insight.flows import flow_for, subject_for
+from serving.insight.measures import measures_for
 from serving.web.rendering import page
 from serving.web.visitor import PageRoute, may
 
@@ -37,4 +39,19 @@ async def show_flows(
         request, "flows.html", title=f"Flows: {wanted.label}", active="flows",
         me=caller.principal, flow=flow, corridors=away, label_of=label_of,
         sankey=Markup(sankey(flow)), map=Markup(flow_map(flow)),  # noqa: S704 - labels are escaped
+    )  # fmt: skip
+
+
+@router.get("/measures")
+async def show_measures(
+    request: Request,
+    caller: Annotated[Caller, Depends(may("measures"))],
+    year: Annotated[int | None, Query(ge=2000, le=2100)] = None,
+) -> Response:
+    """Show what was aimed at, what was reached, and why not."""
+    report = await asyncio.to_thread(measures_for, caller.runtime, caller.principal.role, year)
+    await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
+    return page(
+        request, "measures.html", title=f"Measures of {report.period}", active="measures",
+        me=caller.principal, report=report, as_text=as_text,
     )  # fmt: skip

@@ -60,6 +60,10 @@ _PAGES: Final = (
     ("plan", "/plans", "Plans", {"inspector", "auditor"}),
     ("flows", "/flows", "Flows", {"inspector", "supervisor", "analyst"}),
     (
+        "measures", "/measures", "Measures",
+        {"inspector", "supervisor", "analyst", "scheduler", "partner"},
+    ),
+    (
         "model", "/model", "Model",
         {"inspector", "supervisor", "analyst", "scheduler", "partner", "auditor"},
     ),
@@ -71,7 +75,8 @@ def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
     return [
         (name, address, text)
         for name, address, text, roles in _PAGES
-        if principal.role in roles and (principal.purpose != "statistics" or name == "model")
+        if principal.role in roles
+        and (principal.purpose != "statistics" or name in {"model", "measures"})
     ]
 
 

@@ -113,3 +113,17 @@ def test_a_day_that_is_no_day_of_release_is_a_problem(served, day):
 
 def test_a_partner_that_nobody_knows_is_a_problem(served):
     assert served.get("/v1/shares/nobody", "analyst").status_code == 422
+
+
+def test_measures_are_frozen_and_partners_get_the_public_variant(served):
+    own = served.get("/v1/measures?year=2024", "supervisor").json()
+    assert (served.runtime.settings.home / "measures" / "2024.json").is_file()
+    assert not own["is_public"]
+    assert own["figures"]["visits"] > 0
+    public = served.get("/v1/measures?year=2024", "partner").json()
+    assert public["is_public"]
+    assert public["figures"] == {}
+    assert len(public["measures"]) < len(own["measures"])
+    page = served.get("/v1/measures?year=2024&format=html", "partner")
+    assert page.text.startswith("<!doctype html>")
+    assert served.get("/v1/measures?year=2024", "admin").status_code == 403

@@ -12,10 +12,12 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.insight.flows.exports import content_for
+from features.insight.measures.writing import to_csv, to_html
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller, allow, json_answer, responses
-from serving.contract.insight import CompletenessAnswer, FlowAnswer
+from serving.contract.insight import CompletenessAnswer, FlowAnswer, MeasuresAnswer
 from serving.insight.flows import completeness_for, flow_for, subject_for
+from serving.insight.measures import measures_for
 from serving.insight.sharing import as_zip, share_for
 from serving.statements import disclaimers
 
@@ -121,3 +123,29 @@ async def read_share(
     name = f"share-{partner}-{made.quarter}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(as_zip(made), media_type="application/zip", headers=headers)
+
+
+@router.get(
+    "/measures",
+    response_model=MeasuresAnswer,
+    responses=responses(),
+    summary="Performance measures of a year",
+)
+async def read_measures(
+    caller: Annotated[Caller, Depends(allow("measures"))],
+    year: Annotated[
+        int | None, Query(ge=2000, le=2100, description="By default the last full year")
+    ] = None,
+    form: Annotated[Literal["json", "csv", "html"], Query(alias="format")] = "json",
+) -> Response:
+    """Return value, interval, trend, target and whether it was met, or why it cannot be said.
+
+    A past year is frozen the first time it is asked for. The role `partner` gets the public
+    variant, in which small counts are not shown.
+    """
+    report = await asyncio.to_thread(measures_for, caller.runtime, caller.principal.role, year)
+    await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
+    if form != "json":
+        writer, media = (to_csv, "text/csv") if form == "csv" else (to_html, "text/html")
+        return Response(writer(report), media_type=f"{media}; charset=utf-8")
+    return json_answer(to_json(asdict(report) | {"disclaimers": disclaimers("restricted")}))

@@ -1,0 +1,220 @@
+"""The named figures of a period, counted from the warehouse; None where there is no data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+
+from features.domain.asof import add_months, day_sql, in_force_sql, to_day
+from features.engine.embedded import EmbeddedEngine
+from features.reference.time_to_crime import short_sql
+from features.signals.stages import coverage
+from features.warehouse import Warehouse
+
+Figures = dict[str, float | None]
+SEVERE: Final = "outcome IN ('warning_conference', 'revocation')"
+BORDER: Final = "('TX', 'NM', 'AZ', 'CA')"
+_MIN_OFFICE: Final = 30  # visits of an office below which its share is left out
+
+# Every figure of the warehouse, in words.
+KNOWN: Final = {
+    "visits": "compliance inspections closed in the period",
+    "visits_dealers": "dealers of them",
+    "severe_visits": "of those, with a warning conference or revocation",
+    "hours": "hours of those for which hours are known",
+    "dealers_listed": "dealers listed at the end of the period",
+    "dealers_seen_3y": "of those, inspected in the three years before",
+    "border_listed": "dealers listed in the four border states",
+    "border_seen_3y": "of those, inspected in the three years before",
+    "days_oldest_unseen": "days since the dealer longest unseen was first listed or inspected",
+    "mexico_short": "Mexican traces at three years or less known in the period",
+    "mexico_short_seen_before": "of those, at dealers inspected in the year before",
+    "unaccounted_initial": "firearms missing at first, at visits closed in the period",
+    "unaccounted_final": "of those, missing in the end",
+    "median_days_to_action": "median days from opening to close of severe visits",
+    "seen_after_warning": "dealers warned in the five years before and inspected in the period",
+    "repeated_after_warning": "of those, cited again for what they were warned of",
+    "recommended_revocations": "visits at which revocation was recommended",
+    "softened": "of those, that ended milder",
+    "office_severe_high": "highest severe share among offices with 30 visits",
+    "office_severe_low": "lowest severe share among them",
+    "mexico_requests": "Mexican requests of the settled quarters of the period",
+    "mexico_expected": "requests under full submission in those quarters and states",
+    "random_visits": "compliance inspections drawn at random",
+    "random_severe": "of those, severe",
+}
+
+
+@dataclass(frozen=True)
+class Period:
+    """A span of days, half open, seen as of its end."""
+
+    name: str
+    starts_on: date
+    ends_on: date
+
+    @classmethod
+    def year(cls, year: int) -> Period:
+        """Return a calendar year."""
+        return cls(str(year), date(year, 1, 1), date(year + 1, 1, 1))
+
+
+def warehouse_figures(warehouse: Warehouse, period: Period) -> Figures:
+    """Count every figure of `KNOWN` as of the end of a period."""
+    found: Figures = dict.fromkeys(KNOWN)
+    with EmbeddedEngine(warehouse) as engine:
+        if engine.has("inspections"):
+            _visits(engine, period, found)
+            _offices(engine, period, found)
+            if engine.has("violations"):
+                _warned(engine, period, found)
+        if engine.has("licenses"):
+            _coverage_of_dealers(engine, period, found)
+        if engine.has("traces"):
+            _southbound(engine, period, found)
+            _completeness(engine, period, found)
+    return found
+
+
+def _row(engine: EmbeddedEngine, sql: str) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = engine.query(sql).to_pylist()
+    return rows[0]
+
+
+def _standing(table: str, period: Period) -> str:
+    return f"(SELECT * FROM {table} WHERE {in_force_sql(day_sql(period.ends_on))})"
+
+
+def _closed(period: Period) -> str:
+    """Return SQL of compliance inspections closed in the period."""
+    inside = f"closed_on >= {day_sql(period.starts_on)} AND closed_on < {day_sql(period.ends_on)}"
+    rows = _standing("inspections", period)
+    return f"(SELECT * FROM {rows} WHERE kind = 'compliance' AND {inside})"
+
+
+def _visits(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    row = _row(
+        engine,
+        f"""
+        SELECT count(*) AS visits, count(DISTINCT dealer) AS visits_dealers,
+               count(*) FILTER ({SEVERE}) AS severe_visits, sum(hours) AS hours,
+               sum(firearms_unaccounted_initial) AS unaccounted_initial,
+               sum(firearms_unaccounted_final) AS unaccounted_final,
+               median(closed_on - opened_on) FILTER ({SEVERE}) AS median_days_to_action,
+               count(*) FILTER (recommended_outcome = 'revocation') AS recommended_revocations,
+               count(*) FILTER (recommended_outcome = 'revocation' AND outcome <> 'revocation')
+                   AS softened,
+               count(*) FILTER (selected_by = 'random') AS random_visits,
+               count(*) FILTER (selected_by = 'random' AND {SEVERE}) AS random_severe
+        FROM {_closed(period)}
+        """,
+    )
+    found |= {name: None if value is None else float(value) for name, value in row.items()}
+
+
+def _offices(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    row = _row(
+        engine,
+        f"""
+        SELECT max(p) AS high, min(p) AS low FROM (
+            SELECT avg(({SEVERE})::INT) AS p FROM {_closed(period)} WHERE office IS NOT NULL
+            GROUP BY office HAVING count(*) >= {_MIN_OFFICE})
+        """,
+    )
+    found["office_severe_high"], found["office_severe_low"] = row["high"], row["low"]
+
+
+def _warned(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    """Dealers warned before, seen in the period, and cited again for the same."""
+    since = add_months(period.starts_on, -60)
+    warned = (
+        f"SELECT i.dealer, v.citation FROM {_standing('inspections', period)} i "
+        f"JOIN {_standing('violations', period)} v USING (inspection_id) "
+        "WHERE i.outcome IN ('warning_letter', 'warning_conference') "
+        f"AND i.closed_on >= {day_sql(since)} AND i.closed_on < {day_sql(period.starts_on)}"
+    )
+    row = _row(
+        engine,
+        f"""
+        WITH warned AS ({warned}),
+             seen AS (SELECT DISTINCT dealer, inspection_id FROM {_closed(period)}
+                      SEMI JOIN warned USING (dealer)),
+             again AS (SELECT DISTINCT s.dealer FROM seen s
+                       JOIN {_standing("violations", period)} v USING (inspection_id)
+                       JOIN warned w ON w.dealer = s.dealer AND w.citation = v.citation)
+        SELECT (SELECT count(DISTINCT dealer) FROM seen) AS seen,
+               (SELECT count(*) FROM again) AS again
+        """,
+    )
+    found["seen_after_warning"] = float(row["seen"])
+    found["repeated_after_warning"] = float(row["again"])
+
+
+def _coverage_of_dealers(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    end = day_sql(period.ends_on)
+    visits = (
+        f"SELECT dealer, max(opened_on) AS last FROM {_standing('inspections', period)} "
+        "WHERE kind IN ('compliance', 'recall') GROUP BY dealer"
+        if engine.has("inspections")
+        else "SELECT NULL::VARCHAR AS dealer, NULL::DATE AS last WHERE false"
+    )
+    three = day_sql(add_months(period.ends_on, -36))
+    row = _row(
+        engine,
+        f"""
+        WITH rows AS {_standing("licenses", period)},
+             listed AS (SELECT dealer, max(listed_on) AS listed_on, min(listed_on) AS first,
+                               arg_max(premises_state, listed_on) AS state
+                        FROM rows GROUP BY dealer),
+             now AS (SELECT l.*, v.last FROM listed l LEFT JOIN ({visits}) v USING (dealer)
+                     WHERE l.listed_on = (SELECT max(listed_on) FROM rows))
+        SELECT count(*) AS n, count(*) FILTER (last >= {three}) AS seen,
+               count(*) FILTER (state IN {BORDER}) AS border,
+               count(*) FILTER (state IN {BORDER} AND last >= {three}) AS border_seen,
+               max({end} - coalesce(last, first)) AS oldest
+        FROM now
+        """,
+    )
+    found["dealers_listed"], found["border_listed"] = float(row["n"]), float(row["border"])
+    found["days_oldest_unseen"] = None if row["oldest"] is None else float(row["oldest"])
+    if engine.has("inspections"):
+        found["dealers_seen_3y"] = float(row["seen"])
+        found["border_seen_3y"] = float(row["border_seen"])
+
+
+def _southbound(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    traces = (
+        f"SELECT dealer, known_on FROM traces WHERE {in_force_sql(day_sql(period.ends_on))} AND "
+        f"known_on >= {day_sql(period.starts_on)} AND recovery_country = 'MX' "
+        f"AND dealer IS NOT NULL AND {short_sql()}"
+    )
+    found["mexico_short"] = float(_row(engine, f"SELECT count(*) AS n FROM ({traces})")["n"])
+    if engine.has("inspections"):
+        seen = _row(
+            engine,
+            f"""
+            SELECT count(*) AS n FROM ({traces}) t WHERE EXISTS (
+                SELECT 1 FROM {_standing("inspections", period)} i WHERE i.dealer = t.dealer
+                AND i.opened_on < t.known_on AND i.opened_on >= t.known_on - INTERVAL 1 YEAR)
+            """,
+        )
+        found["mexico_short_seen_before"] = float(seen["n"])
+
+
+def _completeness(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    day = to_day(period.ends_on)
+    told = coverage.estimate(
+        engine.query(coverage.requests_sql(day)).to_pandas(),
+        engine.query(coverage.AGENCIES_SQL).to_pandas(),
+        day,
+    )
+    year = (told.first + np.arange(told.n.shape[1])) // 4
+    inside = told.is_settled & (year >= period.starts_on.year) & (year < period.ends_on.year)
+    is_known = np.isin(told.basis, ("measured", "pooled"))
+    expected = float(told.expected[is_known][:, inside].sum())
+    if is_known.any() and expected > 0:
+        found["mexico_requests"] = float(told.n[is_known][:, inside].sum())
+        found["mexico_expected"] = expected

@@ -1,0 +1,227 @@
+"""Read the registry, evaluate it on the figures of a period, and say what was met. The door."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from features.errors import InvalidValueError, did_you_mean
+from features.insight.measures.figures import KNOWN, Figures, Period
+from features.insight.measures.formula import evaluate, names_in, require_known
+from features.insight.sharing.rules import rules_on
+
+REGISTRY: Final = "measures.toml"
+NOTES: Final = "measures_notes.toml"
+# Figures that the service and the evaluation add to those of the warehouse.
+ADDED: Final = {
+    "recall_at_capacity": "share found by the bundle in force at capacity",
+    "recall_best_rule": "share found by the best simple rule at capacity",
+    "referrals_opened": "referrals opened in the period",
+    "referrals_closed": "of those, closed with a result",
+    "indicators_judged": "indicators judged in the newest report",
+    "indicators_telling": "of those, whose interval lies off chance",
+}
+_FIELDS: Final = (
+    "goal", "indicator", "formula", "better", "target", "baseline", "baseline_period",
+    "time_frame", "owner", "source", "caveat", "decision", "is_public",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One measure of the registry."""
+
+    name: str
+    goal: str
+    indicator: str
+    formula: str
+    better: Literal["higher", "lower"]
+    target: float
+    baseline: float
+    baseline_period: str
+    time_frame: str
+    owner: str
+    source: str
+    caveat: str
+    decision: str
+    is_public: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure in one period.
+
+    Parameters
+    ----------
+    definition : Definition
+    value, low, high : float or None
+        None when it cannot be said; an interval where the formula carries one.
+    verdict : str
+        ``met``, ``not met`` or ``cannot be said``.
+    said : str
+        Why it cannot be said, or the explanation recorded for a missed target.
+    trend : tuple of (str, float or None)
+        Values of the periods before, oldest first.
+    """
+
+    definition: Definition
+    value: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    said: str
+    trend: tuple[tuple[str, float | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All measures of a period.
+
+    Parameters
+    ----------
+    period, starts_on, ends_on : str
+    is_public : bool
+        Whether it is the variant that may be shown to anyone.
+    measures : tuple of Measured
+    figures : dict of str to float or None
+        What they were worked out from; empty in the public variant.
+    """
+
+    period: str
+    starts_on: str
+    ends_on: str
+    is_public: bool
+    measures: tuple[Measured, ...]
+    figures: Figures
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything, for JSON."""
+        return asdict(self)
+
+
+def registry(home: Path | None = None) -> tuple[Definition, ...]:
+    """Return the measures: those of the home folder's ``measures.toml``, else those that ship.
+
+    Raises
+    ------
+    InvalidValueError
+        When a field is missing, or a formula names an unknown figure.
+    """
+    own = home / REGISTRY if home is not None else None
+    path = own if own is not None and own.is_file() else Path(__file__).parent / REGISTRY
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("measure", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
+    return tuple(_definition(name, entry, path) for name, entry in entries.items())
+
+
+def _definition(name: str, entry: Mapping[str, Any], path: Path) -> Definition:
+    what = f"the measure {name!r} in {path.name}"
+    for field in _FIELDS:
+        if field not in entry:
+            raise InvalidValueError(
+                f"{what} lacks {field!r}.", expected=f"the fields {', '.join(_FIELDS)}"
+            )
+    for field in entry:
+        if field not in _FIELDS:
+            raise InvalidValueError(
+                f"{what} has an unknown field {field!r}{did_you_mean(field, _FIELDS)}."
+            )
+    if entry["better"] not in {"higher", "lower"}:
+        raise InvalidValueError(
+            f"{what}: better is {entry['better']!r}.", expected="higher or lower"
+        )
+    require_known(entry["formula"], KNOWN | ADDED, what=what)
+    return Definition(name, **{field: entry[field] for field in _FIELDS})
+
+
+def measure(
+    definitions: Sequence[Definition],
+    figures: Figures,
+    period: Period,
+    *,
+    notes: Mapping[str, str] | None = None,
+    before: Sequence[Report] = (),
+) -> Report:
+    """Evaluate the registry on the figures of a period.
+
+    Parameters
+    ----------
+    notes : mapping of str to str, optional
+        Explanations of missed targets, by measure.
+    before : sequence of Report
+        Earlier periods, for the trend.
+    """
+    told = notes or {}
+    past = {m.definition.name: [] for report in before for m in report.measures}  # type: ignore[var-annotated]
+    for report in sorted(before, key=lambda r: r.starts_on):
+        for m in report.measures:
+            past[m.definition.name].append((report.period, m.value))
+    found = tuple(
+        _measured(d, figures, told.get(d.name, ""), tuple(past.get(d.name, ())))
+        for d in definitions
+    )
+    return Report(
+        period.name, str(period.starts_on), str(period.ends_on), False, found, dict(figures)
+    )
+
+
+def _measured(
+    definition: Definition,
+    figures: Figures,
+    note: str,
+    trend: tuple[tuple[str, float | None], ...],
+) -> Measured:
+    value = evaluate(definition.formula, figures, what=definition.name)
+    if value is None:
+        names = names_in(definition.formula, what=definition.name)
+        missing = [name for name in names if figures.get(name) is None]
+        words = KNOWN | ADDED
+        why = "; ".join(words[name] for name in missing) or "nothing to divide by"
+        return Measured(definition, None, None, None, "cannot be said", f"no data: {why}", trend)
+    is_higher = definition.better == "higher"
+    is_met = value.value >= definition.target if is_higher else value.value <= definition.target
+    said = "" if is_met else note or "no explanation is recorded"
+    verdict = "met" if is_met else "not met"
+    return Measured(definition, value.value, value.low, value.high, verdict, said, trend)
+
+
+def public_variant(report: Report, on: date) -> Report:
+    """Return what may be shown to anyone: public measures whose counts meet the release rules."""
+    rules = rules_on(on)
+    shown = []
+    for m in report.measures:
+        if not m.definition.is_public:
+            continue
+        counts = [
+            report.figures.get(name)
+            for name in names_in(m.definition.formula, what=m.definition.name)
+        ]
+        is_small = any(n is not None and 0 < abs(n) < rules.min_firearms for n in counts)
+        dealers = report.figures.get("visits_dealers")
+        is_thin = "inspections" in m.definition.source and (dealers or 0) < rules.min_dealers
+        if m.value is not None and (is_small or is_thin):
+            m = Measured(m.definition, None, None, None, "cannot be said", "too few to be shown")  # noqa: PLW2901
+        else:
+            m = Measured(  # noqa: PLW2901 - the trend holds what was frozen, not what may be shown
+                m.definition, m.value, m.low, m.high, m.verdict, m.said
+            )
+        shown.append(m)
+    return Report(report.period, report.starts_on, report.ends_on, True, tuple(shown), {})
+
+
+def notes_of(home: Path, period: str) -> dict[str, str]:
+    """Return the explanations that the home folder records for a period."""
+    path = home / NOTES
+    if not path.is_file():
+        return {}
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get(period, {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValueError(f"{path} cannot be read as TOML: {error}.") from error
+    return {str(name): str(text) for name, text in entries.items()}

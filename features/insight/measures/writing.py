@@ -1,0 +1,122 @@
+"""A report of measures as JSON, CSV and a page, and the snapshot that is frozen for a period."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from features.errors import InvalidValueError
+from features.home import write_atomically
+from features.insight.measures.measure import Definition, Measured, Report
+
+FOLDER: Final = "measures"
+_STYLE: Final = (
+    "body{font:16px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#212529}"
+    "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
+    "border-bottom:1px solid #adb5bd;vertical-align:top}td.num{text-align:right}"
+)
+
+
+def as_text(value: float | None) -> str:
+    """Write a value with the digits that matter."""
+    return (
+        "cannot be said" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+    )
+
+
+def to_json(report: Report) -> bytes:
+    """Return a report as JSON."""
+    return (json.dumps(report.as_dict(), indent=1, sort_keys=True) + "\n").encode()
+
+
+def to_csv(report: Report) -> bytes:
+    """Return a report as CSV, one measure a row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("goal", "indicator", "target", "better", "baseline", "baseline_period", "time_frame",
+             "owner", "source", "formula", "caveat", "decision")  # fmt: skip
+    writer.writerow(("period", "measure", "value", "low", "high", "verdict", "said", *names))
+    for m in report.measures:
+        own = asdict(m.definition)
+        numbers = ["" if n is None else n for n in (m.value, m.low, m.high)]
+        writer.writerow(
+            (report.period, m.definition.name, *numbers, m.verdict, m.said,
+             *(own[name] for name in names))
+        )  # fmt: skip
+    return text.getvalue().encode()
+
+
+def to_html(report: Report) -> bytes:
+    """Return a report as a page that needs no other file."""
+    rows = "".join(_row(m) for m in report.measures)
+    title = f"Measures of {report.period}"
+    kind = " (public variant)" if report.is_public else ""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
+        f"</title><style>{_STYLE}</style></head><body><h1>{escape(title)}{kind}</h1>"
+        f"<p>From {report.starts_on} to before {report.ends_on}, as then known.</p><table><thead>"
+        "<tr><th>Measure</th><th>Value</th><th>95% interval</th><th>Target</th><th>Baseline</th>"
+        f"<th>Verdict</th><th>Decision it serves</th></tr></thead><tbody>{rows}</tbody></table>"
+        "</body></html>\n"
+    ).encode()
+
+
+def _row(m: Measured) -> str:
+    d = m.definition
+    span = "" if m.low is None else f"{as_text(m.low)} to {as_text(m.high)}"
+    cells = (
+        f"{d.indicator}. {d.caveat}", as_text(m.value), span, f"{as_text(d.target)} or {d.better}",
+        f"{as_text(d.baseline)} ({d.baseline_period})",
+        m.verdict + (f": {m.said}" if m.said else ""), d.decision,
+    )  # fmt: skip
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def freeze(report: Report, home: Path) -> Report:
+    """Keep a period's report once; a later one of the same period is the one kept."""
+    path = home / FOLDER / f"{report.period}.json"
+    if not path.exists():
+        write_atomically(path, to_json(report))
+    return frozen(home, report.period) or report
+
+
+def frozen(home: Path, period: str) -> Report | None:
+    """Return the report kept for a period, None when there is none.
+
+    Raises
+    ------
+    InvalidValueError
+        When the file is damaged.
+    """
+    path = home / FOLDER / f"{period}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _report(content)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidValueError(f"The snapshot {path} cannot be read.") from error
+
+
+def frozen_before(home: Path, period: str) -> list[Report]:
+    """Return the reports kept for earlier periods."""
+    folder = home / FOLDER
+    names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+    reports = [frozen(home, name) for name in names if name < period]
+    return [report for report in reports if report is not None]
+
+
+def _report(content: dict[str, Any]) -> Report:
+    measures = tuple(
+        Measured(
+            **{**m, "definition": Definition(**m["definition"]),
+               "trend": tuple((p, v) for p, v in m["trend"])}
+        )
+        for m in content["measures"]
+    )  # fmt: skip
+    return Report(**{**content, "measures": measures})

@@ -1,0 +1,196 @@
+"""Measures: a plain count of figures, formulas that are only arithmetic, verdicts, snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.errors import InvalidValueError
+from features.insight.measures.figures import KNOWN, Period, warehouse_figures
+from features.insight.measures.formula import evaluate, names_in
+from features.insight.measures.measure import (
+    ADDED,
+    measure,
+    notes_of,
+    public_variant,
+    registry,
+)
+from features.insight.measures.writing import freeze, frozen, to_csv, to_html, to_json
+from tests.simulated import AS_OF, Simulated
+
+YEAR = Period.year(2024)
+
+
+@pytest.fixture(scope="module")
+def figures(simulated: Simulated) -> dict[str, float | None]:
+    return warehouse_figures(simulated.warehouse, YEAR)
+
+
+@pytest.fixture(scope="module")
+def visits(simulated: Simulated) -> pd.DataFrame:
+    return simulated.warehouse.read("inspections", as_of=AS_OF).to_pandas()
+
+
+def test_figures_are_those_of_a_plain_count(
+    simulated: Simulated, figures: dict[str, float | None], visits: pd.DataFrame
+) -> None:
+    closed = visits[
+        (visits["kind"] == "compliance")
+        & (visits["closed_on"] >= date(2024, 1, 1))
+        & (visits["closed_on"] < date(2025, 1, 1))
+    ]
+    severe = closed["outcome"].isin(["warning_conference", "revocation"])
+    assert figures["visits"] == len(closed) > 50
+    assert figures["severe_visits"] == severe.sum()
+    assert figures["hours"] == pytest.approx(closed["hours"].sum())
+    assert figures["unaccounted_final"] == closed["firearms_unaccounted_final"].sum()
+    listed = simulated.warehouse.read("licenses", as_of=AS_OF).to_pandas()
+    now = listed[listed["listed_on"] == listed["listed_on"].max()]["dealer"]
+    seen = visits[
+        visits["kind"].isin(["compliance", "recall"]) & (visits["opened_on"] >= date(2022, 1, 1))
+    ]["dealer"]
+    assert figures["dealers_listed"] == now.nunique()
+    assert figures["dealers_seen_3y"] == now[now.isin(set(seen))].nunique()
+
+
+def test_southbound_traces_at_dealers_seen_before(
+    simulated: Simulated, figures: dict[str, float | None], visits: pd.DataFrame
+) -> None:
+    traces = simulated.warehouse.read("traces", as_of=AS_OF).to_pandas()
+    own = traces[
+        (traces["recovery_country"] == "MX")
+        & traces["dealer"].notna()
+        & (traces["known_on"] >= date(2024, 1, 1))
+        & (traces["serial_status"] != "none")
+        & (traces["outcome"] != "unserialized")
+        & ~traces["acquisition_route"].isin(["export", "government"])
+        & traces["sold_on"].notna()
+    ]
+    days = [(r - s).days for r, s in zip(own["recovered_on"], own["sold_on"], strict=True)]
+    short = own[[0 <= d <= 1095 for d in days]]
+    opened = visits.groupby("dealer")["opened_on"].apply(list).to_dict()
+    seen = sum(
+        any(known - timedelta(days=366) <= d < known for d in opened.get(dealer, ()))
+        for dealer, known in zip(short["dealer"], short["known_on"], strict=True)
+    )
+    assert figures["mexico_short"] == len(short) > 20
+    assert abs(figures["mexico_short_seen_before"] - seen) <= 1  # a leap day
+
+
+def test_every_measure_is_said_or_says_why(figures: dict[str, float | None]) -> None:
+    report = measure(registry(), figures, YEAR)
+    assert len(report.measures) >= 15
+    for m in report.measures:
+        assert m.definition.decision
+        assert m.definition.owner
+        assert (m.value is None) == (m.verdict == "cannot be said")
+        if m.value is None:
+            assert m.said.startswith(("no data:", "nothing"))
+        elif m.verdict == "not met":
+            assert m.said == "no explanation is recorded"
+    said = {m.definition.name: m for m in report.measures}
+    assert said["hit_rate_over_rule"].verdict == "cannot be said"
+    assert "share found by the bundle" in said["hit_rate_over_rule"].said
+    assert said["severe_share"].low < said["severe_share"].value < said["severe_share"].high
+
+
+def test_a_missed_target_carries_the_explanation_that_was_recorded(
+    tmp_path: Path, figures: dict[str, float | None]
+) -> None:
+    (tmp_path / "measures_notes.toml").write_text('[2024]\nseen_in_three_years = "Too few people."')
+    report = measure(registry(), figures, YEAR, notes=notes_of(tmp_path, "2024"))
+    missed = next(m for m in report.measures if m.definition.name == "seen_in_three_years")
+    assert (missed.verdict, missed.said) == ("not met", "Too few people.")
+
+
+def test_intervals_are_those_published() -> None:
+    """Wilson: 10 of 100 is 5.5% to 17.4% (Newcombe 1998); Poisson by gamma quantiles."""
+    found = evaluate("share(a, b)", {"a": 10, "b": 100}, what="x")
+    assert (found.low, found.high) == pytest.approx((0.0552, 0.1744), abs=2e-4)
+    left = evaluate("1 - share(a, b)", {"a": 10, "b": 100}, what="x")
+    assert (left.low, left.high) == pytest.approx((1 - 0.1744, 1 - 0.0552), abs=2e-4)
+    rate = evaluate("1000 * rate(a, b)", {"a": 4, "b": 2000.0}, what="x")
+    assert rate.value == 2.0
+    assert rate.low < 2.0 < rate.high
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["__import__('os')", "a.b", "share(a)", "a if b else c", "[a]", "'a'", "a ** 9", "a +",
+     "max(a, b, c)", "a" * 500, "True", "lambda: a"],
+)  # fmt: skip
+def test_a_formula_is_arithmetic_and_nothing_else(bad: str) -> None:
+    with pytest.raises(InvalidValueError, match="formula of x"):
+        names_in(bad, what="x")
+
+
+def test_an_unknown_figure_is_named(tmp_path: Path) -> None:
+    text = (Path("features/insight/measures/measures.toml")).read_text()
+    (tmp_path / "measures.toml").write_text(
+        text.replace("severe_visits, visits", "severe_visit, visits")
+    )
+    with pytest.raises(InvalidValueError, match=r"unknown figure 'severe_visit'.*severe_visits"):
+        registry(tmp_path)
+    (tmp_path / "measures.toml").write_text(text.replace('owner = "Counsel"\n', "", 1))
+    with pytest.raises(InvalidValueError, match="lacks 'owner'"):
+        registry(tmp_path)
+    (tmp_path / "measures.toml").write_text("[measure")
+    with pytest.raises(InvalidValueError, match="TOML"):
+        registry(tmp_path)
+
+
+def test_every_figure_is_in_words_and_used() -> None:
+    named = {n for d in registry() for n in names_in(d.formula, what=d.name)}
+    assert named <= set(KNOWN) | set(ADDED)
+    assert set(KNOWN) - named == {"visits_dealers"}
+
+
+def test_a_frozen_period_never_changes(tmp_path: Path, figures: dict[str, float | None]) -> None:
+    first = freeze(measure(registry(), figures, YEAR), tmp_path)
+    later = measure(registry(), figures | {"visits": 1.0}, YEAR)
+    assert freeze(later, tmp_path) == first == frozen(tmp_path, "2024")
+    (tmp_path / "measures" / "2024.json").write_text("{}")
+    with pytest.raises(InvalidValueError, match="cannot be read"):
+        frozen(tmp_path, "2024")
+
+
+def test_the_trend_holds_the_periods_before(figures: dict[str, float | None]) -> None:
+    earlier = measure(registry(), figures, Period.year(2023))
+    report = measure(registry(), figures, YEAR, before=[earlier])
+    value = earlier.measures[0].value
+    assert report.measures[0].trend == (("2023", value),)
+
+
+def test_the_public_variant_holds_back_small_counts(figures: dict[str, float | None]) -> None:
+    few = figures | {"random_visits": 9.0, "random_severe": 1.0}
+    shown = public_variant(measure(registry(), few, YEAR), AS_OF)
+    by_name = {m.definition.name: m for m in shown.measures}
+    assert by_name["random_prevalence"].value is None
+    assert by_name["random_prevalence"].said == "too few to be shown"
+    assert "office_spread" not in by_name
+    assert shown.figures == {}
+    assert by_name["seen_in_three_years"].value is not None
+
+
+def test_reports_say_the_same_in_every_form(figures: dict[str, float | None]) -> None:
+    report = measure(registry(), figures, YEAR)
+    danger = replace(report.measures[0].definition, indicator="<script>")
+    bent = replace(report, measures=(replace(report.measures[0], definition=danger),))
+    assert b"<script>" not in to_html(bent)
+    assert to_csv(report).count(b"\n") == 1 + len(report.measures)
+    assert b'"cannot be said"' in to_json(report)
+
+
+def test_an_empty_warehouse_says_nothing(tmp_path: Path, simulated: Simulated) -> None:
+    from features.ingest import ingest
+    from features.warehouse import Warehouse
+
+    ingest([simulated.folder / "tips.parquet"], tmp_path / "w", today=AS_OF)
+    found = warehouse_figures(Warehouse.open(tmp_path / "w"), YEAR)
+    assert set(found.values()) == {None}
+    report = measure(registry(), found, YEAR)
+    assert {m.verdict for m in report.measures} == {"cannot be said"}
