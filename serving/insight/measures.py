@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,9 +25,6 @@ from serving.errors import NotReadyError
 from serving.insight.kept import warehouse_of
 from serving.store.database import Store
 from serving.store.tables import REFERRALS
-
-if TYPE_CHECKING:
-    from serving.runtime import Runtime
 
 
 def report_for(
@@ -109,7 +106,7 @@ def _referrals(store: Store, period: Period, found: Figures) -> None:
         found["referrals_closed"] = float(connection.execute(closed).scalar_one())
 
 
-def measures_for(runtime: Runtime, role: str, year: int | None) -> Report:
+def measures_for(home: Path, store: Store, role: str, year: int | None) -> Report:
     """Return the measures of a year as a role may see them.
 
     Raises
@@ -119,9 +116,8 @@ def measures_for(runtime: Runtime, role: str, year: int | None) -> Report:
     """
     today = datetime.now(UTC).date()
     period = Period.year(year if year is not None else today.year - 1)
-    home = runtime.settings.home
     try:
-        report = report_for(home, warehouse_of(home), period, store=runtime.store, today=today)
+        report = report_for(home, warehouse_of(home), period, store=store, today=today)
     except InvalidValueError as error:
         raise NotReadyError("The registry of measures cannot be read.") from error
     return shown_to(report, role, today)

@@ -49,7 +49,13 @@ async def show_measures(
     year: Annotated[int | None, Query(ge=2000, le=2100)] = None,
 ) -> Response:
     """Show what was aimed at, what was reached, and why not."""
-    report = await asyncio.to_thread(measures_for, caller.runtime, caller.principal.role, year)
+    report = await asyncio.to_thread(
+        measures_for,
+        caller.runtime.settings.home,
+        caller.runtime.store,
+        caller.principal.role,
+        year,
+    )
     await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
     return page(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",

@@ -143,7 +143,13 @@ async def read_measures(
     A past year is frozen the first time it is asked for. The role `partner` gets the public
     variant, in which small counts are not shown.
     """
-    report = await asyncio.to_thread(measures_for, caller.runtime, caller.principal.role, year)
+    report = await asyncio.to_thread(
+        measures_for,
+        caller.runtime.settings.home,
+        caller.runtime.store,
+        caller.principal.role,
+        year,
+    )
     await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
     if form != "json":
         writer, media = (to_csv, "text/csv") if form == "csv" else (to_html, "text/html")
