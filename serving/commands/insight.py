@@ -149,6 +149,32 @@ def measures(
         print_rows(f"Measures of {period.name}", rows, as_json=False)
 
 
+@insight_app.command()
+def assurance(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the papers.")],
+    warehouse: WarehouseOption = None,
+) -> None:
+    """Write the papers an agency needs before it may run this, from real figures.
+
+    Impact assessment, use-case inventory row, data inventory, model card, bill of materials
+    (CycloneDX), control mapping with the test that shows each row, accessibility notes. Signatures
+    and judgments stay empty. Without a champion there is nothing to assure (exit code 4).
+
+    Example: ffl-risk assurance --out papers
+    """
+    from features.home import home, write_atomically
+    from serving.commands.printing import say, working
+    from serving.insight.assurance.facts import facts_of
+    from serving.insight.assurance.papers import papers
+
+    with working("assurance"):
+        facts = facts_of(home(), warehouse or home() / "warehouse", datetime.now(UTC).date())
+        files = papers(facts)
+    for name, content in files.items():
+        write_atomically(out / name, content)
+    say(f"Wrote {len(files)} papers to {out}. What is empty is for people to fill in and sign.")
+
+
 def _not_ahead(day: date) -> None:
     from features.errors import InvalidValueError
 

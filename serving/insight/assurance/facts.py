@@ -1,0 +1,61 @@
+"""What the papers are filled from: the bundle in force, its evaluation, measures, the warehouse."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.insight.assurance.papers import Facts
+from serving.scores.champion import load_champion
+
+
+def facts_of(home: Path, warehouse: Path, today: date) -> Facts:
+    """Collect the facts.
+
+    Raises
+    ------
+    NotReadyError
+        When no bundle is in force.
+    """
+    name, bundle = load_champion(home)
+    return Facts(
+        str(bundle.manifest.get("name", name)),
+        bundle,
+        _evaluation(home, name),
+        _measures(home),
+        _rows(warehouse),
+        today,
+    )
+
+
+def _evaluation(home: Path, name: str) -> dict[str, Any]:
+    champion = _read(home / "champion.json")
+    entries = [champion, *champion.get("history", [])]
+    found = next((e.get("candidate") for e in entries if e.get("bundle") == name), None)
+    if not isinstance(found, str) or not found.isdigit():
+        return {}
+    return _read(home / "candidates" / found / "evaluation.json")
+
+
+def _measures(home: Path) -> dict[str, Any]:
+    kept = sorted((home / "measures").glob("*.json"))
+    return _read(kept[-1]) if kept else {}
+
+
+def _rows(path: Path) -> dict[str, int]:
+    try:
+        warehouse = Warehouse.open(path)
+    except WarehouseMissingError:
+        return {}
+    return {name: int(t["n_rows"]) for name, t in warehouse.manifest["tables"].items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
