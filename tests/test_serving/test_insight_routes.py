@@ -50,7 +50,9 @@ def test_flows_need_a_purpose_that_reaches_dealers(served):
 
 def test_dealers_outside_the_area_stand_in_no_hub(served):
     """The invented dealers of the service are none of the warehouse: nobody sees any of them."""
-    answer = served.get("/v1/flows?subject=TX", "inspector").json()
+    given = served.get("/v1/flows?subject=TX", "inspector")
+    assert given.status_code == 200, given.text
+    answer = given.json()
     assert answer["n_traces"] > 0
     assert answer["dealers"] == answer["clusters"] == answer["patterns"] == []
     assert answer["links"]

@@ -114,8 +114,8 @@ def _impact(facts: Facts) -> str:
         f"Course and dates: {EMPTY}",
         "## 8. Human oversight and fail-safe",
         "A person decides each visit and may override a place with a coded reason; the "
-        "twelve-month rule is a gate. No outcome follows from a score alone. Lists and scores can be stopped at "
-        "once.",
+        "twelve-month rule is a gate. No outcome follows from a score alone. Lists and scores can "
+        "be stopped at once.",
         "## 9. Notice, appeal and feedback",
         "`ffl-risk packet` holds what a dealer or counsel may ask for; decisions and outcomes come "
         f"back as the next labels. Contact for appeal: {EMPTY}",
