@@ -38,6 +38,14 @@ IN_PROGRESS: Final = Gauge(
 DEALERS: Final = Gauge(
     "ffl_risk_scored_dealers", "Dealers in the table in force", multiprocess_mode="livemax"
 )
+HEAVY: Final = Gauge(
+    "ffl_risk_heavy_in_progress",
+    "Plans, files and long lists being made",
+    multiprocess_mode="livesum",
+)
+FREE_BYTES: Final = Gauge(
+    "ffl_risk_free_bytes", "Bytes free where the state is kept", multiprocess_mode="livemin"
+)
 FAULTS: Final = Counter(
     "ffl_risk_background_faults_total", "Rounds of background work that failed", ["work"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from serving.errors import NotReadyError
 from serving.field.outcomes import apply_outcomes, newest_outcomes
 from serving.field.rescoring import FILE as RESCORED
 from serving.field.rescoring import Rescored
+from serving.heavy import HeavyWork
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
@@ -53,6 +55,7 @@ class Runtime:
         self.directory = Directory(self.store)
         self.audit = AuditWriter(self.store, self.audit_key, Witness(settings.audit_heads))
         self.oidc = _oidc(settings)
+        self.heavy = HeavyWork(settings.heavy)
         self._snapshot: Snapshot | None = None
         self._holds: tuple[Hold, ...] = ()
         self._views: dict[frozenset[str], View] = {}
@@ -67,6 +70,7 @@ class Runtime:
         self._followed = 0  # number of the last change taken up
         self._batch = 0  # of the newest scores taken up after events
         self._stamp: tuple[int, int] | None = None
+        self._last_disk_trouble = ""
 
     # The snapshot in force
 
@@ -91,11 +95,33 @@ class Runtime:
         found = [] if self._snapshot is not None else ["no scored table is loaded"]
         if not self.store.is_reachable():
             found.append("the store does not answer")
+        if trouble := self._disk_trouble():
+            found.append(trouble)
         for loop in self._loops:
             loop.start()  # a thread that is gone comes back
             if loop.trouble:
                 found.append(loop.trouble)
         return found
+
+    def _disk_trouble(self) -> str:
+        """Say why the state folder cannot take what is written; empty when it can."""
+        try:
+            state = os.statvfs(self.settings.home)
+        except OSError as error:
+            return f"the state folder cannot be looked at ({type(error).__name__})"
+        free = state.f_bavail * state.f_frsize
+        metrics.FREE_BYTES.set(free)
+        trouble = ""
+        if state.f_flag & os.ST_RDONLY:
+            trouble = "the state folder is read-only"
+        elif free < self.settings.least_free_mb * 1e6:
+            trouble = f"the state folder has {free / 1e6:,.0f} MB left"
+        if trouble != self._last_disk_trouble:
+            self._last_disk_trouble = trouble
+            logger.log(
+                logging.ERROR if trouble else logging.INFO, trouble or "the state folder has room"
+            )
+        return trouble
 
     @property
     def _loops(self) -> list[Loop]:
@@ -194,6 +220,7 @@ class Runtime:
 
     def _watch(self) -> None:
         self.audit.testify()
+        self._disk_trouble()
         for loop in self._loops:
             loop.start()
         # What was loaded stays in force when this fails.
@@ -322,6 +349,7 @@ class Runtime:
         self._watcher.close(seconds=10)
         if self._rescorer is not None:
             self._rescorer.close()
+        self.heavy.close()
         self.audit.close()
         self.store.close()
 

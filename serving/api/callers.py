@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from serving.runtime import Runtime
 from serving.scores.snapshot import Scope
 
 PURPOSE_HEADER = "ffl-risk-purpose"
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Caller:
     def scope(self) -> Scope:
         """What the caller may see."""
         return self.runtime.scope(self.principal)
+
+    async def heavy(self, work: Callable[..., Result], *args: Any) -> Result:
+        """Do work that takes seconds, in this caller's turn."""
+        return await self.runtime.heavy.run(self.principal.name, work, *args)
 
     async def record(self, subject: str, *, purpose: str = "", list_id: str = "") -> int:
         """Write the audit record of this access."""

@@ -1,4 +1,4 @@
-"""A typed client of the service, on the standard library and the service's own types.
+"""A typed client of the service, on httpx and the service's own types.
 
 >>> from serving.api.client import Client
 >>> client = Client("http://localhost:3000", token="ffl_...", purpose="licensing")
@@ -7,13 +7,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-from collections.abc import Mapping, Sequence
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
+import httpx
 from pydantic import BaseModel
 
 from serving.api.problems import Problem
@@ -38,9 +40,23 @@ from serving.contract.field import (
     OutcomeRequest,
     Referrals,
 )
+from serving.contract.plan import PlanAnswer, PlanAsk
 from serving.errors import ServingError
 
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+# Told to come back later; anything else would be answered the same again.
+_PASSING: Final = frozenset({429, 503})
+_LONGEST_WAIT: Final = 30.0
+
+
+class UnreachableError(ServingError):
+    """No answer came: no such host, nothing listening there, or the connection broke."""
+
+    code = "unreachable"
+    status = 503
+    exit_code = 4
 
 
 class RefusedError(ServingError):
@@ -63,29 +79,44 @@ class RefusedError(ServingError):
 
 
 class Client:
-    """Asks the service over one kept-open connection. Not for several threads at once.
+    """Asks the service over connections that are kept open. Not for several threads at once.
+
+    What is refused for now (429, 503) and what broke on the way is tried again, a write under the
+    same `Idempotency-Key`, so that it is kept once however often it is sent.
 
     Parameters
     ----------
     url : str
-        Where the service is, such as ``https://ffl-risk.example``.
+        Where the service is, with the prefix it has there, such as ``https://host.example/risk``.
     token : str
         A token of `ffl-risk tokens issue`, or an access token of the issuer.
     purpose : {"licensing", "criminal_investigation", "statistics"}, optional
         Recorded with every access.
+    timeout : float
+        Seconds to wait for one answer.
+    retries : int
+        How often one request is tried again.
     """
 
     def __init__(
-        self, url: str, *, token: str, purpose: str | None = None, timeout: float = 30.0
+        self,
+        url: str,
+        *,
+        token: str,
+        purpose: str | None = None,
+        timeout: float = 70.0,
+        retries: int = 3,
     ) -> None:
-        parts = urlsplit(url)
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        self._connection = kind(parts.netloc, timeout=timeout)
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         if purpose is not None:
-            self._headers["Ffl-Risk-Purpose"] = purpose
+            headers["Ffl-Risk-Purpose"] = purpose
+        self._retries = retries
+        try:
+            self._connection = httpx.Client(
+                base_url=url.rstrip("/") + "/", headers=headers, timeout=timeout, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise UnreachableError("The address is not a URL.", found=str(error)) from None
 
     def __enter__(self) -> Client:
         return self
@@ -132,6 +163,20 @@ class Client:
         """Send new rows of a table."""
         return self._post("/v1/events", request, EventsAnswer)
 
+    def plan(self, request: PlanAsk) -> PlanAnswer:
+        """Plan an office's visits."""
+        return self._post("/v1/plan", request, PlanAnswer)
+
+    def list_pages(self, list_id: str, *, limit: int = 500) -> Iterator[ListPage]:
+        """Return a list page by page."""
+        cursor: int | None = 0
+        while cursor is not None:
+            query = f"?cursor={cursor}&limit={limit}"
+            content = self._ask("GET", f"/v1/lists/{quote(list_id)}{query}")
+            page = ListPage.model_validate_json(content)
+            yield page
+            cursor = page.next_cursor
+
     def issued_list(self, list_id: str) -> IssuedList:
         """Return a list exactly as issued."""
         return IssuedList.model_validate_json(self._ask("GET", f"/v1/lists/{quote(list_id)}"))
@@ -159,13 +204,42 @@ class Client:
         ------
         RefusedError
             When the answer is a problem document.
+        UnreachableError
+            When no answer came.
         """
-        self._connection.request(method, path, body, self._headers)
-        answer = self._connection.getresponse()
-        content = answer.read()
-        if answer.status >= 400:
-            raise RefusedError(_problem(answer.status, content))
-        return content
+        headers = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
+        for attempt in range(self._retries + 1):
+            is_last = attempt == self._retries
+            try:
+                answer = self._connection.request(
+                    method, path.lstrip("/"), content=body, headers=headers
+                )
+            except httpx.TransportError as error:
+                if is_last or isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
+                    raise self._unreachable(error) from None
+                continue  # a connection that was closed while nobody used it, or broke
+            if answer.status_code in _PASSING and not is_last:
+                time.sleep(_wait(answer.headers.get("retry-after"), attempt))
+                continue
+            if answer.status_code >= 400:
+                raise RefusedError(_problem(answer.status_code, answer.content))
+            return answer.content
+        raise AssertionError("unreachable")  # the last attempt returns or raises
+
+    def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
+        address = self._connection.base_url
+        return UnreachableError(
+            f"No answer came from {address.scheme}://{address.netloc.decode('ascii')}.",
+            found=f"{type(error).__name__}: {error}"[:200],
+            expected="a running service at that address",
+            fix="check the address, that the service runs (GET /healthz), and the way there",
+        )
+
+
+def _wait(told: str | None, attempt: int) -> float:
+    """Return the seconds to wait: as told, else longer each time."""
+    seconds = float(told) if told is not None and told.isdigit() else 0.5 * 2.0**attempt
+    return min(seconds, _LONGEST_WAIT)
 
 
 def _problem(status: int, content: bytes) -> Problem:

@@ -27,6 +27,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What operations asks for is answered even when the queue is full.
 _ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
+_HEAVY: Final = ("/v1/plan", "/v1/rank", "/plan")
+_FILES: Final = (".pdf", ".xlsx", ".csv", ".zip", "/packet")
 _SECURITY_HEADERS: Final = [
     (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; "
      b"img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -38,6 +40,12 @@ _SECURITY_HEADERS: Final = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"geolocation=(), camera=(), microphone=()"),
 ]  # fmt: skip
+
+
+def _is_heavy(scope: Message) -> bool:
+    """Whether the answer takes its caller's turn among plans, files and long lists."""
+    path: str = scope["path"]
+    return path.startswith(_HEAVY) or path.endswith(_FILES)
 
 
 class Guard:
@@ -54,6 +62,7 @@ class Guard:
         self.app = app
         self.queue = settings.queue
         self.timeout = settings.timeout_seconds
+        self.heavy_timeout = max(settings.timeout_seconds, settings.heavy_seconds)
         self.n_in_progress = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -91,12 +100,13 @@ class Guard:
             )
             return
         self.n_in_progress += 1
+        seconds = self.heavy_timeout if _is_heavy(scope) else self.timeout
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(seconds):
                 await self.app(scope, _replay(body, receive), answer)
         except TimeoutError:
             await answer.refuse(
-                scope, 504, "timeout", f"The request took longer than {self.timeout:g} seconds."
+                scope, 504, "timeout", f"The request took longer than {seconds:g} seconds."
             )
         except Exception as error:  # noqa: BLE001 - the border of the process: nothing may pass it
             _log_fault(scope, error)

@@ -211,7 +211,7 @@ async def packet(
         )
     key = str(caller.scope.view.snapshot.columns["dealer"][row])
     await caller.record(f"packet {key}", purpose=purpose)
-    content = await asyncio.to_thread(_packet, caller, row)
+    content = await caller.heavy(_packet, caller, row)
     headers = {"Content-Disposition": f'attachment; filename="{key}.pdf"'}
     return Response(content, media_type="application/pdf", headers=headers)
 

@@ -68,7 +68,7 @@ async def read_file(
     plan = await asyncio.to_thread(_read, caller, plan_id, version)
     await caller.record(subjects({visit.dealer for visit in plan.visits}), purpose=purpose)
     media, write = FILES[kind]
-    content = await asyncio.to_thread(write, plan)
+    content = await caller.heavy(write, plan)
     headers = {"Content-Disposition": f'attachment; filename="{plan.plan_id}.{kind}"'}
     return Response(content, media_type=media, headers=headers)
 

@@ -167,7 +167,7 @@ async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     if not ask.office:
         return await asyncio.to_thread(_form, request, caller, ask)
     try:
-        made, doc, changed = await asyncio.to_thread(proposal, caller, ask)
+        made, doc, changed = await caller.heavy(proposal, caller, ask)
     except PlanError as error:
         return await asyncio.to_thread(_form, request, caller, ask, error)
     await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
@@ -179,7 +179,7 @@ async def calendar(request: Request, caller: Annotated[Caller, Depends(may("plan
     """Return the plan as a calendar file, changes by hand included."""
     purpose = caller.purpose()
     ask = _read(request.query_params)
-    _, doc, _ = await asyncio.to_thread(proposal, caller, ask)
+    _, doc, _ = await caller.heavy(proposal, caller, ask)
     await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
     headers = {"Content-Disposition": 'attachment; filename="plan.ics"'}
     return Response(plan_ics(doc), media_type="text/calendar; charset=utf-8", headers=headers)
@@ -191,7 +191,7 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     form = await checked_form(request, caller.principal)
     purpose = caller.purpose()
     ask = _read(QueryParams(parse_qsl(text(form, "ask"))))
-    _, doc, _ = await asyncio.to_thread(proposal, caller, ask)
+    _, doc, _ = await caller.heavy(proposal, caller, ask)
     note = text(form, "note")[:2_000]
     ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
     kept = await asyncio.to_thread(

@@ -17,6 +17,9 @@ from serving.lists import exports
 from serving.lists.issued import issue, readable
 from serving.settings import MAX_LIST
 
+# A list of more dealers than this is made in its caller's turn.
+LONG: Final = 500
+
 router = APIRouter(prefix="/v1", tags=["lists"])
 
 _FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = {
@@ -49,7 +52,10 @@ _ListPath = Annotated[ListId, Path(description="The list's id")]
 async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"))]) -> Response:
     """Compose a list for an area, keep it for ever and return its first page."""
     request = body.model_copy(update={"purpose": caller.purpose(body.purpose) or None})
-    document = await asyncio.to_thread(issue, caller.runtime, caller.principal, request)
+    if body.k <= LONG:
+        document = await asyncio.to_thread(issue, caller.runtime, caller.principal, request)
+    else:
+        document = await caller.heavy(issue, caller.runtime, caller.principal, request)
     return json_answer(to_json(page_of(document, cursor=0, limit=body.limit)))
 
 
@@ -74,7 +80,7 @@ async def read_file(
     """Return the list as CSV, spreadsheet or PDF; what must be said with the CSV is beside it."""
     content = await _content(caller, list_id)
     media, write = _FILES[kind]
-    made = await asyncio.to_thread(lambda: write(json.loads(content)))
+    made = await caller.heavy(lambda: write(json.loads(content)))
     headers = {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
     if kind == "csv":
         beside = f"{list_id}.csvm"

@@ -53,7 +53,7 @@ async def plan(body: PlanAsk, caller: Annotated[Caller, Depends(allow("plan"))])
     When no plan meets all rules, the refusal's `fix` names each rule to relax, and how far.
     """
     purpose = caller.purpose(body.purpose)
-    answer, dealers = await asyncio.to_thread(_plan, caller, body)
+    answer, dealers = await caller.heavy(_plan, caller, body)
     await caller.record(subjects(dealers), purpose=purpose)
     return json_answer(to_json(answer))
 

@@ -1,0 +1,111 @@
+"""The typed client: prefixes, pages, closed connections, and what is to be asked again later."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from serving.api import client as client_module
+from serving.api.client import Client, RefusedError, UnreachableError
+from serving.contract.answers import RankRequest
+
+
+@pytest.fixture
+def server():
+    """Answers as its script says, and notes what it was asked."""
+    asked, script = [], []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            length = int(self.headers.get("content-length") or 0)
+            self.rfile.read(length)
+            asked.append((self.path, self.headers.get("idempotency-key")))
+            step = script.pop(0) if script else 200
+            if step == "close":
+                self.close_connection = True
+                self.connection.close()
+                return
+            body = json.dumps({"referrals": [], "statement": "", "disclaimers": []}).encode()
+            if step != 200:
+                problem = {
+                    "type": "urn:x", "title": "x", "status": step, "code": "overloaded",
+                    "detail": "later",
+                }  # fmt: skip
+                body = json.dumps(problem).encode()
+            self.send_response(step)
+            if step == 503:
+                self.send_header("Retry-After", "7")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815 - the names are http.server's
+
+        def log_message(self, *_):
+            pass
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_port}", asked, script
+    running.shutdown()
+    running.server_close()
+    thread.join(timeout=10)
+
+
+def test_a_prefix_is_kept(server):
+    url, asked, _ = server
+    with Client(f"{url}/risk/", token="t") as client:
+        client.referrals()
+    assert asked == [("/risk/v1/referrals", None)]
+
+
+def test_a_connection_closed_while_idle_is_replaced(server):
+    url, asked, script = server
+    script += [200, "close", 200]
+    with Client(url, token="t") as client:
+        client.referrals()
+        client.referrals()
+    assert len(asked) == 3
+
+
+def test_what_is_refused_for_now_is_tried_again_when_told_under_the_same_key(server, monkeypatch):
+    url, asked, script = server
+    waited = []
+    monkeypatch.setattr(client_module.time, "sleep", waited.append)
+    script += [503, 429, "close"]
+    with Client(url, token="t") as client:
+        client._ask("POST", "/v1/rank", b"{}")
+    assert waited[0] == 7.0
+    assert len(asked) == 4
+    assert len({key for _, key in asked}) == 1
+    assert asked[0][1]
+    script += [503] * 4
+    with Client(url, token="t") as client, pytest.raises(RefusedError):
+        client._ask("POST", "/v1/rank", b"{}")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://no-such-host.invalid", "http://127.0.0.1:1", "gopher://x", "http://[bad"]
+)
+def test_an_address_where_nobody_answers_is_one_clear_line(url):
+    with pytest.raises(UnreachableError, match=r"address|answer"):
+        Client(url, token="t").referrals()
+
+
+def test_it_pages_through_a_list_and_plans(url, service):
+    from serving.contract.plan import PlanAsk
+
+    token = service.tokens["chief"]
+    with Client(url, token=token, purpose="licensing") as client:
+        listed = client.rank(RankRequest(k=25, random_share=0, limit=10))
+        pages = list(client.list_pages(listed.list_id, limit=10))
+        assert [len(page.rows) for page in pages] == [10, 10, 5]
+        assert [row for page in pages for row in page.rows] == client.issued_list(
+            listed.list_id
+        ).rows
+        ask = PlanAsk(office="office0", weeks=2, n_investigators=20)
+        assert client.plan(ask).office == "office0"
