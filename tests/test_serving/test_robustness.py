@@ -211,7 +211,8 @@ def test_a_page_that_takes_too_long_or_finds_no_room_is_refused_as_a_page(path):
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             return await client.get(path, headers={"Accept": accept})
 
-    late, full = guarded_with(slow, timeout_seconds=0.01), guarded_with(slow, queue=0)
+    late = guarded_with(slow, timeout_seconds=0.01, heavy_seconds=0.01)
+    full = guarded_with(slow, queue=0)
     for guarded, status, words in (
         (late, 504, "The request took longer than"),
         (full, 503, "Too many requests are waiting"),
