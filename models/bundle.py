@@ -27,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.errors import did_you_mean
@@ -37,6 +38,7 @@ from models.estimator import to_json
 from models.explanation import Explanation
 from models.margin.margin import Method
 from models.policy import Policy
+from models.priority import EXPOSURE, exposure_term, exposure_weight
 from models.profile import Profile
 from models.regressor import RateRegressor
 
@@ -52,6 +54,7 @@ _KINDS: Final = {"RiskClassifier": RiskClassifier, "RateRegressor": RateRegresso
 _TAKEN: Final = frozenset({PRIORITY, "support", "is_insufficient_history"})
 
 Head = RiskClassifier | RateRegressor
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -204,8 +207,9 @@ class Bundle:
         -------
         DataFrame
             With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
-            ``priority``, the weighted sum of the heads' log-odds and log-rates; ``support``, in
-            0 to 1 (see `models.profile`); ``is_insufficient_history``.
+            ``priority``, the weighted sum of the heads' log-odds and log-rates, counts set against
+            sales as far as the policy says (see `models.priority`); ``support``, in 0 to 1 (see
+            `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
         weights = self.policy.weights_of(self.heads)
@@ -216,6 +220,7 @@ class Bundle:
             mean, lower, upper = head.from_margin(margin, coverage)
             columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
             priority += weights[name] * margin
+        priority += self._exposure(inputs)
         support = self.profile.support(inputs)
         columns |= {
             PRIORITY: priority,
@@ -249,8 +254,18 @@ class Bundle:
             explained[name] = found.aligned(self.columns)
             total = total + explained[name].scaled(weights[name])
             priority += weights[name] * head.predict_margin(inputs[list(head.columns_)])
-        explained[PRIORITY] = total.checked(priority)
+        term = self._exposure(inputs)
+        if term.any():
+            values = total.values.copy()
+            values[:, self.columns.index(EXPOSURE)] += term
+            total = replace(total, values=values)
+        explained[PRIORITY] = total.checked(priority + term)
         return explained
+
+    def _exposure(self, inputs: pd.DataFrame) -> Floats:
+        """Return what sales take off each row's priority, shape (n,)."""
+        weight = exposure_weight(self.policy, self.heads, self.columns)
+        return exposure_term(inputs[EXPOSURE], weight) if weight else np.zeros(len(inputs))
 
 
 def _check_parts(bundle: Bundle) -> None:

@@ -38,7 +38,8 @@ class Gates(_Strict):
     max_fairness_regression : float
         Largest loss of recall in any group against the champion.
     max_capacity_loss : float
-        Largest loss of recall at capacity against the champion that is still called noise.
+        The candidate must be shown to lose no more recall at capacity than this against the
+        champion.
     """
 
     max_calibration_error: float = Field(gt=0)

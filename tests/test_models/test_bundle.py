@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models import Bundle
+from models import Bundle, Policy, RateRegressor
 from models.errors import BundleError, InputError
+from models.profile import Profile
 
 
 @pytest.fixture
@@ -39,6 +40,26 @@ def test_priority_is_explained_as_the_weighted_sum_of_the_heads(bundle, rows):
     np.testing.assert_allclose(
         explained["priority"].margin, bundle.score(rows)["priority"], atol=1e-9
     )
+
+
+def test_counts_are_set_against_sales_as_far_as_the_policy_says(bundle, draw):
+    X = draw(400, 3)[0].rename(columns={"count_0": "volume_sales_1y"})
+    model = RateRegressor(n_repeats=1, max_rounds=40).fit(
+        X.drop(columns="kind"), np.random.default_rng(0).poisson(0.1 + 0.05 * X["volume_sales_1y"])
+    )
+    signals = [{"name": name, "family": "test", "reason": ""} for name in X.columns]
+    text = bundle.policy.text
+    priorities = {}
+    for share in ("0.0", "0.5", "1.0"):
+        policy = Policy.parse(text.replace("per_sale = 0.5", f"per_sale = {share}"))
+        made = Bundle({"diversion": model}, policy, signals, Profile.of(X), "card", bundle.manifest)
+        priorities[share] = made.score(X)["priority"].to_numpy()
+        explained = made.explain(X)["priority"]
+        np.testing.assert_allclose(explained.margin, priorities[share], atol=1e-9)
+    sales = X["volume_sales_1y"].fillna(0).to_numpy()
+    taken = priorities["0.0"] - priorities["1.0"]
+    np.testing.assert_allclose(taken, 0.25 * np.log1p(sales / 100.0), atol=1e-9)
+    np.testing.assert_allclose(taken / 2, priorities["0.0"] - priorities["0.5"], atol=1e-9)
 
 
 def test_scores_lie_within_their_intervals_and_keep_the_index(bundle, rows):

@@ -14,8 +14,9 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("weight = 0.5", "weight = -1.0", "negative"),
-        ("weight = 0.5", 'weight = "half"', "wrong kind"),
+        ("weight = 0.25", "weight = -1.0", "negative"),
+        ("weight = 0.25", 'weight = "half"', "wrong kind"),
+        ("per_sale = 0.5", "per_sale = 1.5", "share"),
         ("[support]", "[suport]", "did you mean 'support'"),
         ("minimum = 0.005", "minimum = 2", "share"),
         ("version = 2", "version = ", "no TOML"),

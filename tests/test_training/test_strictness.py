@@ -11,7 +11,12 @@ from models.policy import StrictnessPolicy
 from training.errors import TooFewLabelsError
 from training.labels.effects import fit_effects
 from training.labels.offices import home_offices, share_between
-from training.labels.strictness import Strictness, fit_strictness, who_looked
+from training.labels.strictness import (
+    Strictness,
+    at_average,
+    fit_strictness,
+    who_looked,
+)
 
 POLICY = StrictnessPolicy()
 
@@ -211,3 +216,16 @@ def test_signals_of_the_place_are_told_from_those_of_the_dealer():
     assert share["state"] > 0.99
     assert share["own"] < 0.01
     assert 0.2 < share["mixed"] < 0.6
+
+
+def test_findings_weighed_to_an_average_inspector_are_those_of_one():
+    rng = np.random.default_rng(7)
+    risk, offset = rng.normal(-2, 0.5, 40_000), rng.normal(0, 0.8, 40_000)
+    y = (rng.random(40_000) < expit(risk + offset)).astype(float)
+    weight = at_average(y, risk, offset)
+    strict = offset > 0
+    for part in (strict, ~strict):
+        at_mean = np.average(y[part], weights=weight[part])
+        assert at_mean == pytest.approx(expit(risk[part]).mean(), abs=0.006)
+    # By raw findings an order by strictness alone would seem to find half as many again.
+    assert y[strict].mean() > 1.5 * y[~strict].mean()

@@ -129,9 +129,21 @@ def promote(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="NAME", help="Ask for this head by name; refused if it was."),
     ] = None,
+    accept_unjudged: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="REASON", help="Accept what cannot be said; the reason is kept."),
+    ] = None,
+    without_compliance: Annotated[
+        bool,
+        typer.Option("--without-compliance", help="Accept a bundle without its compliance head."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Put a candidate in force if every gate passes, or refuse and say which did not.
+
+    A gate has three verdicts: passed, refused, and cannot be said, where the data are too few to
+    tell; the last needs --accept-unjudged with a reason. The champion is judged anew on the
+    candidate's rows. Promoting what is in force changes nothing.
 
     Exit code 5 when a gate refuses; nothing has changed then. The change itself is one atomic
     step, safe under two promotions at once and a kill at any moment. What each gate found is kept
@@ -147,7 +159,15 @@ def promote(
 
     chosen = open_candidate(home(), candidate)
     with Tracker() as tracker:
-        champion = promote_candidate(chosen, home(), tracker, Steps(), head=head)
+        champion = promote_candidate(
+            chosen,
+            home(),
+            tracker,
+            Steps(),
+            head=head,
+            accept_unjudged=accept_unjudged,
+            without_compliance=without_compliance,
+        )
     if as_json:
         typer.echo(json.dumps(champion.entry(), indent=1))
 

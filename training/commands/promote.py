@@ -6,7 +6,8 @@ from pathlib import Path
 
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate
-from training.evaluation.gates import Verdict, judge, require_passed
+from training.evaluation.judge import judge
+from training.evaluation.verdict import PASSED, REFUSED, Verdict, require_passed
 from training.pages.page import Page, Section, words, write_page
 from training.progress import Steps
 from training.recipe import Gates
@@ -21,9 +22,16 @@ from training.registry.tracker import Tracker
 
 
 def promote_candidate(
-    candidate: Candidate, folder: Path, tracker: Tracker, steps: Steps, *, head: str | None = None
+    candidate: Candidate,
+    folder: Path,
+    tracker: Tracker,
+    steps: Steps,
+    *,
+    head: str | None = None,
+    accept_unjudged: str | None = None,
+    without_compliance: bool = False,
 ) -> Champion:
-    """Run the gates and put the candidate in force.
+    """Run the gates and put the candidate in force; what is in force already is left as it is.
 
     What each gate found is kept as ``reports/gates-NUMBER.html`` and ``.json``.
 
@@ -31,11 +39,15 @@ def promote_candidate(
     ----------
     head : str, optional
         Refuse unless this head is in the bundle.
+    accept_unjudged : str, optional
+        Why what the data are too few to tell is accepted; kept with the gates.
+    without_compliance : bool
+        Let a bundle pass that lacks the compliance head of its recipe.
 
     Raises
     ------
     GateRefusedError
-        When a gate refuses; nothing has changed then.
+        When a gate refuses, or cannot say and nobody accepted that; nothing has changed then.
     """
     for name, entry in candidate.evaluation["heads"].items():
         if not entry["is_in_bundle"]:
@@ -50,13 +62,24 @@ def promote_candidate(
     limits = Gates.model_validate(candidate.evaluation["gates"])
     with promotion_lock(folder):
         champion = reconcile(folder, tracker)
+        if champion is not None and champion.candidate == candidate.number:
+            steps.say(f"In force already: {champion.name} version {champion.version}")
+            return champion
         with steps.step("gates"):
-            verdicts = judge(candidate, champion_candidate(folder, champion), limits)
+            verdicts = judge(
+                candidate,
+                champion_candidate(folder, champion),
+                limits,
+                is_first=champion is None,
+                without_compliance=without_compliance,
+            )
         for verdict in verdicts:
             steps.say(f"  {verdict}")
-        page = _report(candidate, champion, verdicts, folder / "reports")
+        page = _report(candidate, champion, verdicts, folder / "reports", accept_unjudged)
         steps.say(f"Report: {page}")
-        require_passed(verdicts, what=f"Candidate {candidate.number}")
+        require_passed(
+            verdicts, what=f"Candidate {candidate.number}", accept_unjudged=accept_unjudged
+        )
         with steps.step("promote"):
             promoted = install(folder, candidate, tracker)
     steps.say(f"In force: {promoted.name} version {promoted.version}, bundle {promoted.bundle}")
@@ -64,19 +87,31 @@ def promote_candidate(
 
 
 def _report(
-    candidate: Candidate, champion: Champion | None, verdicts: list[Verdict], folder: Path
+    candidate: Candidate,
+    champion: Champion | None,
+    verdicts: list[Verdict],
+    folder: Path,
+    accept_unjudged: str | None,
 ) -> Path:
     """Keep what every gate found, whether it let the candidate through or not."""
-    failed = [verdict for verdict in verdicts if not verdict.is_passed]
+    failed = [verdict for verdict in verdicts if verdict.outcome == REFUSED]
+    unsaid = [verdict for verdict in verdicts if verdict.outcome not in (PASSED, REFUSED)]
+    policy = candidate.evaluation.get("policy") or {"version": "unknown", "sha256": ""}
+    lead = []
+    if any(v.gate == "compliance_head" and "waived" in v.measured for v in verdicts):
+        lead.append(
+            "No compliance head: what is listed rests on "
+            f"{words(', '.join(candidate.heads))} alone, and says nothing of findings."
+        )
     before = "no champion before it" if champion is None else f"champion {champion.bundle}"
     page = Page(
         f"Gates of candidate {candidate.number}",
-        lead=(f"{candidate.name} version {candidate.version}, beside {before}.",),
-        advice=(
-            f"Refused by {len(failed)} of {len(verdicts)} gates; nothing has changed."
-            if failed
-            else "Every gate passed.",
+        lead=(
+            *lead,
+            f"{candidate.name} version {candidate.version}, beside {before}. Policy version "
+            f"{policy['version']} ({policy['sha256'][:12]}).",
         ),
+        advice=(_advice(verdicts, failed, unsaid, accept_unjudged),),
         sections=(
             Section(
                 "Gates",
@@ -85,12 +120,12 @@ def _report(
                     [
                         words(v.gate),
                         words(v.head),
-                        "passed" if v.is_passed else "REFUSED",
+                        v.sign,
                         v.measured,
                         v.wanted,
                         f"{v.shortfall:.3f}" if v.shortfall else "",
                     ]
-                    for v in sorted(verdicts, key=lambda v: v.is_passed)
+                    for v in sorted(verdicts, key=lambda v: (v.is_passed, v.outcome))
                 ],
                 is_words=True,
             ),
@@ -101,10 +136,28 @@ def _report(
         "name": candidate.name,
         "version": candidate.version,
         "champion": None if champion is None else champion.entry(),
-        "is_passed": not failed,
+        "is_passed": not failed and (not unsaid or bool(accept_unjudged)),
+        "accepted_unjudged": accept_unjudged,
+        "policy": dict(policy),
         "verdicts": [verdict.as_dict() for verdict in verdicts],
     }
     return write_page(page, found, folder, stem=f"gates-{candidate.number}")
+
+
+def _advice(
+    verdicts: list[Verdict],
+    failed: list[Verdict],
+    unsaid: list[Verdict],
+    accept_unjudged: str | None,
+) -> str:
+    if failed:
+        return f"Refused by {len(failed)} of {len(verdicts)} gates; nothing has changed."
+    if not unsaid:
+        return "Every gate passed."
+    told = f"{len(unsaid)} of {len(verdicts)} gates cannot say"
+    if accept_unjudged:
+        return f"{told}; accepted: {accept_unjudged}"
+    return f"{told}; nothing has changed."
 
 
 def rollback_page(champion: Champion, before: Champion | None) -> Page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from features.warehouse import Warehouse
 from training.errors import RecipeError
 from training.evaluation.candidate import Candidate, commit, stage
 from training.evaluation.evaluation import contribution_summary, flat_metrics
-from training.evaluation.gates import Verdict, better_than_chance, judge, not_worse_than_rules
+from training.evaluation.gates import better_than_chance, not_worse_than_rules
+from training.evaluation.judge import judge
+from training.evaluation.verdict import REFUSED, UNSAID, Verdict
 from training.heads.fit import HeadResult, sample_rows
+from training.heads.order import MAX_LATEST, Order, judge_order
+from training.pages.page import words
 from training.pages.report import write_report
 from training.progress import Steps
 from training.recipe import Head, Recipe
@@ -41,11 +46,16 @@ def train_candidate(
         State folder.
     """
     with Tracker(folder) as tracker:
-        results, table, trained_on = _train_heads(recipe, warehouse, steps)
-        evaluation = _evaluation(recipe, results, table, trained_on)
+        trained = _train_heads(recipe, warehouse, steps)
+        with steps.step("judge the published order"):
+            order = judge_order(recipe, trained.results, trained.table)
+        if order is not None:
+            _say_order(order, recipe, steps)
+        evaluation = _evaluation(recipe, trained, order)
         staged = stage(folder)
         try:
-            candidate = _register(recipe, results, table, evaluation, staged, tracker, steps)
+            _keep_order(trained, order, staged)
+            candidate = _register(recipe, trained, evaluation, staged, tracker, steps)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         page = write_report(
@@ -55,9 +65,30 @@ def train_candidate(
         yield candidate, tracker
 
 
-def _train_heads(
-    recipe: Recipe, warehouse: Warehouse, steps: Steps
-) -> tuple[list[HeadResult], FeatureTable, date]:
+@dataclass(frozen=True)
+class Trained:
+    """Every head of a recipe, and what it was trained on.
+
+    Parameters
+    ----------
+    results : list of HeadResult
+    table : FeatureTable
+    trained_on : date
+        Labels known before this day were used.
+    left_out : mapping of str to str
+        Heads that the tables cannot teach, with the reason.
+    funnel : list of list of str
+        How inspections became labels: step, count, what would leave more.
+    """
+
+    results: list[HeadResult]
+    table: FeatureTable
+    trained_on: date
+    left_out: dict[str, str] = field(default_factory=dict)
+    funnel: list[list[str]] = field(default_factory=list)
+
+
+def _train_heads(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
     kinds = {head.label for head in recipe.heads}
     if kinds <= {"later_penalized", "severity"}:
         return _train_public_records(recipe, warehouse, steps)
@@ -70,11 +101,10 @@ def _train_heads(
     )
 
 
-def _train_public_records(
-    recipe: Recipe, warehouse: Warehouse, steps: Steps
-) -> tuple[list[HeadResult], FeatureTable, date]:
-    from training.heads import public_records
+def _train_public_records(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
+    from training.heads import checks, public_records
 
+    checks.check_recipe(recipe)
     results: list[HeadResult] = []
     table: FeatureTable | None = None
     for head in recipe.heads:
@@ -85,12 +115,10 @@ def _train_public_records(
         results.append(_gate(result, recipe, steps))
     if table is None:
         raise RecipeError(f"Recipe {recipe.name} has no head that ranks a listing.")
-    return results, table, public_records.records_complete_on(warehouse)
+    return Trained(results, table, public_records.records_complete_on(warehouse))
 
 
-def _train_country(
-    recipe: Recipe, warehouse: Warehouse, steps: Steps
-) -> tuple[list[HeadResult], FeatureTable, date]:
+def _train_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
     from training.heads import checks, country, diversion, severe
 
     checked = checks.check_country(recipe, warehouse, steps)
@@ -103,7 +131,8 @@ def _train_country(
         else:
             result = diversion.train(recipe, head, warehouse, history, steps)
         results.append(_gate(result, recipe, steps))
-    return results, history.table, history.end
+    funnel = [] if checked.funnel is None else checked.funnel.rows()
+    return Trained(results, history.table, history.end, checked.left_out, funnel)
 
 
 def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:
@@ -113,7 +142,8 @@ def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:
         better_than_chance(name, result.held_out),
         not_worse_than_rules(name, result.held_out, capacity=recipe.evaluation.capacity),
     ]
-    failed = [v for v in verdicts if not v.is_passed]
+    failed = [v for v in verdicts if v.outcome == REFUSED]
+    unsaid = [v for v in verdicts if v.outcome == UNSAID]
     entry = result.entry
     recall = entry["model"]["recall"]
     steps.say(
@@ -127,18 +157,52 @@ def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:
             f"    {rule.replace('_', ' ')}: AUC {figures['auc']['value']:.3f}, "
             f"{figures['recall']['value']:.1%}"
         )
-    for verdict in failed:
+    for rule, signals in entry.get("absent", {}).items():
+        missing = ", ".join(signals)
+        steps.say(f"    {words(rule)} counts as zero, being absent or constant: {missing}")
+    for verdict in (*failed, *unsaid):
         steps.say(f"  {verdict}")
     entry["is_in_bundle"] = not failed and result.estimator is not None
     entry["refusal"] = "; ".join(f"{v.measured}, wanted {v.wanted}." for v in failed)
+    entry["unsaid"] = "; ".join(f"{v.measured}, wanted {v.wanted}." for v in unsaid)
+    entry["label"] = result.head.label
     entry["definition"], entry["judged_on"] = result.definition, result.judged_on
     entry.setdefault("sections", [])
     return result
 
 
-def _evaluation(
-    recipe: Recipe, results: list[HeadResult], table: FeatureTable, trained_on: date
-) -> dict[str, Any]:
+def _say_order(order: Order, recipe: Recipe, steps: Steps) -> None:
+    """Say what the published order finds, and each simple rule and each part beside it."""
+    figures, offices = order.entry, order.entry["at_offices"]
+    rows = [("published order", figures["model"], offices["published"])]
+    rows += [(words(name), entry, offices[name]) for name, entry in figures["rules"].items()]
+    steps.say(f"  the first {recipe.evaluation.capacity:.0%} find, and at offices' own capacity:")
+    for name, entry, at_office in rows:
+        recall = entry["recall"]
+        steps.say(
+            f"    {name}: {recall['value']:.1%} ({recall['low']:.1%} to {recall['high']:.1%}), "
+            f"{at_office:.1%}"
+        )
+    best = max((e["recall"]["value"], n) for n, e in figures["rules"].items() if "alone" not in n)
+    if best[0] >= figures["model"]["recall"]["value"]:
+        steps.say(f"    A simple rule is as good here: {words(best[1])}.")
+
+
+def _keep_order(trained: Trained, order: Order | None, staged: Path) -> None:
+    """Keep judged rows and signals, so that later a champion can be judged on the same."""
+    if order is not None:
+        order.rows.to_parquet(staged / "order.parquet", index=False)
+        judged, latest = order.X, order.latest
+    else:
+        rows = trained.results[0].rows
+        judged = trained.table.X if rows is None else trained.table.X.iloc[rows]
+        latest = judged.iloc[:MAX_LATEST]
+    judged.to_parquet(staged / "judged.parquet", index=False)
+    latest.to_parquet(staged / "latest.parquet", index=False)
+
+
+def _evaluation(recipe: Recipe, trained: Trained, order: Order | None) -> dict[str, Any]:
+    results, table = trained.results, trained.table
     for result in results:
         if result.entry["is_in_bundle"] and result.estimator is not None:
             chosen = sample_rows(result.X, n=N_EXPLAINED, seed=recipe.seed)
@@ -156,11 +220,16 @@ def _evaluation(
         "capacity": recipe.evaluation.capacity,
         "gates": recipe.gates.model_dump(),
         "cannot_say": list(recipe.cannot_say),
-        "trained_on": trained_on.isoformat(),
+        "trained_on": trained.trained_on.isoformat(),
         "data_fingerprint": table.warehouse_fingerprint,
         "table_fingerprint": table.fingerprint,
         "git_commit": source_commit(),
         "heads": {r.head.name: r.entry for r in results},
+        "order": None if order is None else order.entry,
+        "left_out": trained.left_out,
+        "funnel": trained.funnel,
+        "policy": recipe.read_policy().stated(),
+        "max_dependence": recipe.read_policy().strictness.max_dependence,
         "bundle_heads": [r.head.name for r in results if r.entry["is_in_bundle"]],
         "verdicts": [],
         "version": "",
@@ -169,14 +238,14 @@ def _evaluation(
 
 def _register(
     recipe: Recipe,
-    results: list[HeadResult],
-    table: FeatureTable,
+    trained: Trained,
     evaluation: dict[str, Any],
     staged: Path,
     tracker: Tracker,
     steps: Steps,
 ) -> Candidate:
     """Write bundle and held-out rows, judge them alone, register, and commit the candidate."""
+    results = trained.results
     kept = [r for r in results if r.entry["is_in_bundle"]]
     for result in results:
         result.held_out.to_parquet(staged / f"held_out_{result.head.name}.parquet", index=False)
@@ -191,7 +260,7 @@ def _register(
             tracker.ask("log_refused", **run)
         return commit(staged, evaluation)
     with steps.step("bundle"):
-        bundle = assemble_bundle(recipe, kept, table, evaluation)
+        bundle = assemble_bundle(recipe, kept, trained.table, evaluation)
         bundle.save(staged / "bundle")
         sample = _sample(kept, recipe.seed)
         sample.to_parquet(staged / "sample.parquet", index=False)

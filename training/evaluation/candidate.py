@@ -90,6 +90,31 @@ class Candidate:
         """Judged rows of a head, with labels, weights and scores."""
         return pd.read_parquet(self.folder / f"held_out_{head}.parquet")
 
+    def order(self) -> pd.DataFrame | None:
+        """Judged rows in the published order; None where it was not judged on inspections."""
+        return self._table("order")
+
+    def judged_signals(self) -> pd.DataFrame | None:
+        """Signals of the rows the order was judged on, so that a champion can be judged anew."""
+        return self._table("judged")
+
+    def latest_signals(self) -> pd.DataFrame | None:
+        """Signals of dealers at the newest date, so that lists can be compared."""
+        return self._table("latest")
+
+    def own_overlap(self) -> float | None:
+        """Share of a list that is on the next one, by the head whose lists differ most."""
+        overlaps = [
+            float(entry["list_overlap"])
+            for name, entry in self.evaluation["heads"].items()
+            if name in self.heads and entry.get("list_overlap") is not None
+        ]
+        return min(overlaps) if overlaps else None
+
+    def _table(self, stem: str) -> pd.DataFrame | None:
+        path = self.folder / f"{stem}.parquet"
+        return pd.read_parquet(path) if path.is_file() else None
+
     def sample(self) -> pd.DataFrame:
         """Read some rows of signals, for checks that need input."""
         return pd.read_parquet(self.folder / "sample.parquet")

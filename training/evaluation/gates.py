@@ -1,62 +1,38 @@
 """Promotion gates: each says what it measured, what it wanted, and whether that is enough.
 
-Head gates judge one head on its held-out rows; a head that fails `better_than_chance` or
-`not_worse_than_rules` never enters a bundle. Bundle gates judge what would be put in force, beside
-the champion when both were judged on some of the same rows.
+Head gates judge one head on its held-out rows; a head that is shown to be no better than chance, or
+worse than a simple rule, never enters a bundle. Order gates judge the published priority. What the
+data are too few to tell cannot be said, and is no pass (`training.evaluation.verdict`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit, logit
 
-from features.errors import FflRiskError
-from training.errors import GateRefusedError
-from training.evaluation.candidate import Candidate
 from training.evaluation.evaluation import GROUP, RULE, level_weight, list_membership
-from training.evaluation.metrics import Ranking, bootstrap, reliability
-from training.recipe import Gates
+from training.evaluation.metrics import Interval, Ranking, bootstrap, reliability
+from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
 
 Floats = npt.NDArray[np.float64]
 N_RESAMPLES = 300
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one gate found.
-
-    Parameters
-    ----------
-    gate, head : str
-        Which gate, on which head (empty for the whole bundle).
-    is_passed : bool
-        Whether it lets the candidate through.
-    measured, wanted : str
-        What was found and what the gate asks for, in words with figures.
-    shortfall : float
-        By how much it failed, in the unit of the figures; 0 when passed.
-    """
-
-    gate: str
-    head: str
-    is_passed: bool
-    measured: str
-    wanted: str
-    shortfall: float = 0.0
-
-    def __str__(self) -> str:
-        sign = "passed" if self.is_passed else "REFUSED"
-        where = f" ({self.head})" if self.head else ""
-        return f"{sign} {self.gate}{where}: {self.measured}; wanted {self.wanted}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for a report."""
-        return asdict(self)
+# An AUC shown to be below this is no gain worth a visit.
+NO_GAIN: Final = 0.55
+# Served over observed: beyond this, with an interval that excludes one, the level is wrong.
+LEVEL_TOLERANCE: Final = 1.25
+# An interval that holds half or twice the truth tells nothing of the level.
+LEVEL_UNTOLD: Final = 2.0
+SLOPES: Final = (0.5, 2.0)
+# Recall within which two orders are even.
+EVEN: Final = 0.01
+# Whether the rows of `level_weight` were drawn with a known probability.
+LEVEL_KNOWN: Final = "is_level_known"
+_STEPS: Final = 6
 
 
 def better_than_chance(head: str, rows: pd.DataFrame) -> Verdict:
@@ -66,39 +42,42 @@ def better_than_chance(head: str, rows: pd.DataFrame) -> Verdict:
     (auc,) = bootstrap(
         lambda w: ranking.auc(y, weight=w * weight), rows["cluster"], n_resamples=N_RESAMPLES
     )
+    shown = PASSED if auc.low > 0.5 else REFUSED if auc.high < NO_GAIN else UNSAID
     return Verdict(
         "better_than_chance",
         head,
-        bool(auc.low > 0.5),
+        shown,
         f"AUC {auc}",
-        "an interval above 0.500",
+        f"an interval above 0.500 (refused when below {NO_GAIN})",
         max(0.0, 0.5 - auc.low),
     )
 
 
 def not_worse_than_rules(head: str, rows: pd.DataFrame, *, capacity: float) -> Verdict:
-    """Ask that no simple rule find significantly more at capacity (paired bootstrap)."""
+    """Ask that no simple rule find more at capacity (paired bootstrap)."""
+    wanted = f"a difference of {-EVEN:g} or more"
     rules = [c for c in rows.columns if c.startswith(RULE)]
     if not rules:
-        return Verdict("not_worse_than_rules", head, True, "no rule to compare", "none better")
+        return Verdict("not_worse_than_rules", head, PASSED, "no rule to compare", wanted)
     differences = recall_differences(rows, rules, capacity=capacity)
-    best = min(differences, key=lambda name: differences[name][0])
-    value, _, high = differences[best]
+    best = min(differences, key=lambda name: differences[name].value)
+    found = differences[best]
+    shown = REFUSED if found.high < 0 else PASSED if found.value >= -EVEN else UNSAID
     return Verdict(
         "not_worse_than_rules",
         head,
-        high >= 0,
-        f"{value:+.3f} recall at {capacity:.0%} against the best rule, {_words(best)} "
-        f"(at most {high:+.3f})",
-        "a difference that may be zero or more",
-        max(0.0, -high),
+        shown,
+        f"{found.value:+.3f} recall at {capacity:.0%} against the best rule, {_words(best)} "
+        f"({found.low:+.3f} to {found.high:+.3f})",
+        wanted,
+        max(0.0, -found.high) if shown == REFUSED else max(0.0, -found.value),
     )
 
 
 def recall_differences(
     rows: pd.DataFrame, others: Sequence[str], *, capacity: float
-) -> dict[str, tuple[float, float, float]]:
-    """Paired difference in recall at capacity, model less other: value, low, high."""
+) -> dict[str, Interval]:
+    """Paired difference in recall at capacity, model less other."""
     y, weight = rows["y"].to_numpy(dtype=np.float64), rows["weight"].to_numpy()
     model = Ranking(rows["score"])
     rankings = [Ranking(rows[name]) for name in others]
@@ -111,29 +90,70 @@ def recall_differences(
         return np.asarray((own - found) / total, dtype=np.float64)
 
     intervals = bootstrap(statistic, rows["cluster"], n_resamples=N_RESAMPLES)
-    return {name: (i.value, i.low, i.high) for name, i in zip(others, intervals, strict=True)}
+    return dict(zip(others, intervals, strict=True))
 
 
 def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
-    """Ask that predicted and observed rates agree, beyond what few outcomes differ by chance.
+    """Ask that what is served agree with what is found: in level, in slope, and bin by bin.
 
-    The expected calibration error of true predictions is not zero: with few positives each bin
-    misses by chance. What counts is the error above its 95th percentile under the predictions.
+    The level is served over observed, with its interval. A level that is off by more than
+    `LEVEL_TOLERANCE`, and not by chance, is refused; an interval that holds both one and half or
+    twice cannot say. Among chosen rows alone the level cannot be said either: those who chose
+    knew more.
     """
     y, weight = rows["y"].to_numpy(dtype=np.float64), level_weight(rows)
     score = rows["score"].to_numpy(dtype=np.float64)
+    seen = weight > 0
+    y, weight, score = y[seen], weight[seen], score[seen]
+    cluster = rows["cluster"].to_numpy()[seen]
+    is_binary = bool(np.isin(y, (0.0, 1.0)).all()) and bool((score < 1).all())
+    level, *slope = bootstrap(
+        lambda w: _level_and_slope(y, score, w * weight, is_binary=is_binary),
+        cluster,
+        n_resamples=N_RESAMPLES,
+    )
     rate = float(np.average(y, weights=weight))
     error = reliability(y, score, weight=weight).ece / rate
     by_chance = chance_calibration_error(y, score, weight) / rate
     beyond = max(0.0, error - by_chance)
+    is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
+    is_off = level.excludes(1.0) and not (1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE)
+    is_bent = any(s.high < SLOPES[0] or s.low > SLOPES[1] for s in slope)
+    is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD
+    shown = (
+        REFUSED
+        if is_off or is_bent or beyond > limit
+        else UNSAID
+        if is_vague or not is_known
+        else PASSED
+    )
+    bent = f", slope {slope[0]}" if slope else ""
+    drawn = "" if is_known else "; no visit of known probability tells the level"
     return Verdict(
         "calibration",
         head,
-        beyond <= limit,
-        f"calibration error {error:.1%} of the rate {rate:.4f}, chance alone gives {by_chance:.1%}",
-        f"at most {limit:.0%} beyond chance",
-        max(0.0, beyond - limit),
+        shown,
+        f"served over observed {level}{bent}, calibration error {error:.1%} of the rate "
+        f"{rate:.4f} (chance alone gives {by_chance:.1%}){drawn}",
+        f"a level of one, told from half and twice, a slope from {SLOPES[0]:g} to {SLOPES[1]:g}, "
+        f"an error at most {limit:.0%} beyond chance",
+        max(0.0, beyond - limit, abs(np.log(level.value)) if is_off else 0.0),
     )
+
+
+def _level_and_slope(y: Floats, score: Floats, w: Floats, *, is_binary: bool) -> Floats:
+    """Return served over observed, and for probabilities the slope on their log-odds."""
+    level = float(w @ score) / max(float(w @ y), 1e-12)
+    if not is_binary:
+        return np.array([level])
+    margin = logit(np.clip(score, 1e-9, 1 - 1e-9))
+    theta = np.array([0.0, 1.0])
+    design = np.column_stack([np.ones_like(margin), margin])
+    for _ in range(_STEPS):
+        p = expit(design @ theta)
+        information = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+        theta = theta + np.clip(np.linalg.solve(information, design.T @ (w * (y - p))), -1, 1)
+    return np.array([level, theta[1]])
 
 
 def chance_calibration_error(y: Floats, score: Floats, weight: Floats) -> float:
@@ -148,95 +168,110 @@ def chance_calibration_error(y: Floats, score: Floats, weight: Floats) -> float:
     return float(np.quantile(errors, 0.95))
 
 
-def explanation_adds_up(candidate: Candidate) -> Verdict:
-    """Ask that contributions add up to the score on every sampled row, for heads and priority."""
-    try:
-        candidate.bundle().explain(candidate.sample())
-    except FflRiskError as error:
-        return Verdict("explanation", "", False, error.what, "contributions that add up", 1.0)
+def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict:
+    """Ask that the order find more than chance with each inspector's share of visits fixed.
+
+    Parameters
+    ----------
+    column : str
+        Who looked; rows without a name do not count.
+    """
+    wanted = "more than chance within the visits of each, an interval above 1.00"
+    who = rows[column].fillna("").astype(str)
+    named = rows[(who != "").to_numpy()].reset_index(drop=True)
+    if not len(named) or named["y"].sum() <= 0:
+        return Verdict("within_investigator", "order", UNSAID, "nobody is recorded", wanted)
+    y, weight = named["y"].to_numpy(dtype=np.float64), named["weight"].to_numpy(dtype=np.float64)
+    parts = [
+        (index, Ranking(named["score"].to_numpy()[index]))
+        for index in named.groupby(column, observed=True).indices.values()
+    ]
+
+    def statistic(drawn: Floats) -> Floats:
+        w = drawn * weight
+        found = sum(
+            r.captured(y[i], share=capacity, weight=w[i]) for i, r in parts if w[i].sum() > 0
+        )
+        return np.array([found / max(capacity * float(w @ y), 1e-12)])
+
+    (gain,) = bootstrap(statistic, named["cluster"], n_resamples=N_RESAMPLES)
+    shown = PASSED if gain.low > 1.0 else REFUSED if gain.high < 1.1 else UNSAID
     return Verdict(
-        "explanation", "", True, "contributions add up on every sampled row", "additivity"
+        "within_investigator", "order", shown, f"{gain} times chance", wanted,
+        max(0.0, 1.0 - gain.low),
+    )  # fmt: skip
+
+
+def free_of_strictness(dependence: Interval | None, *, limit: float) -> Verdict:
+    """Ask that the order not go with the strictness of the dealer's office, at the same risk."""
+    wanted = f"a correlation of at most {limit:.2f} either way"
+    if dependence is None:
+        return Verdict("strictness", "order", PASSED, "fewer than two offices to compare", wanted)
+    size = abs(dependence.value)
+    shown = PASSED if size <= limit else REFUSED if dependence.excludes(0.0) else UNSAID
+    return Verdict(
+        "strictness",
+        "order",
+        shown,
+        f"correlation with the strictness of the office {dependence}",
+        wanted,
+        max(0.0, size - limit),
     )
 
 
-def schema_holds(candidate: Candidate) -> Verdict:
-    """Ask that every hash is right and every signal still means what it meant."""
-    from features.signals.registry import SIGNALS
+def stable(overlap: float | None, against: str, *, limit: float) -> Verdict:
+    """Ask that the list not jump from the one in force.
 
-    now = {signal.name: signal for signal in SIGNALS}
-    try:
-        bundle = candidate.bundle()
-    except FflRiskError as error:
-        return Verdict("schema", "", False, error.what, "a bundle that loads", 1.0)
-    names = [str(entry["name"]) for entry in bundle.signals]
-    gone = [name for name in names if name not in now]
-    changed = [
-        str(entry["name"])
-        for entry in bundle.signals
-        if entry["name"] in now and entry.get("definition") != now[entry["name"]].definition
-    ]
-    found = f"{len(names)} signals, {len(gone)} unknown, {len(changed)} defined otherwise"
-    if gone or changed:
-        found += f" ({', '.join((gone + changed)[:3])})"
-    wanted = "every signal in the registry, defined as it was"
-    return Verdict("schema", "", not gone and not changed, found, wanted, len(gone) + len(changed))
-
-
-def stable(candidate: Candidate, *, limit: float) -> Verdict:
-    """Ask that lists that should be alike overlap enough."""
-    overlaps = {
-        name: entry["list_overlap"]
-        for name, entry in candidate.evaluation["heads"].items()
-        if name in candidate.heads and entry.get("list_overlap") is not None
-    }
-    if not overlaps:
-        return Verdict("stability", "", True, "only one list to look at", f"at least {limit:.0%}")
-    head = min(overlaps, key=lambda name: overlaps[name])
-    value = float(overlaps[head])
+    Parameters
+    ----------
+    overlap : float, optional
+        Share of the list that is on the other; None when there is no other.
+    against : str
+        What it was compared with, in words.
+    """
+    wanted = f"at least {limit:.0%}"
+    if overlap is None:
+        return Verdict("stability", "order", PASSED, "only one list to look at", wanted)
     return Verdict(
         "stability",
-        head,
-        value >= limit,
-        f"overlap of lists {value:.0%}",
-        f"at least {limit:.0%}",
-        max(0.0, limit - value),
+        "order",
+        told(overlap >= limit),
+        f"{overlap:.0%} of the list is on {against}",
+        wanted,
+        max(0.0, limit - overlap),
     )
 
 
-def no_loss_at_capacity(
-    head: str, rows: pd.DataFrame, champion: pd.DataFrame | None, *, capacity: float, limit: float
-) -> Verdict:
-    """Ask that recall at capacity not fall against the champion (paired, on the same rows)."""
-    wanted = f"no loss beyond {limit:.3f}"
-    joined = _same_rows(rows, champion)
-    if joined is None:
-        return Verdict("champion", head, True, "no champion judged on the same rows", wanted)
-    value, _, high = recall_differences(joined, ["champion"], capacity=capacity)["champion"]
+def no_loss_at_capacity(rows: pd.DataFrame, *, capacity: float, margin: float, how: str) -> Verdict:
+    """Ask that the order be shown to find no less than the champion's, within a margin.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Judged rows with the champion's order in ``champion``.
+    how : str
+        How the two were judged, in words.
+    """
+    found = recall_differences(rows, ["champion"], capacity=capacity)["champion"]
     return Verdict(
         "champion",
-        head,
-        value >= -limit or high >= 0,
-        f"{value:+.3f} recall at {capacity:.0%} against the champion (at most {high:+.3f}) on "
-        f"{len(joined)} rows",
-        wanted,
-        max(0.0, -value - limit),
+        "order",
+        not_below(found, margin=margin),
+        f"{found.value:+.3f} recall at {capacity:.0%} against the champion ({found.low:+.3f} to "
+        f"{found.high:+.3f}) on {len(rows)} rows, {int((rows['y'] > 0).sum())} findings, {how}",
+        f"shown to lose no more than {margin:.3f}",
+        max(0.0, -found.value - margin),
     )
 
 
-def fair_enough(
-    head: str, rows: pd.DataFrame, champion: pd.DataFrame | None, *, capacity: float, limit: float
-) -> Verdict:
+def fair_enough(rows: pd.DataFrame, *, capacity: float, limit: float) -> Verdict:
     """Ask that no group lose recall against the champion, beyond the limit and noise."""
-    wanted = f"no group losing more than {limit:.2f} recall"
-    joined = _same_rows(rows, champion)
-    if joined is None:
-        return Verdict("fairness", head, True, "no champion judged on the same rows", wanted)
-    new = list_membership(joined["score"], capacity)
-    old = list_membership(joined["champion"], capacity)
-    y = (joined["y"].to_numpy() > 0).astype(np.float64)
+    new = list_membership(rows["score"], capacity)
+    old = list_membership(rows["champion"], capacity)
+    y = (rows["y"].to_numpy() > 0).astype(np.float64)
     worst, where = 0.0, "no group"
-    for column in (c for c in joined.columns if c.startswith(GROUP)):
-        for value, index in joined.groupby(column, observed=True).indices.items():
+    for column in (c for c in rows.columns if c.startswith(GROUP)):
+        for value, index in rows.groupby(column, observed=True).indices.items():
             n = y[index].sum()
             if n < 20:
                 continue
@@ -246,69 +281,12 @@ def fair_enough(
                 worst, where = loss - 1.645 * noise, f"{column.removeprefix(GROUP)} {value}"
     return Verdict(
         "fairness",
-        head,
-        worst <= limit,
+        "order",
+        told(worst <= limit),
         f"largest loss of recall beyond noise {worst:.3f} ({where})",
-        wanted,
+        f"no group losing more than {limit:.2f} recall",
         max(0.0, worst - limit),
     )
-
-
-def judge(candidate: Candidate, champion: Candidate | None, limits: Gates) -> list[Verdict]:
-    """Run every gate on a candidate, beside the champion if there is one."""
-    capacity = float(candidate.evaluation["capacity"])
-    verdicts = [schema_holds(candidate)]
-    if verdicts[0].is_passed:
-        verdicts.append(explanation_adds_up(candidate))
-    for head in candidate.heads:
-        rows = candidate.held_out(head)
-        before = _champion_rows(champion, head)
-        verdicts += [
-            better_than_chance(head, rows),
-            not_worse_than_rules(head, rows, capacity=capacity),
-            calibrated(head, rows, limit=limits.max_calibration_error),
-            no_loss_at_capacity(
-                head, rows, before, capacity=capacity, limit=limits.max_capacity_loss
-            ),
-            fair_enough(
-                head, rows, before, capacity=capacity, limit=limits.max_fairness_regression
-            ),
-        ]
-    verdicts.append(stable(candidate, limit=limits.min_list_overlap))
-    return verdicts
-
-
-def require_passed(verdicts: Sequence[Verdict], *, what: str) -> None:
-    """Refuse when any gate did.
-
-    Raises
-    ------
-    GateRefusedError
-        Naming each gate that failed and by how much.
-    """
-    failed = [v for v in verdicts if not v.is_passed]
-    if failed:
-        raise GateRefusedError(
-            f"{what} is not promoted: {len(failed)} of {len(verdicts)} gates refused.",
-            found="; ".join(f"{v}, short by {v.shortfall:.3f}" for v in failed),
-            expected="every gate passed; nothing has changed",
-        )
-
-
-def _champion_rows(champion: Candidate | None, head: str) -> pd.DataFrame | None:
-    if champion is None or head not in champion.heads:
-        return None
-    return champion.held_out(head)
-
-
-def _same_rows(rows: pd.DataFrame, champion: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Rows judged under both, with the champion's score as a column; None when there are few."""
-    if champion is None:
-        return None
-    key = ["dealer", "as_of"]
-    theirs = champion[[*key, "score"]].rename(columns={"score": "champion"})
-    joined = rows.merge(theirs, on=key, how="inner", validate="one_to_one")
-    return joined if (joined["y"] > 0).sum() >= 20 else None
 
 
 def _words(name: str) -> str:

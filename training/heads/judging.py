@@ -2,6 +2,7 @@
 
 One year holds too few findings to tell a good order from a fair one. Each of the last years is
 judged by a model fitted on what was known before it, and the years are pooled, dealers whole.
+Findings count as an average inspector would have made them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pandas as pd
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
 from training.evaluation.evaluation import LEVEL_WEIGHT, measure
+from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.metrics import LEVEL, Interval
 from training.heads import hours
 from training.heads.compliance import FittedCompliance, Looked, place_labels
@@ -34,7 +36,7 @@ from training.labels.gains import three_gains
 from training.labels.labels import Labels
 from training.labels.propensity import Propensity, overlap
 from training.labels.splits import Split
-from training.labels.strictness import Strictness, who_looked
+from training.labels.strictness import Strictness, at_average, who_looked
 from training.recipe import Head, Recipe
 
 Floats = npt.NDArray[np.float64]
@@ -55,6 +57,9 @@ WITHIN = (("assignment_fixed", "division"), ("within_investigator", "investigato
 HOME = "home"
 BEYOND = "risk_beyond"
 STRICT = "strictness"
+INSPECTED = "is_inspected"
+INVESTIGATOR = "investigator"
+KNOWN_ON = "known_on"
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def judge(
     held_out : DataFrame
         Inspected rows of every year (`training.evaluation.evaluation`).
     everyone : DataFrame
-        ``dealer``, ``as_of``, ``margin``, `HOME`, `STRICT` and `BEYOND` of every dealer.
+        The same of every dealer, with ``margin``, `HOME`, `STRICT`, `BEYOND` and `INSPECTED`.
     entry : dict
         Figures for the report.
     """
@@ -115,9 +120,8 @@ def judge(
     held_out = pd.concat(
         [year.everyone[year.looked.is_inspected] for year in years], ignore_index=True
     )
-    shown = held_out.drop(columns=["group_investigator", HOME, STRICT, BEYOND, "margin"])
     last, fitted = years[-1], origins[-1].fitted
-    entry = measure(shown, recipe.evaluation, seed=recipe.seed)
+    entry = measure(held_out, recipe.evaluation, seed=recipe.seed)
     past = last.history()
     share = recipe.evaluation.capacity
     estimates = {
@@ -139,9 +143,8 @@ def judge(
         "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
         "sections": _sections(estimates, gains, past),
     }
-    kept = ["dealer", "as_of", "margin", HOME, STRICT, BEYOND]
-    everyone = pd.concat([year.everyone[kept] for year in years], ignore_index=True)
-    return shown, everyone, entry
+    everyone = pd.concat([year.everyone for year in years], ignore_index=True)
+    return held_out, everyone, entry
 
 
 def _year(
@@ -161,16 +164,21 @@ def _year(
         score=score,
         cluster=dealer,
         rules=rule_columns(head.rules, X, fitted.logistic.log_odds(X)),
-        groups=rows[["state", "rurality", "license_type", "division"]].assign(
-            investigator=looked.investigator.to_numpy()
-        ),
+        groups=rows[["state", "rurality", "license_type", "division"]],
         weight=propensity.weights(),
     )
     everyone["margin"] = fitted.model.predict_margin(inputs_of(fitted.model, X))
+    everyone[INSPECTED] = looked.is_inspected
+    everyone[INVESTIGATOR] = looked.investigator.to_numpy(dtype=object)
+    known = origin.now.frame[["dealer", "as_of", KNOWN_ON]]
+    everyone[KNOWN_ON] = rows[["dealer", "as_of"]].merge(known, how="left")[KNOWN_ON].to_numpy()
     everyone[HOME] = who.home.to_numpy()
     everyone[STRICT] = strictness.level_of(who.home)
     everyone[BEYOND] = strictness.risk_beyond(X, who.home)
-    everyone[LEVEL_WEIGHT] = _level_weight(looked, propensity)
+    average = at_average(looked.y, everyone[BEYOND].to_numpy(), strictness.offset_of(who))
+    everyone["weight"] *= average
+    everyone[LEVEL_WEIGHT] = _level_weight(looked, propensity) * average
+    everyone[LEVEL_KNOWN] = bool(looked.y[looked.is_random].sum() >= MIN_RANDOM_POSITIVE)
     everyone[hours.WAIT_DAYS] = hours.wait_days(
         propensity.probability, horizon_months=recipe.horizon_months
     )

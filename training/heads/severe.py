@@ -53,8 +53,8 @@ def train(
     judged_on = (
         f"trained on {first.fitted.n} to {last.fitted.n} inspections known before "
         f"{first.split.trained_on} to {last.split.trained_on}, judged on {len(held_out)} opened in "
-        f"the {recipe.horizon_months} months after each, weighted by inverse propensity and for "
-        "inspections still open, intervals by dealer"
+        f"the {recipe.horizon_months} months after each, weighted by inverse propensity, for the "
+        "strictness of who looked and for inspections still open, intervals by dealer"
     )
     X = inputs_of(shipped.model, made.X)
     return HeadResult(

@@ -28,6 +28,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 
 from models.linear import Problem
 from models.policy import StrictnessPolicy
@@ -52,6 +53,8 @@ _CREDITED: Final = 0.5
 # A code used in both halves of a history by offices that share fewer places than this is two.
 _SAME_OFFICE: Final = 0.2
 _MIN_VISITS: Final = 10
+# No visit stands for more or less than so many because of who made it.
+_RATIOS: Final = (0.2, 5.0)
 # Fewer visits to an office's area do not tell how its dealers differ.
 _MIN_BEYOND: Final = 5
 
@@ -231,6 +234,13 @@ class Strictness:
     def effect(self, column: str) -> Effects | None:
         """Return the effects of a column, if it had two groups."""
         return next((e for e in self.effects if e.column == column), None)
+
+    def offset_of(self, who: WhoLooked) -> Floats:
+        """Log-odds of other rows that are not the dealer's, as the policy reads it, shape (n,)."""
+        total = _sum_of(self.effects, who.groups)
+        if self.reading == "risk":
+            return np.asarray(total - self.level_of(who.home), dtype=np.float64)
+        return np.asarray(total - self.evidence.of(who.home), dtype=np.float64)
 
     def level_of(self, home: pd.Series) -> Floats:
         """Log-odds by which the office of each row differs, whoever's they are, shape (n,)."""
@@ -416,3 +426,26 @@ def _homes_of(unit: pd.Series, home: pd.Series) -> pd.Series:
     visits = home.groupby([unit, home]).transform("size")
     often = home.where(visits >= _MIN_BEYOND)
     return often.groupby(unit).transform("nunique")
+
+
+def at_average(y: Floats, risk: Floats, offset: Floats) -> Floats:
+    """Weight of each finding or non-finding so that they stand for an average inspector's.
+
+    An order that goes by who is strict finds more among the findings of the strict; judged so, it
+    would pass for the better one.
+
+    Parameters
+    ----------
+    y : array of shape (n,)
+        Finding or not.
+    risk, offset : array of shape (n,)
+        Log-odds at average strictness, and what who looked added.
+
+    Examples
+    --------
+    >>> at_average(np.array([1.0, 0.0]), np.zeros(2), np.array([1.0, 0.0])).round(2).tolist()
+    [0.68, 1.0]
+    """
+    mean, seen = expit(risk), expit(risk + offset)
+    ratio = np.where(y > 0, mean / seen, (1.0 - mean) / (1.0 - seen))
+    return np.asarray(np.clip(ratio, *_RATIOS), dtype=np.float64)

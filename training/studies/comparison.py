@@ -65,11 +65,11 @@ def _compare_head(one: Candidate, other: Candidate, head: str) -> dict[str, Any]
     weight = rows["weight"].to_numpy(dtype=np.float64)
     scores = {one.number: rows["score"], other.number: rows["other"]}
     rankings = {number: Ranking(score) for number, score in scores.items()}
-    value, low, high = recall_differences(rows, ["other"], capacity=capacity)["other"]
+    gain = recall_differences(rows, ["other"], capacity=capacity)["other"]
     return {
         "n": len(rows),
         "n_positive": int((rows["y"] > 0).sum()),
-        "recall_gain": {"value": value, "low": low, "high": high},
+        "recall_gain": {"value": gain.value, "low": gain.low, "high": gain.high},
         "recall": {
             number: ranking.captured(y, share=capacity, weight=weight) / float(y @ weight)
             for number, ranking in rankings.items()

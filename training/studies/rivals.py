@@ -204,7 +204,7 @@ def _rival(decided: pd.DataFrame) -> dict[str, Any] | None:
     rows = pd.DataFrame(
         {"y": y, "weight": weight, "cluster": clusters, "score": order[is_seen], "list": own}
     )
-    value, low, high = recall_differences(rows, ["list"], capacity=share)["list"]
+    gain = recall_differences(rows, ["list"], capacity=share)["list"]
     return {
         "n": len(y),
         "n_severe": int(y.sum()),
@@ -212,7 +212,7 @@ def _rival(decided: pd.DataFrame) -> dict[str, Any] | None:
         "auc_list": model.share_interval(clusters).as_dict(),
         "auc_inspectors": rival.share_interval(clusters).as_dict(),
         "auc_gain": (rival - model).interval(clusters).as_dict(),
-        "recall_gain": {"value": value, "low": low, "high": high},
+        "recall_gain": {"value": gain.value, "low": gain.low, "high": gain.high},
     }
 
 

@@ -1,0 +1,202 @@
+"""Judge a candidate: every gate, on its heads and on the order it would publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from features.errors import FflRiskError
+from training.errors import NotTrainedError
+from training.evaluation import gates
+from training.evaluation.candidate import Candidate
+from training.evaluation.evaluation import list_overlap
+from training.evaluation.metrics import Interval
+from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, told
+from training.recipe import Gates
+
+# So many findings that the champion has not learned from are enough to compare by.
+MIN_UNSEEN: Final = 50
+_ORDER: Final = "order"
+
+
+def judge(
+    candidate: Candidate,
+    champion: Candidate | None,
+    limits: Gates,
+    *,
+    is_first: bool = True,
+    without_compliance: bool = False,
+) -> list[Verdict]:
+    """Run every gate on a candidate, beside the champion if there is one.
+
+    Parameters
+    ----------
+    champion : Candidate, optional
+        What the champion came from, if it is still on disk.
+    is_first : bool
+        Whether there is no champion in force at all.
+    without_compliance : bool
+        Let a bundle pass that lacks a compliance head its recipe asks for.
+    """
+    capacity = float(candidate.evaluation["capacity"])
+    verdicts = [schema_holds(candidate)]
+    if verdicts[0].is_passed:
+        verdicts.append(explanation_adds_up(candidate))
+    verdicts += has_compliance(candidate, is_waived=without_compliance)
+    for head in candidate.heads:
+        rows = candidate.held_out(head)
+        verdicts += [
+            gates.better_than_chance(head, rows),
+            gates.not_worse_than_rules(head, rows, capacity=capacity),
+            gates.calibrated(head, rows, limit=limits.max_calibration_error),
+        ]
+    verdicts += _order_gates(candidate, capacity)
+    verdicts += _beside_champion(candidate, champion, limits, is_first=is_first)
+    return verdicts
+
+
+def _order_gates(candidate: Candidate, capacity: float) -> list[Verdict]:
+    """Judge the published order by itself, where it was judged on inspections."""
+    rows = candidate.order()
+    if rows is None:
+        return []
+    entry: Mapping[str, Any] = candidate.evaluation["order"]
+    limit = float(candidate.evaluation.get("max_dependence", 0.15))
+    dependence = entry["strictness_dependence"]
+    # The order of one part is no rule that the whole could be refused for.
+    simple = rows.drop(columns=[c for c in rows.columns if c.endswith("_alone")])
+    return [
+        gates.better_than_chance(_ORDER, rows),
+        gates.not_worse_than_rules(_ORDER, simple, capacity=capacity),
+        gates.gains_within(rows, "investigator", capacity=capacity),
+        gates.free_of_strictness(
+            None if dependence is None else Interval(**dependence), limit=limit
+        ),
+    ]
+
+
+def _beside_champion(
+    candidate: Candidate, champion: Candidate | None, limits: Gates, *, is_first: bool
+) -> list[Verdict]:
+    """Judge the champion anew on the candidate's rows, and compare the lists."""
+    capacity = float(candidate.evaluation["capacity"])
+    if champion is None:
+        shown = PASSED if is_first else UNSAID
+        why = "no champion in force" if is_first else "the champion's candidate is gone"
+        own = candidate.own_overlap()
+        return [
+            Verdict("champion", _ORDER, shown, why, "a champion that is not better"),
+            Verdict("fairness", _ORDER, shown, why, "no group that loses"),
+            gates.stable(own, "its own list of a year before", limit=limits.min_list_overlap),
+        ]
+    try:
+        rows, how = champion_rows(candidate, champion)
+        overlap = latest_overlap(candidate, champion, capacity)
+    except FflRiskError as error:
+        return [
+            Verdict(gate, _ORDER, UNSAID, f"the champion cannot be judged: {error.what}", wanted)
+            for gate, wanted in (
+                ("champion", "a champion that is not better"),
+                ("fairness", "no group that loses"),
+                ("stability", f"at least {limits.min_list_overlap:.0%}"),
+            )
+        ]
+    return [
+        gates.no_loss_at_capacity(
+            rows, capacity=capacity, margin=limits.max_capacity_loss, how=how
+        ),
+        gates.fair_enough(rows, capacity=capacity, limit=limits.max_fairness_regression),
+        gates.stable(overlap, "the champion's", limit=limits.min_list_overlap),
+    ]
+
+
+def champion_rows(candidate: Candidate, champion: Candidate) -> tuple[pd.DataFrame, str]:
+    """Return the candidate's judged rows with the champion's order on them, and how it was judged.
+
+    Where the champion has not learned from enough of the rows, both stood before them. Otherwise
+    both are judged as shipped, on labels that both have learned from: neither has an advantage.
+    """
+    rows, X = candidate.order(), candidate.judged_signals()
+    if rows is None:
+        rows = candidate.held_out(candidate.heads[0])
+    if X is None:
+        raise NotTrainedError(
+            f"Candidate {candidate.number} kept no signals of its judged rows.",
+            fix="train again with this version",
+        )
+    scored = champion.bundle().score(X)["priority"].to_numpy(dtype=np.float64)
+    rows = rows.assign(champion=scored)
+    if "known_on" in rows:
+        trained = pd.Timestamp(str(champion.evaluation["trained_on"]))
+        unseen = rows[(rows["known_on"] >= trained).to_numpy()].reset_index(drop=True)
+        if (unseen["y"] > 0).sum() >= MIN_UNSEEN:
+            return unseen, "neither having learned from them"
+    shipped = candidate.bundle().score(X)["priority"].to_numpy(dtype=np.float64)
+    return rows.assign(score=shipped), "both as shipped, having learned from them"
+
+
+def latest_overlap(candidate: Candidate, champion: Candidate, capacity: float) -> float | None:
+    """Share of the candidate's newest list that is on the champion's; None without signals."""
+    X = candidate.latest_signals()
+    if X is None:
+        return None
+    one, other = (c.bundle().score(X)["priority"].to_numpy() for c in (candidate, champion))
+    return list_overlap(one, other, share=capacity)
+
+
+def has_compliance(candidate: Candidate, *, is_waived: bool) -> list[Verdict]:
+    """Ask that a recipe's compliance head be in the bundle."""
+    asked = [
+        name
+        for name, entry in candidate.evaluation["heads"].items()
+        if entry.get("label") == "compliance"
+    ]
+    missing = [name for name in asked if name not in candidate.heads]
+    if not asked:
+        return []
+    if not missing:
+        return [Verdict("compliance_head", "", PASSED, "it is in the bundle", "its head")]
+    found = f"{', '.join(missing)} was refused; the list would rest on {', '.join(candidate.heads)}"
+    if is_waived:
+        return [Verdict("compliance_head", "", PASSED, f"{found}; waived", "its head or a waiver")]
+    return [
+        Verdict("compliance_head", "", REFUSED, found, "its head, or --without-compliance", 1.0)
+    ]
+
+
+def explanation_adds_up(candidate: Candidate) -> Verdict:
+    """Ask that contributions add up to the score on every sampled row, for heads and priority."""
+    try:
+        candidate.bundle().explain(candidate.sample())
+    except FflRiskError as error:
+        return Verdict("explanation", "", REFUSED, error.what, "contributions that add up", 1.0)
+    return Verdict(
+        "explanation", "", PASSED, "contributions add up on every sampled row", "additivity"
+    )
+
+
+def schema_holds(candidate: Candidate) -> Verdict:
+    """Ask that every hash is right and every signal still means what it meant."""
+    from features.signals.registry import SIGNALS
+
+    now = {signal.name: signal for signal in SIGNALS}
+    try:
+        bundle = candidate.bundle()
+    except FflRiskError as error:
+        return Verdict("schema", "", REFUSED, error.what, "a bundle that loads", 1.0)
+    names = [str(entry["name"]) for entry in bundle.signals]
+    gone = [name for name in names if name not in now]
+    changed = [
+        str(entry["name"])
+        for entry in bundle.signals
+        if entry["name"] in now and entry.get("definition") != now[entry["name"]].definition
+    ]
+    found = f"{len(names)} signals, {len(gone)} unknown, {len(changed)} defined otherwise"
+    if gone or changed:
+        found += f" ({', '.join((gone + changed)[:3])})"
+    wanted = "every signal in the registry, defined as it was"
+    is_same = not gone and not changed
+    return Verdict("schema", "", told(is_same), found, wanted, len(gone) + len(changed))

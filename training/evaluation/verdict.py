@@ -1,0 +1,115 @@
+"""The verdict of a gate: passed, refused, or cannot be said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from training.errors import GateRefusedError
+from training.evaluation.metrics import Interval
+
+Outcome = Literal["passed", "refused", "unsaid"]
+PASSED: Final[Outcome] = "passed"
+REFUSED: Final[Outcome] = "refused"
+UNSAID: Final[Outcome] = "unsaid"
+_SIGNS: Final = {PASSED: "passed", REFUSED: "REFUSED", UNSAID: "CANNOT BE SAID"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one gate found.
+
+    Parameters
+    ----------
+    gate, head : str
+        Which gate, on which head (empty for the whole bundle).
+    outcome : {"passed", "refused", "unsaid"}
+        Unsaid when the data are too few to tell the good from the bad.
+    measured, wanted : str
+        What was found and what the gate asks for, in words with figures.
+    shortfall : float
+        By how much it failed, in the unit of the figures; 0 when passed.
+    """
+
+    gate: str
+    head: str
+    outcome: Outcome
+    measured: str
+    wanted: str
+    shortfall: float = 0.0
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether it lets the candidate through."""
+        return self.outcome == PASSED
+
+    @property
+    def sign(self) -> str:
+        """The outcome, as pages show it."""
+        return _SIGNS[self.outcome]
+
+    def __str__(self) -> str:
+        where = f" ({self.head})" if self.head else ""
+        return f"{self.sign} {self.gate}{where}: {self.measured}; wanted {self.wanted}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a report."""
+        return {**asdict(self), "is_passed": self.is_passed}
+
+
+def told(is_passed: bool) -> Outcome:
+    """Return the outcome of a gate that can always tell."""
+    return PASSED if is_passed else REFUSED
+
+
+def not_below(difference: Interval, *, margin: float) -> Outcome:
+    """Judge a difference that may be down to ``-margin``.
+
+    Passed when its whole interval is above that; refused when it is shown to be below zero and is
+    below the margin; else it cannot be said.
+
+    Examples
+    --------
+    >>> not_below(Interval(0.01, -0.01, 0.03), margin=0.02)
+    'passed'
+    >>> not_below(Interval(-0.05, -0.09, -0.01), margin=0.02)
+    'refused'
+    >>> not_below(Interval(0.0, -0.08, 0.08), margin=0.02)
+    'unsaid'
+    """
+    if difference.low >= -margin:
+        return PASSED
+    return REFUSED if difference.high < 0 and difference.value < -margin else UNSAID
+
+
+def require_passed(
+    verdicts: Sequence[Verdict], *, what: str, accept_unjudged: str | None = None
+) -> None:
+    """Refuse when any gate did, or could not tell and nobody accepted that.
+
+    Parameters
+    ----------
+    accept_unjudged : str, optional
+        Why what cannot be said is accepted.
+
+    Raises
+    ------
+    GateRefusedError
+        Naming each gate that failed and by how much.
+    """
+    failed = [v for v in verdicts if v.outcome == REFUSED]
+    unsaid = [v for v in verdicts if v.outcome == UNSAID]
+    if failed:
+        raise GateRefusedError(
+            f"{what} is not promoted: {len(failed)} of {len(verdicts)} gates refused.",
+            found="; ".join(f"{v}, short by {v.shortfall:.3f}" for v in failed),
+            expected="every gate passed; nothing has changed",
+        )
+    if unsaid and not (accept_unjudged or "").strip():
+        raise GateRefusedError(
+            f"{what} is not promoted: {len(unsaid)} of {len(verdicts)} gates cannot say.",
+            found="; ".join(str(v) for v in unsaid),
+            expected="every gate passed; nothing has changed",
+            fix='wait for more inspections, or say why you accept it: --accept-unjudged "REASON"',
+        )

@@ -1,0 +1,203 @@
+"""The published order, judged: what a list is made by is what is measured, gated and stated.
+
+A list is made by the priority, the weighted sum of the heads. Each judged year's dealers are put in
+order by heads that stood before it; the compliance order, counts of traces and points stand beside
+it, over all dealers and at each office's own capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.table import FeatureTable
+from models.policy import Policy
+from models.priority import EXPOSURE, exposure_term, exposure_weight
+from training.evaluation.evaluation import RULE, list_membership, measure
+from training.evaluation.metrics import Interval, bootstrap
+from training.heads.fit import HeadResult
+from training.heads.judging import BEYOND, HOME, INSPECTED, STRICT
+from training.recipe import Recipe
+
+Floats = npt.NDArray[np.float64]
+N_RESAMPLES: Final = 200
+# Rows of the newest date that tell how far two lists overlap.
+MAX_LATEST: Final = 20_000
+_BINS: Final = 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """The published order on the judged rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Inspected rows (`training.evaluation.evaluation`), the priority in ``score``.
+    X : DataFrame
+        Their signals, so that a later champion can be judged on them.
+    latest : DataFrame
+        Signals of dealers at the newest date.
+    entry : dict
+        Figures for the report.
+    """
+
+    rows: pd.DataFrame
+    X: pd.DataFrame
+    latest: pd.DataFrame
+    entry: dict[str, Any]
+
+
+def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTable) -> Order | None:
+    """Judge the priority of the heads that are in the bundle; None without inspections to judge by.
+
+    Parameters
+    ----------
+    results : sequence of HeadResult
+        Every head, refused ones too: the labels are those of the compliance head.
+    """
+    judged = next((r for r in results if r.head.label == "compliance"), None)
+    kept = [r for r in results if r.entry["is_in_bundle"] and r.everyone is not None]
+    if judged is None or judged.everyone is None or not kept:
+        return None
+    policy = recipe.read_policy()
+    everyone = _with_priority(judged.everyone, kept, table, policy)
+    if everyone.empty:
+        return None
+    rows = everyone[everyone[INSPECTED]].reset_index(drop=True)
+    keyed = rows[["dealer", "as_of"]].merge(
+        table.frame[["dealer", "as_of"]].assign(
+            dealer=lambda f: f["dealer"].astype(str),
+            as_of=lambda f: f["as_of"].astype("datetime64[s]"),
+            place=np.arange(len(table)),
+        ),
+        on=["dealer", "as_of"],
+        how="left",
+        validate="one_to_one",
+    )
+    newest = np.flatnonzero((table.frame["as_of"] == table.frame["as_of"].max()).to_numpy())
+    if len(newest) > MAX_LATEST:
+        newest = np.sort(np.random.default_rng(recipe.seed).permutation(newest)[:MAX_LATEST])
+    entry = measure(rows, recipe.evaluation, seed=recipe.seed)
+    # A priority is no probability: it has no calibration of its own.
+    del entry["calibration"]
+    share = recipe.evaluation.capacity
+    dependence = strictness_dependence(everyone)
+    entry |= {
+        "parts": [r.head.name for r in kept],
+        "at_offices": at_offices(everyone, share=share),
+        "strictness_dependence": None if dependence is None else dependence.as_dict(),
+        "readings": readings(everyone, share=share),
+        "policy": policy.stated(),
+    }
+    return Order(
+        rows.drop(columns=[BEYOND]),
+        table.X.iloc[keyed["place"].to_numpy()].reset_index(drop=True),
+        table.X.iloc[newest].reset_index(drop=True),
+        entry,
+    )
+
+
+def _with_priority(
+    everyone: pd.DataFrame, kept: Sequence[HeadResult], table: FeatureTable, policy: Policy
+) -> pd.DataFrame:
+    """Add the priority of the heads in the bundle as ``score``, and each head's order as a rule."""
+    out = everyone.rename(columns={"score": "probability"})
+    weights = policy.weights_of([r.head.name for r in kept])
+    priority = np.zeros(len(out))
+    key = ["dealer", "as_of"]
+    for result in kept:
+        theirs = result.everyone
+        if theirs is None:
+            continue
+        margin = out[key].merge(theirs[[*key, "margin"]], on=key, how="left")["margin"]
+        out[f"{RULE}{result.head.name}_alone"] = margin.to_numpy(dtype=np.float64)
+        priority += weights[result.head.name] * margin.to_numpy(dtype=np.float64)
+    sold = table.frame[key].assign(
+        dealer=lambda f: f["dealer"].astype(str), as_of=lambda f: f["as_of"].astype("datetime64[s]")
+    )
+    columns = {c for r in kept for c in r.X.columns}
+    weight = exposure_weight(policy, [r.head.name for r in kept], columns)
+    if weight:
+        sold[EXPOSURE] = table.X[EXPOSURE].to_numpy(dtype=np.float64)
+        sales = out[key].merge(sold, on=key, how="left")[EXPOSURE]
+        priority += exposure_term(sales, weight)
+    out["score"] = priority
+    # Years before a head had enough to learn from cannot be put in the published order.
+    return out[np.isfinite(priority)].reset_index(drop=True)
+
+
+def strictness_dependence(everyone: pd.DataFrame) -> Interval | None:
+    """Correlation of the order with the strictness of the dealer's office, at the same risk.
+
+    The risk is told by models that saw no row of the office, so that its own strictness cannot be
+    in it. None with fewer than two offices that differ.
+
+    Parameters
+    ----------
+    everyone : DataFrame
+        ``score``, `HOME`, `STRICT` and `BEYOND` of every dealer.
+    """
+    strict = everyone[STRICT].to_numpy(dtype=np.float64)
+    if everyone[HOME].nunique() < 2 or strict.std() < 1e-6:
+        return None
+    ranks = everyone.groupby("as_of")["score"].rank(pct=True)
+    risk = everyone.groupby("as_of")[BEYOND].rank(pct=True, method="first")
+    alike = [everyone["as_of"], np.ceil(risk * _BINS)]
+    order, office = (
+        (values - values.groupby(alike).transform("mean")).to_numpy(dtype=np.float64)
+        for values in (ranks, everyone[STRICT])
+    )
+
+    def statistic(w: Floats) -> Floats:
+        spread = np.sqrt((w @ order**2) * (w @ office**2))
+        return np.array([(w @ (order * office)) / max(spread, 1e-12)])
+
+    (found,) = bootstrap(statistic, everyone[HOME], n_resamples=N_RESAMPLES)
+    return found
+
+
+def at_offices(everyone: pd.DataFrame, *, share: float) -> dict[str, float]:
+    """Share of the findings that lists of each office's own capacity hold, by order.
+
+    Parameters
+    ----------
+    everyone : DataFrame
+        Every dealer of the judged years; findings count with their weights.
+    """
+    y = (everyone["y"] * everyone["weight"]).to_numpy(dtype=np.float64)
+    parts = list(everyone.groupby(["as_of", HOME]).indices.values())
+    orders = ["score", *(c for c in everyone.columns if c.startswith(RULE))]
+    out = {}
+    for name in orders:
+        score = everyone[name].to_numpy(dtype=np.float64)
+        found = sum(float(list_membership(score[rows], share) @ y[rows]) for rows in parts)
+        out["published" if name == "score" else name.removeprefix(RULE)] = found / max(
+            float(y.sum()), 1e-12
+        )
+    return out
+
+
+def readings(everyone: pd.DataFrame, *, share: float) -> list[dict[str, Any]]:
+    """Share of each office's dealers that is listed, under either reading of its level."""
+    last = everyone[everyone["as_of"] == everyone["as_of"].max()]
+    score = last["score"].to_numpy(dtype=np.float64)
+    level = last[STRICT].to_numpy(dtype=np.float64)
+    listed = {
+        "strictness": list_membership(score, share),
+        "risk": list_membership(score + level, share),
+    }
+    return [
+        {
+            "office": str(home),
+            "dealers": len(rows),
+            "level": float(level[rows].mean()),
+            **{name: float(on[rows].mean()) for name, on in listed.items()},
+        }
+        for home, rows in sorted(last.groupby(HOME).indices.items())
+    ]
