@@ -87,7 +87,7 @@ held_out = held_out_table(
     y=found.y,
     score=fitted.score,
     cluster=county,
-    rules=rule_columns(head.rules, X, fitted.logistic.mean(axis=0), seed=recipe.seed),
+    rules=rule_columns(head.rules, X, fitted.logistic.mean(axis=0)),
     groups=where[["rurality", "license_type"]],
 )
 entry = measure(held_out, recipe.evaluation, seed=recipe.seed)

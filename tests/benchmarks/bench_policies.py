@@ -205,7 +205,7 @@ def judge(country: Country, recipe: Recipe) -> dict[str, Any]:
         naive_score = predict(naive.model, X)
         out["naive_served"] = float(naive_score[on.keep][_first(naive_score[on.keep])].mean())
         out["strong_logistic"] = strong_logistic(country, rows, known, on, X)
-        rules = rule_columns(head.rules, X, logistic, seed=recipe.seed)
+        rules = rule_columns(head.rules, X, logistic)
         out["rates"] |= {"shipped": entry["shipped"], "naive": on.rates(naive_score)} | {
             name.removeprefix(RULE): on.rates(value) for name, value in rules.items()
         }

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from training.studies.fairness import by_group
+from training.studies.fairness_page import fairness_page
 
 
 def rows(rate: dict[str, float], score: dict[str, float], n: int = 6000) -> pd.DataFrame:
@@ -47,3 +48,15 @@ def test_a_tiny_group_is_not_judged():
     frame = rows({"NC": 0.1, "VA": 0.1}, {"NC": 0.1, "VA": 0.1})
     frame.loc[:4, "group_state"] = "GU"
     assert reasons(frame)["GU"] == "too few"
+
+
+def test_a_group_scored_far_off_its_rate_is_named_even_where_the_list_shows_no_gap():
+    # CA finds half as much and is scored as the others: its share of the list looks right.
+    frame = rows({"CA": 0.05, "OH": 0.1, "VA": 0.1}, {"CA": 0.1, "OH": 0.1, "VA": 0.1})
+    found = {g["group"]: g for g in by_group(frame, 0.1)["state"]}
+    assert 0.8 <= found["CA"]["list_share"] / found["CA"]["dealer_share"] <= 1.25
+    assert found["CA"]["bias"]["low"] > 0.5
+    assert found["CA"]["reason"] == "model"
+    page = fairness_page({"candidate": "000001", "heads": {"h": by_group(frame, 0.1)}})
+    assert page.advice[0].startswith("Scored off their rate") or "state" in page.advice[0]
+    assert "state CA" in page.advice[0].split(";")[0]

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from training.commands.promote import promote_candidate
 from training.errors import BusyError, NotTrainedError
 from training.evaluation import candidate as candidates
+from training.evaluation.judge import has_compliance
+from training.progress import Steps
+from training.recipe import load_recipe
 from training.registry import promotion
 
 
@@ -174,3 +178,46 @@ def test_a_promotion_waits_and_then_says_who_is_in_the_way(tmp_path):
         promotion.promotion_lock(tmp_path, patience_s=0.1),
     ):
         pass
+
+
+def test_promoting_what_is_in_force_changes_nothing(tmp_path):
+    staged = candidates.stage(tmp_path)
+    (staged / "bundle").mkdir()
+    (staged / "bundle" / "manifest.json").write_text("1")
+    gates = load_recipe("country").gates.model_dump()
+    heads = {"compliance": {"is_in_bundle": True, "label": "compliance"}}
+    made = candidates.commit(
+        staged,
+        {"model_name": "m", "version": "1", "gates": gates, "heads": heads,
+         "bundle_heads": ["compliance"]},
+    )  # fmt: skip
+    tracker = Aliases(tmp_path)
+    with promotion.promotion_lock(tmp_path):
+        before = promotion.install(tmp_path, made, tracker)
+    after = promote_candidate(made, tmp_path, tracker, Steps())
+    assert after == before
+    assert promotion.read_champion(tmp_path).history == ()
+    assert [p.name for p in (tmp_path / "champion").iterdir()] == [before.bundle]
+
+
+def candidate_with(folder: Path, *, heads: dict[str, bool]) -> candidates.Candidate:
+    return candidates.Candidate(
+        folder,
+        {
+            "heads": {n: {"is_in_bundle": kept, "label": n} for n, kept in heads.items()},
+            "bundle_heads": [n for n, kept in heads.items() if kept],
+        },
+    )
+
+
+def test_a_bundle_without_its_compliance_head_needs_a_waiver(tmp_path):
+    lacking = candidate_with(tmp_path, heads={"compliance": False, "diversion": True})
+    (verdict,) = has_compliance(lacking, is_waived=False)
+    assert verdict.outcome == "refused"
+    assert "--without-compliance" in verdict.wanted
+    (waived,) = has_compliance(lacking, is_waived=True)
+    assert waived.is_passed
+    assert "rest on diversion" in waived.measured
+    whole = candidate_with(tmp_path, heads={"compliance": True, "diversion": True})
+    assert has_compliance(whole, is_waived=False)[0].is_passed
+    assert has_compliance(candidate_with(tmp_path, heads={"severity": True}), is_waived=False) == []

@@ -20,6 +20,7 @@ from training.evaluation.candidate import Candidate, commit, stage
 from training.evaluation.evaluation import contribution_summary, flat_metrics
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.judge import judge
+from training.evaluation.metrics import Interval
 from training.evaluation.verdict import REFUSED, UNSAID, Verdict
 from training.heads.fit import HeadResult, sample_rows
 from training.heads.order import MAX_LATEST, Order, judge_order
@@ -139,7 +140,7 @@ def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:
     """Decide whether a head may enter the bundle, and say so."""
     name = result.head.name
     verdicts: list[Verdict] = [
-        better_than_chance(name, result.held_out),
+        better_than_chance(name, result.held_out, auc=Interval(**result.entry["model"]["auc"])),
         not_worse_than_rules(name, result.held_out, capacity=recipe.evaluation.capacity),
     ]
     failed = [v for v in verdicts if v.outcome == REFUSED]

@@ -23,6 +23,8 @@ RULE: Final = "rule_"
 GROUP: Final = "group_"
 LEVEL_WEIGHT: Final = "level_weight"
 CURVE: Final = np.linspace(0.01, 1.0, 100)
+# A group of fewer rows has no rate to speak of.
+MIN_GROUP: Final = 10
 
 
 def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]
 
     A gap in list share has three possible reasons, and the columns tell them apart: the base rate
     differs, exposure differs (share of dealers), or the model errs (mean score against rate).
+    Groups of fewer than `MIN_GROUP` rows are marked: their figures are luck.
     """
     listed = list_membership(rows["score"], capacity)
     y = rows["y"].to_numpy(dtype=np.float64)
@@ -126,6 +129,7 @@ def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]
                     "group": str(value),
                     "n": len(index),
                     "n_positive": int((y[index] > 0).sum()),
+                    "is_few": len(index) < MIN_GROUP,
                     "share_of_dealers": len(index) / len(rows),
                     "share_of_list": float(listed[index].sum() / listed.sum()),
                     "rate": float(y[index].mean()),

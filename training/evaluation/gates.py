@@ -35,13 +35,16 @@ LEVEL_KNOWN: Final = "is_level_known"
 _STEPS: Final = 6
 
 
-def better_than_chance(head: str, rows: pd.DataFrame) -> Verdict:
-    """Ask that the interval of the AUC lie wholly above one half."""
-    y = (rows["y"].to_numpy() > 0).astype(np.float64)
-    ranking, weight = Ranking(rows["score"]), rows["weight"].to_numpy()
-    (auc,) = bootstrap(
-        lambda w: ranking.auc(y, weight=w * weight), rows["cluster"], n_resamples=N_RESAMPLES
-    )
+def better_than_chance(head: str, rows: pd.DataFrame, *, auc: Interval | None = None) -> Verdict:
+    """Ask that the interval of the AUC lie wholly above one half.
+
+    Parameters
+    ----------
+    auc : Interval, optional
+        As the evaluation states it; resampled here when it is not given.
+    """
+    if auc is None:
+        auc = _auc(rows)
     shown = PASSED if auc.low > 0.5 else REFUSED if auc.high < NO_GAIN else UNSAID
     return Verdict(
         "better_than_chance",
@@ -51,6 +54,15 @@ def better_than_chance(head: str, rows: pd.DataFrame) -> Verdict:
         f"an interval above 0.500 (refused when below {NO_GAIN})",
         max(0.0, 0.5 - auc.low),
     )
+
+
+def _auc(rows: pd.DataFrame) -> Interval:
+    y = (rows["y"].to_numpy() > 0).astype(np.float64)
+    ranking, weight = Ranking(rows["score"]), rows["weight"].to_numpy()
+    (auc,) = bootstrap(
+        lambda w: ranking.auc(y, weight=w * weight), rows["cluster"], n_resamples=N_RESAMPLES
+    )
+    return auc
 
 
 def not_worse_than_rules(head: str, rows: pd.DataFrame, *, capacity: float) -> Verdict:

@@ -49,7 +49,9 @@ def judge(
     for head in candidate.heads:
         rows = candidate.held_out(head)
         verdicts += [
-            gates.better_than_chance(head, rows),
+            gates.better_than_chance(
+                head, rows, auc=Interval(**candidate.evaluation["heads"][head]["model"]["auc"])
+            ),
             gates.not_worse_than_rules(head, rows, capacity=capacity),
             gates.calibrated(head, rows, limit=limits.max_calibration_error),
         ]
@@ -69,7 +71,7 @@ def _order_gates(candidate: Candidate, capacity: float) -> list[Verdict]:
     # The order of one part is no rule that the whole could be refused for.
     simple = rows.drop(columns=[c for c in rows.columns if c.endswith("_alone")])
     return [
-        gates.better_than_chance(_ORDER, rows),
+        gates.better_than_chance(_ORDER, rows, auc=Interval(**entry["model"]["auc"])),
         gates.not_worse_than_rules(_ORDER, simple, capacity=capacity),
         gates.gains_within(rows, "investigator", capacity=capacity),
         gates.free_of_strictness(

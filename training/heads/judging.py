@@ -60,6 +60,7 @@ STRICT = "strictness"
 INSPECTED = "is_inspected"
 INVESTIGATOR = "investigator"
 KNOWN_ON = "known_on"
+_DRAWN = "drawn_weight"
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,13 @@ def judge(
         Figures for the report.
     """
     years = [_year(recipe, head, made, history, origin) for origin in origins]
-    held_out = pd.concat(
-        [year.everyone[year.looked.is_inspected] for year in years], ignore_index=True
-    )
+    everyone = _with_level(pd.concat([year.everyone for year in years], ignore_index=True))
+    held_out = everyone[everyone[INSPECTED]].reset_index(drop=True)
     last, fitted = years[-1], origins[-1].fitted
     entry = measure(held_out, recipe.evaluation, seed=recipe.seed)
     past = last.history()
     share = recipe.evaluation.capacity
-    estimates = {
+    estimates: dict[str, Interval | None] = {
         "served": served(last.score, last.interval, share=share) if past.has_design else None,
         **every_estimate(past, last.score, last.score, share=share),
     }
@@ -143,7 +143,6 @@ def judge(
         "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
         "sections": _sections(estimates, gains, past),
     }
-    everyone = pd.concat([year.everyone for year in years], ignore_index=True)
     return held_out, everyone, entry
 
 
@@ -177,8 +176,7 @@ def _year(
     everyone[BEYOND] = strictness.risk_beyond(X, who.home)
     average = at_average(looked.y, everyone[BEYOND].to_numpy(), strictness.offset_of(who))
     everyone["weight"] *= average
-    everyone[LEVEL_WEIGHT] = _level_weight(looked, propensity) * average
-    everyone[LEVEL_KNOWN] = bool(looked.y[looked.is_random].sum() >= MIN_RANDOM_POSITIVE)
+    everyone[_DRAWN] = looked.level_weight * average
     everyone[hours.WAIT_DAYS] = hours.wait_days(
         propensity.probability, horizon_months=recipe.horizon_months
     )
@@ -186,16 +184,18 @@ def _year(
     return _Year(everyone, looked, propensity, X, score, interval)
 
 
-def _level_weight(looked: Looked, propensity: Propensity) -> Floats:
-    """Return the weight of each row in judging the level: rows of known probability, if enough.
+def _with_level(everyone: pd.DataFrame) -> pd.DataFrame:
+    """Add the weight of each row in judging the level: of those drawn, if they found enough.
 
-    With fewer findings among them all inspections are used, weighted by inverse propensity; what
-    was chosen by hearsay then makes a right level look low.
+    With fewer findings all inspections are used, weighted by inverse propensity; what was chosen
+    by hearsay then makes a right level look low, and the level cannot be said.
     """
-    weight = looked.level_weight
-    if looked.y[weight > 0].sum() >= MIN_RANDOM_POSITIVE:
-        return weight
-    return propensity.weights()
+    drawn = everyone[_DRAWN]
+    is_known = bool(((drawn > 0) & (everyone["y"] > 0)).sum() >= MIN_RANDOM_POSITIVE)
+    out = everyone.drop(columns=_DRAWN)
+    out[LEVEL_WEIGHT] = drawn if is_known else everyone["weight"]
+    out[LEVEL_KNOWN] = is_known
+    return out
 
 
 def consecutive(

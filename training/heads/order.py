@@ -110,6 +110,8 @@ def _with_priority(
     out = everyone.rename(columns={"score": "probability"})
     weights = policy.weights_of([r.head.name for r in kept])
     priority = np.zeros(len(out))
+    # What the order would be by models that saw no row of the dealer's own office.
+    beyond = np.zeros(len(out))
     key = ["dealer", "as_of"]
     for result in kept:
         theirs = result.everyone
@@ -117,7 +119,10 @@ def _with_priority(
             continue
         margin = out[key].merge(theirs[[*key, "margin"]], on=key, how="left")["margin"]
         out[f"{RULE}{result.head.name}_alone"] = margin.to_numpy(dtype=np.float64)
-        priority += weights[result.head.name] * margin.to_numpy(dtype=np.float64)
+        weight = weights[result.head.name]
+        priority += weight * margin.to_numpy(dtype=np.float64)
+        is_of_labels = result.head.label == "compliance"
+        beyond += weight * (out[BEYOND] if is_of_labels else margin).to_numpy(dtype=np.float64)
     sold = table.frame[key].assign(
         dealer=lambda f: f["dealer"].astype(str), as_of=lambda f: f["as_of"].astype("datetime64[s]")
     )
@@ -127,7 +132,9 @@ def _with_priority(
         sold[EXPOSURE] = table.X[EXPOSURE].to_numpy(dtype=np.float64)
         sales = out[key].merge(sold, on=key, how="left")[EXPOSURE]
         priority += exposure_term(sales, weight)
+        beyond += exposure_term(sales, weight)
     out["score"] = priority
+    out[BEYOND] = beyond
     # Years before a head had enough to learn from cannot be put in the published order.
     return out[np.isfinite(priority)].reset_index(drop=True)
 
@@ -135,8 +142,8 @@ def _with_priority(
 def strictness_dependence(everyone: pd.DataFrame) -> Interval | None:
     """Correlation of the order with the strictness of the dealer's office, at the same risk.
 
-    The risk is told by models that saw no row of the office, so that its own strictness cannot be
-    in it. None with fewer than two offices that differ.
+    The risk is told by the order of models that saw no row of the office, so that its own
+    strictness cannot be in it. None with fewer than two offices that differ.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from typing import Any
 
 from features.home import write_atomically, write_json
 from training.pages import page
+from training.pages.order import sections
 from training.pages.page import Plot, format_interval
 
 __all__ = ["format_interval", "render", "write_report"]
@@ -35,6 +36,7 @@ def render(evaluation: Mapping[str, Any]) -> str:
         "report.html",
         title=evaluation["title"],
         evaluation={**evaluation, "heads": heads},
+        sections=sections(evaluation),
         plots={name: _plots(head, evaluation["capacity"]) for name, head in heads.items()},
     )
 

@@ -89,8 +89,13 @@ def _reason(entry: dict[str, Any], rate: float) -> Reason:
     if entry["bias"] is None:
         return "too few"
     gap = entry["list_share"] / max(entry["dealer_share"], 1e-12)
+    bias = entry["bias"]
+    is_off = bias["low"] > 0 or bias["high"] < 0
+    # A group that is scored far off its rate is the model's doing, whether or not the list shows a
+    # gap: a lower rate may hide it.
+    if is_off and not -0.2 <= bias["value"] <= 0.25:
+        return "model"
     if 0.8 <= gap <= 1.25:
         return "none"
-    is_off = entry["bias"]["low"] > 0 or entry["bias"]["high"] < 0
-    pulls_same_way = (entry["bias"]["value"] > 0) == (gap > 1)
+    pulls_same_way = (bias["value"] > 0) == (gap > 1)
     return "model" if is_off and pulls_same_way else "base rate"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log1p
 from typing import Any, Final
 
 from training.pages import plots
@@ -22,7 +23,9 @@ def fairness_page(found: Mapping[str, Any]) -> Page:
         lead=(
             "A group has a larger share of the list than of the judged rows for one of two "
             "reasons: its rate of findings is higher (base rate), or the model scores it above "
-            "its rate (model). Groups with few findings are not judged. Intervals are 95%, by "
+            "its rate (model); a group scored far off its rate is named even where the list shows "
+            "no gap. "
+            "Groups with few findings are not judged. Intervals are 95%, by "
             "cluster; nothing is tuned by this table.",
             "Recall is the share of the group's findings that the list would have caught. Score "
             "over rate is the mean score divided by the rate, less one: zero is right.",
@@ -38,7 +41,10 @@ def fairness_page(found: Mapping[str, Any]) -> Page:
 
 def _advice(heads: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> list[str]:
     blamed = [
-        f"{words(head)}: {words(column)} {g['group']}"
+        (
+            abs(log1p(g["bias"]["value"])),
+            f"{words(head)}: {words(column)} {g['group']} ({g['bias']['value']:+.0%})",
+        )
         for head, columns in heads.items()
         for column, groups in columns.items()
         for g in groups
@@ -46,8 +52,9 @@ def _advice(heads: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> l
     ]
     if not blamed:
         return ["No group's place on the list is the model's doing, as far as the findings show."]
-    shown = "; ".join(blamed[:10]) + ("; and more" if len(blamed) > 10 else "")
-    return [f"Scored off their rate, in the direction of the gap: {shown}."]
+    blamed.sort(reverse=True)
+    shown = "; ".join(text for _, text in blamed[:10]) + ("; and more" if len(blamed) > 10 else "")
+    return [f"Scored off their rate, the farthest first: {shown}."]
 
 
 def _section(title: str, groups: Sequence[Mapping[str, Any]]) -> Section:
