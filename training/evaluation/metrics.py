@@ -38,6 +38,10 @@ class Interval:
     high: float
     level: float = LEVEL
 
+    def excludes(self, null: float) -> bool:
+        """Whether `null` lies outside the bounds."""
+        return null < self.low or null > self.high
+
     def __str__(self) -> str:
         if np.isnan(self.value):
             return f"{self.low:.3f} to {self.high:.3f}"
