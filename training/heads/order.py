@@ -161,8 +161,11 @@ def strictness_dependence(everyone: pd.DataFrame) -> Interval | None:
         for values in (ranks, everyone[STRICT])
     )
 
+    whole = (ranks - ranks.mean()).to_numpy(dtype=np.float64)
+
     def statistic(w: Floats) -> Floats:
-        spread = np.sqrt((w @ order**2) * (w @ office**2))
+        # Against the spread of the whole order: what is left at the same risk may be next to none.
+        spread = np.sqrt((w @ whole**2) * (w @ office**2))
         return np.array([(w @ (order * office)) / max(spread, 1e-12)])
 
     (found,) = bootstrap(statistic, everyone[HOME], n_resamples=N_RESAMPLES)
