@@ -33,7 +33,7 @@ def test_an_order_free_of_strictness_is_told_from_one_that_leaks_it():
     clean = strictness_dependence(dealers(leak=0.0))
     leaking = strictness_dependence(dealers(leak=1.0))
     assert abs(clean.value) < 0.1
-    assert leaking.value > 0.5
+    assert leaking.value > 0.4
     assert leaking.excludes(0.0)
 
 
