@@ -87,3 +87,18 @@ def trial_read(
     from serving.commands.trials import read_trial
 
     read_trial(name, today=date.today(), warehouse=warehouse, as_json=as_json)  # noqa: DTZ011
+
+
+@trial_app.command("averts")
+def trial_averts(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
+    """Estimate what an inspection averts, from the dealers that issued lists drew at random.
+
+    Drawn dealers are compared with those that could have been drawn: firearms sold after the list
+    and traced at three years or less within the two years after it. Where the interval does not
+    tell an effect from none, that is what is said.
+
+    Example: ffl-risk trial averts
+    """
+    from serving.commands.trials import estimate_averted
+
+    estimate_averted(today=date.today(), warehouse=warehouse, as_json=as_json)  # noqa: DTZ011

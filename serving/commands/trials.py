@@ -15,7 +15,8 @@ from features.home import home, write_atomically
 from features.warehouse import Warehouse
 from serving.commands.opened import recorded
 from serving.errors import InvalidRequestError
-from serving.trials import kept, planning, reading
+from serving.lists.drawn import frames
+from serving.trials import averts, kept, planning, reading
 from serving.trials.planning import Asked
 from serving.trials.protocol import protocol_page
 from serving.trials.reading import Reading
@@ -102,6 +103,44 @@ def in_words(trial: kept.Trial, found: Reading) -> str:
         f"Trial {trial.trial_id}: {trial.arm_a} {d.rate_a:.3f}, {trial.arm_b} {d.rate_b:.3f} "
         f"severe findings a visit ({d.n_a} and {d.n_b}); difference {d.value:+.3f} ({d.low:+.3f} "
         f"to {d.high:+.3f}, {d.level:.2%} interval), which {clear} no difference. {stop}{tail}"
+    )
+
+
+def estimate_averted(*, today: date, warehouse: Path | None, as_json: bool) -> None:
+    """Compare drawn dealers with those that could have been drawn, and record that it was done."""
+    store = Warehouse.open(warehouse or home() / "warehouse")
+    with recorded() as (opened, ledger):
+        found = list(frames(opened, home(), today=today))
+        effect = averts.averted(
+            [(averts.later_traces(store, one, today=today), one.is_drawn) for one in found]
+        )
+        with opened.write() as connection:
+            ledger.add(connection, "trial_averts", f"{len(found)} lists")
+    said = effect is not None and effect.can_be_said
+    if as_json:
+        document = {
+            "n_lists": len(found), "can_be_said": said,
+            "averted": asdict(effect) if effect is not None and said else None,
+            "n_drawn": 0 if effect is None else effect.n_drawn,
+        }  # fmt: skip
+        typer.echo(json.dumps(document, indent=1))
+        return
+    typer.echo(averted_in_words(effect, n_lists=len(found)))
+
+
+def averted_in_words(effect: averts.Averted | None, *, n_lists: int) -> str:
+    """Say what an inspection averts, or that it cannot be said."""
+    if effect is None or not effect.can_be_said:
+        n = 0 if effect is None else effect.n_drawn
+        return (
+            f"What an inspection averts cannot be said: {n} dealers were drawn by {n_lists} lists "
+            "old enough, too few to tell an effect from none."
+        )
+    what = "fewer" if effect.value < 0 else "more"
+    return (
+        f"Drawn dealers had {abs(effect.value):.2f} ({-effect.high:+.2f} to {-effect.low:+.2f}) "
+        f"{what} firearms traced soon in the two years after than the {effect.mean_others:.2f} of "
+        f"others that could have been drawn ({effect.n_drawn} and {effect.n_others} dealers)."
     )
 
 

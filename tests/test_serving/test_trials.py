@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 from features.errors import FflRiskError
 from features.ingest import ingest
 from ffl_risk import app
+from serving.commands.trials import averted_in_words
 from serving.errors import InvalidRequestError
-from serving.trials import design, kept, planning, reading
+from serving.lists import drawn
+from serving.scores.snapshot import Snapshot
+from serving.trials import averts, design, kept, planning, reading
 from serving.trials.planning import Asked
 from serving.trials.protocol import protocol, protocol_page
 
@@ -317,3 +320,57 @@ def test_the_protocol_says_what_is_signed():
 def test_names_that_are_no_names_are_refused(name):
     with pytest.raises(InvalidRequestError, match="name of the trial"):
         replace(ASKED, trial_id=name)
+
+
+def drawn_frames(seed, effect, *, n=400, n_drawn=40, n_lists=6):
+    """Counts as uneven as traces are: most dealers have none."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(n_lists):
+        y = rng.negative_binomial(0.4, 0.4 / (0.4 + 1.5), n).astype(float)
+        is_drawn = np.zeros(n, dtype=bool)
+        is_drawn[rng.permutation(n)[:n_drawn]] = True
+        # Each firearm of a visited dealer is averted with the same chance.
+        y[is_drawn] = rng.binomial(y[is_drawn].astype(int), 1.0 - effect)
+        out.append((y, is_drawn))
+    return out
+
+
+def test_what_is_averted_is_held_by_the_interval_and_stated_where_it_tells():
+    held = [
+        (d.low <= -0.4 * 1.5 <= d.high, d.can_be_said)
+        for d in (averts.averted(drawn_frames(seed, 0.4)) for seed in range(300))
+    ]
+    assert np.mean([h for h, _ in held]) > 0.92  # uneven counts cost a little
+    assert np.mean([said for _, said in held]) > 0.8
+    nothing = [averts.averted(drawn_frames(seed, 0.0)).can_be_said for seed in range(300)]
+    assert np.mean(nothing) < 0.08
+
+
+def test_few_drawn_dealers_say_nothing():
+    few = averts.averted(drawn_frames(1, 0.9, n_drawn=4, n_lists=2))
+    assert not few.can_be_said
+    assert "cannot be said" in averted_in_words(few, n_lists=2)
+    assert averts.averted([]) is None
+    assert "cannot be said" in averted_in_words(None, n_lists=0)
+    clear = averts.Averted(-0.6, -0.9, -0.3, 1.5, 240, 2000)
+    assert "0.60 (+0.30 to +0.90) fewer" in averted_in_words(clear, n_lists=6)
+
+
+def test_the_frame_of_a_draw_is_who_could_have_been_drawn(service, monkeypatch):
+    monkeypatch.setattr(Snapshot, "load", lambda home, name=None: service.runtime.snapshot)
+    area = {"area": {"office": "office0"}, "k": 20, "random_share": 0.4}
+    listed = service.post("/v1/rank", "inspector", area).json()
+    service.post("/v1/rank", "inspector", area)  # the same draw again does not count twice
+    home = service.runtime.settings.home
+    (frame,) = drawn.frames(service.runtime.store, home, today=date(2028, 2, 1))
+    assert frame.list_id == listed["list_id"]
+    chosen = {row["dealer"] for row in listed["rows"] if row["why"] == ["random"]}
+    assert set(frame.dealer[frame.is_drawn]) == chosen
+    (probability,) = {
+        row["inclusion_probability"] for row in listed["rows"] if row["why"] == ["random"]
+    }
+    assert len(chosen) / len(frame.dealer) == pytest.approx(probability)
+    certain = {row["dealer"] for row in listed["rows"]} - chosen
+    assert not certain & set(frame.dealer)
+    assert not list(drawn.frames(service.runtime.store, home, today=date(2027, 12, 1)))

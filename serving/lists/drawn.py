@@ -1,0 +1,59 @@
+"""The frame of each issued list's draw: who could have been drawn, as the list saw the country."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+
+from features.domain.asof import add_months
+from serving.access.accounts import Principal
+from serving.contract.answers import RankRequest
+from serving.errors import NotReadyError
+from serving.scores.areas import rows_for
+from serving.scores.snapshot import Snapshot, View, eligible_rows
+from serving.store.database import Store
+from serving.store.tables import LISTS
+from serving.trials.averts import FOLLOWED_MONTHS, Frame
+
+
+def frames(store: Store, home: Path, *, today: date) -> Iterator[Frame]:
+    """Return the frame of each list that was followed long enough and whose table is still there.
+
+    Lists of the same table and area draw the same dealers; only the first of them counts.
+    """
+    until = add_months(today, -FOLLOWED_MONTHS)
+    query = sa.select(LISTS).where(LISTS.c.as_of <= until).order_by(LISTS.c.issued_at)
+    with store.read() as connection:
+        rows = connection.execute(query).all()
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        key = (row.scored, row.area)
+        if key in seen:
+            continue
+        try:
+            snapshot = Snapshot.load(home, row.scored)
+        except NotReadyError:
+            continue
+        seen.add(key)
+        recipe, document = row.recipe, json.loads(bytes(row.document))
+        view = View(snapshot.overlaid(recipe["overlay"]), recipe["hidden"])
+        who = recipe["principal"]
+        request = RankRequest.model_validate(recipe["request"])
+        principal = Principal(who["name"], who["role"], frozenset(who["areas"]))
+        within = rows_for(view, principal, request.area) & eligible_rows(view)
+        if request.license_types:
+            within &= view.snapshot.where("license_type", request.license_types)
+        listed = {one["dealer"]: one["why"][0] for one in document["rows"]}
+        why = np.array([listed.get(d, "") for d in view.snapshot.columns["dealer"]], dtype=object)
+        frame = np.flatnonzero(within & ((why == "") | (why == "random")))
+        yield Frame(
+            row.list_id,
+            snapshot.as_of,
+            view.snapshot.columns["dealer"][frame],
+            np.asarray(why[frame] == "random", dtype=np.bool_),
+        )
