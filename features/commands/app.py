@@ -13,6 +13,8 @@ from features.commands.insight import insight_app
 
 app = typer.Typer()
 app.command()(data.contract)
+app.command()(data.sources)
+app.command()(data.withdraw)
 app.add_typer(data.mapping_app)
 app.add_typer(insight_app)
 

@@ -129,3 +129,78 @@ def check(
         typer.echo(json.dumps(told, indent=1, default=str))
     else:
         Console().print(trial_view(summary))
+
+
+def sources(
+    warehouse: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PATH", help="Folder of the warehouse."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was loaded: number, file, day, rows, and what was withdrawn and why."""
+    import json
+
+    from features.home import home
+    from features.ingest.withdrawal import sources as listed
+
+    entries = listed(warehouse or home() / "warehouse")
+    if as_json:
+        typer.echo(json.dumps(entries, indent=1))
+        return
+    for entry in entries:
+        gone = entry.get("withdrawn")
+        note = f"; withdrawn {gone['at'][:10]} by {gone['by']}: {gone['why']}" if gone else ""
+        typer.echo(
+            f"{entry['id']}: {entry['file']} of {entry['ingested_at'][:10]}, "
+            f"{entry['rows']:,} rows of {', '.join(entry['tables'])}{note}"
+        )
+
+
+def withdraw(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Number of a source, or the name of its file.")
+    ],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it is kept.")],
+    is_from_start: Annotated[
+        bool,
+        typer.Option(
+            "--from-start", help="The load was wrong from the start: take it out of every day."
+        ),
+    ] = False,
+    warehouse: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PATH", help="Folder of the warehouse."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the rows of one source out of the warehouse, as of now.
+
+    A read as of an earlier day still sees them. A corrected file that is loaded afterwards replaces
+    them and never mixes with them; it counts from today for the rows that it corrects. With
+    --from-start, for a load through a wrong mapping, the rows leave every day and the corrected
+    file counts from its own days.
+
+    Commands to start from:
+
+      ffl-risk sources
+
+      ffl-risk withdraw traces_export.csv --from-start --why "read through the wrong mapping"
+    """
+    import json
+
+    from features.home import home
+    from features.ingest.withdrawal import withdraw as take_out
+
+    done = take_out(source, warehouse or home() / "warehouse", why=why, is_from_start=is_from_start)
+    if as_json:
+        typer.echo(json.dumps(done.as_dict(), indent=1))
+        return
+    rows = ", ".join(f"{n:,} of {table}" for table, n in done.rows.items()) or "no rows"
+    since = f"from {done.on} on" if done.on else "on every day"
+    typer.echo(f"Withdrawn {since}: source {done.source}, {done.file}: {rows}.")
+    for table, n in done.restored.items():
+        if n:
+            typer.echo(f"Of other sources {n:,} rows of {table} stand again.")
+    if done.again:
+        typer.echo(f"Load these again, which repeated rows of it: {', '.join(done.again)}")

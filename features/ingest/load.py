@@ -16,7 +16,7 @@ from features.ingest.checks import CheckQuery, check_query
 from features.ingest.opening import open_raw
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
-from features.ingest.versions import Resolution, resolve
+from features.ingest.versions import Resolution, resolve, resolve_keys
 from features.reference.citation import normalize_column
 from features.reference.files import DATA
 from features.schema import TABLES
@@ -152,7 +152,9 @@ class Loader:
                 if table == "licenses":
                     notes += self._unknown_counties()
             with step(f"store {table}"):
-                resolution = resolve(self.con, table, live(self.draft, table))
+                notes += self._lift(table)
+                files = live(self.draft, table)
+                resolution = resolve(self.con, table, files, withdrawn_sources(self.draft))
                 if resolution.n_conflict:
                     self.rejects.add_conflicts(table, load.number, file)
                     notes += self._disputed_before(table, resolution)
@@ -286,6 +288,34 @@ class Loader:
             "without signals of the county"
         ]
 
+    def _lift(self, table: str) -> list[str]:
+        """Let rows that correct withdrawn ones count from the day of the withdrawal.
+
+        Until then the withdrawn row stands: no day may have both.
+        """
+        gone, files = withdrawn_sources(self.draft), live(self.draft, table)
+        if not gone or not files:
+            return []
+        key = [quoted(name) for name in TABLES[table].key]
+        days = " ".join(f"WHEN {n} THEN DATE {literal(day)}" for n, day in gone.items())
+        ends = (
+            f"SELECT {', '.join(key)}, max(CASE source_id {days} END) AS ended_on, "
+            "max(known_on) AS told_on "
+            f"FROM {scan_table(table, files)} WHERE source_id IN ({', '.join(map(str, gone))}) "
+            "GROUP BY ALL"
+        )
+        same = " AND ".join(f"c.{k} = e.{k}" for k in key)
+        n_lifted = self.con.execute(
+            f"UPDATE checked AS c SET known_on = ended_on FROM ({ends}) e "
+            f"WHERE {same} AND c.fault = 0 AND c.known_on <= told_on AND c.known_on < ended_on"
+        ).fetchone()[0]
+        if not n_lifted:
+            return []
+        return [
+            f"rows of {table} that correct withdrawn ones: {n_lifted:,}; they count from the day "
+            "of the withdrawal, because until then the withdrawn rows stand"
+        ]
+
     def _disputed_before(self, table: str, resolution: Resolution) -> list[str]:
         """Tell of rows of earlier loads that no longer stand, and put them among the rejects."""
         if not resolution.n_disputed_before:
@@ -325,24 +355,78 @@ class Loader:
             )
             write_batch(self.con, self.draft, table, query)
         for place in resolution.rewritten:
-            self._revise(table, place)
+            revise(self.con, self.draft, table, place)
 
-    def _revise(self, table: str, place: str) -> None:
-        """Write the batch at `place` anew, with the days on which its rows are superseded now."""
-        key = [*TABLES[table].key, "known_on", "source_id", "source_line"]
-        same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
-        columns = ", ".join(
-            "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
-            "AS superseded_on"
-            if name == "superseded_on"
-            else f"s.{quoted(name)} AS {quoted(name)}"
-            for name in stored_columns(table)
+
+def withdrawn_sources(draft: Draft) -> dict[int, str]:
+    """Return the day from which the rows of each withdrawn source no longer stand."""
+    entries = draft.manifest["sources"]
+    return {
+        int(entry["id"]): entry["withdrawn"]["on"]
+        for entry in entries
+        if entry.get("withdrawn", {}).get("on")
+    }
+
+
+class Rederivation:
+    """Which version of some keys stands, found again after rows of theirs are gone.
+
+    Parameters
+    ----------
+    con : duckdb connection
+    draft : Draft
+        The warehouse about to change.
+    table : str
+    number : int
+        The source whose keys they are.
+    """
+
+    def __init__(self, con: Any, draft: Draft, table: str, number: int) -> None:
+        self.con, self.draft, self.table, self.number = con, draft, table, number
+
+    def find_keys(self) -> None:
+        """Make ``touched``: the keys of the source's rows."""
+        key = ", ".join(quoted(name) for name in TABLES[self.table].key)
+        rows = scan_table(self.table, live(self.draft, self.table))
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {key} FROM {rows} "
+            f"WHERE source_id = {self.number}"
         )
-        revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
-        query = (
-            f"SELECT {columns} FROM {scan_table(table, [place])} s LEFT JOIN {revised} r ON {same}"
-        )
-        rewrite_batch(self.con, self.draft, table, place=place, query=query)
+
+    def rederive(self) -> None:
+        """Write the batches anew whose rows stand on other days now."""
+        files = live(self.draft, self.table)
+        if files:
+            rows = scan_table(self.table, files)
+            self.con.execute(
+                "CREATE OR REPLACE TEMP TABLE checked AS SELECT *, 0 AS fault, false AS "
+                f"is_set_aside FROM {rows} LIMIT 0"
+            )
+            resolve_keys(self.con, self.table, files, withdrawn_sources(self.draft))
+            places = self.con.execute("SELECT DISTINCT file FROM revised").fetchall()
+            for (place,) in sorted(places):
+                revise(self.con, self.draft, self.table, place)
+        self.forget_keys()
+
+    def forget_keys(self) -> None:
+        """Drop what was made on the way."""
+        self.con.execute("DROP TABLE IF EXISTS touched")
+
+
+def revise(con: Any, draft: Draft, table: str, place: str) -> None:
+    """Write the batch at `place` anew, with the days on which its rows are superseded now."""
+    key = [*TABLES[table].key, "known_on", "source_id", "source_line"]
+    same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
+    columns = ", ".join(
+        "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
+        "AS superseded_on"
+        if name == "superseded_on"
+        else f"s.{quoted(name)} AS {quoted(name)}"
+        for name in stored_columns(table)
+    )
+    revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
+    query = f"SELECT {columns} FROM {scan_table(table, [place])} s LEFT JOIN {revised} r ON {same}"
+    rewrite_batch(con, draft, table, place=place, query=query)
 
 
 def load_has_rows(resolution: Resolution) -> bool:

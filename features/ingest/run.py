@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -204,7 +204,7 @@ class Run:
     ) -> FileSummary:
         identity = {"sha256": source.sha256, "options": dict(layout.options)}
         entries = self.draft.manifest["sources"]
-        if any({k: entry[k] for k in identity} == identity for entry in entries):
+        if any(_is_same(entry, identity) for entry in entries):
             return FileSummary(
                 source.name, source.sha256, layout.name, is_new=False,
                 notes=("ingested before; nothing changed",),
@@ -222,6 +222,7 @@ class Run:
                 "tables": {t.table: t.n_read for t in tables},
                 "rows": sum(t.n_read for t in tables),
                 "rejected": sum(t.n_rejected for t in tables),
+                "duplicates": {t.table: t.n_duplicate for t in tables if t.n_duplicate},
                 "ingested_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
@@ -229,6 +230,13 @@ class Run:
             source.name, source.sha256, layout.name, is_new=True, tables=tuple(tables),
             notes=tuple(notes), seconds=clock.seconds,
         )  # fmt: skip
+
+
+def _is_same(entry: dict[str, Any], identity: dict[str, Any]) -> bool:
+    """Whether a source is the very file, loaded before and still counting."""
+    if "withdrawn" in entry or entry.get("may_come_again"):
+        return False
+    return all(entry[name] == value for name, value in identity.items())
 
 
 def _choices(as_table: str | None, mapping: Path | None, listed_on: date | None) -> Choices:

@@ -16,11 +16,12 @@ too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from features.schema import TABLES
-from features.sql import quoted
+from features.sql import literal, quoted
 from features.warehouse.stored import scan_table
 
 # The token is dropped two years after the sale, so two reports may differ in it alone.
@@ -69,8 +70,13 @@ class Resolution:
         return "r.superseded_on" if self.has_contested else "CAST(NULL AS DATE)"
 
 
-def resolve(con: Any, table: str, live: list[str]) -> Resolution:
+def resolve(
+    con: Any, table: str, live: list[str], withdrawn: Mapping[int, str] | None = None
+) -> Resolution:
     """Decide about the good rows of ``checked`` against each other and the files `live`.
+
+    Rows of the sources in `withdrawn` end on the day of their withdrawal at the latest, and what
+    comes after them is no restatement of them.
 
     Leaves the tables ``resolved`` (``row`` of ``checked``, ``verdict``, ``superseded_on``) and
     ``revised`` (key, ``known_on``, source, ``file``, ``superseded_on`` of stored rows that end on
@@ -79,19 +85,13 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
     keys is one aggregation.
     """
     key = [quoted(name) for name in TABLES[table].key]
-    keys = ", ".join(key)
     _contested(con, table, key, live)
     n_good, n_contested = con.execute(
         "SELECT (SELECT count(*) FROM good), (SELECT count(*) FROM contested)"
     ).fetchone()
     if not n_contested:
         return Resolution(n_good, 0, 0, 0, 0, has_contested=False)
-    con.execute(_RESOLVED.format(keys=keys))
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, source_id, "
-        "source_line, file, superseded_on, verdict FROM resolved "
-        "WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
-    )
+    _decide(con, table, withdrawn or {})
     counts = con.execute(
         "SELECT count(*) FILTER (verdict = 'stored' AND superseded_on IS NOT NULL), "
         "count(*) FILTER (verdict = 'restated'), count(*) FILTER (verdict = 'duplicate'), "
@@ -112,7 +112,33 @@ def resolve(con: Any, table: str, live: list[str]) -> Resolution:
     )
 
 
-def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
+def _decide(con: Any, table: str, withdrawn: Mapping[int, str]) -> None:
+    """Make ``resolved`` and ``revised`` out of ``contested``."""
+    keys = ", ".join(quoted(name) for name in TABLES[table].key)
+    ends = " ".join(f"WHEN {n} THEN DATE {literal(day)}" for n, day in withdrawn.items())
+    withdrawn_on = f"CASE source_id {ends} END" if ends else "CAST(NULL AS DATE)"
+    con.execute(_RESOLVED.format(keys=keys, withdrawn_on=withdrawn_on))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, source_id, "
+        "source_line, file, superseded_on, verdict FROM resolved "
+        "WHERE file IS NOT NULL AND superseded_on IS DISTINCT FROM was_superseded_on"
+    )
+
+
+def resolve_keys(con: Any, table: str, live: list[str], withdrawn: Mapping[int, str]) -> None:
+    """Make ``revised`` for the stored rows of the keys in ``touched``, without new rows.
+
+    The table ``checked`` must be there, with the columns of the table and no rows.
+    """
+    con.execute("CREATE OR REPLACE TEMP VIEW good AS SELECT rowid AS row, * FROM checked")
+    key = [quoted(name) for name in TABLES[table].key]
+    _contested(con, table, key, live, keys_from="touched")
+    _decide(con, table, withdrawn)
+
+
+def _contested(
+    con: Any, table: str, key: list[str], live: list[str], *, keys_from: str = "good"
+) -> None:
     """Make ``contested``: new and stored rows of every key that occurs more than once."""
     keys = ", ".join(key)
     content = ", ".join(
@@ -120,7 +146,8 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
         for name in TABLES[table].names
         if name not in _NOT_CONTENT.get(table, ()) and quoted(name) not in key
     )
-    stored = _stored(scan_table(table, live, with_file=True) if live else "", keys, content, key)
+    rows = scan_table(table, live, with_file=True) if live else ""
+    stored = _stored(rows, keys_from, content, key)
     con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {stored}")
     # Two keys of one hash do no harm: the window functions tell them apart.
     con.execute(
@@ -137,7 +164,8 @@ def _contested(con: Any, table: str, key: list[str], live: list[str]) -> None:
     )
 
 
-def _stored(rows: str, keys: str, content: str, key: list[str]) -> str:
+def _stored(rows: str, keys_from: str, content: str, key: list[str]) -> str:
+    keys = ", ".join(key)
     if not rows:
         return (
             "SELECT CAST(NULL AS INTEGER) AS source_id, CAST(NULL AS BIGINT) AS source_line, "
@@ -152,7 +180,7 @@ def _stored(rows: str, keys: str, content: str, key: list[str]) -> str:
         f"SELECT source_id, source_line, filename AS file, {own}, known_on, superseded_on, "
         f"hash({content}) AS content "
         f"FROM {rows} s "
-        f"JOIN (SELECT DISTINCT {keys} FROM good) g ON {same}"
+        f"JOIN (SELECT DISTINCT {keys} FROM {keys_from}) g ON {same}"
     )
 
 
@@ -161,24 +189,38 @@ def _stored(rows: str, keys: str, content: str, key: list[str]) -> str:
 # known since the first of them.
 _RESOLVED: Final = """
 CREATE OR REPLACE TEMP TABLE resolved AS
-WITH ranked AS (
+WITH told AS (
+    SELECT *, {withdrawn_on} AS withdrawn_on,
+        row IS NULL AND source_line < 0 AS is_restored,
+        -- A row that a withdrawal brought back yields to any other of its day.
+        count(*) FILTER (row IS NOT NULL OR source_line >= 0)
+            OVER (PARTITION BY {keys}, known_on) > 0 AS has_other
+    FROM contested
+),
+ranked AS (
     SELECT *,
         row_number() OVER (
             PARTITION BY {keys}, known_on, content
             ORDER BY row IS NOT NULL, source_id, source_line, row
         ) AS place,
         min(content) OVER of_day <> max(content) OVER of_day AS is_disputed
-    FROM contested
-    WINDOW of_day AS (PARTITION BY {keys}, known_on)
+    FROM told WHERE NOT (is_restored AND has_other)
+    WINDOW of_day AS (PARTITION BY {keys}, known_on, withdrawn_on IS NOT NULL)
 ),
 versions AS (
-    SELECT *, coalesce(content = lag(content) OVER version_order, false) AS is_restated
+    SELECT *, coalesce(
+        content = lag(content) OVER version_order AND lag(withdrawn_on) OVER version_order IS NULL,
+        false
+    ) AS is_restated
     FROM ranked WHERE place = 1 AND NOT is_disputed
-    WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on)
+    WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on, withdrawn_on NULLS LAST)
 )
 SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'stored' AS verdict,
-    lead(known_on) OVER (PARTITION BY {keys} ORDER BY known_on) AS superseded_on
+    CASE WHEN withdrawn_on IS NULL THEN lead(known_on) OVER later
+    ELSE greatest(known_on, least(coalesce(lead(known_on) OVER later, withdrawn_on), withdrawn_on))
+    END AS superseded_on
 FROM versions WHERE NOT is_restated
+WINDOW later AS (PARTITION BY {keys} ORDER BY known_on, withdrawn_on NULLS LAST)
 UNION ALL
 SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'restated', known_on
 FROM versions WHERE is_restated
@@ -187,4 +229,7 @@ SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on,
     CASE WHEN place = 1 THEN 'disputed' ELSE 'duplicate' END,
     CASE WHEN place = 1 OR row IS NULL THEN known_on END
 FROM ranked WHERE place > 1 OR is_disputed
+UNION ALL
+SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'restated', known_on
+FROM told WHERE is_restored AND has_other
 """

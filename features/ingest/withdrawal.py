@@ -1,0 +1,272 @@
+"""Taking one source's rows out again: as of now, or as if they had never been loaded.
+
+*As of now* is for a source that was true of its day and no longer counts. Its rows end today: a
+read as of an earlier day still sees them, because they were what the agency knew, and what another
+source said of the same keys before comes back into force today (such a row has the line of the one
+it repeats, negative). A corrected file that is loaded afterwards counts from today for the keys
+that it corrects, so that no day ever has both.
+
+*From the start* is for a load that went wrong, such as one through a wrong mapping: the rows were
+never what the agency knew. They leave every day and are kept apart in ``withdrawn/``; the corrected
+file then counts from its own days.
+"""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from features.errors import InvalidValueError, SourceError
+from features.ingest.load import Rederivation
+from features.schema import TABLES
+from features.sql import literal, quoted
+from features.warehouse.batches import (
+    FORMAT,
+    engine_settings,
+    full_disk,
+    live,
+    rewrite_batch,
+    write_batch,
+)
+from features.warehouse.manifest import Draft, read_manifest, write_lock, writing_to
+from features.warehouse.stored import scan_table, stored_columns
+
+WITHDRAWN: Final = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What a withdrawal did.
+
+    Parameters
+    ----------
+    source : int
+        Number of the source in the manifest.
+    file : str
+        Its name.
+    on : str
+        The day from which its rows no longer stand; empty for one from the start.
+    why, by, at : str
+        The reason, who, and when.
+    rows : mapping of str to int
+        Rows that were taken out, by table.
+    restored : mapping of str to int
+        Rows of other sources that stand again.
+    again : tuple of str
+        Files that repeated rows of it and were not stored for that: load them again.
+    """
+
+    source: int
+    file: str
+    on: str
+    why: str
+    by: str
+    at: str
+    rows: dict[str, int] = field(default_factory=dict)
+    restored: dict[str, int] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def sources(warehouse: Path) -> list[dict[str, Any]]:
+    """Return what was loaded, in order, withdrawn sources included."""
+    return list(read_manifest(Path(warehouse))["sources"])
+
+
+def withdraw(
+    source: str,
+    warehouse: Path,
+    *,
+    why: str,
+    is_from_start: bool = False,
+    today: date | None = None,
+) -> Withdrawal:
+    """Take the rows of one source out of the warehouse.
+
+    Parameters
+    ----------
+    source : str
+        Its number, the name of its file, or the beginning of its SHA-256.
+    warehouse : Path
+        The folder of the warehouse.
+    why : str
+        The reason, kept in the manifest.
+    is_from_start : bool
+        Whether the rows were never true; else they end today.
+    today : date, optional
+        The day of the withdrawal; the system's by default.
+
+    Raises
+    ------
+    SourceError
+        When no source, or more than one, is called so.
+    WarehouseError
+        When the warehouse cannot be written; it is unchanged.
+    """
+    if not why.strip():
+        raise InvalidValueError("A withdrawal needs a reason.", fix="say it with --why")
+    day = today or datetime.now(UTC).date()
+    warehouse = Path(warehouse)
+    read_manifest(warehouse)
+    with write_lock(warehouse), writing_to(warehouse):
+        draft = Draft(warehouse)
+        try:
+            draft.open_staging()
+            entry = _found(draft.manifest["sources"], source)
+            with duckdb.connect(config=engine_settings(draft)) as con:
+                done = _take_out(con, draft, entry, (day, is_from_start, why.strip()))
+            draft.commit()
+        except duckdb.Error as error:
+            raise full_disk(error, warehouse) from error
+        finally:
+            draft.close()
+    return done
+
+
+def _found(entries: list[dict[str, Any]], source: str) -> dict[str, Any]:
+    """Return the entry of the source called `source`."""
+    held = [entry for entry in entries if "withdrawn" not in entry]
+    found = [e for e in held if str(e["id"]) == source]
+    found = found or [e for e in held if source in (e["file"], Path(e["file"]).name)]
+    found = found or [e for e in held if len(source) >= 8 and e["sha256"].startswith(source)]
+    if len(found) == 1:
+        return found[0]
+    listed = "; ".join(f"{e['id']}: {e['file']} of {e['ingested_at'][:10]}" for e in held[-20:])
+    raise SourceError(
+        f"{len(found) or 'No'} source{'s are' if len(found) > 1 else ' is'} called {source!r}.",
+        found=listed or "no source that is not withdrawn",
+        fix="name one by its number; `ffl-risk sources` lists all",
+    )
+
+
+def _take_out(
+    con: Any, draft: Draft, entry: dict[str, Any], how: tuple[date, bool, str]
+) -> Withdrawal:
+    day, is_from_start, why = how
+    number = int(entry["id"])
+    done = Withdrawal(
+        number, entry["file"], "" if is_from_start else day.isoformat(), why, getpass.getuser(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        again=_repeaters(draft.manifest["sources"], entry),
+    )  # fmt: skip
+    entry["withdrawn"] = {"on": done.on, "at": done.at, "by": done.by, "why": why}
+    for table in TABLES:
+        if not any(_n_of(con, table, [file], number) for file in live(draft, table)):
+            continue
+        work = Rederivation(con, draft, table, number)
+        work.find_keys()
+        done.rows[table] = _n_of(con, table, live(draft, table), number)
+        if is_from_start:
+            _keep_apart(con, draft, table, number)
+            _delete(con, draft, table, number)
+            work.rederive()
+        else:
+            _end(con, draft, table, (number, day))
+            done.restored[table] = _restore(con, draft, table, day)
+            work.forget_keys()
+    entry["withdrawn"]["rows"] = dict(done.rows)
+    return done
+
+
+def _repeaters(entries: list[dict[str, Any]], entry: dict[str, Any]) -> tuple[str, ...]:
+    """Let files that repeated rows of a source be loaded again; return their names."""
+    told = []
+    for other in entries:
+        repeats = set(other.get("duplicates", {})) & set(entry["tables"])
+        if other["id"] > entry["id"] and repeats and "withdrawn" not in other:
+            other["may_come_again"] = True
+            told.append(str(other["file"]))
+    return tuple(told)
+
+
+def _n_of(con: Any, table: str, files: list[str], number: int) -> int:
+    rows = scan_table(table, files)
+    return int(con.execute(f"SELECT count(*) FROM {rows} WHERE source_id = {number}").fetchone()[0])
+
+
+def _keep_apart(con: Any, draft: Draft, table: str, number: int) -> None:
+    """Write the rows of a source where no reader looks."""
+    folder = draft.path / WITHDRAWN
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"{number:06d}-{table}.parquet"
+    con.execute(
+        f"COPY (SELECT * FROM {scan_table(table, live(draft, table))} WHERE source_id = {number}) "
+        f"TO {literal(str(target))} {FORMAT}"
+    )
+    target.chmod(0o600)
+
+
+def _delete(con: Any, draft: Draft, table: str, number: int) -> None:
+    for file in live(draft, table):
+        n = _n_of(con, table, [file], number)
+        if n == con.execute(f"SELECT count(*) FROM {scan_table(table, [file])}").fetchone()[0]:
+            draft.drop(table, _path_of(draft, table, file))
+        elif n:
+            query = f"SELECT * FROM {scan_table(table, [file])} WHERE source_id <> {number}"
+            rewrite_batch(con, draft, table, place=file, query=query)
+
+
+def _path_of(draft: Draft, table: str, place: str) -> str:
+    return str(next(f["path"] for f in draft.files(table) if str(draft.location(f)) == place))
+
+
+def _end(con: Any, draft: Draft, table: str, what: tuple[int, date]) -> None:
+    """Let the rows of a source end; one that is known since that day only was never in force."""
+    number, day = what
+    last = f"DATE {literal(day.isoformat())}"
+    columns = ", ".join(
+        f"CASE WHEN source_id = {number} THEN greatest(known_on, "
+        f"least(coalesce(superseded_on, {last}), {last})) ELSE superseded_on END AS superseded_on"
+        if name == "superseded_on"
+        else quoted(name)
+        for name in stored_columns(table)
+    )
+    for file in live(draft, table):
+        if _n_of(con, table, [file], number):
+            query = f"SELECT {columns} FROM {scan_table(table, [file])}"
+            rewrite_batch(con, draft, table, place=file, query=query)
+
+
+def _restore(con: Any, draft: Draft, table: str, day: date) -> int:
+    """Bring back what other sources say of the keys of ``touched``; return how many rows."""
+    gone = [str(e["id"]) for e in draft.manifest["sources"] if "withdrawn" in e]
+    key = ", ".join(map(quoted, TABLES[table].key))
+    same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in TABLES[table].key)
+    own = ", ".join(f"s.{quoted(k)}" for k in TABLES[table].key)
+    content = ", ".join(map(quoted, TABLES[table].names))
+    last = f"DATE {literal(day.isoformat())}"
+    columns = ", ".join(
+        {
+            "known_on": f"{last} AS known_on",
+            "superseded_on": "CAST(NULL AS DATE) AS superseded_on",
+            "source_line": "-abs(source_line) AS source_line",
+        }.get(name, quoted(name))
+        for name in stored_columns(table)
+    )
+    query = (
+        f"WITH mine AS (SELECT s.* FROM {scan_table(table, live(draft, table))} s JOIN touched t "
+        f"ON {same}), "
+        f"standing AS (SELECT DISTINCT {key} FROM mine WHERE superseded_on IS NULL), "
+        f"ranked AS (SELECT *, hash({content}) AS h, "
+        f"dense_rank() OVER (PARTITION BY {key} ORDER BY known_on DESC) AS age, "
+        f"row_number() OVER (PARTITION BY {key}, known_on ORDER BY source_id, source_line) AS n "
+        f"FROM mine WHERE source_id NOT IN ({', '.join(gone)}) AND known_on <= {last}), "
+        f"settled AS (SELECT *, min(h) OVER w = max(h) OVER w AS is_one FROM ranked "
+        f"WINDOW w AS (PARTITION BY {key}, known_on)) "
+        f"SELECT {columns} FROM (SELECT s.* FROM settled s ANTI JOIN standing t "
+        f"USING ({key}) WHERE is_one AND n = 1 "
+        f"QUALIFY row_number() OVER (PARTITION BY {own} ORDER BY age) = 1)"
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE restored AS {query}")
+    n_rows = int(con.execute("SELECT count(*) FROM restored").fetchone()[0])
+    if n_rows:
+        write_batch(con, draft, table, "SELECT * FROM restored")
+    return n_rows
