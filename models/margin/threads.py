@@ -17,6 +17,7 @@ from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
 
+@cache
 def n_threads(n_jobs: int | None) -> int:
     """Return how many threads `n_jobs` means, as scikit-learn reads it: -1 is every core.
 
