@@ -61,8 +61,10 @@ def commands(code: Path) -> dict[str, float]:
         environment = os.environ | {"PYTHONPATH": str(code), "FFL_RISK_HOME": folder}
         for command in COMMANDS:
             run = [sys.executable, "-m", "ffl_risk", *command.split()]
-            before = os.times()
-            subprocess.run(run, env=environment, cwd=code, capture_output=True, check=False)
+            # Once uncounted: the first command of a home makes its store.
+            for _ in range(2):
+                before = os.times()
+                subprocess.run(run, env=environment, cwd=code, capture_output=True, check=False)
             after = os.times()
             found[command] = (after[2] + after[3]) - (before[2] + before[3])
     return found
