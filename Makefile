@@ -39,8 +39,8 @@ dead: $(VENV)/.dev
 unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
-# What needs no browser, no server and no Java, and takes under ten seconds each.
-FAST := not (slow or browser or spark or postgresql or install)
+# What needs no browser, no server and no Java, and for which nothing large is built first.
+FAST := not (slow or built or browser or spark or postgresql or install)
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)" $(TESTS)
 
@@ -50,9 +50,10 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python tools/site.py build/docs
 
-# Lines and branches that the fast tests run, and the least share that they must.
+# Lines and branches that the tests run in their own processes, and the least share that they must.
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)" --cov --cov-report=term:skip-covered $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not (slow or browser or spark or postgresql or install)" \
+		--cov --cov-report=term:skip-covered $(TESTS)
 
 screenshots: $(VENV)/.dev $(VENV)/.browser
 	$(BIN)/python -m tests.browser.screenshots

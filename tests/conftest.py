@@ -12,11 +12,28 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="ffl-risk-metrics-"))
 
+import pytest
 from hypothesis import settings
 
 # A loaded machine is no failure: examples are bounded in number, never in time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Fixtures that simulate, ingest, publish, plan or fit before the first test of their module runs.
+BUILT = {
+    "absent", "built", "bundle", "classifier", "country", "draw", "eve", "found", "held", "history",
+    "home", "make_warehouse", "measured", "nation", "office", "past", "place", "plain", "plan",
+    "planned", "problem", "quarters", "regressor", "runtime", "service", "shuffled", "simulated",
+    "snapshots", "table", "warehouse", "world",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that something large is built for; `make test-fast` leaves them out."""
+    for item in items:
+        if BUILT & set(getattr(item, "fixturenames", ())):
+            item.add_marker("built")
+
 
 # One simulated country for everything beside the ranking; made when a test first asks for it.
 from tests.simulated import simulated  # noqa: E402, F401
