@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from datetime import date
+from importlib import resources
 
 import numpy as np
 import pandas as pd
@@ -124,6 +126,13 @@ def test_shares_are_at_most_the_true_ones_however_many_values_are_kept(numbers, 
 def test_nothing_is_compared_at_zero_or_when_not_known(value):
     assert compared(Standing(99.0, 0.0, 100.0, True), value, is_count=True) == ""
     assert compared(Standing(0.0, 99.0, 1.0, True), value, is_count=True) == ""
+
+
+def test_every_signal_has_a_wording_and_every_wording_a_signal():
+    path = resources.files("serving.scores") / "wording.toml"
+    families = tomllib.loads(path.read_text(encoding="utf-8"))
+    said = [(family, name) for family, entries in families.items() for name in entries]
+    assert sorted(said) == sorted((signal.family, signal.name) for signal in SIGNALS)
 
 
 def test_every_signal_is_said_in_plain_words():
