@@ -63,6 +63,9 @@ class DecisionAnswer(Answer):
     decision: Literal["accept", "override"]
     reason: str
     at: str
+    revises: int | None = Field(
+        default=None, description="The decision about the same dealer of the list that it replaces"
+    )
 
 
 class Citation(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -27,7 +28,10 @@ _EXPORTED: Final = ("list_id", "dealer", "decision", "reason", "priority", "at")
 def decide(
     runtime: Runtime, principal: Principal, request: DecisionRequest, *, purpose: str
 ) -> dict[str, Any]:
-    """Keep a decision about a dealer of a list with its record; a later one stands beside it.
+    """Keep a decision about a dealer of a list with its record.
+
+    The same person saying the same again changes nothing. Anything else said of a dealer that was
+    decided about is a revision: both are kept, the later stands, and the answer names the earlier.
 
     Raises
     ------
@@ -55,13 +59,34 @@ def decide(
     ledger = runtime.ledger(principal, purpose=purpose, list_id=request.list_id)
     with runtime.store.write() as connection:
         journal.lock(connection)
+        last = connection.execute(_decided(request.list_id, listed["dealer"])).first()
+        said = ("decision", "reason", "note", "who")
+        if last is not None and all(last._mapping[name] == kept[name] for name in said):
+            ledger.add(connection, "decisions", f"{kept['dealer']} {request.decision}")
+            before = connection.execute(
+                _decided(request.list_id, listed["dealer"], before=last.decision_id)
+            ).first()
+            return _shown(dict(last._mapping), before)
         result = connection.execute(DECISIONS.insert(), kept)
         key = int((result.inserted_primary_key or [0])[0])
         subject = f"{kept['dealer']} {request.decision}"
         journal.note(connection, "decision", str(key), [listed["dealer"]])
         ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))
-    shown = ("list_id", "dealer", "decision", "reason", "at")
-    return {"decision_id": key} | {name: kept[name] for name in shown}
+    return _shown({"decision_id": key} | kept, last)
+
+
+def _decided(list_id: str, dealer: str, *, before: int | None = None) -> sa.Select[tuple[Any, ...]]:
+    """Return the query for the newest decision about a dealer of a list, or the newest before."""
+    query = sa.select(DECISIONS).where(DECISIONS.c.list_id == list_id, DECISIONS.c.dealer == dealer)
+    if before is not None:
+        query = query.where(DECISIONS.c.decision_id < before)
+    return query.order_by(DECISIONS.c.decision_id.desc()).limit(1)
+
+
+def _shown(kept: Mapping[str, Any], revised: sa.Row[Any] | None) -> dict[str, Any]:
+    shown = ("decision_id", "list_id", "dealer", "decision", "reason", "at")
+    number = None if revised is None else int(revised.decision_id)
+    return {name: kept[name] for name in shown} | {"revises": number}
 
 
 def to_csv(store: Store, *, hidden: frozenset[str]) -> tuple[bytes, int]:

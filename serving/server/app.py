@@ -17,6 +17,7 @@ from serving.runtime import Runtime
 from serving.server.exchange import Door
 from serving.server.fastpath import FastPath
 from serving.server.guard import App, Guard
+from serving.server.idempotency import ROUTES, Idempotency
 from serving.versions import code_version
 from serving.web import pages
 from serving.web.refusals import refusal_page, wants_page
@@ -72,7 +73,7 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
         app.include_router(router)
     app.mount("/static", pages.static_files, name="static")
     _complete_document(app)
-    inner = app if bento is None else Door(app, bento)
+    inner = Idempotency(app, app if bento is None else Door(app, bento))
     return Guard(FastPath(app, inner), runtime.settings)
 
 
@@ -115,6 +116,16 @@ def _complete_document(app: FastAPI) -> None:
             "description": "Why the data is needed; recorded. The body may say it instead.",
             "schema": {"enum": ["licensing", "criminal_investigation", "statistics"]},
         }
+        again = {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Sent again under the same key, a write is kept and answered once",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+        }
+        for path in ROUTES:
+            if path in document["paths"]:
+                document["paths"][path]["post"].setdefault("parameters", []).append(again)
         for path, operations_of_path in document["paths"].items():
             if path.startswith("/v1/"):
                 for operation in operations_of_path.values():

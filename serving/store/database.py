@@ -50,6 +50,12 @@ def insert_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) 
     return None if found is None else int(found)
 
 
+def insert_quietly(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with the same key is there; return whether it was inserted."""
+    insert = _INSERTS[connection.dialect.name](table).values(**row)
+    return bool(connection.execute(insert.on_conflict_do_nothing()).rowcount)
+
+
 class Store:
     """One door to the database.
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import sqlalchemy as sa
 
-from serving.store.database import Store, insert_new, instant
-from serving.store.tables import CHANGES, CHANGES_HEAD, IDENTITY
+from serving.errors import ConflictError
+from serving.store.database import Store, insert_new, insert_quietly, instant
+from serving.store.tables import CHANGES, CHANGES_HEAD, IDEMPOTENCY, IDENTITY
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
 # Holds are not among them: that there is one must not show.
 Kind = Literal["outcome", "event", "decision", "list", "plan", "referral"]
 _MOST: Final = 10_000
+
+
+@dataclass
+class Keyed:
+    """The key of the write that a task makes, what is asked under it, and whether it is noted."""
+
+    name: str
+    asked: str
+    is_noted: bool = False
+
+
+keyed: ContextVar[Keyed | None] = ContextVar("keyed", default=None)
+KEPT: Final = 1  # the status of a key whose write is kept and whose answer is not known
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,16 @@ def note(connection: Connection, kind: Kind, ref: str, dealers: Iterable[str] = 
     }  # fmt: skip
     connection.execute(CHANGES.insert(), row)
     connection.execute(CHANGES_HEAD.update().values(seq=seq))
+    if (key := keyed.get()) is not None and not key.is_noted:
+        told = {"key_sha256": key.name, "request_sha256": key.asked, "status": KEPT}
+        if not insert_quietly(
+            connection, IDEMPOTENCY, {**told, "body": ref.encode(), "at": row["at"]}
+        ):
+            raise ConflictError(
+                "The same write is being made under this Idempotency-Key elsewhere.",
+                fix="send it again: it will be answered as the other was",
+            )
+        key.is_noted = True
     return seq
 
 

@@ -1,0 +1,196 @@
+"""Writes that are sent again: one `Idempotency-Key` is kept once and answered once.
+
+That a write with a key was kept is noted in the transaction that keeps it
+(`serving.store.journal`), so no moment at which a process is killed leaves one without the other.
+Sent again, the request gets the answer of the first time. Where the process ended before that
+answer was noted, a list is read as it was issued; the other writes are made again, which changes
+nothing, for what they say is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from features.errors import FflRiskError
+from serving.access.accounts import Principal
+from serving.api.callers import authenticate
+from serving.api.problems import problem, problem_of
+from serving.api.routes.lists import page_of
+from serving.contract.answers import RankRequest
+from serving.lists.issued import readable
+from serving.runtime import Runtime
+from serving.server.guard import App, Message, Receive, Send
+from serving.store import journal
+from serving.store.database import instant
+from serving.store.tables import IDEMPOTENCY
+
+HEADER: Final = b"idempotency-key"
+_LONGEST: Final = 200
+KEPT_DAYS: Final = 7
+# What is kept under a key; anything else may be asked again as it is.
+ROUTES: Final = frozenset({"/v1/rank", "/v1/decisions", "/v1/outcomes", "/v1/events"})
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A write under a key: whose, the key's digest, and what is asked."""
+
+    principal: Principal
+    name: str
+    body: bytes
+
+    @property
+    def asked(self) -> str:
+        """The digest of what is asked."""
+        return _digest(self.body)
+
+
+class Idempotency:
+    """Wraps the application.
+
+    Parameters
+    ----------
+    app : FastAPI
+        Holds the state.
+    inner : ASGI application
+        Does what is asked.
+    """
+
+    def __init__(self, app: FastAPI, inner: App) -> None:
+        self.app, self.inner = app, inner
+        self.runtime: Runtime = app.state.runtime
+        self._under_way: dict[str, asyncio.Lock] = {}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        key = None
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in ROUTES:
+            key = dict(scope["headers"]).get(HEADER)
+        if key is None:
+            await self.inner(scope, receive, send)
+            return
+        if not 0 < len(key) <= _LONGEST or not key.isascii():
+            detail = f"The Idempotency-Key is not 1 to {_LONGEST} ASCII characters."
+            await problem(422, "invalid_request", detail)(scope, receive, send)
+            return
+        message = await receive()
+        body = message.get("body", b"")
+        try:
+            principal = await authenticate(Request(scope), self.runtime)
+        except FflRiskError as error:
+            await problem_of(error)(scope, receive, send)
+            return
+        name = _digest(principal.name.encode(), scope["path"].encode(), key)
+        lock = self._under_way.setdefault(name, asyncio.Lock())
+        try:
+            async with (
+                lock
+            ):  # the same write twice at once: the second waits for the first's answer
+                again = _Again(message, receive)
+                write = _Write(principal, name, body)
+                await self._once(write, (scope, again, send))
+        finally:
+            if not lock.locked():
+                self._under_way.pop(name, None)
+
+    async def _once(self, write: _Write, exchange: tuple[Message, Receive, Send]) -> None:
+        scope, receive, send = exchange
+        known = await asyncio.to_thread(self._known, write.name)
+        if known is not None:
+            kept = await asyncio.to_thread(self._answered, scope["path"], write, known)
+            if kept is not None:
+                await kept(scope, receive, send)
+                return
+        recorder = _Recorder(send)
+        key = None if known is not None else journal.Keyed(write.name, write.asked)
+        token = journal.keyed.set(key)
+        try:
+            await self.inner(scope, receive, recorder)
+        finally:
+            journal.keyed.reset(token)
+        if 200 <= recorder.status < 300:
+            body = b"".join(recorder.parts)
+            await asyncio.to_thread(self._note, write.name, write.asked, recorder.status, body)
+
+    def _answered(self, path: str, write: _Write, known: sa.Row[Any]) -> Response | None:
+        """Return the answer to a write whose key is known, None when it must be made again."""
+        if known.request_sha256 != write.asked:
+            return problem(
+                422,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for another request.",
+                expected="a new key for each write",
+            )
+        status, body = known.status, known.body
+        if status == journal.KEPT:
+            if path != "/v1/rank":
+                return None
+            content = readable(self.runtime, write.principal, bytes(body).decode())
+            limit = RankRequest.model_validate_json(write.body).limit
+            status, body = 200, to_json(page_of(json.loads(content), cursor=0, limit=limit))
+        headers = {"Idempotency-Replayed": "true"}
+        return Response(body, status, headers, media_type="application/json")
+
+    def _known(self, name: str) -> sa.Row[Any] | None:
+        query = sa.select(IDEMPOTENCY).where(IDEMPOTENCY.c.key_sha256 == name)
+        with self.runtime.store.read() as connection:
+            return connection.execute(query).first()
+
+    def _note(self, name: str, asked: str, status: int, body: bytes) -> None:
+        """Note the answer, and forget those of long ago."""
+        own = IDEMPOTENCY.c.key_sha256 == name
+        row = {"request_sha256": asked, "status": status, "body": body, "at": instant()}
+        old = instant(datetime.now(UTC) - timedelta(days=KEPT_DAYS))
+        with self.runtime.store.write() as connection:
+            if not connection.execute(IDEMPOTENCY.update().where(own).values(**row)).rowcount:
+                connection.execute(IDEMPOTENCY.insert(), {"key_sha256": name, **row})
+            connection.execute(IDEMPOTENCY.delete().where(IDEMPOTENCY.c.at < old))
+
+
+class _Recorder:
+    """Sends an answer and remembers it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.parts: list[bytes] = []
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "http.response.body":
+            self.parts.append(message.get("body", b""))
+        await self._send(message)
+
+
+class _Again:
+    """Gives the body that was read once more."""
+
+    def __init__(self, message: Message, receive: Receive) -> None:
+        self._message: Mapping[str, object] | None = message
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._message is not None:
+            message, self._message = self._message, None
+            return dict(message)
+        return await self._receive()
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
