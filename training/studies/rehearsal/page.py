@@ -9,7 +9,7 @@ from training.pages.page import NOT_SAID, Page, Section
 
 _COLUMNS: Final = (
     "round", "true yield", "stated yield", "stated / true", "visited yield",
-    "of all traces soon", "same as before", "gates refused",
+    "of all traces soon", "same as before", "gates passed",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def rehearsal_page(found: Mapping[str, Any]) -> Page:
 
 def _round(entry: Mapping[str, Any]) -> list[str]:
     stated = entry["stated"]
-    refused = sum(gate.startswith("REFUSED") for gate in entry["gates"])
+    n_passed = sum(gate.startswith("passed") for gate in entry["gates"])
     overlap = entry["overlap"]
     return [
         str(entry["round"]),
@@ -66,7 +66,7 @@ def _round(entry: Mapping[str, Any]) -> list[str]:
         f"{entry['visited_yield']:.3f}",
         f"{entry['share_of_traced']:.1%}",
         "-" if overlap is None else f"{overlap:.0%}",
-        f"{refused} of {len(entry['gates'])}" if entry["gates"] else "-",
+        f"{n_passed} of {len(entry['gates'])}" if entry["gates"] else "-",
     ]
 
 
