@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,30 @@ class FeatureTable:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a copy of `frame`."""
+        return self.frame.copy()
+
+    def to_arrow(self) -> pa.Table:
+        """Return `frame` as an Arrow table; missing values are null."""
+        return pa.Table.from_pandas(self.frame, preserve_index=False)
+
+    def to_polars(self) -> Any:
+        """Return `frame` as a polars DataFrame.
+
+        Raises
+        ------
+        FeatureError
+            When polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ImportError:
+            raise FeatureError(
+                "polars is not installed.", fix="pip install polars, or use to_arrow()"
+            ) from None
+        return pl.from_arrow(self.to_arrow())
+
     def save(self, folder: Path) -> None:
         """Write ``signals.parquet``, ``reasons.parquet`` and ``table.json`` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +157,7 @@ class FeatureTable:
 
 def build_features(
     warehouse: Warehouse,
-    as_of: Sequence[date] | date | None = None,
+    as_of: Sequence[date | str] | date | str | None = None,
     *,
     variant: Variant = "full",
     families: Sequence[str] | None = None,
@@ -146,8 +170,9 @@ def build_features(
     Parameters
     ----------
     warehouse : Warehouse
-    as_of : date or sequence of date
-        The dates to stand on. Rows known on or after a date are not seen from it.
+    as_of : date, ISO text, or a sequence of them
+        The dates to stand on. Rows known on or after a date are not seen from it. `as_of_range`
+        makes many.
     variant : {"full", "public"}
         ``public`` leaves restricted signals out.
     families : sequence of str, optional
@@ -232,11 +257,24 @@ def first_known_on(warehouse: Warehouse) -> date:
     return date.fromisoformat(min(first))
 
 
-def _dates(as_of: Sequence[date] | date | None) -> list[date]:
-    dates = [as_of] if isinstance(as_of, date) else sorted(set(as_of or ()))
+def _dates(as_of: Sequence[date | str] | date | str | None) -> list[date]:
+    given = [as_of] if isinstance(as_of, date | str) else list(as_of if as_of is not None else ())
+    dates = sorted({_date(when) for when in given})
     if not dates:
         raise AsOfError("No as-of date was given.", fix="give one as YYYY-MM-DD")
     return dates
+
+
+def _date(when: object) -> date:
+    """Return an as-of date out of a date, a time or ISO text."""
+    if isinstance(when, datetime):
+        return when.date()
+    if isinstance(when, date):
+        return when
+    try:
+        return date.fromisoformat(str(when))
+    except ValueError:
+        raise AsOfError(f"{when!r} is not a date.", expected="YYYY-MM-DD") from None
 
 
 def _pairs(cohort: pd.DataFrame) -> Cohort:

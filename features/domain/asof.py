@@ -215,3 +215,24 @@ def month_ends(first: date, last: date) -> list[date]:
     while (when := add_months(when, 1)) <= last:
         out.append(when)
     return out
+
+
+def as_of_range(first: str | date, last: str | date, *, every_months: int = 1) -> list[date]:
+    """Return `first` and each day a number of months after it, up to `last`.
+
+    Examples
+    --------
+    >>> as_of_range("2023-01-31", "2023-04-01")
+    [datetime.date(2023, 1, 31), datetime.date(2023, 2, 28), datetime.date(2023, 3, 31)]
+    """
+    begin, end = parse_date(first), parse_date(last)
+    if every_months < 1 or end < begin:
+        raise InvalidValueError(
+            "A range of dates runs forward in whole months.",
+            found=f"{begin} to {end}, every {every_months} months",
+            expected="a last date not before the first, and at least one month",
+        )
+    months = relativedelta(end, begin)
+    n = (months.years * 12 + months.months) // every_months
+    dates = [add_months(begin, every_months * k) for k in range(n + 2)]
+    return [when for when in dates if when <= end]

@@ -1,5 +1,7 @@
 """The tracking process: when it fails, the error says what it said."""
 
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,17 @@ def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
         assert tracker.ask("alias_version", name="x", alias="champion") is None
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert (folder / "mlflow.db").is_file()
+
+
+def test_a_server_that_does_not_answer_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else answers there either
+        port = held.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        with pytest.raises(TrackingError, match=f"127.0.0.1:{port} does not answer"):
+            Tracker(tmp_path / "home").start()
+    assert time.monotonic() - began < 10
+    assert not (tmp_path / "home").exists()

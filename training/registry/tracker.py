@@ -10,22 +10,51 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from features.home import home
 from training.errors import TrainingError
 
 SECONDS_TO_END = 120
+SECONDS_TO_ANSWER = 5
 TOLD_LINES = 12
 
 
 class TrackingError(TrainingError):
     """The tracking process failed or answered with an error."""
+
+
+def require_reachable(uri: str) -> None:
+    """Refuse a tracking server that does not answer, before anything long is begun.
+
+    MLflow itself would try for minutes. A file or a database is no server and is not asked.
+
+    Raises
+    ------
+    TrackingError
+        Within `SECONDS_TO_ANSWER`.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise TrackingError(
+            f"The tracking server at {parts.hostname}:{port} does not answer.",
+            found=str(error) or type(error).__name__,
+            fix="start it, correct MLFLOW_TRACKING_URI, or unset it to keep runs in the state "
+            "folder",
+        ) from error
 
 
 class Tracker:
@@ -45,6 +74,7 @@ class Tracker:
     def start(self) -> Tracker:
         """Start the process; answers are waited for only when something is asked."""
         if self._process is None:
+            require_reachable(os.environ.get("MLFLOW_TRACKING_URI", ""))
             self.folder.mkdir(parents=True, exist_ok=True)
             # A file and no pipe: nobody reads along, and a full pipe would stop the process.
             self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115

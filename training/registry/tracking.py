@@ -82,6 +82,9 @@ class Registry:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(folder / "mlflow.db")
+        # A server that stops answering is told of in seconds; MLflow would go on for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         # Two processes must not create the tables of a new database at the same time.
