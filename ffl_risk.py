@@ -15,6 +15,7 @@ import typer
 
 from features.commands.app import app as features_app
 from features.errors import FflRiskError
+from features.home import keep_private
 from serving.commands.app import app as serving_app
 from training.commands.app import app as training_app
 
@@ -31,6 +32,7 @@ for folder_app in (features_app, training_app, serving_app):
 
 def main() -> None:
     """Run the command line."""
+    keep_private()
     try:
         app()
     except FflRiskError as error:

@@ -8,12 +8,16 @@
 ``reports/``           what evaluations wrote
 ``service.db``         accounts, tokens, audit, lists, decisions, outcomes (`serving.store`)
 =====================  =======================================================================
+
+All of it is for the account that runs the programs: files are made 0600 and folders 0700 whatever
+the umask was (`keep_private`), by the libraries that write them too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,36 @@ from typing import Any
 def home() -> Path:
     """Return the state folder: ``FFL_RISK_HOME``, else ``./var``. It may not exist yet."""
     return Path(os.environ.get("FFL_RISK_HOME", "var"))
+
+
+def keep_private(folder: Path | None = None) -> None:
+    """Let nobody else read what this process writes from now on, nor what is in `folder` already.
+
+    Every door that writes state calls it. A mode given to one call would not reach the files that
+    a database or a library makes; the umask of the process does, and its children inherit it.
+    """
+    os.umask(0o077)
+    if folder is not None and folder.is_dir():
+        tighten(folder)
+
+
+def tighten(folder: Path) -> int:
+    """Take the rights of others from a folder and all in it; return how many things had them.
+
+    What belongs to another account is left as it is: its owner has to see to it.
+    """
+    n = 0
+    for place, _, names in os.walk(folder):
+        for path in (place, *(os.path.join(place, name) for name in names)):  # noqa: PTH118 - many
+            try:
+                found = os.lstat(path)
+                if stat.S_ISLNK(found.st_mode) or not found.st_mode & 0o077:
+                    continue
+                os.chmod(path, stat.S_IMODE(found.st_mode) & 0o700)  # noqa: PTH101
+            except (FileNotFoundError, PermissionError):
+                continue  # gone meanwhile, or not ours
+            n += 1
+    return n
 
 
 def write_atomically(path: Path, content: bytes) -> None:

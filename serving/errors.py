@@ -150,3 +150,32 @@ class RateLimitError(ServingError):
 
     code = "too_many_requests"
     status = 429
+
+
+class SuspendedError(ServingError):
+    """Lists and scores are stopped by whoever leads the program, until they are resumed."""
+
+    code = "suspended"
+    status = 503
+    exit_code = 5
+
+
+class UnknownReferralError(ServingError):
+    """A referral that is not there for this caller: absent, outside the area, held, all alike."""
+
+    code = "unknown_referral"
+    status = 404
+
+
+class UnknownCaseError(ServingError):
+    """A case request that is not there, or is not this caller's."""
+
+    code = "unknown_case"
+    status = 404
+
+
+class CaseExpiredError(ServingError):
+    """A case request whose time is over: it answers nothing any more."""
+
+    code = "case_expired"
+    status = 409

@@ -11,10 +11,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from features.home import keep_private
 from models.sampling import Draw
 from serving import metrics
 from serving.access.accounts import Directory, Principal
 from serving.access.audit import Access, AuditWriter, Ledger, open_chain
+from serving.access.suspension import Switch
 from serving.access.witness import Witness
 from serving.background import Loop
 from serving.errors import NotReadyError
@@ -49,10 +51,12 @@ class Runtime:
     """
 
     def __init__(self, settings: Settings) -> None:
+        keep_private(settings.home)
         self.settings = settings
         self.store = Store.open(settings.store_url)
         self.audit_key = open_chain(self.store, settings.audit_key_file)
         self.directory = Directory(self.store)
+        self.switch = Switch(self.store)
         self.audit = AuditWriter(self.store, self.audit_key, Witness(settings.audit_heads))
         self.oidc = _oidc(settings)
         self.heavy = HeavyWork(settings.heavy)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import duckdb
 
 from features.errors import InvalidValueError, SourceError, did_you_mean
+from features.home import keep_private
 from features.ingest.load import Load, Loader
 from features.ingest.summary import FileSummary, IngestSummary
 from features.ingest.trial import preview_of, trial_copy
@@ -113,6 +114,7 @@ def ingest(
         When the warehouse cannot be written; it is unchanged.
     """
     warehouse = Path(warehouse)
+    keep_private(warehouse)
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     choices = _choices(as_table, mapping, listed_on)
     if not 0 <= max_rejects <= 1:

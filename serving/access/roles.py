@@ -16,13 +16,20 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "rank": frozenset({"inspector", "supervisor", "scheduler"}),
     "explain": frozenset({"inspector", "supervisor", "analyst"}),
     "plan": frozenset({"supervisor", "scheduler"}),
-    "plans": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
+    "plans": frozenset({"inspector", "supervisor", "scheduler"}),
     "decisions": FIELD,
     "outcomes": FIELD,
     "events": frozenset({"scheduler"}),  # a feed is a machine
     "lists": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
     "dealers": frozenset({"inspector", "supervisor", "analyst"}),
-    "referrals": frozenset({"supervisor"}),
+    "referrals": frozenset({"supervisor", "agent"}),
+    "referral_steps": frozenset({"supervisor", "agent"}),
+    "case_ask": frozenset({"agent"}),
+    "case_decide": frozenset({"supervisor"}),
+    "case_read": frozenset({"agent", "supervisor"}),
+    "responsibilities": frozenset(
+        {"inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor"}
+    ),
     "audit": frozenset({"auditor"}),
     "shares": frozenset({"partner", "supervisor", "analyst", "scheduler"}),
     "flows": frozenset({"inspector", "supervisor", "analyst"}),
@@ -37,7 +44,8 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
 DEALER_LEVEL: Final = frozenset(
     {
         "score", "score_features", "rank", "explain", "plan", "plans", "decisions", "outcomes",
-        "lists", "dealers", "referrals", "page", "flows",
+        "lists", "dealers", "referrals", "referral_steps", "case_ask", "case_decide", "case_read",
+        "page", "flows",
     }
 )  # fmt: skip
 

@@ -103,6 +103,7 @@ async def caller_of(
     principal = await authenticate(request, runtime)
     limiter.spend(principal.name)
     check_role(principal, action)
+    runtime.switch.check(action)
     return Caller(runtime, principal, action, request.headers.get(PURPOSE_HEADER))
 
 

@@ -93,9 +93,11 @@ def problem_of(error: FflRiskError) -> Response:
     code = getattr(error, "code", "internal_error")
     if code == "internal_error":
         return problem(500, code, "The service met a fault; it is in the service's log.")
+    headers = {"Retry-After": "600"} if code == "suspended" else None
     return problem(
-        status, code, error.what, found=error.found, expected=error.expected, fix=error.fix
-    )
+        status, code, error.what, headers=headers, found=error.found, expected=error.expected,
+        fix=error.fix,
+    )  # fmt: skip
 
 
 def problem_of_validation(found: Sequence[Mapping[str, Any]]) -> Response:

@@ -65,6 +65,7 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
         purpose="licensing",
     )
     with _running() as (runtime, operator):
+        runtime.switch.check("rank")
         view = runtime.scope(operator).view
         issue = Issue(
             list_id="L-00000000-000000000000",
@@ -81,6 +82,7 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
 def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[str, Any]:
     """Explain one dealer."""
     with _running() as (runtime, operator):
+        runtime.switch.check("explain")
         scope = runtime.scope(operator)
         row = scope.row(dealer)
         if row is None:

@@ -171,6 +171,14 @@ class Referral(Answer):
     evidence: dict[str, Any]
     opened_at: str
     taken_by: str | None
+    taken_at: str | None = None
+    destination: str | None = Field(default=None, description="Where the firearm turned up")
+    agency: str | None = Field(default=None, description="To which agency it was handed over")
+    status: Literal["open", "taken", "handed_over", "closed"] = "open"
+    result: str | None = None
+    closed_at: str | None = None
+    days_to_take: float | None = None
+    days_open: float | None = None
 
 
 class Referrals(Answer):

@@ -12,12 +12,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
+
+import sqlalchemy as sa
 
 from features.domain import license_number
 from features.errors import InvalidValueError
 from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
+from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit import Ledger
 from serving.errors import InvalidRequestError
 from serving.store import journal
@@ -141,8 +145,48 @@ def dealer_key(value: Any) -> str | None:
         return None
 
 
+def dealers_of(
+    store: Store, warehouse: Path | None, name: str, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return the dealer of each trace that ballistic leads name: a lead names none itself."""
+    wanted = sorted({str(row["trace_id"]) for row in rows if row.get("trace_id")})
+    if name != "ballistic_leads" or not wanted:
+        return {}
+    found = _stored_dealers(warehouse, wanted) if warehouse is not None else {}
+    query = sa.select(EVENTS.c.key, EVENTS.c.dealer).where(
+        EVENTS.c.source_table == "traces",
+        EVENTS.c.key.in_(wanted),
+        EVENTS.c.dealer.is_not(None),
+    )
+    with store.read() as connection:
+        return found | {row.key: row.dealer for row in connection.execute(query)}
+
+
+def _stored_dealers(warehouse: Path, traces: Sequence[str]) -> dict[str, str]:
+    import duckdb
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return {}
+    if not opened.has("traces"):
+        return {}
+    query = (
+        f"SELECT trace_id, dealer FROM {opened.scan('traces')} "  # noqa: S608 - own names
+        "WHERE superseded_on IS NULL AND dealer IS NOT NULL "
+        "AND trace_id IN (SELECT unnest($traces))"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        return dict(connection.execute(query, {"traces": list(traces)}).fetchall())
+
+
 def keep(
-    store: Store, name: str, rows: Sequence[Mapping[str, Any]], *, ledger: Ledger
+    store: Store,
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    ledger: Ledger,
+    warehouse: Path | None = None,
 ) -> tuple[list[int], int]:
     """Keep rows with the record of it; one that is here already, word for word, is kept once.
 
@@ -155,6 +199,7 @@ def keep(
     ids: list[int] = []
     dealers: set[str] = set()
     now = instant()
+    traced = dealers_of(store, warehouse, name, rows)
     with store.write() as connection:
         # Under the order's lock: the ids of events then grow as their transactions commit, and
         # whoever has read them up to one has read all before it.
@@ -165,7 +210,7 @@ def keep(
                 "source_table": name,
                 "key": "\x1f".join(str(row[column]) for column in table.key)[:200],
                 "sha256": hashlib.sha256(text.encode()).hexdigest(),
-                "dealer": row.get("dealer"),
+                "dealer": traced.get(str(row.get("trace_id"))) or row.get("dealer"),
                 "document": dict(row),
                 "who": ledger.base.who,
                 "at": now,
@@ -173,7 +218,7 @@ def keep(
             event_id = insert_new(connection, EVENTS, record)
             if event_id is not None:
                 ids.append(event_id)
-                dealers.add(str(row.get("dealer") or ""))
+                dealers.add(str(record["dealer"] or ""))
         if ids:
             journal.note(connection, "event", f"{name}:{ids[0]}-{ids[-1]}", dealers - {""})
         ledger.add(connection, "events", f"{name} {len(ids)} rows")

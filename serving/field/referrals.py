@@ -10,8 +10,8 @@ Three patterns, each over the opaque purchaser token (no name is ever here):
 ``several_dealers``
     The same token at two or more dealers within 7 days.
 ``fast_recovery``
-    A firearm recovered within 60 days of its sale, whose token also stands in a multiple-sale
-    report, or which was recovered in Mexico.
+    A firearm recovered within 60 days of its sale, wherever: the destination is named, and the
+    reports of multiple sales that its token stands in, if any.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit import Ledger, subjects
 from serving.field.collected import Collected
@@ -98,8 +99,7 @@ def pattern_in_trace(trace: Mapping[str, Any], sales: Sequence[Sale]) -> Pattern
     if not (trace.get("sold_on") and trace.get("recovered_on") and trace.get("dealer")):
         return None
     days = (date.fromisoformat(trace["recovered_on"]) - date.fromisoformat(trace["sold_on"])).days
-    is_southbound = trace["recovery_country"] == "MX"
-    if not 0 <= days <= FAST_DAYS or not (sales or is_southbound):
+    if not 0 <= days <= FAST_DAYS:
         return None
     records = [f"traces {trace['trace_id']}", *(f"multiple_sales {s.report_id}" for s in sales)]
     dealers = tuple(sorted({str(trace["dealer"]), *(s.dealer for s in sales)}))
@@ -107,8 +107,19 @@ def pattern_in_trace(trace: Mapping[str, Any], sales: Sequence[Sale]) -> Pattern
         "records": records,
         "days_from_sale_to_recovery": days,
         "recovery_country": trace["recovery_country"],
+        "destination": destination_of(str(trace["recovery_country"])),
     }
     return Pattern("fast_recovery", dealers, evidence)
+
+
+def destination_of(country: str) -> str:
+    """Return the destination that a country belongs to.
+
+    >>> destination_of("MX"), destination_of("US")
+    ('mexico', 'domestic')
+    """
+    found = (name for name, countries in destinations().items() if country in countries)
+    return next(found, ELSEWHERE)
 
 
 def find(
@@ -185,6 +196,7 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
                 "dedup": pattern.dedup,
                 "dealers": list(pattern.dealers),
                 "evidence": dict(pattern.evidence),
+                "destination": pattern.evidence.get("destination"),
                 "opened_at": instant(),
             }
             referral_id = insert_new(connection, REFERRALS, row)
@@ -197,12 +209,22 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
     return n_new
 
 
+def one_of(store: Store, referral_id: int) -> dict[str, Any] | None:
+    """Return a referral, None when there is none of that number."""
+    query = sa.select(REFERRALS).where(REFERRALS.c.referral_id == referral_id)
+    with store.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else dict(row._mapping)
+
+
 def queued(store: Store, *, since: timedelta = timedelta(days=90)) -> list[dict[str, Any]]:
     """Return the queue, newest first."""
     from datetime import UTC, datetime
 
     first = instant(datetime.now(UTC) - since)
-    query = sa.select(REFERRALS).where(REFERRALS.c.opened_at >= first)
+    # One that is not closed stays in the queue, however old.
+    is_current = sa.or_(REFERRALS.c.opened_at >= first, REFERRALS.c.closed_at.is_(None))
+    query = sa.select(REFERRALS).where(is_current)
     with store.read() as connection:
         rows = connection.execute(query.order_by(REFERRALS.c.referral_id.desc()))
         return [dict(row._mapping) for row in rows]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features import reference
-from features.home import sync_folder, write_json
+from features.home import keep_private, sync_folder, write_json
 from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
@@ -98,6 +98,7 @@ def publish(
     """
     from features.table import build_features
 
+    keep_private(home)
     wanted = None if instead_of is None else str(instead_of.manifest["champion"])
     champion, bundle = load_champion(home, wanted)
     progress("building signals")

@@ -12,7 +12,17 @@ from starlette.responses import Response
 from features.errors import FflRiskError
 from serving.access.rates import RateLimiter
 from serving.api.problems import MEDIA_TYPE, problem, problem_of, problem_of_validation
-from serving.api.routes import dealers, field, insight, lists, operations, plans, scores
+from serving.api.routes import (
+    audit,
+    dealers,
+    field,
+    insight,
+    lists,
+    operations,
+    plans,
+    referrals,
+    scores,
+)
 from serving.runtime import Runtime
 from serving.server.exchange import Door
 from serving.server.fastpath import FastPath
@@ -65,6 +75,8 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
         scores.router,
         lists.router,
         field.router,
+        referrals.router,
+        audit.router,
         dealers.router,
         plans.router,
         insight.router,

@@ -77,6 +77,7 @@ class FastPath:
             request = ScoreRequest.model_validate_json(body)
             if len(request.dealers) > INLINE:
                 return None
+            self.runtime.switch.check("score")
             purpose = caller.purpose(request.purpose)
             content, seen = score_content(caller, request)
             # Last, for a request that goes on to the application is counted there.

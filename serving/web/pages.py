@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from serving.web import (
+    audit,
     dealers,
     decisions,
     insight,
@@ -15,6 +16,7 @@ from serving.web import (
     outcomes,
     places,
     plans,
+    referrals,
     sign_in,
     single_sign_on,
 )
@@ -24,7 +26,7 @@ from serving.web.rendering import STATIC
 router = APIRouter(include_in_schema=False)
 for part in (
     sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, places, plans, kept_plans,
-    insight, model,
+    insight, referrals, audit, model,
 ):  # fmt: skip
     router.include_router(part.router)
 

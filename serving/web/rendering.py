@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from features import reference
 from serving.access.accounts import Principal
+from serving.access.roles import ACCESS, DEALER_LEVEL
 from serving.errors import NotReadyError
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
@@ -51,32 +52,32 @@ _SAID_ALREADY: Final = (
     "These answers rest on records to",  # at the top of the page
     "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
 )  # fmt: skip
-# (name, address, text, roles that see it)
-_PAGES: Final = (
-    ("lists", "/lists", "Lists", {"inspector", "supervisor", "scheduler", "auditor"}),
-    ("map", "/map", "Map", {"inspector", "supervisor", "analyst"}),
-    ("dealers", "/dealers", "Dealers", {"inspector", "supervisor", "analyst"}),
-    ("plan", "/plan", "Plan", {"supervisor", "scheduler"}),
-    ("plan", "/plans", "Plans", {"inspector", "auditor"}),
-    ("flows", "/flows", "Flows", {"inspector", "supervisor", "analyst"}),
-    (
-        "measures", "/measures", "Measures",
-        {"inspector", "supervisor", "analyst", "scheduler", "partner"},
-    ),
-    (
-        "model", "/model", "Model",
-        {"inspector", "supervisor", "analyst", "scheduler", "partner", "auditor"},
-    ),
-)  # fmt: skip
+# Their own pages say whom they need.
+_ELSEWHERE: Final = frozenset({"inspector", "analyst", "scheduler"})
+# (name, address, text, the action of `serving.access.roles` that it needs, roles it is not for
+# although they may: those have a page that says it better)
+_PAGES: Final[tuple[tuple[str, str, str, str, frozenset[str]], ...]] = (
+    ("lists", "/lists", "Lists", "lists", frozenset()),
+    ("map", "/map", "Map", "dealers", frozenset()),
+    ("dealers", "/dealers", "Dealers", "dealers", frozenset()),
+    ("plan", "/plan", "Plan", "plan", frozenset()),
+    ("plan", "/plans", "Plans", "plans", ACCESS["plan"]),
+    ("referrals", "/referrals", "Referrals", "referrals", frozenset()),
+    ("flows", "/flows", "Flows", "flows", frozenset()),
+    ("areas", "/responsibilities", "Who answers", "responsibilities", _ELSEWHERE),
+    ("audit", "/audit", "Audit", "audit", frozenset()),
+    ("measures", "/measures", "Measures", "measures", frozenset({"auditor"})),
+    ("model", "/model", "Model", "measures", frozenset()),
+)
 
 
 def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
     """Return (name, address, text) of the pages a role and purpose reach."""
     return [
         (name, address, text)
-        for name, address, text, roles in _PAGES
-        if principal.role in roles
-        and (principal.purpose != "statistics" or name in {"model", "measures"})
+        for name, address, text, action, others in _PAGES
+        if principal.role in ACCESS[action] - others
+        and (principal.purpose != "statistics" or action not in DEALER_LEVEL)
     ]
 
 

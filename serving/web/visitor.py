@@ -129,6 +129,7 @@ def may(action: str) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
     async def caller(request: Request) -> Caller:
         principal = await visitor(request)
         check_role(principal, action)
+        request.app.state.runtime.switch.check(action)
         return Caller(request.app.state.runtime, principal, action, None)
 
     return caller

@@ -196,6 +196,7 @@ ACCOUNTS = {
     "analyst": ("analyst", []),
     "scheduler": ("scheduler", []),
     "partner": ("partner", []),
+    "agent": ("agent", ["division:division0"]),
     "auditor": ("auditor", []),
     "admin": ("admin", []),
 }

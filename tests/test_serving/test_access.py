@@ -6,10 +6,13 @@ import pytest
 
 from serving.access.roles import ACCESS, DEALER_LEVEL
 
-ROLES = ["inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin"]
+ROLES = [
+    "inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor", "admin",
+]  # fmt: skip
 KEY = "1-10-00000"
 LIST = "L-20260101-ffffffffffff"
 PLAN = "P-20260101-ffffffffffff"
+CASE = "C-20260101-ffffffffffff"
 ROUTES = {
     ("POST", "/v1/score"): ("score", {"dealers": [KEY]}),
     ("POST", "/v1/score_features"): ("score_features", {"rows": [{}]}),
@@ -31,6 +34,23 @@ ROUTES = {
     ("GET", f"/v1/plans/{PLAN}"): ("plans", None),
     ("GET", f"/v1/plans/{PLAN}.csv"): ("plans", None),
     ("GET", "/v1/referrals"): ("referrals", None),
+    ("GET", "/v1/referrals/7"): ("referrals", None),
+    ("POST", "/v1/referrals/7/steps"): ("referral_steps", {"step": "take"}),
+    ("POST", "/v1/case_requests"): (
+        "case_ask",
+        {
+            "case_reference": "HSI-1",
+            "legal_basis": "warrant",
+            "agency": "HSI",
+            "why": "a named case",
+            "dealers": [KEY],
+            "approver": "chief",
+        },
+    ),
+    ("GET", f"/v1/case_requests/{CASE}"): ("case_read", None),
+    ("POST", f"/v1/case_requests/{CASE}/decision"): ("case_decide", {"approved": []}),
+    ("GET", "/v1/responsibilities"): ("responsibilities", None),
+    ("GET", "/v1/audit"): ("audit", None),
 }
 # The table of the design, written out once more by hand: the code must agree with it.
 MAY = {
@@ -43,13 +63,28 @@ MAY = {
     "events": {"scheduler"},
     "lists": {"inspector", "supervisor", "scheduler", "auditor"},
     "dealers": {"inspector", "supervisor", "analyst"},
-    "plans": {"inspector", "supervisor", "scheduler", "auditor"},
-    "referrals": {"supervisor"},
+    "plans": {"inspector", "supervisor", "scheduler"},
+    "referrals": {"supervisor", "agent"},
+    "referral_steps": {"supervisor", "agent"},
+    "case_ask": {"agent"},
+    "case_decide": {"supervisor"},
+    "case_read": {"agent", "supervisor"},
+    "responsibilities": {
+        "inspector",
+        "supervisor",
+        "analyst",
+        "scheduler",
+        "partner",
+        "agent",
+        "auditor",
+    },
+    "audit": {"auditor"},
 }
 
 
 def concrete(path: str) -> str:
-    path = path.replace("{plan_id}", PLAN)
+    path = path.replace("{plan_id}", PLAN).replace("{request_id}", CASE)
+    path = path.replace("{referral_id}", "7")
     return path.replace("{list_id}", LIST).replace("{kind}", "csv").replace("{dealer}", KEY)
 
 

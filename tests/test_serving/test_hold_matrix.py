@@ -20,7 +20,9 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from serving.access.accounts import Principal
+from serving.access.audit import Access, Ledger
 from serving.commands.app import app as commands
+from serving.field.referrals import Pattern, queue
 from serving.lists.issued import document_for
 from serving.lists.packet import packet
 from serving.runtime import Runtime
@@ -40,18 +42,23 @@ TRIED = {
     "GET /map", "GET /dealers", "GET /dealers/{dealer}", "GET /plan", "GET /plan.ics",
     "GET /plans", "GET /plans/{plan_id}", "GET /plans/{plan_id}.{kind}", "GET /v1/plans",
     "GET /v1/plans/{plan_id}", "GET /v1/plans/{plan_id}.{kind}", "GET /v1/flows", "GET /flows",
+    "GET /referrals", "GET /v1/referrals/{referral_id}", "POST /v1/referrals/{referral_id}/steps",
+    "GET /v1/case_requests/{request_id}", "POST /v1/case_requests",
+    "POST /v1/case_requests/{request_id}/decision", "GET /v1/audit", "GET /audit",
 }  # fmt: skip
 # These take or show nothing about a dealer of the table.
 WITHOUT_DEALERS = {
     "POST /v1/score_features", "POST /v1/events", "GET /livez", "GET /healthz", "GET /readyz",
     "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
     "GET /model", "GET /v1/completeness",
+    "GET /v1/responsibilities", "GET /responsibilities",
     "GET /sign-in/issuer", "GET /sign-in/issuer/back",
 }  # fmt: skip
 # A form whose answer is that of a route above.
 FORMS = {
     "POST /lists": "POST /v1/rank", "POST /lists/{list_id}/decisions": "POST /v1/decisions",
     "POST /dealers/{dealer}/outcomes": "POST /v1/outcomes", "POST /plans": "POST /v1/plan",
+    "POST /referrals/{referral_id}/steps": "POST /v1/referrals/{referral_id}/steps",
     "POST /plans/{plan_id}/moves": "GET /plans/{plan_id}",
     "POST /plans/{plan_id}/status": "GET /plans/{plan_id}",
 }  # fmt: skip
@@ -63,6 +70,7 @@ ACCOUNTS = {
     "owner": ("supervisor", ["nation"]),
     "analyst": ("analyst", []),
     "scheduler": ("scheduler", []),
+    "agent": ("agent", ["nation"]),
     "auditor": ("auditor", []),
 }
 OTHERS = [name for name in ACCOUNTS if name != "owner"]
@@ -315,6 +323,43 @@ def test_no_plan_nor_its_files_show_a_dealer_held_since(planned, who):
     ]
     seen = planned.ask(who, "GET", f"/v1/plans/{planned.plan_id}").json().get("visits", ())
     assert counts == ([len({visit["dealer"] for visit in seen})] if seen else [])
+
+
+def test_no_referral_case_nor_audit_tells_of_a_held_dealer(snapshots, tmp_path):
+    country = Country(tmp_path, snapshots[0])
+    store, dealer = country.runtime.store, snapshots[2]
+    other = str(next(d for d in snapshots[1].columns["dealer"] if d != dealer))
+    ledger = Ledger(country.runtime.audit_key, Access("feed", "scheduler", "", ""))
+    evidence = {"records": ["traces T1"], "recovery_country": "MX", "destination": "mexico"}
+    patterns = [
+        Pattern("fast_recovery", (dealer,), evidence),
+        Pattern("several_dealers", tuple(sorted((dealer, other))), {"records": ["x"]}),
+    ]
+    assert queue(store, patterns, ledger=ledger) == 2
+    case = {
+        "case_reference": "HSI-7", "legal_basis": "warrant", "agency": "HSI",
+        "why": "a case with two premises", "dealers": [dealer, other], "approver": "owner",
+    }  # fmt: skip
+    asked = country.ask("agent", "POST", "/v1/case_requests", case).json()["request_id"]
+    country.hold(dealer)
+    for who in ("agent", "chief"):
+        assert country.ask(who, "GET", "/v1/referrals").json()["referrals"] == []
+        for number in (1, 2, 99):
+            answer = country.ask(who, "GET", f"/v1/referrals/{number}")
+            step = country.ask(who, "POST", f"/v1/referrals/{number}/steps", {"step": "take"})
+            assert (answer.status_code, step.status_code) == (404, 404)
+        assert dealer not in country.ask(who, "GET", "/referrals").text
+    assert len(country.ask("owner", "GET", "/v1/referrals").json()["referrals"]) == 2
+    path = f"/v1/case_requests/{asked}"
+    decided = country.ask("owner", "POST", f"{path}/decision", {"approved": [dealer, other]})
+    assert decided.status_code == 200
+    told = country.ask("agent", "GET", path).json()
+    assert told["approved"] == [other] == [row["dealer"] for row in told["rows"]]
+    records = country.ask("auditor", "GET", "/v1/audit?limit=1000").json()["records"]
+    assert {"refer", "case_request"} <= {record["action"] for record in records}
+    assert dealer not in str(records)
+    assert dealer not in country.ask("auditor", "GET", "/audit").text
+    country.close()
 
 
 def test_ranks_and_percentiles_on_a_list_are_those_of_a_country_without_the_dealer(

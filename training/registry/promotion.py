@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.home import sync_folder, write_json
+from features.home import keep_private, sync_folder, write_json
 from training.errors import BusyError, NotTrainedError
 from training.evaluation.candidate import STAGING, Candidate, next_number, open_candidate
 from training.registry.tracker import Tracker
@@ -123,6 +123,7 @@ def install(folder: Path, candidate: Candidate, tracker: Tracker) -> Champion:
     Champion
         The new one.
     """
+    keep_private(folder)
     before = read_champion(folder)
     place = folder / CHAMPION
     place.mkdir(parents=True, exist_ok=True)

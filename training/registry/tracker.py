@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from features.home import home
+from features.home import home, keep_private
 from training.errors import TrainingError
 
 SECONDS_TO_END = 120
@@ -75,6 +75,7 @@ class Tracker:
         """Start the process; answers are waited for only when something is asked."""
         if self._process is None:
             require_reachable(os.environ.get("MLFLOW_TRACKING_URI", ""))
+            keep_private(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
             # A file and no pipe: nobody reads along, and a full pipe would stop the process.
             self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115

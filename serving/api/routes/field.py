@@ -12,7 +12,6 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
-from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import (
     DecisionAnswer,
@@ -21,7 +20,6 @@ from serving.contract.field import (
     EventsRequest,
     OutcomeAnswer,
     OutcomeRequest,
-    Referrals,
 )
 from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import events as event_rows
@@ -146,8 +144,10 @@ def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> dict[str,
     runtime = caller.runtime
     checked = event_rows.check_rows(body.table, body.rows, today=datetime.now(UTC).date())
     ledger = runtime.ledger(caller.principal, purpose=purpose)
-    ids, n_known = event_rows.keep(runtime.store, body.table, checked.rows, ledger=ledger)
     warehouse = runtime.settings.home / "warehouse"
+    ids, n_known = event_rows.keep(
+        runtime.store, body.table, checked.rows, ledger=ledger, warehouse=warehouse
+    )
     patterns = referrals.find(runtime.store, warehouse, body.table, checked.rows)
     n_referrals = referrals.queue(runtime.store, patterns, ledger=ledger)
     if ids:
@@ -157,38 +157,7 @@ def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> dict[str,
         "n_stored": len(ids),
         "n_known": n_known,
         "rejected": checked.rejected,
+        # A lead's dealer is not named to the feed that sent it: it may be held from it.
         "pending": touched(checked.rows) if ids else [],
         "n_referrals": n_referrals,
     }
-
-
-@router.get(
-    "/referrals",
-    response_model=Referrals,
-    responses=responses(),
-    summary="Patterns of on-going straw purchases, for agents at once",
-)
-async def referral_queue(caller: Annotated[Caller, Depends(allow("referrals"))]) -> Response:
-    """Return the referrals that touch the caller's area, newest first."""
-    purpose = caller.purpose()
-    found = await asyncio.to_thread(_referrals, caller)
-    await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
-    answer = {
-        "referrals": found,
-        "statement": referrals.STATEMENT,
-        "disclaimers": caller.runtime.snapshot.disclaimers,
-    }
-    return json_answer(to_json(answer))
-
-
-def _referrals(caller: Caller) -> list[dict[str, Any]]:
-    scope = caller.scope
-    hidden = scope.hidden
-    out = []
-    for one in referrals.queued(caller.runtime.store):
-        # One held dealer hides the whole pattern: the others would show that it is there.
-        if hidden & set(one["dealers"]) or not any(map(scope.row, one["dealers"])):
-            continue
-        shown = ("referral_id", "pattern", "dealers", "evidence", "opened_at", "taken_by")
-        out.append({name: one[name] for name in shown})
-    return out

@@ -1,0 +1,259 @@
+"""Referrals and their steps, case requests, and who answers for what."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from serving.access.audit import subjects
+from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.field import Referrals
+from serving.contract.referral import (
+    CaseAnswer,
+    CaseDecision,
+    CaseRequest,
+    ReferralAnswer,
+    ResponsibilityAnswer,
+    StepRequest,
+)
+from serving.errors import UnknownReferralError
+from serving.field import case_requests, referral_life, referrals, responsibility
+from serving.scores.snapshot import Scope
+
+router = APIRouter(prefix="/v1", tags=["referrals"])
+_ReferralId = Annotated[int, Path(ge=1, le=2**62, description="The referral's number")]
+_CaseId = Annotated[str, Path(pattern=r"^C-\d{8}-[0-9a-f]{12}$", description="The request's id")]
+# What a pattern is a subject of, to find whom to call.
+_SUBJECT = {"fast_recovery": "southbound_trafficking"}
+
+
+@router.get(
+    "/referrals",
+    response_model=Referrals,
+    responses=responses(),
+    summary="Patterns of on-going straw purchases, for agents at once",
+)
+async def referral_queue(caller: Annotated[Caller, Depends(allow("referrals"))]) -> Response:
+    """Return the referrals that touch the caller's area, newest first."""
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(queue_for, caller)
+    await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
+    answer = {
+        "referrals": found,
+        "statement": referrals.STATEMENT,
+        "disclaimers": caller.runtime.snapshot.disclaimers,
+    }
+    return json_answer(to_json(answer))
+
+
+@router.get(
+    "/referrals/{referral_id}",
+    response_model=ReferralAnswer,
+    responses=responses(404),
+    summary="One referral with its life",
+)
+async def read_referral(
+    referral_id: _ReferralId, caller: Annotated[Caller, Depends(allow("referrals"))]
+) -> Response:
+    """Return a referral, its steps, and whom to call about it."""
+    purpose = caller.purpose()
+    answer = await asyncio.to_thread(referral_for, caller, referral_id)
+    await caller.record(f"{referral_id} {subjects(answer['dealers'])}", purpose=purpose)
+    return json_answer(to_json(answer))
+
+
+@router.post(
+    "/referrals/{referral_id}/steps",
+    response_model=ReferralAnswer,
+    responses=responses(404, 409),
+    summary="Take, hand over or close a referral",
+)
+async def take_step(
+    referral_id: _ReferralId,
+    body: StepRequest,
+    caller: Annotated[Caller, Depends(allow("referral_steps"))],
+) -> Response:
+    """Keep a step; a closed referral stays closed. A suspect sale is never let go on."""
+    purpose = caller.purpose(body.purpose)
+    answer = await asyncio.to_thread(make_step, caller, referral_id, body, purpose)
+    return json_answer(to_json(answer))
+
+
+def make_step(caller: Caller, referral_id: int, body: StepRequest, purpose: str) -> dict[str, Any]:
+    """Take a step for a caller and return the referral as it then stands."""
+    referral_for(caller, referral_id)  # theirs to see at all
+    referral_life.step(
+        caller.runtime.store,
+        referral_id,
+        referral_life.Step(body.step, body.to_agency, body.to_who, body.result or "", body.note),
+        is_lead=caller.principal.role == "supervisor",
+        ledger=caller.runtime.ledger(caller.principal, purpose=purpose),
+    )
+    return referral_for(caller, referral_id)
+
+
+def queue_for(caller: Caller) -> list[dict[str, Any]]:
+    """Return the referrals that a caller may see, newest first."""
+    scope = caller.scope
+    return [_shown(one) for one in referrals.queued(caller.runtime.store) if _is_theirs(one, scope)]
+
+
+def referral_for(caller: Caller, referral_id: int) -> dict[str, Any]:
+    """Return one referral with its steps and whom to call.
+
+    Raises
+    ------
+    UnknownReferralError
+        When there is none, or it is not the caller's to see.
+    """
+    store, scope = caller.runtime.store, caller.scope
+    found = referrals.one_of(store, referral_id)
+    if found is None or not _is_theirs(found, scope):
+        raise UnknownReferralError("There is no such referral within your area.")
+    names = ("step", "who", "to_agency", "to_who", "result", "note", "at")
+    return _shown(found) | {
+        "steps": [
+            {name: one[name] for name in names}
+            for one in referral_life.steps_of(store, referral_id)
+        ],
+        "call": [_row(row) for row in _whom_to_call(caller, scope, found)],
+        "statement": referrals.STATEMENT,
+        "disclaimers": caller.runtime.snapshot.disclaimers,
+    }
+
+
+def _is_theirs(referral: dict[str, Any], scope: Scope) -> bool:
+    # One held dealer hides the whole pattern: the others would show that it is there.
+    dealers = referral["dealers"]
+    return not scope.hidden & set(dealers) and any(scope.row(d) is not None for d in dealers)
+
+
+def _shown(one: dict[str, Any]) -> dict[str, Any]:
+    names = (
+        "referral_id", "pattern", "dealers", "evidence", "opened_at", "taken_by", "taken_at",
+        "destination", "agency", "result", "closed_at",
+    )  # fmt: skip
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    life = {"status": referral_life.status_of(one)} | referral_life.days_of(one, now=now)
+    return {name: one[name] for name in names} | life
+
+
+def _whom_to_call(
+    caller: Caller, scope: Scope, referral: dict[str, Any]
+) -> list[responsibility.Responsibility]:
+    rows = responsibility.table(caller.runtime.store)
+    columns = scope.view.snapshot.columns
+    areas = []
+    for dealer in referral["dealers"]:
+        row = scope.row(dealer)
+        if row is not None:
+            areas += [f"{name}:{columns[name][row]}" for name in ("office", "division", "state")]
+    areas += [f"country:{referral['evidence'].get('recovery_country', '')}"]
+    subject = _SUBJECT.get(referral["pattern"], "straw_purchases")
+    if referral["destination"] == "domestic":
+        subject = "straw_purchases"
+    today = datetime.now(UTC).date()
+    return responsibility.whom_to_call(rows, areas, subject=subject, day=today)
+
+
+def _row(row: responsibility.Responsibility) -> dict[str, Any]:
+    fields = asdict(row)
+    return {name: value for name, value in fields.items() if name != "responsibility_id"}
+
+
+@router.post(
+    "/case_requests",
+    response_model=CaseAnswer,
+    responses=responses(),
+    summary="Ask for named dealers in a case",
+)
+async def ask_case(
+    body: CaseRequest, caller: Annotated[Caller, Depends(allow("case_ask"))]
+) -> Response:
+    """Keep a request; nothing is answered before the person named approves."""
+    purpose = caller.purpose(body.purpose)
+    asked = case_requests.Asked(
+        body.case_reference, body.legal_basis, body.agency, body.why, tuple(body.dealers),
+        body.approver, body.days,
+    )  # fmt: skip
+    ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
+    kept = await asyncio.to_thread(case_requests.ask, caller.runtime.store, asked, ledger=ledger)
+    return _case(caller, kept, [])
+
+
+@router.post(
+    "/case_requests/{request_id}/decision",
+    response_model=CaseAnswer,
+    responses=responses(404, 409),
+    summary="Approve dealers of a case request",
+)
+async def decide_case(
+    request_id: _CaseId,
+    body: CaseDecision,
+    caller: Annotated[Caller, Depends(allow("case_decide"))],
+) -> Response:
+    """Keep what the approver approves; nothing else is ever answered."""
+    purpose = caller.purpose(body.purpose)
+    ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
+    kept = await asyncio.to_thread(
+        case_requests.decide, caller.runtime.store, request_id,
+        approved=body.approved, note=body.note, scope=caller.scope, ledger=ledger,
+    )  # fmt: skip
+    return _case(caller, kept, [])
+
+
+@router.get(
+    "/case_requests/{request_id}",
+    response_model=CaseAnswer,
+    responses=responses(404, 409),
+    summary="The approved rows of a case request",
+)
+async def read_case(
+    request_id: _CaseId, caller: Annotated[Caller, Depends(allow("case_read"))]
+) -> Response:
+    """Return a request and its approved rows, until it expires."""
+    purpose = caller.purpose()
+    kept, rows = await asyncio.to_thread(
+        case_requests.answer, caller.runtime.store, caller.principal, caller.scope, request_id
+    )
+    await caller.record(f"{request_id} {subjects(r['dealer'] for r in rows)}", purpose=purpose)
+    return _case(caller, kept, rows)
+
+
+def _case(caller: Caller, kept: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
+    disclaimers = caller.runtime.snapshot.disclaimers
+    return json_answer(to_json(kept | {"rows": rows, "disclaimers": disclaimers}))
+
+
+@router.get(
+    "/responsibilities",
+    response_model=ResponsibilityAnswer,
+    responses=responses(),
+    summary="Which agency answers for what, where",
+)
+async def read_responsibilities(
+    caller: Annotated[Caller, Depends(allow("responsibilities"))],
+) -> Response:
+    """Return the dated table, with agencies that overlap and areas that nobody answers for."""
+    answer = await asyncio.to_thread(responsibilities_for, caller)
+    await caller.record("responsibilities")
+    return json_answer(to_json(answer))
+
+
+def responsibilities_for(caller: Caller) -> dict[str, Any]:
+    """Return the table as it stands today."""
+    rows = responsibility.table(caller.runtime.store)
+    today = datetime.now(UTC).date()
+    columns = caller.runtime.snapshot.columns
+    divisions = {f"division:{name}" for name in columns["division"].tolist() if name}
+    return {
+        "rows": [_row(row) for row in rows],
+        "overlaps": [[_row(one) for one in pair] for pair in responsibility.overlaps(rows, today)],
+        "gaps": responsibility.gaps(rows, divisions, today),
+    }

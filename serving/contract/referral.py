@@ -1,0 +1,139 @@
+"""Steps of referrals, case requests, and who answers for what."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from serving.contract.answers import NO_NUL, Answer, DealerKey, Request
+from serving.contract.field import Note, Referral
+
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120, pattern=NO_NUL)]
+Result = Literal[
+    "straw_purchase_confirmed", "trafficking_confirmed", "firearms_recovered", "lawful",
+    "not_enough_evidence", "known_already", "other",
+]  # fmt: skip
+CaseBasis = Literal[
+    "criminal_investigation", "trace_of_a_firearm", "warrant", "court_order"
+]  # fmt: skip
+
+
+class StepRequest(Request):
+    """One step in the life of a referral."""
+
+    step: Literal["take", "hand_over", "close"]
+    to_agency: Short = Field(default="", description="Of a handing over")
+    to_who: Short = Field(default="", description="Of a handing over: an account of the service")
+    result: Result | None = Field(default=None, description="Needed to close")
+    note: Note = ""
+
+
+class ReferralStep(Answer):
+    """A step as kept."""
+
+    step: str
+    who: str
+    to_agency: str
+    to_who: str
+    result: str
+    note: str
+    at: str
+
+
+class Responsible(Answer):
+    """An agency that answers for a subject in an area."""
+
+    agency: str
+    area: str
+    subject: str
+    contact: str
+    starts_on: date
+    ends_on: date | None
+
+
+class ReferralAnswer(Referral):
+    """A referral with its life, and whom to call."""
+
+    steps: list[ReferralStep]
+    call: list[Responsible]
+    statement: str
+    disclaimers: list[str]
+
+
+class CaseRequest(Request):
+    """Named dealers asked for in a case."""
+
+    case_reference: Annotated[Short, StringConstraints(min_length=3, max_length=80)]
+    legal_basis: CaseBasis
+    agency: Annotated[Short, StringConstraints(min_length=2)]
+    why: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=10, max_length=2_000, pattern=NO_NUL),
+    ]
+    dealers: list[DealerKey] = Field(min_length=1, max_length=50)
+    approver: Annotated[Short, StringConstraints(min_length=2)] = Field(
+        description="The account of a supervisor, not the caller's own"
+    )
+    days: int = Field(default=30, ge=1, le=90, description="Days until it expires")
+
+
+class CaseDecision(Request):
+    """What the approver says."""
+
+    approved: list[DealerKey] = Field(max_length=50, description="Empty to refuse all")
+    note: Note = ""
+
+
+class CaseRow(Answer):
+    """An approved dealer: its premises, no score."""
+
+    dealer: str
+    license_number: str
+    license_type: str
+    licensee_name: str
+    business_name: str
+    street: str
+    city: str
+    state: str
+    zip: str
+    county: str
+    office: str
+    division: str
+
+
+class CaseAnswer(Answer):
+    """A case request, and the rows approved."""
+
+    request_id: str
+    case_reference: str
+    legal_basis: str
+    agency: str
+    why: str
+    dealers: list[str]
+    who: str
+    at: str
+    approver: str
+    expires_at: str
+    status: Literal["asked", "approved", "refused"]
+    approved: list[str]
+    decided_at: str | None
+    decision_note: str
+    rows: list[CaseRow]
+    disclaimers: list[str]
+
+
+class Gap(Answer):
+    """A subject that nobody answers for in some areas."""
+
+    subject: str
+    areas: list[str]
+
+
+class ResponsibilityAnswer(Answer):
+    """The table of who answers for what, with what is doubled and what is missing today."""
+
+    rows: list[Responsible]
+    overlaps: list[list[Responsible]]
+    gaps: list[Gap]

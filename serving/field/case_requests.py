@@ -1,0 +1,189 @@
+"""Requests for named dealers in a case: asked, approved by a person named, answered, expired.
+
+Only the rows that the approver approved are ever answered, only to who asked, and only until the
+day that was asked for.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from serving.access.accounts import Principal
+from serving.access.audit import Ledger, subjects
+from serving.access.kept import kept_now
+from serving.errors import (
+    CaseExpiredError,
+    ConflictError,
+    InvalidRequestError,
+    UnknownCaseError,
+)
+from serving.scores.snapshot import Scope
+from serving.store.database import Store, instant
+from serving.store.tables import ACCOUNTS, CASE_REQUESTS
+
+_NO_CASE: Final = "There is no such case request, or it is not yours."
+# Facts about premises; a case gets no score.
+_FACTS: Final = (
+    "dealer", "license_number", "license_type", "licensee_name", "business_name", "street", "city",
+    "state", "zip", "county", "office", "division",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a case request says.
+
+    Parameters
+    ----------
+    days : int
+        How long it is answered after it was asked.
+    """
+
+    case_reference: str
+    legal_basis: str
+    agency: str
+    why: str
+    dealers: tuple[str, ...]
+    approver: str
+    days: int
+
+
+def ask(store: Store, asked: Asked, *, ledger: Ledger) -> dict[str, Any]:
+    """Keep a request, with the record of it.
+
+    Raises
+    ------
+    InvalidRequestError
+        When the approver is nobody who may approve, or is who asks.
+    """
+    if asked.approver == ledger.base.who:
+        raise InvalidRequestError("Nobody approves a request of their own.")
+    now = datetime.now(UTC)
+    row = {
+        "request_id": f"C-{now:%Y%m%d}-{secrets.token_hex(6)}",
+        "case_reference": asked.case_reference,
+        "legal_basis": asked.legal_basis,
+        "agency": asked.agency,
+        "why": asked.why,
+        "dealers": sorted(set(asked.dealers)),
+        "who": ledger.base.who,
+        "at": instant(now),
+        "approver": asked.approver,
+        "expires_at": instant(now + timedelta(days=asked.days)),
+    }
+    with store.write() as connection:
+        query = sa.select(ACCOUNTS.c.role, ACCOUNTS.c.is_active)
+        found = connection.execute(query.where(ACCOUNTS.c.name == asked.approver)).first()
+        if found is None or not found.is_active or found.role != "supervisor":
+            raise InvalidRequestError(
+                "A case request needs an approver.", expected="the account of a supervisor"
+            )
+        connection.execute(CASE_REQUESTS.insert(), row)
+        kept = kept_now(connection, "case_request", str(row["request_id"]))
+        subject = f"{row['request_id']} ask {asked.case_reference} {subjects(row['dealers'])}"
+        ledger.add(connection, "case_request", subject, kept=kept)
+    return _whole(row)
+
+
+def decide(
+    store: Store,
+    request_id: str,
+    *,
+    approved: Sequence[str],
+    note: str,
+    scope: Scope,
+    ledger: Ledger,
+) -> dict[str, Any]:
+    """Approve some of the dealers asked for, or none, with the record of it.
+
+    Raises
+    ------
+    UnknownCaseError
+        When there is no such request, or the caller is not its approver.
+    ConflictError, CaseExpiredError
+        When it was decided already, or its time is over.
+    InvalidRequestError
+        When a dealer is approved that was not asked for, or that the approver does not see.
+    """
+    which = CASE_REQUESTS.c.request_id == request_id
+    with store.write() as connection:
+        row = connection.execute(sa.select(CASE_REQUESTS).where(which)).first()
+        if row is None or row.approver != ledger.base.who:
+            raise UnknownCaseError(_NO_CASE)
+        _check_time(row._mapping)
+        if row.decided_at is not None:
+            raise ConflictError("The request was decided already.", found=row.decided_at)
+        chosen = sorted(set(approved))
+        unseen = [dealer for dealer in chosen if scope.row(dealer) is None]
+        if unseen or not set(chosen) <= set(row.dealers):
+            raise InvalidRequestError(
+                "Only dealers that were asked for and that you see can be approved."
+            )
+        values = {"approved": chosen, "decided_at": instant(), "decision_note": note}
+        connection.execute(CASE_REQUESTS.update().where(which).values(**values))
+        kept = kept_now(connection, "case_request", request_id)
+        subject = f"{request_id} approve {subjects(chosen)}"
+        ledger.add(connection, "case_request", subject, kept=kept)
+    return _whole({**row._mapping, **values})
+
+
+def answer(
+    store: Store, principal: Principal, scope: Scope, request_id: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a request and the approved rows: to who asked; its approver sees what was asked.
+
+    Raises
+    ------
+    UnknownCaseError
+        When there is none, or it is neither asked nor approved by the caller.
+    CaseExpiredError
+        When its time is over.
+    """
+    with store.read() as connection:
+        query = sa.select(CASE_REQUESTS).where(CASE_REQUESTS.c.request_id == request_id)
+        row = connection.execute(query).first()
+    if row is None or principal.name not in {row.who, row.approver}:
+        raise UnknownCaseError(_NO_CASE)
+    _check_time(row._mapping)
+    columns = scope.view.snapshot.columns
+    rows = []
+    for dealer in row.approved or ():
+        # A case reaches beyond the caller's area by its approval, but no hold.
+        found = scope.view.row(dealer)
+        if found is not None:
+            rows.append({name: str(columns[name][found]) for name in _FACTS})
+    shown = _whole(row._mapping)
+    if principal.name == row.who:
+        # Approved and not there would tell of a hold: it is as if it had not been approved.
+        shown["approved"] = [one["dealer"] for one in rows]
+    return shown, rows
+
+
+def _check_time(row: Mapping[str, Any] | sa.RowMapping) -> None:
+    if row["expires_at"] <= instant():
+        raise CaseExpiredError(
+            "The case request has expired.",
+            found=f"on {row['expires_at']}",
+            fix="ask anew, with a reason that holds today",
+        )
+
+
+def _whole(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
+    names = (
+        "request_id", "case_reference", "legal_basis", "agency", "why", "dealers", "who", "at",
+        "approver", "expires_at",
+    )  # fmt: skip
+    approved = row.get("approved")
+    status = "asked" if row.get("decided_at") is None else "approved" if approved else "refused"
+    return {name: row[name] for name in names} | {
+        "status": status,
+        "approved": list(approved or ()),
+        "decided_at": row.get("decided_at"),
+        "decision_note": row.get("decision_note") or "",
+    }
