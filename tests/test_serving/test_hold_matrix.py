@@ -42,6 +42,8 @@ TRIED = {
     "GET /map", "GET /dealers", "GET /dealers/{dealer}", "GET /plan", "GET /plan.ics",
     "GET /plans", "GET /plans/{plan_id}", "GET /plans/{plan_id}.{kind}", "GET /v1/plans",
     "GET /v1/plans/{plan_id}", "GET /v1/plans/{plan_id}.{kind}", "GET /v1/flows", "GET /flows",
+    "GET /dealers/{dealer}/outcome", "GET /dealers/{dealer}/packet.pdf",
+    "GET /dealers/{dealer}/place", "GET /work",
     "GET /referrals", "GET /v1/referrals/{referral_id}", "POST /v1/referrals/{referral_id}/steps",
     "GET /v1/case_requests/{request_id}", "POST /v1/case_requests",
     "POST /v1/case_requests/{request_id}/decision", "GET /v1/audit", "GET /audit",
@@ -52,6 +54,7 @@ WITHOUT_DEALERS = {
     "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
     "GET /model", "GET /v1/completeness",
     "GET /v1/responsibilities", "GET /responsibilities",
+    "GET /v1/shares/{partner}", "POST /views",
     "GET /sign-in/issuer", "GET /sign-in/issuer/back",
 }  # fmt: skip
 # A form whose answer is that of a route above.
@@ -59,6 +62,8 @@ FORMS = {
     "POST /lists": "POST /v1/rank", "POST /lists/{list_id}/decisions": "POST /v1/decisions",
     "POST /dealers/{dealer}/outcomes": "POST /v1/outcomes", "POST /plans": "POST /v1/plan",
     "POST /referrals/{referral_id}/steps": "POST /v1/referrals/{referral_id}/steps",
+    "POST /lists/{list_id}/accept": "POST /v1/decisions",
+    "POST /lists/{list_id}/assign": "POST /v1/decisions",
     "POST /plans/{plan_id}/moves": "GET /plans/{plan_id}",
     "POST /plans/{plan_id}/status": "GET /plans/{plan_id}",
 }  # fmt: skip
@@ -220,6 +225,10 @@ ASKED = [
      "opened_on": "2026-01-01", "outcome": "none"}),
     ("GET", "/v1/flows?subject={dealer}", None),
     ("GET", "/flows?subject={dealer}", None),
+    ("GET", "/dealers/{dealer}/place", None),
+    ("GET", "/dealers/{other}/place?against={dealer}", None),
+    ("GET", "/dealers/{dealer}/outcome", None),
+    ("GET", "/dealers/{dealer}/packet.pdf", None),
     ("GET", "/v1/dealers/{dealer}", None),
     ("GET", "/v1/dealers/{other}", None),
     ("GET", "/dealers?q={dealer}", None),
@@ -401,7 +410,9 @@ def test_indexes_count_neither_the_dealer_nor_decisions_about_it(snapshots, tmp_
     listed = country.rank("chief")
     body = {"list_id": listed["list_id"], "dealer": snapshots[2], "decision": "accept"}
     assert country.ask("chief", "POST", "/v1/decisions", body).status_code == 200
+    assert snapshots[2] in country.ask("chief", "GET", "/work").text
     country.hold(snapshots[2])
+    assert snapshots[2] not in country.ask("chief", "GET", "/work").text
     page = country.ask("chief", "GET", "/lists").text
     numbers = re.findall(r'<td class="num">(\d+)</td>', page)
     assert numbers == [str(len(listed["rows"]) - 1), "0"]
