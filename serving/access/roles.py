@@ -76,7 +76,7 @@ def check_purpose(action: str, purpose: str | None, restriction: str) -> str:
         raise PurposeError(
             "The purpose statistics reaches aggregates only.",
             expected="licensing or criminal_investigation",
-            fix="use GET /v1/shares/PARTNER or GET /v1/completeness for aggregates",
+            fix="use GET /v1/measures for aggregates",
         )
     if purpose is None and restriction != "public":
         raise PurposeError(

@@ -51,6 +51,9 @@ ROUTES = {
     ("POST", f"/v1/case_requests/{CASE}/decision"): ("case_decide", {"approved": []}),
     ("GET", "/v1/responsibilities"): ("responsibilities", None),
     ("GET", "/v1/audit"): ("audit", None),
+    ("GET", "/v1/flows"): ("flows", None),
+    ("GET", "/v1/completeness"): ("completeness", None),
+    ("GET", "/v1/shares/hsi"): ("shares", None),
 }
 # The table of the design, written out once more by hand: the code must agree with it.
 MAY = {
@@ -79,12 +82,15 @@ MAY = {
         "auditor",
     },
     "audit": {"auditor"},
+    "flows": {"inspector", "supervisor", "analyst"},
+    "completeness": {"supervisor", "analyst", "scheduler"},
+    "shares": {"partner", "supervisor", "analyst", "scheduler"},
 }
 
 
 def concrete(path: str) -> str:
     path = path.replace("{plan_id}", PLAN).replace("{request_id}", CASE)
-    path = path.replace("{referral_id}", "7")
+    path = path.replace("{referral_id}", "7").replace("{partner}", "hsi")
     return path.replace("{list_id}", LIST).replace("{kind}", "csv").replace("{dealer}", KEY)
 
 

@@ -54,7 +54,7 @@ WITHOUT_DEALERS = {
     "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
     "GET /model", "GET /v1/completeness",
     "GET /v1/responsibilities", "GET /responsibilities",
-    "GET /v1/shares/{partner}", "POST /views",
+    "GET /v1/shares/{partner}", "POST /views", "GET /measures", "GET /v1/measures",
     "GET /sign-in/issuer", "GET /sign-in/issuer/back",
 }  # fmt: skip
 # A form whose answer is that of a route above.
