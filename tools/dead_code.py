@@ -90,10 +90,15 @@ def unused() -> list[str]:
 
 
 def is_constant(name: str, path: Path) -> bool:
-    """Whether a module assigns this capitalized name at its own level."""
+    """Whether a module assigns this capitalized name at its own level.
+
+    A table of the store is left out: the migrations and the metadata use it.
+    """
     return bool(
         re.fullmatch(r"_?[A-Z][A-Z0-9_]+", name)
-        and re.search(rf"^{name}\b[^=\n]*=", path.read_text(encoding="utf-8"), re.MULTILINE)
+        and re.search(
+            rf"^{name}\b[^=\n]*=(?! Table\()", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
     )
 
 
