@@ -226,8 +226,8 @@ def facts_of(n: int, rng: np.random.Generator) -> pd.DataFrame:
     return frame.astype({"city": object, "license_type": object, "last_outcome": object})
 
 
-def invented_country(n: int, *, seed: int = 0) -> Snapshot:
-    """Invent `n` dealers; the first of the busiest office has a hostile name."""
+def invented_country(n: int, *, seed: int = 0, with_hostile: bool = True) -> Snapshot:
+    """Invent `n` dealers; the first of the busiest office has a hostile name unless told not to."""
     rng = np.random.default_rng(seed)
     facts = facts_of(n, rng)
     km, _ = reference.km_to_port(facts["latitude"].to_numpy(), facts["longitude"].to_numpy())
@@ -236,7 +236,8 @@ def invented_country(n: int, *, seed: int = 0) -> Snapshot:
     scored = pd.concat([facts, bundle.score(inputs)], axis=1)
     busiest = scored["office"].value_counts().index[0]
     top = scored[(scored["office"] == busiest) & ~(scored["eligible_on"] > pd.Timestamp(AS_OF))]
-    scored.loc[top["priority"].idxmax(), "business_name"] = HOSTILE
+    if with_hostile:
+        scored.loc[top["priority"].idxmax(), "business_name"] = HOSTILE
     scored["is_in_scope"] = True
     scored["as_of"] = np.datetime64(AS_OF, "s")
     manifest = {

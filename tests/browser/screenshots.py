@@ -1,6 +1,6 @@
-"""Take a picture of each page at two sizes: `python -m tests.browser.screenshots [FOLDER]`.
+"""Take a picture of each page at three sizes: `python -m tests.browser.screenshots [FOLDER]`.
 
-Three of them go into the README: those are copied to ``docs/images``.
+Four of them go into the README: those are copied to ``docs/images``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import chromium, sign_in
 from tests.browser.site import PASSWORD, Site, running_site
 
-SIZES = {"laptop": (1360, 860), "tablet": (820, 1180)}
+SIZES = {"laptop": (1366, 860), "tablet": (820, 1180), "phone": (390, 844)}
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / "var" / "screenshots"
-IN_README = ("list", "dealer", "plan")
+IN_README = ("list", "dealer", "plan", "model")
 
 
 def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
@@ -52,7 +52,8 @@ def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
         take("plan")
         take("plan-whole", full=True)
         page.goto(f"{site.url}/model")
-        take("model", full=True)
+        take("model")
+        take("model-whole", full=True)
         page.goto(f"{list_url}?q=nobody+at+all")
         take("list-empty")
         page.goto(f"{site.url}/dealers/0-00-00000")
@@ -65,7 +66,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as home,
-        running_site(Path(home), n_dealers=20_000) as site,
+        running_site(Path(home), n_dealers=20_000, with_hostile=False) as site,
         chromium() as browser,
     ):
         for path in shoot(browser, site, folder):

@@ -33,7 +33,9 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, *, n_dealers: int = 4_000, port: int = 0) -> Iterator[Site]:
+def running_site(
+    folder: Path, *, n_dealers: int = 4_000, port: int = 0, with_hostile: bool = True
+) -> Iterator[Site]:
     """Serve the pages from a thread until the block ends."""
     settings = Settings(
         home=folder,
@@ -43,7 +45,7 @@ def running_site(folder: Path, *, n_dealers: int = 4_000, port: int = 0) -> Iter
     )
     _write_evidence(folder)
     runtime = Runtime(settings)
-    runtime.replace(invented_country(n_dealers))
+    runtime.replace(invented_country(n_dealers, with_hostile=with_hostile))
     columns = runtime.snapshot.columns
     offices, counts = np.unique(columns["office"].astype(str), return_counts=True)
     office = str(offices[np.argmax(counts)])

@@ -97,7 +97,7 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.select_option("#outcome", "report")
     page.fill("#citation_0", "banana split")
     page.click("text=Check the outcome")
-    assert page.evaluate("document.activeElement.id") == "error-summary"
+    page.wait_for_selector("#error-summary:focus")
     page.fill("#citation_0", "478.124(c)(1)")
     page.click("text=Check the outcome")
     assert page.locator("h1", has_text="Check before it is kept").is_visible()
