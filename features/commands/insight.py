@@ -136,6 +136,37 @@ def follow(
         Console().print(flow_view(found))
 
 
+@insight_app.command()
+def cases(
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="WORD...", help="Only studies that hold every word."),
+    ] = None,
+    signal: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A signal that stands out; studies that name it come first."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search the library of de-identified studies: what was seen, and what would have shown it.
+
+    Example: ffl-risk cases rifles --signal multiple_sales_repeat_buyers_2y
+    """
+    import json
+    from dataclasses import asdict
+
+    from features.insight.library import search
+
+    found = search(" ".join(words or ()), tuple(signal or ()))
+    if as_json:
+        typer.echo(json.dumps([asdict(case) for case in found], indent=1))
+        return
+    for case in found:
+        typer.echo(f"# {case.title}\n\n{case.text}\n\nSource: {case.source}.\n")
+    if not found:
+        typer.echo("No study holds these words.")
+
+
 def opened(path: Path | None) -> Warehouse:
     """Open the warehouse that was named, else that of the home folder."""
     from features.home import home
