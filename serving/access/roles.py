@@ -20,6 +20,7 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "decisions": FIELD,
     "outcomes": FIELD,
     "events": frozenset({"scheduler"}),  # a feed is a machine
+    "changes": frozenset({"supervisor", "scheduler"}),
     "lists": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
     "dealers": frozenset({"inspector", "supervisor", "analyst"}),
     "referrals": frozenset({"supervisor", "agent"}),
@@ -45,7 +46,7 @@ DEALER_LEVEL: Final = frozenset(
     {
         "score", "score_features", "rank", "explain", "plan", "plans", "decisions", "outcomes",
         "lists", "dealers", "referrals", "referral_steps", "case_ask", "case_decide", "case_read",
-        "page", "flows",
+        "page", "flows", "changes",
     }
 )  # fmt: skip
 

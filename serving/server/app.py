@@ -14,6 +14,7 @@ from serving.access.rates import RateLimiter
 from serving.api.problems import MEDIA_TYPE, problem, problem_of, problem_of_validation
 from serving.api.routes import (
     audit,
+    changes,
     dealers,
     field,
     insight,
@@ -80,6 +81,7 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
         dealers.router,
         plans.router,
         insight.router,
+        changes.router,
         pages.router,
     ):
         app.include_router(router)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
+from serving.contract.changes import ListSummaries
 from serving.lists import exports
 from serving.lists.issued import issue, readable
+from serving.lists.summaries import summaries
 from serving.settings import MAX_LIST
 
 # A list of more dealers than this is made in its caller's turn.
@@ -59,6 +62,20 @@ async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"
     return json_answer(to_json(page_of(document, cursor=0, limit=body.limit)))
 
 
+@router.get(
+    "/lists",
+    response_model=ListSummaries,
+    responses=responses(),
+    summary="The newest issued lists",
+)
+async def read_lists(caller: Annotated[Caller, Depends(allow("lists"))]) -> Response:
+    """Return what identifies the newest lists that the caller may read, the newest first."""
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(summaries, caller.runtime, caller.principal)
+    await caller.record(f"{len(found)} lists", purpose=purpose)
+    return json_answer(to_json({"lists": found}))
+
+
 # Before the route of the list itself, which would take the file's name for an id.
 @router.get(
     "/lists/{list_id}.{kind}",
@@ -99,6 +116,7 @@ async def read_list(
     caller: Annotated[Caller, Depends(allow("lists"))],
     cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
+    known: Annotated[str | None, Header(alias="If-None-Match", max_length=1_000)] = None,
 ) -> Response:
     """Return the bytes that were issued; with `cursor`, a page of them.
 
@@ -106,7 +124,12 @@ async def read_list(
     """
     content = await _content(caller, list_id)
     if cursor is None:
-        return json_answer(content)
+        # What is issued never changes; what the caller sees of it does when a hold comes or goes.
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if known is not None and tag in known.split(", "):
+            return Response(status_code=304, headers=headers)
+        return json_answer(content, headers=headers)
     return json_answer(to_json(page_of(json.loads(content), cursor=cursor, limit=limit)))
 
 
