@@ -7,13 +7,13 @@ that wait for each other in a busy machine cost many times what they bring.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
 
@@ -24,7 +24,11 @@ def n_threads(n_jobs: int | None) -> int:
     >>> n_threads(None), n_threads(2)
     (1, 2)
     """
-    return int(effective_n_jobs(n_jobs))
+    if n_jobs is None:
+        return 1
+    if n_jobs > 0:
+        return n_jobs
+    return max(1, len(os.sched_getaffinity(0)) + 1 + n_jobs)
 
 
 def in_turns(
