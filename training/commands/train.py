@@ -143,8 +143,14 @@ def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:
         better_than_chance(name, result.held_out, auc=Interval(**result.entry["model"]["auc"])),
         not_worse_than_rules(name, result.held_out, capacity=recipe.evaluation.capacity),
     ]
-    failed = [v for v in verdicts if v.outcome == REFUSED]
-    unsaid = [v for v in verdicts if v.outcome == UNSAID]
+    # A head that the recipe can do without must show what it is good for.
+    is_owed = result.head.is_required
+    failed = [
+        v
+        for i, v in enumerate(verdicts)
+        if v.outcome == REFUSED or (v.outcome == UNSAID and i == 0 and not is_owed)
+    ]
+    unsaid = [v for v in verdicts if v.outcome == UNSAID and v not in failed]
     entry = result.entry
     recall = entry["model"]["recall"]
     steps.say(

@@ -139,7 +139,7 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
         f"{int(is_test.sum())} assigned on or after it, intervals by dealer"
     )
     fitted = None
-    if verdict.outcome != "refused":
+    if verdict.is_passed or (head.is_required and verdict.outcome != "refused"):
         fitted = estimator(head, made.monotone, seed=recipe.seed)
         fitted.fit(made.X, y, groups=dealers)
     return HeadResult(head, found.definition, judged_on, held_out, fitted, made.X, entry)
