@@ -101,6 +101,7 @@ async def caller_of(
 ) -> Caller:
     """Return the caller of a request if identity, rate and role let it through."""
     principal = await authenticate(request, runtime)
+    request.scope["ffl_risk.who"] = principal.name
     limiter.spend(principal.name)
     check_role(principal, action)
     runtime.switch.check(action)

@@ -73,6 +73,7 @@ class FastPath:
         caller = self._caller(headers)
         if caller is None or not headers.get(b"content-type", b"").startswith(b"application/json"):
             return None
+        scope["ffl_risk.who"] = caller.principal.name
         try:
             request = ScoreRequest.model_validate_json(body)
             if len(request.dealers) > INLINE:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 import traceback
+import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -20,6 +22,9 @@ from serving.settings import MAX_BODY_BYTES, Settings
 from serving.web.refusals import refusal_page, wants_page
 
 logger = logging.getLogger("ffl_risk.service")
+access = logging.getLogger("ffl_risk.access")
+_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRACE: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
@@ -63,6 +68,7 @@ class Guard:
         self.queue = settings.queue
         self.timeout = settings.timeout_seconds
         self.heavy_timeout = max(settings.timeout_seconds, settings.heavy_seconds)
+        self.has_access_log = settings.log_format == "json"
         self.n_in_progress = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -70,7 +76,8 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send)
+        request_id = _request_id(scope)
+        answer = _Answer(send, request_id)
         start = time.perf_counter()
         metrics.IN_PROGRESS.inc()
         try:
@@ -80,7 +87,10 @@ class Guard:
             # What matched no route is one label, however many paths are tried.
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.REQUESTS.labels(scope["method"], route, str(answer.status)).inc()
-            metrics.SECONDS.labels(route).observe(time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            metrics.SECONDS.labels(route).observe(seconds)
+            if self.has_access_log:
+                _log_access(scope, route, (request_id, answer.status, seconds))
 
     async def _guarded(self, scope: Message, receive: Receive, answer: _Answer) -> None:
         try:
@@ -120,14 +130,16 @@ class Guard:
 class _Answer:
     """Sends an answer, adds the security headers and remembers the status."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
+        self._request_id = (b"x-request-id", request_id.encode("ascii"))
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message.setdefault("headers", [])
+            headers.append(self._request_id)
             headers.extend(_SECURITY_HEADERS)
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
@@ -139,6 +151,31 @@ class _Answer:
         is_page = wants_page(scope)
         answer = refusal_page(status, detail) if is_page else problem(status, code, detail)
         await answer(scope, _nothing, self)
+
+
+def _request_id(scope: Message) -> str:
+    """Return the id that the caller gave the request, when it can be one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ID.fullmatch(value):
+            return str(value.decode("ascii"))
+    return uuid.uuid4().hex
+
+
+def _log_access(scope: Message, route: str, told: tuple[str, int, float]) -> None:
+    """Log who asked which route and how it ended: never a path, a query or a body."""
+    request_id, status, seconds = told
+    parent = next((v for n, v in scope["headers"] if n == b"traceparent"), b"")
+    trace = _TRACE.fullmatch(parent)
+    fields = {
+        "request_id": request_id,
+        "trace_id": trace[1].decode("ascii") if trace else None,
+        "who": scope.get("ffl_risk.who"),
+        "method": scope["method"],
+        "route": route,
+        "status": status,
+        "seconds": round(seconds, 6),
+    }
+    access.info("%s %s %s", scope["method"], route, status, extra=fields)
 
 
 async def _nothing() -> Message:
