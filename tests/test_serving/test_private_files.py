@@ -36,6 +36,7 @@ def readable_by_others(folder):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000], ids=oct, indirect=True)
 def test_a_home_that_did_everything_is_private(tmp_path, umask):
     home = tmp_path / "home"
