@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from features.errors import SourceError
 from features.ingest.checks import CheckQuery, check_query
-from features.ingest.opening import open_raw
+from features.ingest.opening import damaged, is_about_file, open_raw
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
 from features.ingest.versions import Resolution, resolve, resolve_keys
@@ -94,8 +94,8 @@ class Loader:
         try:
             return self._load(load, step)
         except duckdb.Error as error:
-            if _is_about_file(error, load.source):
-                raise _damaged(error, load.source) from error
+            if is_about_file(error, load.source):
+                raise damaged(error, load.source) from error
             raise full_disk(error, self.draft.path) from error
 
     def finish(self) -> None:
@@ -433,20 +433,3 @@ def load_has_rows(resolution: Resolution) -> bool:
     """Whether any row of a load is stored, in force or not."""
     kept = (resolution.n_stored, resolution.n_superseded, resolution.n_restated)
     return any((*kept, resolution.n_conflict))
-
-
-def _is_about_file(error: duckdb.Error, source: SourceFile) -> bool:
-    """Tell a file that cannot be read from a disk or a memory that is full."""
-    if isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException):
-        return False
-    if isinstance(error, duckdb.IOException):
-        return source.form == "parquet" and str(source.path) in str(error)
-    return True
-
-
-def _damaged(error: duckdb.Error, source: SourceFile) -> SourceError:
-    return SourceError(
-        f"{source.name} cannot be read; nothing of it was stored.",
-        found=str(error).splitlines()[0],
-        fix="check that the file is complete and what its ending says",
-    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import duckdb
+
 from features.errors import SourceError
 from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
 from features.sources.files import SourceFile
@@ -99,4 +101,22 @@ def _queried(relation: str, query: str) -> str:
         f"WITH export AS (SELECT * EXCLUDE ({LINE}, {DAMAGED}) FROM {relation} "
         f"WHERE NOT {DAMAGED}) "
         f"SELECT *, row_number() OVER () AS {LINE}, false AS {DAMAGED} FROM ({query})"
+    )
+
+
+def is_about_file(error: duckdb.Error, source: SourceFile) -> bool:
+    """Tell a file that cannot be read from a disk or a memory that is full."""
+    if isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException):
+        return False
+    if isinstance(error, duckdb.IOException):
+        return source.form == "parquet" and str(source.path) in str(error)
+    return True
+
+
+def damaged(error: duckdb.Error, source: SourceFile) -> SourceError:
+    """Return the error that says that a file cannot be read."""
+    return SourceError(
+        f"{source.name} cannot be read; nothing of it was stored.",
+        found=str(error).splitlines()[0],
+        fix="check that the file is complete and what its ending says",
     )

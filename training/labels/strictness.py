@@ -16,8 +16,7 @@ where the strict are sent to the worst, their dealers are credited too little.
 
 References
 ----------
-Kleinberg et al. (2018), leniency of judges; Abowd, Kramarz and Margolis (1999), who moves tells
-persons from places.
+Kleinberg et al. (2018), leniency of judges; Abowd et al. (1999), who moves tells who from where.
 """
 
 from __future__ import annotations
@@ -42,15 +41,14 @@ Ints = npt.NDArray[np.int64]
 
 # The penalty of a logistic regression that does well on some thousand labels (C = .003).
 _PENALTY: Final = 333.0
-_MAX_FOLDS: Final = 5
-_MAX_ROUNDS: Final = 8
+_MAX_FOLDS, _MAX_ROUNDS = 5, 8
 # An effect that moves by less changes no list.
 _SETTLED: Final = 0.02
 # An effect that is given and hardly shrunk: it leaves nothing of the level to be read otherwise.
 _FREE: Final = 3.0
 # Of the spread between offices, so much must be credited before signals of place are read.
 _CREDITED: Final = 0.5
-# A code used in both halves of a history by offices that share fewer places than this is two.
+# An office code whose two halves of history share fewer places than this is two.
 _SAME_OFFICE: Final = 0.2
 _MIN_VISITS: Final = 10
 # No visit stands for more or less than so many because of who made it.
