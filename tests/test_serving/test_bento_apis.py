@@ -5,7 +5,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -41,13 +41,16 @@ def rows(served: Country) -> list[dict[str, float | None]]:
     ]
 
 
-def client_of(country: Country, who: str) -> Any:
+@contextmanager
+def client_of(country: Country, who: str) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own imports use what their makers mean to remove
         from bentoml import SyncHTTPClient
 
     url = f"http://127.0.0.1:{country.port}"
-    return SyncHTTPClient(url, token=country.tokens[who], server_ready_timeout=60)
+    with SyncHTTPClient(url, token=country.tokens[who], server_ready_timeout=60) as client:
+        yield client
+    client._temp_dir.cleanup()  # it leaves its folder to the interpreter's end, which warns
 
 
 def ask(country: Country, path: str, body: Any, **headers: str) -> tuple[int, str, Any]:
