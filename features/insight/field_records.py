@@ -1,0 +1,154 @@
+"""What the warehouse says of offices, their dealers and their visits, for questions of staffing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.domain.asof import add_months, day_sql, in_force_sql, months_over_column
+from features.engine.embedded import EmbeddedEngine
+from features.errors import InvalidValueError
+from features.reference.legal import law
+from features.reference.places import MEXICO_BORDER_STATES, county_office
+from features.warehouse import Warehouse
+
+Floats = npt.NDArray[np.float64]
+WARNED: Final = ("warning_letter", "warning_conference")
+SEVERE: Final = ("warning_conference", "revocation")
+
+_DEALERS: Final = """
+SELECT dealer, arg_max(premises_state, listed_on) AS state,
+       arg_max(county_fips, listed_on) AS county_fips,
+       max(listed_on) = max(max(listed_on)) OVER () AS is_listed
+FROM licenses WHERE {in_force} GROUP BY dealer ORDER BY dealer
+"""
+_VISITS: Final = """
+SELECT dealer, opened_on, closed_on, outcome, hours, investigator_token, office
+FROM inspections WHERE {in_force} AND kind IN ('compliance', 'recall') AND closed_on IS NOT NULL
+ORDER BY closed_on, inspection_id
+"""
+
+
+@dataclass(frozen=True)
+class FieldRecords:
+    """Dealers and visits as of a day, by the office in whose area the dealer stands.
+
+    Parameters
+    ----------
+    as_of : date
+        Only what was known before this day is read.
+    dealers : DataFrame
+        Listed dealers: dealer, office, is_border, months (until the law allows a visit, 0 where it
+        does now), is_recall (the next visit is a recall due or coming due).
+    visits : DataFrame
+        Visits that use up the allowance, closed in whole years before the day: office, is_border,
+        hours, is_severe, is_warned, year (0 is the last), investigator_token, visited_by.
+    n_years : int
+        Whole years of visits.
+    n_placed_afar : int
+        Listed dealers in counties that no office on record has visited.
+    """
+
+    as_of: date
+    dealers: pd.DataFrame
+    visits: pd.DataFrame
+    n_years: int
+    n_placed_afar: int
+
+
+def field_records(warehouse: Warehouse, as_of: date, *, years: int) -> FieldRecords:
+    """Read dealers, offices and the visits of up to some whole years.
+
+    Raises
+    ------
+    InvalidValueError
+        When there are no licenses, no visits, or less than a year of visits before `as_of`.
+    """
+    cut = in_force_sql(day_sql(as_of))
+    with EmbeddedEngine(warehouse) as engine:
+        dealers = engine.query(_DEALERS.format(in_force=cut)).to_pandas()
+        visits = engine.query(_VISITS.format(in_force=cut)).to_pandas()
+    for table, rows in (("licenses", dealers), ("inspections", visits)):
+        if rows.empty:
+            raise InvalidValueError(
+                f"Staffing cannot be told: the warehouse holds no {table} known before {as_of}.",
+                expected="dealers listed, and compliance inspections closed, before the day",
+                fix=f"ingest {table}, or give a later --as-of",
+            )
+    for name in ("opened_on", "closed_on"):
+        visits[name] = pd.to_datetime(visits[name]).astype("datetime64[s]")
+    starts = [pd.Timestamp(add_months(as_of, -12 * k)) for k in range(1, years + 1)]
+    first = visits["closed_on"].min()
+    n_years = sum(start >= first for start in starts)
+    if n_years == 0:
+        raise InvalidValueError(
+            f"Less than a year of visits was known before {as_of}.",
+            found=f"the first closed on {first.date()}",
+            expected="at least twelve months of closed inspections",
+        )
+    dealers, n_afar = _placed(dealers, visits)
+    facts = _next_visit(visits, as_of)
+    visits = visits.rename(columns={"office": "visited_by"})
+    visits = visits.merge(dealers[["dealer", "office", "is_border"]], on="dealer")
+    ages = np.searchsorted(
+        -np.array(starts[:n_years], "datetime64[s]").astype(np.int64),
+        -visits["closed_on"].to_numpy("datetime64[s]").astype(np.int64),
+    )
+    visits = visits.assign(
+        year=ages,
+        is_severe=visits["outcome"].isin(SEVERE),
+        is_warned=visits["outcome"].isin(WARNED),
+    )
+    listed = dealers[dealers["is_listed"]].merge(facts, on="dealer", how="left")
+    listed = listed.assign(
+        months=listed["months"].fillna(0).astype(np.int64),
+        is_recall=listed["is_recall"].eq(True),
+    )
+    recent = visits[visits["year"] < n_years].reset_index(drop=True)
+    return FieldRecords(as_of, listed.reset_index(drop=True), recent, n_years, n_afar)
+
+
+def _placed(dealers: pd.DataFrame, visits: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Give each dealer the office seen most in its county, else in its state, else by reference."""
+    seen = visits.dropna(subset=["office"]).merge(dealers, on="dealer")
+    by_county = dealers["county_fips"].map(_usual(seen, "county_fips"))
+    by_state = dealers["state"].map(_usual(seen, "state"))
+    named = county_office().set_index("county_fips")["office"]
+    office = by_county.fillna(by_state).fillna(dealers["county_fips"].map(named))
+    placed = dealers.assign(
+        office=office.fillna("unknown"), is_border=dealers["state"].isin(MEXICO_BORDER_STATES)
+    )
+    return placed, int((by_county.isna() & dealers["is_listed"]).sum())
+
+
+def _usual(seen: pd.DataFrame, area: str) -> pd.Series:
+    counted = seen.groupby([area, "office"]).size().rename("n").reset_index()
+    order = counted.sort_values([area, "n", "office"], ascending=[True, False, True])
+    return order.drop_duplicates(area).set_index(area)["office"]
+
+
+def _next_visit(visits: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """Months until the law allows the next visit of each visited dealer, and whether a recall.
+
+    The interval is counted from the later of the days on which a visit was opened and closed.
+    """
+    ended = visits["closed_on"].where(
+        visits["closed_on"] > visits["opened_on"], visits["opened_on"]
+    )
+    last = visits.assign(ended=ended).sort_values(["dealer", "ended"], kind="stable")
+    last = last.drop_duplicates("dealer", keep="last")
+    interval = int(law("inspection_interval_months", as_of))
+    recall = max(int(law("recall_interval_months", as_of)), interval)
+    lapse = int(law("recall_interval_months", as_of)) + 12 * int(law("recall_due_years", as_of))
+    now = pd.Timestamp(as_of)
+    is_recall = last["outcome"].isin(WARNED) & (months_over_column(last["ended"], lapse) > now)
+    allowed = months_over_column(last["ended"], interval)
+    due = months_over_column(last["ended"], recall)
+    wait = (allowed.where(~is_recall, due) - now).dt.days.clip(lower=0)
+    months = np.ceil(wait / (365.25 / 12)).astype(np.int64)
+    return pd.DataFrame({"dealer": last["dealer"], "months": months, "is_recall": is_recall})
