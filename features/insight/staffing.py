@@ -201,7 +201,7 @@ def marginal_yield(records: FieldRecords) -> Yield:
     found = visits.groupby(["office", "is_border", "year"])["is_severe"].agg(["size", "sum"])
     table = found.unstack("year", fill_value=0)
     n, severe = (table[name].to_numpy(float) for name in ("size", "sum"))
-    if min(n.shape[0] / _MIN_SEGMENTS, n.shape[1] / 2) < 1:
+    if len(table) < _MIN_SEGMENTS or visits["year"].nunique() < 2:
         return Yield(None, 0.0, average, "too few offices or years to tell")
     x, y = (_within(values) for values in (n, severe))
     power = float((x**2).sum())
