@@ -19,7 +19,7 @@ run: $(VENV)/.runtime
 
 test: check unit
 
-check: format lint imports types
+check: format lint imports types dead
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -177,10 +177,6 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "FFL_RISK_LEAST_FREE_MB", "number", 64.0,
             "Megabytes that must be free where the state is kept; below, the service is not ready",
         ),
-        Variable(
-            "FFL_RISK_WEBHOOKS_FILE", "text", "",
-            "TOML file of the addresses that are told of changes; none by default",
-        ),
         Variable("FFL_RISK_OIDC_ISSUER", "text", "", "Issuer whose access tokens are accepted"),
         Variable("FFL_RISK_OIDC_AUDIENCE", "text", "", "Audience those tokens must carry"),
         Variable(
@@ -266,14 +262,12 @@ class Settings:
     is_https: bool = False
     log_format: Literal["text", "json"] = "text"
     least_free_mb: float = 64.0
-    webhooks_file: Path | None = None
 
     @classmethod
     def from_environment(cls, folder: Path | None = None) -> Settings:
         """Read the settings; `folder` stands in for ``FFL_RISK_HOME``."""
         folder = folder or home()
         read = {key: variable.read(os.environ) for key, variable in VARIABLES.items()}
-        webhooks = read["webhooks_file"]
         return cls(
             home=folder,
             store_url=_store_url(read["store_url"], folder),
@@ -296,7 +290,6 @@ class Settings:
             is_https=read["https"],
             log_format=read["log_format"],
             least_free_mb=read["least_free_mb"],
-            webhooks_file=Path(webhooks) if webhooks else None,
         )
 
 

@@ -53,6 +53,11 @@ CALLED_BY_LIBRARIES = {
 }
 # Not called by the product, and kept all the same.
 KEPT = {
+    "as_of_range": "the days of a range of as-of dates, for whoever builds features as a library",
+    "by_agency_and_year": "what completeness is held against the simulator by",
+    "read_outcome": "the outcomes as published records word them, for mappings",
+    "row_schema": "the schema of a row, for programs that write files or events",
+    "to_polars": "hands a feature table to polars",
     "EVIDENCE": "the words that law.toml may use, explained",
     "as_markdown": "writes docs/settings.md",
     "expires_on": "the plain form that the SQL of an expiry date is held to",

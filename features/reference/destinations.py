@@ -10,7 +10,6 @@ from features.reference.files import read_toml
 from features.sql import literal
 
 ELSEWHERE: Final = "elsewhere"
-DOMESTIC: Final = "domestic"
 # Latin America other than Mexico, as the signal of that name counts it.
 LATIN_AMERICA: Final = (
     "guatemala", "honduras", "el_salvador", "other_latin_america", "caribbean",

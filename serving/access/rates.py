@@ -49,9 +49,3 @@ class RateLimiter:
                 expected=f"at most {self._rate:g} a second, {self._burst:g} at once",
                 fix="wait a second, or ask for several dealers in one request",
             )
-
-    def give_back(self, key: str, cost: float = 1.0) -> None:
-        """Return tokens that were spent on what turned out not to count."""
-        if key in self._buckets:
-            left, since = self._buckets[key]
-            self._buckets[key] = (min(self._burst, left + cost), since)

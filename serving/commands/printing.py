@@ -136,11 +136,16 @@ def _print_row(row: Mapping[str, Any]) -> None:
         OUT.print(f"      + {escape(reason['sentence'])}", soft_wrap=True)
 
 
+def _count(value: float) -> str:
+    """Write an expected count: whole from ten on, with one decimal below."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
 def _head_in_words(head: str, score: Mapping[str, float]) -> str:
     """Say a head with its interval: a chance in per cent, a rate as a number."""
     ends = score["value"], score["lower"], score["upper"]
     if head in {"diversion", "mexico"}:
-        value, low, high = (f"{end:.2g}" for end in ends)
+        value, low, high = (_count(end) for end in ends)
     else:
         value, low, high = (f"{100 * end:.1f}%" for end in ends)
     return f"{_HEADS.get(head, head.replace('_', ' '))} {value} ({low} to {high})"
