@@ -61,6 +61,18 @@ def check_role(principal: Principal, action: str) -> None:
         )
 
 
+def require_known(purpose: str | None) -> None:
+    """Refuse a purpose that is stated and is none, wherever it is stated and needed or not.
+
+    Raises
+    ------
+    PurposeError
+        When it is not one of `PURPOSES`.
+    """
+    if purpose is not None and purpose not in PURPOSES:
+        raise PurposeError("The purpose is not one of those known.", expected=", ".join(PURPOSES))
+
+
 def check_purpose(action: str, purpose: str | None, restriction: str) -> str:
     """Return the purpose to record.
 
@@ -69,8 +81,7 @@ def check_purpose(action: str, purpose: str | None, restriction: str) -> str:
     PurposeError
         When none is stated for restricted data, or the one stated does not reach it.
     """
-    if purpose is not None and purpose not in PURPOSES:
-        raise PurposeError("The purpose is not one of those known.", expected=", ".join(PURPOSES))
+    require_known(purpose)
     if action not in DEALER_LEVEL:
         return purpose or ""
     if purpose == "statistics":

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from serving.access.accounts import COOKIE, Principal
 from serving.access.rates import RateLimiter
-from serving.access.roles import check_purpose, check_role
+from serving.access.roles import check_purpose, check_role, require_known
 from serving.errors import PurposeError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.scores.snapshot import Scope
@@ -105,7 +105,9 @@ async def caller_of(
     limiter.spend(principal.name)
     check_role(principal, action)
     runtime.switch.check(action)
-    return Caller(runtime, principal, action, request.headers.get(PURPOSE_HEADER))
+    purpose = request.headers.get(PURPOSE_HEADER)
+    require_known(purpose)
+    return Caller(runtime, principal, action, purpose)
 
 
 def json_answer(content: bytes, *, headers: dict[str, str] | None = None) -> Response:
