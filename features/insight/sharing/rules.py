@@ -71,6 +71,10 @@ def rules_on(day: date) -> Rules:
     return max(known, key=lambda rules: rules.starts_on)
 
 
+# No release was made before there was a law to release by, and none is planned this far ahead.
+_FIRST_YEAR, _LAST_YEAR = 1968, 2200
+
+
 def release_day(quarter: str) -> date:
     """Return the day on which a quarter is released.
 
@@ -94,6 +98,12 @@ def quarter_of(day: date) -> str:
     >>> quarter_of(date(2024, 11, 15))
     '2024Q3'
     """
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise InvalidValueError(
+            f"{day} is no day of release.",
+            found=str(day),
+            expected=f"a day of the calendar, {_FIRST_YEAR} to {_LAST_YEAR}",
+        )
     for months in range(1, 7):
         start = add_months(day.replace(day=1), -months)
         quarter = f"{start.year}Q{(start.month - 1) // 3 + 1}"
