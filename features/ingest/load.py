@@ -307,7 +307,7 @@ class Loader:
         same = " AND ".join(f"c.{k} = e.{k}" for k in key)
         n_lifted = self.con.execute(
             f"UPDATE checked AS c SET known_on = ended_on FROM ({ends}) e "
-            f"WHERE {same} AND c.fault = 0 AND c.known_on <= told_on AND c.known_on < ended_on"
+            f"WHERE {same} AND c.fault = 0 AND c.known_on <= told_on AND ended_on > c.known_on"
         ).fetchone()[0]
         if not n_lifted:
             return []

@@ -32,7 +32,9 @@ ROUTES = {
     ("GET", f"/v1/dealers/{KEY}"): ("dealers", None),
     ("GET", "/v1/plans"): ("plans", None),
     ("GET", f"/v1/plans/{PLAN}"): ("plans", None),
-    ("GET", f"/v1/plans/{PLAN}.csv"): ("plans", None),
+    ("GET", f"/v1/plans/{PLAN}.ics"): ("plans", None),
+    ("GET", "/v1/lists"): ("lists", None),
+    ("GET", "/v1/changes"): ("changes", None),
     ("GET", "/v1/referrals"): ("referrals", None),
     ("GET", "/v1/referrals/7"): ("referrals", None),
     ("POST", "/v1/referrals/7/steps"): ("referral_steps", {"step": "take"}),
@@ -65,6 +67,7 @@ MAY = {
     "outcomes": {"inspector", "supervisor"},
     "events": {"scheduler"},
     "lists": {"inspector", "supervisor", "scheduler", "auditor"},
+    "changes": {"supervisor", "scheduler"},
     "dealers": {"inspector", "supervisor", "analyst"},
     "plans": {"inspector", "supervisor", "scheduler"},
     "referrals": {"supervisor", "agent"},
@@ -91,7 +94,8 @@ MAY = {
 def concrete(path: str) -> str:
     path = path.replace("{plan_id}", PLAN).replace("{request_id}", CASE)
     path = path.replace("{referral_id}", "7").replace("{partner}", "hsi")
-    return path.replace("{list_id}", LIST).replace("{kind}", "csv").replace("{dealer}", KEY)
+    kind = "ics" if "/plans/" in path else "csv"
+    return path.replace("{list_id}", LIST).replace("{kind}", kind).replace("{dealer}", KEY)
 
 
 def test_the_matrix_covers_every_data_route(service):

@@ -103,7 +103,7 @@ def test_a_fairness_page_blames_the_model_only_where_it_errs():
     off = fair.assign(score=np.where(fair["group_state"] == "VA", 3 * fair["score"], fair["score"]))
     found = {"candidate": "000001", "heads": {"compliance": by_group(off, 0.1)}}
     text = render("page.html", title="", page=fairness_page(found))
-    assert "Scored off their rate, in the direction of the gap: compliance: state VA" in text
+    assert "Scored off their rate, the farthest first: " in text
     assert text.count("<svg") == 2
 
 

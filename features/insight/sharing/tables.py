@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 
-from features.domain.asof import day_sql, in_force_sql
+from features.domain.asof import day_sql, in_force_sql, known_sql
 from features.engine.embedded import EmbeddedEngine
 from features.insight.sharing.rules import Rules, quarter_end, quarter_start
 from features.insight.sharing.system import TOTAL, System, counted
@@ -46,7 +46,7 @@ def traces_of(engine: EmbeddedEngine, quarter: str) -> pd.DataFrame:
         WITH place AS ({place}),
              own AS (SELECT * FROM traces WHERE known_on >= {start} AND {in_force_sql(end)}
                      AND dealer IS NOT NULL),
-             older AS (SELECT DISTINCT trace_id FROM traces WHERE known_on < {start})
+             older AS (SELECT DISTINCT trace_id FROM traces WHERE {known_sql(start)})
         SELECT t.dealer, p.state, p.county,
                CASE WHEN recovery_country = 'MX' THEN coalesce(recovery_state, '') ELSE '' END
                    AS market,
@@ -66,7 +66,7 @@ def seizures_of(engine: EmbeddedEngine, quarter: str) -> pd.DataFrame:
     start, end = day_sql(quarter_start(quarter)), day_sql(quarter_end(quarter))
     found: pd.DataFrame = engine.query(
         f"""
-        WITH older AS (SELECT DISTINCT seizure_id FROM seizures WHERE known_on < {start})
+        WITH older AS (SELECT DISTINCT seizure_id FROM seizures WHERE {known_sql(start)})
         SELECT coalesce(dealer, seizure_id) AS dealer, port_code AS port,
                {seized_class_sql()} AS class, count(*)::BIGINT AS n
         FROM seizures s ANTI JOIN older USING (seizure_id)
