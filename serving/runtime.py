@@ -27,7 +27,8 @@ from serving.heavy import HeavyWork
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
-from serving.scores.snapshot import Ages, Scope, Snapshot, View, peek, today
+from serving.scores.snapshot import Ages, Scope, Snapshot, View, today
+from serving.scores.table import peek
 from serving.settings import Settings
 from serving.store import journal
 from serving.store.database import Store

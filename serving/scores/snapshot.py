@@ -7,7 +7,6 @@ those of a country in which they do not exist, so nothing shows that they do.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -415,14 +414,6 @@ def _plain(value: Any) -> Any:
 def today() -> date:
     """Return the day by which ages are reckoned."""
     return datetime.now(UTC).date()
-
-
-def peek(home: Path) -> str:
-    """Return what is in force, cheaply, to notice a change; empty when nothing is."""
-    try:
-        return json.dumps(json.loads((home / "scored.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
-        return ""
 
 
 @dataclass(frozen=True)

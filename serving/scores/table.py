@@ -161,3 +161,11 @@ def known_dealer(home: Path, dealer: str) -> bool:
     query = f"SELECT 1 FROM {opened.scan('licenses')} WHERE dealer = $dealer LIMIT 1"  # noqa: S608
     with duckdb.connect(config={"threads": 1}) as connection:
         return connection.execute(query, {"dealer": dealer}).fetchone() is not None
+
+
+def peek(home: Path) -> str:
+    """Return what is in force, cheaply, to notice a change; empty when nothing is."""
+    try:
+        return json.dumps(json.loads((home / "scored.json").read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return ""

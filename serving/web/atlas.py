@@ -157,3 +157,30 @@ def around(points: Floats, *, margin: float = 0.08, least: float = 250.0) -> Box
     width = max((x1 - x0) * (1 + 2 * margin), (y1 - y0) * (1 + 2 * margin) * WIDTH / HEIGHT, least)
     height = width * HEIGHT / WIDTH
     return (x0 + x1 - width) / 2, (y0 + y1 - height) / 2, width, height
+
+
+def shrunk_means(size: npt.ArrayLike, total: npt.ArrayLike, values: Floats) -> Floats:
+    """Return the mean of each county, drawn toward the mean of all where dealers are few.
+
+    The empirical Bayes estimate: a county counts as if it had ``k`` more dealers of the overall
+    mean, where ``k`` is the variance within counties over that between them. Without it five
+    dealers lead every ranking of three thousand counties.
+
+    Parameters
+    ----------
+    size, total : array, shape (n,)
+        Number of dealers and sum of their values by county.
+    values : array, shape (m,)
+        The values of all dealers.
+    """
+    size, total = np.asarray(size, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    own, overall = total / size, float(values.mean())
+    n, m = float(size.sum()), len(size)
+    between_raw = float((size * (own - overall) ** 2).sum())
+    within = max(float(((values - overall) ** 2).sum()) - between_raw, 0.0) / max(n - m, 1.0)
+    spread = n - float((size**2).sum()) / n
+    between = (between_raw - (m - 1) * within) / spread if spread > 0 else 0.0
+    if between <= 0:
+        return np.full(m, overall)
+    k = within / between
+    return np.asarray((total + k * overall) / (size + k))

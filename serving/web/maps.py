@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +20,7 @@ from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.scores.snapshot import View
 from serving.web import atlas
-from serving.web.atlas import Box, Floats
+from serving.web.atlas import Box, Floats, shrunk_means
 from serving.web.lists import license_types
 from serving.web.rendering import office_label, page
 from serving.web.visitor import PageRoute, may
@@ -223,33 +222,6 @@ def _counties(view: View, points: Points) -> pd.DataFrame:
     ).sort_index()
     names = reference.counties()[["county_name", "state"]]
     return grouped.join(names, how="inner")
-
-
-def shrunk_means(size: npt.ArrayLike, total: npt.ArrayLike, values: Floats) -> Floats:
-    """Return the mean of each county, drawn toward the mean of all where dealers are few.
-
-    The empirical Bayes estimate: a county counts as if it had ``k`` more dealers of the overall
-    mean, where ``k`` is the variance within counties over that between them. Without it five
-    dealers lead every ranking of three thousand counties.
-
-    Parameters
-    ----------
-    size, total : array, shape (n,)
-        Number of dealers and sum of their values by county.
-    values : array, shape (m,)
-        The values of all dealers.
-    """
-    size, total = np.asarray(size, dtype=np.float64), np.asarray(total, dtype=np.float64)
-    own, overall = total / size, float(values.mean())
-    n, m = float(size.sum()), len(size)
-    between_raw = float((size * (own - overall) ** 2).sum())
-    within = max(float(((values - overall) ** 2).sum()) - between_raw, 0.0) / max(n - m, 1.0)
-    spread = n - float((size**2).sum()) / n
-    between = (between_raw - (m - 1) * within) / spread if spread > 0 else 0.0
-    if between <= 0:
-        return np.full(m, overall)
-    k = within / between
-    return np.asarray((total + k * overall) / (size + k))
 
 
 def _states_of(view: View, points: Points) -> set[str]:

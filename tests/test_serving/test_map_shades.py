@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serving.web.maps import shrunk_means
+from serving.web.atlas import shrunk_means
 
 
 def test_few_dealers_do_not_lead_many():
