@@ -1,0 +1,82 @@
+"""Commands that keep the state: back it up while the service runs, and put it back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+keeping_app = typer.Typer()
+
+PassphraseOption = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="File whose first line is the passphrase. Default: asked for, or standard input.",
+    ),
+]
+
+
+@keeping_app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(metavar="TO", help="New folder outside the state folder.")],
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """Copy the whole state to a new folder while the service runs; the audit key is sealed.
+
+    Without the passphrase the backup cannot be restored: keep it elsewhere.
+
+    Example: ffl-risk backup /srv/backups/2026-01-01 --passphrase-file /run/secrets/backup
+    """
+    from serving.commands.printing import say
+    from serving.keeping.backup import back_up
+    from serving.settings import Settings
+
+    done = back_up(Settings.from_environment(), to, _passphrase(passphrase_file, is_new=True))
+    say(
+        f"Wrote {done.n_files:,} files ({done.n_bytes:,} bytes) to {to}, with "
+        f"{done.n_audit_records:,} audit records or more. It holds restricted data."
+    )
+
+
+@keeping_app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of the backup.")],
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """Put a backup back into an empty state folder, once all of it is proved.
+
+    Every file is compared with its digest and the audit chain is walked; otherwise nothing is
+    restored.
+
+    Example: ffl-risk restore /srv/backups/2026-01-01 --passphrase-file /run/secrets/backup
+    """
+    from serving.commands.printing import say
+    from serving.keeping.restore import restore as put_back
+    from serving.settings import Settings
+
+    done = put_back(Settings.from_environment(), source, _passphrase(passphrase_file))
+    say(
+        f"Restored {done.n_files:,} files to {done.folder}; the audit chain holds over "
+        f"{done.n_audit_records:,} records. Next: ffl-risk serve"
+    )
+
+
+def _passphrase(file: Path | None, *, is_new: bool = False) -> str:
+    """Read the passphrase; it is never an argument, which others on the machine could see."""
+    from serving.errors import InvalidRequestError
+
+    if file is None and sys.stdin.isatty():
+        return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new))
+    try:
+        text = sys.stdin.readline() if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(
+            "The passphrase cannot be read.",
+            found=type(error).__name__,
+            fix="check that --passphrase-file names a text file that this account may read",
+        ) from None
+    return (text.splitlines() or [""])[0].strip()
