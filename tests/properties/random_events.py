@@ -32,6 +32,9 @@ RECOVERIES = (
     ("MX", "MX-TAM"),
     ("MX", None),
     ("GT", None),
+    ("HN", None),
+    ("SV", None),
+    ("JM", None),
     ("CA", None),
 )
 
