@@ -129,15 +129,16 @@ class World:
                     "recovery_country": country,
                     "recovery_state": state,
                     "requester": "POLICE",
-                    "dealer": self.pick((*self.dealers, *heavy * 4, None)),
+                    "dealer": self.pick((*self.dealers, *heavy * 25, None)),
                     "sold_on": sold if self.draw.random() < 0.8 else None,
                     "purchaser_token": self.pick((None, f"{i % 300:016x}")),
                     "is_purchaser_possessor": self.pick((True, False, None)),
-                    "firearm_type": self.pick(("pistol", "rifle")),
+                    "firearm_type": self.pick(("pistol", "rifle", "shotgun", "receiver")),
                     "is_semiautomatic_rifle": self.pick((True, False, None)),
                     "is_fifty_caliber": self.pick((True, False, False, None)),
                     "serial_status": self.pick(("legible", "legible", "obliterated", "none")),
                     "outcome": self.pick(("purchaser", "dealer", "no_dealer_answer", "foreign")),
+                    "acquisition_route": self.pick((None,) * 8 + ("export", "retail")),
                     "known_on": self.later(asked, 400),
                 }
             )

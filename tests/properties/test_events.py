@@ -99,5 +99,5 @@ def test_size_of_the_blocks_changes_nothing(warehouse, built):
 
 
 def test_every_signal_is_seen_and_varies_somewhere(built):
-    for signal in built.signals:
-        assert built.frame[signal.name].nunique() > 1, signal.name
+    same = [s.name for s in built.signals if built.frame[s.name].nunique() < 2]
+    assert not same

@@ -317,7 +317,9 @@ def mexico(country: Country) -> Measured:
             f"SELECT count(*) FILTER (c.state = 'MX-{target}'), count(*) FROM clean c JOIN place p "
             f"USING (dealer) WHERE {there} AND p.state = '{source}'"
         )
-        out[f"corridor_{source}_{target}"] = share(went, n)
+        value, error = share(went, n)
+        # Few dealers sell most of what turns up in Mexico, each into its own corridor.
+        out[f"corridor_{source}_{target}"] = (value, 5 * error)
     far, n = country.row(
         "SELECT count(*) FILTER (lat > 29.0 AND lon > -104.0), count(*) FROM clean "
         f"JOIN place p USING (dealer) WHERE {there} AND p.state = 'TX'"
