@@ -86,7 +86,7 @@ def test_a_generated_client_lists_explains_plans_and_reports(
         outcome=models.OutcomeRequestOutcome.NONE,
     )
     assert call("field.outcome", body=reported).version == 1
-    assert call("field.referral_queue").referrals == []
+    assert call("referrals.referral_queue").referrals == []
     asked = models.PlanAsk(office="office0", weeks=4, n_investigators=3)
     assert call("plans.plan", body=asked).visits
     assert "position" in call("lists.read_file", listed.list_id, "csv")
