@@ -57,7 +57,7 @@ def forms(
 def is_rule(line: str) -> bool:
     r"""Tell a line that only separates a header from what is below it.
 
-    >>> [is_rule(line) for line in ("-----\\t---", "=====", "-,-,-", "", "1,-,-")]
+    >>> [is_rule(line) for line in ("-----\t---", "=====", "-,-,-", "", "1,-,-")]
     [True, True, True, False, False]
     """
     return bool(line.strip()) and _RULE.fullmatch(line.strip()) is not None

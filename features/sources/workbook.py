@@ -97,7 +97,7 @@ def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> 
 def as_text(cell: object) -> str:
     r"""Return a cell as it would be typed; line ends inside of it become spaces.
 
-    >>> [as_text(c) for c in (7.0, 2.5, True, datetime(2024, 5, 1), "A\\nB", None)]
+    >>> [as_text(c) for c in (7.0, 2.5, True, datetime(2024, 5, 1), "A\nB", None)]
     ['7', '2.5', 'true', '2024-05-01', 'A B', '']
     """
     if cell is None:

@@ -32,7 +32,10 @@ class Aliases:
             return known.get(arguments["name"])
         if self.die_on_set:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.path.write_text(json.dumps(known | {arguments["name"]: arguments["version"]}))
+        # In one step, as a registry's database does: a kill must not leave half of it.
+        part = self.path.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(known | {arguments["name"]: arguments["version"]}))
+        part.replace(self.path)
         return None
 
 
