@@ -56,6 +56,10 @@ class AsOfError(FeatureError, ValueError):
     """An as-of date outside the range that the data can answer for."""
 
 
+class OwnSignalError(FeatureError):
+    """An agency's own family of signals that cannot be read or built."""
+
+
 class LeakError(FeatureError):
     """Signals that rows from the future can move."""
 

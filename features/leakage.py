@@ -32,6 +32,8 @@ Tell = Callable[[str], object]
 COPIES: Final = ("the future deleted", "false rows planted in the future")
 # Planted rows come to be known on the date itself and up to this many days after it.
 _SPREAD_DAYS: Final = 400
+# Parts of keys that joins find a row by: with another name, a canary would be seen by nobody.
+_JOINED: Final = frozenset({"dealer", "citation", "area", "name"})
 # About how many rows of a table are copied into each kind of canary.
 _PLANTED: Final = 200_000
 
@@ -195,9 +197,9 @@ def _planted(warehouse: Warehouse, table: Table, when: date) -> str:
 
 
 def _new_key(table: Table, suffix: str) -> dict[str, str]:
-    """Give the canary a key of its own; a dealer stays one, so that joins find it."""
+    """Give the canary a key of its own; what joins find it by stays as it is."""
     return {
-        name: quoted(name) if name in {"dealer", "citation"} else f"{quoted(name)} || '{suffix}'"
+        name: quoted(name) if name in _JOINED else f"{quoted(name)} || '{suffix}'"
         for name in table.key
         if table.column(name).kind == "string"
     }

@@ -306,13 +306,14 @@ def _columns(
 ) -> tuple[dict[str, Values], dict[str, Reasons]]:
     """Build family by family; what is not kept is let go of before the next one begins."""
     names = list(dict.fromkeys(s.family for s in signals))
+    families = registry.all_families()
     eras = [(rows, Context(part, engine)) for rows, part in _eras(cohort, engine)]
     values = {s.name: np.empty(len(cohort), dtype=np.float32) for s in signals}
     reasons = {s.name: np.empty(len(cohort), dtype=np.int8) for s in signals}
 
     def build(name: str) -> None:
         for rows, context in eras:
-            found = registry.FAMILIES[name].build(context)
+            found = families[name].build(context)
             for column in (s.name for s in signals if s.family == name):
                 values[column][rows] = found.values[column]
                 reasons[column][rows] = _reasons(found, column, values[column][rows])

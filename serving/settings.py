@@ -109,6 +109,10 @@ VARIABLES: Final[Mapping[str, Variable]] = {
     for one in (
         Variable("FFL_RISK_HOME", "text", "var", "State folder"),
         Variable(
+            "FFL_RISK_SIGNALS", "text", "",
+            "Folder of an agency's own families of signals, for every command and the service",
+        ),
+        Variable(
             "FFL_RISK_STORE_URL", "secret", "",
             "SQLAlchemy URL of the store; SQLite in the state folder by default",
         ),

@@ -42,6 +42,7 @@ CALLED_BY_LIBRARIES = {
     "predict_proba": "scikit-learn",
     "decision_function": "scikit-learn",
     "__sklearn_tags__": "scikit-learn",
+    "get_code": "importlib, to load a file",
     "emit": "logging",
     "filter": "logging",
     "__is_ready__": "BentoML",

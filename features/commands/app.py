@@ -282,9 +282,31 @@ def signals(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the catalog as a page of Markdown.")
     ] = False,
+    own: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--check", metavar="FILE.py", help="Hold a family of your own to the rules of all."
+        ),
+    ] = None,
+    as_of: AsOfOption = None,
+    warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List every signal: unit, definition, window, direction, restriction, reference."""
+    """List every signal: unit, definition, window, direction, restriction, reference.
+
+    Families of your own, from the folder FFL_RISK_SIGNALS or installed packages, stand last. With
+    --check, one of them is built on the warehouse, or on a small simulated country where there is
+    none, in every way that must change nothing; exit code 5 when the future moves it.
+
+    Commands to start from:
+
+      ffl-risk signals --variant public
+
+      ffl-risk signals --check mine.py
+    """
+    if own is not None:
+        _check_own(own, warehouse, tuple(as_of or ()), as_json=as_json)
+        return
     import dataclasses
     import json
 
@@ -300,3 +322,21 @@ def signals(
         typer.echo(catalog.markdown(chosen), nl=False)
     else:
         Console().print(catalog.view(chosen))
+
+
+def _check_own(
+    path: Path, warehouse: Path | None, as_of: tuple[str, ...], *, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from features.commands.own_signals import check_family
+    from features.domain.asof import parse_date
+
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+        report = check_family(path, warehouse, [parse_date(text) for text in as_of], status.update)
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        Console().print(report.view())
+    report.require()

@@ -1,4 +1,4 @@
-"""The explicit, ordered list of every signal."""
+"""The explicit, ordered list of every signal that ships, and after them an agency's own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ from features.signals import (
     volume,
 )
 from features.signals import license as license_family
+from features.signals.own.families import own_families, require_free
 from features.signals.signal import FamilyColumns, Signal
 
 
 class Family(Protocol):
     """What a family module offers."""
 
-    SIGNALS: tuple[Signal, ...]
+    @property
+    def SIGNALS(self) -> tuple[Signal, ...]:  # noqa: N802 - a constant of a module
+        """The signals, in the order of their columns."""
+        ...
 
     def build(self, context: Context) -> FamilyColumns:
         """Return the family's columns for the context's cohort."""
@@ -54,6 +58,24 @@ FAMILIES: Final[Mapping[str, Family]] = {
 SIGNALS: Final[tuple[Signal, ...]] = tuple(s for f in FAMILIES.values() for s in f.SIGNALS)
 
 
+def all_families() -> dict[str, Family]:
+    """Return every family by name: those that ship, then the agency's own.
+
+    Raises
+    ------
+    OwnSignalError
+        When an own family cannot be used.
+    """
+    own = own_families()
+    require_free(FAMILIES, own)
+    return {**FAMILIES, **own}
+
+
+def all_signals() -> tuple[Signal, ...]:
+    """Return every signal in registry order, the agency's own last."""
+    return (*SIGNALS, *(s for f in own_families().values() for s in f.SIGNALS))
+
+
 def select(*, variant: str = "full", families: Sequence[str] | None = None) -> tuple[Signal, ...]:
     """Return the signals of a variant and of some families, in registry order.
 
@@ -64,15 +86,16 @@ def select(*, variant: str = "full", families: Sequence[str] | None = None) -> t
     """
     if variant not in {"full", "public"}:
         raise InvalidValueError(f"{variant!r} is no variant.", expected="full or public")
-    wanted = list(families) if families is not None else list(FAMILIES)
+    known = all_families()
+    wanted = list(families) if families is not None else list(known)
     for name in wanted:
-        if name not in FAMILIES:
+        if name not in known:
             raise InvalidValueError(
-                f"{name!r} is no family of signals{did_you_mean(name, FAMILIES)}",
-                expected=", ".join(FAMILIES),
+                f"{name!r} is no family of signals{did_you_mean(name, known)}",
+                expected=", ".join(known),
             )
     return tuple(
         s
-        for s in SIGNALS
+        for s in all_signals()
         if s.family in wanted and (variant == "full" or s.restriction == "public")
     )

@@ -182,9 +182,9 @@ def explanation_adds_up(candidate: Candidate) -> Verdict:
 
 def schema_holds(candidate: Candidate) -> Verdict:
     """Ask that every hash is right and every signal still means what it meant."""
-    from features.signals.registry import SIGNALS
+    from features.signals.registry import all_signals
 
-    now = {signal.name: signal for signal in SIGNALS}
+    now = {signal.name: signal for signal in all_signals()}
     try:
         bundle = candidate.bundle()
     except FflRiskError as error:

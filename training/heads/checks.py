@@ -45,11 +45,11 @@ def check_recipe(recipe: Recipe) -> None:
     PolicyError
         When the policy cannot be read or gives a head no weight.
     """
-    from features.signals.registry import SIGNALS
+    from features.signals.registry import all_signals
     from models import RateRegressor, RiskClassifier
 
-    known = {s.name for s in SIGNALS if recipe.variant == "full" or s.restriction == "public"}
-    families = {s.family for s in SIGNALS}
+    known = {s.name for s in all_signals() if recipe.variant == "full" or s.restriction == "public"}
+    families = {s.family for s in all_signals()}
     for head in recipe.heads:
         where = f"Recipe {recipe.name}, head {head.name}"
         for name, text in head.rules.items():

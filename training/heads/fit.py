@@ -113,11 +113,11 @@ def design(table: FeatureTable, head: Head) -> Design:
 
 def families_of(head: Head) -> list[str] | None:
     """Return the families of the signals a head reads, so that no other is built; None for all."""
-    from features.signals.registry import SIGNALS
+    from features.signals.registry import all_signals
 
     if head.families or not head.signals:
         return list(head.families) or None
-    return list(dict.fromkeys(s.family for s in SIGNALS if s.name in set(head.signals)))
+    return list(dict.fromkeys(s.family for s in all_signals() if s.name in set(head.signals)))
 
 
 def estimator(head: Head, monotone: dict[str, int], *, seed: int) -> RiskClassifier | RateRegressor:
@@ -244,9 +244,9 @@ def rule_columns(
     A signal that exists and that `X` lacks, because the data do or because it is the same for
     every dealer, counts zero (`absent_from_rules`).
     """
-    from features.signals.registry import SIGNALS
+    from features.signals.registry import all_signals
 
-    known = {signal.name for signal in SIGNALS}
+    known = {signal.name for signal in all_signals()}
     out = {RULE + name: apply_rule(text, X, absent=known) for name, text in rules.items()}
     if logistic is not None:
         out[RULE + LOGISTIC] = logistic
