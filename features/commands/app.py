@@ -10,7 +10,7 @@ import typer
 
 from features.commands import data
 from features.commands.insight import insight_app
-from features.commands.staffing import staffing_app
+from features.commands.supervision import supervision_app
 
 app = typer.Typer()
 app.command()(data.contract)
@@ -18,7 +18,7 @@ app.command()(data.sources)
 app.command()(data.withdraw)
 app.add_typer(data.mapping_app)
 app.add_typer(insight_app)
-app.add_typer(staffing_app)
+app.add_typer(supervision_app)
 
 WarehouseOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python

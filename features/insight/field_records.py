@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -10,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import add_months, day_sql, in_force_sql, months_over_column
+from features.domain.asof import add_months, day_sql, in_force_sql
 from features.engine.embedded import EmbeddedEngine
-from features.errors import InvalidValueError
-from features.reference.legal import law
+from features.errors import WarehouseError
+from features.reference.allowance import ended_on, recall_spans
+from features.reference.outcome import SEVERE, WARNED
 from features.reference.places import MEXICO_BORDER_STATES, county_office
 from features.warehouse import Warehouse
 
 Floats = npt.NDArray[np.float64]
-WARNED: Final = ("warning_letter", "warning_conference")
-SEVERE: Final = ("warning_conference", "revocation")
 
 _DEALERS: Final = """
 SELECT dealer, arg_max(premises_state, listed_on) AS state,
@@ -61,21 +61,25 @@ class FieldRecords:
     n_placed_afar: int
 
 
-def field_records(warehouse: Warehouse, as_of: date, *, years: int) -> FieldRecords:
-    """Read dealers, offices and the visits of up to some whole years.
+def field_records(
+    warehouse: Warehouse, as_of: date, *, years: int, without: Collection[str] = ()
+) -> FieldRecords:
+    """Read dealers, offices and the visits of up to some whole years, without some dealers.
 
     Raises
     ------
-    InvalidValueError
+    WarehouseError
         When there are no licenses, no visits, or less than a year of visits before `as_of`.
     """
     cut = in_force_sql(day_sql(as_of))
     with EmbeddedEngine(warehouse) as engine:
         dealers = engine.query(_DEALERS.format(in_force=cut)).to_pandas()
         visits = engine.query(_VISITS.format(in_force=cut)).to_pandas()
+    dealers = dealers[~dealers["dealer"].isin(list(without))]
+    visits = visits[~visits["dealer"].isin(list(without))]
     for table, rows in (("licenses", dealers), ("inspections", visits)):
         if rows.empty:
-            raise InvalidValueError(
+            raise WarehouseError(
                 f"Staffing cannot be told: the warehouse holds no {table} known before {as_of}.",
                 expected="dealers listed, and compliance inspections closed, before the day",
                 fix=f"ingest {table}, or give a later --as-of",
@@ -86,7 +90,7 @@ def field_records(warehouse: Warehouse, as_of: date, *, years: int) -> FieldReco
     first = visits["closed_on"].min()
     n_years = sum(start >= first for start in starts)
     if n_years == 0:
-        raise InvalidValueError(
+        raise WarehouseError(
             f"Less than a year of visits was known before {as_of}.",
             found=f"the first closed on {first.date()}",
             expected="at least twelve months of closed inspections",
@@ -113,11 +117,25 @@ def field_records(warehouse: Warehouse, as_of: date, *, years: int) -> FieldReco
     return FieldRecords(as_of, listed.reset_index(drop=True), recent, n_years, n_afar)
 
 
+def placed_dealers(engine: EmbeddedEngine, condition: str) -> pd.DataFrame:
+    """Return every dealer ever listed, with state, office, and whether it still is listed.
+
+    Parameters
+    ----------
+    engine : EmbeddedEngine
+    condition : str
+        SQL of the rows that are in force.
+    """
+    dealers = engine.query(_DEALERS.format(in_force=condition)).to_pandas()
+    visits = engine.query(_VISITS.format(in_force=condition)).to_pandas()
+    return _placed(dealers, visits)[0][["dealer", "state", "office", "is_listed"]]
+
+
 def _placed(dealers: pd.DataFrame, visits: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Give each dealer the office seen most in its county, else in its state, else by reference."""
     seen = visits.dropna(subset=["office"]).merge(dealers, on="dealer")
-    by_county = dealers["county_fips"].map(_usual(seen, "county_fips"))
-    by_state = dealers["state"].map(_usual(seen, "state"))
+    by_county = dealers["county_fips"].map(_usual(seen, "county_fips")).astype(object)
+    by_state = dealers["state"].map(_usual(seen, "state")).astype(object)
     named = county_office().set_index("county_fips")["office"]
     office = by_county.fillna(by_state).fillna(dealers["county_fips"].map(named))
     placed = dealers.assign(
@@ -137,18 +155,11 @@ def _next_visit(visits: pd.DataFrame, as_of: date) -> pd.DataFrame:
 
     The interval is counted from the later of the days on which a visit was opened and closed.
     """
-    ended = visits["closed_on"].where(
-        visits["closed_on"] > visits["opened_on"], visits["opened_on"]
-    )
-    last = visits.assign(ended=ended).sort_values(["dealer", "ended"], kind="stable")
+    last = visits.assign(ended=ended_on(visits["opened_on"], visits["closed_on"]))
+    last = last.sort_values(["dealer", "ended"], kind="stable")
     last = last.drop_duplicates("dealer", keep="last")
-    interval = int(law("inspection_interval_months", as_of))
-    recall = max(int(law("recall_interval_months", as_of)), interval)
-    lapse = int(law("recall_interval_months", as_of)) + 12 * int(law("recall_due_years", as_of))
-    now = pd.Timestamp(as_of)
-    is_recall = last["outcome"].isin(WARNED) & (months_over_column(last["ended"], lapse) > now)
-    allowed = months_over_column(last["ended"], interval)
-    due = months_over_column(last["ended"], recall)
-    wait = (allowed.where(~is_recall, due) - now).dt.days.clip(lower=0)
-    months = np.ceil(wait / (365.25 / 12)).astype(np.int64)
+    spans, now = recall_spans(last["ended"], last["outcome"], as_of), pd.Timestamp(as_of)
+    is_recall = spans["lapses_on"] > now
+    wait = spans["due_on"].where(is_recall, spans["allowed_on"]) - now
+    months = np.ceil(wait.dt.days.clip(lower=0) / (365.25 / 12)).astype(np.int64)
     return pd.DataFrame({"dealer": last["dealer"], "months": months, "is_recall": is_recall})

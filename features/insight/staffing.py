@@ -13,7 +13,7 @@ DOJ OIG I-2011-001 (Project Gunrunner): border inspections up 133%.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import add_months
-from features.errors import InvalidValueError, did_you_mean
+from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, Floats, field_records
 from features.reference.legal import law
 from features.warehouse import Warehouse
@@ -77,6 +77,29 @@ class WhatIf:
                 "The years of past visits are out of range.", found=str(self.years),
                 expected="1 to 25",
             )  # fmt: skip
+
+    @staticmethod
+    def office_of(text: str) -> tuple[str, float]:
+        """Read an office and its investigators.
+
+        Raises
+        ------
+        InvalidValueError
+            When it is not ``OFFICE=N``.
+
+        Examples
+        --------
+        >>> WhatIf.office_of("Houston=12")
+        ('Houston', 12.0)
+        """
+        office, _, number = text.rpartition("=")
+        try:
+            return office.strip(), float(number)
+        except ValueError:
+            raise InvalidValueError(
+                f"{text[:80]!r} names no office and number.",
+                expected="OFFICE=N, for example Houston=12",
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -157,16 +180,29 @@ class _Run:
     months: Floats
 
 
-def staffing(warehouse: Warehouse, as_of: date, ask: WhatIf | None = None) -> Staffing:
+def staffing(
+    warehouse: Warehouse,
+    as_of: date,
+    ask: WhatIf | None = None,
+    *,
+    without: Collection[str] = (),
+) -> Staffing:
     """Answer a what-if as of a day.
+
+    Parameters
+    ----------
+    without : collection of str
+        Dealers that are left out with their visits, such as those on hold.
 
     Raises
     ------
     InvalidValueError
-        When an office is unknown, or the records do not tell investigators or hours.
+        When an office is unknown.
+    WarehouseError
+        When the records do not tell dealers, visits, investigators or hours.
     """
     ask = ask or WhatIf()
-    records = field_records(warehouse, as_of, years=ask.years)
+    records = field_records(warehouse, as_of, years=ask.years, without=without)
     marginal = marginal_yield(records)
     segments = _segments(records)
     people, missing = _people(records, ask, sorted(set(segments["office"])))
@@ -237,7 +273,7 @@ def _segments(records: FieldRecords) -> pd.DataFrame:
     timed = visits.dropna(subset=["hours"])
     timed = timed[timed["hours"] > 0]
     if timed.empty:
-        raise InvalidValueError(
+        raise WarehouseError(
             "No visit of the past tells its hours, so no visit can be timed.",
             expected="inspections with the column hours",
             fix="ingest inspections with their hours",
@@ -269,7 +305,7 @@ def _people(
     last = records.visits[records.visits["year"] == 0]
     counted = last.groupby("visited_by")["investigator_token"].nunique()
     if not counted.sum() and set(known) - set(ask.investigators):
-        raise InvalidValueError(
+        raise WarehouseError(
             "The records of the last year name no investigator of any office.",
             expected="inspections with office and investigator_token, or every office given",
             fix="give --investigators OFFICE=N for: "
@@ -283,7 +319,7 @@ def _hours_on_record(records: FieldRecords) -> float:
     last = records.visits[records.visits["year"] == 0].dropna(subset=["investigator_token"])
     mean = float(records.visits["hours"].mean())
     if last.empty:
-        raise InvalidValueError(
+        raise WarehouseError(
             "The records of the last year do not tell the hours of an investigator.",
             expected="visits with investigator_token", fix="give --hours",
         )  # fmt: skip

@@ -26,7 +26,9 @@ LADDER: Final[dict[Outcome, int]] = {
     "warning_conference": 3,
     "revocation": 4,
 }
-
+# After these a dealer is seen again, and these are severe; one place for every count of them.
+WARNED: Final[tuple[Outcome, ...]] = ("warning_letter", "warning_conference")
+SEVERE: Final[tuple[Outcome, ...]] = ("warning_conference", "revocation")
 
 NAMES: Final[dict[Outcome, str]] = {
     "none": "no violation",

@@ -35,6 +35,8 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "shares": frozenset({"partner", "supervisor", "analyst", "scheduler"}),
     "flows": frozenset({"inspector", "supervisor", "analyst"}),
     "completeness": frozenset({"supervisor", "analyst", "scheduler"}),
+    "repeats": frozenset({"supervisor"}),
+    "staffing": frozenset({"supervisor", "analyst", "scheduler"}),
     "page": frozenset({"inspector", "supervisor", "analyst", "scheduler"}),
     "measures": frozenset(
         {"partner", "inspector", "supervisor", "analyst", "scheduler", "auditor"}
@@ -46,7 +48,7 @@ DEALER_LEVEL: Final = frozenset(
     {
         "score", "score_features", "rank", "explain", "plan", "plans", "decisions", "outcomes",
         "lists", "dealers", "referrals", "referral_steps", "case_ask", "case_decide", "case_read",
-        "page", "flows", "changes",
+        "page", "flows", "changes", "repeats",
     }
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The wire of what stands beside the ranking: flows and completeness."""
+"""The wire of what stands beside the ranking: flows, completeness, repeats, staffing, measures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from features.insight.flows.corridors import Corridor
 from features.insight.flows.follow import Link
 from features.insight.flows.hubs import CountyHub, DealerHub
 from features.insight.measures.measure import Measured
+from features.insight.repeats import DealerHistory, OfficeHistory
+from features.insight.staffing import Row, Yield
 from serving.contract.answers import Answer, Basis
 
 
@@ -43,6 +45,35 @@ class CompletenessAnswer(Answer):
     agencies: str
     rows: list[AgencyQuarter]
     training: list[Training]
+    statements: list[str]
+    disclaimers: list[str]
+
+
+class RepeatsAnswer(Answer):
+    """Who was warned and cited again, or ended softer than recommended, within the caller's area.
+
+    Sums by office are over the dealers that the caller sees.
+    """
+
+    basis: Basis
+    as_of: str
+    years: int
+    offices: list[OfficeHistory]
+    dealers: list[DealerHistory]
+    statements: list[str]
+    disclaimers: list[str]
+
+
+class StaffingAnswer(Answer):
+    """What another number of investigators would do: the country, its border, each office."""
+
+    basis: Basis
+    as_of: str
+    hours_per_investigator: float
+    interval_months: int
+    marginal: Yield
+    areas: list[Row]
+    offices: list[Row]
     statements: list[str]
     disclaimers: list[str]
 

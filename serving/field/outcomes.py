@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from features.domain.asof import parse_date
+from features.reference.allowance import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
 from serving.access.audit import Ledger
 from serving.access.kept import kept_now
@@ -25,7 +26,6 @@ from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.collected import Collected
 from serving.field.ordered import design_of
-from serving.scores.eligibility import CONSUMING_KINDS, is_recall_due, next_eligible
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
 from serving.store.database import Store, instant

@@ -38,13 +38,17 @@ def subject_for(text: str, scope: Scope) -> Subject:
 
 
 def flow_for(subject: Subject, scope: Scope, home: Path, *, years: int) -> Flow:
-    """Follow a subject; dealers that the caller does not see are in no hub, cluster or pattern."""
+    """Follow a subject for a caller.
+
+    A dealer on hold is in no count at all; one outside the caller's area is counted, and in no hub,
+    cluster or pattern.
+    """
     warehouse = warehouse_of(home)
     as_of = scope.view.snapshot.as_of
     flow = kept(
         warehouse,
-        ("flow", subject.kind, subject.code, as_of, years),
-        lambda: follow(warehouse, subject, as_of, years=years),
+        ("flow", subject.kind, subject.code, as_of, years, scope.hidden),
+        lambda: follow(warehouse, subject, as_of, years=years, without=scope.hidden),
     )
 
     def is_seen(dealer: str) -> bool:

@@ -33,6 +33,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 # What operations asks for is answered even when the queue is full.
 _ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
 _HEAVY: Final = ("/v1/plan", "/v1/rank", "/plan")
+_STUDIES: Final = ("/v1/flows", "/v1/completeness", "/v1/repeats", "/v1/staffing", "/flows")
 _FILES: Final = (".pdf", ".xlsx", ".csv", ".zip", "/packet")
 _SECURITY_HEADERS: Final = [
     (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -50,7 +51,7 @@ _SECURITY_HEADERS: Final = [
 def _is_heavy(scope: Message) -> bool:
     """Whether the answer takes its caller's turn among plans, files and long lists."""
     path: str = scope["path"]
-    return path.startswith(_HEAVY) or path.endswith(_FILES)
+    return path.startswith((*_HEAVY, *_STUDIES)) or path.endswith(_FILES)
 
 
 class Guard:

@@ -55,6 +55,8 @@ ROUTES = {
     ("GET", "/v1/audit"): ("audit", None),
     ("GET", "/v1/flows"): ("flows", None),
     ("GET", "/v1/completeness"): ("completeness", None),
+    ("GET", "/v1/repeats"): ("repeats", None),
+    ("GET", "/v1/staffing"): ("staffing", None),
     ("GET", "/v1/shares/hsi"): ("shares", None),
 }
 # The table of the design, written out once more by hand: the code must agree with it.
@@ -87,6 +89,8 @@ MAY = {
     "audit": {"auditor"},
     "flows": {"inspector", "supervisor", "analyst"},
     "completeness": {"supervisor", "analyst", "scheduler"},
+    "repeats": {"supervisor"},
+    "staffing": {"supervisor", "analyst", "scheduler"},
     "shares": {"partner", "supervisor", "analyst", "scheduler"},
 }
 

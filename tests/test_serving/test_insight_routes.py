@@ -1,15 +1,24 @@
-"""Flows and completeness over HTTP: who may ask, what is left out, what is refused."""
+"""What stands beside the ranking over HTTP: who may ask, what is left out, what is refused."""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
 
+from features.insight.flows.follow import follow
+from features.insight.flows.subject import subject_of
+from features.insight.repeats import repeats
+from features.insight.staffing import staffing
 from serving.insight.sharing import kept_quarter
+from serving.scores import holds
+from tests.simulated import AS_OF
 
 ROUTES = {
     "/v1/flows?subject=US": {"inspector", "supervisor", "analyst"},
@@ -17,6 +26,8 @@ ROUTES = {
     "/v1/shares/public?released_on=2023-05-15": {
         "partner", "supervisor", "analyst", "scheduler",
     },
+    "/v1/repeats?years=9": {"supervisor"},
+    "/v1/staffing": {"supervisor", "analyst", "scheduler"},
 }  # fmt: skip
 AGREEMENT = """
 [[agreement]]
@@ -25,7 +36,9 @@ reference = "MOU 12"
 starts_on = 2020-01-01
 accounts = ["partner"]
 """
-ROLES = ("inspector", "supervisor", "analyst", "scheduler", "partner", "auditor", "admin")
+ROLES = (
+    "inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor", "admin",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -33,7 +46,30 @@ def served(service, simulated):
     (service.runtime.settings.home / "warehouse").symlink_to(simulated.warehouse.path)
     # Worked out before the first request, which has only so long.
     kept_quarter(simulated.warehouse, "2023Q1", date(2023, 5, 15))
+    snapshot = service.runtime.snapshot
+    manifest = snapshot.table.manifest | {"as_of": AS_OF.isoformat()}
+    service.runtime.replace(replace(snapshot, table=replace(snapshot.table, manifest=manifest)))
     return service
+
+
+@pytest.fixture
+def named(served, simulated):
+    """The invented table, of dealers of the warehouse: the repeat violators among them."""
+    snapshot = served.runtime.snapshot
+    every = set(simulated.warehouse.read("licenses", columns=["dealer"])["dealer"].to_pylist())
+    told = [one.dealer for one in repeats(simulated.warehouse, snapshot.as_of, years=9).violators]
+    n = len(snapshot.columns["dealer"])
+    dealers = np.array([*told, *sorted(every - set(told))][:n], dtype=object)
+    columns = {**snapshot.columns, "dealer": dealers}
+    rows = {dealer: i for i, dealer in enumerate(dealers)}
+    served.runtime.replace(replace(snapshot, columns=columns, row_of=rows))
+    return served
+
+
+def hold(service, dealer):
+    store = service.runtime.store
+    holds.place(store, dealer, owners=["another"], starts_on=date(2020, 1, 1), ends_on=None)
+    service.runtime.refresh_holds()
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -73,7 +109,7 @@ def test_what_cannot_be_followed_is_a_problem(served):
 
 def test_without_a_warehouse_the_service_says_so(service):
     for path in ROUTES:
-        answer = service.get(path, "analyst")
+        answer = service.get(path, "supervisor")
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
 
 
@@ -129,3 +165,74 @@ def test_measures_are_frozen_and_partners_get_the_public_variant(served):
     page = served.get("/v1/measures?year=2024&format=html", "partner")
     assert page.text.startswith("<!doctype html>")
     assert served.get("/v1/measures?year=2024", "admin").status_code == 403
+
+
+def test_repeats_need_a_purpose_that_reaches_dealers(served):
+    for purpose in (None, "statistics"):
+        assert served.get("/v1/repeats", "supervisor", purpose=purpose).status_code == 403
+
+
+def test_repeats_are_those_of_the_area_in_rows_and_sums(named, simulated, audit_of):
+    """A lead sees the dealers of the own division; the sums are over no other."""
+    whole = repeats(simulated.warehouse, named.runtime.snapshot.as_of, years=9)
+    columns = named.runtime.snapshot.columns
+    own = set(columns["dealer"][columns["division"] == "division0"])
+    answer = named.get("/v1/repeats?years=9", "supervisor").json()
+    expected = [one for one in whole.violators if one.dealer in own]
+    assert [row["dealer"] for row in answer["dealers"]] == [one.dealer for one in expected]
+    assert 0 < len(expected) < len(whole.violators)
+    assert answer["offices"][0]["n_repeated"] == sum(bool(one.repeats) for one in expected)
+    assert set(audit_of(named)[-1]["subject"].split()[1:]) == {one.dealer for one in expected}
+    text = named.get("/v1/repeats?years=9&format=csv", "supervisor").text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["dealer"] for row in rows] == [one.dealer for one in expected]
+
+
+def test_a_dealer_on_hold_is_in_no_figure(named, simulated):
+    """Not in a sum by office, a corridor or a hub: every answer is that without its records."""
+    as_of = named.runtime.snapshot.as_of
+    nation = follow(simulated.warehouse, subject_of("US"), as_of)
+    seen = set(named.runtime.snapshot.columns["dealer"])
+    held = next(hub.dealer for hub in nation.dealers if hub.dealer in seen and hub.n_mexico)
+    told = repeats(simulated.warehouse, as_of, years=9).violators[0].dealer
+    before = named.get("/v1/flows?subject=US", "analyst").json()
+    people = named.get("/v1/staffing?hours=300", "analyst").json()
+    assert people["areas"][0]["dealers"] == staffing(simulated.warehouse, as_of).areas[0].dealers
+    for dealer in (held, told):
+        hold(named, dealer)
+
+    after = named.get("/v1/flows?subject=US", "analyst").json()
+    bare = follow(simulated.warehouse, subject_of("US"), as_of, without={held, told})
+    assert after["n_traces"] == bare.n_traces < before["n_traces"]
+    lanes = {(c["source"], c["market"]): c["n"] for c in after["corridors"]}
+    assert lanes == {(c.source, c.market): c.n for c in bare.corridors}
+    assert sum(lanes.values()) < sum(c["n"] for c in before["corridors"])
+    assert held not in json.dumps(after)
+    fewer = named.get("/v1/staffing?hours=300", "analyst").json()
+    gone = people["areas"][0]["dealers"] - fewer["areas"][0]["dealers"]
+    listed = staffing(simulated.warehouse, as_of, without={held, told}).areas[0].dealers
+    assert fewer["areas"][0]["dealers"] == listed
+    assert gone in (1, 2)
+    report = named.get("/v1/repeats?years=9", "chief").json()
+    assert told not in {row["dealer"] for row in report["dealers"]}
+    assert not {held, told} & {row["dealer"] for row in report["dealers"]}
+
+
+def test_staffing_answers_what_was_asked(served, simulated):
+    as_of = served.runtime.snapshot.as_of
+    office = staffing(simulated.warehouse, as_of).offices[0].name
+    path = f"/v1/staffing?investigators={office}=7&hours=250&border_share=0.5"
+    answer = served.get(path, "analyst").json()
+    asked = next(row for row in answer["offices"] if row["name"] == office)
+    assert asked["investigators"] == 7
+    shares = {row["name"]: row["hours"] for row in answer["areas"]}
+    assert shares["border states"] == pytest.approx(0.5 * shares["all"])
+
+
+@pytest.mark.parametrize(
+    "asked", ["investigators=nobody=3", "investigators=abc", "hours=-1", "border_share=2"]
+)
+def test_what_staffing_cannot_answer_is_a_problem(served, asked):
+    answer = served.get(f"/v1/staffing?{asked}", "analyst")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"].startswith("application/problem+json")

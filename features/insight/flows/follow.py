@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -91,8 +92,20 @@ class Flow:
         return asdict(self) | {"as_of": self.as_of.isoformat(), "first": self.first.isoformat()}
 
 
-def follow(warehouse: Warehouse, subject: Subject, as_of: date, *, years: int = YEARS) -> Flow:
+def follow(
+    warehouse: Warehouse,
+    subject: Subject,
+    as_of: date,
+    *,
+    years: int = YEARS,
+    without: Collection[str] = (),
+) -> Flow:
     """Follow a subject over some years before a date.
+
+    Parameters
+    ----------
+    without : collection of str
+        Dealers of which nothing is counted, such as those on hold.
 
     Raises
     ------
@@ -106,7 +119,7 @@ def follow(warehouse: Warehouse, subject: Subject, as_of: date, *, years: int = 
                 fix=f"ingest a file of {table}",
             )
     span = Span.before(as_of, years)
-    with Tally.open(warehouse, span) as tally:
+    with Tally.open(warehouse, span, without) as tally:
         cells, sales, seized = tally.cells(), tally.sales(), tally.seizures()
         own = _own(tally, cells, subject)
         found = groups.pairs(tally)

@@ -6,7 +6,7 @@ hundred million traces need no more memory than one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -20,7 +20,7 @@ from features.insight.flows.subject import Subject
 from features.reference.destinations import destination_sql
 from features.reference.time_to_crime import DAYS, short_sql
 from features.reference.weapons import class_code_sql, class_names, seized_class_sql
-from features.sql import list_sql
+from features.sql import list_sql, literal
 from features.warehouse import Warehouse
 
 BANDS: Final = ("up to 90 days", "up to 1 year", "up to 3 years", "over 3 years", "not known")
@@ -66,16 +66,20 @@ class Tally:
     ----------
     engine : EmbeddedEngine
     span : Span
+    without : collection of str
+        Dealers that have no place, so that nothing of theirs is counted: the one place where
+        dealers on hold are left out of every count, hub, corridor and cluster.
     """
 
-    def __init__(self, engine: EmbeddedEngine, span: Span) -> None:
+    def __init__(self, engine: EmbeddedEngine, span: Span, without: Collection[str] = ()) -> None:
         self.engine = engine
         self.span = span
+        kept = f" AND dealer NOT IN ({', '.join(map(literal, sorted(without)))})" if without else ""
         place = (
             "CREATE OR REPLACE TABLE named AS SELECT dealer, "
             "arg_max(county_fips, listed_on) AS county, "
             "arg_max(premises_state, listed_on) AS state "
-            f"FROM licenses WHERE {in_force_sql(day_sql(span.as_of))} GROUP BY dealer"
+            f"FROM licenses WHERE {in_force_sql(day_sql(span.as_of))}{kept} GROUP BY dealer"
         )
         engine.connection.execute(place)
         engine.connection.execute(
@@ -88,10 +92,12 @@ class Tally:
 
     @classmethod
     @contextmanager
-    def open(cls, warehouse: Warehouse, span: Span) -> Iterator[Tally]:
+    def open(
+        cls, warehouse: Warehouse, span: Span, without: Collection[str] = ()
+    ) -> Iterator[Tally]:
         """Open a warehouse for counting."""
         with EmbeddedEngine(warehouse) as engine:
-            yield cls(engine, span)
+            yield cls(engine, span, without)
 
     def frame(self, sql: str) -> pd.DataFrame:
         """Answer a query as a frame."""

@@ -10,13 +10,18 @@ import numpy as np
 
 from features.domain.asof import add_months, day_sql, in_force_sql, to_day
 from features.engine.embedded import EmbeddedEngine
+from features.insight.repeats import repeats_sql, softened_sql
+from features.reference.outcome import SEVERE as SEVERE_OUTCOMES
+from features.reference.outcome import WARNED
+from features.reference.places import MEXICO_BORDER_STATES
 from features.reference.time_to_crime import short_sql
 from features.signals.stages import coverage
+from features.sql import literal
 from features.warehouse import Warehouse
 
 Figures = dict[str, float | None]
-SEVERE: Final = "outcome IN ('warning_conference', 'revocation')"
-BORDER: Final = "('TX', 'NM', 'AZ', 'CA')"
+SEVERE: Final = f"outcome IN ({', '.join(map(literal, SEVERE_OUTCOMES))})"
+BORDER: Final = f"({', '.join(map(literal, sorted(MEXICO_BORDER_STATES)))})"
 _MIN_OFFICE: Final = 30  # visits of an office below which its share is left out
 
 # Every figure of the warehouse, in words.
@@ -105,7 +110,7 @@ def _visits(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
                sum(firearms_unaccounted_final) AS unaccounted_final,
                median(closed_on - opened_on) FILTER ({SEVERE}) AS median_days_to_action,
                count(*) FILTER (recommended_outcome = 'revocation') AS recommended_revocations,
-               count(*) FILTER (recommended_outcome = 'revocation' AND outcome <> 'revocation')
+               count(*) FILTER (recommended_outcome = 'revocation' AND {softened_sql()})
                    AS softened,
                count(*) FILTER (selected_by = 'random') AS random_visits,
                count(*) FILTER (selected_by = 'random' AND {SEVERE}) AS random_severe
@@ -130,23 +135,23 @@ def _offices(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
 def _warned(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
     """Dealers warned before, seen in the period, and cited again for the same."""
     since = add_months(period.starts_on, -60)
-    warned = (
-        f"SELECT i.dealer, v.citation FROM {_standing('inspections', period)} i "
-        f"JOIN {_standing('violations', period)} v USING (inspection_id) "
-        "WHERE i.outcome IN ('warning_letter', 'warning_conference') "
-        f"AND i.closed_on >= {day_sql(since)} AND i.closed_on < {day_sql(period.starts_on)}"
+    rows, cited = _standing("inspections", period), _standing("violations", period)
+    warned = ", ".join(map(literal, WARNED))
+    before = (
+        f"SELECT dealer FROM {rows} SEMI JOIN {cited} USING (inspection_id) "
+        f"WHERE outcome IN ({warned}) AND closed_on >= {day_sql(since)} "
+        f"AND closed_on < {day_sql(period.starts_on)}"
     )
     row = _row(
         engine,
         f"""
-        WITH warned AS ({warned}),
-             seen AS (SELECT DISTINCT dealer, inspection_id FROM {_closed(period)}
-                      SEMI JOIN warned USING (dealer)),
-             again AS (SELECT DISTINCT s.dealer FROM seen s
-                       JOIN {_standing("violations", period)} v USING (inspection_id)
-                       JOIN warned w ON w.dealer = s.dealer AND w.citation = v.citation)
+        WITH seen AS (SELECT DISTINCT dealer, inspection_id FROM {_closed(period)}
+                      SEMI JOIN ({before}) USING (dealer))
         SELECT (SELECT count(DISTINCT dealer) FROM seen) AS seen,
-               (SELECT count(*) FROM again) AS again
+               (SELECT count(DISTINCT dealer) FROM ({repeats_sql(rows, cited)})
+                SEMI JOIN seen USING (dealer, inspection_id)
+                WHERE warned_on >= {day_sql(since)} AND warned_on < {day_sql(period.starts_on)})
+                   AS again
         """,
     )
     found["seen_after_warning"] = float(row["seen"])

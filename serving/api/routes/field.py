@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
+from features.reference.allowance import CONSUMING_KINDS
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import (
     DecisionAnswer,
@@ -27,7 +28,6 @@ from serving.field import outcomes, referrals
 from serving.field.ordered import investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
-from serving.scores.eligibility import CONSUMING_KINDS
 from serving.scores.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1", tags=["field"])

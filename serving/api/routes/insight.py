@@ -1,10 +1,11 @@
-"""What stands beside the ranking: flows and completeness."""
+"""What stands beside the ranking: flows, completeness, repeats, staffing, releases, measures."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,12 +14,21 @@ from starlette.responses import Response
 
 from features.insight.flows.exports import content_for
 from features.insight.measures.writing import to_csv, to_html
+from features.insight.repeats import to_csv as repeats_csv
+from serving.access.audit import subjects
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller, allow, json_answer, responses
-from serving.contract.insight import CompletenessAnswer, FlowAnswer, MeasuresAnswer
+from serving.contract.insight import (
+    CompletenessAnswer,
+    FlowAnswer,
+    MeasuresAnswer,
+    RepeatsAnswer,
+    StaffingAnswer,
+)
 from serving.insight.flows import completeness_for, flow_for, subject_for
 from serving.insight.measures import measures_for
 from serving.insight.sharing import as_zip, share_for
+from serving.insight.supervision import repeats_for, staffing_for, what_if
 from serving.statements import disclaimers
 
 router = APIRouter(prefix="/v1", tags=["insight"])
@@ -89,6 +99,70 @@ async def read_completeness(
     answer = asdict(found) | {
         "basis": snapshot.basis,
         "as_of": found.as_of.isoformat(),
+        "disclaimers": disclaimers("restricted"),
+    }
+    return json_answer(to_json(answer))
+
+
+@router.get(
+    "/repeats",
+    response_model=RepeatsAnswer,
+    responses=responses(),
+    summary="Dealers cited again after a warning, and softened outcomes",
+)
+async def read_repeats(
+    caller: Annotated[Caller, Depends(allow("repeats"))],
+    years: Annotated[int, Query(ge=1, le=25)] = 5,
+    form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
+) -> Response:
+    """Return who was cited again after a warning, or ended softer than recommended.
+
+    Dealers of the caller's area alone, in the rows and in the sums by office.
+    """
+    purpose = check_purpose(caller.action, caller.purpose() or None, "restricted")
+    home = caller.runtime.settings.home
+    found = await caller.heavy(partial(repeats_for, caller.scope, home, years=years))
+    told = subjects(one.dealer for one in found.violators)
+    await caller.record(f"repeats {told}", purpose=purpose)
+    if form == "csv":
+        return Response(repeats_csv(found), media_type=_MEDIA["csv"])
+    answer = found.as_dict() | {
+        "basis": caller.scope.view.snapshot.basis,
+        "as_of": found.as_of.isoformat(),
+        "disclaimers": disclaimers("restricted"),
+    }
+    return json_answer(to_json(answer))
+
+
+@router.get(
+    "/staffing",
+    response_model=StaffingAnswer,
+    responses=responses(),
+    summary="What another number of investigators would do",
+)
+async def read_staffing(
+    caller: Annotated[Caller, Depends(allow("staffing"))],
+    investigators: Annotated[
+        list[Annotated[str, Query(min_length=3, max_length=120)]] | None,
+        Query(max_length=200, description="OFFICE=N, once an office; the others as on record"),
+    ] = None,
+    hours: Annotated[
+        float | None, Query(gt=0, le=8784, description="Hours of an investigator at visits a year")
+    ] = None,
+    border_share: Annotated[
+        float | None, Query(ge=0, le=1, description="Share of all hours in the border states")
+    ] = None,
+) -> Response:
+    """Return visits, years to full coverage and severe findings, and what one more would add.
+
+    Sums by office and area; a dealer on hold is in none of them.
+    """
+    ask = what_if(investigators or (), hours, border_share)
+    home = caller.runtime.settings.home
+    found = await caller.heavy(staffing_for, caller.scope, home, ask)
+    await caller.record("staffing", purpose=caller.principal.purpose)
+    answer = found.as_dict() | {
+        "basis": caller.scope.view.snapshot.basis,
         "disclaimers": disclaimers("restricted"),
     }
     return json_answer(to_json(answer))
