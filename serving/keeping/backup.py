@@ -39,7 +39,8 @@ from serving.store.database import Store
 
 FORMAT: Final = 1
 _WAREHOUSE: Final = "warehouse"
-_LEFT_OUT: Final = ("world",)  # raw files of the demonstration, made again from its seed
+# Raw files of the demonstration, made again from its seed; BentoML's store, filled by `promote`.
+_LEFT_OUT: Final = ("world", "bentoml")
 _PASSING: Final = (".lock", "-wal", "-shm", "-journal")
 _POINTERS: Final = {"champion.json": ("champion", "bundle"), "scored.json": ("scored", "scored")}
 

@@ -106,6 +106,23 @@ def test_a_kill_between_commit_and_alias_is_mended_by_the_next_command(tmp_path)
     assert bundle_text(tmp_path) == "2" * 1000
 
 
+def test_a_champion_from_elsewhere_has_no_alias_and_can_be_rolled_back(tmp_path):
+    tracker = Aliases(tmp_path)
+    promotion.install(tmp_path, train(tmp_path, "1"), tracker)
+    other = tmp_path / "elsewhere"
+    (other / "heads").mkdir(parents=True)
+    (other / "manifest.json").write_text("9")
+    with promotion.promotion_lock(tmp_path):
+        adopted = promotion.adopt(tmp_path, other, {"name": "n", "version": "9"})
+        assert promotion.reconcile(tmp_path, tracker) == adopted
+    assert (adopted.version, adopted.candidate) == ("9", "")
+    assert bundle_text(tmp_path) == "9"
+    assert promotion.champion_candidate(tmp_path, adopted) is None
+    assert tracker.ask("alias_version", name="n") is None
+    with promotion.promotion_lock(tmp_path):
+        assert promotion.roll_back(tmp_path, tracker).version == "1"
+
+
 PROMOTE = """
 import sys
 from pathlib import Path
@@ -183,7 +200,11 @@ def test_a_promotion_waits_and_then_says_who_is_in_the_way(tmp_path):
         pass
 
 
-def test_promoting_what_is_in_force_changes_nothing(tmp_path):
+def test_promoting_what_is_in_force_changes_nothing(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        "training.commands.promote.keep_champion", lambda _, champion: kept.append(champion)
+    )
     staged = candidates.stage(tmp_path)
     (staged / "bundle").mkdir()
     (staged / "bundle" / "manifest.json").write_text("1")
@@ -199,6 +220,7 @@ def test_promoting_what_is_in_force_changes_nothing(tmp_path):
         before = promotion.install(tmp_path, made, tracker)
     after = promote_candidate(made, tmp_path, tracker, Steps())
     assert after == before
+    assert kept == [before]  # a model store that lost it, or never got it, has it again
     assert promotion.read_champion(tmp_path).history == ()
     assert [p.name for p in (tmp_path / "champion").iterdir()] == [before.bundle]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from training.commands.adopt import adopt
 from training.commands.rehearse import rehearse
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def promote(
 
     Exit code 5 when a gate refuses; nothing has changed then. The change itself is one atomic
     step, safe under two promotions at once and a kill at any moment. What each gate found is kept
-    as ``reports/gates-NUMBER.html`` and ``.json``.
+    as ``reports/gates-NUMBER.html`` and ``.json``. BentoML's model store then has the champion.
     """
     import json
 
@@ -181,7 +182,7 @@ def rollback(as_json: JsonOption = False) -> None:
     What was in force and what is now are kept as ``reports/rollback.html`` and ``.json``.
     """
     from features.home import home
-    from training.commands.promote import rollback_page
+    from training.commands.promote import keep_model, rollback_page
     from training.progress import Steps
     from training.registry.promotion import promotion_lock, read_champion, reconcile, roll_back
     from training.registry.tracker import Tracker
@@ -191,6 +192,7 @@ def rollback(as_json: JsonOption = False) -> None:
         reconcile(home(), tracker)
         before = read_champion(home())
         champion = roll_back(home(), tracker)
+        keep_model(home(), champion, steps)
     steps.say(f"In force again: {champion.name} version {champion.version}")
     found = {**champion.entry(), "before": None if before is None else before.entry()}
     _tell(rollback_page(champion, before), found, stem="rollback", as_json=as_json)
@@ -419,3 +421,4 @@ def warm_up_command() -> None:
 
 
 app.command()(rehearse)
+app.command()(adopt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models.bundle import Bundle
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate
 from training.evaluation.judge import judge
@@ -11,11 +12,20 @@ from training.evaluation.verdict import PASSED, REFUSED, Verdict, require_passed
 from training.pages.page import Page, Section, words, write_page
 from training.progress import Steps
 from training.recipe import Gates
+from training.registry.model_store import (
+    content_version,
+    keep_champion,
+    store_folder,
+    stored_champion,
+)
 from training.registry.promotion import (
+    CHAMPION,
     Champion,
+    adopt,
     champion_candidate,
     install,
     promotion_lock,
+    read_champion,
     reconcile,
 )
 from training.registry.tracker import Tracker
@@ -64,6 +74,7 @@ def promote_candidate(
         champion = reconcile(folder, tracker)
         if champion is not None and champion.candidate == candidate.number:
             steps.say(f"In force already: {champion.name} version {champion.version}")
+            keep_model(folder, champion, steps)
             return champion
         with steps.step("gates"):
             verdicts = judge(
@@ -82,8 +93,51 @@ def promote_candidate(
         )
         with steps.step("promote"):
             promoted = install(folder, candidate, tracker)
+        keep_model(folder, promoted, steps)
     steps.say(f"In force: {promoted.name} version {promoted.version}, bundle {promoted.bundle}")
     return promoted
+
+
+def keep_model(folder: Path, champion: Champion, steps: Steps) -> None:
+    """Put the champion in BentoML's model store, where it is not there. Call it under the lock."""
+    tag = keep_champion(folder, champion)
+    if tag is not None:
+        steps.say(f"BentoML's model store: {tag} in {store_folder(folder)}")
+
+
+def adopt_stored(folder: Path, models: Path, steps: Steps, *, if_none: bool) -> Champion:
+    """Put the champion of a folder of models in force; what is in force already stays.
+
+    Parameters
+    ----------
+    models : Path
+        Folder ``models`` of a model store or of a bento.
+    if_none : bool
+        Leave whatever is in force, and do nothing more.
+
+    Raises
+    ------
+    BundleError
+        When a file of the bundle is not what its manifest says.
+    """
+    with promotion_lock(folder):
+        champion = read_champion(folder)
+        if champion is not None and if_none:
+            steps.say(f"In force: {champion.name} version {champion.version}; nothing is adopted")
+            return champion
+        stored = stored_champion(models)
+        Bundle.load(stored.bundle)
+        if champion is not None:
+            here = content_version(folder / CHAMPION / champion.bundle)
+            if here == content_version(stored.bundle):
+                steps.say(f"In force already: {stored.tag}")
+                return champion
+        adopted = adopt(folder, stored.bundle, stored.entry)
+    steps.say(
+        f"In force: {adopted.name} version {adopted.version} from {stored.tag}, bundle "
+        f"{adopted.bundle}. Publish it: ffl-risk score"
+    )
+    return adopted
 
 
 def _report(

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class Champion:
     name, version : str
         Registered model and version.
     candidate : str
-        Number of the candidate it came from.
+        Number of the candidate it came from; empty when it was promoted elsewhere (`adopt`).
     history : tuple of mapping
         Champions before it, oldest first.
     """
@@ -108,10 +108,10 @@ def reconcile(folder: Path, tracker: Tracker) -> Champion | None:
     for leftover in place.glob(f"{STAGING}*"):
         shutil.rmtree(leftover)
     champion = read_champion(folder)
-    if champion is not None:
+    if champion is not None and champion.candidate:
         current = tracker.ask("alias_version", name=champion.name, alias=CHAMPION)
         if current != champion.version:
-            tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
+            _point_alias(champion, tracker)
     return champion
 
 
@@ -123,20 +123,47 @@ def install(folder: Path, candidate: Candidate, tracker: Tracker) -> Champion:
     Champion
         The new one.
     """
+    entry = {
+        "name": candidate.name,
+        "version": candidate.version,
+        "candidate": candidate.number,
+    }
+    champion = _put_in_force(folder, candidate.bundle_folder, entry)
+    _point_alias(champion, tracker)
+    return champion
+
+
+def adopt(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champion:
+    """Put a bundle in force that was promoted elsewhere. Call it under `promotion_lock`.
+
+    This folder's registry and candidates know nothing of it: its candidate is empty, and no alias
+    follows it.
+
+    Parameters
+    ----------
+    bundle : Path
+        Its folder, verified.
+    entry : mapping of str to str
+        ``name`` and ``version`` where it was promoted.
+    """
+    known = {"name": entry["name"], "version": entry["version"], "candidate": ""}
+    return _put_in_force(folder, bundle, known)
+
+
+def _put_in_force(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champion:
     keep_private(folder)
     before = read_champion(folder)
     place = folder / CHAMPION
     place.mkdir(parents=True, exist_ok=True)
     staged = place / f"{STAGING}{os.getpid()}"
-    shutil.copytree(candidate.bundle_folder, staged)
+    shutil.copytree(bundle, staged)
     _sync_tree(staged)
     number = f"{next_number(place):06d}"
     staged.rename(place / number)
     sync_folder(place)
     history = (*before.history, before.entry()) if before is not None else ()
-    champion = Champion(number, candidate.name, candidate.version, candidate.number, history)
+    champion = Champion(number, **entry, history=history)
     _commit(folder, champion)
-    tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
     return champion
 
 
@@ -158,13 +185,19 @@ def roll_back(folder: Path, tracker: Tracker) -> Champion:
     last = current.history[-1]
     champion = Champion(**last, history=current.history[:-1])
     _commit(folder, champion)
-    tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
+    _point_alias(champion, tracker)
     return champion
+
+
+def _point_alias(champion: Champion, tracker: Tracker) -> None:
+    """Let the registry's alias follow, unless the champion is of another registry."""
+    if champion.candidate:
+        tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
 
 
 def champion_candidate(folder: Path, champion: Champion | None) -> Candidate | None:
     """Return the candidate the champion came from, if it is still on disk."""
-    if champion is None:
+    if champion is None or not champion.candidate:
         return None
     try:
         return open_candidate(folder, champion.candidate)
