@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -10,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from features.contract import TableContract, limits
-from features.ingest.summary import FileSummary, IngestSummary
-from features.insight.completeness import Completeness
-from features.insight.flows.follow import Flow
-from features.warehouse.integrity import WarehouseReport
+
+if TYPE_CHECKING:  # each view is asked for by one command, which must not load what others show
+    from features.ingest.summary import FileSummary, IngestSummary
+    from features.insight.completeness import Completeness
+    from features.insight.flows.follow import Flow
+    from features.warehouse.integrity import WarehouseReport
 
 _COUNTS = ("read", "stored", "superseded", "duplicate", "set_aside", "rejected")
 
