@@ -121,16 +121,20 @@ def _refusals(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def source_commit() -> str:
-    """Return the commit the code was checked out at, or ``unknown`` outside a repository."""
-    here = Path(__file__).resolve().parent
+    """Return the commit the code was checked out at, or ``unknown`` outside its own repository.
+
+    An installed copy may lie inside of somebody else's repository, whose commit says nothing of it.
+    """
+    root = Path(__file__).resolve().parents[2]
     try:
         found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - git is where the user has it
-            cwd=here,
+            ["git", "rev-parse", "--show-toplevel", "HEAD"],  # noqa: S607 - where the user has it
+            cwd=root,
             capture_output=True,
             text=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN_COMMIT
-    return found.stdout.strip()
+    top, commit = found.stdout.splitlines()
+    return commit if Path(top).resolve() == root else UNKNOWN_COMMIT
