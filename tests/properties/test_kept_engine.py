@@ -62,6 +62,7 @@ def worked_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return counted
 
 
+@pytest.mark.slow
 def test_after_every_load_it_gives_what_a_build_from_nothing_gives(
     arriving: tuple[Path, list[Tables]],
 ) -> None:

@@ -62,6 +62,7 @@ def test_printed_number_round_trips_in_a_column_and_in_sql(number: LicenseNumber
     assert key == (number.dealer,)
 
 
+@pytest.mark.slow
 @given(numbers, days)
 def test_expiry_keeps_its_digit_and_month_and_lies_in_one_decade(
     number: LicenseNumber, reference: date

@@ -97,6 +97,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert all(first[name] != other[name] for name in first if name not in alike)
 
 
+@pytest.mark.slow
 def test_five_seeds_give_the_same_statistics(tmp_path: Path) -> None:
     found = []
     for seed in range(5):
@@ -276,6 +277,7 @@ def test_dealers_of_an_office_are_numbered_apart() -> None:
     assert len(np.unique(keys.astype(str))) == len(keys)
 
 
+@pytest.mark.slow
 def test_a_country_is_held_to_the_published_figures(tmp_path: Path) -> None:
     options = Options(dealers=4000, years=4)
     simulate(options, tmp_path / "out")
@@ -290,6 +292,7 @@ def test_a_country_is_held_to_the_published_figures(tmp_path: Path) -> None:
     assert sum(value > 0.1 for value in shares.values()) >= 6
 
 
+@pytest.mark.slow
 def test_policies_bias_what_inspections_show(tmp_path: Path) -> None:
     naive = {}
     for policy in POLICIES:

@@ -78,6 +78,7 @@ def test_few_random_rows_move_the_level_a_little():
     assert few.covariance[0, 0] > many.covariance[0, 0]
 
 
+@pytest.mark.slow
 def test_a_finer_account_helps_while_positives_are_few(chosen):
     truth = chosen["p"]
     gain = []
@@ -119,6 +120,7 @@ def test_representative_rows_are_flagged_by_booleans(drawn):
         RiskClassifier().fit(X, np.arange(80) % 2, representative=drawn)
 
 
+@pytest.mark.slow
 def test_rows_without_weight_are_dropped_from_every_array():
     X = pd.DataFrame({"a": np.arange(200.0)})
     y, weight = (np.arange(200) > 120).astype(int), (np.arange(200) % 4 > 0).astype(float)

@@ -334,6 +334,7 @@ def _write_forever(url: str, acknowledged: str) -> None:
             out.write(f"{writer.submit(access(n)).result(timeout=20)}\n")
 
 
+@pytest.mark.slow
 def test_kill_9_while_writing_leaves_a_chain_that_verifies_and_no_loss(
     store: Store, tmp_path: Path
 ):

@@ -17,7 +17,7 @@ from training.evaluation import candidate as candidates
 from training.evaluation.judge import has_compliance
 from training.progress import Steps
 from training.recipe import load_recipe
-from training.registry import promotion
+from training.registry import bundling, promotion
 
 
 class Aliases:
@@ -129,7 +129,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_promotion import Aliases
 from training.evaluation import candidate
-from training.registry import promotion
+from training.registry import bundling, promotion
 folder = Path(sys.argv[1])
 tracker = Aliases(folder)
 print("ready", flush=True)
@@ -163,6 +163,7 @@ def check_whole(folder: Path) -> None:
     assert not list((folder / "champion").glob(".staging-*"))
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_one_whole_champion(tmp_path):
     train(tmp_path, "1")
     train(tmp_path, "2")
@@ -175,6 +176,7 @@ def test_a_kill_at_any_moment_leaves_one_whole_champion(tmp_path):
         check_whole(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_promotions_at_once_leave_one_whole_champion(tmp_path):
     train(tmp_path, "1")
     train(tmp_path, "2")
@@ -246,3 +248,13 @@ def test_a_bundle_without_its_compliance_head_needs_a_waiver(tmp_path):
     whole = candidate_with(tmp_path, heads={"compliance": True, "diversion": True})
     assert has_compliance(whole, is_waived=False)[0].is_passed
     assert has_compliance(candidate_with(tmp_path, heads={"severity": True}), is_waived=False) == []
+
+
+def test_an_installed_copy_does_not_take_the_commit_of_a_repository_around_it(tmp_path):
+    inside = tmp_path / "lib"
+    inside.mkdir()
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    assert bundling.source_commit(inside) == "unknown"
+    assert len(bundling.source_commit(tmp_path)) == 40

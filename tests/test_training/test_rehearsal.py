@@ -130,6 +130,7 @@ def test_a_folder_of_another_plan_is_refused(tmp_path):
         rehearse(SMALL, load_recipe("country"), tmp_path, Steps())
 
 
+@pytest.mark.slow
 def test_chasing_traces_states_nothing_and_finds_less_than_the_truth(tmp_path, told_by_truth):
     told_by_truth()
     plan = replace(SMALL, arms=("list", "trace_chasing"), rounds=1, obey=(1.0,), dealers=800)
@@ -144,6 +145,7 @@ def test_chasing_traces_states_nothing_and_finds_less_than_the_truth(tmp_path, t
     require_sound(found | {"verdict": found["verdict"] | {"starved": []}})
 
 
+@pytest.mark.slow
 def test_what_is_overstated_is_found_out(tmp_path, told_by_truth):
     told_by_truth(2.0)
     plan = replace(SMALL, arms=("list",), rounds=2, dealers=800)

@@ -38,6 +38,7 @@ def test_a_package_in_the_current_folder_is_not_imported(
     assert not {"", str(tmp_path)} & set(path)
 
 
+@pytest.mark.slow
 def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
     """A percent sign, a question mark or a hash in its name lead nowhere else."""
     folder = tmp_path / "a%20b?c=#1;é"

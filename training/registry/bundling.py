@@ -120,12 +120,14 @@ def _refusals(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def source_commit() -> str:
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def source_commit(root: Path = _ROOT) -> str:
     """Return the commit the code was checked out at, or ``unknown`` outside its own repository.
 
     An installed copy may lie inside of somebody else's repository, whose commit says nothing of it.
     """
-    root = Path(__file__).resolve().parents[2]
     try:
         found = subprocess.run(
             ["git", "rev-parse", "--show-toplevel", "HEAD"],  # noqa: S607 - where the user has it
