@@ -36,9 +36,12 @@ JsonOption = Annotated[
 @app.command()
 def ingest(
     paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Files, folders of tables, or zips of them."),
-    ],
+        Optional[list[Path]],  # noqa: UP045 - typer reads annotations at run time on every Python
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders of tables, zips of them; none where the mapping names a server.",
+        ),
+    ] = None,
     as_table: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--as", metavar="TABLE", help="The table that the file holds."),
@@ -81,6 +84,8 @@ def ingest(
       ffl-risk ingest country.zip --warehouse /data/warehouse
 
       ffl-risk ingest traces_export.csv --mapping etrace_traces.toml
+
+      ffl-risk ingest cases.sqlite --mapping visits.toml
     """
     import json
 
@@ -93,7 +98,7 @@ def ingest(
     progress = Console(stderr=True)
     with progress.status("reading") as status:
         summary = load(
-            paths,
+            paths or [],
             warehouse or home() / "warehouse",
             as_table=as_table,
             mapping=mapping,

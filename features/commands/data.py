@@ -97,8 +97,11 @@ def new(
 
 @mapping_app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export.")],
     mapping: Annotated[Path, typer.Option(metavar="FILE.toml", help="The mapping.")],
+    file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="FILE", help="The export; none where the mapping names a server."),
+    ] = None,
     warehouse: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="PATH", help="Check against this warehouse."),
@@ -120,8 +123,9 @@ def check(
     from features.home import home
     from features.ingest import ingest
 
+    files = [file] if file else []
     summary = ingest(
-        file, warehouse or home() / "warehouse", mapping=mapping, max_rejects=1.0, is_trial=True
+        files, warehouse or home() / "warehouse", mapping=mapping, max_rejects=1.0, is_trial=True
     )
     if as_json:
         preview = asdict(summary.preview) if summary.preview else None

@@ -25,6 +25,7 @@ from features.ingest.summary import FileSummary, IngestSummary
 from features.ingest.trial import preview_of, trial_copy
 from features.schema import TABLES
 from features.sources.archive import Finds, Unread, expand
+from features.sources.database import pulled
 from features.sources.files import SourceFile, inspect
 from features.sources.layout import Layout
 from features.sources.mapping import read_mapping
@@ -171,7 +172,7 @@ class Run:
     def load(self, paths: Sequence[Path]) -> tuple[list[FileSummary], tuple[Unread, ...]]:
         """Load every file under `paths`, inspections before violations, traces before sales."""
         with self.clock.step("inspect"):
-            finds = expand(paths, self.draft.staging / "unpacked")
+            finds = self._finds(paths)
             known = self._recognized(finds)
             sources = [source for source, _, _ in known]
         order = list(TABLES)
@@ -184,6 +185,18 @@ class Run:
                 with self.clock.step("finish"):
                     loader.finish()
         return summaries, tuple(finds.unread)
+
+    def _finds(self, paths: Sequence[Path]) -> Finds:
+        """Return the files to read: those under the paths, or what a database answers."""
+        mapping = self.choices.mapping
+        if mapping is not None and mapping.database is not None:
+            return pulled(mapping.database, paths, self.draft.staging / "asked")
+        if not paths:
+            raise SourceError(
+                "Nothing was named to load.",
+                expected="files, folders or zips, or a mapping that names a database with url_env",
+            )
+        return expand(paths, self.draft.staging / "unpacked")
 
     def _recognized(self, finds: Finds) -> list[tuple[SourceFile, Layout, list[str]]]:
         """Return each file with its layout; a sheet that is no table is told, not refused."""

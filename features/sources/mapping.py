@@ -31,7 +31,8 @@ unmapped code is rejected as ``unknown_code``); ``default`` stands in where ther
 and last sign, from 1) say how the text is written; a separator that is not named is found out.
 ``[[join]]`` puts the columns of another file of the export beside these (``file``, and ``key``, or
 ``left`` and ``right``); ``query`` is SQL over the relation ``export``. Workbooks and Parquet are
-read as well. The two examples that ship are in ``features/sources/mappings/``.
+read as well, and so is a database (`features.sources.database`). The two examples that ship are in
+``features/sources/mappings/``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from typing import Any, Final
 
 from features.errors import SourceError
 from features.schema import Column
+from features.sources.database import Database
 from features.sources.dates import DateChoice, date_sql
 from features.sources.delimited import TextForm
 from features.sources.layout import Layout, Plan
@@ -86,6 +88,8 @@ class ExportMapping:
         For columns with ``values_from``, the codes read there.
     names : tuple of str
         The columns of lines of fixed width.
+    database : Database or None
+        What is asked instead of reading a file.
     """
 
     name: str
@@ -99,6 +103,7 @@ class ExportMapping:
     query: str = ""
     codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    database: Database | None = None
 
     @property
     def sources(self) -> frozenset[str]:
@@ -227,6 +232,7 @@ def read_mapping(path: Path) -> ExportMapping:
         str(raw.get("query", "")).strip().rstrip(";"),
         codes,
         tuple(raw.get("fixed_width", ())),
+        Database.of(raw),
     )
 
 

@@ -11,12 +11,13 @@ import duckdb
 from features.errors import did_you_mean
 from features.schema import TABLES, Column
 from features.sources import canonical
+from features.sources.database import database_faults
 
 ENCODINGS: Final = ("utf-8", "latin-1", "cp1252")
 KNOWN_ON: Final = Column("known_on", "date", is_required=False)
 _TOP: Final = {
     "table", "columns", "date_format", "delimiter", "encoding", "description", "fixed_width",
-    "join", "query",
+    "join", "query", "database",
 }  # fmt: skip
 _PER_COLUMN: Final = {
     "from", "date_format", "values", "values_from", "other", "constant", "default", "pad",
@@ -62,6 +63,7 @@ def faults_of(raw: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) ->
         else:
             faults += _entry_faults(column_of(table, name), entry, codes.get(name, {}))
     faults += _date_faults("", raw) + _shape_faults(raw) + _query_faults(raw)
+    faults += database_faults(raw)
     missing = sorted(canonical.needed(table, columns) - set(columns))
     return faults + [f"required column {name!r} has no entry" for name in missing]
 

@@ -41,8 +41,24 @@ def limits_of(card: str) -> list[str]:
 
 
 def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
-    """Return the bundle's signals out of a feature table, in the bundle's order."""
+    """Return the bundle's signals out of a feature table, in the bundle's order.
+
+    Raises
+    ------
+    NotReadyError
+        When the table lacks some: an agency's own family that is not there.
+    """
     columns = [signal["name"] for signal in bundle.signals]
+    absent = [signal for signal in bundle.signals if signal["name"] not in table.X.columns]
+    if absent:
+        families = sorted({str(signal["family"]) for signal in absent})
+        raise NotReadyError(
+            f"The bundle reads {len(absent)} signals that are not built here.",
+            found=", ".join(str(signal["name"]) for signal in absent[:5]),
+            expected=f"the families {', '.join(families)}",
+            fix="set FFL_RISK_SIGNALS to the folder of your own signals, or install the package "
+            "that brings them",
+        )
     return pd.DataFrame(table.X[columns])
 
 
