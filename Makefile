@@ -36,7 +36,7 @@ types: $(VENV)/.dev
 dead: $(VENV)/.dev
 	$(BIN)/python tools/dead_code.py
 
-unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java
+unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java $(VENV)/.tools
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 # What needs no browser, no server and no Java, and for which nothing large is built first.
@@ -118,6 +118,14 @@ $(VENV)/.postgresql: | $(VENV)/.dev
 
 $(VENV)/.java: | $(VENV)/.dev
 	$(call debian,command -v java,default-jre-headless,the tests of the Spark engine)
+
+# What checks the recipes of deploy/: unpacked beside the environment, so that nothing is installed or
+# started on this machine. Without them the tests that need them are skipped, and say so.
+$(VENV)/.tools: | $(VENV)/.dev
+	@mkdir -p $(VENV)/tools && cd $(VENV)/tools && { apt-get update -qq && apt-get download -qq prometheus nginx \
+		&& for package in *.deb; do dpkg -x "$$package" .; done && rm *.deb; } >/dev/null 2>&1 \
+		|| echo "make: promtool and nginx could not be unpacked; their tests are skipped" >&2
+	@touch $@
 
 clean:
 	rm -rf $(VENV) var dist build

@@ -6,6 +6,8 @@
 ``champion/``          ``NNNNNN/`` bundles as promoted; ``champion.json`` names the one in force
 ``scored/``            ``NNNNNN/`` scored tables; ``scored.json`` names the one in force
 ``reports/``           what evaluations wrote
+``runs/``              records and logs of runs by the clock (`serving.schedule`)
+``bentoml/``           BentoML's model store, unless ``BENTOML_HOME`` names another
 ``service.db``         accounts, tokens, audit, lists, decisions, outcomes (`serving.store`)
 =====================  =======================================================================
 

@@ -46,6 +46,8 @@ class Loop:
         self._ill_since = time.monotonic()
         self._fault = ""
         self._n_in_a_row = 0
+        for counter in (metrics.FAULTS, metrics.RESTARTS):
+            counter.labels(name)  # zero is told, too: an alarm needs to see the rise from it
 
     def start(self) -> None:
         """Start the thread, or start it again when it is gone."""

@@ -66,6 +66,36 @@ AUDIT_FAILURES: Final = Counter(
 REFUSED_CONNECTIONS: Final = Counter(
     "ffl_risk_refused_connections_total", "Connections closed before a request", ["why"]
 )
+RELOADS: Final = Counter(
+    "ffl_risk_reloads_total",
+    "Newly published tables taken up, and those that could not be",
+    ["how"],
+)
+POOL: Final = Gauge(
+    "ffl_risk_store_connections_in_use",
+    "Connections of the store's pool in use",
+    multiprocess_mode="livesum",
+)
+POOL_MOST: Final = Gauge(
+    "ffl_risk_store_connections_most",
+    "Connections that the store's pool may open",
+    multiprocess_mode="livesum",
+)
+RUN_ENDED: Final = Gauge(
+    "ffl_risk_run_ended_seconds",
+    "When the newest scheduled run ended, in seconds since 1970",
+    ["routine"],
+    multiprocess_mode="livemax",
+)
+RUN_EXIT_CODE: Final = Gauge(
+    "ffl_risk_run_exit_code",
+    "Exit code of the newest scheduled run",
+    ["routine"],
+    multiprocess_mode="livemostrecent",
+)
+BUILD: Final = Gauge(
+    "ffl_risk_build_info", "Which build answers", ["version", "python"], multiprocess_mode="livemax"
+)
 
 
 def exposition() -> tuple[bytes, str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from features.home import keep_private
@@ -24,6 +27,7 @@ from serving.field.outcomes import apply_outcomes, newest_outcomes
 from serving.field.rescoring import FILE as RESCORED
 from serving.field.rescoring import Rescored
 from serving.heavy import HeavyWork
+from serving.schedule.record import ROUTINES, read_record, record_file
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
@@ -32,6 +36,7 @@ from serving.scores.table import peek
 from serving.settings import Settings
 from serving.store import journal
 from serving.store.database import Store
+from serving.versions import code_version
 
 if TYPE_CHECKING:
     from serving.access.oidc import Verifier
@@ -190,7 +195,8 @@ class Runtime:
     def catch_up(self) -> None:
         """Take up a newly published table, and everything that was written since."""
         if peek(self.settings.home) != self._seen:
-            self.load()
+            with _counted_reload():
+                self.load()
             logger.info("reloaded: table %s", self.snapshot.table.name)
         self.follow()
 
@@ -220,6 +226,9 @@ class Runtime:
     def start(self) -> None:
         """Follow tables, holds and events from now on, in threads."""
         self._is_started = True
+        metrics.BUILD.labels(code_version(), platform.python_version()).set(1)
+        for how in ("done", "failed"):
+            metrics.RELOADS.labels(how)
         self._watcher.start()
         self.wake_rescorer()  # events that a process before this one kept
 
@@ -233,6 +242,10 @@ class Runtime:
         if self._snapshot is not None:
             self.refresh_holds()
             metrics.TABLE_AGE.set(self._snapshot.age_days(today()))
+        in_use, most = self.store.pool_use()
+        metrics.POOL.set(in_use)
+        metrics.POOL_MOST.set(most)
+        _tell_runs(self.settings.home)
 
     def refresh_holds(self) -> None:
         """Read the holds again; they take effect at once."""
@@ -357,6 +370,26 @@ class Runtime:
         self.heavy.close()
         self.audit.close()
         self.store.close()
+
+
+@contextmanager
+def _counted_reload() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        metrics.RELOADS.labels("failed").inc()
+        raise
+    metrics.RELOADS.labels("done").inc()
+
+
+def _tell_runs(home: Path) -> None:
+    """Tell in the metrics when the newest runs by the clock ended, and how."""
+    for routine in ROUTINES:
+        record = read_record(record_file(home, routine))
+        if record is not None and record.ended_at and record.exit_code is not None:
+            ended = datetime.fromisoformat(record.ended_at).timestamp()
+            metrics.RUN_ENDED.labels(routine).set(ended)
+            metrics.RUN_EXIT_CODE.labels(routine).set(record.exit_code)
 
 
 def _oidc(settings: Settings) -> Verifier | None:

@@ -181,6 +181,22 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "FFL_RISK_LEAST_FREE_MB", "number", 64.0,
             "Megabytes that must be free where the state is kept; below, the service is not ready",
         ),
+        Variable(
+            "FFL_RISK_RETRAIN_DAYS", "integer", 365,
+            "Days after which the monthly run trains again, whatever drift says", 1,
+        ),
+        Variable(
+            "FFL_RISK_NOTIFY_COMMAND", "text", "",
+            "Command that is told how a run ended: one line on its standard input; no shell",
+        ),
+        Variable(
+            "FFL_RISK_NOTIFY_URL", "secret", "",
+            "Address that is told how a run ended: a JSON document by POST",
+        ),
+        Variable(
+            "FFL_RISK_NOTIFY_ON", "choice", "always", "Which runs are told",
+            choices=("always", "failure"),
+        ),
         Variable("FFL_RISK_OIDC_ISSUER", "text", "", "Issuer whose access tokens are accepted"),
         Variable("FFL_RISK_OIDC_AUDIENCE", "text", "", "Audience those tokens must carry"),
         Variable(
@@ -266,6 +282,10 @@ class Settings:
     is_https: bool = False
     log_format: Literal["text", "json"] = "text"
     least_free_mb: float = 64.0
+    retrain_days: int = 365
+    notify_command: str = ""
+    notify_url: str = field(default="", repr=False)
+    notify_on: Literal["always", "failure"] = "always"
 
     @classmethod
     def from_environment(cls, folder: Path | None = None) -> Settings:
@@ -294,6 +314,10 @@ class Settings:
             is_https=read["https"],
             log_format=read["log_format"],
             least_free_mb=read["least_free_mb"],
+            retrain_days=read["retrain_days"],
+            notify_command=read["notify_command"],
+            notify_url=read["notify_url"],
+            notify_on=read["notify_on"],
         )
 
 

@@ -36,6 +36,7 @@ CALLED_BY_LIBRARIES = {
     "upgrade": "Alembic",
     "downgrade": "Alembic",
     "readinto": "io, of a raw stream",
+    "redirect_request": "urllib, when an address sends elsewhere",
     "readable": "io, of a raw stream",
     "get_feature_names_out": "scikit-learn",
     "score": "scikit-learn",

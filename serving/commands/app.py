@@ -12,6 +12,7 @@ from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, 
 from serving.commands.governing import govern_app, responsibilities_app
 from serving.commands.insight import insight_app
 from serving.commands.keeping import keeping_app
+from serving.commands.schedule import schedule_app
 from serving.commands.trial import trial_app
 from serving.settings import RANDOM_SHARE
 
@@ -26,6 +27,7 @@ app.add_typer(trial_app)
 app.add_typer(govern_app)
 app.add_typer(responsibilities_app)
 app.add_typer(keeping_app)
+app.add_typer(schedule_app)
 
 WarehouseOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python

@@ -171,6 +171,13 @@ class Store:
         except (DBAPIError, PoolTimeoutError):
             return False
 
+    def pool_use(self) -> tuple[int, int]:
+        """Return how many connections are in use, and how many may be open at once."""
+        pool = self.engine.pool
+        if not isinstance(pool, sa.QueuePool):
+            return 0, 1
+        return pool.checkedout(), pool.size() + pool._max_overflow
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

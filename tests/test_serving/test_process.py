@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -131,8 +132,10 @@ def test_the_command_serves_refuses_and_stops(tmp_path: Path):
         told = ask(port, "/metrics")[1]
         assert 'ffl_risk_refused_connections_total{why="headers"}' in told
         assert 'ffl_risk_refused_connections_total{why="bound"}' in told
-        assert "ffl_risk_background_faults_total{" not in told
-        assert "ffl_risk_background_restarts_total{" not in told
+        for name in ("faults", "restarts"):
+            counts = re.findall(rf"ffl_risk_background_{name}_total{{.*}} (.+)", told)
+            assert counts
+            assert set(map(float, counts)) == {0.0}
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=PATIENCE_S)

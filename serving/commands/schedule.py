@@ -1,0 +1,115 @@
+"""Commands for a scheduler: a night's and a month's work, and the removal of what is not needed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+schedule_app = typer.Typer()
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+
+
+class Routine(StrEnum):
+    """Which run."""
+
+    NIGHTLY = "nightly"
+    MONTHLY = "monthly"
+
+
+@schedule_app.command()
+def run(
+    routine: Annotated[Routine, typer.Argument(help="Which run.")],
+    inbox: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
+        typer.Option(metavar="PATH", help="New records, ingested first; known ones do no harm."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="What is trained when due.")] = (
+        "country"
+    ),
+    again: Annotated[
+        bool, typer.Option("--again", help="Do every step, though the period's run is over.")
+    ] = False,
+    as_of: Annotated[
+        Optional[datetime],  # noqa: UP045
+        typer.Option(
+            "--as-of",
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="Stand on this day. Default: today.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do a night's or a month's work, and tell how it ended in one line.
+
+    nightly: ingest the inbox, collect, check, score, verify the audit, prune. monthly: the same,
+    and after the score drift, train and promote when due, and score again. A run that was killed
+    goes on at the step where it stood; one that is over is not done again in its day or month.
+
+    Exit codes: 0 done; 5 done, and a gate refused the new model; 4 another run is under way; else
+    that of the step that failed. Logs and records are in ``runs/``. FFL_RISK_NOTIFY_COMMAND and
+    FFL_RISK_NOTIFY_URL are told.
+
+    Example: ffl-risk run nightly --inbox /srv/inbox
+    """
+    from serving.commands.printing import say
+    from serving.schedule.notify import Hooks, document_of
+    from serving.schedule.routines import Asked
+    from serving.schedule.run import run as run_routine
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
+    hooks = Hooks.of(settings)
+    today = (as_of or datetime.now().astimezone()).date()
+    asked = Asked(
+        routine.value, today, settings.home, inbox, recipe, retrain_days=settings.retrain_days
+    )
+    result = run_routine(asked, again=again)
+    if as_json:
+        typer.echo(json.dumps(document_of(result), indent=1))
+    else:
+        typer.echo(result.line)
+    for fault in hooks.tell(result):
+        say(f"Nobody was told: {fault}.")
+    raise typer.Exit(result.exit_code)
+
+
+@schedule_app.command()
+def prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove old scored tables, candidates and what killed commands left, by a stated rule.
+
+    A scored table goes that is not in force, not among the newest three, over 31 days old, and
+    that no issued list was made from. A candidate goes that is not among the newest twelve, over a
+    year old, and never was champion. Lists, bundles, reports and the audit stay.
+
+    Example: ffl-risk prune --dry-run
+    """
+    from features.home import home
+    from serving.commands.opened import store
+    from serving.commands.printing import say
+    from serving.keeping.prune import prune as remove
+
+    with store() as opened:
+        found = remove(home(), opened, is_trial=dry_run)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    what = f"{len(found.tables)} tables, {len(found.candidates)} candidates"
+    say(
+        f"{'Would remove' if dry_run else 'Removed'} {what} and {len(found.left_overs)} left-overs "
+        f"({found.n_bytes:,} bytes)."
+    )
