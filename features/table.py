@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.domain.asof import EPOCH, from_day, to_day
-from features.engine.context import Cohort, Context
-from features.engine.embedded import EmbeddedEngine
-from features.engine.population import population
 from features.errors import AsOfError, FeatureError, WarehouseError
 from features.home import write_json
 from features.schema import TABLES
-from features.signals import registry
 from features.signals.signal import (
     NO_EXPOSURE,
     OBSERVED,
@@ -39,7 +35,11 @@ from features.signals.signal import (
     Reasons,
     Signal,
 )
-from features.warehouse import Warehouse
+
+if TYPE_CHECKING:  # what builds a table is slow to import, and not needed to read one
+    from features.engine.context import Cohort
+    from features.engine.embedded import EmbeddedEngine
+    from features.warehouse import Warehouse
 
 Variant = Literal["full", "public"]
 Progress = Callable[[str, int, int], None]
@@ -190,6 +190,10 @@ def build_features(
     AsOfError
         When a date is before any data, or in the future.
     """
+    from features.engine.embedded import EmbeddedEngine
+    from features.engine.population import population
+    from features.signals import registry
+
     signals = registry.select(variant=variant, families=families)
     used = engine or EmbeddedEngine(warehouse)
     try:
@@ -278,6 +282,8 @@ def _date(when: object) -> date:
 
 
 def _pairs(cohort: pd.DataFrame) -> Cohort:
+    from features.engine.context import Cohort
+
     missing = {"dealer", "as_of"} - set(cohort.columns)
     if missing or cohort.empty:
         raise FeatureError(
@@ -305,6 +311,9 @@ def _columns(
     progress: Progress | None,
 ) -> tuple[dict[str, Values], dict[str, Reasons]]:
     """Build family by family; what is not kept is let go of before the next one begins."""
+    from features.engine.context import Context
+    from features.signals import registry
+
     names = list(dict.fromkeys(s.family for s in signals))
     families = registry.all_families()
     eras = [(rows, Context(part, engine)) for rows, part in _eras(cohort, engine)]

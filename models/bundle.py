@@ -21,10 +21,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +32,19 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from features.home import sync_folder, write_atomically
-from models.classifier import RiskClassifier
 from models.errors import BundleError, InputError
-from models.estimator import to_json
 from models.explanation import Explanation
-from models.margin.margin import Method
 from models.policy import Policy
 from models.priority import EXPOSURE, exposure_term, exposure_weight
 from models.profile import Profile
-from models.regressor import RateRegressor
+from models.state import to_json
+
+if TYPE_CHECKING:  # estimators are slow to import, and lists are read without them
+    from models.classifier import RiskClassifier
+    from models.margin.margin import Method
+    from models.regressor import RateRegressor
+
+    Head = RiskClassifier | RateRegressor
 
 SCHEMA_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -50,11 +54,59 @@ COVERAGE: Final = 0.9
 
 _HEAD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _STATED: Final = ("name", "as_of", "restriction", "data_fingerprint", "git_commit")
-_KINDS: Final = {"RiskClassifier": RiskClassifier, "RateRegressor": RateRegressor}
 _TAKEN: Final = frozenset({PRIORITY, "support", "is_insufficient_history"})
 
-Head = RiskClassifier | RateRegressor
 Floats = npt.NDArray[np.float64]
+
+
+class SavedHeads(Mapping[str, "Head"]):
+    """Heads as a bundle holds them, each made when it is first asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle, for messages.
+    kinds : mapping of str to str
+        Names of the heads and of their classes.
+    states, trees : mapping of str
+        What each was saved as; verified already.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kinds: Mapping[str, str],
+        states: Mapping[str, Any],
+        trees: Mapping[str, str],
+    ) -> None:
+        self._folder, self._kinds, self._states, self._trees = folder, kinds, states, trees
+        self._made: dict[str, Head] = {}
+
+    def __getitem__(self, name: str) -> Head:
+        """Return a head.
+
+        Raises
+        ------
+        BundleError
+            When its state is of another version.
+        """
+        if name not in self._made:
+            kind = self._kinds[name]
+            try:
+                made = _class_of(kind).from_state(
+                    self._states[name], {"trees_0": self._trees[name]}
+                )
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise _unreadable(self._folder, error) from error
+            _check_head(name, made)
+            self._made[name] = made
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
 
 
 @dataclass(frozen=True)
@@ -140,7 +192,7 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: str | Path) -> Bundle:
-        """Read a bundle, verifying every hash.
+        """Read a bundle, verifying every hash; each head is made when it is first used.
 
         Raises
         ------
@@ -151,13 +203,9 @@ class Bundle:
         manifest = _read_manifest(folder)
         files = _verified(folder, manifest)
         try:
-            states = json.loads(files["calibration.json"])
-            heads = {
-                name: _KINDS[kind].from_state(
-                    states[name], {"trees_0": files[f"heads/{name}.txt"].decode()}
-                )
-                for name, kind in manifest["heads"].items()
-            }
+            kinds = manifest["heads"]
+            trees = {name: files[f"heads/{name}.txt"].decode() for name in kinds}
+            heads = SavedHeads(folder, kinds, json.loads(files["calibration.json"]), trees)
             return cls(
                 heads,
                 Policy.parse(files["policy.toml"].decode(), "policy.toml"),
@@ -167,11 +215,19 @@ class Bundle:
                 manifest,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleError(
-                f"The bundle in {folder} has the right hashes but cannot be read.",
-                found=repr(error),
-                fix="it was written by another version; train again",
-            ) from error
+            raise _unreadable(folder, error) from error
+
+    def ready(self) -> Bundle:
+        """Make every head now, so that no request waits for it.
+
+        Raises
+        ------
+        BundleError
+            When a head cannot be read, or reads what is no signal of the bundle.
+        """
+        for name, head in self.heads.items():
+            _check_signals(self, name, head)
+        return self
 
     def inputs(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return the bundle's signals out of a table, in order; others are left out.
@@ -280,21 +336,46 @@ def _check_parts(bundle: Bundle) -> None:
         )
     if not bundle.heads:
         raise BundleError("A bundle needs a head.")
+    if not isinstance(bundle.heads, SavedHeads):
+        for name, head in bundle.heads.items():
+            _check_head(name, head)
+            _check_signals(bundle, name, head)
     columns = set(bundle.columns)
-    for name, head in bundle.heads.items():
-        if not _HEAD_NAME.fullmatch(name) or name in _TAKEN:
-            raise BundleError(f"'{name}' cannot be the name of a head.", expected="a plain word")
-        if len(head.to_texts()) != 1:
-            raise BundleError(f"Head '{name}' tells several classes apart.", expected="two classes")
-        unknown = [column for column in head.columns_ if column not in columns]
-        if unknown:
-            raise BundleError(
-                f"Head '{name}' reads '{unknown[0]}', which is no signal of the bundle"
-                f"{did_you_mean(unknown[0], columns)}."
-            )
     if set(bundle.profile.columns) != columns or list(bundle.profile.columns) != bundle.columns:
         raise BundleError("The profile is not over the bundle's signals, in their order.")
     bundle.policy.weights_of(bundle.heads)
+
+
+def _check_head(name: str, head: Head) -> None:
+    if not _HEAD_NAME.fullmatch(name) or name in _TAKEN:
+        raise BundleError(f"'{name}' cannot be the name of a head.", expected="a plain word")
+    if len(head.to_texts()) != 1:
+        raise BundleError(f"Head '{name}' tells several classes apart.", expected="two classes")
+
+
+def _check_signals(bundle: Bundle, name: str, head: Head) -> None:
+    columns = set(bundle.columns)
+    unknown = [column for column in head.columns_ if column not in columns]
+    if unknown:
+        raise BundleError(
+            f"Head '{name}' reads '{unknown[0]}', which is no signal of the bundle"
+            f"{did_you_mean(unknown[0], columns)}."
+        )
+
+
+def _class_of(kind: str) -> type[RiskClassifier | RateRegressor]:
+    from models.classifier import RiskClassifier
+    from models.regressor import RateRegressor
+
+    return {"RiskClassifier": RiskClassifier, "RateRegressor": RateRegressor}[kind]
+
+
+def _unreadable(folder: Path, error: Exception) -> BundleError:
+    return BundleError(
+        f"The bundle in {folder} has the right hashes but cannot be read.",
+        found=repr(error),
+        fix="it was written by another version; train again",
+    )
 
 
 def _sha256(content: bytes) -> str:

@@ -23,6 +23,7 @@ from models.errors import BundleError, InputError, LabelError, ParameterError, W
 from models.linear import Family
 from models.margin.settings import Settings
 from models.margin.threads import n_threads
+from models.state import to_json
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -428,8 +429,3 @@ def _table_of(X: npt.NDArray[Any]) -> pd.DataFrame | npt.NDArray[Any]:
         return X
     names = [f"x{j}" for j in range(X.shape[1])]
     return pd.DataFrame(X.astype(object), columns=names).infer_objects()
-
-
-def to_json(value: Any) -> bytes:
-    """Write a value as JSON: floats exactly, keys sorted, NaN refused."""
-    return (json.dumps(value, sort_keys=True, allow_nan=False, indent=1) + "\n").encode()

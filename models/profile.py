@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.errors import did_you_mean
-from models.columns.categories import level_names
 from models.columns.encoding import as_numbers, kind_of, plain_numbers
+from models.columns.levels import level_names
 from models.errors import InputError
 
 Floats = npt.NDArray[np.float64]

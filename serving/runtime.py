@@ -142,11 +142,16 @@ class Runtime:
             loops.append(self._rescorer.loop)
         return loops
 
-    def load(self) -> None:
-        """Load what is in force; requests under way keep the snapshot they began with."""
+    def load(self, *, with_heads: bool = True) -> None:
+        """Load what is in force; requests under way keep the snapshot they began with.
+
+        Without heads, each is made when it is first asked for: a list needs none.
+        """
         with self._following:
             seen = peek(self.settings.home)
             snapshot = Snapshot.load(self.settings.home)
+            if with_heads:
+                snapshot.bundle.ready()
             followed = journal.newest(self.store)
             outcomes = newest_outcomes(self.store)
             self._batch, self._stamp = 0, None

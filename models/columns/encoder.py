@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.columns.categories import Levels, Target, read_levels
+from models.columns.categories import Target
 from models.columns.dates import days
 from models.columns.encoding import MONTH, WEEKDAY, Column, Kind, kind_of, numbers, part_of
 from models.columns.extras import fit_identities, fit_pairs
+from models.columns.levels import Levels, read_levels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

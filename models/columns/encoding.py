@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.columns.categories import Levels, read_levels
 from models.columns.dates import days, is_text_of_dates
+from models.columns.levels import Levels, read_levels
 from models.errors import InputError
 
 Floats = npt.NDArray[np.float64]

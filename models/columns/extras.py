@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.columns.categories import Levels, Target, read_levels
+from models.columns.categories import Target
 from models.columns.encoding import Column, kind_of, numbers
+from models.columns.levels import Levels, read_levels
 from models.linear import Problem
 
 Floats = npt.NDArray[np.float64]

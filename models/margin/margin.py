@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ from models.columns.encoding import Column, encode, owners_of
 from models.explanation import Explanation, contributions_by_lightgbm
 from models.linear import Basis, mean_of
 from models.margin.boosting import quiet, read
-from models.margin.tabulated import Tabulated, tabulate
 from models.margin.threads import in_turns
+
+if TYPE_CHECKING:
+    from models.margin.tabulated import Tabulated
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["auto", "lightgbm", "table"]
@@ -64,6 +66,8 @@ class MarginModel:
     @cached_property
     def tables(self) -> Tabulated:
         """The trees, laid out for explaining whole tables."""
+        from models.margin.tabulated import tabulate  # compiled kernels: not needed for few rows
+
         return tabulate(self.trees)
 
     def __getstate__(self) -> dict[str, Any]:

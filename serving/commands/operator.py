@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def _running() -> Iterator[tuple[Runtime, Principal]]:
     runtime = Runtime(Settings.from_environment())
     try:
-        runtime.load()
+        runtime.load(with_heads=False)
         yield runtime, Principal(operator_name(), "supervisor", frozenset({"nation"}), "local")
     finally:
         runtime.close()

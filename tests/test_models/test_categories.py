@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from models.columns.categories import Levels, Target, read_levels
+from models.columns.categories import Target
 from models.columns.encoding import Column, encode
+from models.columns.levels import Levels, read_levels
 from models.margin.fitting import deal
 
 

@@ -1,0 +1,11 @@
+"""How the state of a model is written: JSON that gives the same bytes for the same values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def to_json(value: Any) -> bytes:
+    """Write a value as JSON: floats exactly, keys sorted, NaN refused."""
+    return (json.dumps(value, sort_keys=True, allow_nan=False, indent=1) + "\n").encode()
