@@ -401,9 +401,7 @@ NO_LIST_NEEDS = {
         ("explain {dealer}", {"bentoml", "fastapi", "matplotlib", "mlflow", "numba", "shap"}),
     ],
 )
-def test_a_command_that_finds_its_table_loads_only_what_it_needs(
-    country, tmp_path, command, never
-):
+def test_a_command_that_finds_its_table_loads_only_what_it_needs(country, tmp_path, command, never):
     home = tmp_path / "home"
     shutil.copytree(country, home)
     scored = str(Snapshot.load(home).columns["dealer"][0])
