@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -12,6 +13,11 @@ from serving.access.kept import differences
 from serving.access.records import GENESIS, digest_of, is_signed
 from serving.store.database import Store
 from serving.store.tables import AUDIT, AUDIT_HEAD
+
+_UNSEALED: Final = (
+    "the head of the chain carries no signature; in a store of version 0.1 it gets one when the "
+    "service first opens it, in any other it was taken away"
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ def verify(
                 recorded[kind, name] = (digest, n)
         head = connection.execute(sa.select(AUDIT_HEAD)).first()
         end = (0, GENESIS, None) if head is None else (head.seq, head.digest, head.signature)
+        if end[:2] == (n, previous) and is_sealed and n and end[2] is None:
+            return Verdict(n, False, n + 1, _UNSEALED, previous)
         if end[:2] != (n, previous) or (
             is_sealed and n and not is_signed(key, n, previous, end[2])
         ):

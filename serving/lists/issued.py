@@ -20,7 +20,7 @@ from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
 from serving.access.kept import kept
 from serving.contract.answers import RankRequest
-from serving.errors import UnknownListError
+from serving.errors import NotReadyError, UnknownListError
 from serving.lists.compose import Issue, compose
 from serving.lists.seen import FACTS, for_auditor, without
 from serving.runtime import Runtime
@@ -341,7 +341,21 @@ def verify(
     if row is None:
         raise UnknownListError(f"There is no list {list_id!r}.")
     recipe, content = row.recipe, bytes(row.document)
-    published = Snapshot.load(home, row.scored)
+    is_kept = hashlib.sha256(content).hexdigest() == row.sha256
+    try:
+        published = Snapshot.load(home, row.scored)
+    except NotReadyError as error:
+        # The list may well be right; a rebuilding can no longer show it.
+        rebuilding = f"it can be rebuilt: {error.what[0].lower()}{error.what[1:]}"
+        return Verification(
+            list_id,
+            False,
+            {
+                "stored bytes are those issued": is_kept,
+                "the same version of the code": recipe["version"] == code_version(),
+                rebuilding: False,
+            },
+        )
     anew = replace(rebuilt(published, warehouse=warehouse), ages=Ages(**recipe.get("ages", {})))
     previous = recipe["previous"]
     ticket = Issue(**recipe["issue"])
@@ -357,7 +371,7 @@ def verify(
         previous=json.loads(stored_bytes(store, previous)) if previous else None,
     )
     checks = {
-        "stored bytes are those issued": hashlib.sha256(content).hexdigest() == row.sha256,
+        "stored bytes are those issued": is_kept,
         "the scored table rebuilt from warehouse and bundle is the one published": (
             anew.basis["fingerprint"] == published.basis["fingerprint"]
         ),

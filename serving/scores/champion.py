@@ -46,7 +46,8 @@ def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
     Raises
     ------
     NotReadyError
-        When the table lacks some: an agency's own family that is not there.
+        When the table lacks some: of an agency's own family that is not there, or that an earlier
+        version made.
     """
     columns = [signal["name"] for signal in bundle.signals]
     absent = [signal for signal in bundle.signals if signal["name"] not in table.X.columns]
@@ -57,7 +58,7 @@ def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
             found=", ".join(str(signal["name"]) for signal in absent[:5]),
             expected=f"the families {', '.join(families)}",
             fix="set FFL_RISK_SIGNALS to the folder of your own signals, or install the package "
-            "that brings them",
+            "that brings them; a champion of an earlier version: ffl-risk train, promote, score",
         )
     return pd.DataFrame(table.X[columns])
 

@@ -79,7 +79,7 @@ class Store:
         Raises
         ------
         StoreError
-            When it cannot be reached, or was written by a newer version.
+            When it cannot be reached, or was written by a later version.
         """
         try:
             store = cls(url)
@@ -100,14 +100,30 @@ class Store:
             return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
     def upgrade(self, revision: str = HEAD_REVISION) -> None:
-        """Migrate up to `revision`."""
-        # Alembic is slow to import and rarely needed.
-        if self.revision() == revision:
-            return
-        from alembic import command
+        """Migrate up to `revision`.
 
-        with self._locked() as config:
-            command.upgrade(config, revision)
+        Raises
+        ------
+        StoreError
+            When the tables are of a revision that this version does not know.
+        """
+        found = self.revision()
+        if found == revision:
+            return
+        # Alembic is slow to import and rarely needed.
+        from alembic import command
+        from alembic.util import CommandError
+
+        try:
+            with self._locked() as config:
+                command.upgrade(config, revision)
+        except CommandError:
+            raise StoreError(
+                "The store was written by a later version.",
+                found=f"revision {found}",
+                expected=f"revision {HEAD_REVISION} or an earlier one",
+                fix="run the version that wrote it, or restore the backup from before the upgrade",
+            ) from None
 
     def downgrade(self, revision: str) -> None:
         """Migrate down to `revision`; ``base`` removes every table."""
