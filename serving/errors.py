@@ -167,6 +167,13 @@ class UnknownReferralError(ServingError):
     status = 404
 
 
+class UnknownRecordError(ServingError):
+    """A decision, outcome or subscription that is not there for this caller."""
+
+    code = "unknown_record"
+    status = 404
+
+
 class UnknownCaseError(ServingError):
     """A case request that is not there, or is not this caller's."""
 

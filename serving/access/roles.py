@@ -12,6 +12,7 @@ FIELD: Final = frozenset({"inspector", "supervisor"})
 
 ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "score": frozenset({"scheduler", "supervisor", "analyst"}),
+    "export": frozenset({"scheduler", "supervisor", "analyst"}),
     "score_features": frozenset({"analyst"}),
     "rank": frozenset({"inspector", "supervisor", "scheduler"}),
     "explain": frozenset({"inspector", "supervisor", "analyst"}),
@@ -19,6 +20,8 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "plans": frozenset({"inspector", "supervisor", "scheduler"}),
     "decisions": FIELD,
     "outcomes": FIELD,
+    "decisions_read": FIELD | {"scheduler"},
+    "outcomes_read": FIELD | {"scheduler"},
     "events": frozenset({"scheduler"}),  # a feed is a machine
     "changes": frozenset({"supervisor", "scheduler"}),
     "lists": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
@@ -48,7 +51,7 @@ DEALER_LEVEL: Final = frozenset(
     {
         "score", "score_features", "rank", "explain", "plan", "plans", "decisions", "outcomes",
         "lists", "dealers", "referrals", "referral_steps", "case_ask", "case_decide", "case_read",
-        "page", "flows", "changes", "repeats",
+        "page", "flows", "changes", "repeats", "decisions_read", "outcomes_read", "export",
     }
 )  # fmt: skip
 

@@ -22,8 +22,11 @@ from serving.store.tables import SUSPENSIONS
 LOOK_SECONDS: Final = 0.5
 # What stops: all that shows a score, or a place that a score gave.
 STOPPED: Final = frozenset(
-    {"score", "score_features", "rank", "explain", "plan", "plans", "lists", "dealers", "page"}
-)
+    {
+        "score", "score_features", "rank", "explain", "plan", "plans", "lists", "dealers", "page",
+        "export",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import BaseModel
@@ -28,6 +29,8 @@ from serving.contract.answers import (
     ScoreAnswer,
     ScoreRequest,
 )
+from serving.contract.audit import AuditPage, AuditRecord
+from serving.contract.changes import Changes, ListSummaries, ListSummary
 from serving.contract.field import (
     DecisionAnswer,
     DecisionRequest,
@@ -40,10 +43,21 @@ from serving.contract.field import (
     OutcomeRequest,
     Referrals,
 )
+from serving.contract.kept import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
+from serving.contract.kept_plan import KeptPlan, PlanList, PlanSummary
 from serving.contract.plan import PlanAnswer, PlanAsk
+from serving.contract.referral import (
+    CaseAnswer,
+    CaseDecision,
+    CaseRequest,
+    ReferralAnswer,
+    ResponsibilityAnswer,
+    StepRequest,
+)
 from serving.errors import ServingError
 
 Answer = TypeVar("Answer", bound=BaseModel)
+Page = TypeVar("Page", ListPage, ListSummaries, KeptDecisions, KeptOutcomes, PlanList)
 
 
 # Told to come back later; anything else would be answered the same again.
@@ -169,29 +183,141 @@ class Client:
 
     def list_pages(self, list_id: str, *, limit: int = 500) -> Iterator[ListPage]:
         """Return a list page by page."""
-        cursor: int | None = 0
-        while cursor is not None:
-            query = f"?cursor={cursor}&limit={limit}"
-            content = self._ask("GET", f"/v1/lists/{quote(list_id)}{query}")
-            page = ListPage.model_validate_json(content)
-            yield page
-            cursor = page.next_cursor
+        yield from self._pages(f"/v1/lists/{_part(list_id)}", ListPage, cursor=0, limit=limit)
 
     def issued_list(self, list_id: str) -> IssuedList:
         """Return a list exactly as issued."""
-        return IssuedList.model_validate_json(self._ask("GET", f"/v1/lists/{quote(list_id)}"))
+        return self._get(f"/v1/lists/{_part(list_id)}", IssuedList)
 
     def list_file(self, list_id: str, kind: str) -> bytes:
         """Return a list as ``csv``, ``xlsx`` or ``pdf``."""
-        return self._ask("GET", f"/v1/lists/{quote(list_id)}.{quote(kind)}")
+        return self._ask("GET", f"/v1/lists/{_part(list_id)}.{_part(kind)}")
+
+    def lists(self) -> Iterator[ListSummary]:
+        """Return what identifies each list that the caller may read, the newest first."""
+        for page in self._pages("/v1/lists", ListSummaries):
+            yield from page.lists
+
+    def decision(self, decision_id: int) -> KeptDecision:
+        """Return one decision."""
+        return self._get(f"/v1/decisions/{decision_id}", KeptDecision)
+
+    def decisions(
+        self, *, dealer: str | None = None, list_id: str | None = None
+    ) -> Iterator[KeptDecision]:
+        """Return decisions in the order of their keeping."""
+        for page in self._pages("/v1/decisions", KeptDecisions, dealer=dealer, list_id=list_id):
+            yield from page.decisions
+
+    def outcome(self, inspection_id: str, *, version: int | None = None) -> KeptOutcome:
+        """Return a version of an outcome, by default the newest."""
+        return self._get(f"/v1/outcomes/{_part(inspection_id)}", KeptOutcome, version=version)
+
+    def outcomes(
+        self, *, dealer: str | None = None, list_id: str | None = None
+    ) -> Iterator[KeptOutcome]:
+        """Return outcomes, every version, in the order of their keeping."""
+        for page in self._pages("/v1/outcomes", KeptOutcomes, dealer=dealer, list_id=list_id):
+            yield from page.outcomes
+
+    def plans(self) -> Iterator[PlanSummary]:
+        """Return what identifies each plan that is kept, the newest first."""
+        for page in self._pages("/v1/plans", PlanList):
+            yield from page.plans
+
+    def kept_plan(self, plan_id: str, *, version: int | None = None) -> KeptPlan:
+        """Return a version of a plan, by default the newest."""
+        return self._get(f"/v1/plans/{_part(plan_id)}", KeptPlan, version=version)
+
+    def plan_file(self, plan_id: str, kind: str) -> bytes:
+        """Return a plan as ``ics``, ``xlsx`` or ``pdf``."""
+        return self._ask("GET", f"/v1/plans/{_part(plan_id)}.{_part(kind)}")
+
+    def changes(self, since: int = 0) -> Iterator[Changes]:
+        """Return what was written after a number, page by page, up to now.
+
+        Keep `next` of the last page, and give it as `since` to go on another time.
+        """
+        while True:
+            page = self._get("/v1/changes", Changes, since=since)
+            if page.next == since:
+                return
+            yield page
+            since = page.next
+
+    def audit(self, since: int = 0, *, who: str = "") -> Iterator[AuditRecord]:
+        """Return audit records after a number."""
+        following: int | None = since
+        while following is not None:
+            page = self._get("/v1/audit", AuditPage, since=following, who=who or None)
+            yield from page.records
+            following = page.next_since
 
     def dossier(self, dealer: str) -> Dossier:
         """Return all there is about one dealer."""
-        return Dossier.model_validate_json(self._ask("GET", f"/v1/dealers/{quote(dealer)}"))
+        return self._get(f"/v1/dealers/{_part(dealer)}", Dossier)
 
     def referrals(self) -> Referrals:
-        """Return the queue of referrals."""
-        return Referrals.model_validate_json(self._ask("GET", "/v1/referrals"))
+        """Return the queue of referrals, its newest page."""
+        return self._get("/v1/referrals", Referrals)
+
+    def referral(self, referral_id: int) -> ReferralAnswer:
+        """Return one referral with its steps, and whom to call."""
+        return self._get(f"/v1/referrals/{referral_id}", ReferralAnswer)
+
+    def step(self, referral_id: int, request: StepRequest) -> ReferralAnswer:
+        """Take, hand over or close a referral."""
+        return self._post(f"/v1/referrals/{referral_id}/steps", request, ReferralAnswer)
+
+    def ask_case(self, request: CaseRequest) -> CaseAnswer:
+        """Ask for named dealers in a case."""
+        return self._post("/v1/case_requests", request, CaseAnswer)
+
+    def decide_case(self, request_id: str, decision: CaseDecision) -> CaseAnswer:
+        """Approve dealers of a case request."""
+        path = f"/v1/case_requests/{_part(request_id)}/decision"
+        return self._post(path, decision, CaseAnswer)
+
+    def case(self, request_id: str) -> CaseAnswer:
+        """Return a case request and its approved rows."""
+        return self._get(f"/v1/case_requests/{_part(request_id)}", CaseAnswer)
+
+    def responsibilities(self) -> ResponsibilityAnswer:
+        """Return which agency answers for what, where."""
+        return self._get("/v1/responsibilities", ResponsibilityAnswer)
+
+    @contextmanager
+    def export(self, form: Literal["csv", "arrow"] = "csv") -> Iterator[Iterator[bytes]]:
+        """Open the file of every score, to be read a part at a time while it is written.
+
+        Raises
+        ------
+        RefusedError, UnreachableError
+            When it is refused, no answer came, or the answer broke off.
+        """
+        try:
+            with self._connection.stream("GET", f"v1/scores/export?format={form}") as answer:
+                if answer.status_code >= 400:
+                    raise RefusedError(_problem(answer.status_code, answer.read()))
+                yield answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+
+    def _pages(
+        self, path: str, page: type[Page], *, cursor: int | str | None = None, **query: Any
+    ) -> Iterator[Page]:
+        while True:
+            found = self._get(path, page, cursor=cursor, **query)
+            yield found
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
+    def _get(self, path: str, answer: type[Answer], **query: int | str | None) -> Answer:
+        given = {name: value for name, value in query.items() if value is not None}
+        return answer.model_validate_json(
+            self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
+        )
 
     def _post(self, path: str, body: BaseModel, answer: type[Answer]) -> Answer:
         content = body.model_dump_json(exclude_none=True).encode()
@@ -234,6 +360,11 @@ class Client:
             expected="a running service at that address",
             fix="check the address, that the service runs (GET /healthz), and the way there",
         )
+
+
+def _part(text: str) -> str:
+    """Return a text as one part of a path: a slash or a dot-dot in it leads nowhere else."""
+    return quote(text, safe="").replace(".", "%2E") if set(text) == {"."} else quote(text, safe="")
 
 
 def _wait(told: str | None, attempt: int) -> float:

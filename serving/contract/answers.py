@@ -28,6 +28,8 @@ Name = Annotated[
 ]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 ListId = Annotated[str, StringConstraints(pattern=r"^L-[0-9]{8}-[0-9a-f]{12}$")]
+# UTC in ISO 8601 with microseconds.
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Why = Literal["model", "random", "recall", "coverage", "manual"]
 
 
@@ -274,7 +276,7 @@ class IssuedList(Answer):
     """A list exactly as issued; the same bytes for ever."""
 
     list_id: ListId
-    issued_at: str
+    issued_at: Instant
     owner: str
     role: str
     purpose: str
@@ -319,7 +321,7 @@ class AuditedList(Answer):
     """A list as an auditor reads it."""
 
     list_id: ListId
-    issued_at: str
+    issued_at: Instant
     owner: str
     role: str
     purpose: str

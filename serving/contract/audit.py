@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from serving.contract.answers import Answer
+from serving.contract.answers import Answer, Instant
 
 
 class AuditRecord(Answer):
     """One access or write."""
 
     seq: int
-    at: str
+    at: Instant
     who: str
     role: str
     purpose: str

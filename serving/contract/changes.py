@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from serving.contract.answers import Answer
+from serving.contract.answers import Answer, Instant
 
 
 class Change(Answer):
     """One write."""
 
     seq: int = Field(ge=1, description="Its place in the order of all writes")
-    at: str = Field(json_schema_extra={"format": "date-time"})
+    at: Instant
     kind: Literal["outcome", "event", "decision", "list"]
     ref: str = Field(description="The inspection, list or decision; of events their table")
     dealers: list[str] = Field(description="Those of the caller's area")
@@ -30,7 +30,7 @@ class ListSummary(Answer):
     """What identifies an issued list."""
 
     list_id: str
-    issued_at: str = Field(json_schema_extra={"format": "date-time"})
+    issued_at: Instant
     owner: str
     area: str
     as_of: str = Field(json_schema_extra={"format": "date"})
@@ -42,3 +42,6 @@ class ListSummaries(Answer):
     """The newest issued lists that the caller may read, the newest first."""
 
     lists: list[ListSummary]
+    next_cursor: str | None = Field(
+        default=None, description="Give it as `cursor` to read on; null at the end"
+    )

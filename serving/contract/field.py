@@ -13,6 +13,7 @@ from serving.contract.answers import (
     Basis,
     DealerKey,
     Identifier,
+    Instant,
     LegalBasis,
     ListId,
     Request,
@@ -62,7 +63,7 @@ class DecisionAnswer(Answer):
     dealer: str
     decision: Literal["accept", "override"]
     reason: str
-    at: str
+    at: Instant
     revises: int | None = Field(
         default=None, description="The decision about the same dealer of the list that it replaces"
     )
@@ -133,7 +134,7 @@ class OutcomeAnswer(Answer):
         gt=0, le=1, description="With which the list had the dealer; null where it is not known"
     )
     is_mandatory: bool | None
-    at: str
+    at: Instant
 
 
 class EventsRequest(Request):
@@ -169,14 +170,14 @@ class Referral(Answer):
     pattern: str
     dealers: list[str]
     evidence: dict[str, Any]
-    opened_at: str
+    opened_at: Instant
     taken_by: str | None
-    taken_at: str | None = None
+    taken_at: Instant | None = None
     destination: str | None = Field(default=None, description="Where the firearm turned up")
     agency: str | None = Field(default=None, description="To which agency it was handed over")
     status: Literal["open", "taken", "handed_over", "closed"] = "open"
     result: str | None = None
-    closed_at: str | None = None
+    closed_at: Instant | None = None
     days_to_take: float | None = None
     days_open: float | None = None
 
@@ -185,6 +186,9 @@ class Referrals(Answer):
     """The queue of referrals, newest first."""
 
     referrals: list[Referral]
+    next_cursor: int | None = Field(
+        default=None, description="Give it as `cursor` to read on; null at the end"
+    )
     statement: str
     disclaimers: list[str]
 
@@ -194,7 +198,7 @@ class TimelineEntry(Answer):
 
     on: date
     table: str
-    what: str
+    what: Instant
     record_id: str
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from serving.contract.answers import Answer, Basis
+from serving.contract.answers import Answer, Basis, Instant
 
 PlanId = Annotated[str, StringConstraints(pattern=r"^P-[0-9]{8}-[0-9a-f]{12}$")]
 Status = Literal["draft", "approved", "handed_over", "withdrawn"]
@@ -93,7 +93,7 @@ class KeptPlan(Answer):
     note: str
     owner: str
     who: str = Field(description="Who made this version")
-    at: str
+    at: Instant
     basis: Basis
     disclaimers: list[str]
 
@@ -111,11 +111,14 @@ class PlanSummary(Answer):
     investigators: list[str]
     owner: str
     who: str
-    at: str
+    at: Instant
 
 
 class PlanList(Answer):
     """The plans a caller may see, newest first."""
 
     plans: list[PlanSummary]
+    next_cursor: str | None = Field(
+        default=None, description="Give it as `cursor` to read on; null at the end"
+    )
     disclaimers: list[str]

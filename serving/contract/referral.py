@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from serving.contract.answers import NO_NUL, Answer, DealerKey, Request
+from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Request
 from serving.contract.field import Note, Referral
 
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120, pattern=NO_NUL)]
@@ -39,7 +39,7 @@ class ReferralStep(Answer):
     to_who: str
     result: str
     note: str
-    at: str
+    at: Instant
 
 
 class Responsible(Answer):
@@ -113,12 +113,12 @@ class CaseAnswer(Answer):
     why: str
     dealers: list[str]
     who: str
-    at: str
+    at: Instant
     approver: str
-    expires_at: str
+    expires_at: Instant
     status: Literal["asked", "approved", "refused"]
     approved: list[str]
-    decided_at: str | None
+    decided_at: Instant | None
     decision_note: str
     rows: list[CaseRow]
     disclaimers: list[str]

@@ -24,6 +24,7 @@ from serving.errors import (
     UnknownCaseError,
 )
 from serving.scores.snapshot import Scope
+from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import ACCOUNTS, CASE_REQUESTS
 
@@ -78,6 +79,7 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> dict[str, Any]:
         "expires_at": instant(now + timedelta(days=asked.days)),
     }
     with store.write() as connection:
+        journal.note_key(connection, str(row["request_id"]))
         query = sa.select(ACCOUNTS.c.role, ACCOUNTS.c.is_active)
         found = connection.execute(query.where(ACCOUNTS.c.name == asked.approver)).first()
         if found is None or not found.is_active or found.role != "supervisor":
@@ -125,6 +127,7 @@ def decide(
             raise InvalidRequestError(
                 "Only dealers that were asked for and that you see can be approved."
             )
+        journal.note_key(connection, request_id)
         values = {"approved": chosen, "decided_at": instant(), "decision_note": note}
         connection.execute(CASE_REQUESTS.update().where(which).values(**values))
         kept = kept_now(connection, "case_request", request_id)

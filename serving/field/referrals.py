@@ -17,9 +17,9 @@ Three patterns, each over the opaque purchaser token (no name is ever here):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from serving.access.audit import Ledger, subjects
 from serving.field.collected import Collected
 from serving.store import journal
 from serving.store.database import Store, insert_new, instant
+from serving.store.pages import AT_ONCE
 from serving.store.tables import EVENTS, REFERRALS
 
 REPEAT_DAYS: Final = 30
@@ -217,14 +218,16 @@ def one_of(store: Store, referral_id: int) -> dict[str, Any] | None:
     return None if row is None else dict(row._mapping)
 
 
-def queued(store: Store, *, since: timedelta = timedelta(days=90)) -> list[dict[str, Any]]:
-    """Return the queue, newest first."""
-    from datetime import UTC, datetime
-
+def queued(
+    store: Store, *, before: int | None = None, since: timedelta = timedelta(days=90)
+) -> Iterator[dict[str, Any]]:
+    """Read the queue, newest first, from below the number `before` on."""
     first = instant(datetime.now(UTC) - since)
     # One that is not closed stays in the queue, however old.
     is_current = sa.or_(REFERRALS.c.opened_at >= first, REFERRALS.c.closed_at.is_(None))
-    query = sa.select(REFERRALS).where(is_current)
+    query = sa.select(REFERRALS).where(is_current).order_by(REFERRALS.c.referral_id.desc())
+    if before is not None:
+        query = query.where(REFERRALS.c.referral_id < before)
     with store.read() as connection:
-        rows = connection.execute(query.order_by(REFERRALS.c.referral_id.desc()))
-        return [dict(row._mapping) for row in rows]
+        for row in connection.execute(query.execution_options(yield_per=AT_ONCE)):
+            yield dict(row._mapping)

@@ -28,7 +28,8 @@ from serving.runtime import Runtime
 from serving.server.exchange import Door
 from serving.server.fastpath import FastPath
 from serving.server.guard import App, Guard
-from serving.server.idempotency import ROUTES, Idempotency
+from serving.server.idempotency import Idempotency
+from serving.server.replays import ROUTES
 from serving.versions import code_version
 from serving.web import pages
 from serving.web.refusals import refusal_page, wants_page

@@ -2,16 +2,15 @@
 
 That a write with a key was kept is noted in the transaction that keeps it
 (`serving.store.journal`), so no moment at which a process is killed leaves one without the other.
-Sent again, the request gets the answer of the first time. Where the process ended before that
-answer was noted, a list is read as it was issued; the other writes are made again, which changes
-nothing, for what they say is known.
+Sent again, the request gets the answer of the first time, or what was kept as it stands now, where
+a hold may hide some of it (`serving.server.replays`). Where the process ended before the answer was
+noted it is read anew, or the write is made again, which changes nothing: what it says is known.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,19 +18,17 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from fastapi import FastAPI
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from features.errors import FflRiskError
 from serving.access.accounts import Principal
-from serving.api.callers import authenticate
+from serving.access.rates import RateLimiter
+from serving.api.callers import authenticate, caller_of
 from serving.api.problems import problem, problem_of
-from serving.api.routes.lists import page_of
-from serving.contract.answers import RankRequest
-from serving.lists.issued import readable
 from serving.runtime import Runtime
 from serving.server.guard import App, Message, Receive, Send
+from serving.server.replays import Route, route_of, stated_purpose
 from serving.store import journal
 from serving.store.database import instant
 from serving.store.tables import IDEMPOTENCY
@@ -39,14 +36,13 @@ from serving.store.tables import IDEMPOTENCY
 HEADER: Final = b"idempotency-key"
 _LONGEST: Final = 200
 KEPT_DAYS: Final = 7
-# What is kept under a key; anything else may be asked again as it is.
-ROUTES: Final = frozenset({"/v1/rank", "/v1/decisions", "/v1/outcomes", "/v1/events"})
 
 
 @dataclass(frozen=True)
 class _Write:
-    """A write under a key: whose, the key's digest, and what is asked."""
+    """A write under a key: where, whose, the key's digest, and what is asked."""
 
+    route: Route
     principal: Principal
     name: str
     body: bytes
@@ -71,14 +67,16 @@ class Idempotency:
     def __init__(self, app: FastAPI, inner: App) -> None:
         self.app, self.inner = app, inner
         self.runtime: Runtime = app.state.runtime
+        self.limiter: RateLimiter = app.state.limiter
         self._under_way: dict[str, asyncio.Lock] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        key = None
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in ROUTES:
+        key, route = None, None
+        if scope["type"] == "http" and scope["method"] == "POST":
+            route = route_of(scope["path"])
             key = dict(scope["headers"]).get(HEADER)
-        if key is None:
+        if key is None or route is None:
             await self.inner(scope, receive, send)
             return
         if not 0 < len(key) <= _LONGEST or not key.isascii():
@@ -99,7 +97,7 @@ class Idempotency:
                 lock
             ):  # the same write twice at once: the second waits for the first's answer
                 again = _Again(message, receive)
-                write = _Write(principal, name, body)
+                write = _Write(route, principal, name, body)
                 await self._once(write, (scope, again, send))
         finally:
             if not lock.locked():
@@ -109,7 +107,7 @@ class Idempotency:
         scope, receive, send = exchange
         known = await asyncio.to_thread(self._known, write.name)
         if known is not None:
-            kept = await asyncio.to_thread(self._answered, scope["path"], write, known)
+            kept = await self._answered(scope, write, known)
             if kept is not None:
                 await kept(scope, receive, send)
                 return
@@ -124,7 +122,7 @@ class Idempotency:
             body = b"".join(recorder.parts)
             await asyncio.to_thread(self._note, write.name, write.asked, recorder.status, body)
 
-    def _answered(self, path: str, write: _Write, known: sa.Row[Any]) -> Response | None:
+    async def _answered(self, scope: Message, write: _Write, known: sa.Row[Any]) -> Response | None:
         """Return the answer to a write whose key is known, None when it must be made again."""
         if known.request_sha256 != write.asked:
             return problem(
@@ -133,13 +131,19 @@ class Idempotency:
                 "This Idempotency-Key was used for another request.",
                 expected="a new key for each write",
             )
-        status, body = known.status, known.body
-        if status == journal.KEPT:
-            if path != "/v1/rank":
-                return None
-            content = readable(self.runtime, write.principal, bytes(body).decode())
-            limit = RankRequest.model_validate_json(write.body).limit
-            status, body = 200, to_json(page_of(json.loads(content), cursor=0, limit=limit))
+        is_noted, read = known.status != journal.KEPT, write.route.again
+        if not is_noted and read is None:
+            return None
+        try:
+            caller = await caller_of(Request(scope), self.runtime, self.limiter, write.route.action)
+            purpose = caller.purpose(stated_purpose(write.body))
+            status, body = known.status, known.body
+            # What was noted before rows named what they kept is given as it was.
+            if read is not None and known.ref and (write.route.is_always or not is_noted):
+                status, body = 200, await asyncio.to_thread(read, caller, known.ref, write.body)
+            await caller.record(f"again {known.ref}".strip(), purpose=purpose)
+        except FflRiskError as error:
+            return problem_of(error)
         headers = {"Idempotency-Replayed": "true"}
         return Response(body, status, headers, media_type="application/json")
 

@@ -72,17 +72,29 @@ def note(connection: Connection, kind: Kind, ref: str, dealers: Iterable[str] = 
     }  # fmt: skip
     connection.execute(CHANGES.insert(), row)
     connection.execute(CHANGES_HEAD.update().values(seq=seq))
-    if (key := keyed.get()) is not None and not key.is_noted:
-        told = {"key_sha256": key.name, "request_sha256": key.asked, "status": KEPT}
-        if not insert_quietly(
-            connection, IDEMPOTENCY, {**told, "body": ref.encode(), "at": row["at"]}
-        ):
-            raise ConflictError(
-                "The same write is being made under this Idempotency-Key elsewhere.",
-                fix="send it again: it will be answered as the other was",
-            )
-        key.is_noted = True
+    note_key(connection, ref)
     return seq
+
+
+def note_key(connection: Connection, ref: str) -> None:
+    """Note within a write's own transaction that it was kept under the key it came with, if any.
+
+    Raises
+    ------
+    ConflictError
+        When the same write was kept under the key meanwhile, by another worker.
+    """
+    key = keyed.get()
+    if key is None or key.is_noted:
+        return
+    told = {"key_sha256": key.name, "request_sha256": key.asked, "status": KEPT}
+    row = {**told, "ref": ref, "body": b"", "at": instant()}
+    if not insert_quietly(connection, IDEMPOTENCY, row):
+        raise ConflictError(
+            "The same write is being made under this Idempotency-Key elsewhere.",
+            fix="send it again: it will be answered as the other was",
+        )
+    key.is_noted = True
 
 
 def newest(store: Store) -> int:

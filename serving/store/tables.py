@@ -304,6 +304,7 @@ IDEMPOTENCY: Final = Table(
     Column("status", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("at", INSTANT, nullable=False, index=True),
+    Column("ref", String(80), nullable=False, server_default=""),  # what was kept
 )
 
 PLANS: Final = Table(
@@ -340,4 +341,19 @@ VIEWS: Final = Table(
     Column("title", String(60), primary_key=True),
     Column("query", String(1000), nullable=False),
     Column("at", INSTANT, nullable=False),
+)
+
+# Who is told of what is written. The secret is kept nowhere: it follows from the audit's key and
+# the salt.
+WEBHOOKS: Final = Table(
+    "webhooks",
+    METADATA,
+    Column("webhook_id", String(40), primary_key=True),
+    Column("url", String(500), nullable=False),
+    Column("kinds", JSON, nullable=False),
+    Column("account", String(80), ForeignKey("accounts.name"), nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("who", WHO, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("removed_at", INSTANT),
 )

@@ -86,3 +86,48 @@ def test_the_client_reaches_every_route(service, url):
     with client_of(service, url, "scheduler") as feed:
         bad = EventsRequest(table="tips", rows=[{"tip_id": "1"}])
         assert feed.send_events(bad).rejected[0].code == "missing_required"
+        assert [one.list_id for one in feed.decisions()] == [listed.list_id]
+        assert feed.decision(1).dealer == first
+        assert [(one.inspection_id, one.version) for one in feed.outcomes(dealer=first)] == [
+            ("I1", 1)
+        ]
+        assert feed.outcome("I1").outcome == "none"
+        assert list(feed.plans()) == []
+        kinds = [one.kind for page in feed.changes() for one in page.changes]
+        assert kinds == ["decision", "outcome"]
+        assert list(feed.changes(since=1_000)) == []
+        with feed.export("csv") as parts:
+            assert b"".join(parts).startswith(b"dealer,")
+    with client_of(service, url, "auditor") as auditor:
+        assert [one.list_id for one in auditor.lists()] == [listed.list_id]
+        records = list(auditor.audit())
+        assert {"decisions", "export"} <= {one.action for one in records}
+        assert [one.seq for one in auditor.audit(since=records[-1].seq)][1:] == []
+        with pytest.raises(RefusedError), auditor.export():
+            raise AssertionError("an auditor sees no scores")
+
+
+def test_the_client_asks_for_a_case_and_takes_a_referral(service, url):
+    from serving.contract.referral import CaseDecision, CaseRequest, StepRequest
+    from serving.field.referrals import Pattern, queue
+
+    row = int((service.runtime.snapshot.columns["office"] == "office0").argmax())
+    dealer = str(service.runtime.snapshot.columns["dealer"][row])
+    who = service.runtime.directory.principal_of_token(service.tokens["chief"])
+    found = Pattern("several_dealers", (dealer,), {"records": ["R1"]})
+    queue(service.runtime.store, [found], ledger=service.runtime.ledger(who))
+    asked = CaseRequest(
+        case_reference="X-1", legal_basis="warrant", agency="HSI", dealers=[dealer],
+        why="firearms moving today", approver="chief",
+    )  # fmt: skip
+    with client_of(service, url, "agent") as agent, client_of(service, url) as chief:
+        case = agent.ask_case(asked)
+        assert chief.decide_case(case.request_id, CaseDecision(approved=[dealer])).approved
+        assert [one.dealer for one in agent.case(case.request_id).rows] == [dealer]
+        (referral,) = agent.referrals().referrals
+        taken = agent.step(referral.referral_id, StepRequest(step="take"))
+        assert agent.referral(referral.referral_id).steps == taken.steps
+        assert agent.responsibilities().rows == []
+        with pytest.raises(RefusedError) as caught:
+            agent.case("../audit")
+        assert caught.value.problem.status in {404, 422}

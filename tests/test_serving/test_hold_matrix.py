@@ -51,6 +51,9 @@ TRIED = {
     "GET /v1/changes", "GET /v1/lists",
     # Of a warehouse, which these countries have not: in test_insight_routes.
     "GET /v1/repeats", "GET /v1/staffing",
+    # In test_reading_back, as is the export.
+    "GET /v1/decisions", "GET /v1/decisions/{decision_id}", "GET /v1/outcomes",
+    "GET /v1/outcomes/{inspection_id}", "GET /v1/scores/export",
 }  # fmt: skip
 # These take or show nothing about a dealer of the table.
 WITHOUT_DEALERS = {
@@ -215,6 +218,7 @@ def comparable(text):
 NM = {"box": [-105.0, 35.0, -103.0, 37.0]}
 ASKED = [
     ("POST", "/v1/score", {"dealers": ["{dealer}", "{other}"]}),
+    ("GET", "/v1/scores/export", None),
     ("POST", "/v1/explain", {"dealer": "{dealer}"}),
     ("POST", "/v1/explain", {"dealer": "{other}"}),
     ("POST", "/v1/rank", {"k": 5, "random_share": 0, "area": {"state": "NM"}}),

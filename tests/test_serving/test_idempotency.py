@@ -117,3 +117,124 @@ def test_the_same_write_many_times_at_once_is_kept_once(service, url):
     with ThreadPoolExecutor(6) as pool:
         assert len(set(pool.map(ask, range(6)))) == 1
     assert n_rows(service, LISTS) == 1
+
+
+def paths_of(routes):
+    for route in routes:
+        if "POST" in (getattr(route, "methods", None) or ()) and route.path.startswith("/v1/"):
+            yield route.path
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from paths_of(inner.routes)
+
+
+def test_every_route_that_keeps_something_takes_a_key(service):
+    """Of the others nothing is kept that could be kept twice: they add to the audit alone."""
+    from serving.server.app import build_app
+    from serving.server.replays import ROUTES
+    from serving.store.tables import METADATA
+
+    found = set(paths_of(build_app(service.runtime).app.app.routes))
+    assert {"/v1/rank", "/v1/score"} <= found
+    names = [signal["name"] for signal in service.runtime.snapshot.bundle.signals]
+    dealer = str(service.runtime.snapshot.columns["dealer"][0])
+    asked = {
+        "/v1/score": ("analyst", {"dealers": [dealer]}),
+        "/v1/score_features": ("analyst", {"rows": [dict.fromkeys(names, 1.0)]}),
+        "/v1/explain": ("analyst", {"dealer": dealer}),
+        "/v1/plan": ("chief", {"office": "office0", "weeks": 4, "n_investigators": 3}),
+    }
+    assert found == ROUTES.keys() | asked.keys()
+    kept = [t for t in METADATA.sorted_tables if not t.name.startswith("audit")]
+    before = [n_rows(service, table) for table in kept]
+    for path, (role, body) in asked.items():
+        assert post(service, path, body, "a", role=role).status_code == 200, path
+    assert [n_rows(service, table) for table in kept] == before
+
+
+def referral(service):
+    from serving.field.referrals import Pattern, queue
+
+    dealer = next(
+        str(d)
+        for d, office in zip(
+            service.runtime.snapshot.columns["dealer"],
+            service.runtime.snapshot.columns["office"],
+            strict=True,
+        )
+        if office == "office0"
+    )
+    who = service.runtime.directory.principal_of_token(service.tokens["chief"])
+    queue(service.runtime.store, [Pattern("several_dealers", (dealer,), {"records": ["R1"]})],
+          ledger=service.runtime.ledger(who))  # fmt: skip
+    return dealer
+
+
+def test_a_step_and_a_case_request_sent_again_are_kept_once(service, monkeypatch):
+    from serving.server.idempotency import Idempotency
+    from serving.store.tables import CASE_REQUESTS, REFERRAL_STEPS
+
+    dealer = referral(service)
+    steps = "/v1/referrals/1/steps"
+    case = {"case_reference": "X-1", "legal_basis": "warrant", "agency": "HSI", "dealers": [dealer],
+            "why": "firearms moving today", "approver": "chief"}  # fmt: skip
+    noted = Idempotency._note
+    for is_noted in (False, True):  # the process is killed before the answer is noted, or is not
+        monkeypatch.setattr(Idempotency, "_note", noted if is_noted else lambda *_: None)
+        hand = {"step": "hand_over", "to_agency": f"HSI {is_noted}"}
+        key = f"k{is_noted}"
+        first = post(service, steps, hand, key)
+        again = post(service, steps, hand, key)
+        assert (first.status_code, again.status_code) == (200, 200), again.text
+        assert len(again.json()["steps"]) == 1 + is_noted
+        one = post(service, "/v1/case_requests", case, key, role="agent")
+        two = post(service, "/v1/case_requests", case, key, role="agent")
+        assert one.json()["request_id"] == two.json()["request_id"]
+        decision = f"/v1/case_requests/{one.json()['request_id']}/decision"
+        yes = post(service, decision, {"approved": [dealer]}, key)
+        assert post(service, decision, {"approved": [dealer]}, key).json()["status"] == "approved"
+        assert yes.status_code == 200
+        assert n_rows(service, REFERRAL_STEPS) == n_rows(service, CASE_REQUESTS) == 1 + is_noted
+
+
+def test_a_list_sent_again_shows_nothing_that_is_held_by_now(service):
+    from datetime import date
+
+    from serving.scores import holds
+
+    listed = post(service, "/v1/rank", {"k": 3, "random_share": 0}, "a").json()
+    dealer = listed["rows"][0]["dealer"]
+    holds.place(service.runtime.store, dealer, owners=["nobody"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    again = post(service, "/v1/rank", {"k": 3, "random_share": 0}, "a")
+    assert again.json()["list_id"] == listed["list_id"]
+    assert dealer not in again.text
+
+
+def test_who_sends_again_is_checked_anew_and_recorded(service, audit_of):
+    listed = post(service, "/v1/rank", {"k": 3}, "a").json()
+    n_before = len(audit_of(service))
+    assert post(service, "/v1/rank", {"k": 3}, "a").status_code == 200
+    record = audit_of(service)[n_before:][-1]
+    assert (record["action"], record["purpose"]) == ("rank", "licensing")
+    assert listed["list_id"] in record["subject"]
+    without = service.post(
+        "/v1/rank", "chief", {"k": 3}, purpose=None, headers={"Idempotency-Key": "a"}
+    )
+    assert without.status_code == 403
+    from serving.access import suspension
+
+    who = service.runtime.directory.principal_of_token(service.tokens["chief"])
+    suspension.suspend(service.runtime.store, "a fault", ledger=service.runtime.ledger(who))
+    service.runtime.switch = suspension.Switch(service.runtime.store)  # which has looked by now
+    assert post(service, "/v1/rank", {"k": 3}, "a").json()["code"] == "suspended"
+    service.runtime.directory.set_role("chief", "partner")
+    service.tokens["chief"] = service.runtime.directory.issue_token("chief")
+    assert post(service, "/v1/rank", {"k": 3}, "a").json()["code"] == "forbidden_role"
+
+
+def test_another_identity_gets_nothing_by_a_key_it_knows(service):
+    listed = post(service, "/v1/rank", {"k": 3}, "shared").json()
+    other = post(service, "/v1/rank", {"k": 3}, "shared", role="supervisor").json()
+    assert other["list_id"] != listed["list_id"]
+    assert all(row["division"] == "division0" for row in other["rows"])

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
 from features.reference.allowance import CONSUMING_KINDS
+from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
+from serving.api.tags import AS_BEFORE, Known, tagged_json
+from serving.contract.answers import DealerKey, Identifier, ListId
 from serving.contract.field import (
     DecisionAnswer,
     DecisionRequest,
@@ -22,9 +25,10 @@ from serving.contract.field import (
     OutcomeAnswer,
     OutcomeRequest,
 )
+from serving.contract.kept import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
 from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import events as event_rows
-from serving.field import outcomes, referrals
+from serving.field import outcomes, reading, referrals
 from serving.field.ordered import investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
@@ -119,6 +123,112 @@ def _check_gate(
             found=f"opened on {body.opened_on}, eligible on {allowed}",
             expected="a legal_basis for a visit within the twelve months",
         )
+
+
+_After = Annotated[int, Query(ge=0, le=2**53, description="`next_cursor` of the last answer")]
+_Limit = Annotated[int, Query(ge=1, le=1_000)]
+_Dealer = Annotated[DealerKey | None, Query(description="Those about one dealer")]
+_List = Annotated[ListId | None, Query(description="Those of one list")]
+
+
+@router.get(
+    "/decisions",
+    response_model=KeptDecisions,
+    responses=responses(),
+    summary="Decisions that are kept",
+)
+async def read_decisions(
+    caller: Annotated[Caller, Depends(allow("decisions_read"))],
+    cursor: _After = 0,
+    limit: _Limit = 200,
+    dealer: _Dealer = None,
+    list_id: _List = None,
+) -> Response:
+    """Return decisions about dealers of the caller's area, in order; an inspector's own alone."""
+    purpose = caller.purpose()
+    of = {"dealer": _key(caller, dealer), "list_id": list_id}
+    found, following = await asyncio.to_thread(
+        reading.decision_page, caller.runtime.store, caller.principal, caller.scope,
+        after=cursor, limit=limit, of=of,
+    )  # fmt: skip
+    await caller.record(subjects({one["dealer"] for one in found}), purpose=purpose)
+    return json_answer(to_json({"decisions": found, "next_cursor": following}))
+
+
+@router.get(
+    "/decisions/{decision_id}",
+    response_model=KeptDecision,
+    responses={**responses(404), **AS_BEFORE},
+    summary="A decision as kept",
+)
+async def read_decision(
+    decision_id: Annotated[int, Path(ge=1, le=2**53, description="The decision's number")],
+    caller: Annotated[Caller, Depends(allow("decisions_read"))],
+    known: Known = None,
+) -> Response:
+    """Return one decision; it never changes."""
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(
+        reading.decision_of, caller.runtime.store, caller.principal, caller.scope, decision_id
+    )
+    await caller.record(found["dealer"], purpose=purpose, list_id=found["list_id"])
+    return tagged_json(to_json(found), known)
+
+
+@router.get(
+    "/outcomes",
+    response_model=KeptOutcomes,
+    responses=responses(),
+    summary="Outcomes that are kept",
+)
+async def read_outcomes(
+    caller: Annotated[Caller, Depends(allow("outcomes_read"))],
+    cursor: _After = 0,
+    limit: _Limit = 200,
+    dealer: _Dealer = None,
+    list_id: _List = None,
+) -> Response:
+    """Return outcomes of dealers of the caller's area, every version, in order."""
+    purpose = caller.purpose()
+    of = {"dealer": _key(caller, dealer), "list_id": list_id}
+    found, following = await asyncio.to_thread(
+        reading.outcome_page, caller.runtime.store, caller.scope, after=cursor, limit=limit, of=of
+    )
+    await caller.record(subjects({one["dealer"] for one in found}), purpose=purpose)
+    disclaimers = caller.scope.view.snapshot.disclaimers
+    answer = {"outcomes": found, "next_cursor": following, "disclaimers": disclaimers}
+    return json_answer(to_json(answer))
+
+
+@router.get(
+    "/outcomes/{inspection_id}",
+    response_model=KeptOutcome,
+    responses={**responses(404), **AS_BEFORE},
+    summary="An outcome as kept",
+)
+async def read_outcome(
+    inspection_id: Annotated[Identifier, Path(description="The inspection's number")],
+    caller: Annotated[Caller, Depends(allow("outcomes_read"))],
+    version: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="The newest when absent")
+    ] = None,
+    known: Known = None,
+) -> Response:
+    """Return a version of what an inspection found, by default the newest."""
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(
+        reading.outcome_of, caller.runtime.store, caller.scope, inspection_id, version
+    )
+    await caller.record(found["dealer"], purpose=purpose, list_id=found["list_id"] or "")
+    return tagged_json(to_json(found), known)
+
+
+def _key(caller: Caller, dealer: str | None) -> str | None:
+    """Return the key of a dealer within the caller's area; what is none there matches nothing."""
+    if dealer is None:
+        return None
+    row = caller.scope.row(dealer)
+    return "" if row is None else str(caller.scope.view.snapshot.columns["dealer"][row])
 
 
 @router.post(

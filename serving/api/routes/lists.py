@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving.api.callers import Caller, allow, json_answer, responses
+from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
 from serving.contract.changes import ListSummaries
 from serving.lists import exports
 from serving.lists.issued import issue, readable
-from serving.lists.summaries import summaries
+from serving.lists.summaries import summary_page
 from serving.settings import MAX_LIST
+from serving.store.pages import CURSOR
 
 # A list of more dealers than this is made in its caller's turn.
 LONG: Final = 500
@@ -68,18 +69,24 @@ async def rank(body: RankRequest, caller: Annotated[Caller, Depends(allow("rank"
     responses=responses(),
     summary="The newest issued lists",
 )
-async def read_lists(caller: Annotated[Caller, Depends(allow("lists"))]) -> Response:
+async def read_lists(
+    caller: Annotated[Caller, Depends(allow("lists"))],
+    cursor: Annotated[str | None, Query(pattern=CURSOR, description="`next_cursor`")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
     """Return what identifies the newest lists that the caller may read, the newest first."""
     purpose = caller.purpose()
-    found = await asyncio.to_thread(summaries, caller.runtime, caller.principal)
+    found, following = await asyncio.to_thread(
+        summary_page, caller.runtime, caller.principal, limit=limit, cursor=cursor
+    )
     await caller.record(f"{len(found)} lists", purpose=purpose)
-    return json_answer(to_json({"lists": found}))
+    return json_answer(to_json({"lists": found, "next_cursor": following}))
 
 
 # Before the route of the list itself, which would take the file's name for an id.
 @router.get(
     "/lists/{list_id}.{kind}",
-    responses={**responses(404), 200: {"content": _CONTENT}},
+    responses={**responses(404), **AS_BEFORE, 200: {"content": _CONTENT}},
     response_class=Response,
     summary="A list as a file",
 )
@@ -93,12 +100,16 @@ async def read_file(
         ),
     ],
     caller: Annotated[Caller, Depends(allow("lists"))],
+    known: Known = None,
 ) -> Response:
     """Return the list as CSV, spreadsheet or PDF; what must be said with the CSV is beside it."""
     content = await _content(caller, list_id)
     media, write = _FILES[kind]
+    tag = tag_of(content, kind)
+    if is_known(tag, known):
+        return not_modified(tag)
     made = await caller.heavy(lambda: write(json.loads(content)))
-    headers = {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
+    headers = tagged(tag) | {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
     if kind == "csv":
         beside = f"{list_id}.csvm"
         headers["Link"] = f'<{beside}>; rel="describedby"; type="application/csvm+json"'
@@ -108,7 +119,7 @@ async def read_file(
 @router.get(
     "/lists/{list_id}",
     response_model=IssuedList | ListPage | AuditedList,
-    responses=responses(404),
+    responses={**responses(404), **AS_BEFORE},
     summary="A list exactly as issued",
 )
 async def read_list(
@@ -116,7 +127,7 @@ async def read_list(
     caller: Annotated[Caller, Depends(allow("lists"))],
     cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
-    known: Annotated[str | None, Header(alias="If-None-Match", max_length=1_000)] = None,
+    known: Known = None,
 ) -> Response:
     """Return the bytes that were issued; with `cursor`, a page of them.
 
@@ -125,11 +136,7 @@ async def read_list(
     content = await _content(caller, list_id)
     if cursor is None:
         # What is issued never changes; what the caller sees of it does when a hold comes or goes.
-        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if known is not None and tag in known.split(", "):
-            return Response(status_code=304, headers=headers)
-        return json_answer(content, headers=headers)
+        return tagged_json(content, known)
     return json_answer(to_json(page_of(json.loads(content), cursor=cursor, limit=limit)))
 
 

@@ -13,11 +13,13 @@ from starlette.responses import Response
 
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
+from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
 from serving.contract.plan import RULES, PlanAnswer, PlanAsk
 from serving.planning.for_caller import closed_dealers, plan_office
 from serving.planning.kept import files
-from serving.planning.kept.store import plans_for, readable_plan
+from serving.planning.kept.store import plan_page, readable_plan
+from serving.store.pages import CURSOR
 
 router = APIRouter(prefix="/v1", tags=["plans"])
 
@@ -84,19 +86,27 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
 
 
 @router.get("/plans", response_model=PlanList, responses=responses(), summary="Plans that are kept")
-async def read_plans(caller: Annotated[Caller, Depends(allow("plans"))]) -> Response:
+async def read_plans(
+    caller: Annotated[Caller, Depends(allow("plans"))],
+    cursor: Annotated[str | None, Query(pattern=CURSOR, description="`next_cursor`")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+) -> Response:
     """Return the newest version of each plan that the caller may see: own, led, or handed over."""
     purpose = caller.purpose()
-    found = await asyncio.to_thread(plans_for, caller.runtime.store, caller.principal, caller.scope)
+    store, scope = caller.runtime.store, caller.scope
+    found, following = await asyncio.to_thread(
+        plan_page, store, caller.principal, scope, limit=limit, cursor=cursor
+    )
     await caller.record("plans", purpose=purpose)
-    answer = {"plans": found, "disclaimers": caller.scope.view.snapshot.disclaimers}
+    disclaimers = scope.view.snapshot.disclaimers
+    answer = {"plans": found, "next_cursor": following, "disclaimers": disclaimers}
     return json_answer(to_json(answer))
 
 
 # Before the route of the plan itself, which would take the file's name for an id.
 @router.get(
     "/plans/{plan_id}.{kind}",
-    responses={**responses(404), 200: {"content": _CONTENT}},
+    responses={**responses(404), **AS_BEFORE, 200: {"content": _CONTENT}},
     response_class=Response,
     summary="A plan as a file",
 )
@@ -105,28 +115,34 @@ async def read_plan_file(
     kind: Annotated[str, Path(pattern="^(ics|xlsx|pdf)$", description="ics, xlsx or pdf")],
     caller: Annotated[Caller, Depends(allow("plans"))],
     version: _Version = None,
+    known: Known = None,
 ) -> Response:
     """Return a plan as calendar, spreadsheet or PDF."""
     kept = await _readable(caller, plan_id, version)
     media, write = FILES[kind]
-    made = await asyncio.to_thread(write, kept)
+    tag = tag_of(to_json(kept), kind)
+    if is_known(tag, known):
+        return not_modified(tag)
+    made = await caller.heavy(write, kept)
     disposition = f'attachment; filename="{plan_id}.{kind}"'
-    return Response(made, media_type=media, headers={"Content-Disposition": disposition})
+    headers = tagged(tag) | {"Content-Disposition": disposition}
+    return Response(made, media_type=media, headers=headers)
 
 
 @router.get(
     "/plans/{plan_id}",
     response_model=KeptPlan,
-    responses=responses(404),
+    responses={**responses(404), **AS_BEFORE},
     summary="A plan as kept",
 )
 async def read_plan(
     plan_id: _PlanPath,
     caller: Annotated[Caller, Depends(allow("plans"))],
     version: _Version = None,
+    known: Known = None,
 ) -> Response:
     """Return a version of a plan, by default the newest."""
-    return json_answer(to_json(await _readable(caller, plan_id, version)))
+    return tagged_json(to_json(await _readable(caller, plan_id, version)), known)
 
 
 async def _readable(caller: Caller, plan_id: str, version: int | None) -> KeptPlan:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -25,10 +25,12 @@ from serving.contract.referral import (
 from serving.errors import UnknownReferralError
 from serving.field import case_requests, referral_life, referrals, responsibility
 from serving.scores.snapshot import Scope
+from serving.store.pages import page
 
 router = APIRouter(prefix="/v1", tags=["referrals"])
 _ReferralId = Annotated[int, Path(ge=1, le=2**62, description="The referral's number")]
 _CaseId = Annotated[str, Path(pattern=r"^C-\d{8}-[0-9a-f]{12}$", description="The request's id")]
+_MOST: Final = 1_000
 # What a pattern is a subject of, to find whom to call.
 _SUBJECT = {"fast_recovery": "southbound_trafficking"}
 
@@ -39,13 +41,18 @@ _SUBJECT = {"fast_recovery": "southbound_trafficking"}
     responses=responses(),
     summary="Patterns of on-going straw purchases, for agents at once",
 )
-async def referral_queue(caller: Annotated[Caller, Depends(allow("referrals"))]) -> Response:
+async def referral_queue(
+    caller: Annotated[Caller, Depends(allow("referrals"))],
+    cursor: Annotated[int | None, Query(ge=1, le=2**62, description="`next_cursor`")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
+) -> Response:
     """Return the referrals that touch the caller's area, newest first."""
     purpose = caller.purpose()
-    found = await asyncio.to_thread(queue_for, caller)
+    found, has_more = await asyncio.to_thread(queue_page, caller, limit=limit, before=cursor)
     await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
     answer = {
         "referrals": found,
+        "next_cursor": found[-1]["referral_id"] if has_more else None,
         "statement": referrals.STATEMENT,
         "disclaimers": caller.runtime.snapshot.disclaimers,
     }
@@ -100,8 +107,16 @@ def make_step(caller: Caller, referral_id: int, body: StepRequest, purpose: str)
 
 def queue_for(caller: Caller) -> list[dict[str, Any]]:
     """Return the referrals that a caller may see, newest first."""
+    return queue_page(caller, limit=_MOST)[0]
+
+
+def queue_page(
+    caller: Caller, *, limit: int, before: int | None = None
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return a page of the referrals that a caller may see, and whether more follow."""
     scope = caller.scope
-    return [_shown(one) for one in referrals.queued(caller.runtime.store) if _is_theirs(one, scope)]
+    queue = referrals.queued(caller.runtime.store, before=before)
+    return page(queue, lambda one: _shown(one) if _is_theirs(one, scope) else None, limit)
 
 
 def referral_for(caller: Caller, referral_id: int) -> dict[str, Any]:
@@ -184,7 +199,7 @@ async def ask_case(
     )  # fmt: skip
     ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
     kept = await asyncio.to_thread(case_requests.ask, caller.runtime.store, asked, ledger=ledger)
-    return _case(caller, kept, [])
+    return json_answer(to_json(_case(caller, kept, [])))
 
 
 @router.post(
@@ -205,7 +220,7 @@ async def decide_case(
         case_requests.decide, caller.runtime.store, request_id,
         approved=body.approved, note=body.note, scope=caller.scope, ledger=ledger,
     )  # fmt: skip
-    return _case(caller, kept, [])
+    return json_answer(to_json(_case(caller, kept, [])))
 
 
 @router.get(
@@ -219,16 +234,22 @@ async def read_case(
 ) -> Response:
     """Return a request and its approved rows, until it expires."""
     purpose = caller.purpose()
-    kept, rows = await asyncio.to_thread(
-        case_requests.answer, caller.runtime.store, caller.principal, caller.scope, request_id
+    answer = await asyncio.to_thread(case_for, caller, request_id)
+    dealers = subjects(row["dealer"] for row in answer["rows"])
+    await caller.record(f"{request_id} {dealers}", purpose=purpose)
+    return json_answer(to_json(answer))
+
+
+def case_for(caller: Caller, request_id: str) -> dict[str, Any]:
+    """Return a case request as it stands, as its asker or its approver sees it."""
+    kept, rows = case_requests.answer(
+        caller.runtime.store, caller.principal, caller.scope, request_id
     )
-    await caller.record(f"{request_id} {subjects(r['dealer'] for r in rows)}", purpose=purpose)
     return _case(caller, kept, rows)
 
 
-def _case(caller: Caller, kept: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
-    disclaimers = caller.runtime.snapshot.disclaimers
-    return json_answer(to_json(kept | {"rows": rows, "disclaimers": disclaimers}))
+def _case(caller: Caller, kept: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return kept | {"rows": rows, "disclaimers": caller.runtime.snapshot.disclaimers}
 
 
 @router.get(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
@@ -15,6 +16,7 @@ from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, S
 from serving.contract.field import FeaturesAnswer, FeaturesRequest
 from serving.dealers.explaining import explain, score_rows
 from serving.errors import UnknownDealerError
+from serving.scores import export
 
 router = APIRouter(prefix="/v1", tags=["scores"])
 
@@ -60,6 +62,43 @@ def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]
         "disclaimers": view.snapshot.disclaimers,
     }
     return to_json(answer), seen
+
+
+_CONTENT: Final[Mapping[str, Any]] = {
+    media.split(";")[0]: {
+        "schema": {"type": "string"}
+        if media.startswith("text/")
+        else {"type": "string", "format": "binary"}
+    }
+    for media, _ in export.FORMS.values()
+}
+
+
+@router.get(
+    "/scores/export",
+    responses={**responses(), 200: {"content": _CONTENT}},
+    response_class=Response,
+    summary="Every score of the caller's area",
+)
+async def export_scores(
+    caller: Annotated[Caller, Depends(allow("export"))],
+    form: Annotated[
+        Literal["csv", "arrow", "csvm"],
+        Query(alias="format", description="csvm says what the CSV is about"),
+    ] = "csv",
+) -> Response:
+    """Return all scores by national rank, as CSV or as a stream of Arrow, while it is written."""
+    purpose = caller.purpose()
+    scope = caller.scope
+    media, write = export.FORMS[form]
+    who = caller.principal
+    area = "nation" if who.is_national else " ".join(sorted(who.areas))
+    await caller.record(f"all scores of {area} as {form}", purpose=purpose)
+    headers = {"Content-Disposition": f'attachment; filename="scores.{form}"'}
+    if form == "csv":
+        beside = 'rel="describedby"; type="application/csvm+json"'
+        headers["Link"] = f"<export?format=csvm>; {beside}"
+    return StreamingResponse(write(scope), media_type=media, headers=headers)
 
 
 @router.post(

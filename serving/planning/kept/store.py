@@ -19,6 +19,7 @@ from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by
 from serving.scores.snapshot import Scope
 from serving.store.database import Store, instant
+from serving.store.pages import AT_ONCE, cursor_of, page, place_of
 from serving.store.tables import PLANS
 
 _MOST_PLANS: Final = 100
@@ -163,29 +164,42 @@ def _may_see(principal: Principal, scope: Scope, row: Mapping[str, Any] | sa.Row
 
 def plans_for(store: Store, principal: Principal, scope: Scope) -> list[PlanSummary]:
     """Return the newest version of each plan that a caller may see, the newest plan first."""
-    newest = (
-        sa.select(PLANS.c.plan_id, sa.func.max(PLANS.c.version).label("version"))
+    return plan_page(store, principal, scope, limit=_MOST_PLANS)[0]
+
+
+def plan_page(
+    store: Store, principal: Principal, scope: Scope, *, limit: int, cursor: str | None = None
+) -> tuple[list[PlanSummary], str | None]:
+    """Return a page of the newest versions, and the next page's cursor.
+
+    The order is that in which plans were first kept: a change does not move one to another page.
+    """
+    made = (
+        sa.select(
+            PLANS.c.plan_id,
+            sa.func.max(PLANS.c.version).label("version"),
+            sa.func.min(PLANS.c.at).label("made_at"),
+        )
         .group_by(PLANS.c.plan_id)
         .subquery()
     )
-    query = (
-        sa.select(PLANS)
-        .join(
-            newest,
-            sa.and_(PLANS.c.plan_id == newest.c.plan_id, PLANS.c.version == newest.c.version),
-        )
-        .order_by(PLANS.c.at.desc())
-    )
-    out: list[PlanSummary] = []
+    is_newest = sa.and_(PLANS.c.plan_id == made.c.plan_id, PLANS.c.version == made.c.version)
+    query = sa.select(PLANS, made.c.made_at).join(made, is_newest)
+    query = query.order_by(made.c.made_at.desc(), made.c.plan_id.desc())
+    if cursor is not None:
+        query = query.where(sa.tuple_(made.c.made_at, made.c.plan_id) < place_of(cursor))
+
+    def shown(row: sa.Row[Any]) -> tuple[str, PlanSummary] | None:
+        if not _may_see(principal, scope, row._mapping):
+            return None
+        plan = seen_by(KeptPlan.model_validate_json(bytes(row.document)), scope)
+        return row.made_at, summary(plan)
+
     with store.read() as connection:
-        for row in connection.execute(query):
-            if not _may_see(principal, scope, row._mapping):
-                continue
-            plan = seen_by(KeptPlan.model_validate_json(bytes(row.document)), scope)
-            out.append(summary(plan))
-            if len(out) >= _MOST_PLANS:
-                break
-    return out
+        rows = connection.execute(query.execution_options(yield_per=AT_ONCE))
+        found, has_more = page(rows, shown, limit)
+    last = cursor_of(found[-1][0], found[-1][1].plan_id) if has_more else None
+    return [one for _, one in found], last
 
 
 def summary(plan: KeptPlan) -> PlanSummary:
