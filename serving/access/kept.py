@@ -17,15 +17,18 @@ import sqlalchemy as sa
 
 from serving.store.tables import (
     ACCOUNTS,
+    ASSIGNMENTS,
     CASE_REQUESTS,
     DECISIONS,
     HOLDS,
     LISTS,
     OUTCOMES,
+    PLANS,
     REFERRAL_STEPS,
     RESPONSIBILITIES,
     SUSPENSIONS,
     TOKENS,
+    WEBHOOKS,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +96,13 @@ KEPT: Final[Mapping[str, Kind]] = MappingProxyType(
                 "approved", "decided_at", "expires_at",
             ),
             "at",
+        ),
+        "assignment": Kind(
+            ASSIGNMENTS, "assignment_id", ("list_id", "dealer", "to", "who", "at"), "at"
+        ),
+        "plan": Kind(PLANS, "sha256", ("plan_id", "version", "status", "owner", "who", "at"), "at"),
+        "webhook": Kind(
+            WEBHOOKS, "webhook_id", ("url", "kinds", "account", "salt", "removed_at"), "at"
         ),
         "responsibility": Kind(
             RESPONSIBILITIES,

@@ -198,7 +198,7 @@ class TimelineEntry(Answer):
 
     on: date
     table: str
-    what: Instant
+    what: str
     record_id: str
 
 

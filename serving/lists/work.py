@@ -6,17 +6,23 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from serving.access.audit import Ledger
+from serving.access.kept import kept_now
 from serving.store.database import Store, instant
 from serving.store.tables import ASSIGNMENTS, DECISIONS, VIEWS
 
 _MOST: Final = 200
 
 
-def assign(store: Store, *, list_id: str, dealer: str, to: str, who: str) -> None:
-    """Hand a dealer of a list over; a later one stands beside it and counts."""
+def assign(store: Store, *, list_id: str, dealer: str, to: str, ledger: Ledger) -> None:
+    """Hand a dealer of a list over, with the record of it; a later one counts."""
+    who = ledger.base.who
     row = {"list_id": list_id, "dealer": dealer, "to": to, "who": who, "at": instant()}
     with store.write() as connection:
-        connection.execute(ASSIGNMENTS.insert(), row)
+        result = connection.execute(ASSIGNMENTS.insert(), row)
+        key = int((result.inserted_primary_key or [0])[0])
+        kept = kept_now(connection, "assignment", key)
+        ledger.add(connection, "assign", f"{dealer} to {to}", kept=kept)
 
 
 def assignments_of(store: Store, list_id: str) -> dict[str, str]:
@@ -56,12 +62,14 @@ def decisions_by(store: Store, name: str) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def save_view(store: Store, name: str, title: str, query: str) -> None:
-    """Keep a filter under a name; the same name again replaces it."""
+def save_view(store: Store, title: str, query: str, *, ledger: Ledger) -> None:
+    """Keep a filter under a name, with the record of it; the same name again replaces it."""
+    name = ledger.base.who
     with store.write() as connection:
         connection.execute(VIEWS.delete().where(VIEWS.c.account == name, VIEWS.c.title == title))
         row = {"account": name, "title": title, "query": query, "at": instant()}
         connection.execute(VIEWS.insert(), row)
+        ledger.add(connection, "save_view", title)
 
 
 def views_of(store: Store, name: str) -> list[tuple[str, str]]:

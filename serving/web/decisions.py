@@ -86,10 +86,10 @@ async def assign(
         raise InvalidRequestError("Say to whom.", expected="an account name")
     await asyncio.to_thread(
         lambda: work.assign(
-            caller.runtime.store, list_id=list_id, dealer=dealer, to=who, who=caller.principal.name
+            caller.runtime.store, list_id=list_id, dealer=dealer, to=who,
+            ledger=caller.runtime.ledger(caller.principal, purpose=purpose, list_id=list_id),
         )
-    )
-    await caller.record(f"{dealer} to {who}", purpose=purpose, list_id=list_id)
+    )  # fmt: skip
     return _to(list_id, back, "assigned", f"#d-{dealer}")
 
 
@@ -102,8 +102,9 @@ async def save_view(request: Request, caller: Annotated[Caller, Depends(may("lis
     if not name:
         raise InvalidRequestError("Give the view a name.", expected="1 to 60 characters")
     await asyncio.to_thread(
-        work.save_view, caller.runtime.store, caller.principal.name, name, back.query(page=1)
-    )
+        work.save_view, caller.runtime.store, name, back.query(page=1),
+        ledger=caller.runtime.ledger(caller.principal),
+    )  # fmt: skip
     return _to(list_id, back, "view")
 
 

@@ -166,8 +166,9 @@ async def _changed(
     def make() -> KeptPlan:
         ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
         return keep_version(
-            caller.runtime.store, change(plan), before=plan.version, ledger=ledger, done=done
-        )
+            caller.runtime.store, change(plan), before=plan.version, ledger=ledger, done=done,
+            scope=caller.scope,
+        )  # fmt: skip
 
     try:
         await asyncio.to_thread(make)

@@ -17,11 +17,11 @@ from starlette.responses import RedirectResponse, Response
 from features.errors import FflRiskError, InvalidValueError
 from features.reference.citation import cause_of, known_citations, normalize
 from features.reference.outcome import NAMES
-from features.warehouse import Warehouse, WarehouseMissingError
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, LegalGateError, UnknownDealerError
+from serving.field import outcome_rules
 from serving.store.tables import OUTCOMES
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -211,33 +211,13 @@ def _check_dates(filled: Filled) -> None:
 
 
 def _check_number(caller: Caller, filled: Filled, dealer: str) -> None:
-    """Refuse the number of an inspection of another dealer, kept here or in the records."""
-    number = filled.values["inspection_id"]
-    query = sa.select(OUTCOMES.c.dealer).where(OUTCOMES.c.inspection_id == number)
-    with caller.runtime.store.read() as connection:
-        known = {str(found) for found in connection.scalars(query)}
-    known |= _dealers_of(caller, number)
-    if known and dealer not in known:
+    """Say at its field that the number is that of an inspection of another dealer."""
+    number, runtime = filled.values["inspection_id"], caller.runtime
+    warehouse = runtime.settings.home / "warehouse"
+    if outcome_rules.is_of_another(runtime.store, warehouse, number, dealer):
         filled.errors["inspection_id"] = (
             "This number belongs to an inspection of another dealer; enter this one's"
         )
-
-
-def _dealers_of(caller: Caller, number: str) -> set[str]:
-    import duckdb
-
-    try:
-        warehouse = Warehouse.open(caller.runtime.settings.home / "warehouse")
-    except WarehouseMissingError:
-        return set()
-    if not warehouse.has("inspections"):
-        return set()
-    query = (
-        f"SELECT DISTINCT dealer FROM {warehouse.scan('inspections')} "  # noqa: S608 - own names
-        "WHERE inspection_id = $number"
-    )
-    with duckdb.connect(config={"threads": 1}) as connection:
-        return {str(row[0]) for row in connection.execute(query, {"number": number}).fetchall()}
 
 
 def _before(caller: Caller, asked: OutcomeRequest, dealer: str) -> Mapping[str, Any] | None:

@@ -59,6 +59,24 @@ def test_counts_are_those_of_a_plain_count(nation: Flow, plain: pd.DataFrame) ->
     assert sum(nation.by_class.values()) == sum(nation.by_band.values()) == len(plain)
 
 
+def test_who_does_not_exist_for_the_caller_is_counted_nowhere(
+    simulated: Simulated, nation: Flow, plain: pd.DataFrame
+) -> None:
+    busiest = plain["dealer"].value_counts().index[:3].tolist()
+    busiest += [pair.first for pair in nation.patterns[:1]]
+    left = plain[~plain["dealer"].isin(busiest)]
+    flow = follow(simulated.warehouse, subject_of("US"), AS_OF, years=YEARS, without=busiest)
+    assert flow.n_traces == len(left) < nation.n_traces
+    southern = left[left["recovery_country"] == "MX"]
+    expected = southern.groupby(["premises_state", "recovery_state"]).size()
+    found = {(c.source, c.market): c.n for c in flow.corridors if c.destination == "mexico"}
+    assert len(found) > 8
+    assert all(expected[key] == n for key, n in found.items())
+    assert not set(busiest) & {d for c in flow.clusters for d in c.dealers}
+    assert not set(busiest) & {d for p in flow.patterns for d in (p.first, p.second)}
+    assert not set(busiest) & {hub.dealer for hub in flow.dealers}
+
+
 def test_excess_is_counted_over_the_share_of_sales(
     simulated: Simulated, nation: Flow, plain: pd.DataFrame
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from serving.planning import PlanRequest, make_plan
 from serving.planning.workdays import Leave, days_on_site, federal_holidays, workdays
+from serving.scores import holds
 from serving.store.tables import PLANS
 from tests.benchmarks.office import invented_office
 from tests.test_serving.pages import Visitor
@@ -173,6 +174,40 @@ def test_a_held_dealer_was_never_in_a_kept_plan(service, supervisor):
     assert gone not in service.get(f"{at}.ics", "supervisor").text
     orders = [v["order"] for v in after.json()["visits"] if v["week"] == 1]
     assert orders == list(range(1, len(orders) + 1))
+
+
+@pytest.mark.parametrize("done", ["approved", "moved"])
+def test_what_one_does_to_a_plan_takes_nothing_held_from_them_from_others(
+    service, supervisor, audit_of, done
+):
+    plan_id = keep(supervisor)
+    at, page = f"/v1/plans/{plan_id}", f"/plans/{plan_id}"
+    before = service.get(at, "chief").json()
+    first, other = before["visits"][0], before["visits"][-1]
+    dealer = first["dealer"]
+    assert other["dealer"] != dealer
+    holds.place(service.runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    if done == "approved":
+        answer = supervisor.post(f"{page}/status", {"status": "approved"}, at=page)
+    else:
+        week = 1 if other["week"] != 1 else 2
+        form = {"move_dealer": other["dealer"], "move_week": str(week)}
+        answer = supervisor.post(f"{page}/moves", form, at=page)
+    assert answer.status_code == 303, answer.text
+    seen = service.get(at, "supervisor").json()
+    assert seen["version"] == 2
+    assert dealer not in str(seen)
+    whole = service.get(at, "chief").json()
+    assert {v["dealer"] for v in whole["visits"]} == {v["dealer"] for v in before["visits"]}
+    kept = next(v for v in whole["visits"] if v["dealer"] == dealer)
+    for name in ("week", "investigator", "first_on", "last_on"):
+        assert kept[name] == first[name]
+    assert (whole["objective"] > seen["objective"]) == (first["expected_yield"] > 0)
+    assert whole["status"] == seen["status"]
+    # The record of what the supervisor did names only what the supervisor sees.
+    record = next(r for r in reversed(audit_of(service)) if r["action"] == "plan")
+    assert (record["who"], dealer in record["subject"]) == ("supervisor", False)
 
 
 def test_nobody_is_visited_on_a_holiday_or_on_leave(service, supervisor):

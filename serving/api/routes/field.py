@@ -28,7 +28,7 @@ from serving.contract.field import (
 from serving.contract.kept import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
 from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import events as event_rows
-from serving.field import outcomes, reading, referrals
+from serving.field import outcome_rules, outcomes, reading, referrals
 from serving.field.ordered import investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
@@ -89,7 +89,8 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[st
         str(scope.view.snapshot.columns["office"][row] or ""),
         ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
     )
-    kept = outcomes.keep(runtime.store, body, dealer=dealer, who=author, today=today, gate=gate)
+    asked = outcome_rules.checked(runtime.store, runtime.settings.home / "warehouse", body, dealer)
+    kept = outcomes.keep(runtime.store, asked, dealer=dealer, who=author, today=today, gate=gate)
     runtime.follow()
     closed = kept.document["closed_on"]
     return {

@@ -384,3 +384,33 @@ def seen_by(plan: KeptPlan, scope: Scope) -> KeptPlan:
         "shortfalls": [s for s in plan.shortfalls if not any(dealer in s for dealer in hidden)],
     }
     return plan.model_copy(update=changes)
+
+
+def with_unseen(changed: KeptPlan, whole: KeptPlan, scope: Scope) -> KeptPlan:
+    """Return what a caller made of a plan with what is held from the caller left as it was.
+
+    Parameters
+    ----------
+    changed : KeptPlan
+        Made from the plan as `seen_by` shows it.
+    whole : KeptPlan
+        The plan as kept.
+    """
+    seen = seen_by(whole, scope)
+    if seen is whole:
+        return changed
+    shown = {visit.dealer for visit in seen.visits}
+    unseen = [visit for visit in whole.visits if visit.dealer not in shown]
+    worth = {visit.dealer: visit.expected_yield for visit in unseen}
+
+    def of(sentences: list[str]) -> list[str]:
+        return [s for s in sentences if any(dealer in s for dealer in worth)]
+
+    changes: dict[str, Any] = {
+        "visits": measured([*changed.visits, *unseen], whole.latitude, whole.longitude),
+        "objective": changed.objective + sum(worth.values()),
+        "moves": [*changed.moves, *(m for m in whole.moves if m.partition("~")[0] in worth)],
+        "broken": [*changed.broken, *of(whole.broken)],
+        "shortfalls": [*changed.shortfalls, *of(whole.shortfalls)],
+    }
+    return changed.model_copy(update=changes)

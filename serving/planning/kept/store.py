@@ -14,15 +14,17 @@ from sqlalchemy.exc import IntegrityError
 
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
+from serving.access.kept import kept as entry
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
-from serving.planning.kept.document import seen_by
+from serving.planning.kept.document import seen_by, with_unseen
 from serving.scores.snapshot import Scope
 from serving.store.database import Store, instant
 from serving.store.pages import AT_ONCE, cursor_of, page, place_of
 from serving.store.tables import PLANS
 
 _MOST_PLANS: Final = 100
+_NO_PLAN: Final = "There is no such plan, or it is not yours."
 # From what each status may be reached.
 _BEFORE: Final[Mapping[Status, frozenset[Status]]] = {
     "approved": frozenset({"draft"}),
@@ -53,31 +55,35 @@ def keep_new(store: Store, plan: KeptPlan, *, ledger: Ledger, note: str = "") ->
         "note": note,
     }
     kept = plan.model_copy(update=changes)
-    _insert(store, kept, ledger, "keep")
+    _insert(store, kept, ledger, f"keep {kept.plan_id} {_dealers(plan)}")
     return kept
 
 
 def keep_version(
-    store: Store, plan: KeptPlan, *, before: int, ledger: Ledger, done: str, note: str = ""
+    store: Store, plan: KeptPlan, *, before: int, ledger: Ledger, done: str, scope: Scope
 ) -> KeptPlan:
     """Keep a changed plan as the version after `before`, with the record of what was done.
+
+    The plan is what the caller made of what they see of it. What is held from the caller stays in
+    the plan as it was: whom it is not held from must not lose it by another's change.
 
     Raises
     ------
     ConflictError
         When somebody else has changed it meanwhile.
     """
-    changes = {"version": before + 1, "who": ledger.base.who, "at": instant(), "note": note}
-    kept = plan.model_copy(update=changes)
+    changes = {"version": before + 1, "who": ledger.base.who, "at": instant(), "note": ""}
+    whole = _whole(_row(store, plan.plan_id, before))
+    kept = with_unseen(plan, whole, scope).model_copy(update=changes)
     try:
-        _insert(store, kept, ledger, done)
+        _insert(store, kept, ledger, f"{done} {kept.plan_id} {_dealers(plan)}")
     except IntegrityError:
         raise ConflictError(
             "Somebody else has changed this plan meanwhile.",
             found=f"version {before + 1} is there",
             fix="look at the newest version, then change that",
         ) from None
-    return kept
+    return seen_by(kept, scope)
 
 
 def with_status(plan: KeptPlan, status: Status) -> KeptPlan:
@@ -105,7 +111,11 @@ def with_status(plan: KeptPlan, status: Status) -> KeptPlan:
     return plan.model_copy(update={"status": status})
 
 
-def _insert(store: Store, plan: KeptPlan, ledger: Ledger, done: str) -> None:
+def _dealers(plan: KeptPlan) -> str:
+    return subjects({visit.dealer for visit in plan.visits})
+
+
+def _insert(store: Store, plan: KeptPlan, ledger: Ledger, subject: str) -> None:
     content = to_json(plan)
     row = {
         "plan_id": plan.plan_id,
@@ -122,8 +132,7 @@ def _insert(store: Store, plan: KeptPlan, ledger: Ledger, done: str) -> None:
     }
     with store.write() as connection:
         connection.execute(PLANS.insert(), row)
-        dealers = subjects({visit.dealer for visit in plan.visits})
-        ledger.add(connection, "plan", f"{done} {plan.plan_id} {dealers}")
+        ledger.add(connection, "plan", subject, kept=entry("plan", row))
 
 
 def readable_plan(
@@ -136,19 +145,30 @@ def readable_plan(
     UnknownPlanError
         When there is none, or it is not the caller's to see; the two are alike.
     """
+    row = _row(store, plan_id, version)
+    if row is None or not _may_see(principal, scope, row._mapping):
+        raise UnknownPlanError(_NO_PLAN)
+    return seen_by(_whole(row), scope)
+
+
+def _row(store: Store, plan_id: str, version: int | None) -> sa.Row[Any] | None:
     query = sa.select(PLANS).where(PLANS.c.plan_id == plan_id)
     query = query if version is None else query.where(PLANS.c.version == version)
     with store.read() as connection:
-        row = connection.execute(query.order_by(PLANS.c.version.desc()).limit(1)).first()
-    if row is None or not _may_see(principal, scope, row._mapping):
-        raise UnknownPlanError("There is no such plan, or it is not yours.")
+        return connection.execute(query.order_by(PLANS.c.version.desc()).limit(1)).first()
+
+
+def _whole(row: sa.Row[Any] | None) -> KeptPlan:
+    """Return a plan as kept, whoever asks: for keeping a version, never for showing."""
+    if row is None:
+        raise UnknownPlanError(_NO_PLAN)
     content = bytes(row.document)
     if hashlib.sha256(content).hexdigest() != row.sha256:
         raise UnknownPlanError(
             "The plan's bytes are not those that were kept.",
             fix="tell the operator: restore the store from a backup",
         )
-    return seen_by(KeptPlan.model_validate_json(content), scope)
+    return KeptPlan.model_validate_json(content)
 
 
 def _may_see(principal: Principal, scope: Scope, row: Mapping[str, Any] | sa.RowMapping) -> bool:
