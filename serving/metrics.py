@@ -60,6 +60,9 @@ TABLE_AGE: Final = Gauge(
     "Days since the records of the table in force",
     multiprocess_mode="livemax",
 )
+WEBHOOKS: Final = Counter(
+    "ffl_risk_webhook_attempts_total", "Messages to webhooks, taken or failed", ["how"]
+)
 AUDIT_FAILURES: Final = Counter(
     "ffl_risk_audit_failures_total", "Answers withheld because their record could not be written"
 )

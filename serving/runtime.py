@@ -76,6 +76,7 @@ class Runtime:
         self._watcher = Loop("watch", self._watch, pause=WATCH_SECONDS)
         self._rescorer: Rescorer | None = None
         self._is_started = False
+        self._others: list[Loop] = []
         self._following = threading.Lock()
         self._followed = 0  # number of the last change taken up
         self._batch = 0  # of the newest scores taken up after events
@@ -140,7 +141,7 @@ class Runtime:
             loops.append(self._watcher)
         if self._rescorer is not None:
             loops.append(self._rescorer.loop)
-        return loops
+        return [*loops, *self._others]
 
     def load(self, *, with_heads: bool = True) -> None:
         """Load what is in force; requests under way keep the snapshot they began with.
@@ -227,6 +228,11 @@ class Runtime:
     def _let_go(self) -> None:
         """Forget who may see what; the next to ask are worked out again."""
         self._views, self._scopes, self._asked = {}, {}, {}
+
+    def look_after(self, loop: Loop) -> None:
+        """Keep one more thread going from now on, as one of the service's own."""
+        self._others.append(loop)
+        loop.start()
 
     def start(self) -> None:
         """Follow tables, holds and events from now on, in threads."""
@@ -370,6 +376,8 @@ class Runtime:
     def close(self) -> None:
         """Stop watching, write what waits, close the store."""
         self._watcher.close(seconds=10)
+        for loop in self._others:
+            loop.close(seconds=15)
         if self._rescorer is not None:
             self._rescorer.close()
         self.heavy.close()

@@ -193,6 +193,7 @@ class FflRisk:
         import sys
 
         from features.errors import FflRiskError
+        from serving.following.delivery import Deliverer
         from serving.runtime import Runtime, logger
         from serving.server.app import build_app
         from serving.settings import Settings
@@ -205,6 +206,7 @@ class FflRisk:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
         self.runtime.start()
+        self.runtime.look_after(Deliverer(self.runtime).loop)
         _running["app"] = build_app(self.runtime, bento=_to_bento)
         # What was loaded lives as long as the process: the collector need not walk it each time.
         gc.collect()

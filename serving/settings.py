@@ -178,6 +178,11 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             choices=("text", "json"),
         ),
         Variable(
+            "FFL_RISK_WEBHOOK_ORIGINS", "text", "",
+            "Where webhooks may go besides https at public addresses, comma-separated, such as "
+            "`https://hooks.example.gov:8443, http://10.0.0.7:9000`",
+        ),
+        Variable(
             "FFL_RISK_LEAST_FREE_MB", "number", 64.0,
             "Megabytes that must be free where the state is kept; below, the service is not ready",
         ),
@@ -286,6 +291,7 @@ class Settings:
     notify_command: str = ""
     notify_url: str = field(default="", repr=False)
     notify_on: Literal["always", "failure"] = "always"
+    webhook_origins: str = ""
 
     @classmethod
     def from_environment(cls, folder: Path | None = None) -> Settings:
@@ -318,6 +324,7 @@ class Settings:
             notify_command=read["notify_command"],
             notify_url=read["notify_url"],
             notify_on=read["notify_on"],
+            webhook_origins=read["webhook_origins"],
         )
 
 

@@ -14,6 +14,7 @@ from serving.commands.insight import insight_app
 from serving.commands.keeping import keeping_app
 from serving.commands.schedule import schedule_app
 from serving.commands.trial import trial_app
+from serving.commands.webhooks import webhooks_app
 from serving.settings import RANDOM_SHARE
 
 app = typer.Typer()
@@ -26,6 +27,7 @@ app.add_typer(audit_app)
 app.add_typer(trial_app)
 app.add_typer(govern_app)
 app.add_typer(responsibilities_app)
+app.add_typer(webhooks_app)
 app.add_typer(keeping_app)
 app.add_typer(schedule_app)
 

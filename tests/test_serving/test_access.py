@@ -35,6 +35,11 @@ ROUTES = {
     ("GET", f"/v1/plans/{PLAN}.ics"): ("plans", None),
     ("GET", "/v1/lists"): ("lists", None),
     ("GET", "/v1/changes"): ("changes", None),
+    ("GET", "/v1/decisions"): ("decisions_read", None),
+    ("GET", "/v1/decisions/7"): ("decisions_read", None),
+    ("GET", "/v1/outcomes"): ("outcomes_read", None),
+    ("GET", "/v1/outcomes/I1"): ("outcomes_read", None),
+    ("GET", "/v1/scores/export"): ("export", None),
     ("GET", "/v1/referrals"): ("referrals", None),
     ("GET", "/v1/referrals/7"): ("referrals", None),
     ("POST", "/v1/referrals/7/steps"): ("referral_steps", {"step": "take"}),
@@ -67,6 +72,9 @@ MAY = {
     "explain": {"inspector", "supervisor", "analyst"},
     "decisions": {"inspector", "supervisor"},
     "outcomes": {"inspector", "supervisor"},
+    "decisions_read": {"inspector", "supervisor", "scheduler"},
+    "outcomes_read": {"inspector", "supervisor", "scheduler"},
+    "export": {"scheduler", "supervisor", "analyst"},
     "events": {"scheduler"},
     "lists": {"inspector", "supervisor", "scheduler", "auditor"},
     "changes": {"supervisor", "scheduler"},
@@ -98,6 +106,7 @@ MAY = {
 def concrete(path: str) -> str:
     path = path.replace("{plan_id}", PLAN).replace("{request_id}", CASE)
     path = path.replace("{referral_id}", "7").replace("{partner}", "hsi")
+    path = path.replace("{decision_id}", "7").replace("{inspection_id}", "I1")
     kind = "ics" if "/plans/" in path else "csv"
     return path.replace("{list_id}", LIST).replace("{kind}", kind).replace("{dealer}", KEY)
 

@@ -1,0 +1,100 @@
+"""Telling webhooks: from a thread beside the answers, in order, until what is told is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import Final
+
+import httpx
+from pydantic_core import to_json
+
+from serving import metrics
+from serving.background import Loop
+from serving.errors import InvalidRequestError
+from serving.following import webhooks
+from serving.following.addresses import Target, origins, target_of
+from serving.following.visible import visible
+from serving.following.webhooks import Standing, Webhook
+from serving.runtime import Runtime
+from serving.store import journal
+
+logger = logging.getLogger("ffl_risk.service")
+_PAUSE_SECONDS: Final = 1.0
+# For all of an attempt: a receiver that answers a byte a second does not hold the others up.
+_MOST_SECONDS: Final = 10.0
+_MOST_CHANGES: Final = 500
+
+
+class Deliverer:
+    """Tells webhooks what was written.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._allowed = origins(runtime.settings.webhook_origins)
+        self._tls = ssl.create_default_context()
+        self.loop = Loop("webhooks", self.round, pause=_PAUSE_SECONDS)
+
+    def round(self) -> None:
+        """Make one attempt for each webhook that something waits for."""
+        newest = journal.newest(self._runtime.store)
+        now = webhooks.now()
+        for hook, standing in webhooks.registered(self._runtime.store):
+            if standing.seq < newest and standing.is_due(now):
+                self._attempt(hook, standing)
+
+    def _attempt(self, hook: Webhook, standing: Standing) -> None:
+        store = self._runtime.store
+        principal = webhooks.principal_of(store, hook.account)
+        if principal is None:  # disabled, or in another role: what waits goes on waiting
+            return
+        found, seen_to = visible(
+            store, self._runtime.scope(principal), owner=hook.account, since=standing.seq,
+            limit=_MOST_CHANGES,
+        )  # fmt: skip
+        names = ("seq", "at", "kind", "ref")
+        told = [{n: one[n] for n in names} for one in found if one["kind"] in hook.kinds]
+        if told:
+            ledger = self._runtime.ledger(principal)
+            subject = f"changes {told[0]['seq']}-{told[-1]['seq']}"
+            if not webhooks.claim(store, hook, standing, ledger=ledger, subject=subject):
+                return
+            message = f"{hook.webhook_id}-{told[0]['seq']}-{told[-1]['seq']}"
+            body = to_json({"type": "changes", "changes": told, "next": told[-1]["seq"]})
+            is_taken = self._send(hook, message, body)
+            metrics.WEBHOOKS.labels("taken" if is_taken else "failed").inc()
+            if not is_taken:
+                return
+        webhooks.passed(store, hook, before=standing.seq, seq=seen_to)
+        self.loop.wake()
+
+    def _send(self, hook: Webhook, message: str, body: bytes) -> bool:
+        at = int(webhooks.now().timestamp())
+        headers = webhooks.signed(self._runtime.audit_key, hook, message, at, body)
+        try:
+            target = target_of(hook.url, self._allowed)
+            status = asyncio.run(asyncio.wait_for(self._post(target, headers, body), _MOST_SECONDS))
+        except (OSError, TimeoutError, InvalidRequestError, httpx.HTTPError) as error:
+            logger.warning("webhook %s: %s", hook.webhook_id, type(error).__name__)
+            return False
+        if not 200 <= status < 300:
+            logger.warning("webhook %s: status %d", hook.webhook_id, status)
+        return 200 <= status < 300
+
+    async def _post(self, target: Target, headers: dict[str, str], body: bytes) -> int:
+        more = {"Host": target.host, "Content-Type": "application/json", "User-Agent": "ffl-risk"}
+        # No redirect is followed, no proxy of the environment asked, no body of an answer read.
+        async with httpx.AsyncClient(verify=self._tls, trust_env=False) as client:
+            request = client.build_request(
+                "POST", target.url, headers=headers | more, content=body,
+                extensions={"sni_hostname": target.name},
+            )  # fmt: skip
+            answer = await client.send(request, stream=True)
+            await answer.aclose()
+            return answer.status_code
