@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from training.registry import tracker as tracker_module
 from training.registry.tracker import Tracker, TrackingError
 
 
@@ -60,3 +61,17 @@ def test_a_server_that_does_not_answer_is_told_within_seconds(
             Tracker(tmp_path / "home").start()
     assert time.monotonic() - began < 10
     assert not (tmp_path / "home").exists()
+
+
+def test_a_server_that_takes_calls_and_is_silent_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "SECONDS_TO_ANSWER", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://u:hunter2@127.0.0.1:{port}/path")
+        with pytest.raises(TrackingError, match="does not answer") as refused:
+            Tracker(tmp_path / "home").start()
+    assert "hunter2" not in str(refused.value)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -14,7 +13,6 @@ from training.commands.rehearse import rehearse
 
 if TYPE_CHECKING:
     from features.warehouse import Warehouse
-    from training.pages.page import Page
     from training.recipe import Recipe
 
 app = typer.Typer()
@@ -35,27 +33,6 @@ CandidateOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="NUMBER", help="Candidate to judge. Default: the newest."),
 ]
-
-
-def _tell(page: Page, found: Mapping[str, Any], *, stem: str, as_json: bool) -> None:
-    """Keep a report in HTML and JSON, and show it in the terminal or as JSON."""
-    import json
-
-    from rich.console import Console
-
-    from features.home import home
-    from training.pages.page import terminal, write_page
-    from training.progress import Steps
-
-    path = write_page(page, found, home() / "reports", stem=stem)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    else:
-        console = Console()
-        # A file or a pipe has no width of its own; tables need some.
-        wide = console if console.is_terminal else Console(width=160)
-        wide.print(terminal(page))
-    Steps().say(f"Report: {path}")
 
 
 @app.command()
@@ -183,6 +160,7 @@ def rollback(as_json: JsonOption = False) -> None:
     """
     from features.home import home
     from training.commands.promote import keep_model, rollback_page
+    from training.commands.telling import tell
     from training.progress import Steps
     from training.registry.promotion import promotion_lock, read_champion, reconcile, roll_back
     from training.registry.tracker import Tracker
@@ -195,7 +173,7 @@ def rollback(as_json: JsonOption = False) -> None:
         keep_model(home(), champion, steps)
     steps.say(f"In force again: {champion.name} version {champion.version}")
     found = {**champion.entry(), "before": None if before is None else before.entry()}
-    _tell(rollback_page(champion, before), found, stem="rollback", as_json=as_json)
+    tell(rollback_page(champion, before), found, stem="rollback", as_json=as_json)
 
 
 @app.command()
@@ -212,12 +190,13 @@ def compare(
     The report is kept as ``reports/compare-NUMBER-NUMBER.html`` and ``.json``.
     """
     from features.home import home
+    from training.commands.telling import tell
     from training.studies.comparison import compare_candidates
     from training.studies.comparison_page import comparison_page
 
     found = compare_candidates(home(), candidate, against)
     stem = f"compare-{found['candidate']}-{found['against']}"
-    _tell(comparison_page(found), found, stem=stem, as_json=as_json)
+    tell(comparison_page(found), found, stem=stem, as_json=as_json)
 
 
 @app.command()
@@ -250,14 +229,17 @@ def backtest(
     """
     from features.home import home
     from features.warehouse import Warehouse
+    from training.commands.telling import tell
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
+    from training.registry.tracker import Tracker
+    from training.studies import tracked
     from training.studies.backtest import backtest as judge
     from training.studies.backtest_page import backtest_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     run = load_recipe(recipe)
-    with one_thread():
+    with Tracker() as tracker, one_thread():
         found = judge(
             run,
             store,
@@ -268,7 +250,9 @@ def backtest(
             budget_s=budget,
             with_curve=with_curve,
         )
-    _tell(backtest_page(found), found, stem=f"backtest-{run.name}", as_json=as_json)
+        stem, period = f"backtest-{run.name}", str(found["dates"][-1]["as_of"])
+        page = tell(backtest_page(found), found, stem=stem, as_json=as_json, period=period)
+        tracked.keep_run(tracked.of_backtest, found, page, tracker)
 
 
 @app.command()
@@ -280,19 +264,26 @@ def indicators(
     """Assess each indicator and family against what inspections found.
 
     Alone and added to the rest, weighted for who was chosen and on the random share, by year and
-    division, with intervals. The report is kept as ``reports/indicators.html`` and ``.json``.
+    division, with intervals. The report is kept as ``reports/indicators.html`` and ``.json``, and
+    under its last year as well.
     """
     from features.home import home
     from features.warehouse import Warehouse
+    from training.commands.telling import tell
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
+    from training.registry.tracker import Tracker
+    from training.studies import tracked
     from training.studies.indicators import indicators as assess
     from training.studies.indicators_page import indicators_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
-    with one_thread():
+    with Tracker() as tracker, one_thread():
         found = assess(load_recipe(recipe), store, Steps())
-    _tell(indicators_page(found), found, stem="indicators", as_json=as_json)
+        page = indicators_page(found)
+        period = str(found["last_year"])
+        path = tell(page, found, stem="indicators", as_json=as_json, period=period)
+        tracked.keep_run(tracked.of_indicators, found, path, tracker)
 
 
 @app.command()
@@ -303,13 +294,14 @@ def fairness(candidate: CandidateOption = None, as_json: JsonOption = False) -> 
     judged. The report is kept as ``reports/fairness-NUMBER.html`` and ``.json``.
     """
     from features.home import home
+    from training.commands.telling import tell
     from training.evaluation.candidate import open_candidate
     from training.studies.fairness import fairness as report
     from training.studies.fairness_page import fairness_page
 
     chosen = open_candidate(home(), candidate)
     found = {"candidate": chosen.number, "heads": report(chosen)}
-    _tell(fairness_page(found), found, stem=f"fairness-{chosen.number}", as_json=as_json)
+    tell(fairness_page(found), found, stem=f"fairness-{chosen.number}", as_json=as_json)
 
 
 @app.command()
@@ -328,19 +320,24 @@ def drift(
     """Compare signals and scores as of a day with what the champion was trained on.
 
     Says what to do: nothing, watch, check a source (it names the table), or train again. The
-    report is kept as ``reports/drift.html`` and ``.json``.
+    report is kept as ``reports/drift.html`` and ``.json``, and under its day as well.
     """
     from features.home import home
     from features.warehouse import Warehouse
+    from training.commands.telling import tell
     from training.errors import DriftError
     from training.progress import Steps, one_thread
+    from training.registry.tracker import Tracker
+    from training.studies import tracked
     from training.studies.drift import drift_as_of
     from training.studies.drift_page import drift_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
-    with one_thread():
+    with Tracker() as tracker, one_thread():
         found = drift_as_of(home(), store, as_of.date(), Steps())
-    _tell(drift_page(found), found, stem="drift", as_json=as_json)
+        page = drift_page(found)
+        path = tell(page, found, stem="drift", as_json=as_json, period=found["as_of"])
+        tracked.keep_run(tracked.of_drift, found, path, tracker)
     if is_check and found["advice"] in ("check the source", "train again"):
         raise DriftError(
             f"Something is to be done: {found['advice']}.",
@@ -368,6 +365,7 @@ def rivals(
     """
     from features.home import home
     from features.warehouse import Warehouse
+    from training.commands.telling import tell
     from training.progress import Steps
     from training.studies.rivals import judge_decisions
     from training.studies.rivals_page import rivals_page
@@ -375,7 +373,7 @@ def rivals(
     store = Warehouse.open(warehouse or home() / "warehouse")
     with Steps().step("outcomes"):
         found = judge_decisions(decisions, store, horizon_months=horizon)
-    _tell(rivals_page(found), found, stem="rivals", as_json=as_json)
+    tell(rivals_page(found), found, stem="rivals", as_json=as_json)
 
 
 @app.command()
@@ -394,16 +392,21 @@ def search(
     """
     from features.home import home
     from features.warehouse import Warehouse
+    from training.commands.telling import tell
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
+    from training.registry.tracker import Tracker
+    from training.studies import tracked
     from training.studies.search import search_compliance
     from training.studies.search_page import search_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     run = load_recipe(recipe)
-    with one_thread():
+    with Tracker() as tracker, one_thread():
         found = search_compliance(run, store, home(), Steps(), budget_s=budget)
-    _tell(search_page(found), found, stem=f"search-{run.name}", as_json=as_json)
+        page, stem = search_page(found), f"search-{run.name}"
+        path = tell(page, found, stem=stem, as_json=as_json, period=found["trained_on"])
+        tracked.keep_run(tracked.of_search, found, path, tracker)
 
 
 @app.command("warm-up")

@@ -49,7 +49,7 @@ def rehearse(
     Example: ffl-risk rehearse --rounds 6 --random-share 0,0.1,0.2 --obey 1,0.7 --seeds 3
     """
     from features.home import home
-    from training.commands.app import _tell
+    from training.commands.telling import tell
     from training.progress import Steps
     from training.recipe import load_recipe
     from training.studies.rehearsal import Plan, require_sound
@@ -68,7 +68,7 @@ def rehearse(
         policy=policy,
     )
     found = run(plan, load_recipe(recipe), out or home() / "rehearsal", Steps())
-    _tell(rehearsal_page(found), found, stem="rehearsal", as_json=as_json)
+    tell(rehearsal_page(found), found, stem="rehearsal", as_json=as_json)
     require_sound(found)
 
 

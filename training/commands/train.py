@@ -17,7 +17,7 @@ from features.table import FeatureTable
 from features.warehouse import Warehouse
 from training.errors import RecipeError
 from training.evaluation.candidate import Candidate, commit, stage
-from training.evaluation.evaluation import contribution_summary, flat_metrics
+from training.evaluation.evaluation import contribution_summary
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.judge import judge
 from training.evaluation.metrics import Interval
@@ -27,8 +27,9 @@ from training.heads.order import MAX_LATEST, Order, judge_order
 from training.pages.page import words
 from training.pages.report import write_report
 from training.progress import Steps
-from training.recipe import Head, Recipe
+from training.recipe import Recipe
 from training.registry.bundling import assemble_bundle, source_commit
+from training.registry.runs import sha256_of, training_run
 from training.registry.tracker import Tracker
 
 N_SAMPLE = 256
@@ -256,15 +257,10 @@ def _register(
     kept = [r for r in results if r.entry["is_in_bundle"]]
     for result in results:
         result.held_out.to_parquet(staged / f"held_out_{result.head.name}.parquet", index=False)
-    run: dict[str, Any] = {
-        "experiment": recipe.model_name,
-        "params": _params(recipe, evaluation),
-        "metrics": flat_metrics(evaluation["heads"]),
-        "tags": _tags(evaluation, kept),
-    }
+    run = training_run(recipe, evaluation, results)
     if not kept:
         with steps.step("register"):
-            tracker.ask("log_refused", **run)
+            tracker.ask("log_run", run=run, children=[])
         return commit(staged, evaluation)
     with steps.step("bundle"):
         bundle = assemble_bundle(recipe, kept, trained.table, evaluation)
@@ -280,16 +276,21 @@ def _register(
     with steps.step("register"):
         registered = tracker.ask(
             "register",
-            **run,
+            run={**run, "tags": {**run["tags"], "bundle_sha256": sha256_of(staged / "bundle")}},
             name=recipe.model_name,
             bundle=str((staged / "bundle").absolute()),
             artifacts=str((staged / "report").absolute()),
-            example={str(c): _plain(example[c]) for c in example},
-            scores=bundle.score(example).select_dtypes("float").to_dict("list"),
+            sample={
+                "example": {str(c): _plain(example[c]) for c in example},
+                "scores": bundle.score(example).to_dict("list"),
+            },
         )
     evaluation["version"], evaluation["run_id"] = registered["version"], registered["run_id"]
     steps.say(f"Registered {recipe.model_name} version {registered['version']} as challenger")
-    return commit(staged, evaluation)
+    candidate = commit(staged, evaluation)
+    tags = {"candidate": candidate.number}
+    tracker.ask("tag", name=recipe.model_name, version=candidate.version, tags=tags)
+    return candidate
 
 
 def _sample(kept: list[HeadResult], seed: int) -> pd.DataFrame:
@@ -304,28 +305,3 @@ def _sample(kept: list[HeadResult], seed: int) -> pd.DataFrame:
 
 def _plain(column: pd.Series) -> list[float | None]:
     return [None if np.isnan(v) else float(v) for v in column.to_numpy(dtype=np.float64)]
-
-
-def _params(recipe: Recipe, evaluation: dict[str, Any]) -> dict[str, str]:
-    out = {
-        "recipe": recipe.name,
-        "seed": str(recipe.seed),
-        "variant": recipe.variant,
-        "trained_on": evaluation["trained_on"],
-    }
-    for head in recipe.heads:
-        out[f"{head.name}.signals"] = str(len(head.signals) or "all")
-        out |= {f"{head.name}.{k}": str(v) for k, v in head.parameters.items()}
-    return out
-
-
-def _tags(evaluation: dict[str, Any], kept: list[HeadResult]) -> dict[str, str]:
-    heads: list[Head] = [r.head for r in kept]
-    refused = [n for n, e in evaluation["heads"].items() if not e["is_in_bundle"]]
-    return {
-        "data_fingerprint": evaluation["data_fingerprint"],
-        "table_fingerprint": evaluation["table_fingerprint"],
-        "git_commit": evaluation["git_commit"],
-        "heads": ", ".join(h.name for h in heads),
-        "refused": ", ".join(refused),
-    }

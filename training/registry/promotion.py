@@ -192,7 +192,10 @@ def roll_back(folder: Path, tracker: Tracker) -> Champion:
 def _point_alias(champion: Champion, tracker: Tracker) -> None:
     """Let the registry's alias follow, unless the champion is of another registry."""
     if champion.candidate:
-        tracker.ask("set_alias", name=champion.name, alias=CHAMPION, version=champion.version)
+        tracker.ask(
+            "set_alias", name=champion.name, alias=CHAMPION, version=champion.version,
+            tags={"bundle": champion.bundle},
+        )  # fmt: skip
 
 
 def champion_candidate(folder: Path, champion: Champion | None) -> Candidate | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,8 @@ class TrackingError(TrainingError):
 def require_reachable(uri: str) -> None:
     """Refuse a tracking server that does not answer, before anything long is begun.
 
-    MLflow itself would try for minutes. A file or a database is no server and is not asked.
+    MLflow itself would try for minutes. Any answer will do: one that asks for an account is one. A
+    file or a database is no server and is not asked.
 
     Raises
     ------
@@ -46,9 +46,11 @@ def require_reachable(uri: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    import httpx
+
     try:
-        socket.create_connection((parts.hostname, port), SECONDS_TO_ANSWER).close()
-    except OSError as error:
+        httpx.get(uri.rstrip("/") + "/health", timeout=SECONDS_TO_ANSWER)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TrackingError(
             f"The tracking server at {parts.hostname}:{port} does not answer.",
             found=str(error) or type(error).__name__,

@@ -2,8 +2,8 @@
 
 It runs as its own process (see `training.registry.tracker`): requests come as JSON lines on
 standard input, answers leave on standard output. The default is SQLite in the state folder;
-``MLFLOW_TRACKING_URI`` names a server instead. Nothing is pickled: a version is a bundle folder,
-loaded by `_load_pyfunc`, which verifies every hash.
+``MLFLOW_TRACKING_URI`` names a server instead. Nothing is pickled: a version is a bundle folder
+with the code that loads it (`models.pyfunc`), which verifies every hash.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +22,20 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.errors import FflRiskError
+from training.registry.packaging import copy_code, requirements
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 import mlflow
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
 CHALLENGER = "challenger"
 CHAMPION = "champion"
-
-
-class BundleModel:
-    """A registered bundle, as MLflow calls it.
-
-    Parameters
-    ----------
-    path : str
-        Folder of the bundle.
-    """
-
-    def __init__(self, path: str) -> None:
-        from models.bundle import Bundle
-
-        self.bundle = Bundle.load(Path(path))
-
-    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Score rows of signals."""
-        scored: pd.DataFrame = self.bundle.score(frame)
-        return scored
-
-
-def _load_pyfunc(path: str) -> BundleModel:
-    """Load a bundle; MLflow looks for this name in a loader module."""
-    return BundleModel(path)
 
 
 def sqlite_url(path: Path) -> str:
@@ -94,61 +74,93 @@ class Registry:
             self.client.search_experiments(max_results=1)
 
     def register(
-        self,
-        *,
-        experiment: str,
-        name: str,
-        bundle: str,
-        artifacts: str,
-        params: dict[str, str],
-        metrics: dict[str, float],
-        tags: dict[str, str],
-        example: dict[str, list[float | None]],
-        scores: dict[str, list[float]],
+        self, *, run: dict[str, Any], name: str, bundle: str, artifacts: str, sample: dict[str, Any]
     ) -> dict[str, str]:
         """Log a run with its artifacts and register its bundle as the challenger.
+
+        Parameters
+        ----------
+        run : dict
+            See `_began`.
+        name : str
+            Of the registered model.
+        bundle, artifacts : str
+            Folders: the bundle, and the report.
+        sample : dict
+            ``example``, columns of signals, and ``scores``, what the bundle says of them.
 
         Returns
         -------
         dict
             ``run_id`` and ``version``.
         """
-        with mlflow.start_run(experiment_id=self._experiment(experiment), tags=tags) as run:
-            mlflow.log_params(params)
-            mlflow.log_metrics(metrics)
+        example = pd.DataFrame(sample["example"], dtype="float64")
+        with self._began(run) as run_id, tempfile.TemporaryDirectory() as code:
             mlflow.log_artifacts(artifacts, "report")
-            signature = infer_signature(
-                pd.DataFrame(example, dtype="float64"), pd.DataFrame(scores)
-            )
             info = mlflow.pyfunc.log_model(
                 name="bundle",
-                loader_module="training.registry.tracking",
+                loader_module="models.pyfunc",
                 data_path=bundle,
-                signature=signature,
-                pip_requirements=["ffl-risk"],
+                code_paths=copy_code(Path(code)),
+                signature=infer_signature(example, pd.DataFrame(sample["scores"])),
+                input_example=example,
+                pip_requirements=requirements(),
                 registered_model_name=name,
+                tags=run["tags"],
             )
         version = str(info.registered_model_version)
+        self.tag(name=name, version=version, tags=run["tags"])
         self.client.set_registered_model_alias(name, CHALLENGER, version)
-        return {"run_id": run.info.run_id, "version": version}
+        return {"run_id": run_id, "version": version}
 
-    def log_refused(
-        self,
-        *,
-        experiment: str,
-        params: dict[str, str],
-        metrics: dict[str, float],
-        tags: dict[str, str],
-    ) -> dict[str, str]:
-        """Log a run whose head was refused; nothing is registered."""
-        with mlflow.start_run(experiment_id=self._experiment(experiment), tags=tags) as run:
-            mlflow.log_params(params)
-            mlflow.log_metrics(metrics)
-        return {"run_id": run.info.run_id}
+    def log_run(self, *, run: dict[str, Any], children: list[dict[str, Any]]) -> dict[str, str]:
+        """Log a run that registers nothing, and the runs it is made of under it."""
+        with self._began(run) as run_id:
+            for child in children:
+                with self._began({"experiment": run["experiment"], **child}, nested=True):
+                    pass
+        return {"run_id": run_id}
 
-    def set_alias(self, *, name: str, alias: str, version: str) -> None:
+    def tag(self, *, name: str, version: str, tags: dict[str, str]) -> None:
+        """Set tags of a registered version and of the run that made it."""
+        run_id = self.client.get_model_version(name, version).run_id
+        for key, value in tags.items():
+            self.client.set_model_version_tag(name, version, key, value)
+            if run_id:
+                self.client.set_tag(run_id, key, value)
+
+    @contextmanager
+    def _began(self, run: dict[str, Any], *, nested: bool = False) -> Iterator[str]:
+        """Begin a run and log what describes it.
+
+        Parameters
+        ----------
+        run : dict
+            ``experiment`` and ``name``; and as far as given ``params``, ``metrics``, ``tags``,
+            ``texts`` by file name, and ``datasets``: name, digest, context and tags of each.
+        """
+        with mlflow.start_run(
+            experiment_id=self._experiment(run["experiment"]),
+            run_name=run["name"],
+            tags=run.get("tags"),
+            nested=nested,
+        ) as begun:
+            mlflow.log_params(run.get("params", {}))
+            mlflow.log_metrics(run.get("metrics", {}))
+            for one in run.get("datasets", ()):
+                source = CodeDatasetSource(tags=one["tags"])
+                dataset = MetaDataset(source, name=one["name"], digest=one["digest"][:36])
+                mlflow.log_input(dataset, context=one["context"])
+            for file, text in run.get("texts", {}).items():
+                mlflow.log_text(text, file)
+            yield str(begun.info.run_id)
+
+    def set_alias(
+        self, *, name: str, alias: str, version: str, tags: dict[str, str] | None = None
+    ) -> None:
         """Point an alias at a version; both live in one database transaction."""
         self.client.set_registered_model_alias(name, alias, version)
+        self.tag(name=name, version=version, tags=tags or {})
 
     def alias_version(self, *, name: str, alias: str) -> str | None:
         """Version an alias points at, or None."""
@@ -175,7 +187,8 @@ def answer_requests(folder: Path) -> None:
     registry = Registry(folder)
     actions: dict[str, Callable[..., Any]] = {
         "register": registry.register,
-        "log_refused": registry.log_refused,
+        "log_run": registry.log_run,
+        "tag": registry.tag,
         "set_alias": registry.set_alias,
         "alias_version": registry.alias_version,
     }
