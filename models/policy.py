@@ -83,7 +83,8 @@ class Policy:
     strictness : StrictnessPolicy
         How differences between offices are read.
     per_sale : mapping of str to float
-        How far a head that counts firearms is ranked per firearm sold: 0 by count, 1 by rate.
+        How far a head that counts firearms is ranked against dealers who sell alike: 0 by count, 1
+        only by what lies above or below their mean (`models.priority`).
     """
 
     text: str
@@ -170,7 +171,7 @@ class Policy:
         odd = [head for head, share in self.per_sale.items() if not 0.0 <= share <= 1.0]
         if odd:
             raise PolicyError(
-                f"{name}: per_sale is a share from 0, by count, to 1, by rate.",
+                f"{name}: per_sale is a share from 0, by count, to 1, against who sells alike.",
                 found=", ".join(odd),
             )
         reading = self.strictness

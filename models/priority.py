@@ -1,14 +1,18 @@
 """What a priority is besides the weighted heads: counts of firearms set against firearms sold.
 
-A head that counts traced firearms lifts whoever sells most. The policy says how far it is ranked
-per firearm sold: by count, by rate, or between. The part that is taken off is a function of one
-signal, so an explanation of the priority stays an exact sum.
+A head that counts traced firearms lifts whoever sells most, and sinks without limit whoever sells
+next to nothing: the logarithm of next to no expected traces has no floor. So the policy says how
+far such a head is ranked against **dealers who sell alike**: 0 by count, 1 only by what lies above
+or below their mean. A dealer of few sales then stands at the mean of the small, not at the foot of
+the large. What is taken off is a function of one signal, so an explanation of the priority stays
+an exact sum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,26 +22,154 @@ from models.policy import Policy
 
 Floats = npt.NDArray[np.float64]
 
-# Sales of a year stand for exposure. So many are added: a dealer that sells next to nothing has no
-# rate to speak of.
+# Sales of a year stand for exposure.
 EXPOSURE: Final = "volume_sales_1y"
-FLOOR: Final = 100.0
+# Shares of the dealers below each bend of the mean over the logarithm of sales.
+_BENDS: Final = (0.0, 0.35, 0.65, 0.85, 0.95, 1.0)
+# Dealers whose sales nobody knows have a mean of their own from so many on.
+_MIN_UNKNOWN: Final = 20
 
 
-def exposure_weight(policy: Policy, heads: Iterable[str], columns: Iterable[str]) -> float:
-    """Return how much of the log of sales is taken off the priority; zero without that signal."""
+@dataclass(frozen=True)
+class Peers:
+    """Mean margin of heads among dealers who sell alike.
+
+    A broken line over ``log(1 + sales)``, straight on beyond its ends, by least squares.
+
+    Parameters
+    ----------
+    bends : array of shape (k,)
+        Where the lines may bend, in ``log(1 + sales)``.
+    means : mapping of str to array of shape (k,)
+        Mean margin of each head at the bends.
+    unknown : mapping of str to float
+        Mean margin of dealers whose sales are not known.
+    middle : mapping of str to float
+        Mean over all dealers of what is taken off, so that nothing is taken off
+        on average.
+    """
+
+    bends: Floats
+    means: Mapping[str, Floats]
+    unknown: Mapping[str, float]
+    middle: Mapping[str, float]
+
+    @classmethod
+    def of(cls, sales: pd.Series, margins: Mapping[str, Floats]) -> Peers:
+        """Fit it on dealers of one date.
+
+        Parameters
+        ----------
+        sales : Series of shape (n,)
+            Firearms sold in a year (`EXPOSURE`); missing where not known.
+        margins : mapping of str to array of shape (n,)
+            Log-rate of each head.
+
+        Examples
+        --------
+        >>> sales = pd.Series([0.0, 1.0, 10.0, 100.0, 1000.0])
+        >>> peers = Peers.of(sales, {"diversion": np.log1p(sales.to_numpy()) - 5.0})
+        >>> peers.of_head("diversion", pd.Series([99.0])).round(2).tolist()
+        [1.68]
+        """
+        sold = _logged(sales)
+        is_known = np.isfinite(sold)
+        known = sold[is_known]
+        bends = np.unique(np.quantile(known, _BENDS)) if len(known) else np.zeros(1)
+        design = _hats(bends, known)
+        means: dict[str, Floats] = {}
+        unknown: dict[str, float] = {}
+        for head, margin in margins.items():
+            values = np.asarray(margin, dtype=np.float64)
+            solved = np.linalg.lstsq(design, values[is_known], rcond=None)[0]
+            means[head] = np.asarray(solved if len(known) else np.zeros(1), dtype=np.float64)
+            # Too few to have a mean of their own stand with those who sell nothing.
+            unknown[head] = (
+                float(values[~is_known].mean())
+                if (~is_known).sum() >= _MIN_UNKNOWN
+                else float(means[head][0])
+            )
+        fitted = cls(bends, means, unknown, dict.fromkeys(margins, 0.0))
+        middle = {head: float(fitted.of_head(head, sales).mean()) for head in margins}
+        return replace(fitted, middle=middle)
+
+    def of_head(self, head: str, sales: pd.Series) -> Floats:
+        """Return the mean margin of those who sell as each row does, less that of all, (n,)."""
+        sold = _logged(sales)
+        is_known = np.isfinite(sold)
+        out = np.full(len(sold), self.unknown[head])
+        out[is_known] = _hats(self.bends, sold[is_known]) @ self.means[head]
+        return np.asarray(out - self.middle[head], dtype=np.float64)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "bends": self.bends.tolist(),
+            "means": {head: values.tolist() for head, values in self.means.items()},
+            "unknown": dict(self.unknown),
+            "middle": dict(self.middle),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Peers:
+        """Rebuild it from `state`."""
+        return cls(
+            np.asarray(state["bends"], dtype=np.float64),
+            {head: np.asarray(v, dtype=np.float64) for head, v in state["means"].items()},
+            {head: float(v) for head, v in state["unknown"].items()},
+            {head: float(v) for head, v in state["middle"].items()},
+        )
+
+
+def exposure_weights(
+    policy: Policy, heads: Iterable[str], columns: Iterable[str]
+) -> dict[str, float]:
+    """Return how far each head is set against sales; none without the signal of sales."""
     if EXPOSURE not in set(columns):
-        return 0.0
-    return sum(policy.weights[head] * policy.per_sale.get(head, 0.0) for head in heads)
+        return {}
+    weights = {head: policy.weights[head] * policy.per_sale.get(head, 0.0) for head in heads}
+    return {head: weight for head, weight in weights.items() if weight}
 
 
-def exposure_term(sales: pd.Series, weight: float) -> Floats:
-    """Return what is added to the priority of each row, shape (n,); a dealer without sales gets 0.
+def exposure_term(sales: pd.Series, weights: Mapping[str, float], peers: Peers) -> Floats:
+    """Return what is added to the priority of each row, shape (n,).
+
+    Parameters
+    ----------
+    sales : Series of shape (n,)
+        `EXPOSURE` of each row.
+    weights : mapping of str to float
+        As `exposure_weights` gives them.
+    peers : Peers
 
     Examples
     --------
-    >>> exposure_term(pd.Series([0.0, 900.0]), 0.5).round(2).tolist()
-    [-0.0, -1.15]
+    >>> sales = pd.Series([0.0, 10.0, 1000.0])
+    >>> peers = Peers.of(sales, {"diversion": np.array([-6.0, -3.0, 3.0])})
+    >>> exposure_term(sales, {"diversion": 0.5}, peers).round(2).tolist()
+    [2.0, 0.5, -2.5]
     """
-    sold = np.maximum(sales.fillna(0.0).to_numpy(dtype=np.float64), 0.0)
-    return np.asarray(-weight * np.log1p(sold / FLOOR), dtype=np.float64)
+    total = np.zeros(len(sales))
+    for head, weight in weights.items():
+        total -= weight * peers.of_head(head, sales)
+    return total
+
+
+def _logged(sales: pd.Series) -> Floats:
+    return np.asarray(
+        np.log1p(np.maximum(sales.to_numpy(dtype=np.float64, na_value=np.nan), 0.0)),
+        dtype=np.float64,
+    )
+
+
+def _hats(bends: Floats, at: Floats) -> Floats:
+    """Share of each bend in a broken line at each point; straight on beyond the ends, (n, k)."""
+    if len(bends) == 1:
+        return np.ones((len(at), 1))
+    left = np.clip(np.searchsorted(bends, at, side="right") - 1, 0, len(bends) - 2)
+    share = (at - bends[left]) / (bends[left + 1] - bends[left])
+    out = np.zeros((len(at), len(bends)))
+    rows = np.arange(len(at))
+    out[rows, left] = 1.0 - share
+    out[rows, left + 1] = share
+    return out

@@ -22,6 +22,7 @@ from features.errors import did_you_mean
 from models.columns.encoding import as_numbers, kind_of, plain_numbers
 from models.columns.levels import level_names
 from models.errors import InputError
+from models.priority import Peers
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,15 +113,24 @@ class Profile:
         Quantiles of the training rows' surprise.
     scores : mapping of str to array of shape (101,)
         Quantiles of each head's margin on the training rows, for drift.
+    peers : Peers, optional
+        Mean margins among dealers who sell alike; what counts are ranked against.
     """
 
     n_rows: int
     signals: tuple[SignalProfile, ...]
     surprise: Floats
     scores: Mapping[str, Floats]
+    peers: Peers | None = None
 
     @classmethod
-    def of(cls, X: pd.DataFrame, scores: Mapping[str, Floats] | None = None) -> Profile:
+    def of(
+        cls,
+        X: pd.DataFrame,
+        scores: Mapping[str, Floats] | None = None,
+        *,
+        peers: Peers | None = None,
+    ) -> Profile:
         """Profile training rows.
 
         Parameters
@@ -129,12 +139,14 @@ class Profile:
             Signals of the rows the heads learned from.
         scores : mapping of str to array of shape (n,), optional
             Margin of each head on rows to compare later ones with.
+        peers : Peers, optional
+            Of dealers who sell alike, where there is the signal of sales.
         """
         signals = tuple(_profile(X.iloc[:, j]) for j in range(X.shape[1]))
         surprise = np.quantile(_surprise(signals, X), np.linspace(0, 1, N_QUANTILES))
         grid = np.linspace(0, 1, N_QUANTILES)
         kept = {head: np.quantile(margin, grid) for head, margin in (scores or {}).items()}
-        return cls(len(X), signals, surprise, kept)
+        return cls(len(X), signals, surprise, kept, peers)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -166,6 +178,7 @@ class Profile:
             "signals": [signal.state() for signal in self.signals],
             "surprise": self.surprise.tolist(),
             "scores": {head: q.tolist() for head, q in self.scores.items()},
+            "peers": None if self.peers is None else self.peers.state(),
         }
 
     @classmethod
@@ -176,6 +189,7 @@ class Profile:
             tuple(SignalProfile.from_state(signal) for signal in state["signals"]),
             np.asarray(state["surprise"], dtype=np.float64),
             {h: np.asarray(q, dtype=np.float64) for h, q in state["scores"].items()},
+            None if state.get("peers") is None else Peers.from_state(state["peers"]),
         )
 
 

@@ -16,6 +16,7 @@ from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
+from models.priority import EXPOSURE, Peers
 from models.profile import Profile
 from serving.scores.publish import publish
 
@@ -132,6 +133,8 @@ def _champion(home: Path, table: FeatureTable, rng: np.random.Generator) -> None
         "git_commit": "unknown",
     }
     signals = [dataclasses.asdict(signal) for signal in table.signals]
-    bundle = Bundle(heads, Policy.read(), signals, Profile.of(X, margins), "# Invented", manifest)
+    peers = Peers.of(X[EXPOSURE], margins)
+    profile = Profile.of(X, margins, peers=peers)
+    bundle = Bundle(heads, Policy.read(), signals, profile, "# Invented", manifest)
     bundle.save(home / "champion/000001")
     write_json(home / "champion.json", {"bundle": "000001", "name": "invented", "version": "1"})

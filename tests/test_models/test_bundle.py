@@ -7,6 +7,7 @@ import pytest
 
 from models import Bundle, Policy, RateRegressor
 from models.errors import BundleError, InputError
+from models.priority import EXPOSURE, Peers
 from models.profile import Profile
 
 
@@ -43,22 +44,25 @@ def test_priority_is_explained_as_the_weighted_sum_of_the_heads(bundle, rows):
 
 
 def test_counts_are_set_against_sales_as_far_as_the_policy_says(bundle, draw):
-    X = draw(400, 3)[0].rename(columns={"count_0": "volume_sales_1y"})
+    X = draw(400, 3)[0].rename(columns={"count_0": EXPOSURE})
     model = RateRegressor(n_repeats=1, max_rounds=40).fit(
-        X.drop(columns="kind"), np.random.default_rng(0).poisson(0.1 + 0.05 * X["volume_sales_1y"])
+        X.drop(columns="kind"), np.random.default_rng(0).poisson(0.1 + 0.05 * X[EXPOSURE])
     )
     signals = [{"name": name, "family": "test", "reason": ""} for name in X.columns]
+    margin = model.predict_margin(X[list(model.columns_)])
+    peers = Peers.of(X[EXPOSURE], {"diversion": margin})
+    profile = Profile.of(X, peers=peers)
     text = bundle.policy.text
     priorities = {}
     for share in ("0.0", "0.5", "1.0"):
         policy = Policy.parse(text.replace("per_sale = 0.5", f"per_sale = {share}"))
-        made = Bundle({"diversion": model}, policy, signals, Profile.of(X), "card", bundle.manifest)
+        made = Bundle({"diversion": model}, policy, signals, profile, "card", bundle.manifest)
         priorities[share] = made.score(X)["priority"].to_numpy()
         explained = made.explain(X)["priority"]
         np.testing.assert_allclose(explained.margin, priorities[share], atol=1e-9)
-    sales = X["volume_sales_1y"].fillna(0).to_numpy()
     taken = priorities["0.0"] - priorities["1.0"]
-    np.testing.assert_allclose(taken, 0.25 * np.log1p(sales / 100.0), atol=1e-9)
+    np.testing.assert_allclose(taken, 0.25 * peers.of_head("diversion", X[EXPOSURE]), atol=1e-9)
+    assert abs(taken.mean()) < 1e-9
     np.testing.assert_allclose(taken / 2, priorities["0.0"] - priorities["0.5"], atol=1e-9)
 
 
@@ -137,3 +141,13 @@ def test_a_missing_signal_is_named_with_the_nearest(bundle, rows):
 def test_order_and_extra_columns_of_the_table_change_nothing(bundle, rows):
     shuffled = rows[rows.columns[::-1]].assign(extra=1)
     pd.testing.assert_frame_equal(bundle.score(shuffled), bundle.score(rows))
+
+
+def test_a_policy_by_sales_needs_to_know_who_sells_alike(bundle, draw):
+    X = draw(400, 3)[0].rename(columns={"count_0": EXPOSURE}).drop(columns="kind")
+    model = RateRegressor(n_repeats=1, max_rounds=10).fit(
+        X, np.random.default_rng(0).poisson(np.ones(len(X)))
+    )
+    signals = [{"name": name, "family": "test", "reason": ""} for name in X.columns]
+    with pytest.raises(BundleError, match=r"dealers who sell alike.*\n.*\n.*train again"):
+        Bundle({"diversion": model}, bundle.policy, signals, Profile.of(X), "card", bundle.manifest)

@@ -19,11 +19,11 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
         ("per_sale = 0.5", "per_sale = 1.5", "share"),
         ("[support]", "[suport]", "did you mean 'support'"),
         ("minimum = 0.005", "minimum = 2", "share"),
-        ("version = 2", "version = ", "no TOML"),
+        ("version = 3", "version = ", "no TOML"),
         ('between_offices = "strictness"', 'between_offices = "strictnes"', "did you mean"),
         ("max_place_share = 0.5", "max_place_share = 5", "shares"),
         ("max_dependence = 0.15", "max_dependance = 0.15", "did you mean"),
-        ("reviewed_on = 2026-11-26", 'reviewed_on = "lately"', "dates"),
+        ("reviewed_on = 2026-11-27", 'reviewed_on = "lately"', "dates"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(old, new, words):

@@ -17,7 +17,7 @@ import pandas as pd
 
 from features.table import FeatureTable
 from models.policy import Policy
-from models.priority import EXPOSURE, exposure_term, exposure_weight
+from models.priority import EXPOSURE, Peers, exposure_term, exposure_weights
 from training.evaluation.evaluation import RULE, list_membership, measure
 from training.evaluation.metrics import Interval, bootstrap
 from training.heads.fit import HeadResult
@@ -29,6 +29,8 @@ N_RESAMPLES: Final = 200
 # Rows of the newest date that tell how far two lists overlap.
 MAX_LATEST: Final = 20_000
 _BINS: Final = 20
+_SALES: Final = "sales"
+SIZES: Final = ("fewest sales", "middle", "most sales")
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,11 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
         "at_offices": at_offices(everyone, share=share),
         "strictness_dependence": None if dependence is None else dependence.as_dict(),
         "readings": readings(everyone, share=share),
+        "sizes": sizes(everyone, share=share),
         "policy": policy.stated(),
     }
     return Order(
-        rows.drop(columns=[BEYOND]),
+        rows.drop(columns=[BEYOND, _SALES], errors="ignore"),
         table.X.iloc[keyed["place"].to_numpy()].reset_index(drop=True),
         table.X.iloc[newest].reset_index(drop=True),
         entry,
@@ -123,20 +126,36 @@ def _with_priority(
         priority += weight * margin.to_numpy(dtype=np.float64)
         is_of_labels = result.head.label == "compliance"
         beyond += weight * (out[BEYOND] if is_of_labels else margin).to_numpy(dtype=np.float64)
-    sold = table.frame[key].assign(
-        dealer=lambda f: f["dealer"].astype(str), as_of=lambda f: f["as_of"].astype("datetime64[s]")
-    )
-    columns = {c for r in kept for c in r.X.columns}
-    weight = exposure_weight(policy, [r.head.name for r in kept], columns)
-    if weight:
-        sold[EXPOSURE] = table.X[EXPOSURE].to_numpy(dtype=np.float64)
-        sales = out[key].merge(sold, on=key, how="left")[EXPOSURE]
-        priority += exposure_term(sales, weight)
-        beyond += exposure_term(sales, weight)
     out["score"] = priority
     out[BEYOND] = beyond
     # Years before a head had enough to learn from cannot be put in the published order.
-    return out[np.isfinite(priority)].reset_index(drop=True)
+    out = out[np.isfinite(priority)].reset_index(drop=True)
+    columns = {c for r in kept for c in r.X.columns}
+    return _against_sales(out, exposure_weights(policy, weights, columns), columns, table)
+
+
+def _against_sales(
+    out: pd.DataFrame, weights: dict[str, float], columns: set[str], table: FeatureTable
+) -> pd.DataFrame:
+    """Add the sales of each dealer, and set counts against dealers of the day who sell alike."""
+    if EXPOSURE not in columns:
+        return out
+    key = ["dealer", "as_of"]
+    sold = table.frame[key].assign(
+        dealer=lambda f: f["dealer"].astype(str),
+        as_of=lambda f: f["as_of"].astype("datetime64[s]"),
+        **{_SALES: table.X[EXPOSURE].to_numpy(dtype=np.float64)},
+    )
+    out = out.merge(sold, on=key, how="left", validate="one_to_one")
+    for rows in out.groupby("as_of").indices.values():
+        sales = out[_SALES].iloc[rows]
+        margins = {
+            head: out[f"{RULE}{head}_alone"].to_numpy(dtype=np.float64)[rows] for head in weights
+        }
+        term = exposure_term(sales, weights, Peers.of(sales, margins))
+        for name in ("score", BEYOND):
+            out.loc[sales.index, name] += term
+    return out
 
 
 def strictness_dependence(everyone: pd.DataFrame) -> Interval | None:
@@ -210,4 +229,38 @@ def readings(everyone: pd.DataFrame, *, share: float) -> list[dict[str, Any]]:
             **{name: float(on[rows].mean()) for name, on in listed.items()},
         }
         for home, rows in sorted(last.groupby(HOME).indices.items())
+    ]
+
+
+def sizes(everyone: pd.DataFrame, *, share: float) -> list[dict[str, Any]]:
+    """Share of the list that each third of the dealers by sales holds, under each order.
+
+    Beside it stands its share of the findings that the compliance head expects of everybody: a
+    list goes by who stands out, so that a third of which nothing is known that tells its dealers
+    apart gets less. Empty where the sales of dealers are not known.
+    """
+    if _SALES not in everyone:
+        return []
+    last = everyone[everyone["as_of"] == everyone["as_of"].max()]
+    sales = last[_SALES].fillna(0.0).rank(pct=True).to_numpy(dtype=np.float64)
+    third = np.clip(np.ceil(sales * len(SIZES)) - 1, 0, len(SIZES) - 1).astype(int)
+    orders = ["score", *(c for c in everyone.columns if c.startswith(RULE))]
+    listed = {
+        "published" if name == "score" else name.removeprefix(RULE): list_membership(
+            last[name].to_numpy(dtype=np.float64), share
+        )
+        for name in orders
+    }
+    expected = last["probability"].to_numpy(dtype=np.float64)
+    return [
+        {
+            "size": size,
+            "dealers": int((third == code).sum()),
+            "expected": float(expected[third == code].sum() / expected.sum()),
+            "listed": {
+                name: float(on[third == code].sum() / on.sum()) for name, on in listed.items()
+            },
+        }
+        for code, size in enumerate(SIZES)
+        if (third == code).any()
     ]

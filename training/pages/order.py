@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.evaluation.baselines import LOGISTIC, RANDOM
 from training.pages.page import format_interval, words
 
 
@@ -14,6 +15,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     order = evaluation.get("order")
     if order is not None:
         out.append(_order(order, float(evaluation["capacity"])))
+        out += _sizes(order)
     for entry in evaluation["heads"].values():
         if isinstance(entry.get("strictness"), Mapping) and "effects" in entry["strictness"]:
             out += _strictness(entry["strictness"], order)
@@ -55,6 +57,33 @@ def _order(order: Mapping[str, Any], capacity: float) -> dict[str, Any]:
             for name, key, entry in figures
         ],
     }  # fmt: skip
+
+
+def _sizes(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Lay out how the places of a list fall to dealers of few and of many sales."""
+    rows = order.get("sizes") or []
+    if not rows:
+        return []
+    names = [name for name in rows[0]["listed"] if name not in (RANDOM, LOGISTIC)]
+    return [
+        {
+            "title": "Small and large dealers",
+            "text": "Dealers in thirds by firearms sold in a year: their share of the findings "
+            "that are expected of everybody, and of the places of a list by each order. A list "
+            "goes by who stands out; where little is known of those who sell little, they do not. "
+            "`per_sale` in the policy moves places to them, the random share looks at them.",
+            "columns": ["third", "dealers", "of findings expected", *map(words, names)],
+            "rows": [
+                [
+                    row["size"],
+                    str(row["dealers"]),
+                    f"{row['expected']:.1%}",
+                    *(f"{row['listed'][name]:.1%}" for name in names),
+                ]
+                for row in rows
+            ],
+        }
+    ]
 
 
 def _strictness(found: Mapping[str, Any], order: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from features.table import FeatureTable
 from models import Bundle
 from models.card import Card
+from models.priority import EXPOSURE, Peers
 from models.profile import Profile
 from training.heads.fit import HeadResult
 from training.pages.report import format_interval
@@ -45,7 +46,8 @@ def assemble_bundle(
         name: np.asarray(head.predict_margin(latest[list(head.columns_)]), dtype=np.float64)
         for name, head in heads.items()
     }
-    profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins)
+    peers = Peers.of(latest[EXPOSURE], margins) if EXPOSURE in columns else None
+    profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins, peers=peers)
     policy = recipe.read_policy()
     is_restricted = any(signal.restriction == "restricted" for signal in signals)
     manifest = {

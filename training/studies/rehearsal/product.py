@@ -13,6 +13,7 @@ import pandas as pd
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle
+from models.priority import EXPOSURE, Peers
 from models.profile import Profile
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
@@ -125,7 +126,11 @@ def _bundle(recipe: Recipe, results: list[HeadResult], table: FeatureTable, toda
         heads,
         recipe.read_policy(),
         [dataclasses.asdict(signal) for signal in signals],
-        Profile.of(table.X[columns], margins),
+        Profile.of(
+            table.X[columns],
+            margins,
+            peers=Peers.of(latest[EXPOSURE], margins) if EXPOSURE in columns else None,
+        ),
         "# A rehearsal\n",
         manifest,
     )
