@@ -114,6 +114,32 @@ def test_a_slope_that_is_wrong_is_refused_at_the_right_level():
     assert "slope 0." in verdict.measured
 
 
+def test_a_slope_that_is_not_told_from_zero_cannot_be_said():
+    """Served at the right level, in an order that the findings neither show nor deny."""
+    rng = np.random.default_rng(3)
+    p = 1 / (1 + np.exp(-rng.normal(-1.5, 0.2, 500)))
+    y = (rng.random(500) < p.mean()).astype(float)
+    frame = pd.DataFrame({"y": y, "score": p, "weight": 1.0, "cluster": np.arange(500)})
+    verdict = gates.calibrated("h", frame, limit=0.35)
+    assert verdict.outcome == "unsaid"
+    assert "slope" in verdict.measured
+
+
+def test_the_slope_is_judged_on_all_rows_where_few_tell_the_level():
+    rng = np.random.default_rng(2)
+    margin = rng.normal(-1.5, 0.8, 3000)
+    p = 1 / (1 + np.exp(-margin))
+    y = (rng.random(3000) < p).astype(float)
+    is_drawn = rng.random(3000) < 0.05
+    frame = pd.DataFrame({"y": y, "score": p, "weight": 1.0, "cluster": np.arange(3000)})
+    frame = frame.assign(level_weight=is_drawn.astype(float))
+    drawn = frame[is_drawn]
+    assert gates.calibrated("h", frame, limit=0.35).is_passed
+    both = [str(gates.calibrated("h", f, limit=0.35).measured) for f in (frame, drawn)]
+    low, high = (float(text.split("slope ")[1].split("(")[1].split(" ")[0]) for text in both)
+    assert low > high  # a narrower interval than by the drawn alone
+
+
 def test_a_level_that_only_chosen_rows_tell_cannot_be_said():
     frame = served().assign(is_level_known=False)
     verdict = gates.calibrated("h", frame, limit=0.35)

@@ -9,11 +9,11 @@ from scipy.special import expit
 
 from models.policy import StrictnessPolicy
 from training.errors import TooFewLabelsError
-from training.labels.effects import fit_effects
+from training.heads.order import strictness_dependence
+from training.labels.effects import at_average, fit_effects
 from training.labels.offices import home_offices, share_between
 from training.labels.strictness import (
     Strictness,
-    at_average,
     fit_strictness,
     who_looked,
 )
@@ -229,3 +229,36 @@ def test_findings_weighed_to_an_average_inspector_are_those_of_one():
         assert at_mean == pytest.approx(expit(risk[part]).mean(), abs=0.006)
     # By raw findings an order by strictness alone would seem to find half as many again.
     assert y[strict].mean() > 1.5 * y[~strict].mean()
+
+
+def test_dealers_of_a_strict_office_do_not_look_safe_because_it_was_left_out():
+    """The gate's figure is about nothing for an order that knows no office, and finds a leak."""
+    of_free, of_leaking = [], []
+    for seed in range(4):
+        whole = country(seed, n=4000, n_offices=24)
+        visited = np.arange(750)
+        seen = replace(
+            whole,
+            X=whole.X.iloc[visited],
+            y=whole.y[visited],
+            where=whole.where.iloc[visited],
+            office=whole.office.iloc[visited],
+            investigator=whole.investigator.iloc[visited],
+        )
+        found = seen.fit()
+        level = found.level_of(whole.office)
+        frame = pd.DataFrame(
+            {
+                "as_of": pd.Timestamp("2024-01-01"),
+                "home": whole.office,
+                "strictness": level,
+                "risk_beyond": found.risk_beyond(whole.X, whole.office),
+                "score": whole.X["own"],
+            }
+        )
+        of_free.append(strictness_dependence(frame).value)
+        leaking = frame.assign(score=frame["score"] + 0.5 * level)
+        of_leaking.append(strictness_dependence(leaking).value)
+    # Models that never saw a strict office start lower: not set level, all of them come out above.
+    assert np.abs(of_free).max() < 0.01
+    assert min(of_leaking) > 0.15

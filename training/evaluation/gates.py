@@ -108,38 +108,42 @@ def recall_differences(
 def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     """Ask that what is served agree with what is found: in level, in slope, and bin by bin.
 
-    The level is served over observed, with its interval. A level that is off by more than
-    `LEVEL_TOLERANCE`, and not by chance, is refused; an interval that holds both one and half or
-    twice cannot say. Among chosen rows alone the level cannot be said either: those who chose
-    knew more.
+    The level is served over observed, with its interval, by the rows that may tell it. One that is
+    off by more than `LEVEL_TOLERANCE`, and not by chance, is refused; an interval that holds both
+    one and half or twice cannot say. Among chosen rows alone the level cannot be said either: those
+    who chose knew more. The slope is that of findings on the served log-odds among all judged
+    rows. It is refused where its whole interval lies outside `SLOPES`, and cannot be said where it
+    does, or where the interval holds zero: then the data do not tell that more is found where more
+    is served.
     """
-    y, weight = rows["y"].to_numpy(dtype=np.float64), level_weight(rows)
-    score = rows["score"].to_numpy(dtype=np.float64)
-    seen = weight > 0
-    y, weight, score = y[seen], weight[seen], score[seen]
-    cluster = rows["cluster"].to_numpy()[seen]
-    is_binary = bool(np.isin(y, (0.0, 1.0)).all()) and bool((score < 1).all())
-    level, *slope = bootstrap(
-        lambda w: _level_and_slope(y, score, w * weight, is_binary=is_binary),
-        cluster,
+    seen = rows[level_weight(rows) > 0]
+    y, weight = seen["y"].to_numpy(dtype=np.float64), level_weight(seen)
+    score = seen["score"].to_numpy(dtype=np.float64)
+    (level,) = bootstrap(
+        lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
+        seen["cluster"].to_numpy(),
         n_resamples=N_RESAMPLES,
     )
+    slope = _slope(rows)
     rate = float(np.average(y, weights=weight))
     error = reliability(y, score, weight=weight).ece / rate
     by_chance = chance_calibration_error(y, score, weight) / rate
     beyond = max(0.0, error - by_chance)
     is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
     is_off = level.excludes(1.0) and not (1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE)
-    is_bent = any(s.high < SLOPES[0] or s.low > SLOPES[1] for s in slope)
+    is_bent = slope is not None and (slope.high < SLOPES[0] or slope.low > SLOPES[1])
     is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD
+    is_untold = slope is not None and not (
+        slope.low > 0.0 and SLOPES[0] <= slope.value <= SLOPES[1]
+    )
     shown = (
         REFUSED
         if is_off or is_bent or beyond > limit
         else UNSAID
-        if is_vague or not is_known
+        if is_vague or is_untold or not is_known
         else PASSED
     )
-    bent = f", slope {slope[0]}" if slope else ""
+    bent = "" if slope is None else f", slope {slope}"
     drawn = "" if is_known else "; no visit of known probability tells the level"
     return Verdict(
         "calibration",
@@ -148,24 +152,31 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
         f"served over observed {level}{bent}, calibration error {error:.1%} of the rate "
         f"{rate:.4f} (chance alone gives {by_chance:.1%}){drawn}",
         f"a level of one, told from half and twice, a slope from {SLOPES[0]:g} to {SLOPES[1]:g}, "
-        f"an error at most {limit:.0%} beyond chance",
+        f"told from zero, an error at most {limit:.0%} beyond chance",
         max(0.0, beyond - limit, abs(np.log(level.value)) if is_off else 0.0),
     )
 
 
-def _level_and_slope(y: Floats, score: Floats, w: Floats, *, is_binary: bool) -> Floats:
-    """Return served over observed, and for probabilities the slope on their log-odds."""
-    level = float(w @ score) / max(float(w @ y), 1e-12)
-    if not is_binary:
-        return np.array([level])
+def _slope(rows: pd.DataFrame) -> Interval | None:
+    """Slope of findings on the served log-odds; None for counts."""
+    y = rows["y"].to_numpy(dtype=np.float64)
+    score = rows["score"].to_numpy(dtype=np.float64)
+    if not (np.isin(y, (0.0, 1.0)).all() and (score < 1).all()):
+        return None
+    weight = rows["weight"].to_numpy(dtype=np.float64)
     margin = logit(np.clip(score, 1e-9, 1 - 1e-9))
-    theta = np.array([0.0, 1.0])
     design = np.column_stack([np.ones_like(margin), margin])
-    for _ in range(_STEPS):
-        p = expit(design @ theta)
-        information = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
-        theta = theta + np.clip(np.linalg.solve(information, design.T @ (w * (y - p))), -1, 1)
-    return np.array([level, theta[1]])
+
+    def statistic(drawn: Floats) -> Floats:
+        w, theta = drawn * weight, np.array([0.0, 1.0])
+        for _ in range(_STEPS):
+            p = expit(design @ theta)
+            information = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+            theta = theta + np.clip(np.linalg.solve(information, design.T @ (w * (y - p))), -1, 1)
+        return theta[1:]
+
+    (found,) = bootstrap(statistic, rows["cluster"], n_resamples=N_RESAMPLES)
+    return found
 
 
 def chance_calibration_error(y: Floats, score: Floats, weight: Floats) -> float:

@@ -32,11 +32,12 @@ from training.heads.fit import (
     rule_columns,
 )
 from training.heads.yields import History, every_estimate, national_rate, served
+from training.labels.effects import at_average
 from training.labels.gains import three_gains
 from training.labels.labels import Labels
 from training.labels.propensity import Propensity, overlap
 from training.labels.splits import Split
-from training.labels.strictness import Strictness, at_average, who_looked
+from training.labels.strictness import Strictness, who_looked
 from training.recipe import Head, Recipe
 
 Floats = npt.NDArray[np.float64]

@@ -26,6 +26,8 @@ _FIRST_VARIANCE: Final = 0.1
 _LEAST_VARIANCE: Final = 1e-4
 # Beyond an odds ratio of e^3 between like visits an effect is a handful of rows that are all alike.
 _MOST: Final = 3.0
+# No visit stands for more or less than so many because of who made it.
+_RATIOS: Final = (0.2, 5.0)
 
 
 @dataclass(frozen=True)
@@ -170,3 +172,26 @@ def _solve(
         if moved < _TOLERANCE and float(np.abs(step).max()) < _TOLERANCE:
             break
     return theta[:q], covariance[:q, :q], variances
+
+
+def at_average(y: Floats, risk: Floats, offset: Floats) -> Floats:
+    """Weight of each finding or non-finding so that they stand for an average inspector's.
+
+    An order that goes by who is strict finds more among the findings of the strict; judged so, it
+    would pass for the better one.
+
+    Parameters
+    ----------
+    y : array of shape (n,)
+        Finding or not.
+    risk, offset : array of shape (n,)
+        Log-odds at average strictness, and what who looked added.
+
+    Examples
+    --------
+    >>> at_average(np.array([1.0, 0.0]), np.zeros(2), np.array([1.0, 0.0])).round(2).tolist()
+    [0.68, 1.0]
+    """
+    mean, seen = expit(risk), expit(risk + offset)
+    ratio = np.where(y > 0, mean / seen, (1.0 - mean) / (1.0 - seen))
+    return np.asarray(np.clip(ratio, *_RATIOS), dtype=np.float64)

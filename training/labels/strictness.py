@@ -51,8 +51,6 @@ _CREDITED: Final = 0.5
 # An office code whose two halves of history share fewer places than this is two.
 _SAME_OFFICE: Final = 0.2
 _MIN_VISITS: Final = 10
-# No visit stands for more or less than so many because of who made it.
-_RATIOS: Final = (0.2, 5.0)
 # Fewer visits to an office's area do not tell how its dealers differ.
 _MIN_BEYOND: Final = 5
 
@@ -245,17 +243,25 @@ class Strictness:
         return home.map(self.level).fillna(0.0).to_numpy(dtype=np.float64)
 
     def risk_beyond(self, X: pd.DataFrame, home: pd.Series) -> Floats:
-        """Log-odds of rows from models that saw no row of their office, shape (n,)."""
-        out = np.full(len(X), np.nan)
-        for offices, model in self.beyond:
-            rows = home.isin(offices).to_numpy() | (np.isnan(out) & (offices == frozenset()))
-            if rows.any():
-                out[rows] = model.margin(X[rows])
-        left = np.isnan(out)
-        if left.any():
-            # An office nobody inspected is unseen by every model.
-            out[left] = np.mean([model.margin(X[left]) for _, model in self.beyond], axis=0)
-        return out
+        """Log-odds of rows from models that saw no row of their office, shape (n,).
+
+        Each model is set level with the others over all rows: one fitted without a strict office
+        starts lower, and its dealers would look safer than their like elsewhere.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, p)
+            Signals of all dealers of a day, those of every office among them.
+        """
+        margins = np.array([model.margin(X) for _, model in self.beyond])
+        levels = margins.mean(axis=1)
+        margins += (levels.mean() - levels)[:, None]
+        # An office nobody inspected is unseen by every model.
+        out = margins.mean(axis=0)
+        for (offices, _), margin in zip(self.beyond, margins, strict=True):
+            rows = home.isin(offices).to_numpy()
+            out[rows] = margin[rows]
+        return np.asarray(out, dtype=np.float64)
 
 
 def fit_strictness(
@@ -424,26 +430,3 @@ def _homes_of(unit: pd.Series, home: pd.Series) -> pd.Series:
     visits = home.groupby([unit, home]).transform("size")
     often = home.where(visits >= _MIN_BEYOND)
     return often.groupby(unit).transform("nunique")
-
-
-def at_average(y: Floats, risk: Floats, offset: Floats) -> Floats:
-    """Weight of each finding or non-finding so that they stand for an average inspector's.
-
-    An order that goes by who is strict finds more among the findings of the strict; judged so, it
-    would pass for the better one.
-
-    Parameters
-    ----------
-    y : array of shape (n,)
-        Finding or not.
-    risk, offset : array of shape (n,)
-        Log-odds at average strictness, and what who looked added.
-
-    Examples
-    --------
-    >>> at_average(np.array([1.0, 0.0]), np.zeros(2), np.array([1.0, 0.0])).round(2).tolist()
-    [0.68, 1.0]
-    """
-    mean, seen = expit(risk), expit(risk + offset)
-    ratio = np.where(y > 0, mean / seen, (1.0 - mean) / (1.0 - seen))
-    return np.asarray(np.clip(ratio, *_RATIOS), dtype=np.float64)
