@@ -27,7 +27,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
 
 from models.linear import Problem
 from models.policy import StrictnessPolicy
