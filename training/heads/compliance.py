@@ -23,6 +23,7 @@ from training.labels import labels
 from training.labels.labels import Labels
 from training.labels.offices import divisions_of, share_between
 from training.labels.propensity import Propensity, fit_propensity
+from training.labels.recency import Recency, fit_recency
 from training.labels.sampling import PROBABILITY, WHY, Sampled, sampled
 from training.labels.strictness import Strictness, fit_strictness, who_looked
 from training.recipe import Head, Recipe
@@ -112,17 +113,20 @@ class Weighted:
     index : array of shape (m,)
         Positions among the rows given.
     weight : array of shape (m,)
-        Inverse propensity, and the visits each stands for.
+        Inverse propensity, the visits each stands for, and how far it has faded.
     propensity : Propensity
         Over all rows given.
     strictness : Strictness
         Of who looked; its offset is of these rows.
+    recency : Recency
+        How fast labels fade.
     """
 
     index: npt.NDArray[np.int64]
     weight: Floats
     propensity: Propensity
     strictness: Strictness
+    recency: Recency
 
 
 def weigh(
@@ -151,7 +155,15 @@ def weigh(
         place_share=share_between(X, who.home),
         seed=seed,
     )
-    return Weighted(index, weight, propensity, strictness)
+    period = rows["as_of"].to_numpy()[index]
+    recency = fit_recency(
+        X.iloc[index][list(strictness.columns)],
+        (looked.y[index], weight),
+        strictness.offset,
+        period,
+        seed=seed,
+    )
+    return Weighted(index, weight * recency.weights(period), propensity, strictness, recency)
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def judge(
         "yield": {name: i.as_dict() if i else None for name, i in estimates.items()},
         "gains": gains,
         "strictness": strictness_entry(fitted.weighted.strictness),
+        "recency": fitted.weighted.recency.entry(),
         "stability": stable,
         "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
         "sections": _sections(estimates, gains, past),

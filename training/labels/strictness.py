@@ -303,7 +303,7 @@ def fit_strictness(
         models = []
         for fold in range(int(folds.max()) + 1):
             kept = folds != fold
-            model = _fit_ridge(
+            model = fit_ridge(
                 X.loc[kept, list(own)], y[kept], weight[kept], offset[kept], starts.get(fold)
             )
             starts[fold] = model.theta
@@ -368,9 +368,16 @@ def _sum_of(effects: tuple[Effects, ...], groups: pd.DataFrame) -> Floats:
     return total
 
 
-def _fit_ridge(
-    X: pd.DataFrame, y: Floats, weight: Floats, offset: Floats, start: Floats | None
+def fit_ridge(
+    X: pd.DataFrame, y: Floats, weight: Floats, offset: Floats, start: Floats | None = None
 ) -> Ridge:
+    """Fit a logistic regression with a strong penalty beside known log-odds of rows.
+
+    Parameters
+    ----------
+    start : array, optional
+        A solution nearby.
+    """
     raw = _signed_log(X)
     seen = pd.DataFrame(raw)
     middle = np.nan_to_num(seen.median().to_numpy(dtype=np.float64))

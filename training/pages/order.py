@@ -19,6 +19,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     for entry in evaluation["heads"].values():
         if isinstance(entry.get("strictness"), Mapping) and "effects" in entry["strictness"]:
             out += _strictness(entry["strictness"], order)
+        out += _recency(entry.get("recency"))
     out += _labels(evaluation)
     return out
 
@@ -132,6 +133,30 @@ def _strictness(found: Mapping[str, Any], order: Mapping[str, Any] | None) -> li
             ],
         }
     ]  # fmt: skip
+
+
+def _recency(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Say how fast labels fade, and what was tried."""
+    if not found or not found["tried"]:
+        return []
+    half = found["half_life_years"]
+    return [
+        {
+            "title": "How fast labels fade",
+            "text": (
+                f"A label weighs half after {half:g} years. "
+                if half is not None
+                else "Labels do not fade: no half-life is shown to tell more. "
+            )
+            + f"Asked were {found['n_asked']} visits of later years by models of those before, "
+            "older ones weighing less.",
+            "columns": ["half-life in years", "gain in log loss", "standard error"],
+            "rows": [
+                [f"{one['half_life_years']:g}", f"{one['gain']:+.5f}", f"{one['error']:.5f}"]
+                for one in found["tried"]
+            ],
+        }
+    ]
 
 
 def _labels(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
