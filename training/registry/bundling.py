@@ -53,6 +53,7 @@ def assemble_bundle(
     manifest = {
         "name": recipe.model_name,
         "as_of": f"{newest:%Y-%m-%d}",
+        "trained_on": evaluation["trained_on"],
         "restriction": "restricted" if is_restricted else "public",
         "variant": recipe.variant,
         "license_types": list(recipe.license_types),

@@ -31,6 +31,7 @@ from training.errors import NotTrainedError
 from training.labels.cohort import places, require_types
 from training.progress import Steps
 from training.registry.promotion import read_champion
+from training.studies.findings_since import FindingsSince, findings_since
 
 Floats = npt.NDArray[np.float64]
 WATCH: Final = 0.1
@@ -139,7 +140,8 @@ def drift_as_of(folder: Path, warehouse: Warehouse, as_of: date, steps: Steps) -
     with steps.step("drift"):
         read = sorted({str(s["table"]) for s in bundle.signals if s.get("table")})
         absent = [name for name in read if not warehouse.has(name)]
-        found = summary(drift(bundle, X), absent=absent)
+        since = findings_since(bundle, warehouse, as_of)
+        found = summary(drift(bundle, X), absent=absent, since=since)
     return {
         "as_of": as_of.isoformat(),
         "bundle": champion.bundle,
@@ -214,30 +216,36 @@ def _advice(index: float, chance: float) -> Advice:
     return "train again" if index > ACT else "watch" if index > WATCH else "none"
 
 
-def summary(found: Sequence[Drift], *, absent: Sequence[str] = ()) -> dict[str, Any]:
+def summary(
+    found: Sequence[Drift], *, absent: Sequence[str] = (), since: FindingsSince | None = None
+) -> dict[str, Any]:
     """Return what moved and the one thing to do.
 
     Parameters
     ----------
     absent : sequence of str
         Tables the bundle's signals are read from that the warehouse lacks altogether.
+    since : FindingsSince, optional
+        What visits since the day of training found.
 
     Returns
     -------
     dict
-        ``advice`` for the whole, ``what_to_do`` in sentences, ``tables`` under suspicion and
-        ``drift``, an entry for each signal and head.
+        ``advice`` for the whole, ``what_to_do`` in sentences, ``tables`` under suspicion,
+        ``drift``, an entry for each signal and head, and ``findings``, what visits since found.
     """
     far = [d for d in found if d.kind == "signal" and d.stability_index > ACT]
     votes: list[Advice] = [d.advice for d in found if d.kind == "head"]
     votes += [d.advice for d in found if d.advice == "check the source"]
     votes += ["watch" for d in far if d.advice == "watch"]
     votes += ["check the source" for _ in absent]
+    votes += [since.advice] if since is not None else []
     overall: Advice = min(votes, key=_ORDER.index, default="none")
     tables = _suspect_tables(found)
     return {
         "advice": overall,
-        "what_to_do": _what_to_do(found, overall, tables, absent),
+        "what_to_do": _what_to_do(found, overall, tables, absent, since),
+        "findings": None if since is None else since.entry(),
         "absent_tables": list(absent),
         "tables": tables,
         "drift": [asdict(d) for d in found],
@@ -260,6 +268,7 @@ def _what_to_do(
     overall: Advice,
     tables: Mapping[str, Mapping[str, int]],
     absent: Sequence[str],
+    since: FindingsSince | None,
 ) -> list[str]:
     heads = [d for d in found if d.kind == "head"]
     out = [
@@ -289,6 +298,8 @@ def _what_to_do(
         names = ", ".join(f"{d.name} (index {d.stability_index:.2f})" for d in moved)
         after = " once the sources are mended" if overall == "check the source" else ""
         out.append(f"Train again{after}: the scores of {names} have moved.")
+    if since is not None and since.advice != "none":
+        out.append(since.says)
     watched = [d.name for d in heads if d.advice == "watch"]
     if watched:
         out.append(f"Watch the scores of {', '.join(watched)}: look again at the next publication.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from training.pages import plots
-from training.pages.page import Page, Plot, Section
+from training.pages.page import Page, Plot, Section, format_interval
 from training.studies.drift import ACT, WATCH
 
 N_PLOTTED: Final = 20
@@ -32,6 +32,7 @@ def drift_page(found: Mapping[str, Any]) -> Page:
         ),
         advice=[f"Advice: {found['advice']}.", *found["what_to_do"]],
         sections=(
+            *_findings(found.get("findings")),
             Section("Scores", columns=_COLUMNS, rows=[_row(d) for d in heads]),
             Section(
                 "Signals",
@@ -48,6 +49,27 @@ def drift_page(found: Mapping[str, Any]) -> Page:
                     ),
                 ),
             ),
+        ),
+    )
+
+
+def _findings(since: Mapping[str, Any] | None) -> tuple[Section, ...]:
+    if since is None:
+        return ()
+    return (
+        Section(
+            "Findings since training",
+            since["says"],
+            columns=("since", "visits known", "severe findings", "found over served", "AUC"),
+            rows=[
+                [
+                    since["since"],
+                    f"{since['n_visits']:,}",
+                    f"{since['n_findings']:,}",
+                    format_interval(since["found_over_served"]),
+                    format_interval(since["auc"]),
+                ]
+            ],
         ),
     )
 
