@@ -35,7 +35,7 @@ from features.home import sync_folder, write_atomically
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
 from models.policy import Policy
-from models.priority import EXPOSURE, exposure_term, exposure_weights
+from models.priority import EXPOSURE, exposure_term, exposure_weights, require_peers
 from models.profile import Profile
 from models.state import to_json
 
@@ -264,8 +264,7 @@ class Bundle:
         DataFrame
             With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
             ``priority``, the weighted sum of the heads' log-odds and log-rates, counts set against
-            dealers who sell alike as far as the policy says (see `models.priority`);
-            ``support``, in 0 to 1 (see
+            who sells alike as the policy says (`models.priority`); ``support``, in 0 to 1 (see
             `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
@@ -321,10 +320,10 @@ class Bundle:
 
     def _exposure(self, inputs: pd.DataFrame) -> Floats:
         """Return what sales take off each row's priority, shape (n,)."""
-        weights = exposure_weights(self.policy, self.heads, self.columns)
-        if not weights or self.profile.peers is None:
+        weights, peers = exposure_weights(self.policy, self.heads, self.columns), self.profile.peers
+        if not weights or peers is None:
             return np.zeros(len(inputs))
-        return exposure_term(inputs[EXPOSURE], weights, self.profile.peers)
+        return exposure_term(inputs[EXPOSURE], weights, peers)
 
 
 def _check_parts(bundle: Bundle) -> None:
@@ -347,15 +346,7 @@ def _check_parts(bundle: Bundle) -> None:
     if set(bundle.profile.columns) != columns or list(bundle.profile.columns) != bundle.columns:
         raise BundleError("The profile is not over the bundle's signals, in their order.")
     bundle.policy.weights_of(bundle.heads)
-    peers = bundle.profile.peers
-    for weighed in exposure_weights(bundle.policy, bundle.heads, columns):
-        if peers is None or weighed not in peers.means:
-            raise BundleError(
-                f"The policy sets head '{weighed}' against dealers who sell alike, and the profile "
-                "does not say what they are like.",
-                expected="a profile with the means of that head by sales",
-                fix="train again with this version",
-            )
+    require_peers(bundle.policy, bundle.heads, columns, bundle.profile.peers)
 
 
 def _check_head(name: str, head: Head) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.errors import BundleError
 from models.policy import Policy
 
 Floats = npt.NDArray[np.float64]
@@ -129,6 +130,25 @@ def exposure_weights(
         return {}
     weights = {head: policy.weights[head] * policy.per_sale.get(head, 0.0) for head in heads}
     return {head: weight for head, weight in weights.items() if weight}
+
+
+def require_peers(
+    policy: Policy, heads: Iterable[str], columns: Iterable[str], peers: Peers | None
+) -> None:
+    """Refuse a bundle whose policy asks for what its profile does not hold.
+
+    Raises
+    ------
+    BundleError
+    """
+    for head in exposure_weights(policy, heads, columns):
+        if peers is None or head not in peers.means:
+            raise BundleError(
+                f"The policy sets head '{head}' against dealers who sell alike, and the profile "
+                "does not say what they are like.",
+                expected="a profile with the means of that head by sales",
+                fix="train again with this version",
+            )
 
 
 def exposure_term(sales: pd.Series, weights: Mapping[str, float], peers: Peers) -> Floats:

@@ -199,7 +199,7 @@ def strongest(
     signals : sequence of mapping, shape (p,)
         The bundle's signals: name, family, window. The reasons name different things: a family's
         second signal counts half and its third a third, and one measure is named once, over the
-        window that moves the dealer most. What all dealers of a state share is nobody's own reason
+        window that moves the dealer most. What all of a state or county share is no dealer's own reason
         and is not named; it stays a part of the priority.
 
     Returns
@@ -209,7 +209,7 @@ def strongest(
         the `N_REASONS` largest in size.
     """
     n_kept = min(N_REASONS, values.shape[1])
-    is_own = [not wording(str(signal["name"]), signal).is_of_state for signal in signals]
+    is_own = [not wording(str(signal["name"]), signal).is_of_place for signal in signals]
     values = values * np.array(is_own)
     weighed = np.abs(values)
     for own in _alike(measure_of(signal) for signal in signals):

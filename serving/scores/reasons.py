@@ -74,8 +74,8 @@ class Sentences:
         return text + "."
 
     def is_own(self, index: int) -> bool:
-        """Whether a signal tells dealers of one state apart; else it is no dealer's own reason."""
-        return not self._wordings[index].is_of_state
+        """Whether a signal tells dealers of one county apart; else it is no dealer's own reason."""
+        return not self._wordings[index].is_of_place
 
     def missing(self, code: int) -> str | None:
         """Say why a value is missing; None when it is observed."""

@@ -19,7 +19,7 @@ MILES_PER_KM: Final = 0.621371192
 _KM2_PER_SQUARE_MILE: Final = 2.589988110336
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _PEERS: Final = re.compile(r"[,;]?\s*(more|less) than \{percentile\}% of peers")
-_STATE: Final = "state"
+_PLACES: Final = ("state", "county")
 _MOST_LOG: Final = 40.0
 _SPECIAL: Final = ("zero", "one", "negative", "yes", "no", "unknown")
 
@@ -36,8 +36,8 @@ class Wording:
         For those values; empty when `main` serves. `negative` is given the size of the value.
     words : tuple of str
         What the codes 0, 1, 2, ... mean.
-    is_of_state : bool
-        Whether all dealers of a state share the value: then it is no dealer's own reason.
+    is_of_place : bool
+        Whether all dealers of a state or county share the value: then it is no dealer's own reason.
     """
 
     main: str
@@ -48,7 +48,7 @@ class Wording:
     no: str = ""
     unknown: str = ""
     words: tuple[str, ...] = ()
-    is_of_state: bool = False
+    is_of_place: bool = False
 
     def say(self, value: float) -> str:
         """Return the sentence for a value, without its full stop; a missing value is said."""
@@ -125,7 +125,7 @@ def _read(entry: str | Mapping[str, Any]) -> Wording:
     return Wording(
         main=entry.get("say", ""),
         words=tuple(entry.get("words", ())),
-        is_of_state=entry.get("where") == _STATE,
+        is_of_place=entry.get("where") in _PLACES,
         **texts,
     )
 

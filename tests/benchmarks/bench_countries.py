@@ -101,6 +101,8 @@ def _simulated(policy: str, seed: int, out: Path) -> pd.DataFrame:
     dealers = whole.world.dealers
     level = whole.office.strictness.mean(axis=1)[dealers.known.office[dealers.place]]
     strict = pd.Series(level, index=[str(key) for key in dealers.keys])
+    # A successor keeps the number and the place.
+    strict = strict[~strict.index.duplicated(keep="last")]
     return pd.DataFrame(
         {
             "dealer": last["dealer"].to_numpy(),

@@ -183,13 +183,14 @@ def test_a_signal_that_only_the_bundle_knows_uses_its_template_without_its_compa
     assert wording("x_n", signal).say(math.nan) == "Reports in a year: not known"
 
 
-def test_what_a_whole_state_shares_is_no_reason_of_a_dealer():
-    of_state = {s.name for s in SIGNALS if wording(s.name, {}).is_of_state}
-    assert {"area_checks_per_100_people_1y", "area_share_to_purchaser_1y"} <= of_state
+def test_what_a_whole_state_or_county_shares_is_no_reason_of_a_dealer():
+    of_place = {s.name for s in SIGNALS if wording(s.name, {}).is_of_place}
+    assert {"area_checks_per_100_people_1y", "area_share_to_purchaser_1y"} <= of_place
+    assert {"area_people_per_km2", "area_dealers_per_100k", "area_rural_code"} <= of_place
     contributions = np.full((3, len(SIGNALS)), 0.1)
-    contributions[:, [s.name in of_state for s in SIGNALS]] = 9.0
+    contributions[:, [s.name in of_place for s in SIGNALS]] = 9.0
     frame = strongest(contributions, BUNDLED)
     for k in range(8):
         named = {SIGNALS[j].name for j in frame[f"signal_{k}"]}
         strength = frame[f"contribution_{k}"].to_numpy()
-        assert not (named & of_state) or (strength == 0).all()
+        assert not (named & of_place) or (strength == 0).all()

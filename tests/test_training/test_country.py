@@ -4,6 +4,7 @@ import json
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -160,3 +161,40 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
     page = (tmp_path / "reports" / "fairness-000001.html").read_text(encoding="utf-8")
     assert "diversion, by license type" in page
     assert "<svg" in page
+
+
+@pytest.fixture(scope="module")
+def chased(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder like `place` of a country whose visits went where traces were many."""
+    folder = tmp_path_factory.mktemp("chased")
+    options = Options(dealers=2000, years=6, end=date(2025, 1, 1), seed=3, policy="trace_chasing")
+    simulate(options, folder / "raw")
+    ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
+    return folder
+
+
+@pytest.mark.parametrize("chosen", ["place", "chased"])
+def test_weights_bring_the_inspected_of_a_country_nearer_its_truth(
+    chosen, recipe, history, request
+):
+    """By true probabilities, so that the luck of single findings has no part in it."""
+    folder = request.getfixturevalue(chosen)
+    read, store = load_recipe(str(recipe)), Warehouse.open(folder / "warehouse")
+    past = history[2] if chosen == "place" else country.assemble(read, store, Steps())
+    rule = Policy.read().severe_finding
+    dates = (*past.split.train_as_of, *past.split.test_as_of)
+    looked = compliance.place_labels(past.cohort, labels.compliance(store, dates, rule=rule))
+    X = design(past.table, read.head("compliance")).X
+    fitted = looked.propensity(X, past.rows["dealer"].to_numpy(dtype=str), seed=0)
+    truth = backtest.read_truth(folder / "raw" / "truth")
+    true = past.rows.astype({"dealer": str, "as_of": "datetime64[s]"}).merge(
+        truth[["dealer", "as_of", "p_severe"]], on=["dealer", "as_of"], how="left"
+    )["p_severe"]
+    known = true.notna().to_numpy()
+    p = true.to_numpy(dtype=np.float64)[known]
+    naive, weighted = (
+        float(np.average(p, weights=w[known]))
+        for w in (looked.is_inspected.astype(float), fitted.weights())
+    )
+    assert naive > 1.5 * p.mean()
+    assert abs(weighted - p.mean()) < 0.6 * abs(naive - p.mean())
