@@ -199,8 +199,8 @@ def strongest(
     signals : sequence of mapping, shape (p,)
         The bundle's signals: name, family, window. The reasons name different things: a family's
         second signal counts half and its third a third, and one measure is named once, over the
-        window that moves the dealer most. What all of a state or county share is no dealer's own reason
-        and is not named; it stays a part of the priority.
+        window that moves the dealer most. What all of a state or county share is no reason
+        of one dealer and is not named; it stays a part of the priority.
 
     Returns
     -------
