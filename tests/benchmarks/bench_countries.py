@@ -108,7 +108,7 @@ def _simulated(policy: str, seed: int, out: Path) -> pd.DataFrame:
             "dealer": last["dealer"].to_numpy(),
             "p_severe": last["p_severe"].to_numpy(dtype=np.float64),
             "may_visit": (last["is_eligible"] == True).to_numpy(),  # noqa: E712  missing is not
-            "strict": last["dealer"].map(strict).to_numpy(dtype=np.float64),
+            "strict": last["dealer"].astype(str).map(strict).to_numpy(dtype=np.float64),
         }
     )
 

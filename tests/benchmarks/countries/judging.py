@@ -91,7 +91,7 @@ def judge(
     scores, served = _scores(recipe, at)
     true = truth.set_index("dealer").reindex(at.now["dealer"])
     keep = (true["may_visit"].fillna(False) & true["p_severe"].notna()).to_numpy(dtype=bool)
-    p, strict = true["p_severe"].to_numpy()[keep], true["strict"].to_numpy()[keep]
+    p, strict = true["p_severe"].to_numpy()[keep], true["strict"].fillna(0.0).to_numpy()[keep]
     X = at.now.drop(columns="dealer")[keep]
     scores = {name: score[keep] for name, score in scores.items()}
     scores["taught"] = taught(X[at.made.X.columns], p, at.now["dealer"].to_numpy()[keep])
