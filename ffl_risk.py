@@ -9,6 +9,7 @@ not there yet (no warehouse, no bundle); 5 a gate refused; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -30,6 +31,18 @@ for folder_app in (features_app, training_app, serving_app):
     app.add_typer(folder_app)
 
 
+# What a command meets when a folder cannot be written; anything else is a fault of the program.
+DISK_REFUSALS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+}
+
+
 def main() -> None:
     """Run the command line."""
     keep_private()
@@ -38,6 +51,19 @@ def main() -> None:
     except FflRiskError as error:
         typer.secho(f"ffl-risk: {error}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in DISK_REFUSALS:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        typer.secho(
+            f"ffl-risk: The file system refused:{where}\n"
+            f"  found:    {error.strerror}\n"
+            "  to mend:  check that FFL_RISK_HOME, and what else was named, can be written by this "
+            "account and has room",
+            err=True,
+            fg=typer.colors.RED,
+        )
+        sys.exit(4)
 
 
 if __name__ == "__main__":

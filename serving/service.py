@@ -196,6 +196,7 @@ class FflRisk:
         from serving.following.delivery import Deliverer
         from serving.runtime import Runtime, logger
         from serving.server.app import build_app
+        from serving.server.tracing import Traced
         from serving.settings import Settings
 
         _end_with_supervisor()
@@ -207,7 +208,9 @@ class FflRisk:
             logger.warning("started without scores: %s", error.what)
         self.runtime.start()
         self.runtime.look_after(Deliverer(self.runtime).loop)
-        _running["app"] = build_app(self.runtime, bento=_to_bento)
+        guarded = build_app(self.runtime, bento=_to_bento)
+        self.traced = Traced.open(guarded, self.runtime.settings)
+        _running["app"] = self.traced or guarded
         # What was loaded lives as long as the process: the collector need not walk it each time.
         gc.collect()
         gc.freeze()
@@ -281,6 +284,8 @@ class FflRisk:
     def close(self) -> None:
         """Write what waits and close the store."""
         _running.pop("app", None)
+        if self.traced is not None:
+            self.traced.close()
         self.runtime.close()
 
 

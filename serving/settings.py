@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from features.errors import did_you_mean
 from features.home import home
@@ -183,8 +184,21 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "`https://hooks.example.gov:8443, http://10.0.0.7:9000`",
         ),
         Variable(
+            "FFL_RISK_OTLP_ENDPOINT", "text", "",
+            "Collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318; none by default",
+        ),
+        Variable(
+            "FFL_RISK_OTLP_SHARE", "number", 1.0,
+            "Share of requests that are traced, where the caller has not decided", 0, 1,
+        ),
+        Variable(
             "FFL_RISK_LEAST_FREE_MB", "number", 64.0,
             "Megabytes that must be free where the state is kept; below, the service is not ready",
+        ),
+        Variable(
+            "FFL_RISK_CLOCK_TOLERANCE", "number", 300.0,
+            "Seconds by which the clock may be behind the newest audit record, or apart from the "
+            "database server's; beyond, the service does not start", 1,
         ),
         Variable(
             "FFL_RISK_RETRAIN_DAYS", "integer", 365,
@@ -287,6 +301,9 @@ class Settings:
     is_https: bool = False
     log_format: Literal["text", "json"] = "text"
     least_free_mb: float = 64.0
+    otlp_endpoint: str = ""
+    otlp_share: float = 1.0
+    clock_tolerance: float = 300.0
     retrain_days: int = 365
     notify_command: str = ""
     notify_url: str = field(default="", repr=False)
@@ -320,6 +337,9 @@ class Settings:
             is_https=read["https"],
             log_format=read["log_format"],
             least_free_mb=read["least_free_mb"],
+            otlp_endpoint=_otlp_endpoint(read["otlp_endpoint"]),
+            otlp_share=read["otlp_share"],
+            clock_tolerance=read["clock_tolerance"],
             retrain_days=read["retrain_days"],
             notify_command=read["notify_command"],
             notify_url=read["notify_url"],
@@ -362,6 +382,17 @@ def _store_url(text: str, folder: Path) -> str:
             expected="postgresql://USER@HOST/NAME or sqlite:////PATH",
         )
     return text
+
+
+def _otlp_endpoint(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+        raise InvalidRequestError(
+            "FFL_RISK_OTLP_ENDPOINT cannot be used.",
+            found=repr(text[:40]),
+            expected="an address such as http://127.0.0.1:4318; /v1/traces is added to it",
+        )
+    return text.rstrip("/")
 
 
 def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:

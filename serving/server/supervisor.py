@@ -87,10 +87,15 @@ def serve(host: str, port: int) -> int:
 def _check(settings: Settings) -> None:
     """Find in one process, before there are several, what would end each worker."""
     from serving.access.audit import chain_key
+    from serving.access.clock import check_clock
+    from serving.access.oidc import Verifier
 
+    if settings.oidc is not None:
+        Verifier(settings.oidc)
     store = Store.open(settings.store_url)
     try:
         chain_key(store, settings.audit_key_file)
+        check_clock(store, settings.clock_tolerance)
     finally:
         store.close()
 
