@@ -125,8 +125,7 @@ def test_a_clock_behind_the_newest_record_does_not_start(
     store.close()
 
 
-@pytest.mark.slow
-def test_an_mlflow_server_that_hangs_is_told_within_half_a_minute(tmp_path: Path, monkeypatch):
+def test_an_mlflow_server_that_hangs_is_told_before_anything_is_begun(tmp_path: Path, monkeypatch):
     """It takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken: list[socket.socket] = []
@@ -142,13 +141,11 @@ def test_an_mlflow_server_that_hangs_is_told_within_half_a_minute(tmp_path: Path
         thread.start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        tracker = Tracker(tmp_path / "home").start()
         begun = time.monotonic()
-        with pytest.raises(TrackingError) as refused:
-            tracker.ask("alias_version", name="country", alias="champion")
-        assert time.monotonic() - begun < 60
-        assert "127.0.0.1" in str(refused.value)
-        tracker.close()
+        with pytest.raises(TrackingError, match=r"127\.0\.0\.1:\d+ does not answer"):
+            Tracker(tmp_path / "home").start()
+        assert time.monotonic() - begun < 30
+        assert not (tmp_path / "home").exists()
         server.shutdown(socket.SHUT_RDWR)
     thread.join(timeout=5)
     for one in taken:
