@@ -14,6 +14,7 @@ from typing import Final
 
 from features.domain.license_number import dealer_of_number_sql
 from features.ingest import conversion
+from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column, RejectReason, Table
 from features.sources.delimited import DAMAGED, LINE
 from features.sources.layout import Plan
@@ -277,17 +278,15 @@ def _pattern_rules(table: Table, column: Column) -> list[Rule]:
     """Rules for the columns whose text has a form that `schema` does not state."""
     name = column.name
     states = ", ".join(map(literal, sorted(STATE_FIPS)))
+    known = ", ".join(map(literal, sorted(countries())))
     conditions: dict[str, tuple[RejectReason, str]] = {
         "premises_state": ("unknown_code", f"premises_state NOT IN ({states})"),
         "county_fips": ("out_of_range", "NOT regexp_full_match(county_fips, '[0-9]{5}')"),
-        "recovery_country": (
-            "unknown_code",
-            "NOT regexp_full_match(recovery_country, '[A-Z]{2}')",
-        ),
         "month": ("out_of_range", "day(month) <> 1"),
-        "country": ("unknown_code", "NOT regexp_full_match(country, '[A-Z]{2}')"),
         "area": ("out_of_range", "NOT regexp_full_match(area, '[0-9]{2}([0-9]{3})?')"),
     }
+    for country in COUNTRY_COLUMNS:
+        conditions[country] = ("unknown_code", f"{country} NOT IN ({known})")
     return [Rule(conditions[name][0], name, conditions[name][1])] if name in conditions else []
 
 

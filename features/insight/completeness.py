@@ -27,6 +27,7 @@ from features.warehouse import Warehouse
 
 _Z: Final = 1.645  # 90% ranges
 _YEAR: Final = 4  # quarters
+_NAMED: Final = 10  # requesters named in a sentence
 _REGIMES: Final = ("federal agency only", "own agency in part", "own agency in full")
 
 _CELLS_SQL: Final = """
@@ -186,7 +187,21 @@ def completeness(warehouse: Warehouse, as_of: date) -> Completeness:
         else "as the table agencies says"
     )
     rows = _rows(cells, found)
-    return Completeness(as_of, agencies, rows, _training(cells, found), STATEMENTS)
+    said = (*STATEMENTS, *said_of_unlisted(found))
+    return Completeness(as_of, agencies, rows, _training(cells, found), said)
+
+
+def said_of_unlisted(found: Coverage) -> list[str]:
+    """Name the requesters without an agency row: who they are, only the table can tell."""
+    if not found.unlisted:
+        return []
+    names = list(found.unlisted)
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return [
+        f"{len(names):,} requesters with {sum(found.unlisted.values()):,} requests have no row in "
+        f"the table agencies: {shown}. Their requests count in their state, and as nobody's own "
+        "or federal submission; add their rows to tell whose they are."
+    ]
 
 
 def name_of(quarter: int) -> str:

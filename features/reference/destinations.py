@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from functools import lru_cache
 from typing import Final
 
 from features.errors import InvalidValueError, did_you_mean
-from features.reference.files import read_toml
+from features.reference.files import DATA, read_toml
 from features.sql import literal
 
 ELSEWHERE: Final = "elsewhere"
+# The columns of the data contract that hold a code of `countries`.
+COUNTRY_COLUMNS: Final = ("recovery_country", "country")
 # Latin America other than Mexico, as the signal of that name counts it.
 LATIN_AMERICA: Final = (
     "guatemala", "honduras", "el_salvador", "other_latin_america", "caribbean",
@@ -21,6 +24,13 @@ def destinations() -> dict[str, tuple[str, ...]]:
     """Countries of each destination, in the order of the table; ``elsewhere`` is the rest."""
     entries = read_toml("destinations.toml")["destination"]
     return {name: tuple(entry["countries"].split()) for name, entry in entries.items()}
+
+
+@lru_cache(maxsize=1)
+def countries() -> dict[str, str]:
+    """Name of each country by its ISO 3166-1 alpha-2 code, with what stands in older records."""
+    with (DATA / "countries.csv").open(encoding="utf-8", newline="") as rows:
+        return {row["country"]: row["name"] for row in csv.DictReader(rows)}
 
 
 def destination_names() -> tuple[str, ...]:
@@ -51,7 +61,7 @@ def countries_of(name: str) -> tuple[str, ...]:
     known = destinations()
     if name in known:
         return known[name]
-    if len(name) == 2 and name.isalpha() and name.isupper():
+    if name in countries():
         return (name,)
     raise InvalidValueError(
         f"{name!r} is no destination{did_you_mean(name, known)}.",

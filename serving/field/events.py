@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from features.domain import license_number
 from features.errors import InvalidValueError
+from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
 from features.warehouse import Warehouse, WarehouseMissingError
@@ -110,6 +111,8 @@ def _check_value(column: Column, value: Any, *, today: date) -> tuple[Any, str]:
         return _check_number(column, value)
     if not isinstance(value, str) or not 0 < len(value) <= _MOST_TEXT or not value.isprintable():
         return None, "undecodable"
+    if column.name in COUNTRY_COLUMNS and value not in countries():
+        return value, "unknown_code"
     return value, "unknown_code" if column.allowed and value not in column.allowed else ""
 
 

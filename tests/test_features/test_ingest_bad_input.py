@@ -327,3 +327,23 @@ def test_readable_purchaser_tokens_are_refused_and_never_shown(
 
 def test_source_errors_are_feature_errors() -> None:
     assert issubclass(SourceError, FeatureError)
+
+
+@pytest.mark.parametrize("table", ["traces", "agencies"])
+def test_a_code_that_is_no_country_is_named_with_its_line(
+    table: str, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    """Two letters are not enough: ZZ and UK are codes of nothing, NA is Namibia."""
+    column = "recovery_country" if table == "traces" else "country"
+    key = "trace_id" if table == "traces" else "requester"
+    codes = ["US", "MX", "GT", "NA", "XK", "AN", "ZZ", "UK"]
+    rows = [row(table, **{key: f"K{n}", column: code}) for n, code in enumerate(codes)]
+    path = write(tmp_path / "in", f"{table}.csv", rows)
+    summary = ingest(path, tmp_path / "w", today=TODAY, max_rejects=0.5)
+    assert summary.files[0].tables[0].reasons == {"unknown_code": 2}
+    rejects = Warehouse.open(tmp_path / "w").rejects(table).to_pylist()  # type: ignore[union-attr]
+    assert [(r["column_name"], r["value"], r["source_line"]) for r in rejects] == [
+        (column, "ZZ", 8), (column, "UK", 9),
+    ]  # fmt: skip
+    bad = write(tmp_path / "bad", f"{table}.csv", [rows[-1]])
+    assert f"unknown_code in {column}, such as 'UK' (first in line 2)" in refused(bad)

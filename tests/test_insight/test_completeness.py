@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.domain.asof import to_day
-from features.insight.completeness import Completeness, completeness
+from features.insight.completeness import Completeness, completeness, said_of_unlisted
 from features.signals.stages import coverage
 from features.simulation.reports import mexico
 from tests.simulated import AS_OF, Simulated
@@ -99,6 +99,41 @@ def test_agencies_are_inferred_where_no_table_tells(simulated: Simulated) -> Non
     both = [(a, b) for a, b in zip(known.full, inferred.full, strict=True) if np.isfinite(a * b)]
     assert len(both) > 15
     assert np.median([abs(np.log(a / b)) for a, b in both]) < 0.1
+
+
+def test_a_requester_without_a_row_is_named_and_not_taken_for_the_prosecutor(
+    simulated: Simulated, measured: Completeness
+) -> None:
+    """Half of the state prosecutors lose their rows: the federal movement stays what it was."""
+    from features.engine.embedded import EmbeddedEngine
+
+    day = to_day(AS_OF)
+    with EmbeddedEngine(simulated.warehouse) as engine:
+        requests = engine.query(coverage.requests_sql(day)).to_pandas()
+        told = engine.query(coverage.AGENCIES_SQL).to_pandas()
+    assert not any("no row in" in said for said in measured.statements)
+    own = sorted(set(told.loc[told["kind"] != "federal", "requester"]) & set(requests["requester"]))
+    gone = set(own[::2])
+    found = coverage.estimate(requests, told[~told["requester"].isin(gone)], day)
+    n = requests[requests["requester"].isin(gone)].groupby("requester")["n"].sum()
+    assert found.unlisted == n.to_dict()
+    (sentence,) = said_of_unlisted(found)
+    assert f"{len(gone)} requesters with {n.sum():,} requests have no row" in sentence
+    assert next(iter(found.unlisted)) in sentence
+    whole = coverage.estimate(requests, told, day)
+    assert not whole.unlisted
+    np.testing.assert_array_equal(found.n, whole.n)
+    # A state whose own agency nobody lists is one of federal submission, as far as is told; were
+    # its own requests taken for federal ones, the movement of the others would jump with them.
+    kept = [
+        s
+        for s, state in enumerate(found.states)
+        if not np.array_equal(found.regime[s], whole.regime[s])
+    ]
+    rest = [s for s in range(len(found.states)) if s not in kept and whole.basis[s] == "measured"]
+    moved = found.exposure[rest] / whole.exposure[rest]
+    assert rest
+    assert np.abs(np.log(moved[:, found.is_settled])).max() < 0.25
 
 
 def test_without_any_state_in_full_the_convention_stands_and_says_so() -> None:

@@ -14,7 +14,8 @@ follow recoveries within a state; the federal share of the other states is stead
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -87,6 +88,8 @@ class Coverage:
         ``measured``, ``pooled``, ``convention`` or ``none``, by state.
     is_inferred : bool
         Whether the agencies were inferred from their requests.
+    unlisted : mapping of str to int
+        Requests of each requester that the agencies, where they are told, do not hold.
     """
 
     states: tuple[str, ...]
@@ -99,6 +102,7 @@ class Coverage:
     spread: Floats
     basis: tuple[str, ...]
     is_inferred: bool
+    unlisted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def expected(self) -> Floats:
@@ -183,10 +187,13 @@ def estimate(requests: pd.DataFrame, agencies: pd.DataFrame, as_of: int) -> Cove
     first = min([int(q) for q in seen["quarter"]], default=last)
     n_quarters = last - first + 1
     place = pd.Index(states).get_indexer(pd.Index(seen["state"]))
-    is_own = seen["requester"].isin(known["requester"][known["kind"] != "federal"]).to_numpy()
-    counts = np.zeros((2, len(states), n_quarters))
+    # Of whom it is not told what it is, its requests count, but not as those of the prosecutor.
+    is_own = seen["requester"].isin(known["requester"][known["kind"] != "federal"])
+    is_listed = is_own if is_inferred else seen["requester"].isin(known["requester"])
+    of = np.where(is_own, 1, 0 if is_inferred else np.where(is_listed, 0, 2))
+    counts = np.zeros((3, len(states), n_quarters))
     at = (seen["quarter"].to_numpy(np.int64) - first).astype(np.int64)
-    np.add.at(counts, (is_own.astype(int), place, at), seen["n"].to_numpy(np.float64))
+    np.add.at(counts, (of, place, at), seen["n"].to_numpy(np.float64))
     begins = np.array([first_day(q) for q in range(first, last + 2)])
     regime = _regimes(known, states, begins)
     homicides = _homicides(states, range(first, last + 1), from_day(as_of))
@@ -195,9 +202,12 @@ def estimate(requests: pd.DataFrame, agencies: pd.DataFrame, as_of: int) -> Cove
     exposure = homicides * moved
     total = counts.sum(axis=0)
     full, spread, basis = _full_rates(total, exposure, regime, is_settled)
+    left = seen[of == 2].groupby("requester")["n"].sum().sort_values(ascending=False)
+    unlisted = {str(name): int(n) for name, n in left.items()}
     return Coverage(
-        states, first, total, exposure, regime, is_settled, full, spread, basis, is_inferred
-    )
+        states, first, total, exposure, regime, is_settled, full, spread, basis, is_inferred,
+        unlisted,
+    )  # fmt: skip
 
 
 def _state_codes() -> list[str]:
