@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import numpy as np
-
-from features.insight.sharing.release import DISCLAIMERS, Quarter
+from features.insight.sharing.quarters import Published
+from features.insight.sharing.release import DISCLAIMERS
 from features.insight.sharing.system import TOTAL
 from features.reference.destinations import destination_label
 from features.reference.weapons import class_label
@@ -15,21 +14,15 @@ from features.reference.weapons import class_label
 _MOST: Final = 15
 
 
-def published(quarter: Quarter) -> dict[tuple[str, str, str], int]:
-    """Return what a quarter's release shows."""
-    shown = np.flatnonzero(~quarter.pattern.is_hidden)
-    return {quarter.system.cells[i].key: quarter.system.cells[i].n for i in shown}
-
-
-def bulletin(quarters: Sequence[Quarter]) -> str:
+def bulletin(quarters: Sequence[Published]) -> str:
     """Return a page of trends as Markdown.
 
     Parameters
     ----------
-    quarters : sequence of Quarter
+    quarters : sequence of Published
         Oldest first, at least one; a figure hidden in any of them is left out of its row.
     """
-    shown = [published(quarter) for quarter in quarters]
+    shown = [quarter.shown for quarter in quarters]
     names = [quarter.name for quarter in quarters]
     lines = [
         f"# Firearms traced to dealers: {names[0]} to {names[-1]}",

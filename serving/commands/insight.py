@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -34,6 +34,9 @@ def share(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the files.")],
     released: DayOption = None,
     purpose: Annotated[str, typer.Option(help="Why, for the manifest.")] = "statistics",
+    agreement: Annotated[
+        str, typer.Option(metavar="REFERENCE", help="Which agreement, where several are in force.")
+    ] = "",
     warehouse: WarehouseOption = None,
 ) -> None:
     """Write the aggregates of a quarter for a partner, under the release rules.
@@ -41,24 +44,25 @@ def share(
     Cells below 10 firearms or 3 dealers, or that rest on one dealer for more than 70%, are hidden,
     and so are others that would give them away; a release whose hidden cells a linear program can
     work out is refused with the cells named (exit code 5). All partners get parts of the same
-    tables, and a quarter is never revised. Other partners than the public need an agreement in
-    agreements.toml of the home folder.
+    tables, and a quarter is kept as it was first released. Other partners than the public need an
+    agreement in agreements.toml of the home folder; that with a state names its states.
 
     Example: ffl-risk share --for public --release 2024-11-15 --out share
     """
     from features.home import write_atomically
-    from features.insight.sharing.release import release
+    from features.insight.sharing.release import release, require_past
     from features.insight.sharing.rules import latest_release, partner_for
     from serving.commands.operator import record_release
     from serving.commands.printing import say, working
 
     today = datetime.now(UTC).date()
     day = released.date() if released else latest_release(today)
+    require_past(day, today)
     opened, home = _opened(warehouse)
-    receiver = partner_for(partner, home=home, on=day)
+    receiver = partner_for(partner, home=home, on=day, reference=agreement)
     with working("share") as progress:
         progress("hiding and attacking")
-        made = release(opened, receiver, day, purpose=purpose, today=today)
+        made = release(opened, receiver, day, purpose=purpose, home=home)
     record_release(f"share {partner} {made.quarter}")
     for name, content in made.files.items():
         write_atomically(out / name, content)
@@ -80,18 +84,18 @@ def bulletin(
     """
     from features.home import write_atomically
     from features.insight.bulletin import bulletin as page
-    from features.insight.sharing.release import year_tables
-    from features.insight.sharing.rules import latest_release, quarter_of, rules_on
+    from features.insight.sharing.quarters import released_year
+    from features.insight.sharing.release import require_past
+    from features.insight.sharing.rules import latest_release
     from serving.commands.operator import record_release
     from serving.commands.printing import say, working
 
-    day = released.date() if released else latest_release(datetime.now(UTC).date())
-    _not_ahead(day)
-    opened, _ = _opened(warehouse)
-    last = quarter_of(day)
+    today = datetime.now(UTC).date()
+    last = require_past(released.date() if released else latest_release(today), today)
+    opened, home = _opened(warehouse)
     with working("bulletin") as progress:
         progress("hiding and attacking")
-        quarters = year_tables(opened, last, rules_on(day))
+        quarters = released_year(opened, last, home)
     record_release(f"bulletin {last}")
     write_atomically(out, page(quarters).encode())
     say(f"Wrote {out}.")
@@ -173,14 +177,6 @@ def assurance(
     for name, content in files.items():
         write_atomically(out / name, content)
     say(f"Wrote {len(files)} papers to {out}. What is empty is for people to fill in and sign.")
-
-
-def _not_ahead(day: date) -> None:
-    from features.errors import InvalidValueError
-
-    today = datetime.now(UTC).date()
-    if day > today:
-        raise InvalidValueError(f"{day} is still to come.", expected=f"a day up to {today}")
 
 
 def _opened(warehouse: Path | None) -> tuple[Warehouse, Path]:

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from datetime import date
 from pathlib import Path
 from typing import Final
 
-from features.errors import InvalidValueError
-from features.insight.sharing.release import Quarter, Release, part_of, quarter_tables
-from features.insight.sharing.rules import (
-    NoAgreementError,
-    accounts_of,
-    latest_release,
-    partner_for,
-    quarter_of,
-    rules_on,
-)
+from features.errors import InvalidValueError, WarehouseError
+from features.insight.sharing.quarters import Published, kept, released_year
+from features.insight.sharing.release import Release, part_of, require_past
+from features.insight.sharing.rules import NoAgreementError, latest_release, partner_for
 from features.insight.sharing.suppress import UnprotectedReleaseError
-from features.warehouse import Warehouse
 from serving.access.accounts import Principal
-from serving.errors import ConflictError, InvalidRequestError, NoReleaseError
-from serving.insight.kept import kept, warehouse_of
+from serving.errors import ConflictError, InvalidRequestError, NoReleaseError, NotReadyError
+from serving.insight.kept import warehouse_of
 
+_one_at_a_time = threading.Lock()
 _PURPOSE: Final = "statistics"
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)  # a zip is the same bytes on any day
 
 
 def share_for(
-    principal: Principal, name: str, home: Path, *, released_on: date | None, today: date
+    principal: Principal,
+    name: str,
+    home: Path,
+    *,
+    released_on: date | None,
+    today: date,
+    agreement: str = "",
 ) -> Release:
     """Return a partner's release for a caller.
 
@@ -41,41 +42,33 @@ def share_for(
     NoReleaseError
         When there is no such release for this caller.
     InvalidRequestError
-        When the day is not one of release.
+        When the day is not one of release, or it is not told under which agreement.
     ConflictError
         When the release does not stand the attack.
     """
     day = released_on or latest_release(today)
+    account = principal.name if principal.role == "partner" else ""
     try:
-        quarter = quarter_of(day)
-        partner = partner_for(name, home=home, on=day)
+        quarter = require_past(day, today)
+        partner = partner_for(name, home=home, on=day, reference=agreement, account=account)
     except NoAgreementError as error:
         raise NoReleaseError("There is no release for this partner.") from error
     except InvalidValueError as error:
         raise InvalidRequestError(error.what, expected=error.expected) from error
-    is_own = name == "public" or principal.name in accounts_of(name, home=home, on=day)
-    if principal.role == "partner" and not is_own:
-        raise NoReleaseError("There is no release for this partner.")
-    if day > today:
-        raise InvalidRequestError(f"{quarter} is released on {day}, which is still to come.")
-    warehouse = warehouse_of(home)
-    try:
-        made = kept_quarter(warehouse, quarter, day)
-    except UnprotectedReleaseError as error:
-        raise ConflictError(
-            "The release is refused: hidden cells could be worked out.", fix=error.fix
-        ) from error
-    return part_of(made, partner, warehouse.fingerprint, (day, _PURPOSE))
+    return part_of(_quarter(quarter, home), partner, (day, _PURPOSE))
 
 
-def kept_quarter(warehouse: Warehouse, quarter: str, day: date) -> Quarter:
-    """Return the tables of a quarter, worked out once for all partners."""
-    rules = rules_on(day)
-    return kept(
-        warehouse,
-        ("quarter", quarter, rules.starts_on),
-        lambda: quarter_tables(warehouse, quarter, rules),
-    )
+def _quarter(quarter: str, home: Path) -> Published:
+    """Return a quarter as it was released; the first time it is worked out, one at a time."""
+    with _one_at_a_time:
+        try:
+            return kept(home, quarter) or released_year(warehouse_of(home), quarter, home)[-1]
+        except UnprotectedReleaseError as error:
+            raise ConflictError(
+                "The release is refused: hidden cells could be worked out.", fix=error.fix
+            ) from error
+        except (WarehouseError, InvalidValueError) as error:
+            raise NotReadyError(error.what, fix=error.fix or "") from error
 
 
 def as_zip(release: Release) -> bytes:

@@ -32,7 +32,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What operations asks for is answered even when the queue is full.
 _ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
-_STUDIES: Final = ("/v1/flows", "/v1/completeness", "/v1/repeats", "/v1/staffing", "/flows")
+_STUDIES: Final = (
+    "/v1/flows", "/v1/completeness", "/v1/repeats", "/v1/staffing", "/v1/shares", "/flows",
+)  # fmt: skip
 _HEAVY: Final = ("/v1/plan", "/v1/rank", "/plan", "/v1/scores/export")
 _FILES: Final = (".pdf", ".xlsx", ".csv", ".zip", "/packet")
 _SECURITY_HEADERS: Final = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from datetime import date
@@ -14,9 +15,19 @@ import pytest
 from scipy.optimize import linprog
 
 from features.errors import InvalidValueError, WarehouseError
-from features.insight.bulletin import bulletin, published
+from features.insight.bulletin import bulletin
 from features.insight.sharing.attack import bounds
-from features.insight.sharing.release import Quarter, part_of, quarter_tables, release, year_tables
+from features.insight.sharing.quarters import (
+    FOLDER,
+    Published,
+    Quarter,
+    keep,
+    kept,
+    published,
+    released_year,
+    year_tables,
+)
+from features.insight.sharing.release import part_of, release, require_past
 from features.insight.sharing.rules import (
     NoAgreementError,
     latest_release,
@@ -46,7 +57,12 @@ accounts = ["partner"]
 
 @pytest.fixture(scope="module")
 def quarters(simulated: Simulated) -> list[Quarter]:
-    return year_tables(simulated.warehouse, "2023Q2", RULES)
+    return year_tables(simulated.warehouse, "2023Q2")
+
+
+@pytest.fixture(scope="module")
+def shown(quarters: list[Quarter]) -> list[Published]:
+    return [published(quarter, "f" * 64) for quarter in quarters]
 
 
 def little(values: list[list[int]], *, most: int = 3, dealers: int = 5) -> System:
@@ -192,8 +208,7 @@ def test_a_partner_that_knows_its_own_dealer_finds_no_cell_out(
 def test_the_pattern_of_a_year_never_opens(quarters: list[Quarter]) -> None:
     first, second = quarters
     hidden = {first.system.cells[i].key for i in np.flatnonzero(first.pattern.is_hidden)}
-    shown = set(published(second))
-    assert not hidden & shown
+    assert not hidden & set(published(second, "").shown)
     assert first.groups == second.groups
 
 
@@ -214,17 +229,18 @@ def test_quarters_do_not_overlap_so_differences_tell_of_other_firearms(
     assert 0 < whole <= at_most
 
 
-def test_all_partners_get_parts_of_the_same_tables(tmp_path: Path, quarters: list[Quarter]) -> None:
+def test_all_partners_get_parts_of_the_same_tables(tmp_path: Path, shown: list[Published]) -> None:
     (tmp_path / "agreements.toml").write_text(AGREEMENT.replace('"hsi"', '"mexico"') + AGREEMENT)
-    made = quarters[0]
+    made = shown[0]
     by_cell: dict[tuple[str, str, str], set[str]] = {}
     day = date(2024, 5, 15)
     for name in ("hsi", "mexico", "public"):
         partner = partner_for(name, home=tmp_path, on=day)
-        files = part_of(made, partner, "f" * 64, (day, "statistics")).files
+        files = part_of(made, partner, (day, "statistics")).files
         manifest = json.loads(files["manifest.json"])
         assert manifest["for"] == name
         assert manifest["disclaimers"]
+        assert ("outbound.csv" in files) == ("crossings.csv" in files) == (name == "hsi")
         for table in partner.tables:
             for line in files[f"{table}.csv"].decode().splitlines()[1:]:
                 row, column, n, status = line.split(",")
@@ -235,22 +251,151 @@ def test_all_partners_get_parts_of_the_same_tables(tmp_path: Path, quarters: lis
     assert all(len(values) == 1 for values in by_cell.values())
 
 
-def test_files_hold_no_dealer(tmp_path: Path, simulated: Simulated, quarters) -> None:
+def test_files_hold_no_dealer(tmp_path: Path, simulated: Simulated, shown) -> None:
     public = partner_for("public", home=tmp_path, on=date(2023, 5, 15))
-    files = part_of(quarters[0], public, "f" * 64, (date(2023, 5, 15), "statistics")).files
+    files = part_of(shown[0], public, (date(2023, 5, 15), "statistics")).files
     text = b"".join(files.values()).decode()
     dealers = simulated.warehouse.read("licenses", columns=["dealer"])["dealer"].to_pylist()
     assert not any(dealer in text for dealer in set(dealers))
 
 
-def test_a_quarterly_brief_can_be_written_from_the_released_tables(quarters) -> None:
-    text = bulletin(quarters)
+def test_a_quarterly_brief_can_be_written_from_the_released_tables(shown) -> None:
+    text = bulletin(shown)
     for word in ("By destination", "Corridors", "2023Q1 | 2023Q2", "not a zero"):
         assert word in text
-    shown = [published(q) for q in quarters]
-    for (table, row, column), n in shown[0].items():
+    for (table, row, column), n in shown[0].shown.items():
         if table == "classes" and column == "all" and row != "all":
             assert f"{n:,}" in text
+
+
+def test_an_analyst_writes_a_corridor_brief_from_the_files_alone(
+    tmp_path: Path, shown: list[Published]
+) -> None:
+    """Nothing but two releases: corridors, how they changed, classes, and the ports across."""
+    (tmp_path / "agreements.toml").write_text(AGREEMENT.replace("hsi", "cbp"))
+    cbp = partner_for("cbp", home=tmp_path, on=date(2024, 5, 15))
+    frames = []
+    for one in shown:
+        files = part_of(one, cbp, (date(2024, 5, 15), "brief")).files
+        manifest = json.loads(files["manifest.json"])
+        for name in ("corridors", "classes", "outbound"):
+            frame = pd.read_csv(io.BytesIO(files[f"{name}.csv"]))
+            frames.append(frame.assign(table=name, quarter=manifest["quarter"]))
+        crossings = pd.read_csv(io.BytesIO(files["crossings.csv"]), dtype=str)
+    told = pd.concat(frames).query("status == 'published'")
+    told = told.assign(firearms=told["firearms"].astype(int))
+    wide = told.pivot_table(index=["table", "row", "column"], columns="quarter", values="firearms")
+    assert list(wide.columns) == ["2023Q1", "2023Q2"]
+    both = wide.dropna()
+    # How many were recovered in Mexico, of which class, and whether it is more than before.
+    assert ("classes", "mexico", "all") in both.index
+    assert ("classes", "mexico", "semiautomatic_rifle") in both.index
+    # Through which corridors, with their classes; even in a country of 1,500 dealers some show.
+    abroad = both[both.index.get_level_values("column").str.contains("MX-|other Mexican")]
+    assert len(abroad.loc["corridors"]) >= 1
+    lanes = both.loc["outbound"].index.get_level_values("row")
+    assert lanes.str.contains(" to MX-| to other Mexican").all()
+    assert len(lanes) >= 2
+    # Each corridor to a Mexican state stands beside the ports that lead there.
+    across = crossings.groupby("mexico_state")["port_name"].agg(list)
+    assert "Nogales" in " ".join(across["MX-SON"])
+    named = {lane.split(" to ")[1] for lane in told.loc[told["table"] == "outbound", "row"]}
+    assert {market for market in named if market.startswith("MX-")} <= set(across.index)
+    assert set(manifest["rules"]) >= {"min_firearms", "min_dealers", "max_dealer_share"}
+
+
+STATE = """
+[[agreement]]
+partner = "state"
+reference = "TX 1"
+starts_on = 2024-01-01
+accounts = ["texas"]
+states = ["TX"]
+[[agreement]]
+partner = "state"
+reference = "AZ 1"
+starts_on = 2024-01-01
+accounts = ["arizona"]
+states = ["AZ"]
+"""
+
+
+def test_a_state_gets_its_own_state_and_no_other(tmp_path: Path, shown: list[Published]) -> None:
+    (tmp_path / "agreements.toml").write_text(STATE)
+    day = date(2024, 5, 15)
+    for account, reference, state, fips in (
+        ("texas", "TX 1", "TX", "48"), ("arizona", "AZ 1", "AZ", "04"),
+    ):  # fmt: skip
+        own = partner_for("state", home=tmp_path, on=day, account=account)
+        assert own == partner_for("state", home=tmp_path, on=day, reference=reference)
+        files = part_of(shown[0], own, (day, "statistics")).files
+        assert json.loads(files["manifest.json"])["states"] == [state]
+        corridors = pd.read_csv(io.BytesIO(files["corridors.csv"]))
+        assert set(corridors["row"]) == {state, "all"}
+        rows = set(pd.read_csv(io.BytesIO(files["counties.csv"]), dtype=str)["row"])
+        assert rows >= {f"all of {state}"}
+        assert all(row.endswith(f"of {state}") or row[:2] == fips for row in rows)
+    with pytest.raises(InvalidValueError, match="Several agreements") as several:
+        partner_for("state", home=tmp_path, on=day)
+    assert "TX 1, AZ 1" in str(several.value)
+    for account in ("nobody", ""):
+        with pytest.raises(NoAgreementError):
+            partner_for("state", home=tmp_path, on=day, account=account, reference="NV 1")
+
+
+@pytest.mark.parametrize("states", ["", "states = []", 'states = ["XX"]', 'states = "TX"'])
+def test_an_agreement_with_a_state_names_its_states(tmp_path: Path, states: str) -> None:
+    text = AGREEMENT.replace('"hsi"', '"state"') + states
+    (tmp_path / "agreements.toml").write_text(text)
+    with pytest.raises(InvalidValueError, match="does not name its states"):
+        partner_for("state", home=tmp_path, on=AS_OF)
+
+
+def test_a_quarter_is_kept_as_it_was_first_released(tmp_path: Path, shown) -> None:
+    """What is worked out later, from other records, changes no release."""
+    first = keep(shown[0], tmp_path)
+    assert first == shown[0]
+    path = tmp_path / FOLDER / "2023Q1.json"
+    assert path.stat().st_mode & 0o077 == 0
+    key = next(iter(shown[0].shown))
+    other = replace(shown[0], cells=shown[0].cells | {key: 999_999})
+    assert keep(other, tmp_path) == first
+    assert kept(tmp_path, "2023Q1") == first
+    assert kept(tmp_path, "2023Q2") is None
+    # Nothing hidden is in the file.
+    told = [cell for cell in json.loads(path.read_text())["cells"] if cell[3] is not None]
+    assert {tuple(cell[:3]): cell[3] for cell in told} == first.shown
+    path.write_text("{}")
+    with pytest.raises(InvalidValueError, match="cannot be read"):
+        kept(tmp_path, "2023Q1")
+
+
+def test_a_kept_year_asks_no_warehouse(tmp_path: Path, shown: list[Published]) -> None:
+    from features.warehouse import Warehouse
+
+    for one in shown:
+        keep(one, tmp_path)
+    nowhere = Warehouse.__new__(Warehouse)
+    assert released_year(nowhere, "2023Q2", tmp_path) == shown
+    public = partner_for("public", home=tmp_path, on=date(2023, 8, 15))
+    found = release(nowhere, public, date(2023, 8, 15), purpose="x", home=tmp_path)
+    assert found == part_of(shown[1], public, (date(2023, 8, 15), "x"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_covering_cell_could_be_shown(seed: int) -> None:
+    """The pattern is as small as it can be cell by cell: each cover, shown, gives a cell away."""
+    draw = np.random.default_rng(seed)
+    system = little(draw.negative_binomial(1.2, 0.03, (3, 4)).tolist())
+    pattern = protect(system, RULES)
+    floor = np.array([float(cell.most) for cell in system.cells])
+    for place in np.flatnonzero(pattern.is_hidden & ~pattern.is_primary):
+        less = pattern.is_hidden.copy()
+        less[place] = False
+        outside, inside = oracle(system, less, 0 * floor), oracle(system, less, floor)
+        narrow = [high - low < RULES.min_width - 1e-6 for low, high in outside]
+        narrow += [high - low < RULES.min_width_insider - 1e-6 for low, high in inside]
+        assert any(narrow), system.cells[place].key
 
 
 @pytest.mark.parametrize("bad", [date(2024, 11, 14), date(2024, 12, 15), date(2024, 1, 1)])
@@ -278,12 +423,10 @@ def test_partners_need_an_agreement_in_force(tmp_path: Path) -> None:
         partner_for("hsi", home=tmp_path, on=AS_OF)
 
 
-def test_a_release_still_to_come_is_refused(tmp_path: Path, simulated: Simulated) -> None:
-    public = partner_for("public", home=tmp_path, on=AS_OF)
+def test_a_release_still_to_come_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="still to come"):
-        release(
-            simulated.warehouse, public, date(2024, 11, 15), purpose="x", today=date(2024, 11, 1)
-        )
+        require_past(date(2024, 11, 15), date(2024, 11, 1))
+    assert require_past(date(2024, 11, 15), date(2024, 11, 15)) == "2024Q3"
 
 
 def test_a_warehouse_without_traces_releases_nothing(tmp_path: Path, simulated) -> None:
@@ -292,7 +435,7 @@ def test_a_warehouse_without_traces_releases_nothing(tmp_path: Path, simulated) 
 
     ingest([simulated.folder / "licenses.parquet"], tmp_path / "w", today=AS_OF)
     with pytest.raises(WarehouseError, match="no traces"):
-        quarter_tables(Warehouse.open(tmp_path / "w"), "2024Q1", RULES)
+        year_tables(Warehouse.open(tmp_path / "w"), "2024Q1")
 
 
 def test_sums_that_do_not_hold_are_a_fault_of_the_program() -> None:

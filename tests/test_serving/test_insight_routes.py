@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 import zipfile
 from dataclasses import replace
 from datetime import date
@@ -15,8 +16,10 @@ import pytest
 from features.insight.flows.follow import follow
 from features.insight.flows.subject import subject_of
 from features.insight.repeats import repeats
+from features.insight.sharing.quarters import Published, keep
+from features.insight.sharing.rules import rules_on
+from features.insight.sharing.tables import Groups
 from features.insight.staffing import staffing
-from serving.insight.sharing import kept_quarter
 from serving.scores import holds
 from tests.simulated import AS_OF
 
@@ -41,11 +44,23 @@ ROLES = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def released():
+    """A quarter with a few cells, as it would be kept: what is handed out is tried elsewhere."""
+    cells = {
+        ("corridors", "TX", "MX-TAM"): 40, ("corridors", "AZ", "MX-SON"): None,
+        ("corridors", "all", "all"): 900, ("classes", "mexico", "handgun"): 55,
+        ("counties", "48201", "mexico"): 33, ("counties", "rest of AZ", "mexico"): 21,
+        ("outbound", "TX to MX-TAM", "handgun"): 17, ("ports", "2304", "all"): 12,
+    }  # fmt: skip
+    groups = Groups(("MX-SON", "MX-TAM"), ("48201",), ("2304",))
+    return Published("2023Q1", rules_on(date(2023, 5, 15)), groups, cells, "f" * 64)
+
+
 @pytest.fixture
-def served(service, simulated):
+def served(service, simulated, released):
     (service.runtime.settings.home / "warehouse").symlink_to(simulated.warehouse.path)
-    # Worked out before the first request, which has only so long.
-    kept_quarter(simulated.warehouse, "2023Q1", date(2023, 5, 15))
+    keep(released, service.runtime.settings.home)
     snapshot = service.runtime.snapshot
     manifest = snapshot.table.manifest | {"as_of": AS_OF.isoformat()}
     service.runtime.replace(replace(snapshot, table=replace(snapshot.table, manifest=manifest)))
@@ -140,6 +155,47 @@ def test_a_partner_gets_its_own_release_and_no_other(served):
         AGREEMENT.replace('["partner"]', '["another"]')
     )
     assert served.get(path, "partner").status_code == 404
+    assert served.get(path, "analyst").status_code == 200
+
+
+def test_a_state_s_account_gets_its_own_state(served):
+    text = "".join(
+        AGREEMENT.replace('"hsi"', '"state"')
+        .replace("MOU 12", reference)
+        .replace('["partner"]', f'["{account}"]\nstates = ["{state}"]')
+        for reference, account, state in (("TX 1", "partner", "TX"), ("AZ 1", "another", "AZ"))
+    )
+    (served.runtime.settings.home / "agreements.toml").write_text(text)
+    path = "/v1/shares/state?released_on=2023-05-15"
+
+    def corridors(answer):
+        return zipfile.ZipFile(io.BytesIO(answer.content)).read("corridors.csv").decode()
+
+    own = corridors(served.get(path, "partner"))
+    assert "TX,MX-TAM,40" in own
+    assert "AZ," not in own
+    assert served.get(f"{path}&agreement=AZ 1", "partner").status_code == 404
+    assert served.get(path, "analyst").status_code == 422
+    assert "AZ,MX-SON,,hidden" in corridors(served.get(f"{path}&agreement=AZ 1", "analyst"))
+
+
+def test_a_quarter_that_takes_long_is_said_to_be_under_way(served, monkeypatch):
+    """The first call of a quarter may outlast a request: the work goes on, the caller is told."""
+    from serving.insight import sharing
+
+    def slow(warehouse, quarter, home):
+        time.sleep(0.6)
+        return [keep(replace(made, name=quarter), home)]
+
+    made = Published("2023Q2", rules_on(date(2023, 8, 15)), Groups((), (), ()), {}, "f")
+    monkeypatch.setattr(sharing, "released_year", slow)
+    settings = replace(served.runtime.settings, heavy_seconds=0.2, timeout_seconds=0.2)
+    monkeypatch.setattr(served.runtime, "settings", settings)
+    path = "/v1/shares/public?released_on=2023-08-15"
+    answer = served.get(path, "analyst")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert "being worked out" in answer.json()["title"] + answer.json().get("detail", "")
+    time.sleep(0.7)
     assert served.get(path, "analyst").status_code == 200
 
 

@@ -19,6 +19,7 @@ from scipy.sparse import csgraph
 from features.insight.sharing.system import Flags, System
 
 _LOOKS: Final = 16
+_SAME: Final = 1e-6
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -154,23 +155,144 @@ class _Program:
 
     def look_around(self) -> None:
         """See far corners of what agrees with all that is known: many cells show their width."""
-        every = np.arange(len(self.low), dtype=np.int32)
         draw = np.random.default_rng(len(self.low))
-        for _ in range(min(2 * len(every), _LOOKS)):
-            self.solver.changeColsCost(len(every), every, draw.choice((-1.0, 1.0), len(every)))
-            self._solve()
+        for _ in range(min(2 * len(self.low), _LOOKS)):
+            self.far(draw)
+
+    def far(self, draw: np.random.Generator) -> Floats:
+        """Return a far corner, in a direction drawn at random."""
+        every = np.arange(len(self.low), dtype=np.int32)
+        self.solver.changeColsCost(len(every), every, draw.choice((-1.0, 1.0), len(every)))
+        found = self._solve()
         self.solver.changeColsCost(len(every), every, np.zeros(len(every)))
+        return found
 
     def ask(self, column: int) -> None:
         """Find the least and the greatest value of a column, and note where the others stood."""
         for sign in (1.0, -1.0):
-            self.solver.changeColCost(column, sign)
-            self._solve()
-        self.solver.changeColCost(column, 0.0)
+            self.corner(column, sign)
 
-    def _solve(self) -> None:
+    def corner(self, column: int, sign: float) -> Floats:
+        """Return a point at which a column is least (sign 1) or greatest (sign -1)."""
+        self.solver.changeColCost(column, sign)
+        found = self._solve()
+        self.solver.changeColCost(column, 0.0)
+        return found
+
+    def bound(self, column: int, low: float, high: float) -> None:
+        """Let a column vary between two values alone."""
+        self.solver.changeColBounds(column, low, high)
+
+    def _solve(self) -> Floats:
         self.solver.run()
         status = self.solver.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise AssertionError(f"the attack's program ended as {status}")
-        self.see(np.asarray(self.solver.getSolution().col_value, dtype=np.float64))
+        point = np.asarray(self.solver.getSolution().col_value, dtype=np.float64)
+        self.see(point)
+        return point
+
+
+class Probe:
+    """Asks whether hidden cells may be shown after all, one after another.
+
+    Points that agree with all that is known are kept. Of two between which a cell has its true
+    value, a mixture has it too and still agrees once the cell is shown, so that few questions are
+    put to the solver.
+
+    Parameters
+    ----------
+    system : System
+    is_hidden : ndarray of bool, shape (n_cells,)
+    at_least : ndarray, shape (n_cells,)
+        What the attacker knows each cell to hold at the least.
+    least : float
+        The least width of an interval.
+    """
+
+    def __init__(self, system: System, is_hidden: Flags, at_least: Floats, least: float) -> None:
+        hidden = np.flatnonzero(is_hidden)
+        matrix, right = _equations(system, is_hidden, hidden)
+        self.column = {int(place): i for i, place in enumerate(hidden)}
+        self.floor, self.least = at_least[hidden].astype(np.float64), least
+        self.ceiling = 10.0 * float(system.values.sum()) + 1000.0
+        self.truth = system.values[hidden]
+        self.program = _Program(sparse.csc_array(matrix), right, self.floor, self.ceiling)
+        self.is_open = np.ones(len(hidden), dtype=np.bool_)
+        self.draw = np.random.default_rng(len(hidden))
+        corners = [self.program.far(self.draw) for _ in range(_LOOKS)]
+        self.points = np.vstack([self.truth, *corners])
+
+    def show(self, place: int) -> bool:
+        """Show a cell, if every other hidden cell then keeps an interval wide enough."""
+        column = self.column[place]
+        value = float(self.truth[column])
+        ends = [self.program.corner(column, sign) for sign in (1.0, -1.0)]
+        self.points = np.vstack([self.points, *ends])
+        self.program.bound(column, value, value)
+        self.is_open[column] = False
+        before, self.points = self.points, self._mixed(column)
+        if self._stands():
+            return True
+        self.hide(place)
+        self.points = _spread(np.vstack([before, self.points]))
+        return False
+
+    def hide(self, place: int) -> None:
+        """Take back that a cell is shown."""
+        column = self.column[place]
+        self.program.bound(column, float(self.floor[column]), self.ceiling)
+        self.is_open[column] = True
+
+    def _mixed(self, column: int) -> Floats:
+        """Return points in which a column has its true value: such points, and mixtures of two."""
+        away = self.points[:, column] - self.truth[column]
+        above, below = np.flatnonzero(away > _SAME), np.flatnonzero(away < -_SAME)
+        found = [self.truth[None, :], self.points[np.abs(away) <= _SAME]]
+        if len(above) and len(below):
+            # The farther the other point, the less of it is needed.
+            ends = (below[away[below].argmin()], above[away[above].argmax()])
+            one = np.concatenate([above, below])
+            other = np.repeat(ends, (len(above), len(below)))
+            part = (away[one] / (away[one] - away[other]))[:, None]
+            found.append((1 - part) * self.points[one] + part * self.points[other])
+        return _spread(np.vstack(found))
+
+    def _stands(self) -> bool:
+        """Whether every open column is wide enough, the narrowest as far as seen asked first."""
+        seen, waits = _Seen(self.points), self.is_open.copy()
+        while True:
+            narrow = np.flatnonzero(waits & (seen.width < self.least))
+            if not len(narrow):
+                break
+            one = int(narrow[seen.width[narrow].argmin()])
+            waits[one] = False
+            for sign in (1.0, -1.0):
+                if seen.width[one] < self.least:
+                    seen.add(self.program.corner(one, sign))
+            if seen.width[one] < self.least - _SAME:
+                break
+        self.points = np.vstack([self.points, *seen.points])
+        return not len(narrow)
+
+
+class _Seen:
+    """Points, and how far they reach in each column."""
+
+    def __init__(self, points: Floats) -> None:
+        self.points: list[Floats] = []
+        self.low, self.high = points.min(axis=0), points.max(axis=0)
+
+    @property
+    def width(self) -> Floats:
+        return self.high - self.low
+
+    def add(self, point: Floats) -> None:
+        self.points.append(point)
+        self.low, self.high = np.minimum(self.low, point), np.maximum(self.high, point)
+
+
+def _spread(points: Floats) -> Floats:
+    """Return the first point and those at which some column is least or greatest."""
+    kept = np.unique(np.concatenate([[0], points.argmin(axis=0), points.argmax(axis=0)]))
+    return points[kept]

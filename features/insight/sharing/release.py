@@ -1,4 +1,4 @@
-"""Make a release: the tables of a quarter for one partner, with its manifest. The door."""
+"""Make a release: a partner's part of a quarter's tables, with its manifest. The door."""
 
 from __future__ import annotations
 
@@ -6,30 +6,19 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from features.engine.embedded import EmbeddedEngine
-from features.errors import InvalidValueError, WarehouseError
-from features.insight.sharing.rules import (
-    Partner,
-    Rules,
-    quarter_of,
-    rules_on,
-)
-from features.insight.sharing.suppress import Pattern, protect
-from features.insight.sharing.system import System
-from features.insight.sharing.tables import (
-    REST,
-    Groups,
-    groups_of,
-    seizures_of,
-    system_of,
-    traces_of,
-)
+from features.errors import InvalidValueError
+from features.insight.sharing.quarters import Key, Published, released_year
+from features.insight.sharing.rules import Partner, quarter_of
+from features.insight.sharing.system import TOTAL
+from features.insight.sharing.tables import REST, Groups
+from features.reference.geography import ports
+from features.reference.places import states
 from features.warehouse import Warehouse
 
 DISCLAIMERS: Final = (
@@ -41,17 +30,7 @@ DISCLAIMERS: Final = (
     "A quarter counts firearms whose trace first became known in it. It is released once and not "
     "revised, so quarters may be added and compared.",
 )
-
-
-@dataclass(frozen=True)
-class Quarter:
-    """A quarter's tables and which of their cells are hidden."""
-
-    name: str
-    system: System
-    pattern: Pattern
-    rules: Rules
-    groups: Groups
+_CROSSINGS: Final = "crossings.csv"
 
 
 @dataclass(frozen=True)
@@ -75,46 +54,8 @@ class Release:
     n_hidden: int
 
 
-def quarter_tables(warehouse: Warehouse, quarter: str, rules: Rules) -> Quarter:
-    """Make a quarter's tables; see `year_tables`."""
-    return year_tables(warehouse, quarter, rules)[-1]
-
-
-def year_tables(warehouse: Warehouse, last: str, rules: Rules) -> list[Quarter]:
-    """Make the tables of a year's quarters up to one.
-
-    The pattern of each holds all that was hidden before it in the year.
-
-    Raises
-    ------
-    UnprotectedReleaseError
-        When hidden cells can be worked out.
-    WarehouseError
-        When the warehouse holds no traces or no licenses.
-    """
-    for table in ("traces", "licenses"):
-        if not warehouse.has(table):
-            raise WarehouseError(
-                f"Nothing can be released: the warehouse holds no {table}.",
-                fix=f"ingest a file of {table}",
-            )
-    hidden: set[tuple[str, str, str]] = set()
-    groups: Groups | None = None
-    made: list[Quarter] = []
-    with EmbeddedEngine(warehouse) as engine:
-        for number in range(1, int(last[5]) + 1):
-            name = f"{last[:4]}Q{number}"
-            traces, seized = traces_of(engine, name), seizures_of(engine, name)
-            groups = groups or groups_of(traces, seized, rules)
-            system = system_of(traces, seized, groups)
-            pattern = protect(system, rules, before=hidden)
-            hidden |= {system.cells[p].key for p in np.flatnonzero(pattern.is_hidden)}
-            made.append(Quarter(name, system, pattern, rules, groups))
-    return made
-
-
 def release(
-    warehouse: Warehouse, partner: Partner, released_on: date, *, purpose: str, today: date
+    warehouse: Warehouse, partner: Partner, released_on: date, *, purpose: str, home: Path
 ) -> Release:
     """Make what a partner receives on a day of the calendar.
 
@@ -123,9 +64,18 @@ def release(
     warehouse : Warehouse
     partner : Partner
     released_on : date
-        A day of the calendar, not after `today`.
+        A day of the calendar, not after today; see `require_past`.
     purpose : str
         Why, for the manifest.
+    home : Path
+        Where released quarters are kept.
+    """
+    made = released_year(warehouse, quarter_of(released_on), home)[-1]
+    return part_of(made, partner, (released_on, purpose))
+
+
+def require_past(released_on: date, today: date) -> str:
+    """Return the quarter that was released on a day.
 
     Raises
     ------
@@ -138,24 +88,25 @@ def release(
             f"{quarter} is released on {released_on}, which is still to come.",
             expected=f"a day of the calendar up to {today}",
         )
-    made = quarter_tables(warehouse, quarter, rules_on(released_on))
-    return part_of(made, partner, warehouse.fingerprint, (released_on, purpose))
+    return quarter
 
 
-def part_of(made: Quarter, partner: Partner, fingerprint: str, why: tuple[date, str]) -> Release:
+def part_of(made: Published, partner: Partner, why: tuple[date, str]) -> Release:
     """Return a partner's part of a quarter, as files."""
     files: dict[str, bytes] = {}
     n_published = n_hidden = 0
     for table in partner.tables:
         rows = [
-            (cell.key, None if made.pattern.is_hidden[i] else cell.n)
-            for i, cell in enumerate(made.system.cells)
-            if cell.key[0] == table and _is_for(cell.key, partner, made.groups)
+            (key, n)
+            for key, n in made.cells.items()
+            if key[0] == table and _is_for(key, partner, made.groups)
         ]
         n_hidden += sum(n is None for _, n in rows)
         n_published += sum(n is not None for _, n in rows)
         files[f"{table}.csv"] = _csv(rows)
-    manifest = _manifest(made, partner, fingerprint, why) | {
+    if "outbound" in partner.tables:
+        files[_CROSSINGS] = _crossings()
+    manifest = _manifest(made, partner, why) | {
         "n_published": n_published,
         "n_hidden": n_hidden,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -164,18 +115,30 @@ def part_of(made: Quarter, partner: Partner, fingerprint: str, why: tuple[date, 
     return Release(partner, made.name, files, n_published, n_hidden)
 
 
-def _is_for(key: tuple[str, str, str], partner: Partner, groups: Groups) -> bool:
-    """Whether a cell lies within a partner's destinations."""
+def _is_for(key: Key, partner: Partner, groups: Groups) -> bool:
+    """Whether a cell lies within a partner's destinations and states."""
+    table, row, column = key
+    if partner.states and table in {"corridors", "counties"}:
+        own = row if table == "corridors" else _state_of(row)
+        if own not in {*partner.states, TOTAL}:
+            return False
     if not partner.destinations:
         return True
-    table, row, column = key
     if table == "classes":
         return row in partner.destinations
     southern = {*groups.markets, REST} if "mexico" in partner.destinations else set()
     return column in southern | set(partner.destinations)
 
 
-def _csv(rows: list[tuple[tuple[str, str, str], int | None]]) -> bytes:
+def _state_of(row: str) -> str:
+    """Return the state of a row of the counties: a county, ``rest of TX`` or ``all of TX``."""
+    if " of " in row:
+        return row[-2:]
+    known = states().set_index("state_fips")["state"]
+    return str(known.get(row[:2], ""))
+
+
+def _csv(rows: Iterable[tuple[Key, int | None]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "column", "firearms", "status"))
@@ -186,19 +149,28 @@ def _csv(rows: list[tuple[tuple[str, str, str], int | None]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _manifest(
-    made: Quarter, partner: Partner, fingerprint: str, why: tuple[date, str]
-) -> dict[str, Any]:
+def _crossings() -> bytes:
+    """Which ports lead to each Mexican state: the corridors of ``outbound.csv`` by port."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("port_code", "port_name", "state", "mexico_state"))
+    for row in ports().reset_index().itertuples(index=False):
+        writer.writerow((row.port_code, row.port_name, row.state, row.mexico_state))
+    return text.getvalue().encode()
+
+
+def _manifest(made: Published, partner: Partner, why: tuple[date, str]) -> dict[str, Any]:
     rules = asdict(made.rules)
     return {
         "for": partner.name,
         "partner": partner.label,
         "agreement": partner.agreement,
+        "states": list(partner.states),
         "purpose": why[1],
         "quarter": made.name,
         "released_on": why[0].isoformat(),
         "rules": rules | {"starts_on": made.rules.starts_on.isoformat()},
-        "warehouse": fingerprint,
+        "warehouse": made.warehouse,
         "disclaimers": list(DISCLAIMERS),
         "attack": "linear programs over all published sums; no hidden cell is exactly recoverable",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from features.domain.asof import add_months
 from features.errors import FeatureError, InvalidValueError, did_you_mean
+from features.reference.places import states
 
 AGREEMENTS: Final = "agreements.toml"
 
@@ -48,6 +49,8 @@ class Partner:
         Only these destinations; empty for all.
     agreement : str
         Reference of the agreement, empty where none is needed.
+    states : tuple of str
+        Only dealers of these states, where the partner is a state's; empty for all.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Partner:
     tables: tuple[str, ...]
     destinations: tuple[str, ...]
     agreement: str
+    states: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -141,13 +145,23 @@ def quarter_end(quarter: str) -> date:
     return add_months(quarter_start(quarter), 3)
 
 
-def partner_for(name: str, *, home: Path, on: date) -> Partner:
+def partner_for(
+    name: str, *, home: Path, on: date, reference: str = "", account: str = ""
+) -> Partner:
     """Return a partner that may receive a release.
+
+    Parameters
+    ----------
+    reference : str
+        Which agreement, where several are in force.
+    account : str
+        Only agreements that name this account count.
 
     Raises
     ------
     InvalidValueError
-        When nobody is called so.
+        When nobody is called so, several agreements with states are in force and none is named, or
+        the agreement with a state does not name its states.
     NoAgreementError
         When an agreement is needed and ``agreements.toml`` of the home folder has none in force.
     """
@@ -157,32 +171,50 @@ def partner_for(name: str, *, home: Path, on: date) -> Partner:
             f"No partner is called {name!r}{did_you_mean(name, known)}.", expected=", ".join(known)
         )
     entry = known[name]
-    agreement = _agreement(name, home, on) if entry["needs_agreement"] else ""
-    return Partner(
-        name,
-        entry["label"],
-        tuple(entry["tables"].split()),
-        tuple(entry.get("destinations", "").split()),
-        agreement,
-    )
+    tables, destinations = entry["tables"].split(), entry.get("destinations", "").split()
+    whole = Partner(name, entry["label"], tuple(tables), tuple(destinations), "")
+    if not entry["needs_agreement"]:
+        return whole
+    agreement = _agreement(name, home, on, reference=reference, account=account)
+    told = str(agreement.get("reference") or "without reference")
+    own = _states(agreement, name, told) if entry.get("own_states") else ()
+    return replace(whole, agreement=told, states=own)
 
 
-def accounts_of(name: str, *, home: Path, on: date) -> frozenset[str]:
-    """Return the accounts that the agreements in force with a partner name."""
-    accounts = [a for entry in _in_force(name, home, on) for a in entry.get("accounts", [])]
-    return frozenset(map(str, accounts))
-
-
-def _agreement(name: str, home: Path, on: date) -> str:
+def _agreement(name: str, home: Path, on: date, *, reference: str, account: str) -> dict[str, Any]:
     found = _in_force(name, home, on)
-    if found:
-        return str(found[0].get("reference") or "without reference")
-    raise NoAgreementError(
-        f"No agreement with {name} is in force on {on}.",
-        found=f"none in {home / AGREEMENTS}",
-        expected=f"an entry [[agreement]] with partner = {name!r}, reference, starts_on, ends_on",
-        fix="write the agreement there once it is signed",
-    )
+    if account:
+        found = [one for one in found if account in map(str, one.get("accounts", []))]
+    if reference:
+        found = [one for one in found if one.get("reference") == reference]
+    if not found:
+        raise NoAgreementError(
+            f"No agreement with {name} is in force on {on}.",
+            found=f"none in {home / AGREEMENTS}" + (f" called {reference!r}" if reference else ""),
+            expected=f"an entry [[agreement]] with partner = {name!r}, reference, starts_on, "
+            "ends_on",
+            fix="write the agreement there once it is signed",
+        )
+    told = sorted({tuple(map(str, one.get("states", []))) for one in found})
+    if len(told) > 1:
+        raise InvalidValueError(
+            f"Several agreements with {name} are in force on {on}, with different states.",
+            expected="one of: " + ", ".join(str(one.get("reference")) for one in found),
+            fix="name the agreement (--agreement REFERENCE)",
+        )
+    return found[0]
+
+
+def _states(agreement: dict[str, Any], name: str, reference: str) -> tuple[str, ...]:
+    own = agreement.get("states")
+    known = set(states()["state"])
+    if not isinstance(own, list) or not own or not {str(one) for one in own} <= known:
+        raise InvalidValueError(
+            f"The agreement {reference} with {name} does not name its states.",
+            found=repr(own), expected='states = ["TX"], with postal codes of states',
+            fix=f"write them in {AGREEMENTS}",
+        )  # fmt: skip
+    return tuple(sorted(map(str, own)))
 
 
 def _in_force(name: str, home: Path, on: date) -> list[dict[str, Any]]:

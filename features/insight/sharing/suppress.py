@@ -2,8 +2,10 @@
 
 Covering cells are chosen one after another: wherever the attack gives a hidden cell too narrow an
 interval, the smallest published cell that shares a sum with it is hidden too, until the attack
-fails everywhere. The last attack is over every hidden cell; a release that does not stand it is
-refused with the cells named. (A rest of the country that covers too little ends hidden as a whole.)
+fails everywhere. Then every covering cell abroad is tried the other way round, and shown where the
+others cover for it: none of them can be shown without giving a cell away. The last attack is over
+every hidden cell; a release that does not stand it is refused with the cells named. (A rest of the
+country that covers too little ends hidden as a whole.)
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from features.errors import FeatureError
-from features.insight.sharing.attack import Bounds, Ints, bounds
+from features.insight.sharing.attack import Bounds, Ints, Probe, bounds
 from features.insight.sharing.rules import Rules
 from features.insight.sharing.system import Flags, System
 
@@ -85,6 +87,7 @@ def protect(
             break
         is_hidden[added] = True
         doubtful = np.unique(np.concatenate([bad, added]))
+    is_hidden = _without_needless(system, is_hidden, is_primary, rules)
     pattern = Pattern(
         is_hidden,
         is_primary,
@@ -93,6 +96,34 @@ def protect(
     )
     require_protected(system, pattern, rules)
     return pattern
+
+
+def _without_needless(system: System, is_hidden: Flags, is_primary: Flags, rules: Rules) -> Flags:
+    """Show every covering cell abroad that the others cover for: what is left there is needed.
+
+    The largest are tried first. A cell that cannot be shown stays so when others are shown, since
+    that only narrows intervals. Cells at home, which few read, are not worth the time.
+    """
+    kept = is_hidden.copy()
+    covers = [
+        place
+        for place in np.flatnonzero(is_hidden & ~is_primary).tolist()
+        if system.cells[place].is_sought
+    ]
+    if not covers:
+        return kept
+    covers.sort(key=lambda place: (-system.cells[place].n, place))
+    floor = np.array([cell.most for cell in system.cells], dtype=np.float64)
+    outside = Probe(system, is_hidden, np.zeros(len(floor)), rules.min_width)
+    inside = Probe(system, is_hidden, floor, rules.min_width_insider)
+    for place in covers:
+        if not outside.show(place):
+            continue
+        if inside.show(place):
+            kept[place] = False
+        else:
+            outside.hide(place)
+    return kept
 
 
 def require_protected(system: System, pattern: Pattern, rules: Rules) -> None:

@@ -17,10 +17,12 @@ from features.engine.embedded import EmbeddedEngine
 from features.insight.sharing.rules import Rules, quarter_end, quarter_start
 from features.insight.sharing.system import TOTAL, System, counted
 from features.reference.destinations import destination_names, destination_sql
+from features.reference.places import MEXICO_BORDER_STATES
 from features.reference.weapons import class_names, class_sql, seized_class_sql
 
 REST: Final = "other Mexican states"
 OTHER_PORTS: Final = "other ports"
+OTHER_STATES: Final = "other states"
 _SEIZED: Final = ("semiautomatic_rifle", "other_rifle", "handgun", "shotgun", "receiver", "other")
 
 
@@ -105,6 +107,7 @@ def system_of(traces: pd.DataFrame, seized: pd.DataFrame, groups: Groups) -> Sys
     southern = [*groups.markets, REST]
     _corridors(system, rows, states, (southern, others))
     _classes(system, rows, (southern, others))
+    _outbound(system, rows, states, southern)
     _counties(system, rows, states, southern)
     _ports(system, seized, groups)
     return system
@@ -150,6 +153,35 @@ def _classes(system: System, rows: pd.DataFrame, columns: tuple[list[str], list[
     for kind in kinds:
         system.bind(("classes", TOTAL, kind), [("classes", p, kind) for p in places])
     system.bind(("corridors", TOTAL, TOTAL), [("classes", TOTAL, k) for k in kinds])
+
+
+def _outbound(system: System, rows: pd.DataFrame, states: list[str], southern: list[str]) -> None:
+    """Count corridors to each Mexican state by class: border states apart, the others together."""
+    border = [state for state in MEXICO_BORDER_STATES if state in states]
+    kinds = list(class_names())
+    south = rows[rows["destination"] == "mexico"]
+    source = south["state"].where(south["state"].isin(border), OTHER_STATES).astype(str)
+    south = south.assign(
+        lane=source + " to " + south["column"], any="any state to " + south["column"]
+    )
+    for market in southern:
+        lanes = [f"{source} to {market}" for source in (*border, OTHER_STATES)]
+        whole, rest = f"any state to {market}", lanes[-1]
+        system.add(counted(south, "outbound", ("lane", "class"), (lanes, kinds)))
+        system.add(counted(south, "outbound", ("lane", None), ([rest], [TOTAL])))
+        system.add(counted(south, "outbound", ("any", "class"), ([whole], kinds)))
+        for state, lane in zip(border, lanes, strict=False):
+            parts = [("outbound", lane, kind) for kind in kinds]
+            system.bind(("corridors", state, market), parts)
+        others = [("corridors", s, market) for s in states if s not in border]
+        system.bind(("outbound", rest, TOTAL), others)
+        system.bind(("outbound", rest, TOTAL), [("outbound", rest, kind) for kind in kinds])
+        system.bind(("corridors", TOTAL, market), [("outbound", whole, kind) for kind in kinds])
+        for kind in kinds:
+            system.bind(("outbound", whole, kind), [("outbound", lane, kind) for lane in lanes])
+    for kind in kinds:
+        parts = [("outbound", f"any state to {market}", kind) for market in southern]
+        system.bind(("classes", "mexico", kind), parts)
 
 
 def _counties(system: System, rows: pd.DataFrame, states: list[str], southern: list[str]) -> None:

@@ -25,6 +25,7 @@ from serving.contract.insight import (
     RepeatsAnswer,
     StaffingAnswer,
 )
+from serving.errors import NotReadyError
 from serving.insight.flows import completeness_for, flow_for, subject_for
 from serving.insight.measures import measures_for
 from serving.insight.sharing import as_zip, share_for
@@ -32,6 +33,7 @@ from serving.insight.supervision import repeats_for, staffing_for, what_if
 from serving.statements import disclaimers
 
 router = APIRouter(prefix="/v1", tags=["insight"])
+_PATIENCE: Final = 0.9  # of the time limit, after which it is said that the work goes on
 _MEDIA: Final = {
     "csv": "text/csv; charset=utf-8", "graphml": "application/xml", "svg": "image/svg+xml",
     "geojson": "application/geo+json", "map.svg": "image/svg+xml",
@@ -183,16 +185,28 @@ async def read_share(
     released_on: Annotated[
         date | None, Query(description="A day of the release calendar; by default the newest")
     ] = None,
+    agreement: Annotated[
+        str, Query(max_length=120, description="Which agreement, where several are in force")
+    ] = "",
 ) -> Response:
     """Return aggregates under the release rules, as a zip of tables with their manifest.
 
-    No row is about one dealer; hidden cells cannot be worked out from what is shown.
+    No row is about one dealer; hidden cells cannot be worked out from what is shown. A quarter is
+    worked out once; until it is, the answer is 503, and the work goes on.
     """
-    home = caller.runtime.settings.home
+    settings = caller.runtime.settings
     today = datetime.now(UTC).date()
-    made = await asyncio.to_thread(
-        share_for, caller.principal, partner, home, released_on=released_on, today=today
-    )
+    work = partial(
+        share_for, caller.principal, partner, settings.home,
+        released_on=released_on, today=today, agreement=agreement,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(_PATIENCE * settings.heavy_seconds):
+            made = await caller.heavy(work)
+    except TimeoutError:
+        raise NotReadyError(
+            "The quarter is being worked out.", fix="ask again in a few minutes"
+        ) from None
     await caller.record(f"share {partner} {made.quarter}", purpose="statistics")
     name = f"share-{partner}-{made.quarter}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
