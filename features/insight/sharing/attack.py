@@ -285,7 +285,8 @@ class _Seen:
 
     @property
     def width(self) -> Floats:
-        return self.high - self.low
+        wide: Floats = self.high - self.low
+        return wide
 
     def add(self, point: Floats) -> None:
         self.points.append(point)
@@ -295,4 +296,5 @@ class _Seen:
 def _spread(points: Floats) -> Floats:
     """Return the first point and those at which some column is least or greatest."""
     kept = np.unique(np.concatenate([[0], points.argmin(axis=0), points.argmax(axis=0)]))
-    return points[kept]
+    ends: Floats = points[kept]
+    return ends
