@@ -29,6 +29,7 @@ class FlowAnswer(Answer):
     links: list[Link]
     corridors: list[Corridor]
     dealers: list[DealerHub]
+    fast_dealers: list[DealerHub]
     counties: list[CountyHub]
     clusters: list[Cluster]
     patterns: list[Pattern]

@@ -57,6 +57,7 @@ def flow_for(subject: Subject, scope: Scope, home: Path, *, years: int) -> Flow:
     return replace(
         flow,
         dealers=tuple(hub for hub in flow.dealers if is_seen(hub.dealer)),
+        fast_dealers=tuple(hub for hub in flow.fast_dealers if is_seen(hub.dealer)),
         clusters=tuple(c for c in flow.clusters if all(map(is_seen, c.dealers))),
         patterns=tuple(p for p in flow.patterns if is_seen(p.first) and is_seen(p.second)),
     )

@@ -125,6 +125,26 @@ def test_inland_hubs_stand_beside_the_border_and_distance_alone_fails(
     assert len(nearest & {hub.county for hub in top}) <= 12
 
 
+def test_the_fastest_dealers_are_those_whose_short_share_is_surely_high(
+    nation: Flow, plain: pd.DataFrame
+) -> None:
+    """SciPy's Wilson interval over a plain count; few traces do not outrank many."""
+    from scipy.stats import binomtest
+
+    timed = plain[plain["sold_on"].notna() & plain["recovered_on"].notna()]
+    days = [(a - b).days for a, b in zip(timed["recovered_on"], timed["sold_on"], strict=True)]
+    short = pd.Series([0 <= d <= 1095 for d in days], index=timed.index)
+    counts = short.groupby(timed["dealer"]).agg(["sum", "size"]).query("size >= 5")
+    low = {
+        dealer: binomtest(int(row["sum"]), int(row["size"])).proportion_ci(method="wilson").low
+        for dealer, row in counts.iterrows()
+    }
+    best = sorted(low.values(), reverse=True)[: len(nation.fast_dealers)]
+    assert [low[hub.dealer] for hub in nation.fast_dealers] == pytest.approx(best, abs=1e-9)
+    assert len(best) == 25
+    assert [hub.dealer for hub in nation.fast_dealers] != [hub.dealer for hub in nation.dealers]
+
+
 def test_ranges_stand_where_completeness_was_told(nation: Flow) -> None:
     southern = [c for c in nation.corridors if c.destination == "mexico" and c.adjusted_low]
     assert southern

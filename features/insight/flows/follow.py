@@ -14,7 +14,7 @@ from features.errors import WarehouseError
 from features.insight.flows import clusters as groups
 from features.insight.flows.clusters import Cluster, Community, Pattern
 from features.insight.flows.corridors import Corridor, corridors, course_of
-from features.insight.flows.hubs import CountyHub, DealerHub, county_hubs, dealer_hubs
+from features.insight.flows.hubs import CountyHub, DealerHub, county_hubs, dealer_hubs, fast_hubs
 from features.insight.flows.subject import Subject
 from features.insight.flows.tally import BANDS, MARKET, YEARS, Span, Tally, records, where_source
 from features.reference.geography import ports
@@ -81,6 +81,7 @@ class Flow:
     links: tuple[Link, ...]
     corridors: tuple[Corridor, ...]
     dealers: tuple[DealerHub, ...]
+    fast_dealers: tuple[DealerHub, ...]
     counties: tuple[CountyHub, ...]
     clusters: tuple[Cluster, ...]
     patterns: tuple[Pattern, ...]
@@ -139,7 +140,11 @@ def follow(
         {str(k): int(v) for k, v in own.groupby("destination")["n"].sum().items()},
         chain,
         _corridors(subject, cells, sales, known),
-        dealer_hubs(dealers) if subject.kind in {"nation", "state", "county", "dealer"} else (),
+        *(
+            (dealer_hubs(dealers), fast_hubs(dealers))
+            if subject.kind in {"nation", "state", "county", "dealer"}
+            else ((), ())
+        ),
         _counties(subject, cells, sales),
         _of_subject(groups.clusters(found, most=1000), subject, dealers),
         _patterns_of(groups.patterns(found, most=1000), subject, dealers),
