@@ -41,6 +41,18 @@ NAMES: Final[dict[Outcome, str]] = {
 }
 
 
+def outcome_label(outcome: str | None) -> str:
+    """Return an outcome in words; an unknown one keeps its name.
+
+    >>> outcome_label("none"), outcome_label("fee_letter"), outcome_label(None)
+    ('no violation', 'fee letter', 'outcome not known')
+    """
+    if not outcome:
+        return "outcome not known"
+    names = {str(code): said for code, said in NAMES.items()}
+    return names.get(outcome, outcome.replace("_", " "))
+
+
 @dataclass(frozen=True)
 class Regime:
     """One adverse-action policy and the days it was in force.

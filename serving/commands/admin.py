@@ -9,6 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from serving.settings import RANDOM_SHARE
+
 users_app = typer.Typer(name="users", help="Accounts of people and machines.", no_args_is_help=True)
 tokens_app = typer.Typer(
     name="tokens", help="Tokens that stand for accounts.", no_args_is_help=True
@@ -199,6 +201,38 @@ def holds_lift(
     from serving.commands.operator import lift_hold
 
     lift_hold(hold_id)
+
+
+@lists_app.command("issue")
+def lists_issue(
+    office: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Only this office; may be repeated. Default: every office."),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, max=5_000, help="Dealers on each list.")] = 50,
+    random_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of each list drawn at random.")
+    ] = RANDOM_SHARE,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also where the list of this week is there already.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue the list of the week to each office: it waits when its inspectors sign in.
+
+    Run it from a schedule. An office that has its list since Monday gets no other, so running it
+    every night issues new lists once a week, and a run that was cut short is taken up by the next.
+
+    Example: ffl-risk lists issue --k 40
+    """
+    from dataclasses import asdict
+
+    from serving.commands.operator import issue_lists
+    from serving.commands.printing import print_rows
+    from serving.lists.scheduled import Order
+
+    order = Order(tuple(office or ()), k, random_share, again)
+    print_rows("Lists of the week", [asdict(one) for one in issue_lists(order)], as_json=as_json)
 
 
 @lists_app.command("list")

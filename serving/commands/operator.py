@@ -26,6 +26,7 @@ from serving.field import outcomes, rescoring
 from serving.lists import decisions, issued
 from serving.lists.compose import Issue, compose
 from serving.lists.packet import packet
+from serving.lists.scheduled import Order, Scheduled, issue_for_week
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.scores.table import known_dealer
@@ -200,6 +201,13 @@ def issued_lists() -> list[dict[str, Any]]:
     """Return what identifies each issued list."""
     with store() as opened:
         return issued.lists_of(opened)
+
+
+def issue_lists(order: Order) -> list[Scheduled]:
+    """Issue the lists of the week; every one is recorded."""
+    with _running() as (runtime, operator):
+        runtime.switch.check("rank")
+        return issue_for_week(runtime, order, by=operator, today=datetime.now(UTC).date())
 
 
 def verify_list(list_id: str, warehouse: Path | None) -> Verification:

@@ -129,7 +129,7 @@ def _print_row(row: Mapping[str, Any]) -> None:
     )
     scores = ", ".join(_head_in_words(head, s) for head, s in row["heads"].items())
     seen = row["last_inspected_on"]
-    last = f"last inspected {seen}" if seen else "never inspected on record"
+    last = f"last compliance inspection {seen}" if seen else "no compliance inspection on record"
     unsure = "; insufficient history" if row["has_insufficient_history"] else ""
     OUT.print(f"      {scores}; {last}{unsure}", soft_wrap=True)
     for reason in [r for r in row["reasons"] if r["contribution"] > 0][:3]:

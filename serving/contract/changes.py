@@ -32,6 +32,9 @@ class ListSummary(Answer):
     list_id: str
     issued_at: Instant
     owner: str
+    office: str = Field(
+        default="", description="Whose list of the week it is; empty when a person asked for it"
+    )
     area: str
     as_of: str = Field(json_schema_extra={"format": "date"})
     n_rows: int

@@ -29,6 +29,7 @@ _PLACE: Final = (
 )  # fmt: skip
 
 _FIREARMS: Final = "CASE WHEN n_firearms = 1 THEN ' firearm' ELSE ' firearms' END"
+_OUTCOME_CASES: Final = " ".join(f"WHEN '{code}' THEN '{said}'" for code, said in NAMES.items())
 # One dated line a row: table, day, sentence, record id. Names come from the schema alone.
 _LINES: Final = {
     "licenses": (
@@ -38,7 +39,8 @@ _LINES: Final = {
     ),
     "inspections": (
         "opened_on",
-        "kind || ' inspection, outcome ' || replace(outcome, '_', ' ')",
+        f"kind || ' inspection, outcome ' || CASE outcome {_OUTCOME_CASES} "
+        "ELSE coalesce(replace(outcome, '_', ' '), 'not known') END",
         "inspection_id",
     ),
     "thefts_losses": (

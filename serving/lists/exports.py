@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from serving.lists.owners import owner_in_words
 from serving.papers.paper import pdf
 from serving.papers.sheet import Field, Sheet, Value, book, neutral
 from serving.statements import PEERS, basis_sentence, data_sentence
@@ -24,7 +25,8 @@ _COLUMNS: Final = (
 def header(document: Mapping[str, Any]) -> list[str]:
     """Return the lines that stand above the rows of every file."""
     return [
-        f"List {document['list_id']}, issued {document['issued_at']} to {document['owner']}",
+        f"List {document['list_id']}, issued {document['issued_at']} to "
+        f"{owner_in_words(document['owner'])}",
         f"Area: {document['area_in_words']}",
         basis_sentence(document["basis"]),
         PEERS,
@@ -192,8 +194,14 @@ def _block(row: Mapping[str, Any]) -> dict[str, Any]:
     # What an auditor reads says nothing of inspections and scores.
     if "last_inspected_on" in row:
         last = row["last_inspected_on"]
-        outcome = str(row["last_outcome"] or "not known").replace("_", " ")
-        facts.append(f"Last inspected {last}: {outcome}." if last else "Never inspected on record.")
+        from features.reference.outcome import outcome_label  # the command line needs no tables
+
+        outcome = outcome_label(row["last_outcome"])
+        facts.append(
+            f"Last compliance inspection {last}: {outcome}."
+            if last
+            else "No compliance inspection on record."
+        )
     if "is_eligible" in row:
         facts.append(
             "May be visited, on these records."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from serving.access.kept import kept
 from serving.contract.answers import RankRequest
 from serving.errors import NotReadyError, UnknownListError
 from serving.lists.compose import Issue, compose
+from serving.lists.owners import is_own
 from serving.lists.seen import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import own_rows
@@ -54,8 +55,17 @@ def area_key(request: RankRequest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[str, Any]:
+def issue(
+    runtime: Runtime, principal: Principal, request: RankRequest, *, by: Principal | None = None
+) -> dict[str, Any]:
     """Compose a list, keep it with its audit record in one transaction, and return it.
+
+    Parameters
+    ----------
+    principal : Principal
+        Whose list it is.
+    by : Principal, optional
+        Who issues it, where that is somebody else.
 
     Raises
     ------
@@ -88,8 +98,8 @@ def issue(runtime: Runtime, principal: Principal, request: RankRequest) -> dict[
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     access = Access(
-        who=principal.name,
-        role=principal.role,
+        who=(by or principal).name,
+        role=(by or principal).role,
         action="rank",
         subject=subjects((r["dealer"] for r in document["rows"]), at_most=request.k),
         purpose=document["purpose"],
@@ -204,10 +214,12 @@ def may_read(
 ) -> bool:
     """Whether a caller may read a list: its owner, an auditor, a supervisor of all its places.
 
+    The list that the schedule issued for an office is everybody's whose own office it is.
+
     A list without a place is its owner's supervisor's. `document` is as the caller sees it: what
     is hidden makes no difference here either.
     """
-    if principal.role == "auditor" or document["owner"] == principal.name:
+    if principal.role == "auditor" or is_own(principal, document["owner"]):
         return True
     if principal.role != "supervisor":
         return False
@@ -305,11 +317,11 @@ def lists_of(store: Store, owner: str | None = None) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def lists_with(store: Store, dealer: str, *, owner: str) -> list[str]:
-    """Return the ids of an owner's newest lists that a dealer is on."""
+def lists_with(store: Store, dealer: str, *, owners: Sequence[str]) -> list[str]:
+    """Return the ids of some owners' newest lists that a dealer is on."""
     query = (
         sa.select(LISTS.c.list_id, LISTS.c.document)
-        .where(LISTS.c.owner == owner)
+        .where(LISTS.c.owner.in_(owners))
         .order_by(LISTS.c.issued_at.desc())
         .limit(_MOST_SEARCHED)
     )

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
-from serving.lists.issued import may_read, seen_document
+from serving.lists.issued import may_read
+from serving.lists.owners import office_of, own_names
 from serving.runtime import Runtime
 from serving.store.database import Store
 from serving.store.pages import AT_ONCE, cursor_of, page, place_of
 from serving.store.tables import DECISIONS, LISTS
 
-_MOST_LISTS: Final = 50
+_MOST_LISTS: Final = 100
+_MOST_KEPT: Final = 1_000
 
 
 def decisions_of(store: Store, list_id: str) -> dict[str, dict[str, Any]]:
@@ -23,6 +30,55 @@ def decisions_of(store: Store, list_id: str) -> dict[str, dict[str, Any]]:
     with store.read() as connection:
         rows = connection.execute(query.order_by(DECISIONS.c.decision_id))
         return {row.dealer: dict(row._mapping) for row in rows}
+
+
+@dataclass(frozen=True)
+class _Gist:
+    """What of an issued list a summary needs; a list never changes once it is issued."""
+
+    facts: Mapping[str, Any]
+    rows: tuple[Mapping[str, str], ...]
+    principal: Mapping[str, Any]
+
+
+_gists: OrderedDict[str, _Gist] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _gist(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> _Gist:
+    names = ("list_id", "issued_at", "owner")
+    return _Gist(
+        {name: document[name] for name in names}
+        | {
+            "office": office_of(document["owner"]),
+            "area": document["area_in_words"],
+            "as_of": document["basis"]["as_of"],
+        },
+        tuple(
+            {name: sys.intern(row[name]) for name in ("dealer", "office", "division")}
+            for row in document["rows"]
+        ),
+        recipe["principal"],
+    )
+
+
+def _gists_of(store: Store, keys: Sequence[str]) -> list[_Gist]:
+    """Return the gists of lists by their digests, from the store what is not known yet."""
+    with _lock:
+        known = {key: _gists[key] for key in keys if key in _gists}
+    missing = [key for key in keys if key not in known]
+    if missing:
+        query = sa.select(LISTS.c.sha256, LISTS.c.document, LISTS.c.recipe)
+        with store.read() as connection:
+            rows = connection.execute(query.where(LISTS.c.sha256.in_(missing))).all()
+        known |= {row.sha256: _gist(json.loads(row.document), row.recipe) for row in rows}
+    with _lock:
+        for key in keys:
+            _gists[key] = known[key]
+            _gists.move_to_end(key)
+        while len(_gists) > _MOST_KEPT:
+            _gists.popitem(last=False)
+    return [known[key] for key in keys]
 
 
 def summaries(runtime: Runtime, principal: Principal) -> list[dict[str, Any]]:
@@ -34,37 +90,33 @@ def summary_page(
     runtime: Runtime, principal: Principal, *, limit: int, cursor: str | None = None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return a page of what identifies the lists a caller may read, and the next page's cursor."""
-    columns = (LISTS.c.list_id, LISTS.c.issued_at, LISTS.c.document, LISTS.c.recipe)
-    query = sa.select(*columns).order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
+    query = sa.select(LISTS.c.sha256)
+    query = query.order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
     if principal.role not in {"auditor", "supervisor"}:
-        query = query.where(LISTS.c.owner == principal.name)
+        query = query.where(LISTS.c.owner.in_(own_names(principal)))
     if cursor is not None:
         query = query.where(sa.tuple_(LISTS.c.issued_at, LISTS.c.list_id) < place_of(cursor))
     scope = runtime.scope(principal)
 
-    def shown(row: Any) -> dict[str, Any] | None:
-        given = json.loads(row.document)
-        document = seen_document(runtime, scope, given, row.recipe) or given
-        return document if may_read(principal, scope, document, row.recipe) else None
+    def shown(gist: _Gist) -> dict[str, Any] | None:
+        rows = [row for row in gist.rows if row["dealer"] not in scope.hidden]
+        seen = {"owner": gist.facts["owner"], "rows": rows}
+        if not may_read(principal, scope, seen, {"principal": gist.principal}):
+            return None
+        return {**gist.facts, "n_rows": len(rows)}
 
     with runtime.store.read() as connection:
-        rows = connection.execute(query.execution_options(yield_per=AT_ONCE))
-        found, has_more = page(rows, shown, limit)
+        keys = list(connection.scalars(query))
+    found, has_more = page(_each_gist(runtime.store, keys), shown, limit)
     decided = _n_decided(runtime.store, [one["list_id"] for one in found], scope.hidden)
-    out = [
-        {
-            "list_id": document["list_id"],
-            "issued_at": document["issued_at"],
-            "owner": document["owner"],
-            "area": document["area_in_words"],
-            "as_of": document["basis"]["as_of"],
-            "n_rows": len(document["rows"]),
-            "n_decided": decided.get(document["list_id"], 0),
-        }
-        for document in found
-    ]
+    out = [{**one, "n_decided": decided.get(one["list_id"], 0)} for one in found]
     last = found[-1] if has_more else None
     return out, None if last is None else cursor_of(last["issued_at"], last["list_id"])
+
+
+def _each_gist(store: Store, keys: Sequence[str]) -> Iterator[_Gist]:
+    for start in range(0, len(keys), AT_ONCE):
+        yield from _gists_of(store, keys[start : start + AT_ONCE])
 
 
 def _n_decided(store: Store, list_ids: list[str], hidden: frozenset[str]) -> dict[str, int]:

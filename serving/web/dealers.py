@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ from serving.dealers.explaining import explain
 from serving.dealers.packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists.issued import lists_with
+from serving.lists.owners import own_names
 from serving.planning.office import office_place, office_rows
 from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows
@@ -29,6 +31,7 @@ from serving.scores.snapshot import View
 from serving.scores.wording import miles
 from serving.statements import PEERS
 from serving.web import atlas, charts
+from serving.web.cases import cases_for
 from serving.web.list_rows import Ask
 from serving.web.lists import license_types
 from serving.web.rendering import dealer_name, office_label, page
@@ -165,7 +168,7 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     view, columns = scope.view, scope.view.snapshot.columns
     warehouse = caller.runtime.settings.home / "warehouse"
     dealer = str(columns["dealer"][row])
-    lists = lists_with(caller.runtime.store, dealer, owner=caller.principal.name)
+    lists = lists_with(caller.runtime.store, dealer, owners=own_names(caller.principal))
     document = dossier(scope, row, warehouse, lists=lists, store=caller.runtime.store)
     why = explain(scope, row, k=_K, warehouse=warehouse)
     families, scale = charts.families(why)
@@ -187,6 +190,9 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "peers": charts.peers(priorities[same], float(priorities[row])),
         "shown_records": {entry["record_id"] for entry in arranged.in_sight},
         "timeline": arranged,
+        "soon": _soon(document["traces"]["by_time_to_crime"]),
+        "recovered": _recovered(document["traces"]["by_recovery"]),
+        "cases": cases_for(why["contributions"]),
         "kinds": KINDS,
         "start": why["base"],
         "total": float(columns["priority"][row]),
@@ -196,6 +202,24 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
         "place": _place(view, row),
     }
+
+
+# From soonest to latest, as a page says it.
+_SOON: Final[Mapping[str, str]] = {
+    "up to 90 days": "up to 90 days", "up to 1 year": "91 days to 1 year",
+    "up to 3 years": "over 1 to 3 years", "over 3 years": "over 3 years", "not known": "not known",
+}  # fmt: skip
+_MOST_PLACES: Final = 8
+
+
+def _soon(by: Mapping[str, int]) -> dict[str, int]:
+    return {said: by[name] for name, said in _SOON.items() if name in by}
+
+
+def _recovered(by: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return places of recovery in words: those with most, and the others."""
+    named = [("Mexico" if place == "MX" else place, n) for place, n in by.items()]
+    return dict(named[:_MOST_PLACES]), dict(named[_MOST_PLACES:])
 
 
 @router.get("/dealers/{dealer}/packet.pdf")

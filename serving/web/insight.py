@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,6 +16,7 @@ from features.insight.flows.places import label_of
 from features.insight.measures.writing import as_text
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller
+from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
 from serving.insight.measures import measures_for
 from serving.web.rendering import page
@@ -34,11 +37,16 @@ async def show_flows(
     home = caller.runtime.settings.home
     flow = await asyncio.to_thread(flow_for, wanted, caller.scope, home, years=5)
     await caller.record(f"flow {wanted.code}", purpose=purpose)
+    # What stays in its state would fill the picture; it is said in a sentence and in the table.
+    moved = tuple(link for link in flow.links if link.course in {"interstate", "international"})
+    drawn = replace(flow, links=moved) if moved else flow
+    n_stayed = sum(link.n for link in flow.links if link.course == "intrastate")
     away = [lane for lane in flow.corridors if lane.course != "intrastate"][:25]
     return page(
         request, "flows.html", title=f"Flows: {wanted.label}", active="flows",
         me=caller.principal, flow=flow, corridors=away, label_of=label_of,
-        sankey=Markup(sankey(flow)), map=Markup(flow_map(flow)),  # noqa: S704 - labels are escaped
+        n_stayed=n_stayed, is_moved=bool(moved), sankey=Markup(sankey(drawn)),  # noqa: S704 - labels are escaped
+        map=Markup(flow_map(flow)),  # noqa: S704 - labels are escaped
     )  # fmt: skip
 
 
@@ -49,6 +57,8 @@ async def show_measures(
     year: Annotated[int | None, Query(ge=2000, le=2100)] = None,
 ) -> Response:
     """Show what was aimed at, what was reached, and why not."""
+    if year is None:
+        year = _last_whole_year(caller)
     report = await asyncio.to_thread(
         measures_for,
         caller.runtime.settings.home,
@@ -61,3 +71,12 @@ async def show_measures(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",
         me=caller.principal, report=report, as_text=as_text,
     )  # fmt: skip
+
+
+def _last_whole_year(caller: Caller) -> int | None:
+    """Return the last year of which the records tell all; None where no table says."""
+    try:
+        as_of = caller.runtime.snapshot.as_of
+    except NotReadyError:
+        return None
+    return min(as_of.year, datetime.now(UTC).year) - 1

@@ -25,7 +25,7 @@ SORTS: Final = (
 DONE: Final[Mapping[str, str]] = {
     "accept": "The dealer is accepted.",
     "override": "The dealer is overridden.",
-    "bulk": "The dealers ticked are accepted.",
+    "bulk": "The dealers selected are accepted.",
     "assigned": "The dealer is handed over.",
     "view": "The view is saved.",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import issue, readable
+from serving.lists.scheduled import newest_of_week
 from serving.lists.summaries import decisions_of, summaries
 from serving.lists.work import assignments_of, views_of
 from serving.statements import PEERS
@@ -76,10 +78,13 @@ def _index(
     columns = caller.scope.view.snapshot.columns
     own = caller.scope.own
     types = license_types()
+    found = summaries(caller.runtime, caller.principal)
+    weekly = newest_of_week(found, datetime.now(UTC).date())
     return page(
         request, "lists.html", title="Lists", active="lists", me=caller.principal,
+        weekly=weekly,
         status=200 if error is None else int(getattr(error, "status", 422)),
-        lists=summaries(caller.runtime, caller.principal),
+        lists=[one for one in found if one not in weekly],
         can_issue=can_issue,
         offices=sorted({str(o) for o in np.unique(columns["office"][own].astype(str)) if o}),
         states=sorted({str(s) for s in np.unique(columns["state"][own].astype(str)) if s}),

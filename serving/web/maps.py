@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -19,17 +20,16 @@ from features import reference
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.scores.snapshot import View
-from serving.web import atlas
+from serving.web import atlas, marks
 from serving.web.atlas import Box, Floats, shrunk_means
 from serving.web.lists import license_types
-from serving.web.rendering import office_label, page
+from serving.web.rendering import page
 from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-# Percentile classes; counties and circles share them, so that one legend reads both.
+# Percentile classes where circles are shown: counties and circles share them, and one legend.
 _CUTS: Final = (40.0, 50.0, 60.0, 75.0)
-_LEGEND: Final = ("below 40", "40 to 50", "50 to 60", "60 to 75", "75 and above")
 _CELLS: Final = 34  # circles side by side at the most
 # More dealers than this in view are shown by county only: circles would hide the shades.
 _MOST_DEALERS: Final = 400
@@ -37,7 +37,7 @@ _LEAST_WIDTH: Final = 60.0
 _MOST_COUNTIES: Final = 25
 _MOVED_STATES: Final = frozenset({"02", "15"})
 _NEAR: Final = 4_000.0
-_BORDER_KM: Final = 100.0
+_LEVEL: Final = 0.05  # percentile points
 _ONE_PLACE: Final = 0.002  # degrees: dealers at one address, or placed at one ZIP center
 
 
@@ -126,24 +126,29 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
     states = dict(zip(known["state"], known["name"], strict=True))
     title = states.get(ask.state, "Your area")
     counties = _counties(view, points)
+    is_by_county = len(seen.row) > _MOST_DEALERS
+    cuts = _cuts_for(counties) if is_by_county else _CUTS
     drawing = {
         "title": title,
         "state": ask.state,
         "view": [round(part, 1) for part in box],
-        "counties": _county_paths(counties, box, codes=_states_of(view, points)),
+        "counties": _county_paths(counties, box, cuts=cuts, codes=_states_of(view, points)),
         "states": _state_paths(box, codes=_states_of(view, points)),
         "border": atlas.border_path(box),
-        "spots": _spots(view, seen, box, ask) if len(seen.row) <= _MOST_DEALERS else [],
-        "is_by_county": len(seen.row) > _MOST_DEALERS,
-        "stratum": _stratum(box, codes=_states_of(view, points)),
-        "frames": _frames(box, codes=_states_of(view, points)),
+        "spots": _spots(view, seen, box, ask) if not is_by_county else [],
+        "is_by_county": is_by_county,
+        "is_level": _is_level(counties),
+        "stratum": marks.stratum(box, codes=_states_of(view, points)),
+        "frames": marks.frames(box, codes=_states_of(view, points)),
         "dealers_url": _dealers_url(view, seen),
-        "ports": _ports(box),
-        "offices": _offices(view, points, box),
+        "ports": marks.ports(box),
+        "offices": marks.offices(_names(view, "office", points.row), box),
+        "hubs": marks.hubs(view, points.row, box),
+        "least_recovered": marks.LEAST_RECOVERED,
         "table": _county_table(counties, ask),
         "n": len(seen.row),
         "n_unplaced": n_unplaced,
-        "legend": [f"percentile {text}" for text in _LEGEND],
+        "legend": _legend(cuts),
         "in_url": ask.url(_zoomed(box, 0.5)),
         "out_url": ask.url(_zoomed(box, 2.0)),
         "up_url": ask.url(x=None, y=None, w=None) if ask.w is not None else "",
@@ -211,6 +216,9 @@ def _class(percentile: float) -> int:
 
 def _counties(view: View, points: Points) -> pd.DataFrame:
     """Return the number of dealers and their mean percentile by county."""
+    names = reference.counties()[["county_name", "state"]]
+    if not len(points.row):
+        return pd.DataFrame({"size": [], "mean": [], "county_name": [], "state": []})
     codes, fips = view.snapshot.codes("county")
     code = codes[points.row]
     size = np.bincount(code, minlength=len(fips))
@@ -220,7 +228,6 @@ def _counties(view: View, points: Points) -> pd.DataFrame:
         {"size": size[here], "mean": shrunk_means(size[here], total[here], points.percentile)},
         index=fips[here],
     ).sort_index()
-    names = reference.counties()[["county_name", "state"]]
     return grouped.join(names, how="inner")
 
 
@@ -240,14 +247,37 @@ def _state_paths(box: Box, *, codes: set[str]) -> list[str]:
     ]
 
 
+def _cuts_for(counties: pd.DataFrame) -> tuple[float, ...]:
+    """Return whole percentiles that part the counties into up to five classes of alike size."""
+    if counties.empty:
+        return _CUTS
+    fifths = np.quantile(counties["mean"].to_numpy(), (0.2, 0.4, 0.6, 0.8))
+    return tuple(sorted({float(round(cut)) for cut in fifths}))
+
+
+def _is_level(counties: pd.DataFrame) -> bool:
+    """Whether all counties have one mean: between them is no more than chance would make."""
+    return len(counties) > 1 and float(np.ptp(counties["mean"].to_numpy())) < _LEVEL
+
+
+def _legend(cuts: Sequence[float]) -> list[str]:
+    """Return the classes of a scale in words.
+
+    >>> _legend((40.0, 50.0))
+    ['percentile below 40', 'percentile 40 to 50', 'percentile 50 and above']
+    """
+    inner = [f"percentile {low:.0f} to {high:.0f}" for low, high in pairwise(cuts)]
+    return [f"percentile below {cuts[0]:.0f}", *inner, f"percentile {cuts[-1]:.0f} and above"]
+
+
 def _county_paths(
-    counties: pd.DataFrame, box: Box, *, codes: set[str]
+    counties: pd.DataFrame, box: Box, *, cuts: Sequence[float], codes: set[str]
 ) -> list[tuple[int, list[dict[str, str]]]]:
     """Return the counties by class; from near, each says its figures."""
     shapes = atlas.shapes("counties")
     is_near = box[2] < _NEAR
     known = counties
-    classes = 1 + np.searchsorted(_CUTS, known["mean"].to_numpy(), side="right")
+    classes = 1 + np.searchsorted(cuts, known["mean"].to_numpy(), side="right")
     class_of = dict(zip(known.index, classes.tolist(), strict=True))
     titles = {}
     if is_near:
@@ -353,63 +383,6 @@ def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> 
     height = width * atlas.HEIGHT / atlas.WIDTH
     zoom = (spot["x"] - width / 2, spot["y"] - height / 2, width, height)
     return shown | {"url": ask.url(zoom), "label": label}
-
-
-def _ports(box: Box) -> list[dict[str, Any]]:
-    ports = reference.ports()
-    size = box[2] / 190
-    return [
-        {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": name}
-        for (x, y), name in zip(
-            atlas.project(ports["lat"], ports["lon"]), ports["port_name"], strict=True
-        )
-        if _is_inside(x, y, box)
-    ]
-
-
-def _offices(view: View, points: Points, box: Box) -> list[dict[str, Any]]:
-    known = reference.offices()
-    known = known[known.index.isin(_names(view, "office", points.row))]
-    size = box[2] / 200
-    return [
-        {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": office_label(str(name))}
-        for (x, y), name in zip(atlas.project(known["lat"], known["lon"]), known.index, strict=True)
-        if _is_inside(x, y, box)
-    ]
-
-
-def _is_inside(x: float, y: float, box: Box) -> bool:
-    return box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]
-
-
-def _stratum(box: Box, *, codes: set[str]) -> list[str]:
-    """Return the outlines of the counties within 100 km of Mexico, the border stratum."""
-    near = _near_border()
-    shapes = atlas.shapes("counties")
-    inside = set(shapes.within(box))
-    return [shapes.paths[c] for c in near if c in inside and str(c)[:2] in codes]
-
-
-@cache
-def _near_border() -> tuple[str, ...]:
-    counties = reference.counties().dropna(subset=["lat", "lon"])
-    km = reference.km_to_mexico_line(counties["lat"].to_numpy(), counties["lon"].to_numpy())
-    return tuple(counties.index[np.asarray(km) <= _BORDER_KM])
-
-
-def _frames(box: Box, *, codes: set[str]) -> list[dict[str, float | str]]:
-    """Return frames around Alaska and Hawaii, which are drawn where they do not lie."""
-    shapes = atlas.shapes("states")
-    out: list[dict[str, float | str]] = []
-    for code, name in (("02", "Alaska"), ("15", "Hawaii")):
-        if code in codes and code in shapes.boxes and code in shapes.within(box):
-            x0, y0, x1, y1 = shapes.boxes[code]
-            pad = 20.0
-            out.append(
-                {"x": round(x0 - pad, 1), "y": round(y0 - pad, 1), "w": round(x1 - x0 + 2 * pad, 1),
-                 "h": round(y1 - y0 + 2 * pad, 1), "name": name}
-            )  # fmt: skip
-    return out
 
 
 def _dealers_url(view: View, points: Points) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.responses import Response
 
@@ -18,7 +19,7 @@ from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.evidence import evaluation_of, report_of
 from serving.web.lists import license_types
-from serving.web.rendering import RATES, head_label, page, percent
+from serving.web.rendering import RATES, head_label, page, percent, rule_label, upper_first
 from serving.web.visitor import PageRoute, may
 
 _MOST_ROWS: Final = 15
@@ -55,9 +56,9 @@ def _show(request: Request, caller: Caller) -> Response:
         ("Learned from records before", str(manifest.get("as_of", snapshot.as_of))),
         ("Scores on records before", str(snapshot.as_of)),
         ("Signals", f"{len(snapshot.bundle.signals)}"),
-        ("Predicts", ", ".join(head_label(name) for name in snapshot.heads)),
-        ("Weight in the priority", ", ".join(
-            f"{head_label(n)} {weights[n]:g}" for n in snapshot.heads if n in weights) or "equal"),
+        ("Predicts, with its weight in the priority", "; ".join(
+            f"{head_label(n)} (weight {weights[n]:g})" if n in weights else head_label(n)
+            for n in snapshot.heads)),
         ("Restriction", snapshot.restriction),
         ("Code", str(manifest.get("git_commit", "unknown"))[:12]),
     ]  # fmt: skip
@@ -99,7 +100,7 @@ def _answers(
     for name, entry in heads.items():
         found = entry["model"]["recall"]
         text = (
-            f"{head_label(name).capitalize()}: visiting {share} of the dealers finds"
+            f"{upper_first(head_label(name))}: visiting {share} of the dealers finds"
             f" {found['value']:.0%} of what there is ({found['low']:.0%} to {found['high']:.0%})"
         )
         rules = entry.get("rules", {})
@@ -109,14 +110,14 @@ def _answers(
             is_better = found["low"] > other["high"]
             verdict = "better than" if is_better else "not shown to be better than"
             text += (
-                f", {verdict} the best simple rule, {rule.replace('_', ' ')}, with"
+                f", {verdict} the best simple rule, {rule_label(rule)}, with"
                 f" {other['value']:.0%} ({other['low']:.0%} to {other['high']:.0%})"
             )
         better.append(text + ".")
         error = entry.get("calibration", {}).get("ece")
         if error is not None and name not in RATES:
             right.append(
-                f"{head_label(name).capitalize()}: what is stated and what came true differ by"
+                f"{upper_first(head_label(name))}: what is stated and what came true differ by"
                 f" {100 * error:.1f} points on average."
             )
     unknown = ("It was not measured on this machine.",)
@@ -156,8 +157,24 @@ def card_html(markdown: str) -> Markup:
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+    _head_rows(tokens)
     html: str = renderer.renderer.render(tokens, renderer.options, {})
     return Markup(html)  # noqa: S704 - markup in the card is escaped by the renderer
+
+
+def _head_rows(tokens: Sequence[Token]) -> None:
+    """Make the first cell of each row of a table the row's header."""
+    is_first = False
+    for token in tokens:
+        if token.type == "tr_open":
+            is_first = True
+        elif token.type == "td_open" and is_first:
+            token.tag = "th"
+            token.attrSet("scope", "row")
+        elif token.type == "td_close" and is_first:
+            token.tag, is_first = "th", False
 
 
 def _gain(name: str, entry: Mapping[str, Any]) -> LineChart | None:
@@ -171,7 +188,7 @@ def _gain(name: str, entry: Mapping[str, Any]) -> LineChart | None:
     best = max(rules, key=lambda rule: sum(rules[rule]), default=None)
     lines = [axes.line("model", "s-accent", x=share, y=[0.0, *curves["score"]])]
     if best is not None:
-        label = f"best simple rule: {best.replace('_', ' ')}"
+        label = f"best simple rule: {rule_label(best)}"
         lines.append(axes.line(label, "s-raise", x=share, y=[0.0, *rules[best]]))
     lines.append(axes.line("at random", "s-grey", x=[0.0, 1.0], y=[0.0, 1.0]))
     tenth = curves["score"][max(n // 10 - 1, 0)]
@@ -247,7 +264,7 @@ def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
         columns=("Order by", "Found", "95% interval", "AUC"),
         rows=(
             row("this model", entry["model"]),
-            *(row(rule.replace("_", " "), figures) for rule, figures in ordered),
+            *(row(rule_label(rule), figures) for rule, figures in ordered),
         ),
     )
 

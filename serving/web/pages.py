@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from serving.web import (
     audit,
+    cases,
     dealers,
     decisions,
     insight,
@@ -26,7 +27,7 @@ from serving.web.rendering import STATIC
 router = APIRouter(include_in_schema=False)
 for part in (
     sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, places, plans, kept_plans,
-    insight, referrals, audit, model,
+    insight, referrals, audit, model, cases,
 ):  # fmt: skip
     router.include_router(part.router)
 

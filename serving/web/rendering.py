@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features import reference
+from features.reference.outcome import outcome_label
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL
 from serving.errors import NotReadyError
+from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
 from serving.scores.wording import miles
@@ -37,6 +40,26 @@ _PARTS: Final[Mapping[str, str]] = {
     "compliance": "severe finding", "diversion": "traced soon", "mexico": "Mexico",
     "later_penalized": "later penalty", "severity": "severity",
 }  # fmt: skip
+# What one record of a table is, and several are.
+_RECORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "licenses": ("listing of the license", "listings of the license"),
+    "inspections": ("inspection", "inspections"),
+    "violations": ("citation", "citations"),
+    "traces": ("trace", "traces"),
+    "seizures": ("seizure", "seizures"),
+    "multiple_sales": ("report of a multiple sale", "reports of multiple sales"),
+    "thefts_losses": ("report of a theft or loss", "reports of thefts or losses"),
+    "sales_volume": ("monthly count of background checks", "monthly counts of background checks"),
+    "denials": ("monthly count of buyers denied", "monthly counts of buyers denied"),
+    "tips": ("tip", "tips"),
+    "ballistic_leads": ("ballistic lead", "ballistic leads"),
+}
+# What each simple rule is called; a model is compared with them.
+_RULES: Final[Mapping[str, str]] = {
+    "points": "the table of points", "logistic": "logistic regression",
+    "trace_count": "most traces first", "longest_unseen": "longest unseen first",
+    "longest_uninspected_first": "longest unseen first", "random": "at random",
+}  # fmt: skip
 _FAMILIES: Final[Mapping[str, str]] = {
     "license": "License", "traces": "Traces", "time_to_crime": "Time from sale to recovery",
     "southbound": "Recoveries in Mexico", "border": "Distance from the border",
@@ -47,6 +70,9 @@ _FAMILIES: Final[Mapping[str, str]] = {
 # Heads that count firearms; the others are chances.
 RATES: Final = frozenset({"diversion", "mexico"})
 _LEAST_COMPRESSED: Final = 1_000
+_CENSUS: Final = date(2020, 4, 1)
+_OFFICE: Final = re.compile(r"\boffice (\w+)")
+_COUNTY: Final = re.compile(r"\bcounty (\d{5})\b")
 # What is said at the top of the page, or again by the card after the first two statements.
 _SAID_ALREADY: Final = (
     "These answers rest on records to",  # at the top of the page
@@ -84,6 +110,24 @@ def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
 def head_label(name: str) -> str:
     """Return what a head is called; an unknown one keeps its name."""
     return HEADS.get(name, name.replace("_", " "))
+
+
+def rule_label(name: str) -> str:
+    """Return what a simple rule of ordering is called; an unknown one keeps its name.
+
+    >>> rule_label("trace_count"), rule_label("newest_first")
+    ('most traces first', 'newest first')
+    """
+    return _RULES.get(name, name.replace("_", " "))
+
+
+def upper_first(text: str) -> str:
+    """Write a text with a capital at its beginning and nothing else changed.
+
+    >>> upper_first("firearms traced in Mexico")
+    'Firearms traced in Mexico'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def score(value: float, head: str) -> str:
@@ -133,23 +177,78 @@ def dealer_name(row: Mapping[str, Any]) -> str:
     return str(row.get("business_name") or row.get("licensee_name") or row["dealer"])
 
 
-def _head_text(head: Mapping[str, float]) -> str:
-    return f"{head['value']:.3g}, between {head['lower']:.3g} and {head['upper']:.3g}"
+def list_day(list_id: str) -> str:
+    """Return the day on which a list was issued, out of its id.
+
+    >>> list_day("L-20260105-0123456789ab")
+    '5 January 2026'
+    """
+    when = datetime.strptime(list_id[2:10], "%Y%m%d").replace(tzinfo=UTC)
+    return f"{when.day} {when:%B %Y}"
+
+
+def counted(n: int, table: str) -> str:
+    """Say how many records of a table there are.
+
+    >>> counted(1, "inspections"), counted(2_000, "sales_volume")
+    ('1 inspection', '2,000 monthly counts of background checks')
+    """
+    one, many = _RECORDS.get(table, (table.replace("_", " "),) * 2)
+    return f"{n:,} {one if n == 1 else many}"
 
 
 @cache
 def office_label(name: str) -> str:
-    """Return an office with the name of its division.
+    """Return an office by its division and the county where most people of its area live.
 
     The published records know offices by code only.
+
+    >>> office_label("785110"), office_label("")
+    ('Phoenix: Maricopa County, AZ (office 785110)', 'no office')
     """
     known = reference.offices()
     if name in known.index:
-        division = str(known.loc[name, "field_division"])
-        return f"office {name}, {division}"
+        return f"{known['field_division'][name]}: {_main_counties()[name]} (office {name})"
     if name.isalnum() and any(c.isdigit() for c in name):
         return f"office {name}"
     return name or "no office"
+
+
+@cache
+def _main_counties() -> Mapping[str, str]:
+    """Return the county of each office where most people live."""
+    areas = reference.county_office().set_index("county_fips")
+    people = reference.county_population(_CENSUS).reindex(areas.index).fillna(0.0)
+    first = areas.assign(people=people).sort_values("people", ascending=False, kind="stable")
+    first = first[~first["office"].duplicated()]
+    return {
+        str(office): county_label(str(county))
+        for county, office in zip(first.index, first["office"], strict=True)
+    }
+
+
+def area_label(text: str) -> str:
+    """Return an area as a list names it, its codes in words.
+
+    >>> area_label("office 785110"), area_label("county 04013, state AZ")
+    ('Phoenix: Maricopa County, AZ (office 785110)', 'Maricopa County, AZ, state AZ')
+    """
+    text = text.replace("everything within the caller's area", "all of the owner's area")
+    text = _OFFICE.sub(lambda found: office_label(found[1]), text)
+    return _COUNTY.sub(lambda found: county_label(found[1]), text)
+
+
+@cache
+def county_label(code: str) -> str:
+    """Return a county in words.
+
+    >>> county_label("48141"), county_label("99999")
+    ('El Paso County, TX', 'county 99999')
+    """
+    known = reference.counties()
+    if code not in known.index:
+        return f"county {code}"
+    return f"{known['county_name'][code]!s}, {known['state'][code]!s}"
 
 
 @cache
@@ -163,7 +262,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
-        "upper_first": lambda text: text[:1].upper() + text[1:],
+        "upper_first": upper_first,
         "words": lambda text: str(text or "").replace("_", " "),
         "whole": lambda value: f"{value:,.0f}",
         "px": lambda value: f"{value:.1f}",
@@ -174,11 +273,16 @@ def environment() -> Environment:
         "head_label": head_label,
         "part_label": lambda name: _PARTS.get(name, name.replace("_", " ")),
         "family": lambda name: _FAMILIES.get(name, name.replace("_", " ").capitalize()),
-        "head_text": _head_text,
+        "list_day": list_day,
+        "counted": counted,
+        "outcome": outcome_label,
         "instant": instant,
         "short_day": lambda day: f"{day.day} {day:%B}",
         "dealer_name": dealer_name,
         "office": office_label,
+        "area": area_label,
+        "county": county_label,
+        "owner": owner_in_words,
         "miles": miles,
     }
     return env

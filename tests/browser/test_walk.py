@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from models.sampling import random_places
 from serving.store.database import instant
 from serving.store.tables import SESSIONS
 from tests.browser.chromium import chromium, sign_in
@@ -20,10 +20,10 @@ from tests.browser.site import PASSWORD, Site, running_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-# First content in milliseconds on loopback, and weight in bytes. An idle machine keeps 300 ms; the
-# tests run beside others, so these bounds only catch what is out of proportion.
-_WEIGHT = 200_000
-_MAP_WEIGHT = 600_000
+# Bytes over the wire, compressed, with styles and scripts. First content is measured and not bound:
+# the tests run beside others.
+_WEIGHT = 100_000
+_MAP_WEIGHT = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,15 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.click("text=Apply")
     assert "why=random" in page.url
     n_random = page.locator("table.rows tbody tr").count()
-    assert n_random >= 1
-    assert page.locator(".chip.random").count() == n_random
+    # A tenth of the list is drawn, half of it outside the model's places and half inside.
+    n_inside, n_outside = random_places(40, 0.1)
+    assert n_random == n_outside == 2
+    assert page.locator(".chip.random").count() == n_outside
+    assert page.locator("tbody >> text=mandatory").count() == n_outside
+    page.goto(list_url)
+    page.click("text=All on one page")
+    assert page.locator("table.rows tbody tr").count() == 40
+    assert page.locator("tbody >> text=mandatory").count() == n_outside + n_inside
     # Decide.
     page.goto(list_url)
     row = page.locator("table.rows tbody tr").nth(1)
@@ -141,7 +148,7 @@ def test_a_dossier_tells_a_story_with_links_to_its_records(page, site):
     assert page.locator(".timeline li").count() >= 3
     assert page.locator("text=compliance inspection, outcome warning letter").is_visible()
     assert page.locator("#cites-title + table").is_visible()
-    assert "MX" in page.locator("section[aria-labelledby=traces-title]").inner_text()
+    assert "Mexico" in page.locator("section[aria-labelledby=traces-title]").inner_text()
     records = page.locator("section[aria-labelledby=reasons-title] details", has_text="inspections")
     records.locator("summary").click()
     records.locator("a").first.click()
@@ -255,43 +262,6 @@ def test_lists_and_dossiers_are_readable_without_scripts(browser, site):
     own.close()
 
 
-@pytest.mark.parametrize(
-    "size", [(1360, 860), (820, 1180), (320, 700)], ids=["laptop", "tablet", "narrow"]
-)
-def test_no_page_has_an_accessibility_violation(browser, site, size):
-    own = browser.new_context(viewport={"width": size[0], "height": size[1]})
-    page = own.new_page()
-    axe, found = Axe(), {}
-
-    def check(name: str) -> None:
-        result = axe.run(page)
-        if result.violations_count:
-            found[name] = result.generate_report()
-        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), name
-
-    page.goto(f"{site.url}/sign-in")
-    check("sign in")
-    sign_in(page, site.url, "supervisor", PASSWORD)
-    check("lists")
-    issue_list(page, site)
-    page.locator(".decide summary").first.click()
-    check("list")
-    page.locator("a.name").nth(1).click()
-    page.locator(".contrib summary").first.click()
-    check("dealer")
-    key = page.url.split("?")[0].rsplit("/", 1)[1]
-    for path in (
-        "/map", "/map?state=MN", "/dealers?q=pawn", "/model", "/dealers/9-99-99999", "/nowhere",
-        "/work", "/plans", f"/dealers/{key}/outcome", f"/dealers/{key}/place",
-        f"/plan?office={site.office}&weeks=2&investigators=2",
-        f"/plan?office={site.office}&weeks=1&coverage_years=1&coverage_share=1.0",
-    ):  # fmt: skip
-        page.goto(f"{site.url}{path}")
-        check(path)
-    own.close()
-    assert not found
-
-
 def test_a_list_and_a_dossier_print_to_clean_pages(page, site, tmp_path):
     sign_in(page, site.url, "supervisor", PASSWORD)
     list_url = issue_list(page, site)
@@ -313,7 +283,7 @@ MEASURE = """() => {
   const files = performance.getEntriesByType("resource");
   return {
     first: paint ? paint.startTime : page.domContentLoadedEventEnd,
-    weight: page.decodedBodySize + files.reduce((sum, file) => sum + file.decodedBodySize, 0),
+    weight: page.encodedBodySize + files.reduce((sum, file) => sum + file.encodedBodySize, 0),
     shift: window.shifted || 0,
   };
 }"""
@@ -322,7 +292,6 @@ WATCH = """new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });"""
 
 
-@pytest.mark.slow
 def measured_pages(browser, folder, n_dealers):
     """Open each page of a country and yield address, weight limit and what Chromium measured."""
     with running_site(folder, n_dealers=n_dealers) as large:
@@ -352,6 +321,7 @@ def measured_pages(browser, folder, n_dealers):
         own.close()
 
 
+@pytest.mark.slow
 def test_pages_keep_their_weight_and_stand_still_at_79_000_dealers(browser, tmp_path):
     for address, most, found in measured_pages(browser, tmp_path, 79_000):
         assert found[0]["weight"] < most, address

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,16 +38,58 @@ BUNDLED = [
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
-def country(request, tmp_path_factory):
-    """Signals of a whole country, with license types spread so that some have enough peers."""
+def stored(request, tmp_path_factory):
+    """A whole country and its signals."""
     made = invented.Country(request.param, n_dealers=150)
     warehouse = invented.store(made.tables, tmp_path_factory.mktemp("sentences") / "store")
-    values = build_features(warehouse, AS_OF).X[[s.name for s in SIGNALS]]
+    return warehouse, build_features(warehouse, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def country(stored):
+    """Signals of a whole country, with license types spread so that some have enough peers."""
+    values = stored[1].X[[s.name for s in SIGNALS]]
     # The same dealers three times over: ties everywhere, and a type with more than 200.
     values = pd.concat([values] * 3, ignore_index=True).astype(np.float32)
-    rng = np.random.default_rng(request.param)
+    rng = np.random.default_rng(len(values))
     types = rng.choice(["01", "02"], len(values), p=[0.8, 0.2]).astype(object)
     return values, types
+
+
+# What sentences count, counted again by nothing but SQL over the tables.
+_OWN = (
+    "serial_status IS DISTINCT FROM 'none' AND outcome IS DISTINCT FROM 'unserialized' "
+    "AND (acquisition_route IS NULL OR acquisition_route NOT IN ('export', 'government'))"
+)
+_SOON = "recovered_on - sold_on"
+# Signal: table, days looked back, condition, what is added up.
+COUNTED = {
+    "traces_n_90d": ("traces", 90, _OWN, "1"),
+    "traces_n_1y": ("traces", 365, _OWN, "1"),
+    "traces_n_3y": ("traces", 1095, _OWN, "1"),
+    "traces_n_5y": ("traces", 1825, _OWN, "1"),
+    "traces_guatemala_3y": ("traces", 1095, f"{_OWN} AND recovery_country = 'GT'", "1"),
+    "traces_canada_3y": ("traces", 1095, f"{_OWN} AND recovery_country = 'CA'", "1"),
+    "southbound_traces_1y": ("traces", 365, f"{_OWN} AND recovery_country = 'MX'", "1"),
+    "southbound_traces_3y": ("traces", 1095, f"{_OWN} AND recovery_country = 'MX'", "1"),
+    "southbound_traces_5y": ("traces", 1825, f"{_OWN} AND recovery_country = 'MX'", "1"),
+    "southbound_short_3y": (
+        "traces", 1095, f"{_OWN} AND recovery_country = 'MX' AND {_SOON} BETWEEN 0 AND 1095", "1",
+    ),
+    "time_to_crime_n_under_3y_1y": ("traces", 365, f"{_OWN} AND {_SOON} BETWEEN 0 AND 1095", "1"),
+    "time_to_crime_n_under_1y_1y": ("traces", 365, f"{_OWN} AND {_SOON} BETWEEN 0 AND 365", "1"),
+    "time_to_crime_n_under_90d_3y": ("traces", 1095, f"{_OWN} AND {_SOON} BETWEEN 0 AND 90", "1"),
+    "multiple_sales_handgun_3y": ("multiple_sales", 1095, "kind = 'handgun'", "1"),
+    "multiple_sales_rifle_1y": ("multiple_sales", 365, "kind = 'rifle'", "1"),
+    "multiple_sales_firearms_3y": ("multiple_sales", 1095, "true", "n_firearms"),
+    "losses_reports_1y": ("thefts_losses", 365, "true", "1"),
+    "losses_burglary_5y": ("thefts_losses", 1825, "kind = 'burglary'", "1"),
+    "losses_firearms_3y": ("thefts_losses", 1095, "true", "n_firearms"),
+    "volume_sales_1y": ("sales_volume", 365, "true", "n_checks"),
+    "volume_sales_3y": ("sales_volume", 1095, "true", "n_checks"),
+    "volume_denied_1y": ("denials", 365, "true", "n_denied"),
+}  # fmt: skip
+_AMOUNT = re.compile(r"^(No|[\d,]+)\b")
 
 
 def true_shares(values, types, name, license_type, value):
@@ -194,3 +237,47 @@ def test_what_a_whole_state_or_county_shares_is_no_reason_of_a_dealer():
         named = {SIGNALS[j].name for j in frame[f"signal_{k}"]}
         strength = frame[f"contribution_{k}"].to_numpy()
         assert not (named & of_place) or (strength == 0).all()
+
+
+def recounted(warehouse, as_of, name):
+    """Count for every dealer what the sentence of a signal says, by nothing but SQL."""
+    table, days, condition, what = COUNTED[name]
+    query = (
+        f"SELECT dealer, sum({what}) FROM {warehouse.scan(table)} WHERE known_on < $as_of "  # noqa: S608
+        "AND (superseded_on IS NULL OR superseded_on >= $as_of) "
+        f"AND known_on >= $since AND ({condition}) GROUP BY dealer"
+    )
+    since = as_of - timedelta(days=days)
+    with duckdb.connect() as connection:
+        given = {"as_of": as_of, "since": since}
+        return {d: int(n) for d, n in connection.execute(query, given).fetchall() if n is not None}
+
+
+def check_counts(warehouse, table, as_of):
+    """Say every counting sentence of a country and compare; return how many were said."""
+    values = table.X[[s.name for s in SIGNALS]].astype(np.float32)
+    types = np.full(len(values), "01", dtype=object)
+    sentences = Sentences(BUNDLED, Peers(peer_table(values, types)))
+    n_said = 0
+    for name, (source, *_) in COUNTED.items():
+        if not warehouse.has(source):  # then the value is missing, and no number is said
+            assert values[name].isna().all(), name
+            continue
+        j = next(i for i, s in enumerate(SIGNALS) if s.name == name)
+        true = recounted(warehouse, as_of, name)
+        for dealer, value in zip(table.frame["dealer"], values[name].to_numpy(), strict=True):
+            if not np.isfinite(value):
+                continue
+            text = sentences.sentence(j, float(value), license_type="01")
+            found = _AMOUNT.match(text)
+            assert found is not None, text
+            stated = 0 if found[1] == "No" else int(found[1].replace(",", ""))
+            assert stated == true.get(dealer, 0), (dealer, text)
+            assert text.startswith("1 ") == (stated == 1), text
+            n_said += 1
+    return n_said
+
+
+def test_every_counting_sentence_of_a_country_is_the_count_of_its_tables(stored):
+    warehouse, table = stored
+    assert check_counts(warehouse, table, AS_OF) > 300

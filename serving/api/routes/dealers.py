@@ -15,6 +15,7 @@ from serving.contract.field import Dossier
 from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
 from serving.lists.issued import lists_with
+from serving.lists.owners import own_names
 
 router = APIRouter(prefix="/v1", tags=["dealers"])
 
@@ -38,7 +39,8 @@ async def read_dossier(
         )
     key = str(scope.view.snapshot.columns["dealer"][row])
     runtime = caller.runtime
-    lists = await asyncio.to_thread(lists_with, runtime.store, key, owner=caller.principal.name)
+    owners = own_names(caller.principal)
+    lists = await asyncio.to_thread(lists_with, runtime.store, key, owners=owners)
     warehouse = runtime.settings.home / "warehouse"
     answer = await asyncio.to_thread(
         dossier, scope, row, warehouse, lists=lists, store=runtime.store

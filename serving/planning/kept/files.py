@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Final
 
+from features.reference.outcome import outcome_label
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit
 from serving.papers.paper import pdf
 from serving.papers.sheet import Field, Sheet, book
@@ -108,7 +109,8 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             visit.license_number, visit.license_type, visit.licensee_name, visit.dealer,
             visit.hours, visit.drive_hours, visit.km * _MILES_PER_KM,
             part_of(visit).removeprefix(", "), visit.why, visit.inclusion_probability,
-            visit.last_inspected_on, (visit.last_outcome or "").replace("_", " "),
+            visit.last_inspected_on,
+            outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
             " ".join(visit.reasons),
         )
         for visit in plan.visits
@@ -158,9 +160,9 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
 def last_visit(visit: KeptVisit) -> str:
     """Say when a dealer was last inspected, and how that ended."""
     if visit.last_inspected_on is None:
-        return "Never inspected on record"
-    outcome = (visit.last_outcome or "outcome not known").replace("_", " ")
-    return f"Last inspected {visit.last_inspected_on}: {outcome}"
+        return "No compliance inspection on record"
+    outcome = outcome_label(visit.last_outcome)
+    return f"Last compliance inspection {visit.last_inspected_on}: {outcome}"
 
 
 def days_in_words(first: date, last: date) -> str:
