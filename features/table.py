@@ -181,7 +181,7 @@ def build_features(
         Columns ``dealer`` and ``as_of``: exactly these pairs, listed or not, instead of the
         dealers listed as of each date.
     engine : optional
-        `EmbeddedEngine` by default, or `features.engine.spark.SparkEngine`.
+        `features.engine.chosen` says which by default: the embedded one, unless Spark was named.
     progress : callable, optional
         Called as ``progress(family, done, total)``.
 
@@ -190,12 +190,12 @@ def build_features(
     AsOfError
         When a date is before any data, or in the future.
     """
-    from features.engine.embedded import EmbeddedEngine
+    from features.engine.chosen import chosen_engine
     from features.engine.population import population
     from features.signals import registry
 
     signals = registry.select(variant=variant, families=families)
-    used = engine or EmbeddedEngine(warehouse)
+    used = engine or chosen_engine(warehouse)
     try:
         if cohort is None:
             dates = _dates(as_of)

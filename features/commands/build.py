@@ -16,7 +16,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from features.errors import AsOfError, FeatureError, InvalidValueError, LeakError, did_you_mean
+from features.engine.chosen import engine_named, require_engine
+from features.errors import AsOfError, FeatureError, LeakError
 from features.home import home
 from features.leakage import COPIES, Moved, prove
 from features.signals.signal import REASON_NAMES
@@ -24,7 +25,6 @@ from features.table import FeatureTable, Variant, available, build_features
 from features.warehouse import Warehouse
 
 Tell = Callable[[str], object]
-ENGINES = ("embedded", "spark")
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,7 @@ def build(request: Request, tell: Tell) -> Built:
     """Build the table asked for, and write it when a folder was named."""
     warehouse = request.open()
     dates = request.dates(warehouse)
-    if request.engine not in ENGINES:
-        raise InvalidValueError(
-            f"{request.engine!r} is no engine{did_you_mean(request.engine, ENGINES)}",
-            expected=" or ".join(ENGINES),
-        )
+    require_engine(request.engine)
     if request.out and request.out.is_file():
         raise FeatureError(f"{request.out} is a file.", expected="a folder", fix="name another")
     began = time.perf_counter()
@@ -142,12 +138,8 @@ def _table(
         "families": request.families,
         "progress": progress,
     }
-    if request.engine == "embedded":
+    with engine_named(request.engine):
         return build_features(warehouse, dates, **options)
-    from features.engine.spark import SparkEngine
-
-    with SparkEngine(warehouse) as engine:
-        return build_features(warehouse, dates, engine=engine, **options)
 
 
 @dataclass(frozen=True)

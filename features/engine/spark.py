@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from features.engine.context import Cohort, Context, Measure, outputs
 from features.engine.embedded import EmbeddedEngine
@@ -31,6 +33,8 @@ from features.warehouse.stored import arrow_schema, columns_of
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# Where workers put their results for the driver: beside the warehouse, which all of them reach.
+SCRATCH: Final = ".spark-"
 MASTER: Final = "FFL_RISK_SPARK_MASTER"
 # About how many events a worker holds at a time, unless one dealer has more.
 ROWS_PER_BUCKET: Final = 1_000_000
@@ -83,9 +87,10 @@ def session(master: str | None = None) -> SparkSession:
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
     )
+    # Else any python3 on a worker's path: on a cluster the same interpreter, or the one it names.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else any python3 on the path
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config(
             "spark.driver.host", "127.0.0.1"
         )
@@ -161,7 +166,7 @@ class SparkEngine(EmbeddedEngine):
         for name, kind in kinds.items():
             lists = found[name].combine_chunks()
             values = lists.flatten().to_numpy(zero_copy_only=False).astype(kind)
-            grid = np.vstack([values.reshape(found.num_rows, -1), empty[name]])
+            grid = np.vstack([values.reshape(found.num_rows, len(cohort.as_of)), empty[name]])
             out[name] = grid[at]
         return out
 
@@ -188,7 +193,13 @@ class SparkEngine(EmbeddedEngine):
             done = frames[0].applyInArrow(one, schema)
         else:
             done = frames[0].cogroup(frames[1]).applyInArrow(two, schema)
-        table: pa.Table = done.toArrow()
+        # The workers write, and the driver reads: nothing is collected through its heap.
+        scratch = self.warehouse.path.parent / f"{SCRATCH}{uuid.uuid4().hex}"
+        try:
+            done.write.parquet(str(scratch.absolute()))
+            table: pa.Table = pq.read_table(scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         return table
 
     def _bucketed(self, table: str, n_buckets: int) -> DataFrame:

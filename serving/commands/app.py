@@ -42,6 +42,9 @@ WarehouseOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
+EngineOption = Annotated[
+    str, typer.Option(metavar="NAME", help="embedded or spark: what builds the signals.")
+]
 AsOfOption = Annotated[
     Optional[datetime],  # noqa: UP045
     typer.Option(
@@ -55,7 +58,10 @@ AsOfOption = Annotated[
 
 @app.command()
 def score(
-    as_of: AsOfOption = None, warehouse: WarehouseOption = None, as_json: JsonOption = False
+    as_of: AsOfOption = None,
+    engine: EngineOption = "embedded",
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Score every listed dealer with the champion and publish the table.
 
@@ -64,12 +70,13 @@ def score(
 
     Example: ffl-risk score --as-of 2026-01-01
     """
+    from features.engine.chosen import engine_named
     from features.home import home
     from features.warehouse import Warehouse
     from serving.commands.printing import print_published, working
     from serving.scores.publish import publish
 
-    with working("score") as progress:
+    with engine_named(engine), working("score") as progress:
         done = publish(
             Warehouse.open(warehouse or home() / "warehouse"),
             _day(as_of),

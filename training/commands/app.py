@@ -47,6 +47,9 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="Inspectors' decisions, judged as a rival of the list."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="embedded or spark: what builds the signals.")
+    ] = "embedded",
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +67,7 @@ def train(
     """
     import json
 
+    from features.engine.chosen import engine_named
     from features.home import home
     from features.warehouse import Warehouse
     from training.commands.promote import promote_candidate
@@ -77,7 +81,11 @@ def train(
     store = Warehouse.open(warehouse or home() / "warehouse")
     if decisions is not None:
         read_decisions(decisions)  # a file that cannot be read is refused before hours of training
-    with one_thread(), train_candidate(run, store, home(), steps) as (candidate, tracker):
+    with (
+        one_thread(),
+        engine_named(engine),
+        train_candidate(run, store, home(), steps) as (candidate, tracker),
+    ):
         if as_json:
             typer.echo(json.dumps(candidate.summary(), indent=1))
         if decisions is not None:
