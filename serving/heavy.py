@@ -33,9 +33,14 @@ class AbandonedError(Exception):
 
 def check() -> None:
     """End this work when nobody waits for its result; called between its steps."""
-    flag = _abandoned.get()
-    if flag is not None and flag.is_set():
+    if is_abandoned()():
         raise AbandonedError
+
+
+def is_abandoned() -> Callable[[], bool]:
+    """Return what says whether anybody still waits for this work, for others' threads to ask."""
+    flag = _abandoned.get()
+    return (lambda: False) if flag is None else flag.is_set
 
 
 class HeavyWork:

@@ -7,12 +7,26 @@ as markup, so no name can change the page.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-_TEMPLATES: Final = Path(__file__).parent / "templates"
+from serving import heavy
+from serving.errors import ServingError
+from serving.papers.press import typeset
+
+# A paper of more than this takes long enough for somebody to stop waiting: it has its own process.
+INLINE_CHARACTERS: Final = 200_000
+_LOOK_SECONDS: Final = 0.05
+_PRESS: Final = Path(__file__).parent / "press.py"
+
+
+class PaperError(ServingError):
+    """A paper that could not be typeset."""
 
 
 def pdf(template: str, content: Mapping[str, Any], *, created: datetime) -> bytes:
@@ -26,19 +40,43 @@ def pdf(template: str, content: Mapping[str, Any], *, created: datetime) -> byte
         Of what JSON can say.
     created : datetime
         Stands in the file instead of the hour of its making.
-    """
-    import typst
 
-    made = typst.compile(
-        str(_TEMPLATES / f"{template}.typ"),
-        root=str(_TEMPLATES),
-        ignore_system_fonts=True,  # the same pages on every machine
-        format="pdf",
-        sys_inputs={"content": json.dumps(_clean(content), default=str)},
-        pdf_standards=["ua-1"],
-        timestamp=int(created.timestamp()),
-    )
-    return bytes(made)
+    Raises
+    ------
+    AbandonedError
+        As soon as nobody waits for it.
+    """
+    told = json.dumps(_clean(content), default=str)
+    at = int(created.timestamp())
+    if len(told) <= INLINE_CHARACTERS:
+        return typeset(template, told, at)
+    return _pressed({"template": template, "content": told, "created": at})
+
+
+def _pressed(asked: Mapping[str, Any]) -> bytes:
+    """Typeset in a process of its own, which ends when nobody waits for the paper."""
+    # Files of no name: nothing fills up as a pipe would, and nothing is left when a process ends.
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as made:
+        given.write(json.dumps(asked).encode())
+        given.seek(0)
+        command = [sys.executable, "-I", str(_PRESS)]
+        with subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=given, stdout=made, stderr=subprocess.DEVNULL
+        ) as press:
+            try:
+                while True:
+                    heavy.check()
+                    try:
+                        status = press.wait(_LOOK_SECONDS)
+                        break
+                    except subprocess.TimeoutExpired:
+                        continue
+            finally:
+                press.kill()
+        if status:
+            raise PaperError("The paper could not be typeset.", found=f"exit code {status}")
+        made.seek(0)
+        return made.read()
 
 
 def _clean(value: Any) -> Any:

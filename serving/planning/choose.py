@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array
 
 from serving.planning.candidates import Candidates
-from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
+from serving.planning.program import minimize
+from serving.planning.request import Bools, Floats, Ints, PlanRequest
 
 # Thresholds of the packing rows, as shares of an investigator's week.
 _PACKING = (0.5, 0.4, 0.3, 0.2)
@@ -148,26 +149,16 @@ def _run(problem: Selection, *, is_whole: bool) -> Choice | None:
     n = len(problem.gain)
     if n == 0:
         return Choice(np.zeros(0), 0.0, 0.0) if problem.n_overdue_wanted == 0 else None
-    rule = policy()
-    result = milp(
-        -problem.gain,
-        integrality=np.full(n, int(is_whole)),
-        bounds=Bounds(problem.is_required.astype(np.float64), np.ones(n)),
-        constraints=[
-            *capacity_rows(problem),
-            LinearConstraint(_row(problem.is_overdue), problem.n_overdue_wanted, np.inf),
-        ],
-        options={
-            "mip_rel_gap": rule["solver_gap"],
-            "node_limit": int(rule["solver_nodes"]),
-            "time_limit": rule["solver_seconds"],
-        },
-    )
-    if result.x is None:
+    rows = [
+        *capacity_rows(problem),
+        LinearConstraint(_row(problem.is_overdue), problem.n_overdue_wanted, np.inf),
+    ]
+    lower = problem.is_required.astype(np.float64)
+    found = minimize(-problem.gain, lower, rows=rows, is_whole=is_whole)
+    if found is None:
         return None
-    share = np.round(result.x) if is_whole else np.asarray(result.x)
-    bound = -float(result.mip_dual_bound if is_whole else result.fun)
-    return Choice(share, float(problem.gain @ share), bound)
+    share = np.round(found.x) if is_whole else found.x
+    return Choice(share, float(problem.gain @ share), -found.bound)
 
 
 def capacity_rows(problem: Selection) -> list[LinearConstraint]:

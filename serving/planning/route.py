@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from pyvrp import Client, Depot, Location, ProblemData, Solution, VehicleType
 from pyvrp import solve as run_router
-from pyvrp.stop import MaxIterations
+from pyvrp.stop import MaxIterations, MultipleCriteria
 
+from serving import heavy
 from serving.planning.candidates import Candidates
 from serving.planning.choose import n_parts
 from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
@@ -127,9 +128,17 @@ def route(
     data = _problem(
         candidates, request, parts=parts, ways=ways, is_required=is_required, slots=slots
     )
-    stop = MaxIterations(int(policy()["router_iterations"]))
+    stop = MultipleCriteria([MaxIterations(int(policy()["router_iterations"])), _Abandoned()])
     best = run_router(data, stop, seed=request.seed, collect_stats=False, display=False).best
     return _read(best, parts=parts, ways=ways, slots=slots)
+
+
+class _Abandoned:
+    """Ends the router, as a criterion of its stopping, when nobody waits for its tours."""
+
+    def __call__(self, best_cost: float) -> bool:
+        heavy.check()
+        return False
 
 
 @dataclass(frozen=True)

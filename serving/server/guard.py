@@ -32,6 +32,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What operations asks for is answered even when the queue is full.
 _ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
+_GONE: Final = 499  # in the log and the metrics alone: nobody is there to be told
 _STUDIES: Final = (
     "/v1/flows", "/v1/completeness", "/v1/repeats", "/v1/staffing", "/v1/shares", "/flows",
 )  # fmt: skip
@@ -116,7 +117,10 @@ class Guard:
         seconds = self.heavy_timeout if _is_heavy(scope) else self.timeout
         try:
             async with asyncio.timeout(seconds):
-                await self.app(scope, _replay(body, receive), answer)
+                if _is_heavy(scope):
+                    await self._while_there(scope, body, receive=receive, answer=answer)
+                else:
+                    await self.app(scope, _replay(body, receive), answer)
         except TimeoutError:
             await answer.refuse(
                 scope, 504, "timeout", f"The request took longer than {seconds:g} seconds."
@@ -129,6 +133,27 @@ class Guard:
         finally:
             self.n_in_progress -= 1
 
+    async def _while_there(
+        self, scope: Message, body: bytes, *, receive: Receive, answer: _Answer
+    ) -> None:
+        """Answer while the client is there; the work for one that has gone is ended."""
+        work = asyncio.ensure_future(self.app(scope, _replay(body, receive), answer))
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.is_complete:  # the end of an answer looks like a client that leaves
+                await asyncio.wait({work})
+        finally:
+            gone.cancel()
+            is_left = not work.done()
+            if is_left:
+                work.cancel()
+                await asyncio.wait({work})
+        if not is_left:
+            work.result()
+        elif not answer.status:
+            answer.status = _GONE
+
 
 class _Answer:
     """Sends an answer, adds the security headers and remembers the status."""
@@ -137,6 +162,7 @@ class _Answer:
         self._send = send
         self._request_id = (b"x-request-id", request_id.encode("ascii"))
         self.status = 0
+        self.is_complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -146,6 +172,9 @@ class _Answer:
             headers.extend(_SECURITY_HEADERS)
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
+        # Before it is sent: from then on the client may leave, and that ends nothing.
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.is_complete = True
         await self._send(message)
 
     async def refuse(self, scope: Message, status: int, code: str, detail: str) -> None:
@@ -179,6 +208,12 @@ def _log_access(scope: Message, route: str, told: tuple[str, int, float]) -> Non
         "seconds": round(seconds, 6),
     }
     access.info("%s %s %s", scope["method"], route, status, extra=fields)
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _nothing() -> Message:

@@ -1,0 +1,137 @@
+"""Work that nobody waits for any more stops using the processor, in the middle of anything."""
+
+import asyncio
+import contextvars
+import threading
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from serving import heavy
+from serving.planning import PlanRequest, make_plan, program
+from tests.benchmarks.office import STARTS_ON, invented_office
+
+LARGE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=26, n_investigators=10)
+
+
+def abandoned_after(seconds, work, *args):
+    """Begin work as the service does, stop waiting for it, and return how long it then went on."""
+    pool = heavy.HeavyWork(1)
+    ended = threading.Event()
+
+    def observed():
+        try:
+            work(*args)
+        finally:
+            ended.set()
+
+    async def wait():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await pool.run("somebody", observed)
+
+    asyncio.run(wait())
+    begun = time.monotonic()
+    assert ended.wait(30)
+    pool.close()
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_a_large_plan_ends_within_a_second_of_being_abandoned(seconds):
+    frame = invented_office(1500)
+    assert abandoned_after(seconds, make_plan, frame, LARGE) < 1.5
+
+
+def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):
+    """A program that takes HiGHS far longer than the test waits: all of it is one run."""
+    monkeypatch.setattr(
+        program, "policy",
+        lambda: {"solver_gap": 0.0, "solver_nodes": 10**9, "solver_seconds": 60.0},
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    weights = rng.integers(1_000, 9_999, (12, 80)).astype(float)
+    rows = [program.LinearConstraint(weights, weights.sum(axis=1) / 2, weights.sum(axis=1) / 2 + 1)]
+    cost = -rng.integers(1, 100, 80).astype(float)
+
+    def solve():
+        program.minimize(cost, np.zeros(80), rows=rows, is_whole=True)
+
+    assert abandoned_after(1.0, solve) < 1.0
+
+
+def test_a_long_pdf_ends_and_its_process_with_it(monkeypatch):
+    from serving.papers import paper
+
+    rows = [
+        {"title": f"{n}. SHOP", "place": "somewhere " * 10, "facts": "facts " * 20,
+         "reasons": ["a sentence " * 15] * 3}
+        for n in range(5_000)
+    ]  # fmt: skip
+    content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
+
+    def write():
+        paper.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert abandoned_after(0.5, write) < 1.5
+
+
+def test_a_pdf_made_in_a_process_of_its_own_has_the_same_bytes(monkeypatch):
+    from serving.papers import paper
+
+    rows = [{"title": "1. SHOP", "place": "x", "facts": "y", "reasons": ["é \u202e z"]}]
+    content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
+    made = []
+    for most in (10**9, 0):
+        monkeypatch.setattr(paper, "INLINE_CHARACTERS", most)
+        made.append(paper.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert made[0] == made[1]
+    assert made[0].startswith(b"%PDF")
+    with pytest.raises(paper.PaperError):
+        paper.pdf("no_such_template", content, created=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_work_that_somebody_waits_for_is_not_stopped():
+    flag = threading.Event()
+    context = contextvars.copy_context()
+    context.run(heavy._abandoned.set, flag)
+    assert context.run(heavy.is_abandoned)() is False
+    flag.set()
+    with pytest.raises(heavy.AbandonedError):
+        context.run(heavy.check)
+
+
+def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch):
+    """Over a real socket: the thread of heavy work is free again within a second."""
+    import socket
+    from urllib.parse import urlsplit
+
+    from serving.api.routes import plans
+    from serving.heavy import AbandonedError
+
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(*_):
+        begun.set()
+        try:
+            while True:
+                heavy.check()
+                time.sleep(0.02)
+        except AbandonedError:
+            ended.set()
+            raise
+
+    monkeypatch.setattr(plans, "_plan", endless)
+    body = b'{"office": "office0", "weeks": 4, "n_investigators": 3}'
+    place = urlsplit(url)
+    told = (
+        f"POST /v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.tokens['chief']}\r\n"
+        f"Ffl-Risk-Purpose: licensing\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection((place.hostname, place.port)) as connection:
+        connection.sendall(told + body)
+        assert begun.wait(20)
+    assert ended.wait(3)
