@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from features.errors import FflRiskError
 from serving.access.rates import RateLimiter
-from serving.api.problems import MEDIA_TYPE, problem, problem_of, problem_of_validation
+from serving.api.problems import problem, problem_of, problem_of_validation
 from serving.api.routes import (
     audit,
     changes,
@@ -25,11 +25,11 @@ from serving.api.routes import (
     scores,
 )
 from serving.runtime import Runtime
+from serving.server import document
 from serving.server.exchange import Door
 from serving.server.fastpath import FastPath
 from serving.server.guard import App, Guard
 from serving.server.idempotency import Idempotency
-from serving.server.replays import ROUTES
 from serving.versions import code_version
 from serving.web import pages
 from serving.web.refusals import refusal_page, wants_page
@@ -39,7 +39,6 @@ _DESCRIPTION: Final = (
     "bearer token, and restricted answers need a purpose. Refusals are RFC 9457 problem documents "
     "whose `code` is stable. A score orders inspections; it is not evidence."
 )
-_PROBLEM: Final = "#/components/schemas/Problem"
 _CODES: Final = {
     400: ("malformed_body", "The request cannot be read."),
     404: ("not_found", "There is nothing at this address."),
@@ -64,6 +63,8 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        servers=document.SERVERS,
+        openapi_tags=document.TAGS,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -87,7 +88,7 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
     ):
         app.include_router(router)
     app.mount("/static", pages.static_files, name="static")
-    _complete_document(app)
+    document.complete(app)
     inner = Idempotency(app, app if bento is None else Door(app, bento))
     return Guard(FastPath(app, inner), runtime.settings)
 
@@ -112,45 +113,3 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     return problem_of_validation(error.errors())
-
-
-def _complete_document(app: FastAPI) -> None:
-    """Say in the OpenAPI document which routes need a token, and what a refusal is written in."""
-    build = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema:
-            return app.openapi_schema
-        document = build()
-        components = document.setdefault("components", {})
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        purpose = {
-            "name": "Ffl-Risk-Purpose",
-            "in": "header",
-            "required": False,
-            "description": "Why the data is needed; recorded. The body may say it instead.",
-            "schema": {"enum": ["licensing", "criminal_investigation", "statistics"]},
-        }
-        again = {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "description": "Sent again under the same key, a write is kept and answered once",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-        }
-        for path in ROUTES:
-            if path in document["paths"]:
-                document["paths"][path]["post"].setdefault("parameters", []).append(again)
-        for path, operations_of_path in document["paths"].items():
-            if path.startswith("/v1/"):
-                for operation in operations_of_path.values():
-                    operation["security"] = [{"token": []}]
-                    operation.setdefault("parameters", []).append(purpose)
-            for operation in operations_of_path.values():
-                for response in operation["responses"].values():
-                    # FastAPI puts the model under the route's own media type, not under this one.
-                    if MEDIA_TYPE in response.get("content", {}):
-                        response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

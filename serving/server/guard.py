@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from serving import metrics
+from serving.api.deprecations import DEPRECATED
 from serving.api.problems import problem
 from serving.settings import MAX_BODY_BYTES, Settings
 from serving.web.refusals import refusal_page, wants_page
@@ -81,7 +82,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        answer = _Answer(send, request_id)
+        answer = _Answer(scope, send, request_id)
         start = time.perf_counter()
         metrics.IN_PROGRESS.inc()
         try:
@@ -158,8 +159,8 @@ class Guard:
 class _Answer:
     """Sends an answer, adds the security headers and remembers the status."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
+    def __init__(self, scope: Message, send: Send, request_id: str) -> None:
+        self._scope, self._send = scope, send
         self._request_id = (b"x-request-id", request_id.encode("ascii"))
         self.status = 0
         self.is_complete = False
@@ -170,6 +171,9 @@ class _Answer:
             headers = message.setdefault("headers", [])
             headers.append(self._request_id)
             headers.extend(_SECURITY_HEADERS)
+            route = getattr(self._scope.get("route"), "path", "")
+            if (gone := DEPRECATED.get(f"{self._scope['method']} {route}")) is not None:
+                headers.extend(gone.headers)
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
         # Before it is sent: from then on the client may leave, and that ends nothing.

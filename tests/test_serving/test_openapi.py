@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +121,99 @@ def test_a_generator_finds_a_type_for_every_part(document):
         assert named == in_path, (method, path)
         names = [p["name"] for p in operation.get("parameters", ())]
         assert len(set(names)) == len(names), (method, path)
+
+
+def test_the_document_names_servers_and_every_tag_that_is_used(document):
+    used = {tag for _, _, operation in operations_of(document) for tag in operation["tags"]}
+    assert [server["url"] for server in document["servers"]] == ["/"]
+    assert {tag["name"] for tag in document["tags"]} == used
+    assert all(tag["description"] for tag in document["tags"])
+
+
+def test_every_code_that_is_sent_is_in_the_documents_enum(document):
+    """Whatever code stands in the source as one that is answered."""
+    told = set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
+    written = set()
+    for path in (Path(__file__).parents[2] / "serving").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        written |= set(re.findall(r"""problem\(\s*\d{3},\s*"(\w+)\"""", text))
+        written |= set(re.findall(r"""refuse\(\s*scope, \d{3}, "(\w+)\"""", text))
+        written |= set(re.findall(r"""^    code = "(\w+)"$""", text, flags=re.MULTILINE))
+        written |= set(re.findall(r"""^    \d{3}: \("(\w+)",""", text, flags=re.MULTILINE))
+    assert len(written) > 30
+    assert written - told == {"unreachable", "unknown_trial"}  # of the client and a command alone
+
+
+def test_every_example_is_what_it_is_an_example_of(document):
+    from serving.contract import answers, field, plan, referral
+    from serving.contract.examples import EXAMPLES
+
+    bodies = {
+        content["schema"]["$ref"].rpartition("/")[2]
+        for _, _, operation in operations_of(document)
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+        if "$ref" in content["schema"]
+    }
+    assert bodies - {"FeaturesRequest"} == EXAMPLES.keys()
+    for name, example in EXAMPLES.items():
+        kind = next(getattr(m, name) for m in (answers, field, plan, referral) if hasattr(m, name))
+        kind.model_validate(example)
+        assert document["components"]["schemas"][name]["examples"] == [example]
+
+
+def test_rows_of_events_are_typed_one_schema_a_table(service, document):
+    from typing import get_args
+
+    from serving.contract.examples import EXAMPLES
+    from serving.contract.field import EventTable
+
+    schemas = document["components"]["schemas"]
+    kinds = schemas["EventsRequest"]["properties"]["rows"]["items"]["anyOf"]
+    named = [kind["$ref"].rpartition("/")[2] for kind in kinds if "$ref" in kind]
+    assert len(named) == len(get_args(EventTable)) == 6
+    tips = schemas["TipsRow"]
+    assert tips["properties"]["received_on"]["format"] == "date"
+    assert "public" in tips["properties"]["source"]["enum"]
+    row = EXAMPLES["EventsRequest"]["rows"][0]
+    assert set(tips["required"]) <= row.keys() <= tips["properties"].keys()
+    dealer = str(service.runtime.snapshot.columns["dealer"][0])
+    sent = {"table": "tips", "rows": [row | {"dealer": dealer}]}
+    assert service.post("/v1/events", "scheduler", sent).json()["rejected"] == []
+
+
+def test_every_instant_says_that_it_is_one(document):
+    for name, schema in document["components"]["schemas"].items():
+        for field_name, part in schema.get("properties", {}).items():
+            if field_name == "at" or field_name.endswith("_at"):
+                kinds = [part, *part.get("anyOf", ())]
+                assert any(kind.get("format") == "date-time" for kind in kinds), (name, field_name)
+
+
+def test_a_route_that_will_go_says_so_in_every_answer_and_in_the_document(service, monkeypatch):
+    from datetime import date
+
+    from serving.api import deprecations
+
+    gone = deprecations.Deprecation(date(2027, 1, 1), date(2027, 9, 1), "GET /v2/lists")
+    path = "/v1/lists/{list_id}"
+    monkeypatch.setitem(deprecations.DEPRECATED, f"GET {path}", gone)
+    listed = service.post("/v1/rank", "chief", {"k": 1}).json()["list_id"]
+    for who in ("chief", "analyst"):  # a refusal says it too
+        headers = service.get(f"/v1/lists/{listed}", who).headers
+        assert headers["deprecation"] == "@1798761600"
+        assert headers["sunset"] == "Wed, 01 Sep 2027 00:00:00 GMT"
+    assert "sunset" not in service.get("/v1/lists", "chief").headers
+    document = build_app(service.runtime).app.app.openapi()
+    assert document["paths"][path]["get"]["deprecated"] is True
+    with pytest.raises(ValueError, match="182 days"):
+        deprecations.Deprecation(date(2027, 1, 1), date(2027, 2, 1), "nothing")
+
+
+def test_what_is_deprecated_is_there(document):
+    from serving.api.deprecations import DEPRECATED
+
+    known = {f"{method.upper()} {path}" for path, method, _ in operations_of(document)}
+    assert DEPRECATED.keys() <= known
 
 
 @pytest.mark.slow
