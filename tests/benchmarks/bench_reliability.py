@@ -9,6 +9,7 @@ files.
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -214,12 +215,15 @@ def files(country: Country) -> None:
     from features.ingest import ingest
 
     rng = random.Random(3)
-    models = sorted(p for p in (country.home / "files").iterdir() if p.is_file())
+    models = [*sorted((country.home / "files").iterdir()), *_as_text(country.home)]
     outcomes: Counter[str] = Counter()
     for n in range(N_FILES):
         model = models[n % len(models)]
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"{model.stem}{rng.choice((model.suffix,) * 6 + _SUFFIXES)}"
+            file = (
+                Path(folder)
+                / f"{model.name.partition('.')[0]}{rng.choice((_suffix(model),) * 6 + _SUFFIXES)}"
+            )
             file.write_bytes(bent(rng, model.read_bytes()))
             try:
                 with redirect_stdout(StringIO()):
@@ -233,6 +237,25 @@ def files(country: Country) -> None:
     report("hostile files", N_FILES)
     report("of them refused in words", outcomes["refused"])
     report("of them ending in a fault", outcomes["faults"], target="0")
+
+
+def _as_text(home: Path) -> list[Path]:
+    """Write the country's files as CSV too, plain and packed."""
+    from pyarrow import csv, parquet
+
+    out = []
+    (home / "text").mkdir(exist_ok=True)
+    for file in sorted((home / "files").iterdir()):
+        text = home / "text" / f"{file.stem}.csv"
+        csv.write_csv(parquet.read_table(file), text)
+        packed = text.with_suffix(".csv.gz")
+        packed.write_bytes(gzip.compress(text.read_bytes()))
+        out += [text, text, packed]
+    return out
+
+
+def _suffix(file: Path) -> str:
+    return "".join(file.suffixes)
 
 
 _SUFFIXES = (".csv", ".xlsx", ".zip", ".gz", ".parquet", ".txt", ".bz2", "")
