@@ -28,7 +28,7 @@ from serving.field.collected import Collected
 from serving.field.ordered import design_of
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
-from serving.store.database import Store, instant
+from serving.store.database import Store, instant, spaced_id
 from serving.store.tables import OUTCOMES
 
 _ATTEMPTS: Final = 5
@@ -140,8 +140,8 @@ def keep(
                     "who": who.name,
                     "at": instant(),
                 }
-                result = connection.execute(OUTCOMES.insert(), row)
-                key = (result.inserted_primary_key or [0])[0]
+                key = spaced_id(connection, OUTCOMES.c.outcome_id)
+                connection.execute(OUTCOMES.insert(), {"outcome_id": key, **row})
                 journal.note(connection, "outcome", request.inspection_id, [dealer])
                 who.ledger.add(
                     connection,

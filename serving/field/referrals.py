@@ -30,7 +30,7 @@ from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit import Ledger, subjects
 from serving.field.collected import Collected
 from serving.store import journal
-from serving.store.database import Store, insert_new, instant
+from serving.store.database import Store, insert_new, instant, spaced_id
 from serving.store.pages import AT_ONCE
 from serving.store.tables import EVENTS, REFERRALS
 
@@ -193,6 +193,7 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
         journal.lock(connection)
         for pattern in {p.dedup: p for p in patterns}.values():
             row = {
+                "referral_id": spaced_id(connection, REFERRALS.c.referral_id),
                 "pattern": pattern.name,
                 "dedup": pattern.dedup,
                 "dealers": list(pattern.dealers),

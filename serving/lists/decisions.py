@@ -17,7 +17,7 @@ from serving.errors import UnknownDealerError
 from serving.lists.issued import readable
 from serving.runtime import Runtime
 from serving.store import journal
-from serving.store.database import Store, instant
+from serving.store.database import Store, instant, spaced_id
 from serving.store.tables import DECISIONS
 
 # What a training judges. Who decided and what they noted stay in the store: rivals are inspectors
@@ -67,8 +67,8 @@ def decide(
                 _decided(request.list_id, listed["dealer"], before=last.decision_id)
             ).first()
             return _shown(dict(last._mapping), before)
-        result = connection.execute(DECISIONS.insert(), kept)
-        key = int((result.inserted_primary_key or [0])[0])
+        key = spaced_id(connection, DECISIONS.c.decision_id)
+        connection.execute(DECISIONS.insert(), {"decision_id": key, **kept})
         subject = f"{kept['dealer']} {request.decision}"
         journal.note(connection, "decision", str(key), [listed["dealer"]])
         ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))

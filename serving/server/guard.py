@@ -33,6 +33,10 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What operations asks for is answered even when the queue is full.
 _ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
+_ONCE: Final = frozenset(
+    {b"authorization", b"content-length", b"content-type", b"ffl-risk-purpose", b"host",
+     b"idempotency-key"}
+)  # fmt: skip
 _GONE: Final = 499  # in the log and the metrics alone: nobody is there to be told
 _STUDIES: Final = (
     "/v1/flows", "/v1/completeness", "/v1/repeats", "/v1/staffing", "/v1/shares", "/flows",
@@ -98,6 +102,9 @@ class Guard:
                 _log_access(scope, route, (request_id, answer.status, seconds))
 
     async def _guarded(self, scope: Message, receive: Receive, answer: _Answer) -> None:
+        if _is_ambiguous(scope):
+            await answer.refuse(scope, 400, "refused", "A header that may stand once stands twice.")
+            return
         try:
             async with asyncio.timeout(self.timeout):
                 body = await _read_body(scope, receive)
@@ -187,6 +194,12 @@ class _Answer:
         is_page = wants_page(scope)
         answer = refusal_page(status, detail) if is_page else problem(status, code, detail)
         await answer(scope, _nothing, self)
+
+
+def _is_ambiguous(scope: Message) -> bool:
+    """Whether a header stands twice of which one part would read the first, another the last."""
+    seen = [name for name, _ in scope["headers"] if name in _ONCE]
+    return len(seen) != len(set(seen))
 
 
 def _request_id(scope: Message) -> str:

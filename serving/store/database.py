@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +55,16 @@ def insert_quietly(connection: Connection, table: sa.Table, row: Mapping[str, An
     """Insert a row unless one with the same key is there; return whether it was inserted."""
     insert = _INSERTS[connection.dialect.name](table).values(**row)
     return bool(connection.execute(insert.on_conflict_do_nothing()).rowcount)
+
+
+def spaced_id(connection: Connection, column: sa.Column[Any]) -> int:
+    """Return the next number of a table whose rows are not all everybody's to see.
+
+    Numbers without gaps would count what is hidden; these have gaps of their own. The caller holds
+    the order's lock (`serving.store.journal.lock`), so that no two writers get the same.
+    """
+    newest = connection.scalar(sa.select(sa.func.max(column)))
+    return int(newest or 0) + 1 + secrets.randbelow(4)
 
 
 class Store:

@@ -87,7 +87,7 @@ def test_the_client_reaches_every_route(service, url):
         bad = EventsRequest(table="tips", rows=[{"tip_id": "1"}])
         assert feed.send_events(bad).rejected[0].code == "missing_required"
         assert [one.list_id for one in feed.decisions()] == [listed.list_id]
-        assert feed.decision(1).dealer == first
+        assert feed.decision(next(feed.decisions()).decision_id).dealer == first
         assert [(one.inspection_id, one.version) for one in feed.outcomes(dealer=first)] == [
             ("I1", 1)
         ]

@@ -9,13 +9,13 @@ def test_changes_come_in_order_once_each_and_only_of_the_area(service):
     listed = service.post("/v1/rank", "chief", {"k": 3, "random_share": 0}).json()
     rows = listed["rows"]
     body = {"list_id": listed["list_id"], "dealer": rows[0]["dealer"], "decision": "accept"}
-    service.post("/v1/decisions", "chief", body)
+    decision = service.post("/v1/decisions", "chief", body).json()["decision_id"]
     outcome = {"inspection_id": "I1", "dealer": rows[1]["dealer"], "opened_on": "2026-02-01",
                "outcome": "none"}  # fmt: skip
     service.post("/v1/outcomes", "chief", outcome)
     found = service.get("/v1/changes", "chief").json()
     assert [(one["kind"], one["ref"]) for one in found["changes"]] == [
-        ("list", listed["list_id"]), ("decision", "1"), ("outcome", "I1"),
+        ("list", listed["list_id"]), ("decision", str(decision)), ("outcome", "I1"),
     ]  # fmt: skip
     assert [one["seq"] for one in found["changes"]] == [1, 2, 3]
     # Page by page it is the same, and at the end there is nothing new.

@@ -359,9 +359,12 @@ def test_no_referral_case_nor_audit_tells_of_a_held_dealer(snapshots, tmp_path):
     }  # fmt: skip
     asked = country.ask("agent", "POST", "/v1/case_requests", case).json()["request_id"]
     country.hold(dealer)
+    queued = country.ask("owner", "GET", "/v1/referrals").json()["referrals"]
+    numbers = [one["referral_id"] for one in queued]
+    assert len(numbers) == 2
     for who in ("agent", "chief"):
         assert country.ask(who, "GET", "/v1/referrals").json()["referrals"] == []
-        for number in (1, 2, 99):
+        for number in (*numbers, 99):
             answer = country.ask(who, "GET", f"/v1/referrals/{number}")
             step = country.ask(who, "POST", f"/v1/referrals/{number}/steps", {"step": "take"})
             assert (answer.status_code, step.status_code) == (404, 404)

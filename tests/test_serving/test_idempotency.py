@@ -175,7 +175,8 @@ def test_a_step_and_a_case_request_sent_again_are_kept_once(service, monkeypatch
     from serving.store.tables import CASE_REQUESTS, REFERRAL_STEPS
 
     dealer = referral(service)
-    steps = "/v1/referrals/1/steps"
+    (queued,) = service.get("/v1/referrals", "chief").json()["referrals"]
+    steps = f"/v1/referrals/{queued['referral_id']}/steps"
     case = {"case_reference": "X-1", "legal_basis": "warrant", "agency": "HSI", "dealers": [dealer],
             "why": "firearms moving today", "approver": "chief"}  # fmt: skip
     noted = Idempotency._note

@@ -34,7 +34,8 @@ def referral(service, runtime, ledger):
     evidence = {"records": ["traces T1"], "recovery_country": "MX", "destination": "mexico"}
     pattern = Pattern("fast_recovery", (dealer_of(runtime, "office0"),), evidence)
     assert queue(runtime.store, [pattern], ledger=ledger) == 1
-    return "/v1/referrals/1"
+    (queued,) = service.get("/v1/referrals", "chief").json()["referrals"]
+    return f"/v1/referrals/{queued['referral_id']}"
 
 
 def step(service, path, who, kind, **more):
@@ -61,7 +62,9 @@ def test_a_referral_is_taken_handed_over_and_closed(service, referral, audit_of)
     again = step(service, referral, "paul", "close", result="lawful")
     assert again.status_code == 409
     done = [r["subject"] for r in audit_of(service) if r["action"] == "referral"]
-    assert done == ["1 take", "1 hand_over", "1 close straw_purchase_confirmed"]
+    number = referral.rpartition("/")[2]
+    said = ("take", "hand_over", "close straw_purchase_confirmed")
+    assert done == [f"{number} {step}" for step in said]
     runtime = service.runtime
     assert verify(runtime.store, runtime.audit_key).is_intact
 
@@ -100,10 +103,12 @@ def test_an_agent_sees_the_own_area_and_no_list(service, runtime, ledger, referr
     far = Pattern("fast_recovery", (dealer_of(runtime, "office4"),), {"records": ["traces T2"]})
     queue(runtime.store, [far], ledger=ledger)
     seen = service.get("/v1/referrals", "agent").json()["referrals"]
-    assert [one["referral_id"] for one in seen] == [1]
+    assert [f"/v1/referrals/{one['referral_id']}" for one in seen] == [referral]
+    both = service.get("/v1/referrals", "chief").json()["referrals"]
+    (other,) = {f"/v1/referrals/{one['referral_id']}" for one in both} - {referral}
     for answer in (
-        service.get("/v1/referrals/2", "agent"),
-        step(service, "/v1/referrals/2", "agent", "take"),
+        service.get(other, "agent"),
+        step(service, other, "agent", "take"),
         service.get("/v1/referrals/99", "agent"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_referral")

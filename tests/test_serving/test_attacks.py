@@ -1,0 +1,107 @@
+"""What an attacker tries first: other readings of one request, numbers that count the hidden."""
+
+import itertools
+import json
+import socket
+from datetime import date
+from urllib.parse import urlsplit
+
+import pytest
+
+from serving.scores import holds
+from tests.test_serving.test_reading_back import decide, listed_by, tell
+
+
+def raw(url, *lines, body=b""):
+    """Send bytes as they are, and return status and body of the answer."""
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
+        got = b""
+        while part := connection.recv(65_536):
+            got += part
+    head, _, content = got.partition(b"\r\n\r\n")
+    return int(head.split()[1]), content
+
+
+def head_of(service, role, *more):
+    return (
+        "POST /v1/score HTTP/1.1", "Host: x", "Content-Type: application/json",
+        f"Authorization: Bearer {service.tokens[role]}", "Ffl-Risk-Purpose: licensing", *more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "twice",
+    ["Authorization: Bearer {analyst}", "Ffl-Risk-Purpose: statistics", "Host: y",
+     "Content-Type: text/plain", "Content-Length: 5", "Idempotency-Key: b"],
+)  # fmt: skip
+def test_a_request_with_two_readings_is_refused(service, url, twice):
+    """Of two identities or lengths, one part would take the first and another the last."""
+    body = json.dumps({"dealers": ["1-10-00000"]}).encode()
+    plain = head_of(service, "partner", f"Content-Length: {len(body)}", "Idempotency-Key: a")
+    assert raw(url, *plain, body=body)[0] == 403  # a partner sees no score
+    status, content = raw(url, *plain, twice.format(**service.tokens), body=body)
+    assert status == 400
+    assert b"national_rank" not in content
+
+
+@pytest.mark.parametrize("chunked", ["chunked", "Chunked", "chunked, identity", " chunked"])
+def test_two_ways_of_saying_how_long_a_body_is_are_refused(service, url, chunked):
+    inner = "GET /v1/audit HTTP/1.1\r\nHost: x\r\n\r\n"
+    body = f"0\r\n\r\n{inner}".encode()
+    head = head_of(service, "analyst", f"Content-Length: {len(body)}",
+                   f"Transfer-Encoding: {chunked}")  # fmt: skip
+    status, content = raw(url, *head, body=body)
+    assert status == 400
+    assert content.count(b"HTTP/1.1") == 0  # nothing within the body was taken for a request
+
+
+def test_numbers_do_not_count_what_is_hidden(service):
+    """With gaps of their own, a gap where something is held says nothing."""
+    gaps = set()
+    for n in range(24):
+        listed = listed_by(service, "chief", 1)
+        gaps.add(decide(service, "chief", listed, 0)["decision_id"])
+        tell(service, "chief", str(service.runtime.snapshot.columns["dealer"][n]), f"N{n}")
+    told = service.get("/v1/outcomes?limit=1000", "chief").json()["outcomes"]
+    for numbers in (sorted(gaps), [one["outcome_id"] for one in told]):
+        steps = {b - a for a, b in itertools.pairwise(numbers)}
+        assert len(numbers) == 24
+        assert len(steps) > 1
+        assert max(steps) > 1
+
+
+def test_a_key_of_a_write_shows_a_held_dealer_to_nobody(service):
+    """Neither the answer kept for the first time, nor what was written under it."""
+    service.post("/v1/rank", "scheduler", {"k": 3, "random_share": 0},
+                 headers={"Idempotency-Key": "k"})  # fmt: skip
+    first = service.post("/v1/rank", "scheduler", {"k": 3, "random_share": 0},
+                         headers={"Idempotency-Key": "k"}).json()  # fmt: skip
+    dealer = first["rows"][0]["dealer"]
+    holds.place(service.runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    again = service.post("/v1/rank", "scheduler", {"k": 3, "random_share": 0},
+                         headers={"Idempotency-Key": "k"})  # fmt: skip
+    assert again.status_code == 200
+    assert dealer not in again.text
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "9" * 40, "0x1", "null", "1;2", "' OR 1=1--", "é"])
+def test_forged_cursors_are_refused_and_lead_nowhere(service, value):
+    for path in ("/v1/decisions", "/v1/outcomes", "/v1/referrals", "/v1/lists", "/v1/plans"):
+        answer = service.get(path, "chief", params={"cursor": value})
+        assert answer.status_code == 422, (path, answer.text)
+
+
+@pytest.mark.parametrize(
+    "to", ["//evil.example", "/\\evil.example", "https://evil.example", "\\\\evil", "/%0d%0aX: y",
+           "/\t/evil.example", "javascript:alert(1)", "/..//evil.example"],
+)  # fmt: skip
+def test_signing_in_leads_to_no_other_site(service, to):
+    from serving.web.sign_in import local_address
+
+    found = local_address(to)
+    assert found.startswith("/")
+    assert not found.startswith(("//", "/\\"))
+    assert not set(found) & set("\r\n\t")
