@@ -84,9 +84,13 @@ def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> in
     """
     sql = statements(connection.dialect.name)
     head = connection.exec_driver_sql(sql.head).first()
-    if head is None:
-        if connection.execute(sa.select(AUDIT.c.seq).limit(1)).first() is not None:
+    is_begun = connection.execute(sa.select(AUDIT.c.seq).limit(1)).first() if head is None else None
+    if is_begun is not None:
+        # Another writer may have begun the chain between the two looks; then there is a head now.
+        head = connection.exec_driver_sql(sql.head).first()
+        if head is None:
             raise torn()
+    if head is None:
         # Several writers may begin the chain at once, and a row that is not there cannot be locked.
         first = {"one": 1, "seq": 0, "digest": GENESIS, "signature": signature_of(key, 0, GENESIS)}
         insert_new(connection, AUDIT_HEAD, first)

@@ -216,7 +216,10 @@ async def read_share(
 @router.get(
     "/measures",
     response_model=MeasuresAnswer,
-    responses=responses(),
+    responses={
+        **responses(),
+        200: {"content": {m: {"schema": {"type": "string"}} for m in ("text/csv", "text/html")}},
+    },
     summary="Performance measures of a year",
 )
 async def read_measures(
