@@ -22,8 +22,8 @@ from tests.oracles.events import (
 )
 
 CARIBBEAN = {
-    "AG", "AI", "AW", "BB", "BL", "BM", "BQ", "BS", "CU", "CW", "DM", "DO", "GD", "GP", "HT", "JM",
-    "KN", "KY", "LC", "MF", "MQ", "MS", "SX", "TC", "TT", "VC", "VG",
+    "AG", "AI", "AN", "AW", "BB", "BL", "BM", "BQ", "BS", "CU", "CW", "DM", "DO", "GD", "GP", "HT",
+    "JM", "KN", "KY", "LC", "MF", "MQ", "MS", "SX", "TC", "TT", "VC", "VG",
 }  # fmt: skip
 LATIN = CARIBBEAN | {
     "AR", "BO", "BR", "BZ", "CL", "CO", "CR", "EC", "FK", "GF", "GT", "GY", "HN", "NI", "PA", "PE",
