@@ -81,9 +81,12 @@ def test_no_page_has_a_violation_that_a_machine_finds(browser, site, list_path, 
     own = browser.new_context(**LOOKS[look])
     page = own.new_page()
     axe, found = Axe(), {}
+    # Where colors are forced they are the reader's own, not the page's to answer for.
+    is_contrast = "forced_colors" not in LOOKS[look]
+    options = {"rules": {"color-contrast": {"enabled": is_contrast}}}
 
     def check(name: str) -> None:
-        result = axe.run(page)
+        result = axe.run(page, options=options)
         if result.violations_count:
             found[name] = result.generate_report()
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), name
