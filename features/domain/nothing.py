@@ -13,6 +13,7 @@ Windows (1601), Unix (1970), .NET (0001), VMS (1858) and the last day of four di
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -103,6 +104,12 @@ TOKEN_WORDS: Final = (
     "not given",
     "void",
 )
+# What a hash without a key makes of nothing: one for every empty field.
+HASHES_OF_NOTHING: Final = tuple(
+    hashlib.new(how, word.encode(), usedforsecurity=False).hexdigest()
+    for how in ("md5", "sha1", "sha256", "sha384", "sha512")
+    for word in ("", " ", "0", "NULL", "null", "None", "N/A", "NONE", "nan", "UNKNOWN", "Unknown")
+)
 # NA is Namibia here.
 NAMIBIA: Final = frozenset({"recovery_country", "country"})
 
@@ -172,7 +179,11 @@ def is_null_word_sql(text: str, column: str, allowed: frozenset[str]) -> str:
     )
     if column == "purchaser_token":
         # One sign repeated, such as 0000000000, is a filled form, not a hash.
-        condition = f"({condition} OR replace({text}, left({text}, 1), '') = '')"
+        hashes = ", ".join(literal(one) for one in HASHES_OF_NOTHING)
+        condition = (
+            f"({condition} OR replace({text}, left({text}, 1), '') = '' "
+            f"OR lower({text}) IN ({hashes}))"
+        )
     return condition
 
 

@@ -3,7 +3,8 @@
 A spreadsheet takes a ZIP code for a number and eats its leading zeros. What is left tells how many
 there were, because a ZIP code has five digits and a ZIP+4 nine: four and three digits lack one and
 two zeros of five, eight and seven one and two of nine. No ZIP code begins with three zeros, so six
-digits, or two, are no ZIP code of any length and are not cut to look like one.
+digits, or two, are no ZIP code of any length and are not cut to look like one. Zeros are given back
+only where the state has ZIP codes that begin with one: 7700 in Texas is not a place in New Jersey.
 
 References
 ----------
@@ -14,6 +15,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from features.sql import literal
+
+# States whose ZIP codes begin with a zero; AE stands for armed forces in Europe.
+ZERO_STATES: Final = ("CT", "MA", "ME", "NH", "NJ", "NY", "PR", "RI", "VI", "VT", "AE")
 _AROUND: Final = " .,;:\\/-*#_"  # slips of the pen before or after the digits
 
 
@@ -31,4 +36,18 @@ def zip_sql(text: str) -> str:
         f"WHEN regexp_full_match({given}, '[0-9]{{3,5}}([- ][0-9]{{4}})?') "
         f"THEN nullif(lpad(regexp_extract({given}, '^[0-9]+'), 5, '0'), '00000') "
         f"WHEN regexp_full_match({given}, '[0-9]{{7,8}}') THEN left(lpad({given}, 9, '0'), 5) END"
+    )
+
+
+def zip_in_state_sql(text: str, state: str) -> str:
+    """Return SQL for the ZIP code `text` of premises in the state `state`, as far as it is known.
+
+    Zeros that are not there are given back only where the state has ZIP codes that begin so.
+    """
+    found = zip_sql(text)
+    states = ", ".join(literal(one) for one in ZERO_STATES)
+    given = f"ltrim({text}, '{_AROUND}')"
+    return (
+        f"CASE WHEN left({found}, 1) = '0' AND left({given}, 1) <> '0' "
+        f"AND upper(trim({state})) NOT IN ({states}) THEN NULL ELSE {found} END"
     )

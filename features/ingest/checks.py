@@ -13,6 +13,7 @@ from datetime import date
 from typing import Final
 
 from features.domain.license_number import dealer_of_number_sql
+from features.domain.postal import zip_in_state_sql
 from features.ingest import conversion
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column, RejectReason, Table
@@ -180,7 +181,11 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             read.append(f"{conversion.read_date(as_given, kind)} AS {as_read}")
             typed.append(f"{conversion.date_of(table.name, name, as_read)} AS {own}")
         elif name != "dealer" or not _has_dealer_of_number(plan):
-            typed.append(f"{conversion.converted(column, kind, as_given)} AS {own}")
+            made = conversion.converted(column, kind, as_given)
+            if name == "premises_zip" and "premises_state" in plan.columns:
+                text = as_given if kind == "VARCHAR" else f"CAST({as_given} AS VARCHAR)"
+                made = zip_in_state_sql(text, quoted("given_premises_state"))
+            typed.append(f"{made} AS {own}")
     joined, rest = "", ""
     if table.name == "violations":
         rest = ", inspection_known_on"

@@ -223,9 +223,44 @@ def _check_ratio(name: str, n_bytes: int, n_packed: int) -> None:
         )
 
 
+# What other kinds of files begin with, and what to do about each.
+_KINDS: Final = (
+    (b"%PDF", "a PDF document", "export the table itself as CSV or as a workbook"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it and ingest what it holds"),
+    (b"Rar!", "a RAR archive", "unpack it and ingest what it holds"),
+    (b"\x28\xb5\x2f\xfd", "a file packed by Zstandard", "unpack it and ingest the result"),
+    (b"{\\rtf", "a text document (RTF)", "save the table as CSV"),
+    (b"SQLite format 3", "a database of SQLite", "ask it through a mapping with [database]"),
+    (codecs.BOM_UTF32_LE, "UTF-32 text", "save the file as UTF-8"),
+    (codecs.BOM_UTF32_BE, "UTF-32 text", "save the file as UTF-8"),
+)
+_MARKUP: Final = (b"<!doctype html", b"<html", b"<?xml", b"<table")
+
+
+def _refuse_other_kinds(name: str, head: bytes) -> None:
+    """Refuse what is no table at all in words that say what it is."""
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    found = next((kind for kind in _KINDS if head.startswith(kind[0])), None)
+    if found is None and start.startswith(_MARKUP):
+        found = (b"", "a web page or XML", "check that the download needed no sign-in, or open it "
+                 "in a spreadsheet and save it as a workbook")  # fmt: skip
+    if found is None and head[257:262] == b"ustar":
+        found = (b"", "a tar archive", "unpack it and ingest what it holds")
+    if found is None and start.startswith((b"[{", b"[\n", b"[\r", b"[ {", b"[]")):
+        found = (b"", "a JSON list", "write it as CSV, Parquet, or one record a line")
+    if found is not None:
+        raise SourceError(
+            f"{name} holds no table that is read here.",
+            found=found[1],
+            expected="text with a header line, Parquet or a workbook",
+            fix=found[2],
+        )
+
+
 def _check_text(name: str, text: _Text) -> None:
     if text.n_bytes == 0:
         raise SourceError(f"{name} is empty.", expected="a header line and rows")
+    _refuse_other_kinds(name, text.head)
     if b"\0" in text.head and not text.head.startswith(_UTF16):
         raise _no_text(name, "zero bytes (a database file, a program or another binary format)")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import gzip
+import hashlib
 import io
 import lzma
 import zipfile
@@ -164,7 +166,7 @@ ZIPS = {
 def test_a_zip_code_is_read_in_every_length_or_not_at_all(tmp_path: Path) -> None:
     rows = [
         row("licenses", dealer=f"5-74-{n:05d}", license_number=f"5-74-201-01-8F-{n:05d}",
-            premises_zip=text, mail_zip=text)
+            premises_state="CT", premises_zip=text, mail_zip=text)
         for n, text in enumerate(ZIPS)
     ]  # fmt: skip
     summary = ingest(write(tmp_path, "licenses.csv", rows), tmp_path / "w", today=TODAY)
@@ -173,6 +175,68 @@ def test_a_zip_code_is_read_in_every_length_or_not_at_all(tmp_path: Path) -> Non
     assert {t: r["mail_zip"] for t, r in zip(ZIPS, stored, strict=True)} == ZIPS
     n_none = sum(value is None for value in ZIPS.values())
     assert f"premises_zip that can be no ZIP code, taken as unknown: {n_none}" in str(summary)
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "expected"),
+    [
+        ("TX", "7700", None), ("NE", "68501234", None), ("IL", "6021303", None),
+        ("TX", "07002", "07002"), ("TX", "77002", "77002"), ("NE", "685012345", "68501"),
+        ("nj", "7030", "07030"), ("NY", "501", "00501"), ("VI", "802", "00802"),
+        ("NE", "68501-1234", "68501"), ("CT", "6850.0", "06850"),
+    ],
+)  # fmt: skip
+def test_zeros_come_back_only_where_the_state_has_them(
+    tmp_path: Path, state: str, text: str, expected: str | None
+) -> None:
+    rows = [row("licenses", premises_state=state, premises_zip=text)]
+    ingest(write(tmp_path, "licenses.csv", rows), tmp_path / "w", today=TODAY)
+    (stored,) = Warehouse.open(tmp_path / "w").read("licenses").to_pylist()
+    assert stored["premises_zip"] == expected
+
+
+@pytest.mark.parametrize("word", ["", "NULL", "UNKNOWN"])
+@pytest.mark.parametrize("how", ["md5", "sha1", "sha256", "sha512"])
+def test_the_hash_of_nothing_names_no_buyer(tmp_path: Path, how: str, word: str) -> None:
+    token = hashlib.new(how, word.encode(), usedforsecurity=False).hexdigest()
+    rows = [
+        row("traces", trace_id="T1", purchaser_token=token.upper()),
+        row("traces", trace_id="T2", purchaser_token="ab12cd34ef56"),
+    ]
+    ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
+    stored = Warehouse.open(tmp_path / "w").read("traces").sort_by("trace_id").to_pylist()
+    assert [r["purchaser_token"] for r in stored] == [None, "ab12cd34ef56"]
+
+
+KINDS = {
+    "traces.csv": (b"%PDF-1.7\n...", "a PDF document"),
+    "traces.txt": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page"),
+    "traces.7z": (b"7z\xbc\xaf\x27\x1c\0\0", "7-Zip"),
+    "traces.csv.zst": (b"\x28\xb5\x2f\xfd\x04\0aaaa", "Zstandard"),
+    "traces.json": (b'[{"trace_id": "T1"}]', "a JSON list"),
+    "utf32.csv": ("trace_id,dealer\nT1,x\n".encode("utf-32"), "UTF-32"),
+    "traces.tar.gz": (
+        gzip.compress(b"traces.csv".ljust(257, b"\0") + b"ustar" + b"\0" * 250),
+        "tar",
+    ),
+    "cases.db": (b"SQLite format 3\0" + b"\0" * 80, "[database]"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_another_kind_of_file_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    content, said = KINDS[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match="holds no table that is read here") as refused:
+        ingest(tmp_path / name, tmp_path / "w", today=TODAY)
+    assert said in str(refused.value)
+
+
+def test_text_in_another_encoding_is_told_how_to_mend(tmp_path: Path) -> None:
+    text = csv_text([row("licenses", business_name="CAFÉ")])
+    (tmp_path / "licenses.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(SourceError, match="save the text as UTF-8"):
+        ingest(tmp_path / "licenses.csv", tmp_path / "w", today=TODAY)
 
 
 NOTHING = ("NULL", "null", "N/A", "#N/A", "NA", "None", "-", "--", "(null)", "\\N", "NaN", "n.a.")
