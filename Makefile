@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export TZ := UTC
 
-.PHONY: run test test-fast check format lint imports types dead unit coverage bench docs lock \
+.PHONY: run test test-fast check format lint imports types dead unit coverage bench docs notebooks lock \
 	migration hooks screenshots clean
 
 run: $(VENV)/.runtime
@@ -46,6 +46,9 @@ test-fast: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python tools/notebooks.py $(NAME)
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/site.py build/docs

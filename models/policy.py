@@ -33,8 +33,9 @@ class SevereFinding:
     outcome_at_least : str
         Lowest outcome of the ladder that is severe.
     tier_1_citations_at_least : int
+        So many citations of tier 1 are severe.
     unaccounted_firearms_at_least : int
-        After reconciliation.
+        So many firearms still missing after reconciliation are severe.
     """
 
     outcome_at_least: str

@@ -23,6 +23,8 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
+from matplotlib.figure import Figure
 
 from features.simulation.targets.bias import inspected_and_true
 from features.simulation.targets.check import check_country
@@ -31,7 +33,7 @@ from features.simulation.simulate import simulate
 from features.simulation.targets.single_signals import single_signals
 
 folder = Path(tempfile.mkdtemp())
-options = Options(dealers=4000, years=4)
+options = Options(dealers=2000, years=4)
 made = simulate(options, folder / "country")
 pd.Series(made.n_rows, name="rows").to_frame()
 
@@ -65,8 +67,13 @@ pd.DataFrame(single_signals(folder / "country", options)).round(3)
 rows = {}
 for policy in POLICIES:
     out = folder / policy
-    simulate(Options(dealers=4000, years=2, policy=policy), out)
+    simulate(Options(dealers=1500, years=2, policy=policy), out)
     rows[policy] = inspected_and_true(out)
 bias = pd.DataFrame(rows, index=["among inspected", "true"]).T
 bias["bias"] = bias["among inspected"] - bias["true"]
+figure = Figure(figsize=(7, 2.6), layout="constrained")
+axes = figure.subplots()
+bias[["among inspected", "true"]].plot.barh(ax=axes)
+axes.set_xlabel("share with a violation")
+display(figure)
 bias.round(3)

@@ -72,6 +72,11 @@ class Head(_Strict):
     max_rows : int, optional
         Fit on at most this many rows; those with a count of zero are thinned first and weighted
         up again.
+    rules : mapping of str to str
+        Simple orders that the head is held against, by name: signals with ``+`` or ``-`` before
+        them, ``>=`` and a bound for one point each (`training.evaluation.baselines`).
+    is_required : bool
+        Whether the bundle owes this head; one that it can do without must show what it is good for.
     """
 
     name: str
@@ -122,15 +127,27 @@ class Recipe(_Strict):
         Short name, and the name people read.
     variant : {"public", "full"}
         Which signals exist; a bundle of ``public`` signals may be shown outside law enforcement.
+    seed : int
+        Of every draw; the same data, code and seed give the same model.
     cannot_say : tuple of str
         What the result does not mean; printed with every report and written into the card.
+    license_types : tuple of str
+        Types of license that are scored; empty means all that are not set aside.
     as_of : date, optional
         The one as-of date of a cross-sectional recipe.
     every_months, n_as_of : int
         Spacing and number of the as-of dates of a rolling recipe.
+    horizon_months : int
+        A label asks what happened in this many months after the as-of date.
     policy : Path
         The policy file: what is severe, how heads add up, how strictness is read. A recipe names
         it by a path from its own folder; the one that ships by default.
+    heads : tuple of Head
+        What is predicted, as ``[[heads]]``.
+    evaluation : Evaluation
+        As ``[evaluation]``.
+    gates : Gates
+        As ``[gates]``.
     """
 
     name: str

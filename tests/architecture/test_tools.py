@@ -91,3 +91,12 @@ def test_uv_is_told_what_pip_was_told_of_the_index() -> None:
         env=os.environ | {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"},
     )  # fmt: skip
     assert done.stdout.strip() == "http://127.0.0.1:9/simple"
+
+
+def test_the_page_of_recipes_is_current() -> None:
+    page = subprocess.run(
+        [sys.executable, "tools/recipe_reference.py"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    written = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert written == page, "python tools/recipe_reference.py > docs/recipes.md"

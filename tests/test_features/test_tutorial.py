@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,32 @@ def _look(warehouse: Path) -> None:
         "06850",
         "09001",
     )
+
+
+@pytest.mark.slow
+def test_a_reader_gets_to_mondays_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step, in a state folder of its own."""
+    page = (DOCS / "tutorial.md").read_text(encoding="utf-8").split("## 5.")[1]
+    (tmp_path / "docs").symlink_to(DOCS)
+    monkeypatch.chdir(tmp_path)
+    script = re.search(r"^python (\S+) (\S+)$", page, re.MULTILINE)
+    home = re.search(r"^export FFL_RISK_HOME=(\S+)$", page, re.MULTILINE)
+    assert script
+    assert home
+    subprocess.run([sys.executable, script[1], script[2]], check=True)
+    monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path / home[1]))
+    commands = re.findall(r"^ffl-risk (.*)$", page, re.MULTILINE)
+    assert [c.split()[0] for c in commands] == [
+        *["ingest"] * 3,
+        "train",
+        "promote",
+        "score",
+        "rank",
+    ]
+    for command in commands:
+        done = CliRunner().invoke(app, shlex.split(command))
+        assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception}"
+    assert "1,800" in page
+    listed = re.findall(r"\b[59]-(?:76|86)-1\d{4}\b", done.output)
+    assert len(set(listed)) == 10
+    assert "traces" in done.output
