@@ -49,8 +49,9 @@ def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
         When the table lacks some: of an agency's own family that is not there, or that an earlier
         version made.
     """
+    there = {signal.name for signal in table.signals}
     columns = [signal["name"] for signal in bundle.signals]
-    absent = [signal for signal in bundle.signals if signal["name"] not in table.X.columns]
+    absent = [signal for signal in bundle.signals if signal["name"] not in there]
     if absent:
         families = sorted({str(signal["family"]) for signal in absent})
         raise NotReadyError(
@@ -60,7 +61,7 @@ def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:
             fix="set FFL_RISK_SIGNALS to the folder of your own signals, or install the package "
             "that brings them; a champion of an earlier version: ffl-risk train, promote, score",
         )
-    return pd.DataFrame(table.X[columns])
+    return pd.DataFrame(table.frame[columns])
 
 
 def in_scope(bundle: Bundle, license_types: pd.Series) -> npt.NDArray[np.bool_]:
