@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BEFORE = "b4a6ba2b6a330628e8d0279e69370242c55413c9"
 SIZES = os.environ.get("FFL_RISK_BENCH_SIZES", "3000x120,17000x16,60000x40")
-COMMANDS = ("--help", "users list", "signals", "rank --k 5")
+COMMANDS = ("--help", "users list", "signals", "check", "rank --k 5", "explain {dealer}")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -55,16 +55,35 @@ def measure(sizes: str) -> dict[str, float]:
 
 
 def commands(code: Path) -> dict[str, float]:
-    """Measure the processor seconds of commands in an empty home."""
+    """Measure the processor seconds of commands in a home with a published country."""
+    publish = (
+        "import sys; from pathlib import Path; "
+        "from tests.benchmarks.country import publish_country; "
+        "print(publish_country(Path(sys.argv[1]))[0])"
+    )
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"PYTHONPATH": str(code), "FFL_RISK_HOME": folder}
+        environment = os.environ | {
+            "PYTHONPATH": str(code),
+            "FFL_RISK_HOME": folder,
+            "FFL_RISK_TABLE_REFUSED_DAYS": "99999",
+        }
+        made = subprocess.run(
+            [sys.executable, "-c", publish, folder],
+            env=environment,
+            cwd=code,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        dealer = made.stdout.split()[-1]
         for command in COMMANDS:
-            run = [sys.executable, "-m", "ffl_risk", *command.split()]
+            words = command.format(dealer=dealer).split()
+            run = [sys.executable, "-m", "ffl_risk", *words]
             # Once uncounted: the first command of a home makes its store.
             for _ in range(2):
                 before = os.times()
-                subprocess.run(run, env=environment, cwd=code, capture_output=True, check=False)
+                subprocess.run(run, env=environment, cwd=code, capture_output=True, check=True)
             after = os.times()
             found[command] = (after[2] + after[3]) - (before[2] + before[3])
     return found
