@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from features.home import keep_private
-from models.sampling import Draw
+from models.random_share import Draw
 from serving import metrics
 from serving.access.accounts import Directory, Principal
 from serving.access.audit import Access, AuditWriter, Ledger, open_chain
+from serving.access.audit_witness import Witness
 from serving.access.suspension import Switch
-from serving.access.witness import Witness
 from serving.background import Loop
 from serving.errors import NotReadyError
 from serving.field.outcomes import apply_outcomes, newest_outcomes
@@ -40,7 +40,7 @@ from serving.versions import code_version
 
 if TYPE_CHECKING:
     from serving.access.oidc import Verifier
-    from serving.field.rescorer import Rescorer
+    from serving.field.rescoring_loop import Rescorer
 
 logger = logging.getLogger("ffl_risk.service")
 WATCH_SECONDS: Final = 0.5
@@ -361,7 +361,7 @@ class Runtime:
 
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""
-        from serving.field.rescorer import Rescorer
+        from serving.field.rescoring_loop import Rescorer
 
         with self._lock:
             if self._rescorer is None:

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from features.engine.embedded import EmbeddedEngine
-from features.engine.kept import KeptEngine
+from features.engine.incremental import KeptEngine
 from features.errors import LeakError, OwnSignalError
 from features.home import home
 from features.leakage import prove

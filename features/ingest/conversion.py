@@ -11,7 +11,7 @@ from typing import Final
 
 from features.domain.county import county_today_sql
 from features.domain.license_number import dealer_sql, number_sql
-from features.domain.nothing import is_no_date_sql, is_null_word_sql, is_zero_date_sql
+from features.domain.missing_values import is_no_date_sql, is_null_word_sql, is_zero_date_sql
 from features.domain.postal import zip_sql
 from features.schema import Column
 from features.sources.listing import STATE_FIPS

@@ -19,7 +19,7 @@ from typing import Final
 from features.domain.asof import parse_date
 from features.domain.county import county_today_sql
 from features.domain.license_number import NUMBER_PATTERN, expires_on_sql
-from features.domain.nothing import is_null_word_sql
+from features.domain.missing_values import is_null_word_sql
 from features.errors import SourceError
 from features.schema import SET_ASIDE_TYPES
 from features.sources.delimited import TextForm, head_lines

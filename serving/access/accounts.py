@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from features.errors import did_you_mean
 from serving.access.audit import Ledger
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.access.passwords import hash_password, password_matches
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError
 from serving.store.database import Store, instant

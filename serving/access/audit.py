@@ -5,10 +5,10 @@ removed or put in between breaks the chain from there on, and whoever can write 
 has not the key cannot mend it. A head row names the end and is signed with the same key, so that a
 chain cut short shows too, and nothing is ever added to a chain whose head does not carry its
 signature. A head kept from earlier and put back is told only by what was noted down elsewhere:
-see `serving.access.witness`.
+see `serving.access.audit_witness`.
 
 A record of a write holds the digest of the row that was written in the same transaction
-(`serving.access.kept`): a decision, outcome, hold or role changed afterwards shows as well.
+(`serving.access.audited_rows`): a decision, outcome, hold or role changed afterwards shows as well.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving import metrics
+from serving.access.audit_verification import Verdict, verify
+from serving.access.audit_witness import Witness
 from serving.access.keys import chain_key, load_key, open_chain
 from serving.access.records import (
     GENESIS,
@@ -34,8 +36,6 @@ from serving.access.records import (
     statements,
     subjects,
 )
-from serving.access.verification import Verdict, verify
-from serving.access.witness import Witness
 from serving.background import Loop
 from serving.errors import AuditError
 from serving.store.database import Store, instant

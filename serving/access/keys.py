@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from serving.access.audit_verification import verify
 from serving.access.records import Access, append, digest_of, is_signed, signature_of, torn
-from serving.access.verification import verify
 from serving.errors import AuditError
 from serving.store.database import Store
 from serving.store.journal import store_identity

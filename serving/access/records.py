@@ -164,7 +164,7 @@ class Ledger:
         Parameters
         ----------
         **more
-            Other fields of `Access`, such as `kept` (see `serving.access.kept.kept`).
+            Other fields of `Access`, such as `kept` (see `serving.access.audited_rows.kept`).
         """
         access = replace(self.base, action=action, subject=subject, **more)
         append(connection, self.key, [access])

@@ -12,7 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.access.records import Ledger
 from serving.errors import ConflictError, InvalidRequestError, SuspendedError
 from serving.store.database import Store, instant

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from serving.access import audit
 from serving.access.accounts import Directory
 from serving.access.audit import Ledger
-from serving.access.witness import Witness
+from serving.access.audit_witness import Witness
 from serving.settings import Settings
 from serving.store.database import Store
 

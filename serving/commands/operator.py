@@ -17,7 +17,7 @@ from features.home import home
 from serving.access import audit
 from serving.access.accounts import Principal
 from serving.access.audit import subjects
-from serving.access.witness import noted_in
+from serving.access.audit_witness import noted_in
 from serving.commands.opened import operator_name, recorded, store
 from serving.contract.answers import Area, RankRequest
 from serving.dealers.explaining import explain
@@ -25,7 +25,7 @@ from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.field import outcomes, rescoring
 from serving.lists import decisions, issued
 from serving.lists.compose import Issue, compose
-from serving.lists.packet import packet
+from serving.lists.contest_packet import packet
 from serving.lists.scheduled import Order, Scheduled, issue_for_week
 from serving.runtime import Runtime
 from serving.scores import holds

@@ -15,8 +15,8 @@ from features.home import home, write_atomically
 from features.warehouse import Warehouse
 from serving.commands.opened import recorded
 from serving.errors import InvalidRequestError
-from serving.lists.drawn import frames
-from serving.trials import averts, kept, planning, reading
+from serving.lists.draw_frames import frames
+from serving.trials import assignments, averts, planning, reading
 from serving.trials.planning import Asked
 from serving.trials.protocol import protocol_page
 from serving.trials.reading import Reading
@@ -56,7 +56,7 @@ def plan_trial(
             asked, visits, list_a=_dealers(list_a), list_b=_dealers(list_b), ends_on=ends_on
         )
     with recorded() as (opened, ledger):
-        path = kept.keep(opened, ledger, home(), trial)
+        path = assignments.keep(opened, ledger, home(), trial)
     page = path.with_suffix(".html")
     write_atomically(page, protocol_page(trial).encode())
     if as_json:
@@ -74,7 +74,7 @@ def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool)
     """Read a trial and record that it was read."""
     store = Warehouse.open(warehouse or home() / "warehouse")
     with recorded() as (opened, ledger):
-        trial = kept.read(opened, home(), name)
+        trial = assignments.read(opened, home(), name)
         found = reading.read(trial, independent_visits(store, known_before=today), today=today)
         with opened.write() as connection:
             day = "before the first look" if found.look is None else str(found.look.on)
@@ -85,7 +85,7 @@ def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool)
     typer.echo(in_words(trial, found))
 
 
-def in_words(trial: kept.Trial, found: Reading) -> str:
+def in_words(trial: assignments.Trial, found: Reading) -> str:
     """Say what a reading found."""
     tail = f" {found.n_open} visits are still open." if found.n_open else ""
     if trial.kind == "interleaved":

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.errors import (
     CaseExpiredError,
     ConflictError,

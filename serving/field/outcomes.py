@@ -21,7 +21,7 @@ from features.domain.asof import parse_date
 from features.reference.allowance import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
 from serving.access.audit import Ledger
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.collected import Collected

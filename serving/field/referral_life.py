@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import sqlalchemy as sa
 
 from serving.access.audit import Ledger
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.contract.referral import Result
 from serving.errors import ConflictError, InvalidRequestError, UnknownReferralError
 from serving.store import journal

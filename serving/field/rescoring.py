@@ -30,7 +30,7 @@ from serving.store.database import Store
 from serving.store.tables import EVENTS
 
 if TYPE_CHECKING:
-    from features.engine.kept import KeptEngine
+    from features.engine.incremental import KeptEngine
     from features.table import FeatureTable
     from features.warehouse import Warehouse
     from models.bundle import Bundle

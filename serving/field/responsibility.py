@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from serving.access.audit import Ledger
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.errors import InvalidRequestError
 from serving.store.database import Store, instant
 from serving.store.tables import RESPONSIBILITIES

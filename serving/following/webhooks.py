@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.access.roles import ACCESS
 from serving.errors import InvalidRequestError, UnknownRecordError
 from serving.following.visible import KINDS

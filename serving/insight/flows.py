@@ -10,7 +10,7 @@ from features.insight.completeness import Completeness, completeness
 from features.insight.flows.follow import Flow, follow
 from features.insight.flows.subject import Subject, subject_of
 from serving.errors import UnknownDealerError, UnknownSubjectError
-from serving.insight.kept import kept, warehouse_of
+from serving.insight.cached import kept, warehouse_of
 from serving.scores.snapshot import Scope
 
 

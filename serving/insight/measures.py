@@ -22,7 +22,7 @@ from features.insight.measures.measure import (
 from features.insight.measures.writing import freeze, frozen, frozen_before
 from features.warehouse import Warehouse
 from serving.errors import NotReadyError
-from serving.insight.kept import warehouse_of
+from serving.insight.cached import warehouse_of
 from serving.store.database import Store
 from serving.store.tables import REFERRALS
 

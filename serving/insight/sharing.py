@@ -16,7 +16,7 @@ from features.insight.sharing.rules import NoAgreementError, latest_release, par
 from features.insight.sharing.suppress import UnprotectedReleaseError
 from serving.access.accounts import Principal
 from serving.errors import ConflictError, InvalidRequestError, NoReleaseError, NotReadyError
-from serving.insight.kept import warehouse_of
+from serving.insight.cached import warehouse_of
 
 _one_at_a_time = threading.Lock()
 _PURPOSE: Final = "statistics"

@@ -12,7 +12,7 @@ from features.errors import InvalidValueError
 from features.insight.repeats import Repeats, repeats
 from features.insight.staffing import Staffing, WhatIf, staffing
 from serving.errors import InvalidRequestError
-from serving.insight.kept import kept, warehouse_of
+from serving.insight.cached import kept, warehouse_of
 from serving.scores.snapshot import Scope
 
 

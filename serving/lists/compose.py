@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import from_numpy
-from models.sampling import PERIOD_MONTHS, Draw, lowest, period, random_places
+from models.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError

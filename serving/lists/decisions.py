@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
-from serving.access.kept import kept_now
+from serving.access.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
 from serving.errors import UnknownDealerError
 from serving.lists.issued import readable

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from serving.lists.owners import owner_in_words
-from serving.papers.paper import pdf
-from serving.papers.sheet import Field, Sheet, Value, book, neutral
+from serving.papers.pdf import pdf
+from serving.papers.spreadsheet import Field, Sheet, Value, book, neutral
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _COLUMNS: Final = (

@@ -15,10 +15,10 @@ import pandas as pd
 import sqlalchemy as sa
 from pydantic_core import to_json
 
-from models.sampling import Draw
+from models.random_share import Draw
 from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
-from serving.access.kept import kept
+from serving.access.audited_rows import kept
 from serving.contract.answers import RankRequest
 from serving.errors import NotReadyError, UnknownListError
 from serving.lists.compose import Issue, compose

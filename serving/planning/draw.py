@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.sampling import PERIOD_MONTHS, Draw, lowest, period
+from models.random_share import PERIOD_MONTHS, Draw, lowest, period
 from serving.planning.candidates import Candidates
 from serving.planning.choose import least_drive_hours
 from serving.planning.request import Bools, PlanRequest

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from serving.papers.sheet import neutral
+from serving.papers.spreadsheet import neutral
 from serving.scores.snapshot import Scope, eligible_rows
 from serving.statements import basis_sentence
 

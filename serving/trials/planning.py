@@ -15,8 +15,8 @@ import pandas as pd
 from features.domain.asof import add_months
 from serving.errors import InvalidRequestError
 from serving.trials import design
+from serving.trials.assignments import Look, Trial, wait
 from serving.trials.design import power_of
-from serving.trials.kept import Look, Trial, wait
 from serving.trials.visits import past_cells
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markdown_it import MarkdownIt
 
-from serving.trials.kept import WAIT_DAYS, Trial
+from serving.trials.assignments import WAIT_DAYS, Trial
 
 _SHELL = (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

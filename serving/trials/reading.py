@@ -17,8 +17,8 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from serving.errors import InvalidRequestError
+from serving.trials.assignments import Look, Trial, wait
 from serving.trials.design import Cell
-from serving.trials.kept import Look, Trial, wait
 
 Floats = npt.NDArray[np.float64]
 

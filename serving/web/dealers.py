@@ -20,7 +20,7 @@ from serving.api.callers import Caller
 from serving.contract.answers import Area
 from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
 from serving.dealers.explaining import explain
-from serving.dealers.packet import field_packet
+from serving.dealers.field_packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists.issued import lists_with
 from serving.lists.owners import own_names

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from features.insight.flows.drawing import flow_map, sankey
+from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
 from features.insight.measures.writing import as_text
 from serving.access.roles import check_purpose

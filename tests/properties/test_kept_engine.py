@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.engine.context import Cohort
-from features.engine.kept import KeptEngine
+from features.engine.incremental import KeptEngine
 from features.schema import TABLES
 from features.table import build_features
 from features.warehouse import Warehouse

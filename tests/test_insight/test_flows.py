@@ -13,10 +13,10 @@ import pytest
 from features.errors import InvalidValueError
 from features.insight.flows.clusters import DAYS
 from features.insight.flows.corridors import corridors, course_of, rate_range
-from features.insight.flows.drawing import flow_map, sankey
 from features.insight.flows.exports import content_for
 from features.insight.flows.follow import NO_WRONG, Flow, follow
 from features.insight.flows.hubs import BORDER_KM
+from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.subject import subject_of
 from features.reference.places import counties
 from tests.simulated import AS_OF, Simulated

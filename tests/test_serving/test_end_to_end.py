@@ -26,8 +26,8 @@ from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
 from serving.field.outcomes import collect
 from serving.field.rescoring import rescore
+from serving.lists.contest_packet import packet
 from serving.lists.issued import verify
-from serving.lists.packet import packet
 from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot

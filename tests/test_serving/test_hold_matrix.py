@@ -23,8 +23,8 @@ from serving.access.accounts import Principal
 from serving.access.audit import Access, Ledger
 from serving.commands.app import app as commands
 from serving.field.referrals import Pattern, queue
+from serving.lists.contest_packet import packet
 from serving.lists.issued import document_for
-from serving.lists.packet import packet
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.scores.snapshot import Snapshot

@@ -11,7 +11,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from models.sampling import Draw, lowest
+from models.random_share import Draw, lowest
 from serving.access.accounts import Principal
 from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists import exports

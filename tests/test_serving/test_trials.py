@@ -14,9 +14,9 @@ from features.ingest import ingest
 from ffl_risk import app
 from serving.commands.trials import averted_in_words
 from serving.errors import InvalidRequestError
-from serving.lists import drawn
+from serving.lists import draw_frames
 from serving.scores.snapshot import Snapshot
-from serving.trials import averts, design, kept, planning, reading
+from serving.trials import assignments, averts, design, planning, reading
 from serving.trials.planning import Asked
 from serving.trials.protocol import protocol, protocol_page
 
@@ -290,7 +290,7 @@ def test_a_trial_is_kept_with_the_audit_and_a_changed_assignment_is_refused(home
 
     path.write_text(path.read_text().replace('"arm": "a"', '"arm": "b"', 1))
     refused = run.invoke(app, ["trial", "read", "spring"])
-    assert isinstance(refused.exception, kept.UnknownTrialError)
+    assert isinstance(refused.exception, assignments.UnknownTrialError)
     assert "not the one that was planned" in str(refused.exception)
 
 
@@ -363,7 +363,7 @@ def test_the_frame_of_a_draw_is_who_could_have_been_drawn(service, monkeypatch):
     listed = service.post("/v1/rank", "inspector", area).json()
     service.post("/v1/rank", "inspector", area)  # the same draw again does not count twice
     home = service.runtime.settings.home
-    (frame,) = drawn.frames(service.runtime.store, home, today=date(2028, 2, 1))
+    (frame,) = draw_frames.frames(service.runtime.store, home, today=date(2028, 2, 1))
     assert frame.list_id == listed["list_id"]
     chosen = {row["dealer"] for row in listed["rows"] if row["why"] == ["random"]}
     assert set(frame.dealer[frame.is_drawn]) == chosen
@@ -373,4 +373,4 @@ def test_the_frame_of_a_draw_is_who_could_have_been_drawn(service, monkeypatch):
     assert len(chosen) / len(frame.dealer) == pytest.approx(probability)
     certain = {row["dealer"] for row in listed["rows"]} - chosen
     assert not certain & set(frame.dealer)
-    assert not list(drawn.frames(service.runtime.store, home, today=date(2027, 12, 1)))
+    assert not list(draw_frames.frames(service.runtime.store, home, today=date(2027, 12, 1)))

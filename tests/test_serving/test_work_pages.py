@@ -325,7 +325,7 @@ def test_the_field_packet_has_at_most_two_tagged_pages(service, inspector, free)
 
 
 def test_a_packet_of_a_busy_dealer_counts_traces_by_year_and_destination():
-    from serving.dealers.packet import _by_year
+    from serving.dealers.field_packet import _by_year
 
     found = _by_year([(2024, "domestic", 3), (2024, "mexico", 2), (2023, "domestic", 400)])
     assert found[0][0] == "Year"

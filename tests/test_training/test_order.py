@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.heads.order import at_offices, readings, strictness_dependence
+from training.heads.published_order import at_offices, readings, strictness_dependence
 
 
 def dealers(*, leak: float, n: int = 6000, n_offices: int = 30, seed: int = 0) -> pd.DataFrame:

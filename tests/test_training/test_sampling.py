@@ -10,7 +10,7 @@ from models.policy import SevereFinding
 from training.heads.compliance import place_labels
 from training.labels import labels
 from training.labels.propensity import Propensity
-from training.labels.sampling import probabilities, sampled
+from training.labels.sample_design import probabilities, sampled
 
 RULE = SevereFinding("warning_conference", 1, 5)
 

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from models.policy import StrictnessPolicy
 from training.errors import TooFewLabelsError
-from training.heads.order import strictness_dependence
+from training.heads.published_order import strictness_dependence
 from training.labels.effects import at_average, fit_effects
 from training.labels.offices import home_offices, share_between
 from training.labels.strictness import (

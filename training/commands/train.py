@@ -23,7 +23,7 @@ from training.evaluation.judge import judge
 from training.evaluation.metrics import Interval
 from training.evaluation.verdict import REFUSED, UNSAID, Verdict
 from training.heads.fit import HeadResult, sample_rows
-from training.heads.order import MAX_LATEST, Order, judge_order
+from training.heads.published_order import MAX_LATEST, Order, judge_order
 from training.pages.page import words
 from training.pages.report import write_report
 from training.progress import Steps

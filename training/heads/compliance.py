@@ -24,7 +24,7 @@ from training.labels.labels import Labels
 from training.labels.offices import divisions_of, share_between
 from training.labels.propensity import Propensity, fit_propensity
 from training.labels.recency import Recency, fit_recency
-from training.labels.sampling import PROBABILITY, WHY, Sampled, sampled
+from training.labels.sample_design import PROBABILITY, WHY, Sampled, sampled
 from training.labels.strictness import Strictness, fit_strictness, who_looked
 from training.recipe import Head, Recipe
 

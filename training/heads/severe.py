@@ -7,9 +7,9 @@ from models.policy import SevereFinding
 from training.errors import OneClassError, TooFewLabelsError
 from training.heads import hours
 from training.heads.compliance import FittedCompliance, fit
+from training.heads.compliance_judging import Origin, judge
 from training.heads.country import CountryHistory
 from training.heads.fit import Design, HeadResult, design, inputs_of
-from training.heads.judging import Origin, judge
 from training.labels import labels
 from training.labels.splits import Split
 from training.progress import Steps

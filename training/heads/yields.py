@@ -49,7 +49,7 @@ class History:
         Office of each dealer, for contraction.
     known : array of shape (n,), optional
         How many dealers each row stands for by the design of its list or draw, zero where that is
-        not known (`training.labels.sampling`); drawn rows alone and alike by default.
+        not known (`training.labels.sample_design`); drawn rows alone and alike by default.
     """
 
     propensity: Propensity

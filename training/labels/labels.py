@@ -30,7 +30,7 @@ from models.policy import SevereFinding
 from models.severity import severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
-from training.labels import sampling
+from training.labels import sample_design
 from training.labels.delays import delay_weights
 
 # Kinds of visit and reasons of selection that follow from an earlier finding.
@@ -42,7 +42,7 @@ DELAY_WEIGHT: Final = "delay_weight"
 _INSPECTION_COLUMNS: Final = (
     "inspection_id", "dealer", "kind", "opened_on", "closed_on", "selected_by", "hours",
     "investigator_token", "office", "outcome", "recommended_outcome",
-    "firearms_unaccounted_final", "known_on", *sampling.COLUMNS,
+    "firearms_unaccounted_final", "known_on", *sample_design.COLUMNS,
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ class Labels:
         ``dealer``, ``as_of``, ``y`` and ``known_on``; labels that rest on an inspection carry its
         id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal, graded,
         `DELAY_WEIGHT`, regime, and the design: ``why`` and ``probability`` (see
-        `training.labels.sampling`).
+        `training.labels.sample_design`).
     definition : str
         The label in one sentence, as it stands in reports and the model card.
     horizon_months : int
@@ -201,7 +201,7 @@ def compliance(
         visits["outcome"].map(LADDER).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     )
     visits["graded"] = graded(visits)
-    visits[sampling.PROBABILITY] = sampling.probabilities(visits)
+    visits[sample_design.PROBABILITY] = sample_design.probabilities(visits)
     known_until = visits["known_on"].max() + pd.Timedelta(days=1)
     visits[DELAY_WEIGHT] = delay_weights(
         visits, known_until if known_before is None else pd.Timestamp(known_before)

@@ -58,7 +58,7 @@ class Propensity:
         `training.labels.delays`); one by default.
     known : array of shape (n,), optional
         How many dealers each row stands for by the design of its list or draw; zero where that is
-        not known (see `training.labels.sampling`).
+        not known (see `training.labels.sample_design`).
     """
 
     probability: Floats

@@ -30,7 +30,7 @@ def content_for(flow: Flow, name: str) -> bytes:
     InvalidValueError
         When the ending is none of those known.
     """
-    from features.insight.flows.drawing import flow_map, sankey
+    from features.insight.flows.pictures import flow_map, sankey
 
     if name.endswith(".map.svg"):
         return flow_map(flow).encode()

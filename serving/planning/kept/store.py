@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
-from serving.access.kept import kept as entry
+from serving.access.audited_rows import kept as entry
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by, with_unseen

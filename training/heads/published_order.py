@@ -20,8 +20,8 @@ from models.policy import Policy
 from models.priority import EXPOSURE, Peers, exposure_term, exposure_weights
 from training.evaluation.evaluation import RULE, list_membership, measure
 from training.evaluation.metrics import Interval, bootstrap
+from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult
-from training.heads.judging import BEYOND, HOME, INSPECTED, STRICT
 from training.recipe import Recipe
 
 Floats = npt.NDArray[np.float64]

@@ -38,7 +38,7 @@ from serving.scores.snapshot import Snapshot
 from serving.store.database import Store
 
 if TYPE_CHECKING:
-    from features.engine.kept import KeptEngine
+    from features.engine.incremental import KeptEngine
 
 logger = logging.getLogger("ffl_risk.service")
 _NICENESS: Final = 10
@@ -232,7 +232,7 @@ class Rescorer:
 
     def _renewed(self) -> KeptEngine:
         """Return the engine over the warehouse as it is now."""
-        from features.engine.kept import KeptEngine
+        from features.engine.incremental import KeptEngine
 
         warehouse = Warehouse.open(self._warehouse)
         if self._engine is None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from features.reference.citation import cause_of
 from features.reference.destinations import destination_label
-from serving.papers.paper import pdf
+from serving.papers.pdf import pdf
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _MOST_REASONS: Final = 6
