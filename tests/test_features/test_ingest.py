@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.domain.nothing import NULL_WORDS
+from features.domain.missing_values import NULL_WORDS
 from features.errors import InvalidValueError, SourceError
 from features.ingest import IngestSummary, ingest
 from features.public_records import files as public_records
