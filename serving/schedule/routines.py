@@ -95,7 +95,12 @@ def steps_of(asked: Asked) -> list[Step]:
             ),
             Step("score again", score, is_due=lambda: _same_champion(asked.home, str(begun))),
         ]
-    return [*steps, Step("audit", ["audit", "verify"]), Step("prune", ["prune"])]
+    steps += [Step("audit", ["audit", "verify"]), Step("prune", ["prune"])]
+    if asked.routine == "nightly":
+        # The first night of a week issues, the others find it done.
+        issue = ["lists", "issue"]
+        steps.append(Step("lists", issue, is_due=lambda: _without_champion(asked.home)))
+    return steps
 
 
 def _champion(home: Path) -> dict[str, Any]:

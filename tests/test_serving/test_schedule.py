@@ -91,7 +91,7 @@ def test_a_night_is_done_in_order_and_once(home: Path):
     result = run(nightly(home, inbox=Path("/srv/in")))
     assert asked_of(home) == [
         "ingest /srv/in", "collect --json", "check", "score --as-of 2026-03-05", "audit verify",
-        "prune",
+        "prune", "lists issue",
     ]  # fmt: skip
     assert result.exit_code == 0
     assert result.line.startswith("nightly 2026-03-05: done in ")
@@ -99,9 +99,9 @@ def test_a_night_is_done_in_order_and_once(home: Path):
     assert run(nightly(home)).line == "nightly 2026-03-05: done already"
     assert asked_of(home) == []
     assert run(nightly(home), again=True).exit_code == 0
-    assert len(asked_of(home)) == 5
+    assert len(asked_of(home)) == 6
     assert run(nightly(home, today=TODAY + timedelta(days=1))).exit_code == 0
-    assert len(asked_of(home)) == 5
+    assert len(asked_of(home)) == 6
     kept = home / "runs/nightly.json"
     assert kept.stat().st_mode & 0o077 == 0
 
@@ -160,7 +160,7 @@ def test_a_step_that_fails_ends_the_run_and_the_next_goes_on_there(home: Path):
     assert [a.split()[0] for a in asked_of(home)] == ["collect", "check", "score"]
     tell(home)
     assert run(nightly(home)).exit_code == 0
-    assert [a.split()[0] for a in asked_of(home)] == ["score", "audit", "prune"]
+    assert [a.split()[0] for a in asked_of(home)] == ["score", "audit", "prune", "lists"]
 
 
 def test_what_was_done_too_long_ago_is_done_again(home: Path):
@@ -215,7 +215,7 @@ def test_a_killed_run_shuts_out_others_while_its_step_lives_and_then_goes_on(hom
     asked_of(home)
     tell(home)
     assert run(nightly(home)).exit_code == 0
-    assert [a.split()[0] for a in asked_of(home)] == ["score", "audit", "prune"]
+    assert [a.split()[0] for a in asked_of(home)] == ["score", "audit", "prune", "lists"]
 
 
 def _is_free(home: Path) -> bool:
