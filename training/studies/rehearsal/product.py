@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.signals.registry import all_signals
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle
@@ -98,7 +99,7 @@ def said(recipe: Recipe, warehouse: Warehouse, today: date, steps: Steps) -> Sai
 
 def signal_of(warehouse: Warehouse, today: date, name: str) -> pd.Series:
     """Return one signal of every dealer as of a day, by dealer; missing counts zero."""
-    family = name.split("_", maxsplit=1)[0]
+    (family,) = (signal.family for signal in all_signals() if signal.name == name)
     table = build_features(warehouse, [today], families=[family])
     return pd.Series(table.X[name].fillna(0.0).to_numpy(), index=table.frame["dealer"])
 
