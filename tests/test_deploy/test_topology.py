@@ -265,8 +265,9 @@ def test_runs_and_versions_are_kept_by_an_mlflow_server(topology: Topology, monk
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
         with Tracker(topology.folder / "trainer") as tracker:
             done = tracker.ask(
-                "log_refused", experiment="country", params={"seed": "1"},
-                metrics={"auc": 0.5}, tags={},
+                "log_run", children=[],
+                run={"experiment": "country", "name": "refused", "params": {"seed": "1"},
+                     "metrics": {"auc": 0.5}},
             )  # fmt: skip
             assert re.fullmatch(r"[0-9a-f]{32}", done["run_id"])
             assert tracker.ask("alias_version", name="country", alias="champion") is None

@@ -49,7 +49,8 @@ def test_a_home_that_did_everything_is_private(tmp_path, umask):
     publish(warehouse, AS_OF, home=home)
     os.umask(umask)
     with Tracker(home) as tracker:
-        tracker.ask("log_refused", experiment="x", params={}, metrics={"m": 1.0}, tags={})
+        run = {"experiment": "x", "name": "refused", "metrics": {"m": 1.0}}
+        tracker.ask("log_run", run=run, children=[])
     os.umask(umask)
     url = f"sqlite:///{home / 'service.db'}"
     running = Runtime(Settings(home, url, home / "audit.key", refused_days=1_000_000))
