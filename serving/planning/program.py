@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array, vstack
 
+from features.domain.solver import new_solver
 from serving import heavy
 from serving.planning.request import Floats, policy
 
@@ -55,8 +56,7 @@ def minimize(
         As soon as nobody waits for the result.
     """
     heavy.check()
-    solver = highspy.Highs()
-    solver.silent()
+    solver = new_solver()
     for name, value in _options().items():
         solver.setOptionValue(name, value)
     solver.passModel(_model(cost, lower, rows, is_whole=is_whole))

@@ -24,6 +24,11 @@ RULES = {
         {"features/domain/asof.py"},
         set(),
     ),
+    "a solver and its threads": (
+        r"\bhighspy\.Highs\(",
+        {"features/domain/solver.py"},
+        set(),
+    ),
     "a short time-to-crime": (
         r"\b1_?095\b|3 \* 365\b",
         {"features/domain/asof.py"},  # the length of the window of three years

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from serving import heavy
 from serving.planning import PlanRequest, make_plan, program
 from tests.benchmarks.office import STARTS_ON, invented_office
 
+ROOT = Path(__file__).parents[2]
 LARGE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=26, n_investigators=10)
 
 
@@ -135,3 +139,25 @@ def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch)
         connection.sendall(told + body)
         assert begun.wait(20)
     assert ended.wait(10)
+
+
+def test_a_plan_leaves_the_solver_to_the_releases_of_its_process():
+    """The threads of HiGHS are one pool for all: a fresh process, for the first use decides."""
+    code = """
+import numpy as np
+from scipy.optimize import LinearConstraint
+from features.insight.sharing.attack import bounds
+from serving.planning.program import minimize
+from tests.test_insight.test_sharing import little
+
+draw = np.random.default_rng(1)
+weights = draw.integers(1, 99, (3, 60)).astype(float)
+rows = [LinearConstraint(weights, weights.sum(axis=1) / 2, weights.sum(axis=1) / 2 + 9)]
+assert minimize(-draw.random(60), np.zeros(60), rows=rows, is_whole=True) is not None
+system = little(draw.poisson(15, (4, 5)).tolist())
+assert len(bounds(system, draw.random(len(system.cells)) < 0.5).low) > 3
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from features.domain.solver import new_solver
 from features.insight.sharing.system import Flags, System
 
 _LOOKS: Final = 16
@@ -128,10 +129,7 @@ class _Program:
     def __init__(
         self, matrix: sparse.csc_array, right: Floats, floor: Floats, ceiling: float
     ) -> None:
-        self.solver = highspy.Highs()
-        self.solver.setOptionValue("log_to_console", False)
-        self.solver.setOptionValue("output_flag", False)
-        self.solver.setOptionValue("threads", 1)
+        self.solver = new_solver()
         model = highspy.HighsLp()
         n_rows, n_columns = matrix.shape
         model.num_row_, model.num_col_ = n_rows, n_columns
