@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from serving.scores.publish import Published
 
 OUT: Final = Console(highlight=False)
+# Why a row stands in a list, where that is not its priority.
+_WHY: Final = {
+    "random": "because it was drawn at random, which says nothing of its risk",
+    "recall": "because a recall inspection is due",
+    "coverage": "because it has waited longest",
+    "manual": "because it was added by hand",
+}
 _HEADS: Final = {
     "compliance": "chance of a severe finding",
     "later_penalized": "chance of a later penalty",
@@ -132,6 +139,8 @@ def _print_row(row: Mapping[str, Any]) -> None:
     last = f"last compliance inspection {seen}" if seen else "no compliance inspection on record"
     unsure = "; insufficient history" if row["has_insufficient_history"] else ""
     OUT.print(f"      {scores}; {last}{unsure}", soft_wrap=True)
+    if row["why"][0] in _WHY:
+        OUT.print(f"      here {_WHY[row['why'][0]]}", soft_wrap=True)
     for reason in [r for r in row["reasons"] if r["contribution"] > 0][:3]:
         OUT.print(f"      + {escape(reason['sentence'])}", soft_wrap=True)
 

@@ -13,6 +13,7 @@ import pytest
 
 from models.random_share import Draw, lowest
 from serving.access.accounts import Principal
+from serving.commands.printing import print_list
 from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists import exports
 from serving.lists.compose import Issue, compose
@@ -412,3 +413,11 @@ def test_a_list_is_the_same_bytes_after_three_retrainings(service, snapshot_of):
         runtime.replace(replace(later, table=table))
         time.sleep(1.01)  # files tell time in seconds
         assert files() == issued
+
+
+def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, capsys):
+    document = service.post("/v1/rank", "chief", {"k": 30, "random_share": 0.4}).json()
+    n_drawn = sum(row["why"][0] == "random" for row in document["rows"])
+    assert n_drawn > 0
+    print_list(document, as_json=False, as_csv=False)
+    assert capsys.readouterr().out.count("here because it was drawn at random") == n_drawn
