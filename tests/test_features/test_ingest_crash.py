@@ -203,6 +203,7 @@ def test_a_full_disk_says_what_to_do_and_changes_nothing(tmp_path: Path, limit: 
     assert Warehouse.open(warehouse).read("seizures").num_rows == 20_000
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_message_and_its_exit_code(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ffl_risk"]
     path = write(tmp_path, "tips.csv", [row("tips")])

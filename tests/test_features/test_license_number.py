@@ -44,6 +44,7 @@ def test_every_spelling_reads_as_the_same_number(number: LicenseNumber) -> None:
     assert parse(f"  {number.text} ").dealer == number.dealer
 
 
+@pytest.mark.slow
 @given(numbers)
 def test_printed_number_round_trips_in_a_column_and_in_sql(number: LicenseNumber) -> None:
     texts = [*spellings(number), "nonsense", None]

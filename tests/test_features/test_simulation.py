@@ -88,6 +88,7 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     assert (out / "traces.parquet").is_file()
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         simulate(Options(**SMALL, seed=seed), tmp_path / name)  # type: ignore[arg-type]

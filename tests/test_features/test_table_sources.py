@@ -18,6 +18,7 @@ def store(tables: dict[str, pd.DataFrame], folder: Path) -> Warehouse:
     return invented.store(tables, folder, today=date(2022, 1, 1))
 
 
+@pytest.mark.slow
 def test_a_table_that_begins_later_gives_no_source_before(tmp_path: Path) -> None:
     tables = dict(invented.Country(1).tables)
     tips = tables["tips"]

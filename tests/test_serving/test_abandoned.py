@@ -141,6 +141,7 @@ def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch)
     assert ended.wait(10)
 
 
+@pytest.mark.slow
 def test_a_plan_leaves_the_solver_to_the_releases_of_its_process():
     """The threads of HiGHS are one pool for all: a fresh process, for the first use decides."""
     code = """

@@ -125,6 +125,7 @@ def test_a_clock_behind_the_newest_record_does_not_start(
     store.close()
 
 
+@pytest.mark.slow
 def test_an_mlflow_server_that_hangs_is_told_before_anything_is_begun(tmp_path: Path, monkeypatch):
     """It takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
