@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from features.signals.signal import NO_SOURCE
 from features.table import build_features
