@@ -28,6 +28,8 @@ from serving.store.database import Store
 
 ACCOUNT: Final = "demo"
 GATE_REFUSED: Final = 5
+AGE_SETTING: Final = "FFL_RISK_TABLE_REFUSED_DAYS"
+DEMO_DAYS: Final = 36_500
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def run(*, is_real: bool, port: int, do_serve: bool) -> None:
     OUT.print(f"\nSign in at http://localhost:{port} with this token, shown only now:\n")
     OUT.print(f"    {token}\n", soft_wrap=True)
     if do_serve:
+        _allow_old_records()
         ERR.print(f"Serving http://localhost:{port}; press Ctrl+C to stop.")
         exec_server("127.0.0.1", port)
 
@@ -132,6 +135,16 @@ def _as_of() -> str:
     folder = home() / "champion" / current(home(), "champion")
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return str(manifest["as_of"])
+
+
+def _allow_old_records() -> None:
+    """Let the demonstration list and plan by records that would be too old for a real visit."""
+    if AGE_SETTING not in os.environ:
+        os.environ[AGE_SETTING] = str(DEMO_DAYS)
+        ERR.print(
+            f"These records end long ago: lists and plans are made by them for show only "
+            f"({AGE_SETTING}={DEMO_DAYS}). A service of your own refuses."
+        )
 
 
 def _first_token() -> str:

@@ -1,0 +1,40 @@
+"""The demonstration ends in a service that does what it is there to show."""
+
+import pytest
+
+from serving.commands import demo
+from serving.commands.launch import server_environment
+from serving.settings import Settings
+
+
+@pytest.fixture
+def ended(monkeypatch, tmp_path):
+    """Run it with steps that are there already; return the settings that it serves with."""
+    monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path))
+    monkeypatch.setattr(demo, "_run", lambda _step: None)
+    monkeypatch.setattr(demo, "_as_of", lambda: "2024-01-01")
+    served = []
+
+    def serve(_host: str, _port: int) -> None:
+        environment = server_environment()
+        monkeypatch.setenv(demo.AGE_SETTING, environment[demo.AGE_SETTING])
+        served.append(Settings.from_environment().refused_days)
+
+    monkeypatch.setattr(demo, "exec_server", serve)
+
+    def run() -> int:
+        demo.run(is_real=False, port=3000, do_serve=True)
+        return served[-1]
+
+    return run
+
+
+def test_lists_can_be_made_by_the_records_of_the_demonstration(ended, monkeypatch):
+    monkeypatch.setenv(demo.AGE_SETTING, "")  # put back at the end
+    monkeypatch.delenv(demo.AGE_SETTING)
+    assert ended() == demo.DEMO_DAYS
+
+
+def test_a_limit_that_was_set_stays(ended, monkeypatch):
+    monkeypatch.setenv(demo.AGE_SETTING, "90")
+    assert ended() == 90
