@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class FflRiskError(Exception):
@@ -45,7 +46,13 @@ class InvalidValueError(FeatureError, ValueError):
 
 
 class SourceError(FeatureError):
-    """A file that is refused whole; nothing of it was stored."""
+    """A file that is refused whole; nothing of it was stored.
+
+    `given` is the path, as it was named to be loaded, that the file was found under; None where
+    no single one is at fault.
+    """
+
+    given: Path | None = None
 
 
 class WarehouseError(FeatureError):

@@ -205,6 +205,10 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "Days after which the monthly run trains again, whatever drift says", 1,
         ),
         Variable(
+            "FFL_RISK_SETTLED_SECONDS", "number", 300.0,
+            "Seconds for which a delivery in the inbox must not have changed to be taken in",
+        ),
+        Variable(
             "FFL_RISK_NOTIFY_COMMAND", "text", "",
             "Command that is told how a run ended: one line on its standard input; no shell",
         ),
@@ -305,6 +309,7 @@ class Settings:
     otlp_share: float = 1.0
     clock_tolerance: float = 300.0
     retrain_days: int = 365
+    settled_seconds: float = 300.0
     notify_command: str = ""
     notify_url: str = field(default="", repr=False)
     notify_on: Literal["always", "failure"] = "always"
@@ -341,6 +346,7 @@ class Settings:
             otlp_share=read["otlp_share"],
             clock_tolerance=read["clock_tolerance"],
             retrain_days=read["retrain_days"],
+            settled_seconds=read["settled_seconds"],
             notify_command=read["notify_command"],
             notify_url=read["notify_url"],
             notify_on=read["notify_on"],

@@ -180,7 +180,14 @@ class Run:
         n_bytes = sum(source.path.stat().st_size for source in sources)
         with duckdb.connect(config=engine_settings(self.draft, n_bytes=n_bytes)) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
-            summaries = [self._load(loader, *item) for item in known]
+            given = {file.path: file.given for file in finds.found}
+            summaries = []
+            for source, layout, names in known:
+                try:
+                    summaries.append(self._load(loader, source, layout, names))
+                except SourceError as error:
+                    error.given = given.get(source.path)
+                    raise
             if any(summary.is_new for summary in summaries):
                 with self.clock.step("finish"):
                     loader.finish()
@@ -206,6 +213,7 @@ class Run:
                 source = inspect(file.path, file.name, file.table)
                 known.append((source, *recognize(source, self.choices)))
             except SourceError as error:
+                error.given = file.given
                 if not file.is_sheet:
                     raise
                 notes.append((Unread(file.name, f"a sheet that is no table: {error.what}"), error))

@@ -13,7 +13,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -52,12 +52,15 @@ class Found:
         The table that its folder or sheet says it holds.
     is_sheet : bool
         Whether it is one of several sheets, some of which may be notes.
+    given : Path or None
+        What was named to be loaded: the file itself, or the folder or archive it stood in.
     """
 
     path: Path
     name: str
     table: str | None = None
     is_sheet: bool = False
+    given: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,25 @@ def expand(paths: Iterable[Path], unpack_to: Path) -> Finds:
     """
     finds = Finds()
     for n, path in enumerate(paths):
-        if path.is_dir():
-            _folder(path, unpack_to / str(n), finds)
-        elif not path.exists():
-            raise SourceError(
-                f"{path} does not exist.", fix="check the path; it is taken from where you are"
-            )
-        else:
-            _file(path, path.name, unpack_to / str(n), finds)
+        before = len(finds.found)
+        try:
+            _given(path, unpack_to / str(n), finds)
+        except SourceError as error:
+            error.given = path
+            raise
+        finds.found[before:] = [replace(one, given=path) for one in finds.found[before:]]
     return finds
+
+
+def _given(path: Path, unpack_to: Path, finds: Finds) -> None:
+    if path.is_dir():
+        _folder(path, unpack_to, finds)
+    elif not path.exists():
+        raise SourceError(
+            f"{path} does not exist.", fix="check the path; it is taken from where you are"
+        )
+    else:
+        _file(path, path.name, unpack_to, finds)
 
 
 def _file(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:

@@ -30,7 +30,7 @@ def run(
     routine: Annotated[Routine, typer.Argument(help="Which run.")],
     inbox: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
-        typer.Option(metavar="PATH", help="New records, ingested first; known ones do no harm."),
+        typer.Option(metavar="PATH", help="Folder of new records, taken in first, or a file."),
     ] = None,
     recipe: Annotated[str, typer.Option(metavar="NAME", help="What is trained when due.")] = (
         "country"
@@ -55,7 +55,8 @@ def run(
     and after the score drift, train and promote when due, and score again. A run that was killed
     goes on at the step where it stood; one that is over is not done again in its day or month.
 
-    Exit codes: 0 done; 5 done, and a gate refused the new model; 4 another run is under way; else
+    Exit codes: 0 done; 5 done, and a gate refused the new model; 3 done, and records in the inbox
+    were refused; 4 another run is under way; else
     that of the step that failed. Logs and records are in ``runs/``. FFL_RISK_NOTIFY_COMMAND and
     FFL_RISK_NOTIFY_URL are told.
 
@@ -81,6 +82,36 @@ def run(
     for fault in hooks.tell(result):
         say(f"Nobody was told: {fault}.")
     raise typer.Exit(result.exit_code)
+
+
+@schedule_app.command()
+def receive(
+    inbox: Annotated[Path, typer.Argument(metavar="INBOX", help="Folder of new records.")],
+) -> None:
+    """Take in what is whole in a folder, and move it to taken/DAY or refused/DAY in there.
+
+    Each entry is a delivery: a table, a workbook, an archive or a folder of them. All are loaded
+    together. One that is refused is set aside with its reason in NAME.why.txt, and the others are
+    loaded. What is hidden, ends like .part, or changed in the last FFL_RISK_SETTLED_SECONDS waits.
+
+    Exit codes: 0 done; 5 done, and deliveries were refused; 4 another command is at it.
+
+    Example: ffl-risk receive /srv/inbox
+    """
+    from serving.commands.printing import say
+    from serving.schedule.inbox import receive as take_in
+    from serving.schedule.routines import GATE_REFUSED
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
+    found = take_in(
+        inbox,
+        settings.home / "warehouse",
+        today=datetime.now().astimezone().date(),
+        settled=settings.settled_seconds,
+    )
+    say(f"{inbox}: {found.line}.")
+    raise typer.Exit(GATE_REFUSED if found.refused else 0)
 
 
 @schedule_app.command()

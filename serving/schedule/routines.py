@@ -11,6 +11,8 @@ from typing import Any, Final, Literal
 
 Routine = Literal["nightly", "monthly"]
 GATE_REFUSED: Final = 5
+INPUT_REFUSED: Final = 3
+INGEST: Final = "ingest"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Asked:
     home : Path
         State folder.
     inbox : Path, optional
-        Folder or file of new records, ingested first.
+        Folder of new records, taken in first, or a file of them.
     recipe : str
         What is trained.
     retrain_days : int
@@ -58,7 +60,8 @@ class Step:
     is_due : callable
         Called when its turn comes; why it is not done, or nothing.
     may_refuse : bool
-        A gate that refuses ends the step and not the run; the run's exit code tells it.
+        A gate that refuses (exit code 5), a model or a delivery, ends the step and not the run;
+        the run's exit code tells it.
     """
 
     name: str
@@ -71,7 +74,7 @@ def steps_of(asked: Asked) -> list[Step]:
     """Return the steps of a routine."""
     day = asked.today.isoformat()
     score = ["score", "--as-of", day]
-    steps = [] if asked.inbox is None else [Step("ingest", ["ingest", str(asked.inbox)])]
+    steps = [] if asked.inbox is None else [_ingest(asked.inbox)]
     steps += [
         Step("collect", ["collect", "--json"]),
         Step("check", ["check"]),
@@ -101,6 +104,13 @@ def steps_of(asked: Asked) -> list[Step]:
         issue = ["lists", "issue"]
         steps.append(Step("lists", issue, is_due=lambda: _without_champion(asked.home)))
     return steps
+
+
+def _ingest(inbox: Path) -> Step:
+    """Take in a folder, delivery by delivery; a file that is named is loaded where it stands."""
+    if inbox.is_dir():
+        return Step(INGEST, ["receive", str(inbox)], may_refuse=True)
+    return Step(INGEST, ["ingest", str(inbox)])
 
 
 def _champion(home: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from serving.schedule.record import (
     record_file,
     run_lock,
 )
-from serving.schedule.routines import GATE_REFUSED, Asked, Step, steps_of
+from serving.schedule.routines import GATE_REFUSED, INGEST, INPUT_REFUSED, Asked, Step, steps_of
 
 _TOLD: Final = 160
 _KEPT_LOGS: Final = 60
@@ -34,7 +34,8 @@ class Result:
     line : str
         All of it in one line, without restricted values.
     exit_code : int
-        0 done, 5 a gate refused, else the code of the step that failed.
+        0 done, 5 a gate refused a model, 3 deliveries were refused, else the code of the step
+        that failed.
     """
 
     record: RunRecord
@@ -93,14 +94,15 @@ def summary(record: RunRecord) -> str:
     if failed is not None:
         how = f"FAILED at {failed.name} with exit code {failed.exit_code}"
     elif refused:
-        how = f"done, refused by a gate at {' and '.join(refused)}"
+        how = f"done, refused at {' and '.join(refused)}"
     parts = [
         f"{s.name} {s.seconds:.0f} s" if s.outcome != "not due" else f"{s.name} not due"
         for s in record.steps
     ]
     seconds = sum(s.seconds for s in record.steps)
     line = f"{_name(record)}: {how} in {seconds:.0f} s ({', '.join(parts)})"
-    return f"{line}: {failed.told}" if failed is not None and failed.told else line
+    told = failed or next((s for s in record.steps if _is_set_aside(s)), None)
+    return f"{line}: {told.told}" if told is not None and told.told else line
 
 
 def _name(record: RunRecord) -> str:
@@ -111,7 +113,14 @@ def _exit_code(record: RunRecord) -> int:
     failed = [s.exit_code for s in record.steps if s.outcome == "failed"]
     if failed:
         return failed[0]
+    if any(map(_is_set_aside, record.steps)):
+        return INPUT_REFUSED
     return GATE_REFUSED if any(s.outcome == "refused" for s in record.steps) else 0
+
+
+def _is_set_aside(step: StepRecord) -> bool:
+    """Whether deliveries were refused: someone has to see to them, unlike to a model's gate."""
+    return step.name == INGEST and step.outcome == "refused"
 
 
 def _do(step: Step, asked: Asked, log: Path, lock: int) -> StepRecord:

@@ -145,7 +145,7 @@ def test_a_gate_that_refuses_ends_the_step_and_is_told_by_the_exit_code(home: Pa
     tell(home, promote={"code": 5, "says": "Candidate 000002 is refused by 1 gate."})
     result = run(monthly(home))
     assert result.exit_code == 5
-    assert "refused by a gate at promote" in result.line
+    assert "refused at promote" in result.line
     assert [a.split()[0] for a in asked_of(home)][-2:] == ["audit", "prune"]
     assert run(monthly(home)).exit_code == 0  # told once; the next is the next month's
 
