@@ -100,7 +100,9 @@ def test_what_is_refused_is_set_aside_with_its_reason_and_holds_up_nothing(inbox
 
 def test_too_many_bad_rows_refuse_their_own_delivery_alone(inbox: Path):
     (inbox / "one").mkdir()
-    (inbox / "one/violations.csv").write_text(VIOLATIONS.replace("I1", "").replace("27 CFR", "nothing"))
+    (inbox / "one/violations.csv").write_text(
+        VIOLATIONS.replace("I1", "").replace("27 CFR", "nothing")
+    )
     (inbox / "inspections.csv").write_text(INSPECTIONS)
     found = take(inbox)
     assert (found.taken, found.refused) == (["inspections.csv"], ["one"])
