@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -320,7 +320,7 @@ class Runtime:
         list_id: str = "",
     ) -> Access:
         """Return the audit record of one access, not yet written."""
-        basis: dict[str, Any] = {} if self._snapshot is None else self._snapshot.basis
+        basis: Mapping[str, Any] = {} if self._snapshot is None else self._snapshot.basis
         return Access(
             who=principal.name,
             role=principal.role,

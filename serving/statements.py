@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -54,7 +54,7 @@ def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
     return [NOT_EVIDENCE, TRACE_DISCLAIMER, *limits]
 
 
-def basis_sentence(basis: dict[str, Any]) -> str:
+def basis_sentence(basis: Mapping[str, Any]) -> str:
     """Say what a figure was made from, for pages and printed files."""
     old = f" Old records: to {basis['records_to']}." if basis.get("is_stale") else ""
     return (

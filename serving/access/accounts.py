@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +26,7 @@ from serving.access.audited_rows import kept_now
 from serving.access.passwords import hash_password, password_matches
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError
 from serving.store.database import Store, instant
+from serving.store.rows import picked
 from serving.store.tables import ACCOUNTS, SESSIONS, TOKENS
 
 COOKIE: Final = "ffl_risk_session"
@@ -46,6 +47,27 @@ NATIONAL: Final = frozenset({"analyst", "scheduler"})
 CACHE_SECONDS: Final = 2.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")
 _TOKEN: Final = re.compile(r"ffl_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+
+
+class AccountRow(TypedDict):
+    """An account, without its password's hash."""
+
+    name: str
+    role: str
+    areas: list[str]
+    is_active: bool
+    created_at: str
+
+
+class TokenRow(TypedDict):
+    """A token's facts, without its secret."""
+
+    token_id: str
+    account: str
+    label: str
+    created_at: str
+    expires_at: str
+    revoked_at: str | None
 
 
 @dataclass(frozen=True)
@@ -156,12 +178,12 @@ class Directory:
         except IntegrityError:
             raise ConflictError(f"There is already an account {name!r}.") from None
 
-    def accounts(self) -> list[dict[str, Any]]:
+    def accounts(self) -> list[AccountRow]:
         """Return every account, without password hashes."""
         columns = [c for c in ACCOUNTS.c if c.name != "password_hash"]
         with self._store.read() as connection:
             rows = connection.execute(sa.select(*columns).order_by(ACCOUNTS.c.name))
-            return [dict(row._mapping) for row in rows]
+            return [picked(AccountRow, row._mapping) for row in rows]
 
     def set_active(self, name: str, is_active: bool) -> None:
         """Enable or disable an account; disabled, its sessions end at once."""
@@ -244,12 +266,12 @@ class Directory:
                 return f"ffl_{token_id}_{secret}"
         raise InvalidRequestError(f"There is no account {account!r}.", fix="ffl-risk users add")
 
-    def tokens(self) -> list[dict[str, Any]]:
+    def tokens(self) -> list[TokenRow]:
         """Return every token's facts, never its secret."""
         columns = [c for c in TOKENS.c if c.name != "secret_sha256"]
         with self._store.read() as connection:
             rows = connection.execute(sa.select(*columns).order_by(TOKENS.c.created_at))
-            return [dict(row._mapping) for row in rows]
+            return [picked(TokenRow, row._mapping) for row in rows]
 
     def revoke_token(self, token_id: str) -> None:
         """Make a token useless from now on, and end the sessions that were opened with it."""

@@ -15,9 +15,10 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from http.client import HTTPException
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
+from features.openjson import Json
 from serving.access.accounts import Principal
 from serving.access.oidc import Verifier, principal_of, read_json
 from serving.errors import NotReadyError, UnauthenticatedError
@@ -128,7 +129,7 @@ def arrive(verifier: Verifier, journey: Journey, *, code: str, redirect_uri: str
     return principal_of(claims)
 
 
-def _discovered(verifier: Verifier) -> dict[str, Any]:
+def _discovered(verifier: Verifier) -> Json:
     try:
         found = verifier.discover()
         if found.get("issuer", verifier.settings.issuer) != verifier.settings.issuer:

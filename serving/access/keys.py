@@ -7,15 +7,24 @@ import hmac
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from serving.access.audit_verification import verify
-from serving.access.records import Access, append, digest_of, is_signed, signature_of, torn
+from serving.access.records import (
+    Access,
+    AuditRow,
+    append,
+    digest_of,
+    is_signed,
+    signature_of,
+    torn,
+)
 from serving.errors import AuditError
 from serving.store.database import Store
 from serving.store.journal import store_identity
+from serving.store.rows import picked
 from serving.store.tables import AUDIT, AUDIT_HEAD, IDENTITY
 
 _SEAL: Final = "seal_head"  # the record of the day on which an older chain got its signature
@@ -93,13 +102,13 @@ def _key_check(store: Store) -> str | None:
     return None if found is None else str(found)
 
 
-def _last_record(store: Store) -> dict[str, Any] | None:
+def _last_record(store: Store) -> AuditRow | None:
     with store.read() as connection:
         row = connection.execute(sa.select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    return None if row is None else dict(row._mapping)
+    return None if row is None else picked(AuditRow, row._mapping)
 
 
-def _is_own(key: bytes, record: dict[str, Any]) -> bool:
+def _is_own(key: bytes, record: AuditRow) -> bool:
     return hmac.compare_digest(digest_of(key, record), record["digest"])
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 from jwt import PyJWK
 
+from features.openjson import Json
 from serving.access.accounts import Principal, check_account
 from serving.errors import InvalidRequestError, NotReadyError, UnauthenticatedError
 from serving.settings import OidcSettings
@@ -81,13 +82,13 @@ class Verifier:
         """
         return principal_of(self.claims(token, audience=self.settings.audience))
 
-    def claims(self, token: str, *, audience: str) -> dict[str, Any]:
+    def claims(self, token: str, *, audience: str) -> Json:
         """Return the claims of a token that the issuer made for `audience`."""
         try:
             header = jwt.get_unverified_header(token)
             self._glance(token, header, audience)
             key = self._key(str(header.get("kid", "")))
-            claims: dict[str, Any] = jwt.decode(
+            claims: Json = jwt.decode(
                 token,
                 key.key,
                 algorithms=list(self.settings.algorithms),
@@ -183,13 +184,13 @@ class Verifier:
             raise ValueError("no key")
         return keys
 
-    def discover(self, *, until: float | None = None) -> dict[str, Any]:
+    def discover(self, *, until: float | None = None) -> Json:
         """Return what the issuer says of itself."""
         url = f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration"
         return read_json(url, until=until or time.monotonic() + _FETCH_SECONDS)
 
 
-def read_json(url: str, *, until: float, form: Mapping[str, str] | None = None) -> dict[str, Any]:
+def read_json(url: str, *, until: float, form: Mapping[str, str] | None = None) -> Json:
     """Read a JSON object, by POST when a form is given, before a moment of the monotonic clock."""
     if urlsplit(url).scheme not in {"https", "http"}:
         raise ValueError(url)

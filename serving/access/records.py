@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import sqlalchemy as sa
 
@@ -24,6 +24,24 @@ _FIELDS: Final = (
     "seq", "at", "who", "role", "purpose", "action", "subject", "bundle", "scored", "list_id",
     "previous",
 )  # fmt: skip
+
+
+class AuditRow(TypedDict):
+    """A record of the chain, as it is stored."""
+
+    seq: int
+    at: str
+    who: str
+    role: str
+    purpose: str
+    action: str
+    subject: str
+    bundle: str
+    scored: str
+    list_id: str
+    previous: str
+    digest: str
+    kept: str | None
 
 
 @dataclass(frozen=True)
@@ -69,9 +87,23 @@ def is_signed(key: bytes, seq: int, digest: str, signature: str | None) -> bool:
     return hmac.compare_digest(signature_of(key, seq, digest), signature or "")
 
 
-def record_of(key: bytes, access: Access, seq: int, previous: str, at: str) -> dict[str, Any]:
+def record_of(key: bytes, access: Access, seq: int, previous: str, at: str) -> AuditRow:
     """Return the record of an access, ready to be stored."""
-    record = {"seq": seq, "at": at, **access.__dict__, "previous": previous}
+    record: AuditRow = {
+        "seq": seq,
+        "at": at,
+        "who": access.who,
+        "role": access.role,
+        "purpose": access.purpose,
+        "action": access.action,
+        "subject": access.subject,
+        "bundle": access.bundle,
+        "scored": access.scored,
+        "list_id": access.list_id,
+        "kept": access.kept,
+        "previous": previous,
+        "digest": "",
+    }
     record["digest"] = digest_of(key, record)
     return record
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from features.domain import license_number
 from features.errors import InvalidValueError
@@ -20,6 +20,8 @@ from serving.access.audit import subjects
 from serving.access.audit_witness import noted_in
 from serving.commands.opened import operator_name, recorded, store
 from serving.contract.answers import Area, RankRequest
+from serving.contract.records.dealers import ExplanationDocument
+from serving.contract.records.lists import ListDocument, ListIdRecord
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.field import outcomes, rescoring
@@ -56,7 +58,7 @@ def _record(runtime: Runtime, operator: Principal, action: str, subject: str) ->
     runtime.audit.submit(access).result(timeout=30)
 
 
-def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> dict[str, Any]:
+def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> ListDocument:
     """Compose a list that is not kept."""
     request = RankRequest(
         area=Area.model_validate(area),
@@ -80,7 +82,7 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
         return document
 
 
-def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> dict[str, Any]:
+def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> ExplanationDocument:
     """Explain one dealer."""
     with _running() as (runtime, operator):
         runtime.switch.check("explain")
@@ -140,7 +142,14 @@ def local_decisions() -> tuple[bytes, int]:
     return content, n
 
 
-def local_collect(warehouse: Path | None) -> dict[str, Any]:
+class CollectedRecord(TypedDict):
+    """How much went into the warehouse."""
+
+    outcomes: int
+    events: int
+
+
+def local_collect(warehouse: Path | None) -> CollectedRecord:
     """Move outcomes and events into the warehouse."""
     today = datetime.now(UTC).date()
     with store() as opened:
@@ -197,7 +206,7 @@ def lift_hold(hold_id: str) -> None:
         holds.lift(opened, hold_id, datetime.now(UTC).date(), ledger=ledger)
 
 
-def issued_lists() -> list[dict[str, Any]]:
+def issued_lists() -> list[ListIdRecord]:
     """Return what identifies each issued list."""
     with store() as opened:
         return issued.lists_of(opened)

@@ -17,17 +17,20 @@ from features.reference.outcome import NAMES
 from features.reference.time_to_crime import short_days
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving.contract.records.dealers import (
+    DossierDocument,
+    FactsRecord,
+    RelatedRecord,
+    TimelineRecord,
+    TracesRecord,
+)
 from serving.scores.snapshot import Bools, Scope
+from serving.scores.table import premises
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES
 
 _MOST_ENTRIES: Final = 500
 _MOST_RELATED: Final = 20
-_PLACE: Final = (
-    "license_number", "license_type", "licensee_name", "business_name", "street", "city", "state",
-    "zip", "county", "office", "division",
-)  # fmt: skip
-
 _FIREARMS: Final = "CASE WHEN n_firearms = 1 THEN ' firearm' ELSE ' firearms' END"
 _OUTCOME_CASES: Final = " ".join(f"WHEN '{code}' THEN '{said}'" for code, said in NAMES.items())
 # One dated line a row: table, day, sentence, record id. Names come from the schema alone.
@@ -66,16 +69,21 @@ _LINES: Final = {
 }  # fmt: skip
 
 
-_NO_TRACES: Final[dict[str, Any]] = {
-    "n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}, "by_destination": {},
-    "by_class": {}, "n_lawful_exports": 0, "n_unserialized": 0,
-    "high_powered": {"n_traces": 0, "n_in_rifle_reports": 0},
-}  # fmt: skip
+def _no_facts() -> FactsRecord:
+    return {
+        "timeline": [],
+        "citations": {},
+        "traces": {
+            "n_traces": 0, "by_time_to_crime": {}, "by_recovery": {}, "by_destination": {},
+            "by_class": {}, "n_lawful_exports": 0, "n_unserialized": 0,
+            "high_powered": {"n_traces": 0, "n_in_rifle_reports": 0},
+        },
+    }  # fmt: skip
 
 
 def dossier(
     scope: Scope, row: int, warehouse: Path, *, lists: Sequence[str], store: Store | None = None
-) -> dict[str, Any]:
+) -> DossierDocument:
     """Return the dossier of a row, ready for the contract's `Dossier`.
 
     What was decided and found since the records end stands on the timeline at once, out of the
@@ -93,8 +101,7 @@ def dossier(
         )
     return {
         "basis": snapshot.basis,
-        "dealer": dealer,
-        **{name: str(snapshot.columns[name][row]) for name in _PLACE},
+        **premises(snapshot.columns, row),
         "score": view.score(row, with_reasons=True),
         **facts,
         "related": related(scope, row),
@@ -103,18 +110,14 @@ def dossier(
     }
 
 
-def _facts(warehouse: Path, dealer: str, as_of: date) -> dict[str, Any]:
+def _facts(warehouse: Path, dealer: str, as_of: date) -> FactsRecord:
     import duckdb
 
-    empty: dict[str, Any] = {
-        "timeline": [],
-        "citations": {},
-        "traces": dict(_NO_TRACES),
-    }
+    facts = _no_facts()
     try:
         opened = Warehouse.open(warehouse)
     except WarehouseMissingError:
-        return empty
+        return facts
     given = {"dealer": dealer, "as_of": as_of.isoformat()}
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, (when, text, key) in _LINES.items():
@@ -123,16 +126,16 @@ def _facts(warehouse: Path, dealer: str, as_of: date) -> dict[str, Any]:
                     f"SELECT {when} AS happened, {text}, {key} "  # noqa: S608 - from the table above
                     f"FROM {_in_force(opened, name)} ORDER BY happened DESC LIMIT {_MOST_ENTRIES}"
                 )
-                empty["timeline"] += [
+                facts["timeline"] += [
                     {"on": on, "table": name, "what": what, "record_id": str(record)}
                     for on, what, record in connection.execute(query, given).fetchall()
                 ]
         if opened.has("traces"):
-            empty["traces"] = _traces(connection, opened, given)
+            facts["traces"] = _traces(connection, opened, given)
         if opened.has("violations") and opened.has("inspections"):
-            empty["citations"] = _citations(connection, opened, given)
-    empty["timeline"].sort(key=lambda entry: entry["on"], reverse=True)
-    return empty
+            facts["citations"] = _citations(connection, opened, given)
+    facts["timeline"].sort(key=lambda entry: entry["on"], reverse=True)
+    return facts
 
 
 def _in_force(warehouse: Warehouse, table: str, *, dealer: str = "dealer = $dealer") -> str:
@@ -142,7 +145,7 @@ def _in_force(warehouse: Warehouse, table: str, *, dealer: str = "dealer = $deal
     )
 
 
-def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, Any]:
+def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> TracesRecord:
     """Count what counts toward the dealer, and apart from it what does not.
 
     A firearm without a serial number cannot be followed to a sale, and a lawful export was no
@@ -225,12 +228,12 @@ def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> 
     return dict(connection.execute(query, given).fetchall())
 
 
-def related(scope: Scope, row: int) -> list[dict[str, str]]:
+def related(scope: Scope, row: int) -> list[RelatedRecord]:
     """Return other dealers the caller sees at the same premises or under the same name."""
     columns = scope.view.snapshot.columns
     same_place, same_name = _alike(scope, row)
     same_place, same_name = same_place & scope.own, same_name & scope.own
-    out = []
+    out: list[RelatedRecord] = []
     for other in np.flatnonzero(same_place | same_name)[:_MOST_RELATED].tolist():
         relations = [
             name
@@ -268,7 +271,7 @@ def _alike(scope: Scope, row: int) -> tuple[Bools, Bools]:
     )
 
 
-def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[dict[str, Any]]:
+def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[TimelineRecord]:
     """Return decisions about a dealer and outcomes told of it, as entries of its timeline.
 
     Parameters
@@ -278,7 +281,7 @@ def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[dict[s
     """
     decisions = sa.select(DECISIONS).where(DECISIONS.c.dealer == dealer)
     outcomes = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer)
-    out = []
+    out: list[TimelineRecord] = []
     with store.read() as connection:
         for row in connection.execute(decisions):
             said = "accepted" if row.decision == "accept" else "overridden"

@@ -14,6 +14,14 @@ from features.domain.asof import in_force_sql
 from features.errors import did_you_mean
 from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving.contract.records.dealers import (
+    ChangeRecord,
+    ContributionRecord,
+    ExplanationDocument,
+    SourceRecords,
+    WayOffRecord,
+)
+from serving.contract.records.scores import RowScoreRecord, RowScoresDocument
 from serving.errors import InvalidRequestError, ServingError
 from serving.scores.reasons import rounded
 from serving.scores.snapshot import Scope, Snapshot, View, eligible_rows
@@ -30,7 +38,7 @@ def frame_of(snapshot: Snapshot, values: npt.NDArray[np.float32]) -> pd.DataFram
     return pd.DataFrame(values, columns=[signal["name"] for signal in snapshot.bundle.signals])
 
 
-def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> dict[str, Any]:
+def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> ExplanationDocument:
     """Return the explanation of a row, ready for the contract's `Explanation`.
 
     Raises
@@ -71,7 +79,7 @@ def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> dict[str, Any
 
 def _contribution(
     view: View, row: int, j: int, value: float, *, explanations: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> ContributionRecord:
     snapshot = view.snapshot
     reason = snapshot.sentences.reason(
         j,
@@ -80,7 +88,8 @@ def _contribution(
         license_type=snapshot.columns["license_type"][row],
         missing=int(snapshot.missing[row, j]),
     )
-    return reason | {
+    return {
+        **reason,
         "by_head": {
             head: rounded(float(explanations[head].values[0][j])) for head in snapshot.heads
         },
@@ -88,7 +97,7 @@ def _contribution(
     }
 
 
-def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[dict[str, Any]]:
+def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[SourceRecords]:
     """Return the source records about a dealer that its signals could read, by table."""
     try:
         opened = Warehouse.open(warehouse)
@@ -96,7 +105,7 @@ def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[dict[str, Any
         return []
     dealer = snapshot.columns["dealer"][row]
     tables = {str(signal["table"]) for signal in snapshot.bundle.signals}
-    out = []
+    out: list[SourceRecords] = []
     for name in sorted(tables & TABLES.keys()):
         table = TABLES[name]
         if "dealer" not in table.names or not opened.has(name):
@@ -121,7 +130,7 @@ def _ids(warehouse: Warehouse, table: str, dealer: str, *, as_of: str) -> list[s
     return [str(key) for (key,) in found]
 
 
-def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) -> dict[str, Any]:
+def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) -> WayOffRecord:
     """Return the fewest signals, strongest first, whose peer medians take the dealer off the list.
 
     The list is the office's first `k` eligible dealers. Signals move together in life; this says
@@ -175,7 +184,7 @@ def _can_change(snapshot: Snapshot, j: int, row: int) -> bool:
     return bool(np.isfinite(median) and np.isfinite(value)) and median != value
 
 
-def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:
+def _step(snapshot: Snapshot, row: int, j: int) -> ChangeRecord:
     value, median = float(snapshot.inputs[row, j]), _median(snapshot, j, row)
     return {
         "signal": snapshot.bundle.signals[j]["name"],
@@ -188,7 +197,7 @@ def _step(snapshot: Snapshot, row: int, j: int) -> dict[str, Any]:
     }
 
 
-def score_rows(snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
+def score_rows(snapshot: Snapshot, rows: Sequence[Mapping[str, float | None]]) -> RowScoresDocument:
     """Score what-if rows, ready for the contract's `FeaturesAnswer`."""
     values = row_values(snapshot, rows)
     return rows_answer(snapshot, values, scores_of(snapshot, values))
@@ -230,7 +239,7 @@ def row_values(
     return values
 
 
-def scores_of(snapshot: Snapshot, values: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+def scores_of(snapshot: Snapshot, values: npt.NDArray[np.float64]) -> list[RowScoreRecord]:
     """Return what the bundle says of rows of signals, one entry a row."""
     names = [str(signal["name"]) for signal in snapshot.bundle.signals]
     scores = snapshot.bundle.score(pd.DataFrame(values.astype(np.float32), columns=names))
@@ -252,8 +261,8 @@ def scores_of(snapshot: Snapshot, values: npt.NDArray[np.float64]) -> list[dict[
 
 
 def rows_answer(
-    snapshot: Snapshot, values: npt.NDArray[np.float64], scores: list[dict[str, Any]]
-) -> dict[str, Any]:
+    snapshot: Snapshot, values: npt.NDArray[np.float64], scores: list[RowScoreRecord]
+) -> RowScoresDocument:
     """Return the answer about rows that were scored."""
     names = [str(signal["name"]) for signal in snapshot.bundle.signals]
     return {

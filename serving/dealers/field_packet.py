@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from features.reference.citation import cause_of
 from features.reference.destinations import destination_label
+from serving.contract.records.dealers import DossierDocument
 from serving.papers.pdf import pdf
 from serving.statements import PEERS, basis_sentence, data_sentence
 
@@ -29,7 +30,7 @@ _CHECKLIST: Final = (
 
 
 def field_packet(
-    document: Mapping[str, Any],
+    document: DossierDocument,
     *,
     name: str,
     picture: str,
@@ -77,7 +78,13 @@ def field_packet(
     return pdf("packet", content, created=as_of)
 
 
-def _facts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+class _Section(TypedDict):
+    title: str
+    lines: list[str]
+    none: str
+
+
+def _facts(document: DossierDocument) -> list[_Section]:
     in_sight = [e for e in document["timeline"] if e["table"] in {"inspections", "outcomes"}]
     cited = list(document["citations"].items())[:_MOST_CITATIONS]
     reasons = [r for r in document["score"]["reasons"] or [] if r["contribution"] > 0]

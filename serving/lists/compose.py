@@ -18,9 +18,16 @@ from features.domain.asof import from_numpy
 from models.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
+from serving.contract.records.lists import (
+    ListChangeRecord,
+    ListDocument,
+    ListRowRecord,
+    RowChangeRecord,
+)
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
 from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
+from serving.scores.table import premises
 
 N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (
@@ -32,10 +39,6 @@ _STATEMENT: Final = (
     "visited, they stand for the model's part of it. The draw is fixed for office and period: "
     "issuing again meets the same dealers."
 )
-_FACTS: Final = (
-    "dealer", "license_number", "license_type", "licensee_name", "business_name", "street", "city",
-    "state", "zip", "county", "office", "division",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,8 @@ def compose(
     request: RankRequest,
     *,
     issue: Issue,
-    previous: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    previous: ListDocument | None,
+) -> ListDocument:
     """Return the document of a list, ready for the contract's `IssuedList`.
 
     Parameters
@@ -253,7 +256,7 @@ def _give_manual(view: View, request: RankRequest, places: _Places, *, within: B
         places.note[row] = pick.reason + basis
 
 
-def _positions(previous: Mapping[str, Any] | None) -> dict[str, tuple[int, float]]:
+def _positions(previous: ListDocument | None) -> dict[str, tuple[int, float]]:
     if previous is None:
         return {}
     return {row["dealer"]: (row["position"], row["priority"]) for row in previous["rows"]}
@@ -266,11 +269,11 @@ def _document_row(
     *,
     places: _Places,
     before: Mapping[str, tuple[int, float]],
-) -> dict[str, Any]:
+) -> ListRowRecord:
     columns = view.snapshot.columns
     priority = float(columns["priority"][row])
     last = before.get(columns["dealer"][row])
-    change = {
+    change: RowChangeRecord = {
         "previous_position": last[0] if last else None,
         "priority": round(priority - last[1], 6) if last else None,
     }
@@ -278,7 +281,7 @@ def _document_row(
     eligible_on = view.eligible_on(row)
     return {
         "position": position,
-        **{name: str(columns[name][row]) for name in _FACTS},
+        **premises(columns, row),
         "why": places.why[row],
         "inclusion_probability": places.probability[row],
         "is_mandatory": row in places.mandatory,
@@ -302,11 +305,11 @@ def _document_row(
 
 def _change(
     view: View,
-    rows: list[dict[str, Any]],
+    rows: list[ListRowRecord],
     *,
     before: Mapping[str, tuple[int, float]],
-    previous: Mapping[str, Any] | None,
-) -> dict[str, Any] | None:
+    previous: ListDocument | None,
+) -> ListChangeRecord | None:
     """Compare with the last list; what the caller may no longer see was never there."""
     if previous is None:
         return None

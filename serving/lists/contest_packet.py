@@ -13,17 +13,26 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict, cast
 
 import sqlalchemy as sa
 from pydantic_core import to_json
 
 from features.domain.asof import in_force_sql
+from features.openjson import Json, Row
 from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving.access.records import AuditRow
+from serving.contract.records.lists import (
+    ListDocument,
+    ListRowRecord,
+    PublicEntryRecord,
+    StoredDecisionRecord,
+)
 from serving.errors import UnknownDealerError
 from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER, basis_sentence
 from serving.store.database import Store
+from serving.store.rows import picked
 from serving.store.tables import AUDIT, DECISIONS, LISTS, OUTCOMES
 
 _README: Final = """\
@@ -43,7 +52,7 @@ restricted/  holds what is derived from trace or law-enforcement records; 18 USC
 
 
 def packet(
-    store: Store, home: Path, *, document: Mapping[str, Any], dealer: str, warehouse: Path
+    store: Store, home: Path, *, document: ListDocument, dealer: str, warehouse: Path
 ) -> bytes:
     """Return the packet as a zip, with fixed dates: the same packet has the same bytes.
 
@@ -88,13 +97,13 @@ def packet(
     return _zip(files)
 
 
-def public_part(row: Mapping[str, Any]) -> dict[str, Any]:
+def public_part(row: ListRowRecord) -> PublicEntryRecord:
     """Return a list entry without scores and reasons that rest on restricted records."""
     is_restricted = any(reason["restriction"] == "restricted" for reason in row["reasons"])
     hidden = {"heads", "priority", "percentile", "national_rank", "support", "change"}
     kept = {name: value for name, value in row.items() if not is_restricted or name not in hidden}
     kept["reasons"] = [r for r in row["reasons"] if r["restriction"] == "public"]
-    return kept
+    return cast("PublicEntryRecord", kept)
 
 
 def _card(store: Store, home: Path, list_id: str) -> bytes:
@@ -107,7 +116,7 @@ def _card(store: Store, home: Path, list_id: str) -> bytes:
 
 def _records(
     warehouse: Path, dealer: str, as_of: str, *, corrected: bool = False
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Row]]:
     """Return the dealer's rows known on the day, or those of them corrected since."""
     import duckdb
 
@@ -118,7 +127,7 @@ def _records(
     condition = in_force_sql("CAST($as_of AS DATE)") + (
         " AND superseded_on IS NOT NULL" if corrected else ""
     )
-    out: dict[str, list[dict[str, Any]]] = {}
+    out: dict[str, list[Row]] = {}
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, table in TABLES.items():
             # A hold is nobody's to ask for, and a buyer's token stays here.
@@ -138,11 +147,11 @@ def _records(
     return out
 
 
-def _audit(store: Store, list_id: str, dealer: str) -> list[dict[str, Any]]:
+def _audit(store: Store, list_id: str, dealer: str) -> list[AuditRow]:
     """Return the audit records of the list that name the dealer or the list itself."""
     query = sa.select(AUDIT).where(AUDIT.c.list_id == list_id).order_by(AUDIT.c.seq)
     with store.read() as connection:
-        records = [dict(row._mapping) for row in connection.execute(query)]
+        records = [picked(AuditRow, row._mapping) for row in connection.execute(query)]
     for record in records:
         # Other dealers on the list are no business of this one's counsel.
         named = set(str(record["subject"]).split())
@@ -150,7 +159,18 @@ def _audit(store: Store, list_id: str, dealer: str) -> list[dict[str, Any]]:
     return records
 
 
-def _field(store: Store, list_id: str, dealer: str) -> dict[str, list[dict[str, Any]]]:
+class _ToldOutcome(TypedDict):
+    version: int
+    document: Json
+    at: str
+
+
+class _FieldDocument(TypedDict):
+    decisions: list[StoredDecisionRecord]
+    outcomes: list[_ToldOutcome]
+
+
+def _field(store: Store, list_id: str, dealer: str) -> _FieldDocument:
     decisions = sa.select(DECISIONS).where(
         DECISIONS.c.list_id == list_id, DECISIONS.c.dealer == dealer
     )
@@ -158,9 +178,11 @@ def _field(store: Store, list_id: str, dealer: str) -> dict[str, list[dict[str, 
         OUTCOMES.c.dealer == dealer
     )
     with store.read() as connection:
+        decided = connection.execute(decisions).all()
+        told = connection.execute(outcomes).all()
         return {
-            "decisions": [dict(row._mapping) for row in connection.execute(decisions)],
-            "outcomes": [dict(row._mapping) for row in connection.execute(outcomes)],
+            "decisions": [picked(StoredDecisionRecord, row._mapping) for row in decided],
+            "outcomes": [picked(_ToldOutcome, row._mapping) for row in told],
         }
 
 

@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from serving.access.accounts import Principal
 from serving.access.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
+from serving.contract.records.lists import DecisionRecord, ListDocument
 from serving.errors import UnknownDealerError
 from serving.lists.issued import readable
 from serving.runtime import Runtime
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
+from serving.store.rows import picked
 from serving.store.tables import DECISIONS
 
 # What a training judges. Who decided and what they noted stay in the store: rivals are inspectors
@@ -27,7 +29,7 @@ _EXPORTED: Final = ("list_id", "dealer", "decision", "reason", "priority", "at")
 
 def decide(
     runtime: Runtime, principal: Principal, request: DecisionRequest, *, purpose: str
-) -> dict[str, Any]:
+) -> DecisionRecord:
     """Keep a decision about a dealer of a list with its record.
 
     The same person saying the same again changes nothing. Anything else said of a dealer that was
@@ -38,7 +40,7 @@ def decide(
     UnknownListError, UnknownDealerError
         When the list is not the caller's to read, or the dealer is not on it for the caller.
     """
-    document = json.loads(readable(runtime, principal, request.list_id))
+    document: ListDocument = json.loads(readable(runtime, principal, request.list_id))
     scope = runtime.scope(principal)
     row = scope.row(request.dealer)
     dealer = None if row is None else scope.view.snapshot.columns["dealer"][row]
@@ -83,10 +85,9 @@ def _decided(list_id: str, dealer: str, *, before: int | None = None) -> sa.Sele
     return query.order_by(DECISIONS.c.decision_id.desc()).limit(1)
 
 
-def _shown(kept: Mapping[str, Any], revised: sa.Row[Any] | None) -> dict[str, Any]:
-    shown = ("decision_id", "list_id", "dealer", "decision", "reason", "at")
+def _shown(kept: Mapping[str, Any], revised: sa.Row[Any] | None) -> DecisionRecord:
     number = None if revised is None else int(revised.decision_id)
-    return {name: kept[name] for name in shown} | {"revises": number}
+    return picked(DecisionRecord, {**kept, "revises": number})
 
 
 def to_csv(store: Store, *, hidden: frozenset[str]) -> tuple[bytes, int]:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from serving.lists.owners import owner_in_words
 from serving.papers.pdf import pdf
@@ -186,7 +186,14 @@ def to_pdf(document: Mapping[str, Any]) -> bytes:
     return pdf("list", content, created=_issued_at(document))
 
 
-def _block(row: Mapping[str, Any]) -> dict[str, Any]:
+class _Block(TypedDict):
+    title: str
+    place: str
+    facts: str
+    reasons: list[str]
+
+
+def _block(row: Mapping[str, Any]) -> _Block:
     name = row["business_name"] or row["licensee_name"] or row["dealer"]
     place = ", ".join(p for p in (row["street"], row["city"], f"{row['state']} {row['zip']}") if p)
     must = " Mandatory." if row.get("is_mandatory") else ""

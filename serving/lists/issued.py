@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import sqlalchemy as sa
@@ -20,6 +20,13 @@ from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
 from serving.access.audited_rows import kept
 from serving.contract.answers import RankRequest
+from serving.contract.records.lists import (
+    ListDocument,
+    ListedPlace,
+    ListIdRecord,
+    PrincipalRecord,
+    RecipeRecord,
+)
 from serving.errors import NotReadyError, UnknownListError
 from serving.lists.compose import Issue, compose
 from serving.lists.owners import is_own
@@ -31,6 +38,7 @@ from serving.scores.snapshot import Ages, Scope, Snapshot, View, today
 from serving.scores.table import rows_of
 from serving.store import journal
 from serving.store.database import Store, instant
+from serving.store.rows import picked
 from serving.store.tables import LISTS
 from serving.versions import code_version
 
@@ -57,7 +65,7 @@ def area_key(request: RankRequest) -> str:
 
 def issue(
     runtime: Runtime, principal: Principal, request: RankRequest, *, by: Principal | None = None
-) -> dict[str, Any]:
+) -> ListDocument:
     """Compose a list, keep it with its audit record in one transaction, and return it.
 
     Parameters
@@ -103,8 +111,8 @@ def issue(
         action="rank",
         subject=subjects((r["dealer"] for r in document["rows"]), at_most=request.k),
         purpose=document["purpose"],
-        bundle=row["bundle"],
-        scored=row["scored"],
+        bundle=document["basis"]["bundle"],
+        scored=document["basis"]["scored"],
         list_id=ticket.list_id,
         kept=kept("list", row),
     )
@@ -116,7 +124,7 @@ def issue(
     return document
 
 
-def _overrides(access: Access, document: Mapping[str, Any]) -> list[Access]:
+def _overrides(access: Access, document: ListDocument) -> list[Access]:
     """Give every dealer listed before it is eligible an audit record of its own."""
     return [
         Access(
@@ -138,8 +146,8 @@ def _recipe(
     request: RankRequest,
     ticket: Issue,
     *,
-    previous: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    previous: ListDocument | None,
+) -> RecipeRecord:
     """Return what rebuilds the list. It names held dealers and is shown to nobody."""
     snapshot = scope.view.snapshot
     hidden = snapshot.columns["dealer"][~scope.view.is_visible]
@@ -150,7 +158,12 @@ def _recipe(
             "role": principal.role,
             "areas": sorted(principal.areas),
         },
-        "issue": ticket.__dict__,
+        "issue": {
+            "list_id": ticket.list_id,
+            "issued_at": ticket.issued_at,
+            "seed": ticket.seed,
+            "draw_months": ticket.draw_months,
+        },
         "hidden": sorted(hidden.tolist()),
         "n_visible": scope.view.n,
         "previous": previous["list_id"] if previous else None,
@@ -164,7 +177,7 @@ def _recipe(
 
 def last_list(
     store: Store, owner: str, area: str, *, hidden: frozenset[str] = frozenset()
-) -> dict[str, Any] | None:
+) -> ListDocument | None:
     """Return the document of the newest list of an owner and area.
 
     One that names a dealer hidden from the owner by now is passed over: a comparison with it would
@@ -178,7 +191,7 @@ def last_list(
     )
     with store.read() as connection:
         for content in connection.scalars(query):
-            document: dict[str, Any] = json.loads(content)
+            document: ListDocument = json.loads(content)
             if hidden.isdisjoint(row["dealer"] for row in document["rows"]):
                 return document
     return None
@@ -210,29 +223,31 @@ def _checked(content: bytes, sha256: str) -> bytes:
 
 
 def may_read(
-    principal: Principal, scope: Scope, document: Mapping[str, Any], recipe: Mapping[str, Any]
+    principal: Principal,
+    scope: Scope,
+    owner: str,
+    rows: Sequence[ListedPlace],
+    made: PrincipalRecord,
 ) -> bool:
     """Whether a caller may read a list: its owner, an auditor, a supervisor of all its places.
 
     The list that the schedule issued for an office is everybody's whose own office it is.
 
-    A list without a place is its owner's supervisor's. `document` is as the caller sees it: what
-    is hidden makes no difference here either.
+    A list without a place is its owner's supervisor's. `rows` are as the caller sees them: what is
+    hidden makes no difference here either. `made` says for whom it was made.
     """
-    if principal.role == "auditor" or is_own(principal, document["owner"]):
+    if principal.role == "auditor" or is_own(principal, owner):
         return True
     if principal.role != "supervisor":
         return False
     if principal.is_national:
         return True
-    if not document["rows"]:
-        owner = recipe["principal"]
-        whose = Principal(owner["name"], owner["role"], frozenset(owner["areas"]))
+    if not rows:
+        whose = Principal(made["name"], made["role"], frozenset(made["areas"]))
         theirs = own_rows(scope.view.snapshot, whose) & scope.view.is_visible
         return bool(theirs.any()) and not bool((theirs & ~scope.own).any())
     return all(
-        row["division"] in principal.divisions or row["office"] in principal.offices
-        for row in document["rows"]
+        row["division"] in principal.divisions or row["office"] in principal.offices for row in rows
     )
 
 
@@ -248,23 +263,26 @@ def readable(runtime: Runtime, principal: Principal, list_id: str) -> bytes:
         raise UnknownListError(_NO_LIST)
     content = _checked(bytes(row.document), row.sha256)
     scope = runtime.scope(principal)
-    document = seen_document(runtime, scope, json.loads(content), row.recipe)
-    if not may_read(principal, scope, document or json.loads(content), row.recipe):
+    recipe: RecipeRecord = row.recipe
+    as_issued: ListDocument = json.loads(content)
+    document = seen_document(runtime, scope, as_issued, recipe)
+    shown = document or as_issued
+    if not may_read(principal, scope, shown["owner"], shown["rows"], recipe["principal"]):
         raise UnknownListError(_NO_LIST)
     if principal.role == "auditor":
-        return to_json(for_auditor(document or json.loads(content)))
+        return to_json(for_auditor(shown))
     return content if document is None else to_json(document)
 
 
-def document_for(runtime: Runtime, principal: Principal, list_id: str) -> dict[str, Any]:
+def document_for(runtime: Runtime, principal: Principal, list_id: str) -> ListDocument:
     """Return a list's document as the caller may see it."""
-    document: dict[str, Any] = json.loads(readable(runtime, principal, list_id))
+    document: ListDocument = json.loads(readable(runtime, principal, list_id))
     return document
 
 
 def seen_document(
-    runtime: Runtime, scope: Scope, document: dict[str, Any], recipe: Mapping[str, Any]
-) -> dict[str, Any] | None:
+    runtime: Runtime, scope: Scope, document: ListDocument, recipe: RecipeRecord
+) -> ListDocument | None:
     """Return the document without what is hidden from a caller; None when it is as issued."""
     hidden = scope.hidden - set(recipe["hidden"])
     if not hidden:
@@ -272,7 +290,9 @@ def seen_document(
     facts = _facts(runtime, scope.view.snapshot, document, recipe, hidden=hidden)
     is_compared = True
     if document["change"] is not None:
-        before = json.loads(stored_bytes(runtime.store, document["change"]["previous_list"]))
+        before: ListDocument = json.loads(
+            stored_bytes(runtime.store, document["change"]["previous_list"])
+        )
         is_compared = hidden.isdisjoint(row["dealer"] for row in before["rows"])
     return without(document, recipe, facts, is_compared=is_compared)
 
@@ -280,8 +300,8 @@ def seen_document(
 def _facts(
     runtime: Runtime,
     snapshot: Snapshot,
-    document: Mapping[str, Any],
-    recipe: Mapping[str, Any],
+    document: ListDocument,
+    recipe: RecipeRecord,
     *,
     hidden: frozenset[str],
 ) -> pd.DataFrame:
@@ -307,14 +327,14 @@ def _facts(
     return frame.reset_index(drop=True)
 
 
-def lists_of(store: Store, owner: str | None = None) -> list[dict[str, Any]]:
+def lists_of(store: Store, owner: str | None = None) -> list[ListIdRecord]:
     """Return what identifies each list, newest first."""
     columns = (LISTS.c.list_id, LISTS.c.issued_at, LISTS.c.owner, LISTS.c.as_of, LISTS.c.bundle)
     query = sa.select(*columns).order_by(LISTS.c.issued_at.desc())
     if owner is not None:
         query = query.where(LISTS.c.owner == owner)
     with store.read() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
+        return [picked(ListIdRecord, row._mapping) for row in connection.execute(query)]
 
 
 def lists_with(store: Store, dealer: str, *, owners: Sequence[str]) -> list[str]:
@@ -352,7 +372,8 @@ def verify(
         row = connection.execute(query).first()
     if row is None:
         raise UnknownListError(f"There is no list {list_id!r}.")
-    recipe, content = row.recipe, bytes(row.document)
+    recipe: RecipeRecord = row.recipe
+    content = bytes(row.document)
     is_kept = hashlib.sha256(content).hexdigest() == row.sha256
     try:
         published = Snapshot.load(home, row.scored)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 from features.errors import did_you_mean
 from serving.access.accounts import Principal
 from serving.contract.answers import Area, RankRequest
+from serving.contract.records.lists import ListSummaryRecord
 from serving.errors import InvalidRequestError
 from serving.lists.issued import issue
 from serving.lists.owners import office_of, schedule_for
@@ -121,10 +121,10 @@ def waiting_lists(store: Store, today: date) -> dict[str, tuple[str, int]]:
     }
 
 
-def newest_of_week(found: Iterable[Mapping[str, Any]], today: date) -> list[Mapping[str, Any]]:
+def newest_of_week(found: Iterable[ListSummaryRecord], today: date) -> list[ListSummaryRecord]:
     """Return the summaries of the lists that wait: the newest of the week for each office."""
     since = monday_of(today).isoformat()
-    newest: dict[str, Mapping[str, Any]] = {}
+    newest: dict[str, ListSummaryRecord] = {}
     for one in found:
         if one["office"] and one["issued_at"] >= since:
             newest.setdefault(one["office"], one)

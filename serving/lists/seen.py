@@ -11,7 +11,7 @@ For those from whom nothing is held the list is the one that was issued, byte fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,15 @@ import pandas as pd
 
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
+from serving.contract.records.lists import (
+    AuditedListDocument,
+    AuditedRowRecord,
+    DesignRecord,
+    ListChangeRecord,
+    ListDocument,
+    ListRowRecord,
+    RecipeRecord,
+)
 from serving.scores.areas import is_asked, is_own
 
 # What an auditor does not see of a row: the audit is about who saw whom, not about scores.
@@ -28,6 +37,7 @@ _SCORES: Final = frozenset(
         "reasons", "change",
     }
 )  # fmt: skip
+_Chance = Literal["inclusion_probability", "mandatory_probability"]
 FACTS: Final = (
     "dealer", "priority", "is_in_scope", "eligible_on", "license_type", "office", "division",
     "state", "county", "latitude", "longitude",
@@ -35,12 +45,12 @@ FACTS: Final = (
 
 
 def without(
-    document: Mapping[str, Any],
-    recipe: Mapping[str, Any],
+    document: ListDocument,
+    recipe: RecipeRecord,
     facts: pd.DataFrame,
     *,
     is_compared: bool,
-) -> dict[str, Any]:
+) -> ListDocument:
     """Return a list's document without some dealers.
 
     Parameters
@@ -57,7 +67,7 @@ def without(
     rows = [row for row in document["rows"] if row["dealer"] not in gone]
     listed = {row["dealer"]: row["national_rank"] for row in document["rows"]}
     n_before = _n_visible(document, recipe)
-    shown: list[dict[str, Any]] = []
+    shown: list[ListRowRecord] = []
     above = _n_above(rows, facts, listed)
     for position, row in enumerate(rows, start=1):
         rank = row["national_rank"] - int(above[position - 1])
@@ -65,8 +75,15 @@ def without(
         if n_before:
             n = n_before - len(gone)
             percentile = round(100.0 * (n - rank + 1) / n, 2)
-        numbers = {"position": position, "national_rank": rank, "percentile": percentile}
-        shown.append({**row, **numbers, "change": row["change"] if is_compared else None})
+        shown.append(
+            {
+                **row,
+                "position": position,
+                "national_rank": rank,
+                "percentile": percentile,
+                "change": row["change"] if is_compared else None,
+            }
+        )
     design = _design(document, recipe, facts, shown=shown)
     _reweigh(document, shown, design["n_eligible"])
     return {
@@ -78,7 +95,7 @@ def without(
 
 
 def _n_above(
-    rows: Sequence[Mapping[str, Any]], facts: pd.DataFrame, listed: Mapping[str, int]
+    rows: Sequence[ListRowRecord], facts: pd.DataFrame, listed: Mapping[str, int]
 ) -> npt.NDArray[np.int64]:
     """Return how many of the dealers left out stood above each row, shape (n_rows,)."""
     is_listed = facts["dealer"].isin(list(listed)).to_numpy()
@@ -96,7 +113,7 @@ def _n_above(
     return n
 
 
-def _n_visible(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> int:
+def _n_visible(document: ListDocument, recipe: RecipeRecord) -> int:
     """Return how many dealers the owner saw; of older lists, as the percentiles tell."""
     if "n_visible" in recipe:
         return int(recipe["n_visible"])
@@ -108,14 +125,14 @@ def _n_visible(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> int:
 
 
 def _design(
-    document: Mapping[str, Any],
-    recipe: Mapping[str, Any],
+    document: ListDocument,
+    recipe: RecipeRecord,
     facts: pd.DataFrame,
     *,
-    shown: list[dict[str, Any]],
-) -> dict[str, Any]:
+    shown: list[ListRowRecord],
+) -> DesignRecord:
     """Return the counts of the list, as if the dealers had never been in its area."""
-    design = dict(document["design"])
+    issued = document["design"]
     within = _within(recipe, facts)
     when = facts["eligible_on"].to_numpy(dtype="datetime64[s]")
     as_of = np.datetime64(str(document["basis"]["as_of"]), "s")
@@ -123,18 +140,19 @@ def _design(
     n_by_why: dict[str, int] = {}
     for row in shown:
         n_by_why[row["why"][0]] = n_by_why.get(row["why"][0], 0) + 1
-    design |= {
-        "k": design["k"] - (len(document["rows"]) - len(shown)),
-        "n_in_area": design["n_in_area"] - int(within.sum()),
-        "n_eligible": design["n_eligible"] - int(is_eligible.sum()),
+    design: DesignRecord = {
+        **issued,
+        "k": issued["k"] - (len(document["rows"]) - len(shown)),
+        "n_in_area": issued["n_in_area"] - int(within.sum()),
+        "n_eligible": issued["n_eligible"] - int(is_eligible.sum()),
         "n_by_why": dict(sorted(n_by_why.items())),
     }
-    if "n_mandatory" in design:
-        design["n_mandatory"] = sum(row["is_mandatory"] for row in shown)
+    if "n_mandatory" in issued:
+        design["n_mandatory"] = sum(bool(row.get("is_mandatory")) for row in shown)
     return design
 
 
-def _reweigh(document: Mapping[str, Any], shown: list[dict[str, Any]], n_eligible: int) -> None:
+def _reweigh(document: ListDocument, shown: list[ListRowRecord], n_eligible: int) -> None:
     """Give the rows the probabilities of a draw without the dealers left out.
 
     Those as issued would not fit the counts beside them. Only where they are the share that was
@@ -154,7 +172,7 @@ def _reweigh(document: Mapping[str, Any], shown: list[dict[str, Any]], n_eligibl
                 row["mandatory_probability"] = kept or None
 
 
-def _share(rows: Sequence[Mapping[str, Any]], n_eligible: int) -> float:
+def _share(rows: Sequence[ListRowRecord], n_eligible: int) -> float:
     """Return the share drawn of the eligible dealers that have no certain place."""
     n_drawn = sum(row["why"][0] == "random" for row in rows)
     n_certain = sum(row["is_eligible"] and row["why"][0] != "random" for row in rows)
@@ -162,20 +180,19 @@ def _share(rows: Sequence[Mapping[str, Any]], n_eligible: int) -> float:
     return round(n_drawn / n_left, 9) if n_left > 0 else 0.0
 
 
-def _share_kept(rows: Sequence[Mapping[str, Any]]) -> float:
+def _share_kept(rows: Sequence[ListRowRecord]) -> float:
     """Return the share of the model's places that were drawn to be visited whatever else is."""
     inside = [row for row in rows if row["why"][0] == "model"]
     n_kept = sum(bool(row.get("is_mandatory")) for row in inside)
     return round(n_kept / len(inside), 9) if inside else 0.0
 
 
-def _stated(rows: Sequence[Mapping[str, Any]], why: str, name: str) -> set[float]:
-    return {
-        round(row[name], 9) for row in rows if row["why"][0] == why and row.get(name) is not None
-    }
+def _stated(rows: Sequence[ListRowRecord], why: str, name: _Chance) -> set[float]:
+    found = [row.get(name) for row in rows if row["why"][0] == why]
+    return {round(chance, 9) for chance in found if chance is not None}
 
 
-def _within(recipe: Mapping[str, Any], facts: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _within(recipe: RecipeRecord, facts: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which of the dealers lie in the area that the list was asked for."""
     owner = recipe["principal"]
     principal = Principal(owner["name"], owner["role"], frozenset(owner["areas"]))
@@ -187,7 +204,7 @@ def _within(recipe: Mapping[str, Any], facts: pd.DataFrame) -> npt.NDArray[np.bo
     return mask
 
 
-def _change(document: Mapping[str, Any], gone: Iterable[str]) -> dict[str, Any] | None:
+def _change(document: ListDocument, gone: Iterable[str]) -> ListChangeRecord | None:
     change = document["change"]
     if change is None:
         return None
@@ -200,10 +217,12 @@ def _change(document: Mapping[str, Any], gone: Iterable[str]) -> dict[str, Any] 
     return {**change, "n_entered": n_entered}
 
 
-def for_auditor(document: Mapping[str, Any]) -> dict[str, Any]:
+def for_auditor(document: ListDocument) -> AuditedListDocument:
     """Return who is on the list and why, without a score: what an auditor has to know of it."""
     rows = [
-        {name: value for name, value in row.items() if name not in _SCORES}
+        cast(
+            "AuditedRowRecord", {name: value for name, value in row.items() if name not in _SCORES}
+        )
         for row in document["rows"]
     ]
     return {**document, "rows": rows, "change": None}

@@ -6,56 +6,72 @@ import json
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
+from serving.contract.records.lists import (
+    ListDocument,
+    ListedPlace,
+    ListGist,
+    ListSummaryRecord,
+    PrincipalRecord,
+    RecipeRecord,
+    SeenListRecord,
+    StoredDecisionRecord,
+)
 from serving.lists.issued import may_read
 from serving.lists.owners import office_of, own_names
 from serving.runtime import Runtime
 from serving.store.database import Store
 from serving.store.pages import AT_ONCE, cursor_of, page, place_of
+from serving.store.rows import picked
 from serving.store.tables import DECISIONS, LISTS
 
 _MOST_LISTS: Final = 100
 _MOST_KEPT: Final = 1_000
 
 
-def decisions_of(store: Store, list_id: str) -> dict[str, dict[str, Any]]:
+def decisions_of(store: Store, list_id: str) -> dict[str, StoredDecisionRecord]:
     """Return the newest decision about each dealer of a list."""
     query = sa.select(DECISIONS).where(DECISIONS.c.list_id == list_id)
     with store.read() as connection:
         rows = connection.execute(query.order_by(DECISIONS.c.decision_id))
-        return {row.dealer: dict(row._mapping) for row in rows}
+        return {row.dealer: picked(StoredDecisionRecord, row._mapping) for row in rows}
 
 
 @dataclass(frozen=True)
 class _Gist:
     """What of an issued list a summary needs; a list never changes once it is issued."""
 
-    facts: Mapping[str, Any]
-    rows: tuple[Mapping[str, str], ...]
-    principal: Mapping[str, Any]
+    facts: ListGist
+    rows: tuple[ListedPlace, ...]
+    principal: PrincipalRecord
 
 
 _gists: OrderedDict[str, _Gist] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _gist(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> _Gist:
-    names = ("list_id", "issued_at", "owner")
+def _gist(document: ListDocument, recipe: RecipeRecord) -> _Gist:
     return _Gist(
-        {name: document[name] for name in names}
-        | {
+        {
+            "list_id": document["list_id"],
+            "issued_at": document["issued_at"],
+            "owner": document["owner"],
             "office": office_of(document["owner"]),
             "area": document["area_in_words"],
             "as_of": document["basis"]["as_of"],
         },
         tuple(
-            {name: sys.intern(row[name]) for name in ("dealer", "office", "division")}
+            ListedPlace(
+                dealer=sys.intern(row["dealer"]),
+                office=sys.intern(row["office"]),
+                division=sys.intern(row["division"]),
+            )
             for row in document["rows"]
         ),
         recipe["principal"],
@@ -81,14 +97,14 @@ def _gists_of(store: Store, keys: Sequence[str]) -> list[_Gist]:
     return [known[key] for key in keys]
 
 
-def summaries(runtime: Runtime, principal: Principal) -> list[dict[str, Any]]:
+def summaries(runtime: Runtime, principal: Principal) -> list[ListSummaryRecord]:
     """Return what a caller may know of the newest issued lists, the newest first."""
     return summary_page(runtime, principal, limit=_MOST_LISTS)[0]
 
 
 def summary_page(
     runtime: Runtime, principal: Principal, *, limit: int, cursor: str | None = None
-) -> tuple[list[dict[str, Any]], str | None]:
+) -> tuple[list[ListSummaryRecord], str | None]:
     """Return a page of what identifies the lists a caller may read, and the next page's cursor."""
     query = sa.select(LISTS.c.sha256)
     query = query.order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
@@ -98,10 +114,9 @@ def summary_page(
         query = query.where(sa.tuple_(LISTS.c.issued_at, LISTS.c.list_id) < place_of(cursor))
     scope = runtime.scope(principal)
 
-    def shown(gist: _Gist) -> dict[str, Any] | None:
+    def shown(gist: _Gist) -> SeenListRecord | None:
         rows = [row for row in gist.rows if row["dealer"] not in scope.hidden]
-        seen = {"owner": gist.facts["owner"], "rows": rows}
-        if not may_read(principal, scope, seen, {"principal": gist.principal}):
+        if not may_read(principal, scope, gist.facts["owner"], rows, gist.principal):
             return None
         return {**gist.facts, "n_rows": len(rows)}
 
@@ -109,7 +124,9 @@ def summary_page(
         keys = list(connection.scalars(query))
     found, has_more = page(_each_gist(runtime.store, keys), shown, limit)
     decided = _n_decided(runtime.store, [one["list_id"] for one in found], scope.hidden)
-    out = [{**one, "n_decided": decided.get(one["list_id"], 0)} for one in found]
+    out: list[ListSummaryRecord] = [
+        {**one, "n_decided": decided.get(one["list_id"], 0)} for one in found
+    ]
     last = found[-1] if has_more else None
     return out, None if last is None else cursor_of(last["issued_at"], last["list_id"])
 

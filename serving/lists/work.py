@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
+from serving.contract.records.lists import (
+    AssignmentRecord,
+    HandedRecord,
+    StoredDecisionRecord,
+)
 from serving.store.database import Store, instant
+from serving.store.rows import picked
 from serving.store.tables import ASSIGNMENTS, DECISIONS, VIEWS
 
 _MOST: Final = 200
@@ -35,22 +41,23 @@ def assignments_of(store: Store, list_id: str) -> dict[str, str]:
         return {row.dealer: row.to for row in rows}
 
 
-def assigned_to(store: Store, name: str) -> list[dict[str, Any]]:
+def assigned_to(store: Store, name: str) -> list[AssignmentRecord]:
     """Return what stands with somebody now, the newest first, decided or not."""
     query = sa.select(ASSIGNMENTS).order_by(ASSIGNMENTS.c.assignment_id.desc())
     decided = sa.select(DECISIONS.c.list_id, DECISIONS.c.dealer).distinct()
     with store.read() as connection:
-        rows = [dict(row._mapping) for row in connection.execute(query)]
+        rows = [picked(HandedRecord, row._mapping) for row in connection.execute(query)]
         done = {(row.list_id, row.dealer) for row in connection.execute(decided)}
-    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    newest: dict[tuple[str, str], HandedRecord] = {}
     for row in rows:
         newest.setdefault((row["list_id"], row["dealer"]), row)
-    return [{**row, "is_decided": key in done} for key, row in newest.items() if row["to"] == name][
-        :_MOST
+    standing: list[AssignmentRecord] = [
+        {**row, "is_decided": key in done} for key, row in newest.items() if row["to"] == name
     ]
+    return standing[:_MOST]
 
 
-def decisions_by(store: Store, name: str) -> list[dict[str, Any]]:
+def decisions_by(store: Store, name: str) -> list[StoredDecisionRecord]:
     """Return somebody's decisions, the newest first."""
     query = (
         sa.select(DECISIONS)
@@ -59,7 +66,7 @@ def decisions_by(store: Store, name: str) -> list[dict[str, Any]]:
         .limit(_MOST)
     )
     with store.read() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
+        return [picked(StoredDecisionRecord, row._mapping) for row in connection.execute(query)]
 
 
 def save_view(store: Store, title: str, query: str, *, ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from serving.contract.records.scores import ExportDocument
 from serving.papers.spreadsheet import neutral
 from serving.scores.snapshot import Scope, eligible_rows
 from serving.statements import basis_sentence
@@ -23,7 +24,7 @@ AT_ONCE: Final = 4_096
 _TEXTS: Final = ("dealer", "license_type", "state", "county", "office", "division")
 
 
-def parts(scope: Scope) -> Iterator[dict[str, Any]]:
+def parts(scope: Scope) -> Iterator[dict[str, np.ndarray[Any, Any]]]:
     """Return columns of all dealers within the scope, by national rank, `AT_ONCE` rows a part."""
     view, snapshot = scope.view, scope.view.snapshot
     columns = snapshot.columns
@@ -34,7 +35,7 @@ def parts(scope: Scope) -> Iterator[dict[str, Any]]:
     for start in range(0, max(len(rows), 1), AT_ONCE):
         some = rows[start : start + AT_ONCE]
         ranks = view.national_rank[some]
-        part: dict[str, Any] = {name: columns[name][some] for name in _TEXTS}
+        part: dict[str, np.ndarray[Any, Any]] = {name: columns[name][some] for name in _TEXTS}
         part["as_of"] = columns["as_of"][some].astype("datetime64[D]")
         part["priority"] = columns["priority"][some].astype(np.float64)
         part["percentile"] = np.round(100.0 * (view.n - ranks + 1) / max(view.n, 1), 2)
@@ -95,7 +96,7 @@ def _taken(out: io.BytesIO) -> bytes:
     return content
 
 
-def about(scope: Scope) -> dict[str, Any]:
+def about(scope: Scope) -> ExportDocument:
     """Return what the export is made from and what must be said with it."""
     snapshot = scope.view.snapshot
     return {

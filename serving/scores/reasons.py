@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from serving.scores.peers import Peers, Standing, compared
 from serving.scores.wording import wording
+
+if TYPE_CHECKING:
+    from serving.contract.records.scores import ReasonRecord
 
 # Units that are no amounts: "more than 90% of peers" would say nothing.
 _NOT_QUANTITIES: Final = frozenset({"code", "yes or no", "step", "log instances"})
@@ -37,7 +40,7 @@ class Sentences:
 
     def reason(
         self, index: int, value: float, contribution: float, *, license_type: str, missing: int = 0
-    ) -> dict[str, Any]:
+    ) -> ReasonRecord:
         """Return one reason, ready for the contract's `Reason`."""
         signal = self.signals[index]
         standing = self.peers.standing(str(signal["name"]), license_type, value)

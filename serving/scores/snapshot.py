@@ -22,17 +22,24 @@ import pandas as pd
 from features.domain import license_number
 from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
-from models.ordering import order, turns_among_ties
+from models.ordering import order
 from serving import statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
 from serving.scores.peers import Peers
+from serving.scores.places import Places
 from serving.scores.reasons import Sentences
 from serving.scores.table import N_REASONS, ScoredTable, load_scored
 
 if TYPE_CHECKING:
     from features.table import FeatureTable
     from models.bundle import Bundle
+    from serving.contract.records.scores import (
+        BasisRecord,
+        HeadRecord,
+        ReasonRecord,
+        ScoreRecord,
+    )
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -62,6 +69,8 @@ class Snapshot:
         The signals.
     missing : array of int8, shape (n, p)
         Why a value is missing: 0 observed.
+    places : Places
+        Its place columns as codes, and the turns of its dealers.
     ages : Ages
         From which age on the table says so, and is refused for lists and plans.
     """
@@ -72,11 +81,9 @@ class Snapshot:
     inputs: npt.NDArray[np.float32]
     missing: npt.NDArray[np.int8]
     row_of: Mapping[str, int]
+    places: Places
     overlay: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ages: Ages = Ages()
-    _codes: dict[tuple[str, str], tuple[Ints, npt.NDArray[np.object_]]] = field(
-        default_factory=dict, repr=False
-    )
 
     @classmethod
     def load(cls, home: Path, name: str | None = None) -> Snapshot:
@@ -114,6 +121,7 @@ class Snapshot:
             inputs=features.X[signals].to_numpy(dtype=np.float32),
             missing=features.reasons[signals].to_numpy(dtype=np.int8),
             row_of={dealer: i for i, dealer in enumerate(columns["dealer"])},
+            places=Places(columns),
         )
 
     @cached_property
@@ -191,11 +199,11 @@ class Snapshot:
         return str(self.table.manifest["restriction"])
 
     @property
-    def basis(self) -> dict[str, Any]:
+    def basis(self) -> BasisRecord:
         """What every answer of today says it was made from."""
         return self.basis_on(today())
 
-    def basis_on(self, when: date) -> dict[str, Any]:
+    def basis_on(self, when: date) -> BasisRecord:
         """Return what every answer of a day says it was made from."""
         manifest = self.table.manifest
         return {
@@ -211,24 +219,8 @@ class Snapshot:
         }
 
     def codes(self, name: str) -> tuple[Ints, npt.NDArray[np.object_]]:
-        """Return a place column as integer codes and the names they stand for.
-
-        Places do not change within a published table, so the codes are made once for it.
-        """
-        key = (self.table.name, name)
-        if key not in self._codes:
-            codes, names = pd.factorize(self.columns[name])
-            self._codes[key] = (codes.astype(np.int64), np.asarray(names, dtype=object))
-        return self._codes[key]
-
-    @property
-    def turns(self) -> Ints:
-        """Each dealer's turn among dealers of the same priority, shape (n,)."""
-        key = (self.table.name, "turns")
-        if key not in self._codes:
-            dealers = self.columns["dealer"].astype(np.str_)
-            self._codes[key] = (turns_among_ties(dealers), np.empty(0, dtype=object))
-        return self._codes[key][0]
+        """Return a place column as integer codes and the names they stand for."""
+        return self.places.codes(name)
 
     def where(self, name: str, wanted: Iterable[str]) -> Bools:
         """Return the rows whose place column is one of `wanted`, shape (n,)."""
@@ -310,7 +302,7 @@ class View:
         rows = [snapshot.row_of[d] for d in hidden if d in snapshot.row_of]
         self.is_visible[rows] = False
         self.is_visible &= columns["is_in_scope"]
-        by_rank = order(columns["priority"], snapshot.turns)
+        by_rank = order(columns["priority"], snapshot.places.turns)
         self.order: Ints = by_rank[self.is_visible[by_rank]]
         self.n = len(self.order)
         self.national_rank = np.zeros(len(self.is_visible), dtype=np.int64)
@@ -339,7 +331,7 @@ class View:
     def _ascending(self) -> npt.NDArray[Any]:
         return np.sort(self.snapshot.columns["priority"][self.order])
 
-    def heads(self, row: int) -> dict[str, dict[str, float]]:
+    def heads(self, row: int) -> dict[str, HeadRecord]:
         """Return what each head says of a row."""
         columns = self.snapshot.columns
         return {
@@ -360,7 +352,7 @@ class View:
         when = self.eligible_on(row)
         return when is None or when <= self.snapshot.as_of
 
-    def score(self, row: int, *, with_reasons: bool = False) -> dict[str, Any]:
+    def score(self, row: int, *, with_reasons: bool = False) -> ScoreRecord:
         """Return a row, ready for the contract's `Score`."""
         columns = self.snapshot.columns
         when = self.eligible_on(row)
@@ -380,7 +372,7 @@ class View:
             "reasons": self.reasons(row) if with_reasons else None,
         }
 
-    def reasons(self, row: int, n: int = N_REASONS) -> list[dict[str, Any]]:
+    def reasons(self, row: int, n: int = N_REASONS) -> list[ReasonRecord]:
         """Return the strongest reasons of a row."""
         snapshot = self.snapshot
         write = snapshot.sentences.reason

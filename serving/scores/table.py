@@ -25,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from serving.contract.records.dealers import PremisesRecord
 from serving.errors import NotReadyError
 
 SCHEMA_VERSION: Final = 1
@@ -35,6 +36,24 @@ TEXT_COLUMNS: Final = (
     "license_number", "license_type", "licensee_name", "business_name", "street", "city", "state",
     "zip", "county", "office", "division", "last_outcome",
 )  # fmt: skip
+
+
+def premises(columns: Mapping[str, Any], row: int) -> PremisesRecord:
+    """Return who is licensed in a row of the scored columns, and where."""
+    return {
+        "dealer": str(columns["dealer"][row]),
+        "license_number": str(columns["license_number"][row]),
+        "license_type": str(columns["license_type"][row]),
+        "licensee_name": str(columns["licensee_name"][row]),
+        "business_name": str(columns["business_name"][row]),
+        "street": str(columns["street"][row]),
+        "city": str(columns["city"][row]),
+        "state": str(columns["state"][row]),
+        "zip": str(columns["zip"][row]),
+        "county": str(columns["county"][row]),
+        "office": str(columns["office"][row]),
+        "division": str(columns["division"][row]),
+    }
 
 
 @dataclass(frozen=True)

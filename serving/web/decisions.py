@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
@@ -16,9 +16,11 @@ from features.errors import FflRiskError
 from serving.api.callers import Caller
 from serving.api.routes import field
 from serving.contract.field import DecisionRequest
+from serving.contract.records.lists import AssignmentRecord, StoredDecisionRecord
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists import work
 from serving.lists.issued import readable
+from serving.scores.table import premises
 from serving.web.list_rows import Ask
 from serving.web.lists import show_list
 from serving.web.rendering import dealer_name, page
@@ -108,18 +110,35 @@ async def save_view(request: Request, caller: Annotated[Caller, Depends(may("lis
     return _to(list_id, back, "view")
 
 
+class _Handed(AssignmentRecord):
+    name: str
+    place: str
+
+
+class _Decided(StoredDecisionRecord):
+    name: str
+    place: str
+
+
 @router.get("/work")
 async def mine(request: Request, caller: Annotated[Caller, Depends(may("decisions"))]) -> Response:
     """Show what was handed to the caller, and what the caller decided."""
     purpose = caller.purpose()
     scope = caller.scope
 
-    def read() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def read() -> tuple[list[_Handed], list[_Decided]]:
         store, name = caller.runtime.store, caller.principal.name
-        return (
-            _named(caller, work.assigned_to(store, name)),
-            _named(caller, work.decisions_by(store, name)),
-        )
+        handed: list[_Handed] = [
+            {**one, "name": named[0], "place": named[1]}
+            for one in work.assigned_to(store, name)
+            if (named := _named(caller, one["dealer"]))
+        ]
+        done: list[_Decided] = [
+            {**one, "name": named[0], "place": named[1]}
+            for one in work.decisions_by(store, name)
+            if (named := _named(caller, one["dealer"]))
+        ]
+        return handed, done
 
     assigned, decided = await asyncio.to_thread(read)
     assigned = [one for one in assigned if scope.row(one["dealer"]) is not None]
@@ -131,21 +150,14 @@ async def mine(request: Request, caller: Annotated[Caller, Depends(may("decision
     )  # fmt: skip
 
 
-def _named(caller: Caller, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add the names of dealers; one that the caller no longer sees is left out."""
+def _named(caller: Caller, dealer: str) -> tuple[str, str] | None:
+    """Return name and place of a dealer; None when the caller no longer sees it."""
     view = caller.scope.view
-    columns = view.snapshot.columns
-    out = []
-    for one in found:
-        row = view.row(one["dealer"])
-        if row is not None:
-            names = {
-                name: str(columns[name][row])
-                for name in ("dealer", "business_name", "licensee_name", "city", "state")
-            }
-            place = f"{names['city']}, {names['state']}"
-            out.append({**one, "name": dealer_name(names), "place": place})
-    return out
+    row = view.row(dealer)
+    if row is None:
+        return None
+    found = premises(view.snapshot.columns, row)
+    return dealer_name(found), f"{found['city']}, {found['state']}"
 
 
 def _back(form: FormData) -> Ask:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.contract.records.scores import HeadRecord
 from serving.scores.snapshot import View
 from serving.web.rendering import RATES, dealer_name
 
@@ -114,7 +115,7 @@ def log_part(head: str, value: float) -> float:
     return math.log(chance / (1 - chance))
 
 
-def parts_of(view: View, heads: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def parts_of(view: View, heads: Mapping[str, HeadRecord]) -> dict[str, float]:
     """Return what each head adds to a priority, against the average dealer of the table in force.
 
     The priority is the sum of the heads' logarithms, each times its weight; so are these, less

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from features import reference
 from features.reference.outcome import outcome_label
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL
+from serving.contract.records.scores import BasisRecord
 from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
@@ -339,7 +340,13 @@ def takes_gzip(accepted: str | None) -> bool:
     return False
 
 
-def _data(runtime: Runtime) -> dict[str, Any]:
+class _DataNote(TypedDict):
+    sentence: str
+    is_old: bool
+    warning: str
+
+
+def _data(runtime: Runtime) -> _DataNote:
     """Return up to when the records go, and whether that is long ago."""
     as_of = runtime.snapshot.as_of
     days = (datetime.now(UTC).date() - as_of).days
@@ -357,7 +364,7 @@ def _said(runtime: Runtime) -> list[str]:
     return [s for s in dict.fromkeys(said) if not s.startswith(_SAID_ALREADY)]
 
 
-def _basis(runtime: Runtime) -> dict[str, Any] | None:
+def _basis(runtime: Runtime) -> BasisRecord | None:
     try:
         return runtime.snapshot.basis
     except NotReadyError:

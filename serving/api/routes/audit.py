@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query
@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.audit import AuditPage
+from serving.contract.records.audit import AuditDocument, AuditRecord
+from serving.store.rows import picked
 from serving.store.tables import AUDIT
 
 router = APIRouter(prefix="/v1", tags=["audit"])
@@ -37,18 +39,18 @@ async def read_audit(
 
 def records_for(
     caller: Caller, *, since: int, limit: int, who: str = "", newest: bool = False
-) -> dict[str, Any]:
+) -> AuditDocument:
     """Return a page of records; what is held from the auditor is named in none."""
-    names = (
-        "seq", "at", "who", "role", "purpose", "action", "subject", "bundle", "scored", "list_id",
-        "digest",
-    )  # fmt: skip
     order = AUDIT.c.seq.desc() if newest else AUDIT.c.seq
-    query = sa.select(*(AUDIT.c[n] for n in names)).where(AUDIT.c.seq > since).order_by(order)
+    query = (
+        sa.select(*(AUDIT.c[name] for name in AuditRecord.__annotations__))
+        .where(AUDIT.c.seq > since)
+        .order_by(order)
+    )
     if who:
         query = query.where(AUDIT.c.who == who)
     with caller.runtime.store.read() as connection:
-        rows = [dict(row._mapping) for row in connection.execute(query.limit(limit))]
+        rows = [picked(AuditRecord, row._mapping) for row in connection.execute(query.limit(limit))]
     hidden = caller.scope.hidden
     for row in rows:
         kept = [part for part in str(row["subject"]).split(" ") if part not in hidden]

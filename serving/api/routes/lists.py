@@ -15,6 +15,7 @@ from serving.api.callers import Caller, allow, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
 from serving.contract.changes import ListSummaries
+from serving.contract.records.lists import ListDocument, ListPageDocument
 from serving.lists import exports
 from serving.lists.issued import issue, readable
 from serving.lists.summaries import summary_page
@@ -147,7 +148,7 @@ async def _content(caller: Caller, list_id: str) -> bytes:
     return content
 
 
-def page_of(document: Mapping[str, Any], *, cursor: int, limit: int) -> dict[str, Any]:
+def page_of(document: ListDocument, *, cursor: int, limit: int) -> ListPageDocument:
     """Return the rows from `cursor` on, at most `limit`, with everything that is not rows."""
     end = cursor + limit
     is_last = end >= len(document["rows"])

@@ -14,6 +14,7 @@ from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
 from serving.contract.field import FeaturesAnswer, FeaturesRequest
+from serving.contract.records.scores import ScoreRecord, ScoresDocument, UnknownRecord
 from serving.dealers.explaining import explain, score_rows
 from serving.errors import UnknownDealerError
 from serving.scores import export
@@ -46,7 +47,7 @@ def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]
     """Return the answer as JSON, and the dealers that it shows."""
     scope = caller.scope
     view = scope.view
-    scores: list[dict[str, Any]] = []
+    scores: list[ScoreRecord | UnknownRecord] = []
     seen: list[str] = []
     for asked in body.dealers:
         row = scope.row(asked)
@@ -56,7 +57,7 @@ def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]
             found = view.score(row, with_reasons=body.with_reasons)
             seen.append(found["dealer"])
             scores.append(found)
-    answer = {
+    answer: ScoresDocument = {
         "basis": view.snapshot.basis,
         "scores": scores,
         "disclaimers": view.snapshot.disclaimers,

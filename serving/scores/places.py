@@ -1,0 +1,41 @@
+"""Where the dealers of a published table stand, as integer codes: made once for the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.ordering import turns_among_ties
+
+Ints = npt.NDArray[np.int64]
+
+
+class Places:
+    """The columns of a table that no rescoring changes, as codes, and the turns of its dealers.
+
+    Parameters
+    ----------
+    columns : mapping of str to array, each of shape (n,)
+        The scored columns as published.
+    """
+
+    def __init__(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._columns = columns
+        self._codes: dict[str, tuple[Ints, npt.NDArray[np.object_]]] = {}
+
+    def codes(self, name: str) -> tuple[Ints, npt.NDArray[np.object_]]:
+        """Return a place column as integer codes and the names they stand for."""
+        if name not in self._codes:
+            codes, names = pd.factorize(self._columns[name])
+            self._codes[name] = (codes.astype(np.int64), np.asarray(names, dtype=object))
+        return self._codes[name]
+
+    @cached_property
+    def turns(self) -> Ints:
+        """Each dealer's turn among dealers of the same priority, shape (n,)."""
+        return turns_among_ties(self._columns["dealer"].astype(np.str_))

@@ -1,0 +1,56 @@
+"""The documents that are made have the keys of the wire's types, and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from serving.contract import answers, audit, changes, field, kept
+from serving.contract.records import audit as audits
+from serving.contract.records import dealers, lists, scores
+
+PAIRS: list[tuple[Any, type[BaseModel]]] = [
+    (scores.BasisRecord, answers.Basis),
+    (scores.HeadRecord, answers.HeadScore),
+    (scores.ReasonRecord, answers.Reason),
+    (scores.ScoreRecord, answers.Score),
+    (scores.UnknownRecord, answers.Unknown),
+    (scores.ScoresDocument, answers.ScoreAnswer),
+    (scores.RowScoreRecord, field.FeatureScore),
+    (scores.RowScoresDocument, field.FeaturesAnswer),
+    (dealers.ContributionRecord, answers.SignalContribution),
+    (dealers.SourceRecords, answers.Records),
+    (dealers.ChangeRecord, answers.Change),
+    (dealers.WayOffRecord, answers.WayOff),
+    (dealers.ExplanationDocument, answers.Explanation),
+    (dealers.TimelineRecord, field.TimelineEntry),
+    (dealers.HighPoweredRecord, field.HighPowered),
+    (dealers.TracesRecord, field.DossierTraces),
+    (dealers.RelatedRecord, field.Successor),
+    (dealers.DossierDocument, field.Dossier),
+    (lists.RowChangeRecord, answers.RowChange),
+    (lists.AuditedRowRecord, answers.AuditedRow),
+    (lists.ListRowRecord, answers.ListRow),
+    (lists.DesignRecord, answers.Design),
+    (lists.ListChangeRecord, answers.ListChange),
+    (lists.ListDocument, answers.IssuedList),
+    (lists.ListPageDocument, answers.ListPage),
+    (lists.ListSummaryRecord, changes.ListSummary),
+    (lists.DecisionRecord, field.DecisionAnswer),
+    (lists.KeptDecisionRecord, kept.KeptDecision),
+    (audits.AuditRecord, audit.AuditRecord),
+    (audits.AuditDocument, audit.AuditPage),
+]
+
+
+@pytest.mark.parametrize(("made", "wire"), PAIRS, ids=lambda kind: kind.__name__)
+def test_a_record_has_the_keys_of_its_type_on_the_wire(made: Any, wire: type[BaseModel]) -> None:
+    assert set(made.__annotations__) == set(wire.model_fields)
+
+
+@pytest.mark.parametrize(("made", "wire"), PAIRS, ids=lambda kind: kind.__name__)
+def test_only_what_the_wire_does_not_ask_for_may_lack(made: Any, wire: type[BaseModel]) -> None:
+    needed = {name for name, about in wire.model_fields.items() if about.is_required()}
+    assert needed <= made.__required_keys__
