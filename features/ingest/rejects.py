@@ -97,16 +97,17 @@ class RejectBook:
         if counts.n_rejected <= limit * counts.n_read:
             return
         share = counts.n_rejected / counts.n_read
-        most = next(iter(self.reasons(counts.table, source)), "")
-        first = (
-            "save the text as UTF-8, or name its encoding in a mapping"
-            if most == "undecodable"
-            else "correct the file or read it through --mapping"
-        )
+        found = self._examples(counts.table, source)
+        if "inside a quote" in found:
+            first = "close the quote, or write two for one that belongs to a value"
+        elif next(iter(self.reasons(counts.table, source)), "") == "undecodable":
+            first = "save the text as UTF-8, or name its encoding in a mapping"
+        else:
+            first = "correct the file or read it through --mapping"
         raise SourceError(
             f"{file} is refused: {share:.1%} of its {counts.n_read:,} rows of "
             f"{counts.table} are bad; nothing of it was stored.",
-            found=self._examples(counts.table, source),
+            found=found,
             expected=f"at most {limit:.1%}; dates as YYYY-MM-DD",
             fix=f"{first}; raise --max-rejects only if so many bad rows are expected",
         )

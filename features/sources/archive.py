@@ -25,7 +25,7 @@ from features.sources.streams import BLOCK, Compression, open_bytes
 
 _TEXTS: Final = (".csv", ".txt", ".tsv", ".psv", ".dat", ".jsonl", ".ndjson", ".json")
 ENDINGS: Final = (
-    *(text + packed for text in _TEXTS for packed in ("", ".gz", ".bz2", ".xz")),
+    *(text + packed for text in _TEXTS for packed in ("", ".gz", ".bz2", ".xz", ".zst")),
     ".parquet",
 )
 _MAX_MEMBERS: Final = 1_000
@@ -35,7 +35,9 @@ _NOTE: Final = re.compile(r"(read[-_ ]?me|notes?|change-?log|copying)\b", re.IGN
 # What `simulate` writes beside its tables. Nothing but an evaluation that asks for it reads it.
 TRUTH: Final = "truth"
 _HIDDEN: Final = (".", "~$")
-_KINDS: Final = "tables as text (.csv, .txt, .tsv, also .gz, .bz2 or .xz), .parquet, .xlsx or .zip"
+_KINDS: Final = (
+    "tables as text (.csv, .txt, .tsv, also .gz, .bz2, .xz or .zst), .parquet, .xlsx or .zip"
+)
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,9 @@ def _not_what_it_claims(path: Path) -> str:
         return "its content is no workbook"
     if ending.endswith(".zip") and not zipfile.is_zipfile(path):
         return "its content is no zip archive"
-    packed: tuple[tuple[str, Compression], ...] = ((".bz2", "bzip2"), (".xz", "xz"))
+    packed: tuple[tuple[str, Compression], ...] = (
+        (".bz2", "bzip2"), (".xz", "xz"), (".zst", "zstd"),
+    )  # fmt: skip
     for last, how in packed:
         if ending.endswith(last):
             try:

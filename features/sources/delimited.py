@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,9 +17,11 @@ import pyarrow.csv
 
 from features.errors import SourceError
 from features.sources.files import HEAD_BYTES, SourceFile
+from features.sources.quotes import FOLD, folded, folded_head
 from features.sources.streams import BLOCK, SEPARATOR, cut, replacing
 
 LINE: Final = "source_line"
+DELIMITERS: Final = (",", "\t", ";", "|", "^", "~", SEPARATOR, "\x01")
 DAMAGED: Final = "is_damaged"
 # Blank, a rule, or what a database client says in the end. A rule within the rows has no numbers.
 NO_ROW: Final = re.compile(
@@ -90,6 +92,8 @@ class OddRows:
     n_fields: list[int] = field(default_factory=list)
     # For each row whose quotes hold line ends: the row's number among rows, and how many.
     swallowed: list[tuple[int, int]] = field(default_factory=list)
+    # The same for fields that are meant to have several lines.
+    folds: list[tuple[int, int]] = field(default_factory=list)
     _skipped: list[int] = field(default_factory=list)
 
     @property
@@ -105,6 +109,11 @@ class OddRows:
         self._skipped.append(row.number)
         if NO_ROW.fullmatch(row.text.strip()):
             return "skip"
+        n_ends = row.text.rstrip("\n").count("\n")
+        if n_ends:
+            self.swallowed.append((row.number, n_ends))
+        if FOLD in row.text:
+            self.folds.append((row.number, row.text.count(FOLD)))
         self.line.append(row.number)
         self.n_fields.append(row.actual_columns)
         return "error" if len(self.line) > _MAX_ODD_ROWS else "skip"
@@ -120,8 +129,9 @@ class OddRows:
 
     def lines(self, numbers: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the line of each row number: line ends inside quotes push the rest down."""
-        rows = np.array([row for row, _ in self.swallowed], dtype=np.int64)
-        pushed = np.concatenate([[0], np.cumsum([n for _, n in self.swallowed], dtype=np.int64)])
+        pushing = sorted([*self.swallowed, *self.folds])
+        rows = np.array([row for row, _ in pushing], dtype=np.int64)
+        pushed = np.concatenate([[0], np.cumsum([n for _, n in pushing], dtype=np.int64)])
         where = np.asarray(numbers, dtype=np.int64)
         lines: npt.NDArray[np.int64] = where + pushed[np.searchsorted(rows, where)]
         return lines
@@ -151,7 +161,8 @@ def head_lines(source: SourceFile, form: TextForm) -> list[str]:
     head = source.head
     if len(head) >= HEAD_BYTES - 3 and b"\n" in head:
         head = head[: head.rindex(b"\n")]
-    return head.decode(encoding, errors="replace").split("\n")
+    lines = head.decode(encoding, errors="replace").split("\n")
+    return folded_head(lines, DELIMITERS) if form.has_quotes and b'"' in head else lines
 
 
 def encoding_of(source: SourceFile, form: TextForm) -> str:
@@ -191,23 +202,23 @@ def open_rows(
     if source.head.count(b"\n") < form.n_lines_to_rows and len(source.head) < HEAD_BYTES - 3:
         yield pa.RecordBatchReader.from_batches(schema, [])
         return
-    with _decoded(source, form) as stream:
+    with _decoded(source, form, len(names)) as stream:
         reader = _open_csv(source, stream, form, names, odd)
         yield pa.RecordBatchReader.from_batches(schema, _numbered(source, reader, schema, odd))
 
 
 @contextmanager
-def _decoded(source: SourceFile, form: TextForm) -> Iterator[Any]:
+def _decoded(source: SourceFile, form: TextForm, n_columns: int) -> Iterator[Any]:
     """Open the bytes of `source`; those that are not UTF-8 replaced unless `form` names a code."""
-    with source.open() as stream:
+    with ExitStack() as opened:
+        stream: Any = opened.enter_context(source.open())
         if form.spans:
-            with cut(stream, form.spans, encoding_of(source, form)) as fields:
-                yield fields
-        elif source.is_utf8 or form.fallback_encoding:
-            yield stream
-        else:
-            with replacing(stream) as replaced:
-                yield replaced
+            stream = opened.enter_context(cut(stream, form.spans, encoding_of(source, form)))
+        elif not (source.is_utf8 or form.fallback_encoding):
+            stream = opened.enter_context(replacing(stream))
+        if form.has_quotes and not form.spans and source.has_quotes:
+            stream = opened.enter_context(folded(stream, form.delimiter, n_columns))
+        yield stream
 
 
 def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) -> Iterator[Any]:
@@ -223,8 +234,15 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
         batch, numbers = _without_rules(batch, numbers)
         is_damaged = _damage(batch, numbers, odd)
         added = [pa.array(odd.lines(numbers)), pa.array(is_damaged)]
-        texts = [_trimmed(column) for column in batch.columns]
+        texts = [_trimmed(_unfolded(column)) for column in batch.columns]
         yield pa.RecordBatch.from_arrays([*texts, *added], schema=schema)
+
+
+def _unfolded(column: pa.Array) -> pa.Array:
+    """Return `column` with a blank for each line end that a field held."""
+    text = column.buffers()[2]
+    is_folded = text is not None and FOLD.encode() in text.to_pybytes()
+    return pc.replace_substring(column, FOLD, " ") if is_folded else column
 
 
 def _trimmed(column: pa.Array) -> pa.Array:
@@ -255,6 +273,7 @@ def _damage(
     """Return which rows cannot be trusted, shape (n,), and note the lines that they swallowed."""
     is_damaged = np.zeros(batch.num_rows, dtype=bool)
     n_ends = np.zeros(batch.num_rows, dtype=np.int64)
+    n_folds = np.zeros(batch.num_rows, dtype=np.int64)
     for column in batch.columns:
         # One scan of the bytes settles almost every column.
         text = column.buffers()[2]
@@ -262,11 +281,20 @@ def _damage(
         if _REPLACEMENT_BYTES in content:
             is_damaged |= pc.match_substring(column, REPLACEMENT).to_numpy(zero_copy_only=False)
         if b"\n" in content:
-            n_ends += pc.count_substring(column, "\n").to_numpy(zero_copy_only=False)
+            n_ends += _count(column, "\n")
+        if FOLD.encode() in content:
+            n_folds += _count(column, FOLD)
+    odd.folds += [(int(numbers[k]), int(n_folds[k])) for k in np.flatnonzero(n_folds)]
     swallowing = np.flatnonzero(n_ends)
     odd.swallowed += [(int(numbers[k]), int(n_ends[k])) for k in swallowing]
     is_damaged[swallowing] = True
     return is_damaged
+
+
+def _count(column: pa.Array, sign: str) -> npt.NDArray[np.int64]:
+    counts = pc.fill_null(pc.count_substring(column, sign), 0)
+    found: npt.NDArray[np.int64] = counts.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
 
 
 def _open_csv(

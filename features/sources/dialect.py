@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from features.sources.delimited import TextForm, head_lines, header_names
+from features.sources.delimited import DELIMITERS, TextForm, head_lines, header_names
 from features.sources.files import SourceFile
-from features.sources.streams import SEPARATOR
 
-DELIMITERS: Final = (",", "\t", ";", "|", "^", "~", SEPARATOR, "\x01")
 _MOST_LINES_BEFORE: Final = 12
 _SEP: Final = re.compile(r'"?sep=(?P<sign>\\t|.)"?[,;\t ]*', re.IGNORECASE)
 _RULE: Final = re.compile(r'[-=_+|,;\t\x1f^~" ]*[-=_]{2}[-=_+|,;\t\x1f^~" ]*|([-=_][,;\t|^~]?)+')

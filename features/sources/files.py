@@ -13,18 +13,23 @@ from typing import IO, Final, Literal, cast
 
 from features.errors import SourceError
 from features.sources.streams import (
+    BLANK_TAIL,
     BLOCK,
+    END_MARK,
     ENDING,
     MAGIC,
     Compression,
+    Encoding,
     compression_of,
     open_bytes,
     translated,
+    without_end_marks,
 )
 
 HEAD_BYTES: Final = 1 << 16
 PARQUET_MAGIC: Final = b"PAR1"
 ZIP_MAGIC: Final = b"PK\x03\x04"
+_TAIL: Final = 4096
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 # A table as text packs 5 to 30 times; only a file made to harm packs 200 times and is large too.
@@ -46,9 +51,9 @@ class SourceFile:
         Of the bytes as given (compressed ones included).
     form : {"text", "parquet"}
         What the bytes are.
-    compression : {"", "gzip", "bzip2", "xz"}
+    compression : {"", "gzip", "bzip2", "xz", "zstd"}
         How the text is compressed.
-    translation : {"", "utf-16", "latin-1"}
+    translation : {"", "utf-16", "utf-16-le", "utf-16-be", "latin-1"}
         How the bytes are read where they are UTF-16, or where lines end in a carriage return
         (``latin-1``: the other bytes stay as they are).
     is_utf8 : bool
@@ -59,6 +64,10 @@ class SourceFile:
         The first bytes that `open` gives, without a byte order mark.
     table : str or None
         The table that the folder or archive around the file says it holds.
+    has_quotes : bool
+        Whether a double quote stands anywhere in it.
+    has_end_marks : bool
+        Whether signs of old programs stand behind its last line (Ctrl-Z, zero bytes).
     """
 
     path: Path
@@ -66,11 +75,13 @@ class SourceFile:
     sha256: str
     form: Literal["text", "parquet"]
     compression: Compression = ""
-    translation: Literal["", "utf-16", "latin-1"] = ""
+    translation: Encoding = ""
     is_utf8: bool = True
     ends_in_newline: bool = True
     head: bytes = b""
     table: str | None = None
+    has_quotes: bool = True
+    has_end_marks: bool = False
 
     @property
     def stem(self) -> str:
@@ -80,9 +91,11 @@ class SourceFile:
     def open(self) -> IO[bytes]:
         """Open the bytes, decompressed, every line of them ending in a line feed."""
         stream = open_bytes(self.path, self.compression)
-        if not self.translation:
-            return stream
-        return cast("IO[bytes]", translated(stream, self.translation))
+        if self.translation:
+            stream = cast("IO[bytes]", translated(stream, self.translation))
+        if self.has_end_marks:
+            stream = cast("IO[bytes]", without_end_marks(stream))
+        return stream
 
 
 def inspect(path: Path, name: str, table: str | None = None) -> SourceFile:
@@ -113,23 +126,24 @@ def inspect(path: Path, name: str, table: str | None = None) -> SourceFile:
     _check_text(name, text)
     source = SourceFile(
         path, name, sha256, "text", compression, "", text.is_utf8(), text.ends_in_newline(),
-        text.head.removeprefix(codecs.BOM_UTF8), table,
+        text.head.removeprefix(codecs.BOM_UTF8), table, text.has_quotes, text.has_end_marks(),
     )  # fmt: skip
     return _translated(source, text)
 
 
 def _translated(source: SourceFile, text: _Text) -> SourceFile:
     """Return `source` as its bytes are to be read, where not as they stand."""
-    if text.head.startswith(_UTF16):
-        source = replace(source, translation="utf-16", is_utf8=True)
+    wide = text.wide()
+    if wide:
+        source = replace(source, translation=wide, is_utf8=True, has_end_marks=True)
     elif text.n_returns:
         source = replace(source, translation="latin-1")
-    else:
+    elif not source.has_end_marks:
         return source
     try:
         with source.open() as stream:
             head = stream.read(HEAD_BYTES)
-            while source.translation == "utf-16" and stream.read(BLOCK):
+            while wide and stream.read(BLOCK):
                 pass
     except UnicodeDecodeError as error:
         raise _no_text(source.name, "UTF-16 that is damaged or cut off") from error
@@ -142,6 +156,8 @@ class _Text:
     def __init__(self) -> None:
         self.n_bytes = 0
         self.head = b""
+        self.has_quotes = False
+        self._tail = b""
         self._last = b""
         self._n_returns = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -157,6 +173,8 @@ class _Text:
         self.n_bytes += len(block)
         if len(self.head) < HEAD_BYTES:
             self.head = (self.head + block)[:HEAD_BYTES]
+        self.has_quotes = self.has_quotes or b'"' in block
+        self._tail = (self._tail[-_TAIL:] + block[-_TAIL:])[-_TAIL:] if block else self._tail
         if self._last.endswith(b"\r") and not block.startswith(b"\n"):
             self._n_returns += 1
         self._n_returns += block.count(b"\r") - block.count(b"\r\n") - block.endswith(b"\r")
@@ -166,7 +184,28 @@ class _Text:
 
     def ends_in_newline(self) -> bool:
         """Whether the last line is complete."""
-        return self._last.endswith((b"\n", b"\r", b"\n\0"))
+        tail = END_MARK.split(self._blank_tail(), maxsplit=1)[0]
+        return tail.endswith((b"\n", b"\r")) or self._last.endswith(b"\n\0")
+
+    def has_end_marks(self) -> bool:
+        """Whether an old program's signs stand behind the last line."""
+        return END_MARK.search(self._blank_tail()) is not None
+
+    def wide(self) -> Encoding:
+        """Return which UTF-16 the text is, with a byte order mark or told by its zero bytes."""
+        if self.head.startswith(_UTF16):
+            return "utf-16"
+        pairs = self.head[:_TAIL]
+        pairs = pairs[: len(pairs.rstrip(BLANK_TAIL)) & ~1]
+        high, low = pairs[0::2].count(0), pairs[1::2].count(0)
+        if low > 0.6 * len(pairs) / 2 and high < 0.05 * len(pairs) / 2:
+            return "utf-16-le"
+        if high > 0.6 * len(pairs) / 2 and low < 0.05 * len(pairs) / 2:
+            return "utf-16-be"
+        return ""
+
+    def _blank_tail(self) -> bytes:
+        return self._tail[len(self._tail.rstrip(BLANK_TAIL)) :]
 
     def is_utf8(self) -> bool:
         """Whether all blocks together are UTF-8."""
@@ -228,7 +267,6 @@ _KINDS: Final = (
     (b"%PDF", "a PDF document", "export the table itself as CSV or as a workbook"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it and ingest what it holds"),
     (b"Rar!", "a RAR archive", "unpack it and ingest what it holds"),
-    (b"\x28\xb5\x2f\xfd", "a file packed by Zstandard", "unpack it and ingest the result"),
     (b"{\\rtf", "a text document (RTF)", "save the table as CSV"),
     (b"SQLite format 3", "a database of SQLite", "ask it through a mapping with [database]"),
     (codecs.BOM_UTF32_LE, "UTF-32 text", "save the file as UTF-8"),
@@ -261,7 +299,7 @@ def _check_text(name: str, text: _Text) -> None:
     if text.n_bytes == 0:
         raise SourceError(f"{name} is empty.", expected="a header line and rows")
     _refuse_other_kinds(name, text.head)
-    if b"\0" in text.head and not text.head.startswith(_UTF16):
+    if b"\0" in text.head.rstrip(BLANK_TAIL) and not text.wide():
         raise _no_text(name, "zero bytes (a database file, a program or another binary format)")
 
 

@@ -22,8 +22,8 @@ from features.domain.license_number import NUMBER_PATTERN, expires_on_sql
 from features.domain.missing_values import is_null_word_sql
 from features.errors import SourceError
 from features.schema import SET_ASIDE_TYPES
-from features.sources.delimited import TextForm, head_lines
-from features.sources.dialect import DELIMITERS, is_rule
+from features.sources.delimited import DELIMITERS, TextForm, head_lines
+from features.sources.dialect import is_rule
 from features.sources.files import SourceFile
 from features.sources.layout import Layout, Plan
 from features.sql import literal
@@ -58,7 +58,8 @@ STATE_FIPS: Final = {
 }  # fmt: skip
 
 _NAMES: Final = (
-    re.compile(r"(?<!\d)(?P<year>20\d\d)-(?P<month>0[1-9]|1[0-2])(?!\d)"),
+    re.compile(r"(?<!\d)(?P<year>20\d\d)[-_. ]?(?P<month>0[1-9]|1[0-2])(?!\d)"),
+    re.compile(r"(?<!\d)(?P<year>20\d\d)(?P<month>0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)"),
     re.compile(r"(?<!\d)(?P<month>0[1-9]|1[0-2])(?P<year>\d\d)-?ffl-?list"),
 )
 _ALIASES: Final = {
@@ -103,6 +104,8 @@ def listed_on_from_name(name: str) -> date | None:
     datetime.date(2013, 5, 1)
     >>> listed_on_from_name("atf_listing_2013-05.txt.gz")
     datetime.date(2013, 5, 1)
+    >>> listed_on_from_name("20240601-ffl.csv")
+    datetime.date(2024, 6, 1)
     """
     text = name.rsplit("!", 1)[-1].rsplit("/", 1)[-1].lower()
     months = {

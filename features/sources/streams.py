@@ -7,20 +7,28 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Literal, cast
 
+import pyarrow as pa
+
 BLOCK: Final = 1 << 20
 SEPARATOR: Final = "\x1f"  # between the fields that are cut out of lines of fixed width
 
-Compression = Literal["", "gzip", "bzip2", "xz"]
+Compression = Literal["", "gzip", "bzip2", "xz", "zstd"]
+Encoding = Literal["", "utf-16", "utf-16-le", "utf-16-be", "latin-1"]
 MAGIC: Final[Mapping[Compression, bytes]] = {
     "gzip": b"\x1f\x8b",
     "bzip2": b"BZh",
     "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
 }
-ENDING: Final[Mapping[str, Compression]] = {"gz": "gzip", "bz2": "bzip2", "xz": "xz"}
+ENDING: Final[Mapping[str, Compression]] = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd"}
+# What old programs put behind the last line: the end mark of CP/M, and the rest of a disk block.
+END_MARK: Final = re.compile(rb"[\x1a\0]")
+BLANK_TAIL: Final = b"\x1a\0\r\n \t"
 
 
 def compression_of(magic: bytes) -> Compression:
@@ -36,6 +44,8 @@ def open_bytes(path: Path, compression: Compression) -> IO[bytes]:
         return cast("IO[bytes]", bz2.open(path, "rb"))
     if compression == "xz":
         return cast("IO[bytes]", lzma.open(path, "rb"))
+    if compression == "zstd":
+        return cast("IO[bytes]", pa.input_stream(str(path), compression="zstd"))
     return path.open("rb")
 
 
@@ -90,14 +100,30 @@ def translated(stream: IO[bytes], encoding: str) -> ChangedStream:
     ----------
     stream : binary stream
         The bytes to read.
-    encoding : {"utf-16", "latin-1"}
+    encoding : {"utf-16", "utf-16-le", "utf-16-be", "latin-1"}
         ``latin-1`` leaves bytes as they are, whatever their own encoding.
     """
-    target = "utf-8" if encoding == "utf-16" else encoding
+    target = encoding if encoding == "latin-1" else "utf-8"
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
     return ChangedStream(
         stream, lambda block, is_last: decoder.decode(block, final=is_last).encode(target)
     )
+
+
+def without_end_marks(stream: IO[bytes]) -> ChangedStream:
+    """Return `stream` without what old programs put behind its last line."""
+    held = b""
+
+    def change(block: bytes, is_last: bool) -> bytes:
+        nonlocal held
+        text = held + block
+        if is_last:
+            return re.split(END_MARK, text, maxsplit=1)[0]
+        kept = text.rstrip(BLANK_TAIL) if len(held) < BLOCK else text
+        held = text[len(kept) :]
+        return kept
+
+    return ChangedStream(stream, change)
 
 
 def cut(stream: IO[bytes], spans: Sequence[tuple[int, int]], encoding: str) -> ChangedStream:

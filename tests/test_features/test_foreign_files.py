@@ -109,6 +109,9 @@ def test_utf16_and_packed_texts_are_read(tmp_path: Path) -> None:
             "0924-ffl-list.txt": text.encode("utf-16"),
             "0924-ffl-list.csv.bz2": bz2.compress(text.encode()),
             "0924-ffl-list.csv.xz": lzma.compress(text.encode()),
+            "0924-ffl-list.csv.zst": pa.compress(text.encode(), "zstd", asbytes=True),
+            "20240901-ffl.txt": text.encode("utf-16-le"),
+            "2024_09_listing.txt": text.encode("utf-16-be"),
         }.items()
     ):
         folder = tmp_path / str(n)
@@ -212,7 +215,6 @@ KINDS = {
     "traces.csv": (b"%PDF-1.7\n...", "a PDF document"),
     "traces.txt": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page"),
     "traces.7z": (b"7z\xbc\xaf\x27\x1c\0\0", "7-Zip"),
-    "traces.csv.zst": (b"\x28\xb5\x2f\xfd\x04\0aaaa", "Zstandard"),
     "traces.json": (b'[{"trace_id": "T1"}]', "a JSON list"),
     "utf32.csv": ("trace_id,dealer\nT1,x\n".encode("utf-32"), "UTF-32"),
     "traces.tar.gz": (

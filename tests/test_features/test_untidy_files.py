@@ -1,0 +1,95 @@
+"""What stands around and inside of values where people and old programs wrote the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from features.errors import SourceError
+from features.ingest import IngestSummary, ingest
+from features.sources.quotes import FOLD, folded, folded_head
+from features.warehouse import Warehouse
+from tests.test_features.ingest_samples import TODAY, csv_text, row
+
+
+def stored(
+    folder: Path, table: str, content: str | bytes, name: str = "", max_rejects: float = 0.2
+) -> tuple[IngestSummary, list[dict]]:
+    """Ingest one file; return the summary and the rows stored."""
+    path = folder / (name or f"{table}.csv")
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    summary = ingest(path, folder / "w", today=TODAY, max_rejects=max_rejects)
+    return summary, Warehouse.open(folder / "w").read(table).to_pylist()
+
+
+NOTES = ["ONE\nTWO", 'A, "B"\r\nC', "X", "\nY\n\nZ, ZZ\n"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_a_line_end_inside_of_quotes_belongs_to_the_value(
+    end: str, sign: str, tmp_path: Path
+) -> None:
+    rows = [row("traces", trace_id=f"T{n}", recovery_place=x) for n, x in enumerate(NOTES)]
+    rows.append(row("traces", trace_id="bad", outcome="nonsense"))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), delimiter=sign, lineterminator=end)
+    writer.writeheader()
+    writer.writerows(rows)
+    text = stream.getvalue()
+    _, found = stored(tmp_path, "traces", text)
+    places = [r["recovery_place"] for r in sorted(found, key=lambda r: r["trace_id"])]
+    assert [" ".join(place.split()) for place in places] == [
+        " ".join(note.split()) for note in NOTES
+    ]
+    (bad,) = Warehouse.open(tmp_path / "w").rejects("traces").to_pylist()  # type: ignore[union-attr]
+    n_before = text.replace("\r\n", "\n").split("bad")[0].count("\n")
+    assert bad["source_line"] == n_before + 1
+
+
+def test_a_heading_of_two_lines_is_one_name(tmp_path: Path) -> None:
+    head, rest = csv_text([row("tips")]).split("\n", 1)
+    head = head.replace("received_on", '"received_on"') + ',"Case\r\nremark"'
+    summary, found = stored(tmp_path, "tips", f"{head}\r\n{rest.strip()},a remark\r\n")
+    assert len(found) == 1
+    assert "case remark" in summary.files[0].notes[0]
+
+
+def test_a_row_of_several_lines_is_whole_wherever_blocks_end() -> None:
+    """Blocks of every size give the same rows; lines that an open quote swallowed stay lines."""
+    text = b'a,b,c\n1,"x\ny",3\n2,"open,3\n4,z",5\n6,"p\r\nq ""r""\n",7\n8,5" pipe,9\n'
+    whole = text.replace(b"x\ny", b"x\x1ey").replace(b'p\r\nq ""r""\n', b'p\x1eq ""r""\x1e')
+    for size in range(1, len(text) + 1):
+
+        class Slow(io.BytesIO):
+            def read(self, n: int | None = -1, /, size: int = size) -> bytes:
+                return super().read(size)
+
+        with folded(Slow(text), ",", 3) as stream:
+            assert stream.read() == whole
+    assert folded_head(['"a\n'.strip(), 'b",c'], [";", ","]) == ['"a b",c']
+    assert FOLD == "\x1e"
+
+
+def test_a_quote_that_is_never_closed_counts_every_line(tmp_path: Path) -> None:
+    lines = csv_text([row("tips", tip_id=f"P{n}") for n in range(9)]).replace("P3,", 'P3,"')
+    with pytest.raises(SourceError, match="of its 9 rows") as refused:
+        stored(tmp_path, "tips", lines)
+    assert "opened in line 5" in str(refused.value)
+    assert "close the quote" in str(refused.value)
+
+
+@pytest.mark.parametrize("tail", [b"\x1a", b"\x1a\r\n", b"\0\0\0", b"\r\n\x1a\0\0", b"\0" * 9000])
+@pytest.mark.parametrize("code", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_old_programs_put_behind_the_last_line_is_no_row(
+    tail: bytes, code: str, tmp_path: Path
+) -> None:
+    text = csv_text([row("tips", tip_id=f"P{n}") for n in range(3)]) + tail.decode()
+    summary, _ = stored(tmp_path, "tips", text.encode(code))
+    assert summary.counts == {
+        "read": 3, "stored": 3, "superseded": 0, "duplicate": 0, "set_aside": 0, "rejected": 0,
+    }  # fmt: skip
+    assert summary.files[0].notes == ()
