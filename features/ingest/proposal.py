@@ -15,21 +15,18 @@ import duckdb
 
 from features.contract import contract
 from features.errors import SourceError
+from features.ingest.guesses import code_lines, date_lines, number_lines, toml
 from features.ingest.opening import open_raw
 from features.schema import TABLES, Column
 from features.sources import canonical
 from features.sources.archive import expand
-from features.sources.dates import reading
+from features.sources.delimited import TextForm
 from features.sources.dialect import forms
 from features.sources.files import inspect
 from features.sources.layout import Layout
 from features.sources.privacy import refuse_persons
 from features.sql import quoted
 
-_FORMATS: Final = (
-    "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
-    "%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%Y/%m/%d", "%d-%b-%y",
-)  # fmt: skip
 _N_VALUES: Final = 200
 _NEAR: Final = 0.72
 # Words of other systems for the words of the contract.
@@ -43,8 +40,11 @@ _WORDS: Final = {
     "mfr": "manufacturer", "result": "outcome", "disposition": "outcome", "qty": "n",
     "quantity": "n", "count": "n", "ori": "requester", "agency": "requester", "cal": "caliber",
     "lat": "latitude", "lon": "longitude", "lng": "longitude", "postal": "zip", "zipcode": "zip",
-    "received": "received", "reported": "reported", "report": "reported", "discovery": "discovered",
-    "seizure": "seized", "guns": "firearms", "checks": "checks", "token": "token", "type": "type",
+    "insp": "inspection", "inspections": "inspection", "kind": "type", "start": "opened",
+    "started": "opened", "begin": "opened", "open": "opened", "end": "closed", "close": "closed",
+    "ended": "closed", "trade": "business", "shop": "business", "inspector": "investigator",
+    "report": "reported", "discovery": "discovered", "as": "listed", "of": "on",
+    "snapshot": "listed", "seizure": "seized", "guns": "firearms",
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def propose(path: Path, table: str) -> str:
         f'table = "{table}"',
     ]
     if delimiter and delimiter != ",":
-        lines.append(f"delimiter = {_toml(delimiter)}")
+        lines.append(f"delimiter = {toml(delimiter)}")
     if encoding:
         lines.append(f'encoding = "{encoding}"  # ? or "latin-1"; the text is not UTF-8')
     unused = [name for name in names if name not in {m.source for m in matches.values()}]
@@ -96,7 +96,7 @@ def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Count
         form, encoding = None, ""
         if source.form == "text":
             encoding = "" if source.is_utf8 else "cp1252"
-            form, names = next(iter(forms(source, encoding or None)))
+            form, names = _likeliest(list(forms(source, encoding or None)), table)
         else:
             import pyarrow.parquet as pq
 
@@ -113,6 +113,23 @@ def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Count
             for column in names
         }  # fmt: skip
     return names, values, form.delimiter if form else "", encoding
+
+
+def _likeliest(tried: list[tuple[TextForm, list[str]]], table: str) -> tuple[TextForm, list[str]]:
+    """Return the header among the first lines: the one with the most names that look like columns.
+
+    Of two that are as good the first counts, and of none the one with the most names.
+    """
+
+    def fitness(item: tuple[TextForm, list[str]]) -> tuple[int, int]:
+        names = [name for name in item[1] if not re.fullmatch(r"column_\d+", name)]
+        columns = [c.name for c in TABLES[table].columns]
+        n_fitting = sum(max(_nearness(c, name) for c in columns) >= _NEAR for name in names)
+        return n_fitting, len(names)
+
+    if not tried:
+        raise SourceError("The export holds no header.", expected="a header line and rows")
+    return max(tried, key=fitness)
 
 
 def _words(name: str) -> list[str]:
@@ -134,15 +151,15 @@ def _matched(table: str, names: list[str], values: dict[str, Counter[str]]) -> d
     """Give each column of the contract the nearest column of the export, the surest first."""
     pairs = sorted(
         (
-            (_nearness(column.name, name), column.name, name)
-            for column in TABLES[table].columns
+            (_nearness(column.name, name), n, column.name, name)
+            for n, column in enumerate(TABLES[table].columns)
             for name in names
         ),
-        key=lambda pair: (-pair[0], pair[1], pair[2]),
+        key=lambda pair: (-pair[0], *pair[1:]),
     )
     matches: dict[str, _Match] = {}
     used: set[str] = set()
-    for near, column, name in pairs:
+    for near, _, column, name in pairs:
         if near >= _NEAR and column not in matches and name not in used:
             matches[column] = _Match(TABLES[table].column(column), name, values[name])
             used.add(name)
@@ -160,64 +177,11 @@ def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
             f"# [columns.{column.name}]",
             f"# {constant}",
         ]
-    lines = [f"[columns.{column.name}]", f"from = {_toml(match.source)}"]
+    lines = [f"[columns.{column.name}]", f"from = {toml(match.source)}"]
     if column.kind == "date":
-        lines += _date_lines(match.values)
+        lines += date_lines(match.values)
+    if column.kind in ("number", "integer"):
+        lines += number_lines(match.values)
     if column.allowed:
-        lines += _code_lines(column, match.values)
+        lines += code_lines(column, match.values)
     return lines
-
-
-def _date_lines(values: Counter[str]) -> list[str]:
-    """Return the formats that read all values; more than one that differ is a question."""
-    texts = [text for text in values if re.search(r"[1-9]", text)]
-    if not texts:
-        return []
-    with duckdb.connect() as con:
-        days = {}
-        for form in _FORMATS:
-            found = con.execute(
-                f"SELECT {reading('t', form)} FROM (SELECT unnest($1::VARCHAR[]) AS t)", [texts]
-            ).fetchall()
-            if all(day is not None for (day,) in found):
-                days[form] = [day for (day,) in found]
-    if not days:
-        return [f"# ? date_format: none reads all of {', '.join(texts[:3])}"]
-    readings: dict[str, str] = {}
-    for form, read in days.items():
-        readings.setdefault(str(read), form)
-    if len(readings) == 1:
-        form = next(iter(readings.values()))
-        return [] if form == "%Y-%m-%d" else [f"date_format = {_toml(form)}"]
-    shown = "; ".join(f"{texts[0]} is {days[form][0]} by {form}" for form in readings.values())
-    return [
-        f"# ? two readings: {shown}. Leave one.",
-        f"date_format = [{', '.join(map(_toml, readings.values()))}]",
-    ]
-
-
-def _code_lines(column: Column, values: Counter[str]) -> list[str]:
-    """Return the map of values to codes; a value without a near code is a question."""
-    lines, mapped = [], {}
-    for value in values:
-        plain = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")
-        if value.lower() in {code.lower() for code in column.allowed}:
-            continue
-        near = difflib.get_close_matches(plain, sorted(column.allowed), n=1, cutoff=0.6)
-        part = [code for code in sorted(column.allowed) if code in plain.split("_")]
-        code = (part or near or [""])[0]
-        if code:
-            mapped[value.upper()] = code
-        else:
-            lines.append(f"# ? {value!r} ({values[value]:,} rows) is which of the codes?")
-    if lines:
-        lines.append(f"# codes: {' '.join(sorted(column.allowed))}")
-    if mapped:
-        entries = ", ".join(f"{_toml(value)} = {_toml(code)}" for value, code in mapped.items())
-        lines.append(f"values = {{ {entries} }}")
-    return lines
-
-
-def _toml(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
-    return f'"{escaped}"'

@@ -17,6 +17,9 @@ from typing import Any, Final
 
 from features.sql import literal, quoted
 
+# Days since the epoch of a spreadsheet, of Windows and of old Macs.
+SERIALS: Final = ("excel", "excel-1904")
+_EPOCHS: Final = {"excel": "1899-12-30", "excel-1904": "1904-01-01"}
 _SHAPES: Final = {"d": "N", "m": "N", "Y": "Y", "y": "Y", "b": "B", "B": "B", "-d": "N", "-m": "N"}
 
 
@@ -48,8 +51,13 @@ def date_sql(text: str, formats: Sequence[str]) -> str:
 def reading(text: str, form: str) -> str:
     """Return SQL for the date that `form` reads; a year of two digits is none of four.
 
-    The first day that a program can hold is read, because it is a mark of no date.
+    The first day that a program can hold is read, because it is a mark of no date. A serial number
+    of a spreadsheet is a day from 1927 (1931) on: a shorter one is a number or a mark of no date.
     """
+    if form in SERIALS:
+        is_serial = f"regexp_full_match({text}, '[1-9][0-9]{{4}}([.][0-9]+)?')"
+        days = f"CAST(floor(TRY_CAST({text} AS DOUBLE)) AS INTEGER)"
+        return f"CASE WHEN {is_serial} THEN DATE '{_EPOCHS[form]}' + {days} END"
     day = f"CAST(TRY_STRPTIME({text}, {literal(form)}) AS DATE)"
     return f"CASE WHEN year({day}) >= 1500 OR {day} = DATE '0001-01-01' THEN {day} END"
 

@@ -12,6 +12,7 @@ from features.errors import did_you_mean
 from features.schema import TABLES, Column
 from features.sources import canonical
 from features.sources.database import database_faults
+from features.sources.dates import SERIALS
 
 ENCODINGS: Final = ("utf-8", "latin-1", "cp1252")
 KNOWN_ON: Final = Column("known_on", "date", is_required=False)
@@ -110,6 +111,8 @@ def _date_faults(where: str, entry: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with formats of dates, tried on one day."""
     faults = []
     for form in formats_of(entry.get("date_format", ())):
+        if form in SERIALS:
+            continue
         try:
             row = duckdb.execute(
                 "SELECT strptime(strftime(DATE '2024-05-31', $1), $1)::DATE = DATE '2024-05-31'",

@@ -1,0 +1,146 @@
+"""What the values of an export tell of how they are written; what they leave open is a question."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from typing import Final
+
+import duckdb
+
+from features.domain.missing_values import is_null_word_sql
+from features.schema import Column
+from features.sources.dates import SERIALS, reading
+
+_DAYS: Final = (
+    "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
+    "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%Y%m%d", "%m%d%Y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y",
+    "%B %d, %Y", "%b %d %Y", "%d %B %Y", "%A, %B %d, %Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%y",
+    "%d%b%Y",
+)  # fmt: skip
+_TIMES: Final = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
+_NEGATIONS: Final = frozenset({"no", "not", "non", "without", "none", "never", "un", "denied"})
+
+
+def date_lines(values: Counter[str]) -> list[str]:
+    """Return the formats that read all values; more than one that differ is a question.
+
+    Words without a digit stand for no date and are told by `mapping check`.
+
+    >>> date_lines(Counter({"5/31/2024 9:00 AM": 2, "pending": 1}))
+    ['date_format = "%m/%d/%Y %I:%M %p"']
+    """
+    texts = [text for text in values if re.search(r"[1-9]", text)]
+    if not texts:
+        return []
+    days = _readings(texts)
+    if not days:
+        return [f"# ? date_format: none reads all of {', '.join(texts[:3])}"]
+    readings: dict[str, str] = {}
+    for form, read in days.items():
+        readings.setdefault(str(read), form)
+    if len(readings) == 1:
+        form = next(iter(readings.values()))
+        return [] if form == "%Y-%m-%d" else [f"date_format = {toml(form)}"]
+    shown = "; ".join(f"{texts[0]} is {days[form][0]} by {form}" for form in readings.values())
+    return [
+        f"# ? two readings: {shown}. Leave one.",
+        f"date_format = [{', '.join(map(toml, readings.values()))}]",
+    ]
+
+
+def _readings(texts: list[str]) -> dict[str, list[object]]:
+    """Return, for each format that reads all texts as likely days, what it reads."""
+    has_time = any(":" in text for text in texts)
+    forms = [f"{day}{sign}{time}" for day in _DAYS for sign in " T" for time in _TIMES]
+    days: dict[str, list[object]] = {}
+    with duckdb.connect() as con:
+        for form in (*_DAYS, *(forms if has_time else ()), *SERIALS[:1]):
+            found = con.execute(
+                f"SELECT {reading('t', form)} FROM (SELECT unnest($1::VARCHAR[]) AS t)", [texts]
+            ).fetchall()
+            if all(day is not None for (day,) in found):
+                days[form] = [day for (day,) in found]
+    return days
+
+
+def code_lines(column: Column, values: Counter[str]) -> list[str]:
+    """Return the map of values to codes.
+
+    A value that names a code word for word is mapped; any other is a question, because the nearest
+    spelling may be the opposite.
+
+    >>> outcome = Column("outcome", "string", allowed=frozenset({"none", "report", "revocation"}))
+    >>> code_lines(outcome, Counter({"REPORT SENT": 2, "NO VIOLATIONS": 3}))[:2]
+    ["# ? 'NO VIOLATIONS' (3 rows) is which of the codes?", '# codes: none report revocation']
+    """
+    lines, mapped = [], {}
+    codes = {code.lower(): code for code in column.allowed}
+    for value, n in values.items():
+        words = [word for word in re.split(r"[^a-z0-9]+", value.lower()) if word]
+        if {value.lower(), value.zfill(2)} & codes.keys() or _is_nothing(value, column):
+            continue
+        named = [code for low, code in codes.items() if _names(low.split("_"), words)]
+        longest = max(map(len, named), default=0)
+        named = [code for code in named if len(code) == longest]
+        if len(named) == 1 and not _NEGATIONS & set(words):
+            mapped[value.upper()] = named[0]
+            continue
+        near = difflib.get_close_matches("_".join(words), list(codes), n=1, cutoff=0.75)
+        hint = f" ({codes[near[0]]}?)" if near and not _NEGATIONS & set(words) else ""
+        lines.append(f"# ? {value!r} ({n:,} rows) is which of the codes?{hint}")
+    if lines:
+        lines.append(f"# codes: {' '.join(sorted(column.allowed))}")
+    if mapped:
+        entries = ", ".join(f"{toml(value)} = {toml(code)}" for value, code in mapped.items())
+        lines.append(f"values = {{ {entries} }}")
+    return lines
+
+
+def _names(code: list[str], words: list[str]) -> bool:
+    """Whether the words of a code stand together, in order, among those of a value."""
+    width = len(code)
+    return any(words[n : n + width] == code for n in range(len(words) - width + 1))
+
+
+def _is_nothing(value: str, column: Column) -> bool:
+    """Whether a value of an optional column is a word for nothing."""
+    if column.is_required:
+        return False
+    sql = is_null_word_sql("t", column.name, column.allowed)
+    with duckdb.connect() as con:
+        row = con.execute(f"SELECT {sql} FROM (SELECT $1 AS t)", [value]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def number_lines(values: Counter[str]) -> list[str]:
+    """Return how numbers are written, where not as in 1234.5.
+
+    >>> number_lines(Counter({"52,5": 1})), number_lines(Counter({"1,234.5": 1, "12": 1}))
+    (['decimal = ","'], ['thousands = ","'])
+    >>> number_lines(Counter({"1,234": 1}))[0]
+    '# ? 1,234: a thousand or so, or a fraction? Leave one of the two.'
+    """
+    signed = [text for text in values if re.search(r"[0-9]", text)]
+    commas = [text for text in signed if "," in text]
+    points = [text for text in signed if "." in text]
+    spaced = next((s for s in (" ", "\u00a0", "\u202f", "'") if any(s in t for t in signed)), "")
+    lines = [f"thousands = {toml(spaced)}"] if spaced else []
+    if not commas:
+        many = [text for text in points if text.count(".") > 1]
+        return [*lines, 'thousands = "."'] if many and not lines else lines
+    if any(text.rfind(",") > text.rfind(".") >= 0 for text in commas):
+        return ['thousands = "."', 'decimal = ","']
+    if any(0 <= text.rfind(",") < text.rfind(".") or text.count(",") > 1 for text in commas):
+        return ['thousands = ","']
+    if any(not re.fullmatch(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}", text) for text in commas):
+        return [*lines, 'decimal = ","']
+    ask = f"# ? {commas[0]}: a thousand or so, or a fraction? Leave one of the two."
+    return [ask, '# thousands = ","', '# decimal = ","']
+
+
+def toml(text: str) -> str:
+    """Return `text` as a string of TOML."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    return f'"{escaped}"'
