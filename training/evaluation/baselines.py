@@ -11,7 +11,9 @@ the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Sequence
+from copy import copy
 from typing import Final
 
 import numpy as np
@@ -115,18 +117,44 @@ class LogLogistic:
 
     def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> LogLogistic:
         """Fit on rows of signals; `y` above zero counts as positive."""
+        return self.path(X, y, (self.strength,), sample_weight=sample_weight)[0]
+
+    @classmethod
+    def path(
+        cls,
+        X: pd.DataFrame,
+        y: Floats,
+        strengths: Sequence[float],
+        *,
+        sample_weight: Floats | None = None,
+    ) -> list[LogLogistic]:
+        """Fit one for each strength; rows are read once, and each starts where the last ended."""
         from sklearn.linear_model import LogisticRegression
 
-        raw = _signed_log(X)
-        with np.errstate(invalid="ignore"):
-            self._median = np.nan_to_num(np.array(pd.DataFrame(raw).median()))
-        filled = np.where(np.isnan(raw), self._median, raw)
+        read = cls()
+        rows = read._read(_signed_log(X))
+        model = LogisticRegression(max_iter=1000, warm_start=True)
+        fitted = []
+        for strength in strengths:
+            each = copy(read)
+            each.strength = strength
+            model.set_params(C=strength).fit(rows, y > 0, sample_weight=sample_weight)
+            each.coefficient, each.intercept = model.coef_[0].copy(), float(model.intercept_[0])
+            fitted.append(each)
+        return fitted
+
+    def _read(self, raw: Floats) -> Floats:
+        """Learn how signals are filled and standardized, and return them so."""
+        is_absent = np.isnan(raw)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            self._median = np.nan_to_num(np.nanmedian(raw, axis=0))
+        filled = np.where(is_absent, self._median, raw)
         self._mean, deviation = filled.mean(axis=0), filled.std(axis=0)
         self._scale = np.where(deviation > 0, deviation, 1.0)
-        model = LogisticRegression(C=self.strength, max_iter=1000)
-        model.fit((filled - self._mean) / self._scale, y > 0, sample_weight=sample_weight)
-        self.coefficient, self.intercept = model.coef_[0], float(model.intercept_[0])
-        return self
+        filled -= self._mean
+        filled /= self._scale
+        return filled
 
     def log_odds(self, X: pd.DataFrame) -> Floats:
         """Log-odds of each row, shape (n,)."""

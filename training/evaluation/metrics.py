@@ -154,8 +154,9 @@ def cluster_weights(
     """Return the cluster of each row and, per resample, how often each cluster was drawn."""
     codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
     n = int(codes.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=n_resamples)
-    return codes, draws.astype(np.float64)
+    rng = np.random.default_rng(seed)
+    drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_resamples)]
+    return codes, np.array(drawn, dtype=np.float64)
 
 
 def bootstrap(

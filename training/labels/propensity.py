@@ -13,6 +13,7 @@ overlap; Kish (1965), effective sample size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -195,32 +196,28 @@ def fit_propensity(
         )
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     log_odds = np.zeros(len(X))
-    strength = STRENGTHS[0]
+    strengths = STRENGTHS
     rng = np.random.default_rng(seed)
     for fold in range(n_folds):
         is_out = folds == fold
         rows = np.flatnonzero(~is_out)
         rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
-        fold_X, fold_y = X.iloc[rows], inspected[rows].astype(np.float64)
-        if fold == 0:
-            strength = _choose_strength((fold_X, fold_y), (X[is_out], inspected[is_out]))
-        model = LogLogistic(strength=strength).fit(fold_X, fold_y)
-        log_odds[is_out] = model.log_odds(X[is_out])
+        fitted = LogLogistic.path(X.iloc[rows], inspected[rows].astype(np.float64), strengths)
+        best, log_odds[is_out] = _best(fitted, X[is_out], inspected[is_out])
+        strengths = (best.strength,)
     probability = 1.0 / (1.0 + np.exp(-log_odds))
     auc = Ranking(log_odds).auc(inspected.astype(np.float64))
     return Propensity(probability, inspected, auc)
 
 
-def _choose_strength(
-    train: tuple[pd.DataFrame, Floats], held_out: tuple[pd.DataFrame, Flags]
-) -> float:
-    """Return the strength whose probabilities fit the rows left out best."""
-    X, y = held_out
-    losses = []
-    for strength in STRENGTHS:
-        log_odds = LogLogistic(strength=strength).fit(*train).log_odds(X)
-        losses.append(float(np.mean(np.logaddexp(0.0, log_odds) - y * log_odds)))
-    return STRENGTHS[int(np.argmin(losses))]
+def _best(
+    fitted: Sequence[LogLogistic], X: pd.DataFrame, y: Flags
+) -> tuple[LogLogistic, Floats]:
+    """Return the one whose probabilities fit the rows left out best, and its log-odds."""
+    said = [model.log_odds(X) for model in fitted]
+    losses = [float(np.mean(np.logaddexp(0.0, each) - y * each)) for each in said]
+    best = int(np.argmin(losses))
+    return fitted[best], said[best]
 
 
 def overlap(propensity: Propensity, X: pd.DataFrame) -> Overlap:
