@@ -210,9 +210,7 @@ def fit_propensity(
     return Propensity(probability, inspected, auc)
 
 
-def _best(
-    fitted: Sequence[LogLogistic], X: pd.DataFrame, y: Flags
-) -> tuple[LogLogistic, Floats]:
+def _best(fitted: Sequence[LogLogistic], X: pd.DataFrame, y: Flags) -> tuple[LogLogistic, Floats]:
     """Return the one whose probabilities fit the rows left out best, and its log-odds."""
     said = [model.log_odds(X) for model in fitted]
     losses = [float(np.mean(np.logaddexp(0.0, each) - y * each)) for each in said]
