@@ -196,7 +196,7 @@ def fit_propensity(
         )
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     log_odds = np.zeros(len(X))
-    strengths = STRENGTHS
+    strengths: tuple[float, ...] = STRENGTHS
     rng = np.random.default_rng(seed)
     for fold in range(n_folds):
         is_out = folds == fold
