@@ -35,8 +35,9 @@ from features.home import sync_folder, write_atomically
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
 from models.policy import Policy
-from models.priority import EXPOSURE, exposure_term, exposure_weights, require_peers
+from models.priority import EXPOSURE, exposure_of, require_peers
 from models.profile import Profile
+from models.restraint import Restraint
 from models.state import to_json
 
 if TYPE_CHECKING:  # estimators are slow to import, and lists are read without them
@@ -143,6 +144,11 @@ class Bundle:
     def columns(self) -> list[str]:
         """Names of the signals, in order."""
         return [str(signal["name"]) for signal in self.signals]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each head in the priority, restrained as the manifest states."""
+        return Restraint.of_manifest(self.manifest).weights(self.policy, self.heads)
 
     def save(self, folder: str | Path) -> Bundle:
         """Write the folder; it appears whole or not at all.
@@ -268,7 +274,7 @@ class Bundle:
             `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
-        weights = self.policy.weights_of(self.heads)
+        weights = self.weights
         columns: dict[str, Any] = {}
         priority = np.zeros(len(inputs))
         for name, head in self.heads.items():
@@ -276,7 +282,7 @@ class Bundle:
             mean, lower, upper = head.from_margin(margin, coverage)
             columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
             priority += weights[name] * margin
-        priority += self._exposure(inputs)
+        priority += exposure_of(self.policy, weights, inputs, self.profile.peers)
         support = self.profile.support(inputs)
         columns |= {
             PRIORITY: priority,
@@ -300,7 +306,7 @@ class Bundle:
             All over the bundle's signals; additivity is checked.
         """
         inputs = self.inputs(X)
-        weights = self.policy.weights_of(self.heads)
+        weights = self.weights
         n, p = inputs.shape
         total = Explanation(np.zeros((n, p)), np.zeros(n), tuple(self.columns))
         priority = np.zeros(n)
@@ -310,20 +316,13 @@ class Bundle:
             explained[name] = found.aligned(self.columns)
             total = total + explained[name].scaled(weights[name])
             priority += weights[name] * head.predict_margin(inputs[list(head.columns_)])
-        term = self._exposure(inputs)
+        term = exposure_of(self.policy, weights, inputs, self.profile.peers)
         if term.any():
             values = total.values.copy()
             values[:, self.columns.index(EXPOSURE)] += term
             total = replace(total, values=values)
         explained[PRIORITY] = total.checked(priority + term)
         return explained
-
-    def _exposure(self, inputs: pd.DataFrame) -> Floats:
-        """Return what sales take off each row's priority, shape (n,)."""
-        weights, peers = exposure_weights(self.policy, self.heads, self.columns), self.profile.peers
-        if not weights or peers is None:
-            return np.zeros(len(inputs))
-        return exposure_term(inputs[EXPOSURE], weights, peers)
 
 
 def _check_parts(bundle: Bundle) -> None:
@@ -346,7 +345,7 @@ def _check_parts(bundle: Bundle) -> None:
     if set(bundle.profile.columns) != columns or list(bundle.profile.columns) != bundle.columns:
         raise BundleError("The profile is not over the bundle's signals, in their order.")
     bundle.policy.weights_of(bundle.heads)
-    require_peers(bundle.policy, bundle.heads, columns, bundle.profile.peers)
+    require_peers(bundle.policy, bundle.weights, columns, bundle.profile.peers)
 
 
 def _check_head(name: str, head: Head) -> None:

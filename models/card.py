@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from models.policy import Policy
+from models.restraint import Restraint
 
 _CANNOT = (
     "A score is not evidence. It orders inspections; it shows no violation and no crime, and it "
@@ -39,6 +40,8 @@ class Card:
         By head, then by measure.
     limits : sequence of str
         What this bundle in particular cannot say.
+    restraint : Restraint
+        How far the heads beside compliance count.
     """
 
     name: str
@@ -48,10 +51,11 @@ class Card:
     data: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     limits: Sequence[str] = ()
+    restraint: Restraint = field(default_factory=Restraint)
 
     def markdown(self, policy: Policy) -> str:
         """Write the card."""
-        weights = policy.weights_of(self.heads)
+        weights = self.restraint.weights(policy, self.heads)
         audience = (
             "Made from public records only; it may be shown outside law enforcement."
             if self.restriction == "public"
@@ -71,6 +75,7 @@ class Card:
                 ("head", "predicts", "weight in the priority", "why"),
                 [(h, says, weights[h], policy.reasons[h]) for h, says in self.heads.items()],
             ),
+            self.restraint.in_words(),
             "## Data",
             f"As of {self.as_of.isoformat()}: nothing known on or after that day was read.",
             _table(("what", "value"), list(self.data.items())),

@@ -18,7 +18,8 @@ from models.errors import PolicyError
 
 DEFAULT: Final = Path(__file__).with_name("policy.toml")
 _SECTIONS: Final = (
-    "version", "reviewed_on", "review_due", "priority", "severe_finding", "support", "strictness",
+    "version", "reviewed_on", "review_due", "priority", "yield_cost", "severe_finding", "support",
+    "strictness",
 )  # fmt: skip
 _READINGS: Final = ("strictness", "risk")
 Reading = Literal["strictness", "risk"]
@@ -86,6 +87,9 @@ class Policy:
     per_sale : mapping of str to float
         How far a head that counts firearms is ranked against dealers who sell alike: 0 by count, 1
         only by what lies above or below their mean (`models.priority`).
+    max_yield_cost : float
+        Largest share of the findings expected of a list that the heads beside the compliance head
+        may cost (`models.restraint`); 1 for a policy that states none.
     """
 
     text: str
@@ -98,6 +102,7 @@ class Policy:
     min_support: float
     strictness: StrictnessPolicy = StrictnessPolicy()
     per_sale: Mapping[str, float] = field(default_factory=dict)
+    max_yield_cost: float = 1.0
 
     @classmethod
     def read(cls, path: Path = DEFAULT) -> Policy:
@@ -153,6 +158,9 @@ class Policy:
                     for head, entry in heads.items()
                     if "per_sale" in entry
                 },
+                max_yield_cost=float(value["yield_cost"]["maximum"])
+                if "yield_cost" in value
+                else 1.0,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PolicyError(
@@ -174,6 +182,11 @@ class Policy:
             raise PolicyError(
                 f"{name}: per_sale is a share from 0, by count, to 1, against who sells alike.",
                 found=", ".join(odd),
+            )
+        if not 0.0 <= self.max_yield_cost <= 1.0:
+            raise PolicyError(
+                f"{name}: yield_cost.maximum is a share, from 0, nothing, to 1, whatever it costs.",
+                found=str(self.max_yield_cost),
             )
         reading = self.strictness
         if reading.between_offices not in _READINGS:

@@ -123,17 +123,17 @@ class Peers:
 
 
 def exposure_weights(
-    policy: Policy, heads: Iterable[str], columns: Iterable[str]
+    policy: Policy, weights: Mapping[str, float], columns: Iterable[str]
 ) -> dict[str, float]:
-    """Return how far each head is set against sales; none without the signal of sales."""
+    """Return how far each head of these weights is set against sales; none without their signal."""
     if EXPOSURE not in set(columns):
         return {}
-    weights = {head: policy.weights[head] * policy.per_sale.get(head, 0.0) for head in heads}
-    return {head: weight for head, weight in weights.items() if weight}
+    against = {head: w * policy.per_sale.get(head, 0.0) for head, w in weights.items()}
+    return {head: weight for head, weight in against.items() if weight}
 
 
 def require_peers(
-    policy: Policy, heads: Iterable[str], columns: Iterable[str], peers: Peers | None
+    policy: Policy, weights: Mapping[str, float], columns: Iterable[str], peers: Peers | None
 ) -> None:
     """Refuse a bundle whose policy asks for what its profile does not hold.
 
@@ -141,7 +141,7 @@ def require_peers(
     ------
     BundleError
     """
-    for head in exposure_weights(policy, heads, columns):
+    for head in exposure_weights(policy, weights, columns):
         if peers is None or head not in peers.means:
             raise BundleError(
                 f"The policy sets head '{head}' against dealers who sell alike, and the profile "
@@ -173,6 +173,16 @@ def exposure_term(sales: pd.Series, weights: Mapping[str, float], peers: Peers) 
     for head, weight in weights.items():
         total -= weight * peers.of_head(head, sales)
     return total
+
+
+def exposure_of(
+    policy: Policy, weights: Mapping[str, float], inputs: pd.DataFrame, peers: Peers | None
+) -> Floats:
+    """Return what sales take off the priority of each row of a bundle's signals, shape (n,)."""
+    against = exposure_weights(policy, weights, inputs.columns)
+    if not against or peers is None:
+        return np.zeros(len(inputs))
+    return exposure_term(inputs[EXPOSURE], against, peers)
 
 
 def _logged(sales: pd.Series) -> Floats:

@@ -132,8 +132,8 @@ def parts_of(view: View, heads: Mapping[str, HeadRecord]) -> dict[str, float]:
 
 def weights_of(view: View) -> dict[str, float]:
     """Return the weight of each head in the priority; none for a bundle that states no policy."""
-    policy = getattr(view.snapshot.bundle, "policy", None)
-    return {} if policy is None else {name: float(w) for name, w in policy.weights.items()}
+    weights = getattr(view.snapshot.bundle, "weights", None)
+    return {} if weights is None else {name: float(w) for name, w in weights.items()}
 
 
 def _averages(view: View) -> dict[str, float]:

@@ -98,7 +98,7 @@ def test_it_keeps_its_values_through_a_file(country):
 
 def test_only_heads_with_a_weight_by_sales_are_set_against_them():
     policy = Policy.read()
-    heads = ("compliance", "diversion", "mexico", "severity")
-    found = exposure_weights(policy, heads, [EXPOSURE])
+    weights = policy.weights_of(("compliance", "diversion", "mexico", "severity"))
+    found = exposure_weights(policy, weights, [EXPOSURE])
     assert set(found) == {"diversion", "mexico"}
-    assert exposure_weights(policy, heads, ["traces_n_3y"]) == {}
+    assert exposure_weights(policy, weights, ["traces_n_3y"]) == {}

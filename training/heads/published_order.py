@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.table import FeatureTable
-from models.policy import Policy
-from models.priority import EXPOSURE, Peers, exposure_term, exposure_weights
+from models.priority import EXPOSURE
+from models.restraint import RESTRAINT, Restraint, priorities, restrain
 from training.evaluation.evaluation import RULE, list_membership, measure
 from training.evaluation.metrics import Interval, bootstrap
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
@@ -67,8 +67,7 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
     kept = [r for r in results if r.entry["is_in_bundle"] and r.everyone is not None]
     if judged is None or judged.everyone is None or not kept:
         return None
-    policy = recipe.read_policy()
-    everyone = _with_priority(judged.everyone, kept, table, policy)
+    everyone, restraint = _with_priority(judged.everyone, kept, table, recipe)
     if everyone.empty:
         return None
     rows = everyone[everyone[INSPECTED]].reset_index(drop=True)
@@ -96,7 +95,8 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
         "strictness_dependence": None if dependence is None else dependence.as_dict(),
         "readings": readings(everyone, share=share),
         "sizes": sizes(everyone, share=share),
-        "policy": policy.stated(),
+        "policy": recipe.read_policy().stated(),
+        RESTRAINT: restraint.state(),
     }
     return Order(
         rows.drop(columns=[BEYOND, _SALES], errors="ignore"),
@@ -107,55 +107,51 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
 
 
 def _with_priority(
-    everyone: pd.DataFrame, kept: Sequence[HeadResult], table: FeatureTable, policy: Policy
-) -> pd.DataFrame:
-    """Add the priority of the heads in the bundle as ``score``, and each head's order as a rule."""
+    everyone: pd.DataFrame, kept: Sequence[HeadResult], table: FeatureTable, recipe: Recipe
+) -> tuple[pd.DataFrame, Restraint]:
+    """Add the priority of the heads in the bundle as ``score``, and each head's order as a rule.
+
+    Each day's dealers are put in order as a bundle made on that day would; how far its heads were
+    restrained on the last is returned.
+    """
     out = everyone.rename(columns={"score": "probability"})
-    weights = policy.weights_of([r.head.name for r in kept])
-    priority = np.zeros(len(out))
-    # What the order would be by models that saw no row of the dealer's own office.
-    beyond = np.zeros(len(out))
-    key = ["dealer", "as_of"]
+    key, names = ["dealer", "as_of"], dict[str, str]()
     for result in kept:
         theirs = result.everyone
         if theirs is None:
             continue
         margin = out[key].merge(theirs[[*key, "margin"]], on=key, how="left")["margin"]
-        out[f"{RULE}{result.head.name}_alone"] = margin.to_numpy(dtype=np.float64)
-        weight = weights[result.head.name]
-        priority += weight * margin.to_numpy(dtype=np.float64)
-        is_of_labels = result.head.label == "compliance"
-        beyond += weight * (out[BEYOND] if is_of_labels else margin).to_numpy(dtype=np.float64)
-    out["score"] = priority
-    out[BEYOND] = beyond
+        names[result.head.name] = f"{RULE}{result.head.name}_alone"
+        out[names[result.head.name]] = margin.to_numpy(dtype=np.float64)
     # Years before a head had enough to learn from cannot be put in the published order.
-    out = out[np.isfinite(priority)].reset_index(drop=True)
-    columns = {c for r in kept for c in r.X.columns}
-    return _against_sales(out, exposure_weights(policy, weights, columns), columns, table)
+    out = out.dropna(subset=list(names.values())).reset_index(drop=True)
+    if any(EXPOSURE in result.X.columns for result in kept):
+        out = _with_sales(out, table)
+    policy, restraint = recipe.read_policy(), Restraint()
+    of_labels = next((r.head.name for r in kept if r.head.label == "compliance"), None)
+    score, beyond = np.zeros(len(out)), np.zeros(len(out))
+    for _, rows in sorted(out.groupby("as_of").indices.items()):
+        margins = {h: out[c].to_numpy(dtype=np.float64)[rows] for h, c in names.items()}
+        sales = out[_SALES].iloc[rows].rename(EXPOSURE) if _SALES in out else None
+        restraint = restrain(policy, margins, sales, capacity=recipe.evaluation.capacity)
+        score[rows] = priorities(policy, margins, sales, restraint)
+        beyond[rows] = score[rows]
+        if of_labels is not None:
+            # What the order would be by models that saw no row of the dealer's own office.
+            own = out[BEYOND].to_numpy(dtype=np.float64)[rows] - margins[of_labels]
+            beyond[rows] += restraint.weights(policy, margins)[of_labels] * own
+    return out.assign(**{"score": score, BEYOND: beyond}), restraint
 
 
-def _against_sales(
-    out: pd.DataFrame, weights: dict[str, float], columns: set[str], table: FeatureTable
-) -> pd.DataFrame:
-    """Add the sales of each dealer, and set counts against dealers of the day who sell alike."""
-    if EXPOSURE not in columns:
-        return out
+def _with_sales(out: pd.DataFrame, table: FeatureTable) -> pd.DataFrame:
+    """Add the sales of each dealer, against whose like counts are set."""
     key = ["dealer", "as_of"]
     sold = table.frame[key].assign(
         dealer=lambda f: f["dealer"].astype(str),
         as_of=lambda f: f["as_of"].astype("datetime64[s]"),
         **{_SALES: table.X[EXPOSURE].to_numpy(dtype=np.float64)},
     )
-    out = out.merge(sold, on=key, how="left", validate="one_to_one")
-    for rows in out.groupby("as_of").indices.values():
-        sales = out[_SALES].iloc[rows]
-        margins = {
-            head: out[f"{RULE}{head}_alone"].to_numpy(dtype=np.float64)[rows] for head in weights
-        }
-        term = exposure_term(sales, weights, Peers.of(sales, margins))
-        for name in ("score", BEYOND):
-            out.loc[sales.index, name] += term
-    return out
+    return out.merge(sold, on=key, how="left", validate="one_to_one")
 
 
 def strictness_dependence(everyone: pd.DataFrame) -> Interval | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.restraint import Restraint
 from training.evaluation.baselines import LOGISTIC, RANDOM
 from training.pages.page import format_interval, words
 
@@ -36,7 +37,7 @@ def _order(order: Mapping[str, Any], capacity: float) -> dict[str, Any]:
         "text": (
             f"The priority adds up {', '.join(words(p) for p in order['parts'])}, by policy "
             f"version {order['policy']['version']}. Findings count as an average inspector would "
-            "have made them. "
+            f"have made them. {Restraint.of_manifest(order).in_words()} "
             + (f"A rule as simple as {words(best)} is as good here. " if is_even else "")
             + (
                 "Correlation of the order with the strictness of the dealer's office, at the same "

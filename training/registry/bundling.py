@@ -17,6 +17,7 @@ from models import Bundle
 from models.card import Card
 from models.priority import EXPOSURE, Peers
 from models.profile import Profile
+from models.restraint import RESTRAINT, Restraint, restrain
 from training.heads.fit import HeadResult
 from training.pages.report import format_interval
 from training.recipe import Recipe
@@ -46,9 +47,11 @@ def assemble_bundle(
         name: np.asarray(head.predict_margin(latest[list(head.columns_)]), dtype=np.float64)
         for name, head in heads.items()
     }
-    peers = Peers.of(latest[EXPOSURE], margins) if EXPOSURE in columns else None
+    sales = latest[EXPOSURE] if EXPOSURE in columns else None
+    peers = None if sales is None else Peers.of(sales, margins)
     profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins, peers=peers)
     policy = recipe.read_policy()
+    restraint = restrain(policy, margins, sales, capacity=recipe.evaluation.capacity)
     is_restricted = any(signal.restriction == "restricted" for signal in signals)
     manifest = {
         "name": recipe.model_name,
@@ -60,6 +63,7 @@ def assemble_bundle(
         "data_fingerprint": evaluation["data_fingerprint"],
         "git_commit": evaluation["git_commit"],
         "policy": policy.stated(),
+        RESTRAINT: restraint.state(),
     }
     described = [dataclasses.asdict(signal) for signal in signals]
     card = model_card(
@@ -68,6 +72,7 @@ def assemble_bundle(
         n_signals=len(signals),
         as_of=date.fromisoformat(evaluation["trained_on"]),
         restriction=str(manifest["restriction"]),
+        restraint=restraint,
     )
     return Bundle(heads, policy, described, profile, card, manifest)
 
@@ -77,7 +82,13 @@ def _rows(result: HeadResult, table: FeatureTable) -> npt.NDArray[np.int64]:
 
 
 def model_card(
-    recipe: Recipe, evaluation: Mapping[str, Any], *, n_signals: int, as_of: date, restriction: str
+    recipe: Recipe,
+    evaluation: Mapping[str, Any],
+    *,
+    n_signals: int,
+    as_of: date,
+    restriction: str,
+    restraint: Restraint | None = None,
 ) -> str:
     """Write the card: what it is for, what it was judged on, what it cannot say."""
     heads = evaluation["heads"]
@@ -97,6 +108,7 @@ def model_card(
         },
         metrics={name: _measures(heads[name], recipe.evaluation.capacity) for name in kept},
         limits=(*recipe.cannot_say, *_refusals(heads)),
+        restraint=restraint or Restraint(),
     )
     return card.markdown(recipe.read_policy())
 

@@ -17,7 +17,8 @@ from features.signals.registry import SIGNALS
 from features.table import build_features
 from features.warehouse import Warehouse
 from models.policy import Policy
-from models.priority import EXPOSURE, Peers, exposure_term, exposure_weights
+from models.priority import EXPOSURE
+from models.restraint import priorities, restrain
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.evaluation import RULE
 from training.evaluation.metrics import LEVEL, Ranking, cluster_weights
@@ -175,12 +176,9 @@ def _rate(recipe: Recipe, head: Head, at: Stand, now: pd.DataFrame) -> np.ndarra
 
 def published(policy: Policy, margins: dict[str, np.ndarray], now: pd.DataFrame) -> np.ndarray:
     """Return the priority of the heads, as a bundle would."""
-    weights = policy.weights_of(margins)
-    total = np.sum([weights[name] * margin for name, margin in margins.items()], axis=0)
-    against = exposure_weights(policy, margins, now.columns)
-    if against:
-        total = total + exposure_term(now[EXPOSURE], against, Peers.of(now[EXPOSURE], margins))
-    return np.asarray(total, dtype=np.float64)
+    sales = now.get(EXPOSURE)
+    restraint = restrain(policy, margins, sales, capacity=SHARE)
+    return priorities(policy, margins, sales, restraint)
 
 
 def taught(X: pd.DataFrame, p: np.ndarray, dealer: np.ndarray) -> np.ndarray:

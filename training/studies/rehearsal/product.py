@@ -16,6 +16,7 @@ from features.warehouse import Warehouse
 from models import Bundle
 from models.priority import EXPOSURE, Peers
 from models.profile import Profile
+from models.restraint import RESTRAINT, restrain
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL
@@ -116,21 +117,24 @@ def _bundle(recipe: Recipe, results: list[HeadResult], table: FeatureTable, toda
         name: np.asarray(head.predict_margin(inputs_of(head, latest)), dtype=np.float64)
         for name, head in heads.items()
     }
+    policy = recipe.read_policy()
+    sales = latest[EXPOSURE] if EXPOSURE in columns else None
     manifest = {
         "name": recipe.model_name,
         "as_of": today.isoformat(),
         "restriction": "restricted",
         "data_fingerprint": table.warehouse_fingerprint,
         "git_commit": "unknown",
+        RESTRAINT: restrain(policy, margins, sales, capacity=recipe.evaluation.capacity).state(),
     }
     return Bundle(
         heads,
-        recipe.read_policy(),
+        policy,
         [dataclasses.asdict(signal) for signal in signals],
         Profile.of(
             table.X[columns],
             margins,
-            peers=Peers.of(latest[EXPOSURE], margins) if EXPOSURE in columns else None,
+            peers=None if sales is None else Peers.of(sales, margins),
         ),
         "# A rehearsal\n",
         manifest,
