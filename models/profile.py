@@ -2,8 +2,10 @@
 
 **Support** says how usual a dealer is among the inspected dealers the heads learned from. Each
 signal's values are cut at the training deciles, missing being a bin of its own; a dealer's surprise
-is the mean, over the signals, of minus the log share of its bin; its support is the share of
-training rows at least as surprising. Dealers like those inspected have supports spread evenly over
+is the mean, over the signals, of minus the log share of its bin. Signals that say the same count
+together as one: each weighs one over the sum of its squared correlations with all, so that a count
+in five windows makes nobody five times as unusual. A dealer's support is the share of training rows
+at least as surprising. Dealers like those inspected have supports spread evenly over
 0 to 1; a support of 0.01 says that one inspected dealer in a hundred was as unlike the rest.
 """
 
@@ -30,6 +32,8 @@ N_QUANTILES: Final = 101
 _N_BINS: Final = 10
 # Share of a bin that no training row fell into, in rows.
 _PSEUDO_ROWS: Final = 0.5
+# So many rows tell how far signals say the same.
+_MAX_ROWS: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class Profile:
         Quantiles of each head's margin on the training rows, for drift.
     peers : Peers, optional
         Mean margins among dealers who sell alike; what counts are ranked against.
+    weights : array of shape (p,), optional
+        Weight of each signal's surprise; equal in profiles made before there were weights.
     """
 
     n_rows: int
@@ -122,6 +128,7 @@ class Profile:
     surprise: Floats
     scores: Mapping[str, Floats]
     peers: Peers | None = None
+    weights: Floats | None = None
 
     @classmethod
     def of(
@@ -143,10 +150,13 @@ class Profile:
             Of dealers who sell alike, where there is the signal of sales.
         """
         signals = tuple(_profile(X.iloc[:, j]) for j in range(X.shape[1]))
-        surprise = np.quantile(_surprise(signals, X), np.linspace(0, 1, N_QUANTILES))
+        bins = _bins(signals, X)
+        weights = _shared(signals, bins)
+        found = _surprise(signals, bins, weights)
+        surprise = np.quantile(found, np.linspace(0, 1, N_QUANTILES))
         grid = np.linspace(0, 1, N_QUANTILES)
         kept = {head: np.quantile(margin, grid) for head, margin in (scores or {}).items()}
-        return cls(len(X), signals, surprise, kept, peers)
+        return cls(len(X), signals, surprise, kept, peers, weights)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -155,7 +165,7 @@ class Profile:
 
     def support(self, X: pd.DataFrame) -> Floats:
         """Return the support of rows, shape (n,), in 0 to 1."""
-        found = _surprise(self.signals, X)
+        found = _surprise(self.signals, _bins(self.signals, X), self.weights)
         grid = np.linspace(0.0, 1.0, N_QUANTILES)
         below = np.interp(found, self.surprise, grid)
         return np.asarray(np.where(found > self.surprise[-1], 0.0, 1.0 - below))
@@ -179,6 +189,7 @@ class Profile:
             "surprise": self.surprise.tolist(),
             "scores": {head: q.tolist() for head, q in self.scores.items()},
             "peers": None if self.peers is None else self.peers.state(),
+            "weights": None if self.weights is None else self.weights.tolist(),
         }
 
     @classmethod
@@ -190,6 +201,9 @@ class Profile:
             np.asarray(state["surprise"], dtype=np.float64),
             {h: np.asarray(q, dtype=np.float64) for h, q in state["scores"].items()},
             None if state.get("peers") is None else Peers.from_state(state["peers"]),
+            None
+            if state.get("weights") is None
+            else np.asarray(state["weights"], dtype=np.float64),
         )
 
 
@@ -222,12 +236,36 @@ def _shares(counts: npt.NDArray[Any]) -> Floats:
     return np.asarray((counts + _PSEUDO_ROWS) / (counts + _PSEUDO_ROWS).sum())
 
 
-def _surprise(signals: Sequence[SignalProfile], X: pd.DataFrame) -> Floats:
-    total = np.zeros(len(X))
+def _bins(signals: Sequence[SignalProfile], X: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Bin of each row in each signal, shape (n, p)."""
     # One row of many signals is asked for often: taking columns out of a table one by one costs
     # more than all the rest.
     Z = None if any(signal.levels for signal in signals) else plain_numbers(X)
+    bins = np.empty((len(X), len(signals)), dtype=np.int64)
     for j, signal in enumerate(signals):
-        bins = signal.bins(X.iloc[:, j]) if Z is None else signal.bins_of_numbers(Z[:, j])
-        total += signal.surprises[bins]
-    return total / max(len(signals), 1)
+        bins[:, j] = signal.bins(X.iloc[:, j]) if Z is None else signal.bins_of_numbers(Z[:, j])
+    return bins
+
+
+def _surprise(
+    signals: Sequence[SignalProfile], bins: npt.NDArray[np.int64], weights: Floats | None
+) -> Floats:
+    total = np.zeros(len(bins))
+    shares = np.ones(len(signals)) if weights is None else weights
+    for j, signal in enumerate(signals):
+        total += shares[j] * signal.surprises[bins[:, j]]
+    return np.asarray(total / max(float(shares.sum()), 1e-12))
+
+
+def _shared(signals: Sequence[SignalProfile], bins: npt.NDArray[np.int64]) -> Floats:
+    """Weight of each signal: one over the number of signals that say the same, shape (p,)."""
+    last = np.array([len(signal.shares) - 1 for signal in signals], dtype=np.int64)
+    place = np.where(bins == last, -1, bins).astype(np.float64)
+    if len(place) > _MAX_ROWS:
+        place = place[np.random.default_rng(0).permutation(len(place))[:_MAX_ROWS]]
+    place -= place.mean(axis=0)
+    spread = np.sqrt((place**2).sum(axis=0))
+    place /= np.where(spread > 0, spread, 1.0)
+    alike = (place.T @ place) ** 2
+    np.fill_diagonal(alike, 1.0)
+    return np.asarray(1.0 / alike.sum(axis=0), dtype=np.float64)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,15 @@ def test_priority_is_explained_as_the_weighted_sum_of_the_heads(bundle, rows):
     np.testing.assert_allclose(
         explained["priority"].margin, bundle.score(rows)["priority"], atol=1e-9
     )
+
+
+def test_heads_beside_compliance_count_as_the_manifest_says(bundle, rows):
+    half = {**bundle.manifest, "restraint": {"scale": 0.5, "cost": 0.01, "cost_in_full": 0.03}}
+    made = replace(bundle, manifest=half)
+    margins = {n: h.predict_margin(rows[list(h.columns_)]) for n, h in bundle.heads.items()}
+    expected = margins["compliance"] + 0.5 * 0.25 * margins["diversion"]
+    np.testing.assert_allclose(made.score(rows)["priority"], expected)
+    np.testing.assert_allclose(made.explain(rows)["priority"].margin, expected, atol=1e-9)
 
 
 def test_counts_are_set_against_sales_as_far_as_the_policy_says(bundle, draw):

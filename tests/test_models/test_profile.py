@@ -50,3 +50,29 @@ def test_constant_and_empty_columns_are_profiled():
     X = pd.DataFrame({"empty": [np.nan] * 10, "constant": [1.0] * 10})
     support = Profile.of(X).support(X)
     assert np.isfinite(support).all()
+
+
+def test_a_signal_repeated_makes_nobody_more_unusual():
+    rng = np.random.default_rng(8)
+    own = pd.DataFrame(rng.poisson(1.0, (4000, 6)), columns=[f"own_{j}" for j in range(6)])
+    copies = pd.DataFrame({f"copy_{k}": own["own_0"] for k in range(30)})
+    together = pd.concat([own, copies], axis=1)
+    rows = own.sample(500, random_state=1).index
+    alone = Profile.of(own).support(own.loc[rows])
+    repeated = Profile.of(together).support(together.loc[rows])
+    np.testing.assert_allclose(repeated, alone, atol=0.05)
+    # What is unusual in one thing alone is no more so for being told thirty-one times.
+    far = own.iloc[:1].assign(own_0=99)
+    said = pd.concat([far, pd.DataFrame(dict.fromkeys(copies, far["own_0"]))], axis=1)
+    odd = own.iloc[:1].assign(own_1=99, own_2=99, own_3=99)
+    told = pd.concat([odd, copies.iloc[:1]], axis=1)
+    profile = Profile.of(together)
+    assert profile.support(told)[0] < profile.support(said)[0]
+
+
+def test_a_profile_of_an_earlier_version_weighs_its_signals_alike(X):
+    state = Profile.of(X).state()
+    del state["weights"]
+    before = Profile.from_state(state)
+    assert before.weights is None
+    assert before.support(X.iloc[:20]).shape == (20,)
