@@ -61,13 +61,10 @@ def test_a_signal_repeated_makes_nobody_more_unusual():
     alone = Profile.of(own).support(own.loc[rows])
     repeated = Profile.of(together).support(together.loc[rows])
     np.testing.assert_allclose(repeated, alone, atol=0.05)
-    # What is unusual in one thing alone is no more so for being told thirty-one times.
-    far = own.iloc[:1].assign(own_0=99)
-    said = pd.concat([far, pd.DataFrame(dict.fromkeys(copies, far["own_0"]))], axis=1)
-    odd = own.iloc[:1].assign(own_1=99, own_2=99, own_3=99)
-    told = pd.concat([odd, copies.iloc[:1]], axis=1)
-    profile = Profile.of(together)
-    assert profile.support(told)[0] < profile.support(said)[0]
+    weights = dict(zip(together.columns, Profile.of(together).weights, strict=True))
+    said = sum(weight for name, weight in weights.items() if name not in own.columns[1:])
+    assert said == pytest.approx(1.0, abs=0.05), "thirty-one times the same is one"
+    assert [weights[name] for name in own.columns[1:]] == pytest.approx([1.0] * 5, abs=0.05)
 
 
 def test_a_profile_of_an_earlier_version_weighs_its_signals_alike(X):
