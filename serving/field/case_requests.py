@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
 from serving.access.audited_rows import kept_now
+from serving.contract.records.dealers import PremisesRecord
+from serving.contract.records.referrals import CaseRecord
 from serving.errors import (
     CaseExpiredError,
     ConflictError,
@@ -24,16 +26,12 @@ from serving.errors import (
     UnknownCaseError,
 )
 from serving.scores.snapshot import Scope
+from serving.scores.table import premises
 from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import ACCOUNTS, CASE_REQUESTS
 
 _NO_CASE: Final = "There is no such case request, or it is not yours."
-# Facts about premises; a case gets no score.
-_FACTS: Final = (
-    "dealer", "license_number", "license_type", "licensee_name", "business_name", "street", "city",
-    "state", "zip", "county", "office", "division",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Asked:
     days: int
 
 
-def ask(store: Store, asked: Asked, *, ledger: Ledger) -> dict[str, Any]:
+def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
     """Keep a request, with the record of it.
 
     Raises
@@ -101,7 +99,7 @@ def decide(
     note: str,
     scope: Scope,
     ledger: Ledger,
-) -> dict[str, Any]:
+) -> CaseRecord:
     """Approve some of the dealers asked for, or none, with the record of it.
 
     Raises
@@ -138,7 +136,7 @@ def decide(
 
 def answer(
     store: Store, principal: Principal, scope: Scope, request_id: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[CaseRecord, list[PremisesRecord]]:
     """Return a request and the approved rows: to who asked; its approver sees what was asked.
 
     Raises
@@ -155,12 +153,13 @@ def answer(
         raise UnknownCaseError(_NO_CASE)
     _check_time(row._mapping)
     columns = scope.view.snapshot.columns
-    rows = []
+    rows: list[PremisesRecord] = []
     for dealer in row.approved or ():
         # A case reaches beyond the caller's area by its approval, but no hold.
         found = scope.view.row(dealer)
         if found is not None:
-            rows.append({name: str(columns[name][found]) for name in _FACTS})
+            # Facts about premises; a case gets no score.
+            rows.append(premises(columns, found))
     shown = _whole(row._mapping)
     if principal.name == row.who:
         # Approved and not there would tell of a hold: it is as if it had not been approved.
@@ -177,14 +176,20 @@ def _check_time(row: Mapping[str, Any] | sa.RowMapping) -> None:
         )
 
 
-def _whole(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
-    names = (
-        "request_id", "case_reference", "legal_basis", "agency", "why", "dealers", "who", "at",
-        "approver", "expires_at",
-    )  # fmt: skip
+def _whole(row: Mapping[str, Any] | sa.RowMapping) -> CaseRecord:
     approved = row.get("approved")
     status = "asked" if row.get("decided_at") is None else "approved" if approved else "refused"
-    return {name: row[name] for name in names} | {
+    return {
+        "request_id": row["request_id"],
+        "case_reference": row["case_reference"],
+        "legal_basis": row["legal_basis"],
+        "agency": row["agency"],
+        "why": row["why"],
+        "dealers": row["dealers"],
+        "who": row["who"],
+        "at": row["at"],
+        "approver": row["approver"],
+        "expires_at": row["expires_at"],
         "status": status,
         "approved": list(approved or ()),
         "decided_at": row.get("decided_at"),

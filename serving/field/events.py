@@ -19,11 +19,13 @@ import sqlalchemy as sa
 
 from features.domain import license_number
 from features.errors import InvalidValueError
+from features.openjson import Row
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit import Ledger
+from serving.contract.records.field import RejectedRecord
 from serving.errors import InvalidRequestError
 from serving.store import journal
 from serving.store.database import Store, insert_new, instant
@@ -37,8 +39,8 @@ _KEY_PARTS: Final = {(1, 2, 5)}
 class Checked:
     """Rows that passed, and why the others did not."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[RejectedRecord] = field(default_factory=list)
 
 
 def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> Checked:
@@ -76,8 +78,8 @@ def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> 
 
 def _check_row(
     table: Table, row: Mapping[str, Any], *, today: date
-) -> tuple[dict[str, Any], tuple[str, str] | None]:
-    clean: dict[str, Any] = {}
+) -> tuple[Row, tuple[str, str] | None]:
+    clean: Row = {}
     for column in (*table.columns, Column("known_on", "date", is_required=False)):
         value = row.get(column.name)
         if value is None or value == "":

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from serving.contract.records.field import DesignOfVisit
+from serving.contract.records.lists import ListRowRecord
 from serving.errors import ConflictError, UnknownListError
 from serving.store.tables import LISTS
 
@@ -31,7 +33,7 @@ _SELECTED_BY: Final = {
 
 def design_of(
     connection: sa.Connection, document: Mapping[str, Any], *, dealer: str
-) -> dict[str, Any]:
+) -> DesignOfVisit:
     """Return the design of a visit: its list's, or none; `selected_by` follows from it.
 
     Parameters
@@ -53,7 +55,14 @@ def design_of(
         claimed = document["selected_by"]
         # Chance leaves a trace: without the list that drew it, nobody knows how it was chosen.
         is_claim = claimed == "random"
-        return dict.fromkeys(DESIGN) | {"selected_by": "unknown" if is_claim else claimed}
+        return {
+            "list_id": None,
+            "why": None,
+            "inclusion_probability": None,
+            "is_mandatory": None,
+            "mandatory_probability": None,
+            "selected_by": "unknown" if is_claim else claimed,
+        }
     row = _listed(connection, list_id, dealer, date.fromisoformat(document["opened_on"]))
     why = row["why"][0]
     return {
@@ -66,12 +75,10 @@ def design_of(
     }
 
 
-def _listed(
-    connection: sa.Connection, list_id: str, dealer: str, opened_on: date
-) -> dict[str, Any]:
+def _listed(connection: sa.Connection, list_id: str, dealer: str, opened_on: date) -> ListRowRecord:
     query = sa.select(LISTS.c.document, LISTS.c.as_of).where(LISTS.c.list_id == list_id)
     found = connection.execute(query).first()
-    rows = [] if found is None else json.loads(found.document)["rows"]
+    rows: list[ListRowRecord] = [] if found is None else json.loads(found.document)["rows"]
     own = next((row for row in rows if row["dealer"] == dealer), None)
     if found is None or own is None:
         raise UnknownListError(
@@ -85,7 +92,7 @@ def _listed(
             found=f"opened on {opened_on}, the list is as of {found.as_of}",
             fix="name the list that ordered it, or leave list_id out",
         )
-    return dict(own)
+    return own
 
 
 def investigator_token(key: bytes, who: str) -> str:

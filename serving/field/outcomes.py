@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from features.domain.asof import parse_date
+from features.openjson import Row
 from features.reference.allowance import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
 from serving.access.audit import Ledger
@@ -323,7 +324,7 @@ def _canonical_files(outcomes: Sequence[Kept], folder: Path) -> list[Path]:
     return [inspections, violations]
 
 
-def _blank(document: Mapping[str, Any]) -> dict[str, Any]:
+def _blank(document: Mapping[str, Any]) -> Row:
     texts: dict[Any, str] = {True: "true", False: "false"}
     return {
         name: "" if value is None else texts[value] if isinstance(value, bool) else value

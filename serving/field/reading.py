@@ -7,21 +7,22 @@ for it, reads all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
-from serving.contract.kept import KeptDecision, KeptOutcome
+from serving.contract.records.field import KeptOutcomeRecord, ToldRecord
+from serving.contract.records.lists import KeptDecisionRecord
 from serving.errors import UnknownRecordError
 from serving.scores.snapshot import Scope
 from serving.store.database import Store
 from serving.store.pages import AT_ONCE, page
+from serving.store.rows import picked
 from serving.store.tables import DECISIONS, OUTCOMES
 
 _NONE: Final = "There is no such record within your area."
-_OF_ROW: Final = ("outcome_id", "inspection_id", "version", "dealer", "who", "at")
-_OF_DOCUMENT: Final = tuple(KeptOutcome.model_fields.keys() - set(_OF_ROW))
+Shown = TypeVar("Shown")
 
 
 def decision_page(
@@ -32,7 +33,7 @@ def decision_page(
     after: int,
     limit: int,
     of: Mapping[str, str | None],
-) -> tuple[list[dict[str, Any]], int | None]:
+) -> tuple[list[KeptDecisionRecord], int | None]:
     """Return decisions after a number, and the number to read on from, None at the end.
 
     Parameters
@@ -48,7 +49,7 @@ def decision_page(
 
 def decision_of(
     store: Store, principal: Principal, scope: Scope, decision_id: int
-) -> dict[str, Any]:
+) -> KeptDecisionRecord:
     """Return one decision.
 
     Raises
@@ -65,7 +66,7 @@ def decision_of(
 
 def outcome_page(
     store: Store, scope: Scope, *, after: int, limit: int, of: Mapping[str, str | None]
-) -> tuple[list[dict[str, Any]], int | None]:
+) -> tuple[list[KeptOutcomeRecord], int | None]:
     """Return outcomes, every version, after a number, and the number to read on from."""
     query = sa.select(OUTCOMES).where(OUTCOMES.c.outcome_id > after)
     query = _of(query.order_by(OUTCOMES.c.outcome_id), OUTCOMES, of)
@@ -75,7 +76,7 @@ def outcome_page(
 
 def outcome_of(
     store: Store, scope: Scope, inspection_id: str, version: int | None
-) -> dict[str, Any]:
+) -> KeptOutcomeRecord:
     """Return a version of an outcome, by default the newest.
 
     Raises
@@ -112,12 +113,12 @@ def _read(
     scope: Scope,
     *,
     limit: int,
-    write: Callable[[Mapping[str, Any]], dict[str, Any]],
-) -> tuple[list[dict[str, Any]], bool | None]:
+    write: Callable[[sa.RowMapping], Shown],
+) -> tuple[list[Shown], bool | None]:
     """Return what is shown of a query, and True when more follows, else None."""
 
-    def shown(row: sa.Row[Any]) -> dict[str, Any] | None:
-        return write(dict(row._mapping)) if scope.row(row.dealer) is not None else None
+    def shown(row: sa.Row[Any]) -> Shown | None:
+        return write(row._mapping) if scope.row(row.dealer) is not None else None
 
     with store.read() as connection:
         rows = connection.execute(query.execution_options(yield_per=AT_ONCE))
@@ -125,11 +126,19 @@ def _read(
     return found, has_more or None
 
 
-def _decision(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in KeptDecision.model_fields}
+def _decision(row: sa.RowMapping) -> KeptDecisionRecord:
+    return picked(KeptDecisionRecord, row)
 
 
-def _outcome(row: Mapping[str, Any]) -> dict[str, Any]:
-    document = row["document"]
-    own = {name: row[name] for name in _OF_ROW}
-    return own | {name: document.get(name) for name in _OF_DOCUMENT}
+def _outcome(row: sa.RowMapping) -> KeptOutcomeRecord:
+    # What was told to an earlier version lacks the design of the visit.
+    told = dict.fromkeys(ToldRecord.__annotations__) | row["document"]
+    return {
+        "outcome_id": row["outcome_id"],
+        "inspection_id": row["inspection_id"],
+        "version": row["version"],
+        "dealer": row["dealer"],
+        **picked(ToldRecord, told),
+        "who": row["who"],
+        "at": row["at"],
+    }

@@ -15,10 +15,12 @@ import sqlalchemy as sa
 
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
+from serving.contract.records.referrals import AfterStep, DaysRecord, StandingRecord, StepRecord
 from serving.contract.referral import Result
 from serving.errors import ConflictError, InvalidRequestError, UnknownReferralError
 from serving.store import journal
 from serving.store.database import Store, instant
+from serving.store.rows import picked
 from serving.store.tables import REFERRAL_STEPS, REFERRALS
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Step:
 
 def step(
     store: Store, referral_id: int, what: Step, *, is_lead: bool, ledger: Ledger
-) -> dict[str, Any]:
+) -> StandingRecord:
     """Take a step, with the record of it, and return the referral as it then stands.
 
     Parameters
@@ -78,7 +80,7 @@ def step(
             )
         holder = found["taken_by"]
         if what.kind == "take" and holder == who:
-            return dict(found)
+            return picked(StandingRecord, found)
         if holder is not None and holder != who and not (is_lead and what.kind != "take"):
             raise ConflictError(
                 "The referral is somebody else's.", found=f"taken by {holder}",
@@ -92,7 +94,7 @@ def step(
         values = _after(what, who, now)
         which = REFERRALS.c.referral_id == referral_id
         connection.execute(REFERRALS.update().where(which).values(**values))
-        return dict(_row(connection, referral_id))
+        return picked(StandingRecord, _row(connection, referral_id))
 
 
 def _check(what: Step) -> None:
@@ -135,7 +137,7 @@ def _insert(
     ledger.add(connection, "referral", subject, kept=kept_now(connection, "referral_step", key))
 
 
-def _after(what: Step, who: str, now: str) -> dict[str, Any]:
+def _after(what: Step, who: str, now: str) -> AfterStep:
     if what.kind == "take":
         return {"taken_by": who, "taken_at": now}
     if what.kind == "close":
@@ -148,15 +150,15 @@ def _after(what: Step, who: str, now: str) -> dict[str, Any]:
     }
 
 
-def steps_of(store: Store, referral_id: int) -> list[dict[str, Any]]:
+def steps_of(store: Store, referral_id: int) -> list[StepRecord]:
     """Return the steps of a referral, the first one first."""
     query = sa.select(REFERRAL_STEPS).where(REFERRAL_STEPS.c.referral_id == referral_id)
     with store.read() as connection:
         rows = connection.execute(query.order_by(REFERRAL_STEPS.c.step_id))
-        return [dict(row._mapping) for row in rows]
+        return [picked(StepRecord, row._mapping) for row in rows]
 
 
-def status_of(referral: Mapping[str, Any]) -> str:
+def status_of(referral: StandingRecord) -> str:
     """Return ``open``, ``taken``, ``handed_over`` or ``closed``."""
     if referral["closed_at"]:
         return "closed"
@@ -165,7 +167,7 @@ def status_of(referral: Mapping[str, Any]) -> str:
     return "handed_over" if referral["agency"] else "open"
 
 
-def days_of(referral: Mapping[str, Any], *, now: str) -> dict[str, float | None]:
+def days_of(referral: Mapping[str, Any], *, now: str) -> DaysRecord:
     """Return how many days a referral waited to be taken, and has been open.
 
     >>> days_of({"opened_at": "2026-01-01T00:00:00.000000Z", "taken_at": None,

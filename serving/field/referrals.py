@@ -25,13 +25,16 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from features.openjson import Row
 from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit import Ledger, subjects
+from serving.contract.records.referrals import EvidenceRecord, StandingRecord
 from serving.field.collected import Collected
 from serving.store import journal
 from serving.store.database import Store, insert_new, instant, spaced_id
 from serving.store.pages import AT_ONCE
+from serving.store.rows import picked
 from serving.store.tables import EVENTS, REFERRALS
 
 REPEAT_DAYS: Final = 30
@@ -59,7 +62,7 @@ class Pattern:
 
     name: str
     dealers: tuple[str, ...]
-    evidence: Mapping[str, Any]
+    evidence: EvidenceRecord
 
     @property
     def dedup(self) -> str:
@@ -86,7 +89,7 @@ def patterns_in_sales(sales: Iterable[Sale], new: frozenset[str]) -> list[Patter
     return found
 
 
-def _evidence(sales: Sequence[Sale]) -> dict[str, Any]:
+def _evidence(sales: Sequence[Sale]) -> EvidenceRecord:
     return {
         "records": [f"multiple_sales {s.report_id}" for s in sales],
         "n_firearms": sum(s.n_firearms for s in sales),
@@ -104,7 +107,7 @@ def pattern_in_trace(trace: Mapping[str, Any], sales: Sequence[Sale]) -> Pattern
         return None
     records = [f"traces {trace['trace_id']}", *(f"multiple_sales {s.report_id}" for s in sales)]
     dealers = tuple(sorted({str(trace["dealer"]), *(s.dealer for s in sales)}))
-    evidence = {
+    evidence: EvidenceRecord = {
         "records": records,
         "days_from_sale_to_recovery": days,
         "recovery_country": trace["recovery_country"],
@@ -161,7 +164,7 @@ def _sales_of(store: Store, warehouse: Path, tokens: Sequence[str]) -> dict[str,
     return out
 
 
-def _stored_sales(warehouse: Path, tokens: Sequence[str]) -> list[dict[str, Any]]:
+def _stored_sales(warehouse: Path, tokens: Sequence[str]) -> list[Row]:
     import duckdb
 
     try:
@@ -211,17 +214,17 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
     return n_new
 
 
-def one_of(store: Store, referral_id: int) -> dict[str, Any] | None:
+def one_of(store: Store, referral_id: int) -> StandingRecord | None:
     """Return a referral, None when there is none of that number."""
     query = sa.select(REFERRALS).where(REFERRALS.c.referral_id == referral_id)
     with store.read() as connection:
         row = connection.execute(query).first()
-    return None if row is None else dict(row._mapping)
+    return None if row is None else picked(StandingRecord, row._mapping)
 
 
 def queued(
     store: Store, *, before: int | None = None, since: timedelta = timedelta(days=90)
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[StandingRecord]:
     """Read the queue, newest first, from below the number `before` on."""
     first = instant(datetime.now(UTC) - since)
     # One that is not closed stays in the queue, however old.
@@ -231,4 +234,4 @@ def queued(
         query = query.where(REFERRALS.c.referral_id < before)
     with store.read() as connection:
         for row in connection.execute(query.execution_options(yield_per=AT_ONCE)):
-            yield dict(row._mapping)
+            yield picked(StandingRecord, row._mapping)

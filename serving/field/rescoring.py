@@ -21,6 +21,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.home import write_atomically
+from features.openjson import Row
 from features.schema import TABLES
 from serving.field.collected import Collected
 from serving.scores.champion import inputs_of, variant_of
@@ -116,7 +117,7 @@ def _canonical_files(events: Sequence[Waiting], folder: Path) -> list[Path]:
     return files
 
 
-def _texts(document: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(document: Mapping[str, Any]) -> Row:
     texts = {True: "true", False: "false", None: ""}
     return {
         name: texts[value] if value is None or isinstance(value, bool) else value

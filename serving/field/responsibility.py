@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
+from serving.contract.records.referrals import GapRecord
 from serving.errors import InvalidRequestError
 from serving.store.database import Store, instant
 from serving.store.tables import RESPONSIBILITIES
@@ -132,14 +133,14 @@ def overlaps(rows: Iterable[Responsibility], day: date) -> list[tuple[Responsibi
     ]
 
 
-def gaps(rows: Iterable[Responsibility], areas: Iterable[str], day: date) -> list[dict[str, Any]]:
+def gaps(rows: Iterable[Responsibility], areas: Iterable[str], day: date) -> list[GapRecord]:
     """Return the subjects that nobody answers for in some areas on a day.
 
     An area is covered by a row of its own or by one for the whole nation.
     """
     held = {(row.subject, row.area) for row in rows if row.is_in_force(day)}
     wanted = sorted(set(areas))
-    out = []
+    out: list[GapRecord] = []
     for subject in SUBJECTS:
         if (subject, "nation") in held:
             continue

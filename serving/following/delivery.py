@@ -58,8 +58,12 @@ class Deliverer:
             store, self._runtime.scope(principal), owner=hook.account, since=standing.seq,
             limit=_MOST_CHANGES,
         )  # fmt: skip
-        names = ("seq", "at", "kind", "ref")
-        told = [{n: one[n] for n in names} for one in found if one["kind"] in hook.kinds]
+        # No dealer is named to an address outside: it asks for them.
+        told = [
+            {"seq": one["seq"], "at": one["at"], "kind": one["kind"], "ref": one["ref"]}
+            for one in found
+            if one["kind"] in hook.kinds
+        ]
         if told:
             ledger = self._runtime.ledger(principal)
             subject = f"changes {told[0]['seq']}-{told[-1]['seq']}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
+from serving.contract.records.field import ChangeRecord
 from serving.scores.snapshot import Scope
 from serving.store import journal
 from serving.store.database import Store
@@ -16,14 +17,14 @@ KINDS: Final = ("outcome", "event", "decision", "list")
 
 def visible(
     store: Store, scope: Scope, *, owner: str, since: int, limit: int
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[ChangeRecord], int]:
     """Return what a caller may see of the changes after a number, and how far was looked."""
     found = journal.since(store, since, at_most=limit)
     listed = [one.ref for one in found if one.kind == "list"]
     query = sa.select(LISTS.c.list_id).where(LISTS.c.list_id.in_(listed), LISTS.c.owner == owner)
     with store.read() as connection:
         own = set(connection.scalars(query)) if listed else set()
-    out = []
+    out: list[ChangeRecord] = []
     for one in found:
         # A dealer outside the area, or held from the caller, is not there; nor what is only its.
         dealers = [dealer for dealer in one.dealers if scope.row(dealer) is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from serving.access.audit import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.api.routes.referrals import make_step, queue_for, referral_for, responsibilities_for
+from serving.contract.records.referrals import ReferralDocument
 from serving.contract.referral import Result, StepRequest
 from serving.errors import ConflictError, InvalidRequestError
 from serving.web.rendering import page
@@ -51,7 +52,7 @@ async def _page(
     )  # fmt: skip
 
 
-def _with_calls(caller: Caller) -> list[dict[str, Any]]:
+def _with_calls(caller: Caller) -> list[ReferralDocument]:
     queue = queue_for(caller)
     waiting = [one for one in queue if one["status"] != "closed"]
     closed = [one for one in queue if one["status"] == "closed"]

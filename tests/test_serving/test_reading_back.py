@@ -8,6 +8,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
+from serving.contract.kept import KeptOutcome
 from serving.scores import export, holds
 
 
@@ -94,6 +95,8 @@ def test_outcomes_are_read_back_with_every_version(service):
     assert told == [("I0", 1), ("I1", 1), ("I2", 1), ("I0", 2)]
     newest = service.get("/v1/outcomes/I0", "scheduler")
     assert newest.json()["outcome"] == "report"
+    # In one order, whatever the process: a tag of the same outcome is the same in every worker.
+    assert list(newest.json()) == list(KeptOutcome.model_fields)
     assert newest.json()["violations"][0]["citation"] == "478.124(c)(1)"
     first = service.get("/v1/outcomes/I0?version=1", "scheduler").json()
     assert (first["version"], first["outcome"]) == (1, "none")

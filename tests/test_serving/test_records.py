@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from serving.contract import answers, audit, changes, field, kept
+from serving.contract import answers, audit, changes, field, kept, referral
 from serving.contract.records import audit as audits
-from serving.contract.records import dealers, lists, scores
+from serving.contract.records import dealers, lists, referrals, scores
+from serving.contract.records import field as records_field
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (scores.BasisRecord, answers.Basis),
@@ -40,6 +41,22 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (lists.ListSummaryRecord, changes.ListSummary),
     (lists.DecisionRecord, field.DecisionAnswer),
     (lists.KeptDecisionRecord, kept.KeptDecision),
+    (records_field.OutcomeRecord, field.OutcomeAnswer),
+    (records_field.CitationRecord, field.Citation),
+    (records_field.KeptOutcomeRecord, kept.KeptOutcome),
+    (records_field.DecisionsDocument, kept.KeptDecisions),
+    (records_field.OutcomesDocument, kept.KeptOutcomes),
+    (records_field.RejectedRecord, field.RejectedEvent),
+    (records_field.EventsDocument, field.EventsAnswer),
+    (records_field.ChangeRecord, changes.Change),
+    (referrals.ReferralRecord, field.Referral),
+    (referrals.StepRecord, referral.ReferralStep),
+    (referrals.ResponsibleRecord, referral.Responsible),
+    (referrals.ReferralDocument, referral.ReferralAnswer),
+    (referrals.CaseDocument, referral.CaseAnswer),
+    (referrals.GapRecord, referral.Gap),
+    (referrals.ResponsibilitiesDocument, referral.ResponsibilityAnswer),
+    (dealers.PremisesRecord, referral.CaseRow),
     (audits.AuditRecord, audit.AuditRecord),
     (audits.AuditDocument, audit.AuditPage),
 ]

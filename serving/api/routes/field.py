@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
@@ -26,6 +26,12 @@ from serving.contract.field import (
     OutcomeRequest,
 )
 from serving.contract.kept import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
+from serving.contract.records.field import (
+    DecisionsDocument,
+    EventsDocument,
+    OutcomeRecord,
+    OutcomesDocument,
+)
 from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import events as event_rows
 from serving.field import outcome_rules, outcomes, reading, referrals
@@ -35,7 +41,6 @@ from serving.lists.decisions import decide
 from serving.scores.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1", tags=["field"])
-_DESIGN: Final = ("selected_by", "list_id", "why", "inclusion_probability", "is_mandatory")
 
 
 @router.post(
@@ -70,7 +75,7 @@ async def outcome(
     return json_answer(to_json(answer))
 
 
-def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[str, Any]:
+def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> OutcomeRecord:
     runtime, scope = caller.runtime, caller.scope
     row = scope.row(body.dealer)
     if row is None:
@@ -99,7 +104,11 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> dict[st
         "dealer": dealer,
         "eligible_on": from_numpy(runtime.snapshot.columns["eligible_on"][row]),
         "is_label": closed is not None and parse_date(closed) <= today,
-        **{name: kept.document.get(name) for name in _DESIGN},
+        "selected_by": kept.document["selected_by"],
+        "list_id": kept.document.get("list_id"),
+        "why": kept.document.get("why"),
+        "inclusion_probability": kept.document.get("inclusion_probability"),
+        "is_mandatory": kept.document.get("is_mandatory"),
         "at": kept.at,
     }
 
@@ -153,7 +162,8 @@ async def read_decisions(
         after=cursor, limit=limit, of=of,
     )  # fmt: skip
     await caller.record(subjects({one["dealer"] for one in found}), purpose=purpose)
-    return json_answer(to_json({"decisions": found, "next_cursor": following}))
+    answer: DecisionsDocument = {"decisions": found, "next_cursor": following}
+    return json_answer(to_json(answer))
 
 
 @router.get(
@@ -197,7 +207,11 @@ async def read_outcomes(
     )
     await caller.record(subjects({one["dealer"] for one in found}), purpose=purpose)
     disclaimers = caller.scope.view.snapshot.disclaimers
-    answer = {"outcomes": found, "next_cursor": following, "disclaimers": disclaimers}
+    answer: OutcomesDocument = {
+        "outcomes": found,
+        "next_cursor": following,
+        "disclaimers": disclaimers,
+    }
     return json_answer(to_json(answer))
 
 
@@ -251,7 +265,7 @@ async def events(
     return json_answer(to_json(answer))
 
 
-def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> dict[str, Any]:
+def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> EventsDocument:
     runtime = caller.runtime
     checked = event_rows.check_rows(body.table, body.rows, today=datetime.now(UTC).date())
     ledger = runtime.ledger(caller.principal, purpose=purpose)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
@@ -14,6 +13,16 @@ from starlette.responses import Response
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals
+from serving.contract.records.dealers import PremisesRecord
+from serving.contract.records.referrals import (
+    CaseDocument,
+    CaseRecord,
+    ReferralDocument,
+    ReferralRecord,
+    ResponsibilitiesDocument,
+    ResponsibleRecord,
+    StandingRecord,
+)
 from serving.contract.referral import (
     CaseAnswer,
     CaseDecision,
@@ -92,7 +101,9 @@ async def take_step(
     return json_answer(to_json(answer))
 
 
-def make_step(caller: Caller, referral_id: int, body: StepRequest, purpose: str) -> dict[str, Any]:
+def make_step(
+    caller: Caller, referral_id: int, body: StepRequest, purpose: str
+) -> ReferralDocument:
     """Take a step for a caller and return the referral as it then stands."""
     referral_for(caller, referral_id)  # theirs to see at all
     referral_life.step(
@@ -105,21 +116,21 @@ def make_step(caller: Caller, referral_id: int, body: StepRequest, purpose: str)
     return referral_for(caller, referral_id)
 
 
-def queue_for(caller: Caller) -> list[dict[str, Any]]:
+def queue_for(caller: Caller) -> list[ReferralRecord]:
     """Return the referrals that a caller may see, newest first."""
     return queue_page(caller, limit=_MOST)[0]
 
 
 def queue_page(
     caller: Caller, *, limit: int, before: int | None = None
-) -> tuple[list[dict[str, Any]], bool]:
+) -> tuple[list[ReferralRecord], bool]:
     """Return a page of the referrals that a caller may see, and whether more follow."""
     scope = caller.scope
     queue = referrals.queued(caller.runtime.store, before=before)
     return page(queue, lambda one: _shown(one) if _is_theirs(one, scope) else None, limit)
 
 
-def referral_for(caller: Caller, referral_id: int) -> dict[str, Any]:
+def referral_for(caller: Caller, referral_id: int) -> ReferralDocument:
     """Return one referral with its steps and whom to call.
 
     Raises
@@ -131,36 +142,29 @@ def referral_for(caller: Caller, referral_id: int) -> dict[str, Any]:
     found = referrals.one_of(store, referral_id)
     if found is None or not _is_theirs(found, scope):
         raise UnknownReferralError("There is no such referral within your area.")
-    names = ("step", "who", "to_agency", "to_who", "result", "note", "at")
-    return _shown(found) | {
-        "steps": [
-            {name: one[name] for name in names}
-            for one in referral_life.steps_of(store, referral_id)
-        ],
+    return {
+        **_shown(found),
+        "steps": referral_life.steps_of(store, referral_id),
         "call": [_row(row) for row in _whom_to_call(caller, scope, found)],
         "statement": referrals.STATEMENT,
         "disclaimers": caller.runtime.snapshot.disclaimers,
     }
 
 
-def _is_theirs(referral: dict[str, Any], scope: Scope) -> bool:
+def _is_theirs(referral: StandingRecord, scope: Scope) -> bool:
     # One held dealer hides the whole pattern: the others would show that it is there.
     dealers = referral["dealers"]
     return not scope.hidden & set(dealers) and any(scope.row(d) is not None for d in dealers)
 
 
-def _shown(one: dict[str, Any]) -> dict[str, Any]:
-    names = (
-        "referral_id", "pattern", "dealers", "evidence", "opened_at", "taken_by", "taken_at",
-        "destination", "agency", "result", "closed_at",
-    )  # fmt: skip
+def _shown(one: StandingRecord) -> ReferralRecord:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    life = {"status": referral_life.status_of(one)} | referral_life.days_of(one, now=now)
-    return {name: one[name] for name in names} | life
+    days = referral_life.days_of(one, now=now)
+    return {**one, "status": referral_life.status_of(one), **days}
 
 
 def _whom_to_call(
-    caller: Caller, scope: Scope, referral: dict[str, Any]
+    caller: Caller, scope: Scope, referral: StandingRecord
 ) -> list[responsibility.Responsibility]:
     rows = responsibility.table(caller.runtime.store)
     columns = scope.view.snapshot.columns
@@ -177,9 +181,15 @@ def _whom_to_call(
     return responsibility.whom_to_call(rows, areas, subject=subject, day=today)
 
 
-def _row(row: responsibility.Responsibility) -> dict[str, Any]:
-    fields = asdict(row)
-    return {name: value for name, value in fields.items() if name != "responsibility_id"}
+def _row(row: responsibility.Responsibility) -> ResponsibleRecord:
+    return {
+        "agency": row.agency,
+        "area": row.area,
+        "subject": row.subject,
+        "contact": row.contact,
+        "starts_on": row.starts_on,
+        "ends_on": row.ends_on,
+    }
 
 
 @router.post(
@@ -240,7 +250,7 @@ async def read_case(
     return json_answer(to_json(answer))
 
 
-def case_for(caller: Caller, request_id: str) -> dict[str, Any]:
+def case_for(caller: Caller, request_id: str) -> CaseDocument:
     """Return a case request as it stands, as its asker or its approver sees it."""
     kept, rows = case_requests.answer(
         caller.runtime.store, caller.principal, caller.scope, request_id
@@ -248,8 +258,8 @@ def case_for(caller: Caller, request_id: str) -> dict[str, Any]:
     return _case(caller, kept, rows)
 
 
-def _case(caller: Caller, kept: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return kept | {"rows": rows, "disclaimers": caller.runtime.snapshot.disclaimers}
+def _case(caller: Caller, kept: CaseRecord, rows: list[PremisesRecord]) -> CaseDocument:
+    return {**kept, "rows": rows, "disclaimers": caller.runtime.snapshot.disclaimers}
 
 
 @router.get(
@@ -267,7 +277,7 @@ async def read_responsibilities(
     return json_answer(to_json(answer))
 
 
-def responsibilities_for(caller: Caller) -> dict[str, Any]:
+def responsibilities_for(caller: Caller) -> ResponsibilitiesDocument:
     """Return the table as it stands today."""
     rows = responsibility.table(caller.runtime.store)
     today = datetime.now(UTC).date()
