@@ -20,8 +20,6 @@ from serving.contract.records.lists import ListRowRecord
 from serving.errors import ConflictError, UnknownListError
 from serving.store.tables import LISTS
 
-# The design of a visit, as columns of `inspections`.
-DESIGN: Final = ("list_id", "why", "inclusion_probability", "is_mandatory", "mandatory_probability")
 _SELECTED_BY: Final = {
     "model": "risk",
     "random": "random",
