@@ -24,8 +24,9 @@ _COUNTS = ("read", "stored", "superseded", "duplicate", "set_aside", "rejected")
 def ingest_view(summary: IngestSummary) -> RenderableType:
     """Return the summary of an ingest: counts that add up, reasons of rejects, time by step."""
     grid = Table(
-        title="Ingested", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
-    )
+        title="Would be ingested" if summary.is_trial else "Ingested",
+        title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
     grid.add_column("table", no_wrap=True)
     for name in _COUNTS:
         grid.add_column(name.replace("_", " "), justify="right", no_wrap=True)
@@ -45,7 +46,7 @@ def ingest_view(summary: IngestSummary) -> RenderableType:
         grid,
         *lines,
         Text(f"time: {_spent(summary.seconds)}"),
-        Text(f"fingerprint: {summary.fingerprint}"),
+        *(() if summary.is_trial else (Text(f"fingerprint: {summary.fingerprint}"),)),
     )
 
 
@@ -54,14 +55,7 @@ def trial_view(summary: IngestSummary) -> RenderableType:
     parts: list[RenderableType] = [ingest_view(summary)]
     preview = summary.preview
     for table, rows in preview.rows.items() if preview else ():
-        grid = Table(title=f"{table} as it would be stored", title_justify="left", box=SIMPLE)
-        grid.add_column("column", no_wrap=True)
-        for row in rows:
-            grid.add_column(f"line {row['source_line']}")
-        for name in rows[0]:
-            if name not in ("source_line", "superseded_on"):
-                grid.add_row(name, *("" if r[name] is None else str(r[name]) for r in rows))
-        parts.append(grid)
+        parts += _rows_view(table, rows)
     if preview and preview.rejected:
         grid = Table(title="Would be rejected", title_justify="left", box=SIMPLE)
         for name in ("table", "reason", "column", "value", "rows", "first line"):
@@ -74,6 +68,44 @@ def trial_view(summary: IngestSummary) -> RenderableType:
         parts.append(grid)
     parts.append(Text("Nothing was changed.", style="bold"))
     return Group(*parts)
+
+
+def _rows_view(table: str, rows: Sequence[Mapping[str, object]]) -> list[RenderableType]:
+    """Return rows as stored, one a column, as many side by side as a narrow terminal shows whole.
+
+    Columns that no row fills are named below.
+    """
+    names = [name for name in rows[0] if name not in ("source_line", "superseded_on")]
+    filled = [name for name in names if any(row[name] is not None for row in rows)]
+    parts: list[RenderableType] = [Text(f"{table} as it would be stored", style="italic")]
+    width = max(map(len, filled)) + 4
+    for block in _side_by_side(rows, filled, 80 - width):
+        grid = Table(box=SIMPLE)
+        grid.add_column("column", no_wrap=True)
+        for row in block:
+            grid.add_column(f"line {row['source_line']}", overflow="fold")
+        for name in filled:
+            grid.add_row(name, *("" if r[name] is None else str(r[name]) for r in block))
+        parts.append(grid)
+    empty = [name for name in names if name not in filled]
+    if empty:
+        parts.append(Text(f"Nothing in these rows for: {', '.join(empty)}."))
+    return parts
+
+
+def _side_by_side(
+    rows: Sequence[Mapping[str, object]], names: Sequence[str], width: int
+) -> list[list[Mapping[str, object]]]:
+    blocks: list[list[Mapping[str, object]]] = []
+    left = 0
+    for row in rows:
+        need = 2 + max(10, *(len(str(row[name])) for name in names))
+        if not blocks or need > left:
+            blocks.append([])
+            left = width
+        blocks[-1].append(row)
+        left -= need
+    return blocks
 
 
 def contract_view(tables: Sequence[TableContract], *, is_full: bool) -> RenderableType:

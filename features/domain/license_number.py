@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from features.domain.asof import add_months
 from features.errors import InvalidValueError
+from features.sql import literal
 
 MONTH_LETTERS: Final = "ABCDEFGHJKLM"  # no I: it reads as a one
 
@@ -47,6 +48,20 @@ _EATEN: Final = (
 )
 _EATEN_SHORT: Final = "^[1-9]-([0-9]-[0-9]+-[0-9]+|[0-9]+-[0-9]+-[0-9])-"
 _EATEN_DEALER: Final = "^([1-9])-([1-9])-([A-Z][0-9]{4}|[1-9][0-9]{0,4}|0)$"
+# What people and spreadsheets put around and between the parts, in upper case: other dashes, quotes
+# that keep a cell a text, words before it, slashes, blanks around dashes, a fraction.
+_UNTIDY: Final = (
+    ("[\u2010-\u2015\u2212_]", "-"),
+    ("^[=\"'`\u2018\u2019 ]+|[\"'`\u2018\u2019 ]+$", ""),
+    (r"^(FFL|LICEN[SC]E|LIC)[ .:#A-Z]*([0-9])", r"\2"),
+    (" *[-/] *", "-"),
+    (" +", " "),
+    ("-+$|[.]0+$", ""),
+)
+# Region, district and sequence without dashes, of the regions there are; and the number as it is
+# printed for the public, the parts between covered.
+_COMPACT_DEALER: Final = "^([1345689])([0-9]{2})([0-9A-Z][0-9]{4})$"
+_COVERED: Final = "^([1-9])-([0-9]{2})-[X*#]{3}-[X*#]{2}-[X*#]{2}-([0-9A-Z][0-9]{4})$"
 _WIDTHS: Final = {"district": 2, "county": 3, "license_type": 2, "sequence": 5}
 
 # A license runs three years, so a code never points more than four years ahead of the day it was
@@ -106,6 +121,22 @@ class LicenseNumber:
         return expiry
 
 
+def _tidied(text: str) -> str:
+    """Return a number in upper case without what stands around and between its parts."""
+    plain = text.strip().upper()
+    for pattern, instead in _UNTIDY:
+        plain = re.sub(pattern, instead, plain)
+    return plain
+
+
+def tidied_sql(text: str) -> str:
+    """Return SQL for a number without what stands around and between its parts."""
+    plain = f"upper(trim({text}))"
+    for pattern, instead in _UNTIDY:
+        plain = f"regexp_replace({plain}, {literal(pattern)}, {literal(instead)}, 'g')"
+    return plain
+
+
 def parse(text: str) -> LicenseNumber:
     """Read a license number in any of its spellings.
 
@@ -130,11 +161,14 @@ def parse(text: str) -> LicenseNumber:
 
     >>> parse("6-6-1-1-7F-100").text
     '6-06-001-01-7F-00100'
+    >>> parse('="5-74-201-01-8F- 90001"').text
+    '5-74-201-01-8F-90001'
     """
     plain = text.strip().upper()
     match = _NUMBER.match(plain)
     if match is None and re.match(_EATEN_SHORT, plain):
         match = re.match(_EATEN, plain)
+    match = match or _NUMBER.match(_tidied(text))
     if match is None:
         n_signs = len(re.sub("[- ]", "", text.strip()))
         found = f"{n_signs} letters and digits" if n_signs != 15 else "a part out of its range"
@@ -176,6 +210,10 @@ def parse_column(column: Any) -> pa.Table:
         is_short = pc.match_substring_regex(values, _EATEN_SHORT)
         short = pc.if_else(is_short, values, pa.scalar(None, pa.string()))
         parsed = pc.coalesce(parsed, pc.extract_regex(short, _EATEN))
+        tidy = pc.if_else(pc.is_null(parsed), values, pa.scalar(None, pa.string()))
+        for pattern, instead in _UNTIDY:
+            tidy = pc.replace_substring_regex(tidy, pattern, instead)
+        parsed = pc.coalesce(parsed, pc.extract_regex(tidy, _NAMED))
     # A struct's null does not reach its fields: put it there.
     is_parsed = pc.is_valid(parsed)
     parts = {
@@ -211,7 +249,8 @@ def number_sql(text: str) -> str:
         f"CASE WHEN regexp_matches({text}, '{_PRINTED}') THEN {text} "
         f"WHEN regexp_matches({number}, '{NUMBER_PATTERN}') THEN {spelled} "
         f"WHEN regexp_matches({number}, '{_EATEN_SHORT}') AND regexp_matches({number}, '{eaten}') "
-        f"THEN concat_ws('-', {', '.join(padded)}) END"
+        f"THEN concat_ws('-', {', '.join(padded)}) "
+        f"ELSE {_rewritten(tidied_sql(text), NUMBER_PATTERN, 6)} END"
     )
 
 
@@ -220,13 +259,26 @@ def dealer_sql(text: str) -> str:
     key = f"upper(trim({text}))"
     number = number_sql(text)
     part = [f"regexp_extract({key}, '{_EATEN_DEALER}', {n})" for n in range(1, 4)]
+    tidy = tidied_sql(text)
+    keys = ", ".join(
+        _rewritten(tidy, pattern, 3)
+        for pattern in ("^([1-9])-([0-9]{2})-([0-9A-Z][0-9]{4})$", _COMPACT_DEALER, _COVERED)
+    )
     padded = f"{part[0]} || '-' || lpad({part[1]}, 2, '0') || '-' || lpad({part[2]}, 5, '0')"
     return (
         f"CASE WHEN regexp_matches({text}, '{DEALER_PATTERN}') THEN {text} "
         f"WHEN regexp_matches({text}, '{_PRINTED}') THEN {dealer_of_number_sql(f'({text})')} "
         f"WHEN regexp_matches({key}, '{DEALER_PATTERN}') THEN {key} "
         f"WHEN regexp_matches({key}, '{_EATEN_DEALER}') THEN {padded} "
-        f"ELSE {dealer_of_number_sql(f'({number})')} END"
+        f"ELSE coalesce({dealer_of_number_sql(f'({number})')}, {keys}) END"
+    )
+
+
+def _rewritten(text: str, pattern: str, n_parts: int) -> str:
+    """Return SQL for the parts of `text` with dashes between, null where it does not match."""
+    return (
+        f"CASE WHEN regexp_matches({text}, '{pattern}') "
+        f"THEN regexp_replace({text}, '{pattern}', '{_spelled(n_parts)}') END"
     )
 
 

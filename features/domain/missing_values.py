@@ -104,6 +104,42 @@ TOKEN_WORDS: Final = (
     "not given",
     "void",
 )
+# Words of people who know no date, number or license: in a column that holds nothing else.
+TYPED_WORDS: Final = (
+    *TOKEN_WORDS,
+    "xx",
+    "xxxx",
+    "''",
+    '""',
+    "=na()",
+    "n/d",
+    "nd",
+    "n/k",
+    "n.k.",
+    "not entered",
+    "none given",
+    "none reported",
+    "none found",
+    "none provided",
+    "unknown date",
+    "date unknown",
+    "no date",
+    "no license",
+    "no ffl",
+    "not traced",
+    "in progress",
+    "open",
+    "ongoing",
+    "indefinite",
+    "never",
+    "tba",
+    "to be determined",
+    "uncertain",
+    "unspecified",
+    "unavailable",
+    "see remarks",
+    "see narrative",
+)
 # What a hash without a key makes of nothing: one for every empty field.
 HASHES_OF_NOTHING: Final = tuple(
     hashlib.new(how, word.encode(), usedforsecurity=False).hexdigest()
@@ -116,6 +152,7 @@ NAMIBIA: Final = frozenset({"recovery_country", "country"})
 NO_DATES: Final = (
     "0001-01-01",
     "0001-01-03",
+    "1111-11-11",
     "1582-10-15",
     "1600-01-01",
     "1600-12-31",
@@ -161,16 +198,23 @@ NO_DATES: Final = (
 )
 
 
-def is_null_word_sql(text: str, column: str, allowed: frozenset[str]) -> str:
+def is_null_word_sql(
+    text: str, column: str, allowed: frozenset[str], *, is_typed: bool = False
+) -> str:
     """Return SQL that is true where `text`, a trimmed value of `column`, means nothing.
 
-    A word that is a code of the column stays: an inspection may well end in ``none``.
+    A word that is a code of the column stays: an inspection may well end in ``none``. A column
+    that `is_typed` holds dates, numbers or licenses, where more words say that there is none.
     """
     words = set(NULL_WORDS) - {code.lower() for code in allowed}
     if column in NAMIBIA:
         words -= {"na"}
+    if is_typed:
+        words |= set(TYPED_WORDS)
     if column == "purchaser_token":
         words |= set(TOKEN_WORDS)
+    if column == "dealer":  # a form filled up
+        words |= {sign * n for sign in "09" for n in (1, 8, 15)}
     # One pattern gives up at the first letter: a comparison with each word takes ten times as long.
     pattern = "|".join(re.escape(word) for word in sorted(words))
     longest = max(map(len, words))
@@ -195,5 +239,6 @@ def is_no_date_sql(day: str) -> str:
 
 
 def is_zero_date_sql(text: str) -> str:
-    """Return SQL that is true where the text of a date is zeros, such as ``00/00/0000``."""
-    return f"regexp_full_match({text}, '[0][0 /.:T-]*')"
+    """Return SQL that is true where the text of a date is a form filled up: ``00/00/0000``."""
+    filled = "0[0 /.:T-]*|9{2,4}[/.-]99[/.-]9{2,4}|9{8}|1900-01-00|0?1/0?0/1900"
+    return f"regexp_full_match({text}, '{filled}')"

@@ -50,7 +50,8 @@ def given(column: Column, kind: str, text: str) -> str:
     """Return SQL for `text`, null where it is a word for nothing."""
     if kind != "VARCHAR":
         return text
-    nothing = is_null_word_sql(text, column.name, column.allowed)
+    is_typed = column.kind != "string" or column.name in ("dealer", "license_number")
+    nothing = is_null_word_sql(text, column.name, column.allowed, is_typed=is_typed)
     if column.kind == "date":
         nothing = f"{nothing} OR {is_zero_date_sql(text)}"
     return f"CASE WHEN {nothing} THEN NULL ELSE {text} END"

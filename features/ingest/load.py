@@ -263,7 +263,9 @@ class Loader:
             f"values of {name} that can be no ZIP code, taken as unknown: {n:,}"
             for name, n in zips.items()
         ]
-        found = {name: n for name, n in found.items() if name not in zips}
+        if "dealer" in found:
+            notes.append(f"words for no dealer, taken as unknown: {found['dealer']:,}")
+        found = {name: n for name, n in found.items() if name not in (*zips, "dealer")}
         if found:
             told = ", ".join(f"{n:,} in {name}" for name, n in found.items())
             notes.append(

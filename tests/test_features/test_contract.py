@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from features.contract import contract, contracts, markdown, row_schema
 from features.errors import InvalidValueError
 from features.ingest import ingest
+from features.ingest.proposal import propose
 from features.schema import TABLES
 from features.warehouse import Warehouse
 from ffl_risk import app
@@ -105,6 +107,56 @@ def test_a_proposed_mapping_needs_little_and_is_checked(tmp_path: Path) -> None:
     stored = Warehouse.open(tmp_path / "w").read("traces").sort_by("trace_id").to_pylist()
     assert [r["dealer"] for r in stored] == ["5-74-90001", "5-74-90001", None]
     assert stored[0]["sold_on"] == date(2024, 2, 20)
+
+
+def test_a_proposal_finds_the_header_and_never_guesses_a_code(tmp_path: Path) -> None:
+    """A title stands above; NO VIOLATIONS is spelled most like revocation, and is its opposite."""
+    rows = [
+        ["Weekly extract"], [],
+        ["Insp Nbr", "FFL", "Insp Type", "Start Dt", "Close Dt", "Outcome", "Hours"],
+        ["1", "5-74-90001", "Compliance", "5/13/2025 9:00 AM", "6/21/2025 4:30 PM",
+         "NO VIOLATIONS", "7,5"],
+        ["2", "5-74-90001", "Compliance", "5/14/2025 9:00 AM", "pending",
+         "WARNING LETTER ISSUED", "12,5"],
+    ]  # fmt: skip
+    path = tmp_path / "visits.txt"
+    path.write_bytes("\r\n".join("\t".join(r) for r in rows).encode("utf-16-le"))
+    text = propose(path, "inspections")
+    read = tomllib.loads(text)["columns"]
+    assert read["outcome"]["values"] == {"WARNING LETTER ISSUED": "warning_letter"}
+    assert "# ? 'NO VIOLATIONS' (1 rows) is which of the codes?" in text
+    assert {name: read[name]["from"] for name in ("kind", "opened_on", "closed_on")} == {
+        "kind": "Insp Type", "opened_on": "Start Dt", "closed_on": "Close Dt",
+    }  # fmt: skip
+    assert read["closed_on"]["date_format"] == "%m/%d/%Y %I:%M %p"
+    assert read["hours"]["decimal"] == ","
+    own = tmp_path / "own.toml"
+    own.write_text(
+        text.replace("values = {", 'values = { "NO VIOLATIONS" = "none",').replace(
+            '# [columns.selected_by]\n# constant = "risk"',
+            '[columns.selected_by]\nconstant = "unknown"',
+        )
+    )
+    there = ["--mapping", str(own), "--warehouse", str(tmp_path / "w"), "--max-rejects", "0.5"]
+    told = run.invoke(app, ["ingest", str(path), *there, "--dry-run"], env={"COLUMNS": "80"})
+    assert "5-74-90001" in told.output, "values are shown whole"
+    assert "2025-06-21" in told.output
+    assert "Would be ingested" in told.output
+    assert run.invoke(app, ["ingest", str(path), *there]).exit_code == 0
+    (stored,) = Warehouse.open(tmp_path / "w").read("inspections").to_pylist()
+    assert (stored["hours"], stored["outcome"]) == (7.5, "none")
+
+
+def test_day_numbers_of_a_spreadsheet_are_found_and_read(tmp_path: Path) -> None:
+    path, own = tmp_path / "tips.csv", tmp_path / "own.toml"
+    path.write_text("Tip Nr,FFL,Received,Source,Self Report\n1,5-74-90001,45717,public,no\n")
+    text = propose(path, "tips")
+    assert 'date_format = "excel"' in text
+    for form, day in (("excel", date(2025, 3, 1)), ("excel-1904", date(2029, 3, 2))):
+        own.write_text(text.replace('"excel"', f'"{form}"'))
+        home = tmp_path / form
+        ingest(path, home, mapping=own, today=date(2030, 1, 1))
+        assert Warehouse.open(home).read("tips")["received_on"].to_pylist() == [day]
 
 
 def test_a_proposal_asks_where_dates_have_two_readings(tmp_path: Path) -> None:

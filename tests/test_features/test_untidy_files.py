@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from features.domain.license_number import parse, parse_column
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
 from features.sources.quotes import FOLD, folded, folded_head
@@ -93,3 +94,58 @@ def test_what_old_programs_put_behind_the_last_line_is_no_row(
         "read": 3, "stored": 3, "superseded": 0, "duplicate": 0, "set_aside": 0, "rejected": 0,
     }  # fmt: skip
     assert summary.files[0].notes == ()
+
+
+WORDS = ("unknown", "UNK", "TBD", "N/D", "not reported", "NONE GIVEN", "''", "pending", "XX")
+
+
+@pytest.mark.parametrize("column", ["dealer", "sold_on", "is_fifty_caliber"])
+def test_a_word_of_a_person_is_no_date_number_or_license(column: str, tmp_path: Path) -> None:
+    rows = [row("traces", trace_id=f"T{n}") | {column: w} for n, w in enumerate(WORDS)]
+    summary, found = stored(tmp_path, "traces", csv_text(rows))
+    assert [r[column] for r in found] == [None] * len(WORDS)
+    assert column == "is_fifty_caliber" or f"{len(WORDS)}" in summary.files[0].notes[0]
+
+
+@pytest.mark.parametrize(
+    "day", ["1111-11-11", "1900-01-00", "9999-99-99", "99/99/9999", "99999999", "1/0/1900"]
+)
+def test_a_form_filled_up_is_no_date(day: str, tmp_path: Path) -> None:
+    _, (found,) = stored(tmp_path, "traces", csv_text([row("traces", sold_on=day)]))
+    assert found["sold_on"] is None
+
+
+UNTIDY = {
+    "5-74-201-01-8F- 90001": "5-74-201-01-8F-90001",
+    "5-74-201-01-8F-90001-": "5-74-201-01-8F-90001",
+    "'5-74-201-01-8F-90001": "5-74-201-01-8F-90001",
+    '="5-74-201-01-8F-90001"': "5-74-201-01-8F-90001",
+    "5/74/201/01/8f/90001": "5-74-201-01-8F-90001",
+    "5\u201374\u2013201\u201301\u20138F\u201390001": "5-74-201-01-8F-90001",
+    "FFL No. 5-74-201-01-8F-90001": "5-74-201-01-8F-90001",
+    "Lic#574201018F90001": "5-74-201-01-8F-90001",
+    "5_74_201_01_8F_90001": "5-74-201-01-8F-90001",
+    "5-74-XXX-XX-XX-90001": None,
+    "5\u201374\u201390001": None,
+    "57490001": None,
+    "57490001.0": None,
+}
+
+
+@pytest.mark.parametrize("text", UNTIDY)
+def test_what_stands_around_a_license_number_is_cut(text: str, tmp_path: Path) -> None:
+    _, (found,) = stored(tmp_path, "traces", csv_text([row("traces", dealer=text)]))
+    assert found["dealer"] == "5-74-90001"
+    number = UNTIDY[text]
+    if number:
+        assert parse(text).text == number
+    assert parse_column([text])["text"].to_pylist() == [number]
+
+
+@pytest.mark.parametrize(
+    "text", ["5.74E+07", "574201018F9001", "2-74-90001-1", "0-74-90001", "27490001", "20240220"]
+)
+def test_what_a_spreadsheet_mangled_is_rejected(text: str, tmp_path: Path) -> None:
+    rows = csv_text([row("traces", dealer=text)])
+    summary, _ = stored(tmp_path, "traces", rows, max_rejects=1.0)
+    assert summary.files[0].tables[0].reasons == {"unparsed_license": 1}
