@@ -78,6 +78,20 @@ def destination_sql(column: str = "recovery_country") -> str:
     return f"(CASE {steps} ELSE {literal(ELSEWHERE)} END)"
 
 
+def place_sql() -> str:
+    """Return SQL for the place of a recovery: a state of either country, else its country.
+
+    A code of two letters is a state or territory of the United States: ``country CA`` is Canada and
+    ``CA`` is California. Without the word, Colombia would count as Colorado.
+    """
+    own = ", ".join(literal(code) for code in countries_of("domestic") if code != "US")
+    return (
+        "CASE WHEN recovery_country IN ('US', 'MX') THEN coalesce(recovery_state, "
+        f"recovery_country) WHEN recovery_country IN ({own}) THEN recovery_country "
+        "ELSE 'country ' || recovery_country END"
+    )
+
+
 def is_in_sql(*names: str, column: str = "recovery_country") -> str:
     """Return the SQL condition that a country belongs to one of some destinations."""
     codes = [code for name in names for code in countries_of(name)]

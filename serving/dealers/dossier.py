@@ -11,8 +11,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from features.domain.asof import in_force_sql
+from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
-from features.reference.destinations import destination_label, destination_sql
+from features.reference.destinations import destination_label, destination_sql, place_sql
 from features.reference.outcome import NAMES
 from features.reference.time_to_crime import short_days
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
@@ -56,7 +57,7 @@ _LINES: Final = {
     ),
     "traces": (
         "coalesce(recovered_on, requested_on)",
-        "firearm_type || ' recovered in ' || coalesce(recovery_state, recovery_country)",
+        f"firearm_type || ' recovered in ' || {label_sql()}",
         "trace_id",
     ),
     "seizures": ("seized_on", "firearm_type || ' seized by ' || agency", "seizure_id"),
@@ -160,10 +161,7 @@ def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> Tra
         f"WHEN recovered_on - sold_on <= {short_days()} THEN 'up to 3 years' "
         "ELSE 'over 3 years' END"
     )
-    place = (
-        "CASE WHEN recovery_country = 'US' THEN coalesce(recovery_state, 'US') "
-        "ELSE recovery_country END"
-    )
+    place = f"CASE WHEN recovery_country = 'MX' THEN 'MX' ELSE {place_sql()} END"
 
     def by(what: str, order: str = "2 DESC, 1") -> dict[str, int]:
         query = f"SELECT {what}, count(*) FROM {own} GROUP BY 1 ORDER BY {order}"  # noqa: S608

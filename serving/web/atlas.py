@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pyproj import Transformer
 
 from features import reference
+from features.insight.flows.pictures import Ground
 
 Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -28,6 +29,7 @@ HEIGHT: Final = 6100.0
 _ATLAS: Final = Path(__file__).parent / "geo" / "atlas.json"
 _SCALE: Final = 13_000.0
 _MIDDLE: Final = (4875.0, 3050.0)
+_INSETS: Final = frozenset({"02", "15"})
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,7 @@ class Piece:
 
     def project(self, latitude: Floats, longitude: Floats) -> Floats:
         """Return x and y, shape (n, 2)."""
-        first, second = self.parallels
-        conic = Transformer.from_pipeline(
-            f"+proj=aea +lat_1={first} +lat_2={second} +lon_0={self.meridian} +R=1"
-        )
+        conic = _conic(*self.parallels, self.meridian)
         x, y = conic.transform(longitude, latitude)
         x0, y0 = conic.transform(*self.center)
         scale = _SCALE * self.zoom
@@ -68,6 +67,13 @@ class Piece:
                 _MIDDLE[1] + _SCALE * self.at[1] - scale * (np.asarray(y) - y0),
             )
         )
+
+
+@cache
+def _conic(first: float, second: float, meridian: float) -> Transformer:
+    return Transformer.from_pipeline(
+        f"+proj=aea +lat_1={first} +lat_2={second} +lon_0={meridian} +R=1"
+    )
 
 
 LOWER_48: Final = Piece((29.5, 45.5), -96.0, (-96.6, 38.7))
@@ -141,6 +147,26 @@ def border_path(view: Box) -> str:
     )
     near = np.flatnonzero(is_near)
     return path_of(points[near[0] : near[-1] + 1]) if len(near) > 1 else ""
+
+
+@cache
+def flow_ground() -> Ground:
+    """Return the lower 48 states with Mexico below them, in pixels, for a map of flows.
+
+    Alaska, Hawaii and the territories are not on it: the insets of the atlas lie where Mexico does.
+    """
+    width, height = WIDTH / 10, 870.0
+    states = shapes("states").paths
+    outlines = "".join(
+        f'<path d="{path}"/>' for code, path in sorted(states.items()) if code not in _INSETS
+    )
+
+    def at(latitude: float, longitude: float) -> tuple[float, float] | None:
+        x, y = LOWER_48.project(np.array([latitude]), np.array([longitude]))[0] / 10
+        is_on = 0 <= x <= width and 0 <= y <= height and longitude > -130
+        return (float(x), float(y)) if is_on else None
+
+    return Ground(width, height, f'<g class="states" transform="scale(.1)">{outlines}</g>', at)
 
 
 def path_of(points: Floats) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from features import reference
+from features.insight.flows.places import label_of
 from serving.access.audit import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
@@ -218,7 +219,7 @@ def _soon(by: Mapping[str, int]) -> dict[str, int]:
 
 def _recovered(by: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
     """Return places of recovery in words: those with most, and the others."""
-    named = [("Mexico" if place == "MX" else place, n) for place, n in by.items()]
+    named = [(label_of(place), n) for place, n in by.items()]
     return dict(named[:_MOST_PLACES]), dict(named[_MOST_PLACES:])
 
 

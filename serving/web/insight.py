@@ -19,6 +19,7 @@ from serving.api.callers import Caller
 from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
 from serving.insight.measures import measures_for
+from serving.web.atlas import flow_ground
 from serving.web.rendering import page
 from serving.web.visitor import PageRoute, may
 
@@ -46,7 +47,7 @@ async def show_flows(
         request, "flows.html", title=f"Flows: {wanted.label}", active="flows",
         me=caller.principal, flow=flow, corridors=away, label_of=label_of,
         n_stayed=n_stayed, is_moved=bool(moved), sankey=Markup(sankey(drawn)),  # noqa: S704 - labels are escaped
-        map=Markup(flow_map(flow)),  # noqa: S704 - labels are escaped
+        map=Markup(flow_map(flow, ground=flow_ground())),  # noqa: S704 - labels are escaped
     )  # fmt: skip
 
 

@@ -157,10 +157,11 @@ def percent(value: float) -> str:
 def signed(value: float) -> str:
     """Write a number with its sign, a true minus included.
 
-    >>> signed(0.5), signed(-0.25)
-    ('+0.50', '−0.25')
+    >>> signed(0.5), signed(-0.25), signed(-0.001)
+    ('+0.50', '−0.25', '0.00')
     """
-    return f"{value:+.2f}".replace("-", "−")
+    text = f"{value:+.2f}".replace("-", "−")
+    return text[1:] if text.endswith("0.00") and len(text) == 5 else text
 
 
 def instant(text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import date, timedelta
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,10 @@ from features.insight.flows.exports import content_for
 from features.insight.flows.follow import NO_WRONG, Flow, follow
 from features.insight.flows.hubs import BORDER_KM
 from features.insight.flows.pictures import flow_map, sankey
+from features.insight.flows.places import point_of
 from features.insight.flows.subject import subject_of
 from features.reference.places import counties
+from serving.web.atlas import flow_ground
 from tests.simulated import AS_OF, Simulated
 
 YEARS = 8
@@ -57,6 +61,22 @@ def test_counts_are_those_of_a_plain_count(nation: Flow, plain: pd.DataFrame) ->
     assert nation.by_band["up to 90 days"] == sum(d is not None and 0 <= d <= 90 for d in days)
     assert nation.by_band["not known"] == sum(d is None for d in days)
     assert sum(nation.by_class.values()) == sum(nation.by_band.values()) == len(plain)
+
+
+def test_every_market_is_counted_alone(simulated: Simulated, plain: pd.DataFrame) -> None:
+    """Canada is not California, Colombia not Colorado, though their codes are the same."""
+    foreign = ~plain["recovery_country"].isin(["US", "MX"])
+    market = plain["recovery_state"].where(~foreign, "country " + plain["recovery_country"])
+    market = market.fillna(plain["recovery_country"])
+    both = plain.loc[market == "country CA", "dealer"].isin(plain.loc[market == "CA", "dealer"])
+    dealer = plain.loc[both[both].index[0], "dealer"]
+    flow = follow(simulated.warehouse, subject_of(dealer), AS_OF, years=YEARS)
+    links = [link for link in flow.links if link.kind == "source to market"]
+    found = {link.target: link.n for link in links}
+    assert found == market[plain["dealer"] == dealer].value_counts().to_dict()
+    assert len(found) == len(links)
+    courses = {link.target: link.course for link in links}
+    assert courses["country CA"] == "international" != courses["CA"]
 
 
 def test_who_does_not_exist_for_the_caller_is_counted_nowhere(
@@ -210,6 +230,31 @@ def test_every_format_holds_the_links(nation: Flow, name: str) -> None:
         assert found["statements"][0] == NO_WRONG
     if name == "f.csv":
         assert content.decode().count("\n") == 1 + len(nation.links) + len(nation.statements)
+
+
+def test_pictures_take_the_color_of_the_page_and_name_no_place_over_another(nation: Flow) -> None:
+    for picture in (sankey(nation), flow_map(nation)):
+        assert 'fill="currentColor"' in picture
+        assert "#212529" not in picture
+        assert "#343a40" not in picture
+    labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)">([^<]+)</text>', flow_map(nation))
+    assert len(labels) > 5
+    boxes = [(float(x), float(y), len(unescape(text))) for x, y, text in labels]
+    for i, (x, y, n) in enumerate(boxes):
+        for other_x, other_y, m in boxes[:i]:
+            is_beside = x >= other_x + 6 * m or other_x >= x + 6 * n
+            assert is_beside or abs(y - other_y) > 12
+
+
+def test_a_flow_map_lies_on_the_ground_that_it_is_given(nation: Flow) -> None:
+    picture = flow_map(nation, ground=flow_ground())
+    assert picture.count('<path d="M') > 49  # every state below the links
+    x, y = flow_ground().at(*point_of("TX"))
+    assert 400 < x < 600
+    assert 400 < y < 610
+    assert flow_ground().at(*point_of("MX-CHP")) is not None
+    assert flow_ground().at(*point_of("AK")) is None
+    assert "°N" in flow_map(nation)
 
 
 def test_pictures_show_what_is_inferred_as_such(simulated: Simulated) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +21,7 @@ from features.insight.measures.measure import (
     public_variant,
     registry,
 )
-from features.insight.measures.writing import freeze, frozen, to_csv, to_html, to_json
+from features.insight.measures.writing import as_text, freeze, frozen, to_csv, to_html, to_json
 from tests.simulated import AS_OF, Simulated
 
 YEAR = Period.year(2024)
@@ -183,6 +185,30 @@ def test_reports_say_the_same_in_every_form(figures: dict[str, float | None]) ->
     assert b"<script>" not in to_html(bent)
     assert to_csv(report).count(b"\n") == 1 + len(report.measures)
     assert b'"cannot be said"' in to_json(report)
+
+
+def test_a_share_is_said_in_per_cent_and_a_time_with_its_unit(figures) -> None:
+    report = measure(registry(), figures, YEAR)
+    page = to_html(report).decode()
+    for m in report.measures:
+        is_share = m.definition.formula.startswith(("share(", "1 - share("))
+        assert not is_share or m.definition.unit == "share", m.definition.name
+        if m.value is None:
+            continue
+        text = as_text(m.value, m.definition.unit)
+        assert text in page
+        if is_share:
+            assert float(text.rstrip("%")) == pytest.approx(100 * m.value, rel=6e-3)
+        assert not re.match(r"0\.\d+$", text) or not m.definition.unit, text
+    assert as_text(1.0, "days") == "1 day"
+    assert as_text(0.999, "days") == "0.999 days"
+
+
+def test_an_unknown_unit_is_named(tmp_path: Path) -> None:
+    shipped = files("features.insight.measures").joinpath("measures.toml").read_text("utf-8")
+    (tmp_path / "measures.toml").write_text(shipped.replace('unit = "days"', 'unit = "moons"'))
+    with pytest.raises(InvalidValueError, match="moons"):
+        registry(tmp_path)
 
 
 def test_an_empty_warehouse_says_nothing(tmp_path: Path, simulated: Simulated) -> None:

@@ -248,6 +248,22 @@ def test_repeats_are_those_of_the_area_in_rows_and_sums(named, simulated, audit_
     assert [row["dealer"] for row in rows] == [one.dealer for one in expected]
 
 
+def test_a_dossier_tells_a_country_from_the_state_of_its_code(named, simulated):
+    traces = simulated.warehouse.read("traces", as_of=AS_OF).to_pandas()
+    held = set(named.runtime.snapshot.columns["dealer"])
+    abroad = traces[(traces["recovery_country"] == "CA") & traces["dealer"].isin(held)]
+    answers = ((d, named.get(f"/v1/dealers/{d}", "supervisor")) for d in abroad["dealer"].unique())
+    dealer, said = next((d, answer.json()) for d, answer in answers if answer.status_code == 200)
+    own = traces[traces["dealer"] == dealer]
+    own = own[(own["serial_status"] != "none") & (own["outcome"] != "unserialized")]
+    own = own[~own["acquisition_route"].isin(["export", "government"])]
+    by = said["traces"]["by_recovery"]
+    assert by.get("country CA", 0) == (own["recovery_country"] == "CA").sum() > 0
+    at_home = own[own["recovery_country"] == "US"]
+    assert by.get("CA", 0) == (at_home["recovery_state"] == "CA").sum()
+    assert any("recovered in Canada" in entry["text"] for entry in said["timeline"])
+
+
 def test_a_dealer_on_hold_is_in_no_figure(named, simulated):
     """Not in a sum by office, a corridor or a hub: every answer is that without its records."""
     as_of = named.runtime.snapshot.as_of

@@ -6,6 +6,7 @@ links says the same in words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -23,6 +24,27 @@ _COLORS: Final = {
 }  # fmt: skip
 _STROKES: Final = {"complete": "", "partial": "", "inferred": ' stroke-dasharray="6 4"'}
 _BOX: Final = (-125.0, -66.0, 14.0, 50.0)  # west, east, south, north
+_MOST_LABELS: Final = 24
+_LETTER: Final = 6.6  # width of a letter of a label
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a flow map is drawn on.
+
+    Parameters
+    ----------
+    width, height : float
+    shapes : str
+        SVG that lies below the flows: outlines, or lines of latitude and longitude.
+    at : callable
+        Where a latitude and longitude lie; None for a place that is not on the map.
+    """
+
+    width: float
+    height: float
+    shapes: str
+    at: Callable[[float, float], tuple[float, float] | None]
 
 
 @dataclass
@@ -108,7 +130,8 @@ def _band(link: Link, nodes: dict[str, _Node], left: dict[int, float], scale: fl
 
 def _told(link: Link) -> str:
     count = f"{link.low:,} to {link.n:,}" if link.status == "inferred" else f"{link.n:,}"
-    return f"{count} firearms, {link.status}, from {link.evidence.replace('_', ' ')}"
+    noun = "firearm" if link.n == 1 and link.status != "inferred" else "firearms"
+    return f"{count} {noun}, {link.status}, from {link.evidence.replace('_', ' ')}"
 
 
 def _box(node: _Node, x: float, scale: float, columns: list[int]) -> str:
@@ -117,46 +140,76 @@ def _box(node: _Node, x: float, scale: float, columns: list[int]) -> str:
     is_first = node.column == columns[0]
     at, anchor = (x - 6, "end") if is_first else (x + 18, "start")
     return (
-        f'<rect x="{x:.1f}" y="{node.top:.1f}" width="12" height="{height:.1f}" fill="#343a40"/>'
+        f'<rect x="{x:.1f}" y="{node.top:.1f}" width="12" height="{height:.1f}"/>'
         f'<text x="{at:.1f}" y="{node.top + height / 2 + 4:.1f}" text-anchor="{anchor}">'
         f"{escape(name)} {node.n:,}</text>"
     )
 
 
-def flow_map(flow: Flow, *, most: int = 60) -> str:
-    """Return the links as arcs between places, with the border and no ground map."""
-    lines = np.asarray(border_line().coords)
-    points = [_xy(lat, lon) for lon, lat in lines[::20, :2].tolist()]
-    border = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    parts = [f'<polyline points="{border}" fill="none" stroke="#868e96" stroke-width="2"/>']
+def flow_map(flow: Flow, *, most: int = 60, ground: Ground | None = None) -> str:
+    """Return the links as arcs between places, with the border.
+
+    Parameters
+    ----------
+    flow : Flow
+    most : int
+        Links drawn at most, the largest.
+    ground : Ground, optional
+        Lines of latitude and longitude when none is given.
+    """
+    ground = ground or _graticule()
+    places = _placed(flow, ground)
     drawn = [
-        link for link in _largest(flow.links, most)
-        if point_of(link.source) is not None and point_of(link.target) is not None
-        and link.source != link.target
-    ]  # fmt: skip
+        link for link in _largest(flow.links, len(flow.links))
+        if link.source in places and link.target in places and link.source != link.target
+    ][:most]  # fmt: skip
     if not drawn:
         return _empty("No link has two places.")
-    top = max(link.n for link in drawn)
+    parts = [ground.shapes, _border(ground)]
     ends: dict[str, int] = {}
     for link in reversed(drawn):
-        parts.append(_arc(link, top))
+        parts.append(_arc(link, drawn[0].n, places))
         for end in (link.source, link.target):
             ends[end] = ends.get(end, 0) + link.n
-    for name, _ in sorted(ends.items(), key=lambda e: -e[1])[:24]:
-        point = point_of(name)
-        if point is not None:
-            x, y = _xy(*point)
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#343a40"/>')
-            parts.append(f'<text x="{x + 5:.1f}" y="{y - 4:.1f}">{escape(label_of(name))}</text>')
+    largest = sorted(ends, key=lambda name: (-ends[name], name))[:_MOST_LABELS]
     title = f"Flow map: {flow.subject.label}, known {flow.first} to {flow.as_of}"
-    return _svg(title, parts, HEIGHT)
+    return _svg(title, [*parts, *_labels(largest, places)], ground.height, ground.width)
 
 
-def _arc(link: Link, top: int) -> str:
-    start, end = point_of(link.source), point_of(link.target)
-    if start is None or end is None:
-        return ""
-    (x0, y0), (x1, y1) = _xy(*start), _xy(*end)
+def _placed(flow: Flow, ground: Ground) -> dict[str, tuple[float, float]]:
+    out = {}
+    for name in dict.fromkeys(end for link in flow.links for end in (link.source, link.target)):
+        point = point_of(name)
+        at = ground.at(*point) if point is not None else None
+        if at is not None:
+            out[name] = at
+    return out
+
+
+def _labels(names: list[str], places: dict[str, tuple[float, float]]) -> list[str]:
+    """Return dots and names, the largest first; a name that would cover another is left out."""
+    parts: list[str] = []
+    taken: list[tuple[float, float, float]] = []
+    for name in names:
+        (x, y), text = places[name], label_of(name)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
+        left, right = x + 5, x + 5 + _LETTER * len(text)
+        if any(left < r and right > k and abs(y - b) < 13 for k, r, b in taken):
+            continue
+        taken.append((left, right, y))
+        parts.append(f'<text x="{left:.1f}" y="{y - 4:.1f}">{escape(text)}</text>')
+    return parts
+
+
+def _border(ground: Ground) -> str:
+    lines = np.asarray(border_line().coords)
+    points = [ground.at(lat, lon) for lon, lat in lines[::20, :2].tolist()]
+    path = " ".join(f"{p[0]:.1f},{p[1]:.1f}" for p in points if p is not None)
+    return f'<polyline points="{path}" fill="none" stroke="#868e96" stroke-width="2"/>'
+
+
+def _arc(link: Link, top: int, places: dict[str, tuple[float, float]]) -> str:
+    (x0, y0), (x1, y1) = places[link.source], places[link.target]
     bend_x, bend_y = (x0 + x1) / 2 + (y1 - y0) * 0.15, (y0 + y1) / 2 - (x1 - x0) * 0.15
     told = f"{label_of(link.source)} to {label_of(link.target)}: {_told(link)}"
     return (
@@ -167,16 +220,36 @@ def _arc(link: Link, top: int) -> str:
     )
 
 
+def _graticule() -> Ground:
+    """Return lines each ten degrees, with their figures."""
+    west, east, south, north = _BOX
+    parts = []
+    for lon in range(-120, -69, 10):
+        x, _ = _xy(south, lon)
+        parts.append(f'<path d="M{x:.0f},0V{HEIGHT}"/><text x="{x + 3:.0f}" y="12">{-lon}°W</text>')
+    for lat in range(20, 50, 10):
+        _, y = _xy(lat, west)
+        parts.append(f'<path d="M0,{y:.0f}H{WIDTH}"/><text x="3" y="{y - 3:.0f}">{lat}°N</text>')
+    lines = f'<g stroke="#868e96" stroke-width=".5" stroke-opacity=".6">{"".join(parts)}</g>'
+
+    def at(lat: float, lon: float) -> tuple[float, float] | None:
+        is_on = west <= lon <= east and south <= lat <= north
+        return _xy(lat, lon) if is_on else None
+
+    return Ground(WIDTH, HEIGHT, lines.replace("<text ", '<text stroke="none" '), at)
+
+
 def _xy(lat: float, lon: float) -> tuple[float, float]:
     west, east, south, north = _BOX
     return (lon - west) / (east - west) * WIDTH, (north - lat) / (north - south) * HEIGHT
 
 
-def _svg(title: str, parts: list[str], height: float) -> str:
+def _svg(title: str, parts: list[str], height: float, width: float = WIDTH) -> str:
+    said = escape(title, quote=True)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
-        f'aria-label="{escape(title, quote=True)}" font-family="sans-serif" font-size="12" '
-        f'fill="#212529"><title>{escape(title)}</title>{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'role="img" aria-label="{said}" font-family="sans-serif" font-size="12" '
+        f'fill="currentColor"><title>{said}</title>{"".join(parts)}</svg>'
     )
 
 

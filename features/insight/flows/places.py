@@ -6,9 +6,11 @@ from functools import lru_cache
 
 import pandas as pd
 
+from features.reference.destinations import countries, place_sql
 from features.reference.files import DATA
 from features.reference.geography import ports
-from features.reference.places import counties
+from features.reference.places import counties, states
+from features.sql import literal
 
 
 @lru_cache(maxsize=1)
@@ -47,12 +49,33 @@ def point_of(name: str) -> tuple[float, float] | None:
     return _points().get(name)
 
 
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """States of the United States and countries; the country is told from the state of its name."""
+    own = states().set_index("state")["name"].astype(str).to_dict()
+    taken = set(own.values())
+    others = {
+        f"country {code}": f"{name} (country)" if name in taken else name
+        for code, name in countries().items()
+    }
+    return {**own, **others, "US": "United States, state not known", "MX": "Mexico"}
+
+
+def label_sql() -> str:
+    """Return SQL for the place of a recovery in words."""
+    names = _names() | mexican_states()["name"].astype(str).to_dict()
+    pairs = ", ".join(f"{literal(code)}: {literal(name)}" for code, name in names.items())
+    return f"coalesce(MAP {{{pairs}}}[{place_sql()}], {place_sql()})"
+
+
 def label_of(name: str) -> str:
     """Return an end of a link in words.
 
-    >>> label_of("MX-SON"), label_of("48201")
-    ('Sonora', 'Harris County, TX')
+    >>> label_of("MX-SON"), label_of("48201"), label_of("CA"), label_of("country CA")
+    ('Sonora', 'Harris County, TX', 'California', 'Canada')
     """
+    if name in _names():
+        return _names()[name]
     if name in mexican_states().index:
         return str(mexican_states().loc[name, "name"])
     if name in counties().index:

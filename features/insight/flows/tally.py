@@ -17,7 +17,7 @@ import pandas as pd
 from features.domain.asof import day_sql, in_force_sql
 from features.engine.embedded import EmbeddedEngine
 from features.insight.flows.subject import Subject
-from features.reference.destinations import destination_sql
+from features.reference.destinations import destination_sql, place_sql
 from features.reference.time_to_crime import DAYS, short_sql
 from features.reference.weapons import class_code_sql, class_names, seized_class_sql
 from features.sql import list_sql, literal
@@ -35,10 +35,7 @@ _COMPLETE: Final = (
     "sold_on IS NOT NULL AND recovered_on IS NOT NULL AND (recovery_state IS NOT NULL "
     "OR recovery_country NOT IN ('US', 'MX'))"
 )
-MARKET: Final = (
-    "CASE WHEN recovery_country IN ('US', 'MX') THEN coalesce(recovery_state, recovery_country) "
-    "ELSE recovery_country END"
-)
+MARKET: Final = place_sql()
 
 
 @dataclass(frozen=True)

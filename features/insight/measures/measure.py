@@ -29,6 +29,8 @@ _FIELDS: Final = (
     "goal", "indicator", "formula", "better", "target", "baseline", "baseline_period",
     "time_frame", "owner", "source", "caveat", "decision", "is_public",
 )  # fmt: skip
+# How a value is written: a share in per cent, "times", "years" and "days" with their word.
+UNITS: Final = ("", "share", "times", "years", "days")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Definition:
     caveat: str
     decision: str
     is_public: bool
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,16 +131,21 @@ def _definition(name: str, entry: Mapping[str, Any], path: Path) -> Definition:
                 f"{what} lacks {field!r}.", expected=f"the fields {', '.join(_FIELDS)}"
             )
     for field in entry:
-        if field not in _FIELDS:
+        if field not in (*_FIELDS, "unit"):
             raise InvalidValueError(
-                f"{what} has an unknown field {field!r}{did_you_mean(field, _FIELDS)}."
+                f"{what} has an unknown field {field!r}{did_you_mean(field, (*_FIELDS, 'unit'))}."
             )
+    unit = entry.get("unit", "")
+    if unit not in UNITS:
+        raise InvalidValueError(
+            f"{what}: unit is {unit!r}.", expected=", ".join(u for u in UNITS if u) + ", or none"
+        )
     if entry["better"] not in {"higher", "lower"}:
         raise InvalidValueError(
             f"{what}: better is {entry['better']!r}.", expected="higher or lower"
         )
     require_known(entry["formula"], KNOWN | ADDED, what=what)
-    return Definition(name, **{field: entry[field] for field in _FIELDS})
+    return Definition(name, **{field: entry[field] for field in _FIELDS}, unit=unit)
 
 
 def measure(

@@ -22,11 +22,24 @@ _STYLE: Final = (
 )
 
 
-def as_text(value: float | None) -> str:
-    """Write a value with the digits that matter."""
-    return (
-        "cannot be said" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-    )
+def as_text(value: float | None, unit: str = "") -> str:
+    """Write a value with the digits that matter, as a person reads its unit.
+
+    >>> as_text(0.0467, "share"), as_text(1.0, "years"), as_text(94.0, "days"), as_text(1.536)
+    ('4.67%', '1 year', '94 days', '1.54')
+    """
+    if value is None:
+        return "cannot be said"
+    if unit == "share":
+        return f"{_digits(100 * value)}%"
+    text = _digits(value)
+    if unit in {"years", "days"}:
+        return f"{text} {unit[:-1] if text == '1' else unit}"
+    return f"{text} {unit}" if unit else text
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def to_json(report: Report) -> bytes:
@@ -39,7 +52,7 @@ def to_csv(report: Report) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("goal", "indicator", "target", "better", "baseline", "baseline_period", "time_frame",
-             "owner", "source", "formula", "caveat", "decision")  # fmt: skip
+             "owner", "source", "formula", "caveat", "decision", "unit")  # fmt: skip
     writer.writerow(("period", "measure", "value", "low", "high", "verdict", "said", *names))
     for m in report.measures:
         own = asdict(m.definition)
@@ -68,10 +81,11 @@ def to_html(report: Report) -> bytes:
 
 def _row(m: Measured) -> str:
     d = m.definition
-    span = "" if m.low is None else f"{as_text(m.low)} to {as_text(m.high)}"
+    span = "" if m.low is None else f"{as_text(m.low, d.unit)} to {as_text(m.high, d.unit)}"
     cells = (
-        f"{d.indicator}. {d.caveat}", as_text(m.value), span, f"{as_text(d.target)} or {d.better}",
-        f"{as_text(d.baseline)} ({d.baseline_period})",
+        f"{d.indicator}. {d.caveat}", as_text(m.value, d.unit), span,
+        f"{as_text(d.target, d.unit)} or {d.better}",
+        f"{as_text(d.baseline, d.unit)} ({d.baseline_period})",
         m.verdict + (f": {m.said}" if m.said else ""), d.decision,
     )  # fmt: skip
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
