@@ -24,10 +24,13 @@ _COLUMNS: Final = (
 
 def header(document: Mapping[str, Any]) -> list[str]:
     """Return the lines that stand above the rows of every file."""
+    when = _issued_at(document)
+    # Who reads the file need not be who asked for it.
+    area = document["area_in_words"].replace("the caller's area", "the owner's area")
     return [
-        f"List {document['list_id']}, issued {document['issued_at']} to "
+        f"List {document['list_id']}, issued {when.day} {when:%B %Y, %H:%M} UTC to "
         f"{owner_in_words(document['owner'])}",
-        f"Area: {document['area_in_words']}",
+        f"Area: {area}",
         basis_sentence(document["basis"]),
         PEERS,
         *document["disclaimers"],

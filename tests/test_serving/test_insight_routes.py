@@ -261,7 +261,7 @@ def test_a_dossier_tells_a_country_from_the_state_of_its_code(named, simulated):
     assert by.get("country CA", 0) == (own["recovery_country"] == "CA").sum() > 0
     at_home = own[own["recovery_country"] == "US"]
     assert by.get("CA", 0) == (at_home["recovery_state"] == "CA").sum()
-    assert any("recovered in Canada" in entry["text"] for entry in said["timeline"])
+    assert any("recovered in Canada" in entry["what"] for entry in said["timeline"])
 
 
 def test_a_dealer_on_hold_is_in_no_figure(named, simulated):

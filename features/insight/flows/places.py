@@ -64,7 +64,7 @@ def _names() -> dict[str, str]:
 def label_sql() -> str:
     """Return SQL for the place of a recovery in words."""
     names = _names() | mexican_states()["name"].astype(str).to_dict()
-    pairs = ", ".join(f"{literal(code)}: {literal(name)}" for code, name in names.items())
+    pairs = ", ".join(f"{literal(str(code))}: {literal(name)}" for code, name in names.items())
     return f"coalesce(MAP {{{pairs}}}[{place_sql()}], {place_sql()})"
 
 
