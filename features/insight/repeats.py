@@ -23,6 +23,7 @@ from typing import Any, Final
 import pandas as pd
 
 from features.domain.asof import add_months, day_sql, from_numpy, in_force_sql
+from features.domain.cells import neutral
 from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
 from features.insight.field_records import placed_dealers
@@ -229,7 +230,8 @@ def to_csv(found: Repeats) -> bytes:
     writer.writeheader()
     for one in found.violators:
         told = [f"{r.citation} ({r.warned_on}, {r.repeated_on})" for r in one.repeats]
-        writer.writerow(asdict(one) | {"repeats": "; ".join(told)})
+        row = asdict(one) | {"repeats": "; ".join(told)}
+        writer.writerow({n: neutral(v) if isinstance(v, str) else v for n, v in row.items()})
     return text.getvalue().encode()
 
 
@@ -242,8 +244,10 @@ def _summary(visits: pd.DataFrame, since: date, as_of: date) -> pd.DataFrame:
     )  # fmt: skip
     inside = frame[frame["closed_on"] >= pd.Timestamp(since)]
     warned, soft = inside[inside["is_warned"]], inside[inside["is_softened"]]
-    first = warned.groupby("dealer")["closed_on"].min()
-    after = inside[inside["closed_on"] > inside["dealer"].map(first)]
+    first = warned.groupby("dealer", as_index=False).agg(first=("closed_on", "min"))
+    # A merge keeps the days' type also where nobody was warned.
+    later = inside.merge(first, on="dealer")
+    after = later[later["closed_on"] > later["first"]]
     severe = inside[inside["outcome"].isin(SEVERE)].drop_duplicates("dealer", keep="last")
     last = frame.drop_duplicates("dealer", keep="last").set_index("dealer")
     last_warned = warned.drop_duplicates("dealer", keep="last").set_index("dealer")

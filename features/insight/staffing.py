@@ -305,10 +305,10 @@ def _people(
     last = records.visits[records.visits["year"] == 0]
     counted = last.groupby("visited_by")["investigator_token"].nunique()
     if not counted.sum() and set(known) - set(ask.investigators):
-        raise WarehouseError(
+        raise InvalidValueError(
             "The records of the last year name no investigator of any office.",
             expected="inspections with office and investigator_token, or every office given",
-            fix="give --investigators OFFICE=N for: "
+            fix="give investigators OFFICE=N for: "
             + ", ".join(sorted(set(known) - set(ask.investigators))),
         )
     people = {name: float(ask.investigators.get(name, counted.get(name, 0))) for name in known}

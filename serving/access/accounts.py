@@ -41,7 +41,7 @@ ROLES: Final[tuple[str, ...]] = get_args(Role)
 Purpose = Literal["licensing", "criminal_investigation", "statistics"]
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 
-# Roles that look at the whole country without being given an area.
+# Roles that look at the whole country unless they are given an area.
 NATIONAL: Final = frozenset({"analyst", "scheduler"})
 # A revoked token or a disabled account stops being accepted within this many seconds.
 CACHE_SECONDS: Final = 2.0
@@ -97,7 +97,7 @@ class Principal:
     @property
     def is_national(self) -> bool:
         """Whether the whole country is this caller's area."""
-        return "nation" in self.areas or self.role in NATIONAL
+        return "nation" in self.areas or (self.role in NATIONAL and not self.areas)
 
     @property
     def offices(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from serving.access.accounts import COOKIE, Principal
 from serving.access.rates import RateLimiter
 from serving.access.roles import check_purpose, check_role, require_known
+from serving.api.queries import check_query
 from serving.errors import PurposeError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.scores.snapshot import Scope
@@ -103,6 +104,7 @@ async def caller_of(
     principal = await authenticate(request, runtime)
     request.scope["ffl_risk.who"] = principal.name
     limiter.spend(principal.name)
+    check_query(request)
     check_role(principal, action)
     runtime.switch.check(action)
     purpose = request.headers.get(PURPOSE_HEADER)

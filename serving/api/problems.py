@@ -48,6 +48,7 @@ TITLES: Final[Mapping[int, str]] = {
     415: "Unsupported media type",
     422: "Invalid request",
     429: "Too many requests",
+    431: "Too large",
     500: "Unexpected fault",
     503: "Not available now",
     504: "Timed out",

@@ -17,8 +17,9 @@ from serving.errors import InvalidRequestError
 
 _PORTS: Final = {"https": 443, "http": 80}
 _LONGEST: Final = 500
-# Addresses that carry another address, which may be a private one.
-_CARRIERS: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")))
+# Nothing outside is handed out to anybody; what carries another address may carry a private one.
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_CARRIERS: Final = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16", "3fff::/20")))
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             found = found.ipv4_mapped
-        elif found.teredo is not None or any(found in network for network in _CARRIERS):
+        elif found not in _UNICAST or any(found in network for network in _CARRIERS):
             return False
     return found.is_global and not found.is_multicast
 

@@ -62,4 +62,4 @@ def staffing_for(scope: Scope, home: Path, ask: WhatIf) -> Staffing:
             lambda: staffing(warehouse, as_of, ask, without=scope.hidden),
         )  # fmt: skip
     except InvalidValueError as error:
-        raise InvalidRequestError(error.what, expected=error.expected) from error
+        raise InvalidRequestError(error.what, expected=error.expected, fix=error.fix) from error

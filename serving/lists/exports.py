@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypedDict
 
+from features.domain.cells import neutral
 from serving.lists.owners import owner_in_words
 from serving.papers.pdf import pdf
-from serving.papers.spreadsheet import Field, Sheet, Value, book, neutral
+from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _COLUMNS: Final = (

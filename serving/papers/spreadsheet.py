@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal
 
+from features.domain.cells import neutral
+
 Kind = Literal["text", "date", "percent", "number", "whole"]
 Value = str | float | date | None
 
-# The full-width signs are the same to a spreadsheet set to an East Asian language.
-_FORMULA: Final = tuple("=+-@\t\r\n|\uff1d\uff0b\uff0d\uff20")
 _FORMATS: Final[dict[Kind, str]] = {
     "text": "@",
     "date": "yyyy-mm-dd",
@@ -50,17 +50,6 @@ class Sheet:
     fields: Sequence[Field]
     rows: Sequence[Sequence[Value]]
     n_frozen: int = 2
-
-
-def neutral(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula.
-
-    >>> neutral("=HYPERLINK(A1)"), neutral("Smith & Sons")
-    ("'=HYPERLINK(A1)", 'Smith & Sons')
-    """
-    # Some programs skip leading blanks and act on what follows them.
-    is_formula = text.lstrip(" \u00a0").startswith(_FORMULA) or text[:1] in "\t\r\n"
-    return f"'{text}" if text and is_formula else text
 
 
 def book(sheets: Sequence[Sheet], *, about: Sequence[str], created: datetime) -> bytes:

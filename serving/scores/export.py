@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from features.domain.cells import neutral
 from serving.contract.records.scores import ExportDocument
-from serving.papers.spreadsheet import neutral
 from serving.scores.snapshot import Scope, eligible_rows
 from serving.statements import basis_sentence
 

@@ -73,6 +73,7 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
     app.add_exception_handler(FflRiskError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
     for router in (
         operations.router,
         scores.router,
@@ -97,6 +98,14 @@ async def _on_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, FflRiskError):
         raise error
     return problem_of(error)
+
+
+async def _on_fault(request: Request, _: Exception) -> Response:
+    """Answer in the form of any other refusal; the guard then logs what was raised."""
+    detail = "The service met a fault; it is in the service's log."
+    if wants_page(request.scope):
+        return refusal_page(500, detail)
+    return problem(500, "internal_error", detail)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -115,8 +115,6 @@ class Door:
     async def _answer(self, action: str, scope: Message, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            if not request.headers.get("content-type", "").startswith("application/json"):
-                raise _unsupported()
             caller = await caller_of(request, self.runtime, self.limiter, action)
         except FflRiskError as error:
             await problem_of(error)(scope, receive, send)
@@ -127,14 +125,6 @@ class Door:
             await self.bento(scope, receive, _Refusals(scope, receive, send, current))
         finally:
             _current.reset(token)
-
-
-def _unsupported() -> FflRiskError:
-    from serving.errors import InvalidRequestError
-
-    return InvalidRequestError(
-        "The body is not JSON by its content type.", expected="Content-Type: application/json"
-    )
 
 
 class _Refusals:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from serving import metrics
 from serving.api.deprecations import DEPRECATED
 from serving.api.problems import problem
+from serving.server.ambiguous import fault_of_body, fault_of_headers
 from serving.settings import MAX_BODY_BYTES, Settings
 from serving.web.refusals import refusal_page, wants_page
 
@@ -33,10 +34,6 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What operations asks for is answered even when the queue is full.
 _ALWAYS: Final = frozenset({"/healthz", "/readyz", "/livez", "/metrics"})
-_ONCE: Final = frozenset(
-    {b"authorization", b"content-length", b"content-type", b"ffl-risk-purpose", b"host",
-     b"idempotency-key"}
-)  # fmt: skip
 _GONE: Final = 499  # in the log and the metrics alone: nobody is there to be told
 _STUDIES: Final = (
     "/v1/flows", "/v1/completeness", "/v1/repeats", "/v1/staffing", "/v1/shares", "/flows",
@@ -102,8 +99,8 @@ class Guard:
                 _log_access(scope, route, (request_id, answer.status, seconds))
 
     async def _guarded(self, scope: Message, receive: Receive, answer: _Answer) -> None:
-        if _is_ambiguous(scope):
-            await answer.refuse(scope, 400, "refused", "A header that may stand once stands twice.")
+        if (fault := fault_of_headers(scope["headers"])) is not None:
+            await answer.refuse(scope, *fault)
             return
         try:
             async with asyncio.timeout(self.timeout):
@@ -115,6 +112,10 @@ class Guard:
             await answer.refuse(
                 scope, 413, "body_too_large", f"The body is over {MAX_BODY_BYTES:,} bytes."
             )
+            return
+        is_json = scope["method"] == "POST" and scope["path"].startswith("/v1/")
+        if is_json and (fault := fault_of_body(scope["headers"], body)) is not None:
+            await answer.refuse(scope, *fault)
             return
         if self.n_in_progress >= self.queue and scope["path"] not in _ALWAYS:
             await answer.refuse(
@@ -194,12 +195,6 @@ class _Answer:
         is_page = wants_page(scope)
         answer = refusal_page(status, detail) if is_page else problem(status, code, detail)
         await answer(scope, _nothing, self)
-
-
-def _is_ambiguous(scope: Message) -> bool:
-    """Whether a header stands twice of which one part would read the first, another the last."""
-    seen = [name for name, _ in scope["headers"] if name in _ONCE]
-    return len(seen) != len(set(seen))
 
 
 def _request_id(scope: Message) -> str:

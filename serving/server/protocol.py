@@ -14,18 +14,37 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving import metrics
+from serving.api.problems import MEDIA_TYPE, problem
 
 # Descriptors that are not connections: the store, tables being read, logs, metrics.
 _RESERVED: Final = 256
 _FEWEST: Final = 16
-_REFUSAL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n"
-    b"retry-after: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-)
-_BODY: Final = (
-    b'{"type":"urn:ffl-risk:problem:overloaded","title":"Not available now","status":503,'
-    b'"code":"overloaded","detail":"Too many connections are open; try again shortly."}'
-)
+_MOST_HEADER_BYTES: Final = 65_536
+_MOST_HEADERS: Final = 200
+
+
+def _refusal(status: bytes, code: str, detail: str, *more: bytes) -> bytes:
+    """Return a refusal as it goes over the wire, for what never reaches the application."""
+    answer = problem(int(status[:3]), code, detail)
+    lines = [
+        b"HTTP/1.1 " + status,
+        b"content-type: " + MEDIA_TYPE.encode(),
+        *more,
+        b"connection: close",
+        b"content-length: %d" % len(answer.body),
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + bytes(answer.body)
+
+
+_TOO_MANY: Final = _refusal(
+    b"503 Service Unavailable", "overloaded",
+    "Too many connections are open; try again shortly.", b"retry-after: 1",
+)  # fmt: skip
+_TOO_LONG: Final = _refusal(
+    b"431 Request Header Fields Too Large", "refused",
+    f"The headers are over {_MOST_HEADER_BYTES:,} bytes or {_MOST_HEADERS} in number.",
+)  # fmt: skip
+_NO_HTTP: Final = _refusal(b"400 Bad Request", "refused", "This is no HTTP that can be read.")
 
 
 def connection_bound(wanted: int) -> int:
@@ -53,13 +72,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._headers_due: asyncio.TimerHandle | None = None
         self._reading_due: asyncio.TimerHandle | None = None
+        self._n_unfinished = 0  # bytes that came while headers were waited for
+        self._n_header_bytes = 0
+        self._is_in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:
             metrics.REFUSED_CONNECTIONS.labels("bound").inc()
-            transport.write(_REFUSAL % len(_BODY) + _BODY)
+            transport.write(_TOO_MANY)
             transport.close()
             return
         self._expect_headers()
@@ -74,14 +96,51 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read what came; what belongs to no request in progress does not extend the wait."""
         if self.transport.is_closing():
             return
+        if not self._is_in_body:
+            self._n_unfinished += len(data)
         super().data_received(data)
+        if self._headers_due is not None and self._n_unfinished > _MOST_HEADER_BYTES:
+            self._refuse_headers()
+            return
         if self.parser is not None and (self.cycle is None or self.cycle.response_complete):
             self._expect_headers()
+
+    def on_message_begin(self) -> None:
+        """Count the headers of the next request."""
+        self._n_header_bytes = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header while they are not too many or too long."""
+        self._n_header_bytes += len(name) + len(value)
+        if self._has_bounded_headers():
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
         self._headers_came()
-        super().on_headers_complete()
+        self._is_in_body = True
+        if self._has_bounded_headers():
+            super().on_headers_complete()
+        else:
+            self._refuse_headers()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body, unless its request was refused."""
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Know that a request is whole, unless it was refused."""
+        self._is_in_body = False
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        if not self.transport.is_closing():
+            self.transport.write(_NO_HTTP)
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -103,7 +162,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._headers_due is None:
             self._headers_due = self.loop.call_later(self.header_seconds, self._give_up, "headers")
 
+    def _has_bounded_headers(self) -> bool:
+        n_bytes = self._n_header_bytes + len(self.url)
+        return n_bytes <= _MOST_HEADER_BYTES and len(self.headers) < _MOST_HEADERS
+
+    def _refuse_headers(self) -> None:
+        metrics.REFUSED_CONNECTIONS.labels("long_headers").inc()
+        self._headers_came()
+        self.transport.write(_TOO_LONG)
+        self.transport.close()
+
     def _headers_came(self) -> None:
+        self._n_unfinished = 0
         if self._headers_due is not None:
             self._headers_due.cancel()
             self._headers_due = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import date
 from itertools import product
 from statistics import median
@@ -156,6 +157,11 @@ def test_a_history_counted_by_hand(by_hand: Warehouse) -> None:
     ]
 
 
+@pytest.mark.parametrize(("as_of", "years"), [(date(2026, 6, 1), 1), (date(2019, 1, 1), 5)])
+def test_years_without_a_warning_have_no_history(by_hand: Warehouse, as_of, years) -> None:
+    assert repeats(by_hand, as_of, years=years).histories == ()
+
+
 def test_a_dealer_left_out_is_in_no_count(found: Repeats) -> None:
     gone = found.violators[0]
     rest = found.within(lambda dealer: dealer != gone.dealer)
@@ -168,6 +174,8 @@ def test_the_file_has_a_row_for_each_dealer(found: Repeats) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(found).decode())))
     assert [row["dealer"] for row in rows] == [one.dealer for one in found.violators]
     assert rows[0]["repeats"].count(";") + 1 == len(found.violators[0].repeats)
+    named = replace(found.violators[0], office="=HYPERLINK(A1)")
+    assert b",'=HYPERLINK(A1)," in to_csv(replace(found, histories=(named,)))
 
 
 def test_without_violations_it_says_so(tmp_path, simulated: Simulated) -> None:

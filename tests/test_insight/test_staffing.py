@@ -250,7 +250,7 @@ def test_a_dealer_left_out_is_in_no_sum(simulated: Simulated, country: FieldReco
 
 
 def test_records_that_tell_nobody_s_hours_say_what_to_give(simulated: Simulated) -> None:
-    with pytest.raises(WarehouseError, match="no investigator"):
+    with pytest.raises(InvalidValueError, match="no investigator"):
         staffing(simulated.warehouse, date(2026, 6, 1))
     with pytest.raises(WarehouseError, match="known before"):
         staffing(simulated.warehouse, date(2000, 1, 1))

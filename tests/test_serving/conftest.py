@@ -24,6 +24,7 @@ from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
 from serving.scores.table import ScoredTable
 from serving.server.app import build_app
+from serving.server.protocol import BoundedProtocol
 from serving.settings import Settings
 
 AS_OF = date(2026, 1, 1)
@@ -238,7 +239,12 @@ def service(runtime: Runtime, start: Callable[[Runtime], Service]) -> Service:
 def url(service: Service) -> Iterator[str]:
     """Where the service listens, in a thread of its own."""
     config = uvicorn.Config(
-        build_app(service.runtime), port=0, log_level="warning", lifespan="off", ws="none"
+        build_app(service.runtime),
+        port=0,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        http=BoundedProtocol,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

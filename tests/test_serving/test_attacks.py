@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+from contextlib import suppress
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -34,7 +35,8 @@ def head_of(service, role, *more):
 @pytest.mark.parametrize(
     "twice",
     ["Authorization: Bearer {analyst}", "Ffl-Risk-Purpose: statistics", "Host: y",
-     "Content-Type: text/plain", "Content-Length: 5", "Idempotency-Key: b"],
+     "Content-Type: text/plain", "Content-Length: 5", "Idempotency-Key: b",
+     "Content-Encoding: identity\r\nContent-Encoding: gzip"],
 )  # fmt: skip
 def test_a_request_with_two_readings_is_refused(service, url, twice):
     """Of two identities or lengths, one part would take the first and another the last."""
@@ -44,6 +46,99 @@ def test_a_request_with_two_readings_is_refused(service, url, twice):
     status, content = raw(url, *plain, twice.format(**service.tokens), body=body)
     assert status == 400
     assert b"national_rank" not in content
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "body"),
+    [("/v1/score", "analyst", b'{"dealers":["1-10-00000"],"with_reasons":false}'),
+     ("/v1/rank", "chief", b'{"k":1}'), ("/v1/decisions", "chief", b'{"dealer":"a"}')],
+)  # fmt: skip
+def test_a_body_with_two_readings_is_refused(service, path, role, body):
+    """By its type or its packing for one program, by its key that stands twice for another."""
+
+    def sent(content, **headers):
+        told = {"Content-Type": "application/json"} | headers
+        return service.call("POST", path, role, content=content, headers=told)
+
+    plain = sent(body)
+    assert sent(body, **{"Content-Type": 'application/json; charset="UTF-8"'}).status_code == (
+        plain.status_code
+    )
+    for kind in ("application/jsonx", "application/json; charset=utf-16", "text/plain", "json", ""):
+        refused = sent(body, **{"Content-Type": kind})
+        assert (refused.status_code, "Content-Type" in refused.text) == (422, True), kind
+    for packed in ("gzip", "br", "deflate", "gzip, identity", "aes128gcm"):
+        assert "packed" in sent(body, **{"Content-Encoding": packed}).text
+    twice = sent(body[:-1] + b"," + body[1:])
+    assert (twice.status_code, twice.json()["code"]) == (400, "malformed_body")
+    assert "twice" in twice.json()["detail"]
+
+
+def test_a_filter_that_is_none_is_refused(service):
+    """Ignored, a misspelled filter would show everything."""
+    for path, role in (
+        ("/v1/decisions?deler=1-10-00000", "chief"), ("/v1/outcomes?dealer=a&dealer=b", "chief"),
+        ("/v1/lists?limit=1&limit=2", "chief"), ("/v1/audit?whose=chief", "auditor"),
+        ("/v1/responsibilities?x", "partner"), ("/v1/dealers/1-10-00000?as_of=2020-01-01", "chief"),
+    ):  # fmt: skip
+        answer = service.get(path, role)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), path
+    assert "dealer" in service.get("/v1/decisions?deler=x", "chief").json()["detail"]
+    for path, role in (("/v1/score", "analyst"), ("/v1/rank", "chief")):
+        body = {"dealers": ["1-10-00000"]} if path == "/v1/score" else {"k": 1}
+        assert service.post(path, role, body).status_code == 200
+        assert service.post(f"{path}?k=9", role, body).status_code == 422
+    # What may stand several times still may.
+    assert service.get("/v1/staffing?investigators=a=1&investigators=b=1", "chief").status_code in {
+        422, 503,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["analyst", "scheduler"])
+def test_a_national_role_that_is_given_an_area_stays_within_it(service, role):
+    accounts = service.runtime.directory
+    columns = service.runtime.snapshot.columns
+    inside = columns["office"] == "office1"
+    accounts.add_account("bounded", role, areas=["office:office1"])
+    service.tokens["bounded"] = accounts.issue_token("bounded")
+    own, other = (str(columns["dealer"][rows][0]) for rows in (inside, ~inside))
+    scores = service.post("/v1/score", "bounded", {"dealers": [own, other]}).json()["scores"]
+    assert [one["status"] for one in scores] == ["scored", "unknown"]
+    rows = service.get("/v1/scores/export", "bounded").text.splitlines()[1:]
+    assert len(rows) == inside.sum()
+
+
+def test_a_fault_in_a_route_is_a_problem_document(service, monkeypatch):
+    from serving.api.routes import insight
+
+    monkeypatch.setattr(insight, "measures_for", lambda *_: 1 / 0)
+    answer = service.get("/v1/measures", "chief")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "ZeroDivision" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [f"X: {'a' * 70_000}", "\r\n".join(f"X{n}: a" for n in range(300)), "X: " + "a" * 3_000_000],
+    ids=["long", "many", "endless"],
+)
+def test_headers_are_bounded(url, head):
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        with suppress(OSError):  # closed before all is sent
+            connection.sendall(f"GET /readyz HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+        got = b""
+        with suppress(OSError):
+            while part := connection.recv(65_536):
+                got += part
+    assert got[:12] in {b"HTTP/1.1 431", b""}
+    assert b"ready" not in got
+
+
+def test_what_is_no_http_is_refused_in_words(url):
+    status, content = raw(url, "NONSENSE / HTTP/9")
+    assert status == 400
+    assert json.loads(content)["code"] == "refused"
 
 
 @pytest.mark.parametrize("chunked", ["chunked", "Chunked", "chunked, identity", " chunked"])

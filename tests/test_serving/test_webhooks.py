@@ -186,7 +186,8 @@ def test_surprising_addresses_are_refused_when_registered(url):
     "name",
     ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254",
      "10.1.2.3", "192.168.0.1", "[fd00::1]", "[fe80::1]", "0.0.0.1", "[64:ff9b::7f00:1]",
-     "[2002:7f00:1::]", "100.64.0.1", "localhost"],
+     "[2002:7f00:1::]", "100.64.0.1", "localhost", "[::127.0.0.1]", "[::ffff:0:127.0.0.1]",
+     "[fec0::1]", "[5f00::1]", "[3fff::1]", "[2001:0:7f00:1::]"],
 )  # fmt: skip
 def test_private_addresses_are_refused_however_they_are_written(name):
     with pytest.raises(InvalidRequestError):

@@ -13,6 +13,7 @@ from typing import Final
 
 import igraph
 
+from features.domain.cells import neutral
 from features.errors import InvalidValueError
 from features.insight.flows.follow import Flow, Link
 from features.insight.flows.places import label_of, point_of
@@ -61,7 +62,7 @@ def to_csv(flow: Flow) -> bytes:
 
 def _safe(value: object) -> object:
     """Keep a text from being read as a formula by a spreadsheet."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return neutral(value) if isinstance(value, str) else value
 
 
 def to_graphml(flow: Flow) -> bytes:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving.api.callers import Caller, allow, json_answer, responses
+from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage
 from serving.contract.records.audit import AuditDocument, AuditRecord
 from serving.store.rows import picked
@@ -29,7 +30,7 @@ async def read_audit(
     caller: Annotated[Caller, Depends(allow("audit"))],
     since: Annotated[int, Query(ge=0, le=2**62, description="Records after this one")] = 0,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
-    who: Annotated[str, Query(max_length=300)] = "",
+    who: Annotated[str, Query(max_length=300, pattern=NO_NUL)] = "",
 ) -> Response:
     """Return records in their order, with a cursor for the next page."""
     answer = await asyncio.to_thread(records_for, caller, since=since, limit=limit, who=who)
