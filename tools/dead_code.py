@@ -45,6 +45,7 @@ CALLED_BY_LIBRARIES = {
     "__sklearn_tags__": "scikit-learn",
     "get_code": "importlib, to load a file",
     "emit": "logging",
+    "send_400_response": "uvicorn",
     "filter": "logging",
     "__is_ready__": "BentoML",
     "__is_alive__": "BentoML",

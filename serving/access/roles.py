@@ -26,7 +26,7 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     "changes": frozenset({"supervisor", "scheduler"}),
     "lists": frozenset({"inspector", "supervisor", "scheduler", "auditor"}),
     "dealers": frozenset({"inspector", "supervisor", "analyst"}),
-    "referrals": frozenset({"supervisor", "agent"}),
+    "referrals": frozenset({"supervisor", "agent", "scheduler"}),  # a scheduler reads alone
     "referral_steps": frozenset({"supervisor", "agent"}),
     "case_ask": frozenset({"agent"}),
     "case_decide": frozenset({"supervisor"}),

@@ -54,10 +54,7 @@ class Deliverer:
         principal = webhooks.principal_of(store, hook.account)
         if principal is None:  # disabled, or in another role: what waits goes on waiting
             return
-        found, seen_to = visible(
-            store, self._runtime.scope(principal), owner=hook.account, since=standing.seq,
-            limit=_MOST_CHANGES,
-        )  # fmt: skip
+        found, seen_to = visible(self._runtime, principal, since=standing.seq, limit=_MOST_CHANGES)
         # No dealer is named to an address outside: it asks for them.
         told = [
             {"seq": one["seq"], "at": one["at"], "kind": one["kind"], "ref": one["ref"]}

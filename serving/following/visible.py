@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-import sqlalchemy as sa
-
+from serving.access.accounts import Principal
 from serving.contract.records.field import ChangeRecord
-from serving.scores.snapshot import Scope
+from serving.lists.summaries import readable_among
+from serving.runtime import Runtime
 from serving.store import journal
-from serving.store.database import Store
-from serving.store.tables import LISTS
 
 KINDS: Final = ("outcome", "event", "decision", "list")
 
 
 def visible(
-    store: Store, scope: Scope, *, owner: str, since: int, limit: int
+    runtime: Runtime, principal: Principal, *, since: int, limit: int
 ) -> tuple[list[ChangeRecord], int]:
-    """Return what a caller may see of the changes after a number, and how far was looked."""
-    found = journal.since(store, since, at_most=limit)
+    """Return what a caller may see of the changes after a number, and how far was looked.
+
+    A list is named to whoever may read it: its owner, everybody of the office that the schedule
+    issued it for, a scheduler and a supervisor whose area holds it.
+    """
+    scope = runtime.scope(principal)
+    found = journal.since(runtime.store, since, at_most=limit)
     listed = [one.ref for one in found if one.kind == "list"]
-    query = sa.select(LISTS.c.list_id).where(LISTS.c.list_id.in_(listed), LISTS.c.owner == owner)
-    with store.read() as connection:
-        own = set(connection.scalars(query)) if listed else set()
+    readable = readable_among(runtime, principal, listed)
     out: list[ChangeRecord] = []
     for one in found:
         # A dealer outside the area, or held from the caller, is not there; nor what is only its.
         dealers = [dealer for dealer in one.dealers if scope.row(dealer) is not None]
-        is_shown = one.kind in KINDS and (one.kind != "list" or one.ref in own)
+        is_shown = one.kind in KINDS and (one.kind != "list" or one.ref in readable)
         # How many rows of a table came would count those of dealers that are not shown.
         ref = one.ref.split(":")[0] if one.kind == "event" else one.ref
         if dealers and is_shown:

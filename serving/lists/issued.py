@@ -29,7 +29,7 @@ from serving.contract.records.lists import (
 )
 from serving.errors import NotReadyError, UnknownListError
 from serving.lists.compose import Issue, compose
-from serving.lists.owners import is_own
+from serving.lists.owners import is_own, office_of
 from serving.lists.seen import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import own_rows
@@ -231,14 +231,16 @@ def may_read(
 ) -> bool:
     """Whether a caller may read a list: its owner, an auditor, a supervisor of all its places.
 
-    The list that the schedule issued for an office is everybody's whose own office it is.
+    The list that the schedule issued for an office is everybody's whose own office it is, and a
+    scheduler's whose area holds all its places.
 
     A list without a place is its owner's supervisor's. `rows` are as the caller sees them: what is
     hidden makes no difference here either. `made` says for whom it was made.
     """
     if principal.role == "auditor" or is_own(principal, owner):
         return True
-    if principal.role != "supervisor":
+    is_scheduled = office_of(owner) != ""
+    if principal.role != "supervisor" and not (principal.role == "scheduler" and is_scheduled):
         return False
     if principal.is_national:
         return True

@@ -9,12 +9,12 @@ from typing import Final
 
 from serving.access.accounts import Principal
 
-_SCHEDULE: Final = "schedule:"
+SCHEDULE: Final = "schedule:"
 
 
 def schedule_for(office: str) -> Principal:
     """Return in whose name the list of an office is issued by schedule."""
-    return Principal(_SCHEDULE + office, "schedule", frozenset({f"office:{office}"}), "schedule")
+    return Principal(SCHEDULE + office, "schedule", frozenset({f"office:{office}"}), "schedule")
 
 
 def office_of(owner: str) -> str:
@@ -23,7 +23,7 @@ def office_of(owner: str) -> str:
     >>> office_of("schedule:776085"), office_of("maria")
     ('776085', '')
     """
-    return owner.removeprefix(_SCHEDULE) if owner.startswith(_SCHEDULE) else ""
+    return owner.removeprefix(SCHEDULE) if owner.startswith(SCHEDULE) else ""
 
 
 def owner_in_words(owner: str) -> str:
@@ -37,7 +37,7 @@ def owner_in_words(owner: str) -> str:
 
 def own_names(principal: Principal) -> list[str]:
     """Return the owners whose lists are a caller's to work with: itself, and its offices'."""
-    return [principal.name, *sorted(_SCHEDULE + office for office in principal.offices)]
+    return [principal.name, *sorted(SCHEDULE + office for office in principal.offices)]
 
 
 def is_own(principal: Principal, owner: str) -> bool:

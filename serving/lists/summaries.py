@@ -24,8 +24,9 @@ from serving.contract.records.lists import (
     StoredDecisionRecord,
 )
 from serving.lists.issued import may_read
-from serving.lists.owners import office_of, own_names
+from serving.lists.owners import SCHEDULE, office_of, own_names
 from serving.runtime import Runtime
+from serving.scores.snapshot import Scope
 from serving.store.database import Store
 from serving.store.pages import AT_ONCE, cursor_of, page, place_of
 from serving.store.rows import picked
@@ -109,16 +110,16 @@ def summary_page(
     query = sa.select(LISTS.c.sha256)
     query = query.order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
     if principal.role not in {"auditor", "supervisor"}:
-        query = query.where(LISTS.c.owner.in_(own_names(principal)))
+        is_own: sa.ColumnElement[bool] = LISTS.c.owner.in_(own_names(principal))
+        if principal.role == "scheduler":
+            is_own = sa.or_(is_own, LISTS.c.owner.startswith(SCHEDULE))
+        query = query.where(is_own)
     if cursor is not None:
         query = query.where(sa.tuple_(LISTS.c.issued_at, LISTS.c.list_id) < place_of(cursor))
     scope = runtime.scope(principal)
 
     def shown(gist: _Gist) -> SeenListRecord | None:
-        rows = [row for row in gist.rows if row["dealer"] not in scope.hidden]
-        if not may_read(principal, scope, gist.facts["owner"], rows, gist.principal):
-            return None
-        return {**gist.facts, "n_rows": len(rows)}
+        return _shown(gist, principal, scope)
 
     with runtime.store.read() as connection:
         keys = list(connection.scalars(query))
@@ -129,6 +130,27 @@ def summary_page(
     ]
     last = found[-1] if has_more else None
     return out, None if last is None else cursor_of(last["issued_at"], last["list_id"])
+
+
+def readable_among(runtime: Runtime, principal: Principal, list_ids: Sequence[str]) -> set[str]:
+    """Return which of some lists a caller may read: those that `summary_page` names."""
+    query = sa.select(LISTS.c.sha256).where(LISTS.c.list_id.in_(list_ids))
+    with runtime.store.read() as connection:
+        keys = list(connection.scalars(query)) if list_ids else []
+    scope = runtime.scope(principal)
+    return {
+        str(gist.facts["list_id"])
+        for gist in _each_gist(runtime.store, keys)
+        if _shown(gist, principal, scope) is not None
+    }
+
+
+def _shown(gist: _Gist, principal: Principal, scope: Scope) -> SeenListRecord | None:
+    """Return what a caller is told of a list, None when it may not read it."""
+    rows = [row for row in gist.rows if row["dealer"] not in scope.hidden]
+    if not may_read(principal, scope, gist.facts["owner"], rows, gist.principal):
+        return None
+    return {**gist.facts, "n_rows": len(rows)}
 
 
 def _each_gist(store: Store, keys: Sequence[str]) -> Iterator[_Gist]:

@@ -80,7 +80,7 @@ MAY = {
     "changes": {"supervisor", "scheduler"},
     "dealers": {"inspector", "supervisor", "analyst"},
     "plans": {"inspector", "supervisor", "scheduler"},
-    "referrals": {"supervisor", "agent"},
+    "referrals": {"supervisor", "agent", "scheduler"},
     "referral_steps": {"supervisor", "agent"},
     "case_ask": {"agent"},
     "case_decide": {"supervisor"},

@@ -70,6 +70,27 @@ def test_those_of_the_office_work_with_it_and_nobody_else_sees_it(service, weekl
     assert own in service.get(f"/v1/dealers/{dealer}", "inspector").json()["lists"]
 
 
+def test_changes_name_the_lists_that_may_be_read_and_no_others(service, weekly):
+    """One rule for the list, the names of lists, and what programs follow."""
+    accounts = service.runtime.directory
+    accounts.add_account("bounded", "scheduler", areas=["division:division0"])
+    service.tokens["bounded"] = accounts.issue_token("bounded")
+    service.post("/v1/rank", "chief", {"k": 3})
+    service.post("/v1/rank", "inspector", {"k": 3})
+    offices = {}
+    for who in ("bounded", "scheduler", "supervisor", "chief"):
+        named = service.get("/v1/lists", who).json()["lists"]
+        changes = service.get("/v1/changes", who).json()["changes"]
+        told = {one["ref"] for one in changes if one["kind"] == "list"}
+        assert told == {one["list_id"] for one in named}
+        assert all(service.get(f"/v1/lists/{one}", who).status_code == 200 for one in told)
+        offices[who] = [one["office"] for one in named]
+    assert set(offices["bounded"]) == {"office0", "office1"}
+    assert sorted(offices["scheduler"]) == sorted(weekly)  # and no person's list
+    assert offices["supervisor"].count("") == 1  # its inspector's
+    assert offices["chief"].count("") == 2
+
+
 def test_no_account_can_pass_for_the_schedule(service):
     name = schedule_for("office0").name
     with pytest.raises(InvalidRequestError):

@@ -29,15 +29,14 @@ async def changes(
     since: Annotated[int, Query(ge=0, le=2**53, description="`next` of the last answer")] = 0,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 500,
 ) -> Response:
-    """Return outcomes, events, decisions and own lists that touch the caller's area, in order.
+    """Return outcomes, events and decisions of the caller's area, and lists it may read, in order.
 
     Ask again with `since` set to `next`. No number is skipped or comes late.
     """
     purpose = caller.purpose()
     found, following = await asyncio.to_thread(
-        visible, caller.runtime.store, caller.scope,
-        owner=caller.principal.name, since=since, limit=limit,
-    )  # fmt: skip
+        visible, caller.runtime, caller.principal, since=since, limit=limit
+    )
     dealers = {dealer for one in found for dealer in one["dealers"]}
     await caller.record(subjects(dealers), purpose=purpose)
     return json_answer(to_json({"changes": found, "next": following}))
