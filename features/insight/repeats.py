@@ -253,13 +253,17 @@ def _summary(visits: pd.DataFrame, since: date, as_of: date) -> pd.DataFrame:
     last_warned = warned.drop_duplicates("dealer", keep="last").set_index("dealer")
     last_soft = soft.drop_duplicates("dealer", keep="last").set_index("dealer")
     own = pd.Index(sorted({*warned["dealer"], *soft["dealer"]}), name="dealer")
-    out = pd.DataFrame(index=own)
-    out["warned_on"], out["warned_as"] = last_warned["closed_on"], last_warned["outcome"]
-    out["n_seen_after"] = after.groupby("dealer").size().reindex(own).fillna(0).astype(int)
-    out["n_softened"] = soft.groupby("dealer").size().reindex(own).fillna(0).astype(int)
-    out["recommended"], out["final"] = last_soft["recommended_outcome"], last_soft["outcome"]
-    out["last_closed_on"], out["last_outcome"] = last["closed_on"], last["outcome"]
-    out["days_to_action"] = severe.set_index("dealer")["days"]
+    columns = {
+        "warned_on": last_warned["closed_on"], "warned_as": last_warned["outcome"],
+        "n_seen_after": after.groupby("dealer").size(), "n_softened": soft.groupby("dealer").size(),
+        "recommended": last_soft["recommended_outcome"], "final": last_soft["outcome"],
+        "last_closed_on": last["closed_on"], "last_outcome": last["outcome"],
+        "days_to_action": severe.set_index("dealer")["days"],
+    }  # fmt: skip
+    # An empty frame would take the index of the first column that is put into it.
+    out = pd.DataFrame({name: values.reindex(own) for name, values in columns.items()}, index=own)
+    counts = ["n_seen_after", "n_softened"]
+    out[counts] = out[counts].fillna(0).astype(int)
     return out.join(_recalls(frame, as_of))
 
 
