@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.errors import InvalidValueError, did_you_mean
+from features.openjson import Json
 from features.schema import TABLES, Column
 
 _TYPES: Final = {"string": "text", "date": "date", "integer": "whole number", "number": "number",
@@ -83,7 +84,7 @@ class TableContract:
         """An example row, by column."""
         return {column.name: column.example for column in self.columns}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything as plain values, for JSON."""
         return asdict(self) | {"example": self.example}
 
@@ -129,7 +130,7 @@ def contracts() -> tuple[TableContract, ...]:
     return tuple(contract(table) for table in TABLES)
 
 
-def row_schema(table: str) -> dict[str, Any]:
+def row_schema(table: str) -> Json:
     """Return the JSON schema of one row of `table`, as an event of the API carries it."""
     columns = {column.name: _json_column(table, column) for column in TABLES[table].columns}
     return {
@@ -142,7 +143,7 @@ def row_schema(table: str) -> dict[str, Any]:
     }
 
 
-def _json_column(table: str, column: Column) -> dict[str, Any]:
+def _json_column(table: str, column: Column) -> Json:
     kind = dict(_JSON_TYPES[column.kind])
     bounds = {"minimum": column.minimum, "maximum": column.maximum}
     kind |= {name: bound for name, bound in bounds.items() if bound is not None}
@@ -192,7 +193,7 @@ def _column(column: Column, note: list[str]) -> ColumnContract:
 
 
 @cache
-def _notes() -> dict[str, dict[str, Any]]:
+def _notes() -> dict[str, Json]:
     path = Path(__file__).with_name("contract.toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))
 

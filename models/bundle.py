@@ -32,6 +32,7 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from features.home import sync_folder, write_atomically
+from features.openjson import Json
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
 from models.policy import Policy
@@ -384,7 +385,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> Json:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

@@ -29,6 +29,7 @@ from scipy.stats import nbinom, norm, poisson
 
 from models.linear import weighted_quantiles
 from models.margin.level import Level
+from models.state import State
 
 Floats = npt.NDArray[np.float64]
 
@@ -80,7 +81,7 @@ class Spread:
         unsure = np.einsum("ij,jk,ik->i", design, level.covariance, design)
         return Spread(level.of(self.margins), np.sqrt((level.slope * self.errors) ** 2 + unsure))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return {"margins": self.margins.tolist(), "errors": self.errors.tolist()}
 
@@ -163,7 +164,7 @@ class CountInterval:
             np.maximum(law.ppf(upper), np.ceil(mean)),
         )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return {"dispersion": self.dispersion, "levels": self.levels.tolist()}
 

@@ -20,6 +20,7 @@ from models.margin.fitting import FittedMargin, fit_margin, set_level
 from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
 from models.margin.margin import MarginModel, Method, probability
 from models.margin.threads import single_threaded_algebra
+from models.state import State
 
 Flags = npt.NDArray[np.bool_]
 
@@ -281,7 +282,7 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         check_is_fitted(self, "models_")
         return {f"trees_{i}": model.trees for i, model in enumerate(self.models_)}
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> State:
         """Return everything but the trees as JSON can hold it."""
         classes = self.classes_.tolist()
         return {

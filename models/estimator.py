@@ -18,12 +18,13 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from features.errors import did_you_mean
 from features.home import write_atomically
+from features.openjson import Options
 from models.columns.encoding import kind_of
 from models.errors import BundleError, InputError, LabelError, ParameterError, WeightError
 from models.linear import Family
 from models.margin.settings import Settings
 from models.margin.threads import n_threads
-from models.state import to_json
+from models.state import State, to_json
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -302,7 +303,7 @@ class RiskEstimator(BaseEstimator):
             )
         return np.asarray(target)
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> State:
         """Return everything but the trees as JSON can hold it."""
         check_is_fitted(self)
         parameters = self.get_params(deep=False)
@@ -318,7 +319,7 @@ class RiskEstimator(BaseEstimator):
         }
 
     @staticmethod
-    def read_parameters(saved: Mapping[str, Any]) -> dict[str, Any]:
+    def read_parameters(saved: Mapping[str, Any]) -> Options:
         """Return saved parameters by the names they have now."""
         now = dict(saved)
         if "num_threads" in now:  # before 0.2.0

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from models.state import State
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Family = Literal["binary", "poisson"]
@@ -127,7 +129,7 @@ class Basis:
         kinds = tuple(self.kinds[k] for k in order)
         return Basis(kinds, self.owners[order], self.means[order], self.scales[order], self.knots)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return {
             "kinds": list(self.kinds),

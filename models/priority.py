@@ -20,6 +20,7 @@ import pandas as pd
 
 from models.errors import BundleError
 from models.policy import Policy
+from models.state import State
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,7 +103,7 @@ class Peers:
         out[is_known] = _hats(self.bends, sold[is_known]) @ self.means[head]
         return np.asarray(out - self.middle[head], dtype=np.float64)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return {
             "bends": self.bends.tolist(),

@@ -25,6 +25,7 @@ from models.columns.encoding import as_numbers, kind_of, plain_numbers
 from models.columns.levels import level_names
 from models.errors import InputError
 from models.priority import Peers
+from models.state import State
 
 Floats = npt.NDArray[np.float64]
 
@@ -81,7 +82,7 @@ class SignalProfile:
         """Minus the log share of each bin."""
         return np.asarray(-np.log(self.shares))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return {
             "name": self.name,
@@ -181,7 +182,7 @@ class Profile:
         below = np.searchsorted(quantiles, values, side="right") / len(quantiles)
         return np.where(np.isnan(values), np.nan, 100.0 * below)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return {
             "n_rows": self.n_rows,

@@ -18,6 +18,7 @@ from models.linear import mean_of
 from models.margin.fitting import fit_margin
 from models.margin.margin import MarginModel, Method
 from models.margin.threads import single_threaded_algebra
+from models.state import State
 
 
 class RateRegressor(RegressorMixin, RiskEstimator):
@@ -149,7 +150,7 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         check_is_fitted(self, "model_")
         return {"trees_0": self.model_.trees}
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> State:
         """Return everything but the trees as JSON can hold it."""
         return {
             **super().to_state(),

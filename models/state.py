@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
+
+# What an estimator writes of itself, to be read by the same class: numbers, texts and lists.
+State: TypeAlias = dict[str, Any]
 
 
 def to_json(value: Any) -> bytes:

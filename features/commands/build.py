@@ -20,6 +20,7 @@ from features.engine.chosen import engine_named, require_engine
 from features.errors import AsOfError, FeatureError, LeakError
 from features.home import home
 from features.leakage import COPIES, Moved, prove
+from features.openjson import Json
 from features.signals.signal import REASON_NAMES
 from features.table import FeatureTable, Variant, available, build_features
 from features.warehouse import Warehouse
@@ -70,7 +71,7 @@ class Built:
     seconds: float
     out: Path | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return the report as JSON objects."""
         as_of, n = np.unique(self.table.frame["as_of"].dt.strftime("%Y-%m-%d"), return_counts=True)
         return {

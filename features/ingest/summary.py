@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from features.ingest.trial import Preview
+from features.openjson import Json
 from features.sources.archive import Unread
 
 
@@ -111,6 +111,6 @@ class IngestSummary:
         tables = [table for file in self.files for table in file.tables]
         return {name: sum(getattr(table, f"n_{name}") for table in tables) for name in names}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything as plain values, for JSON."""
         return asdict(self) | {"counts": self.counts}

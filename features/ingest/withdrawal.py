@@ -23,6 +23,7 @@ import duckdb
 
 from features.errors import InvalidValueError, SourceError
 from features.ingest.load import Rederivation
+from features.openjson import Json
 from features.schema import TABLES
 from features.sql import literal, quoted
 from features.warehouse.batches import (
@@ -71,12 +72,12 @@ class Withdrawal:
     restored: dict[str, int] = field(default_factory=dict)
     again: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything as plain values, for JSON."""
         return asdict(self)
 
 
-def sources(warehouse: Path) -> list[dict[str, Any]]:
+def sources(warehouse: Path) -> list[Json]:
     """Return what was loaded, in order, withdrawn sources included."""
     return list(read_manifest(Path(warehouse))["sources"])
 
@@ -131,7 +132,7 @@ def withdraw(
     return done
 
 
-def _found(entries: list[dict[str, Any]], source: str) -> dict[str, Any]:
+def _found(entries: list[dict[str, Any]], source: str) -> Json:
     """Return the entry of the source called `source`."""
     held = [entry for entry in entries if "withdrawn" not in entry]
     found = [e for e in held if str(e["id"]) == source]

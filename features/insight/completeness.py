@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from features.domain.asof import day_sql, in_force_sql, to_day
 from features.engine.embedded import EmbeddedEngine
+from features.openjson import Json, Row
 from features.signals.stages import coverage
 from features.signals.stages.coverage import FULL, Coverage
 from features.warehouse import Warehouse
@@ -134,7 +135,7 @@ class Completeness:
     training: tuple[Training, ...]
     statements: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything, for JSON."""
         return asdict(self) | {"as_of": self.as_of.isoformat()}
 
@@ -242,7 +243,7 @@ def _rows(cells: pd.DataFrame, found: Coverage) -> tuple[AgencyQuarter, ...]:
     return tuple(out)
 
 
-def _records(cells: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(cells: pd.DataFrame) -> list[Row]:
     """Return cells, of which there are few, as records."""
     return cells.to_dict("records")  # type: ignore[return-value]
 

@@ -27,6 +27,7 @@ from features.domain.cells import neutral
 from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
 from features.insight.field_records import placed_dealers
+from features.openjson import Json
 from features.reference.allowance import CONSUMING_KINDS, ended_on, recall_spans
 from features.reference.outcome import LADDER, SEVERE, WARNED
 from features.sql import literal
@@ -148,7 +149,7 @@ class Repeats:
         kept = tuple(one for one in self.histories if is_seen(one.dealer))
         return Repeats(self.as_of, self.years, kept)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return what JSON can hold."""
         return {
             "as_of": self.as_of,

@@ -16,7 +16,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ import pandas as pd
 from features.domain.asof import add_months
 from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, Floats, field_records
+from features.openjson import Json
 from features.reference.legal import law
 from features.warehouse import Warehouse
 
@@ -168,7 +169,7 @@ class Staffing:
     offices: tuple[Row, ...]
     statements: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return what JSON can hold."""
         return asdict(self) | {"as_of": self.as_of.isoformat()}
 

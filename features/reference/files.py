@@ -5,16 +5,17 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+
+from features.openjson import Json
 
 FOLDER = Path(__file__).parent
 DATA = FOLDER / "data"
 
 
 @cache
-def read_toml(name: str) -> dict[str, Any]:
+def read_toml(name: str) -> Json:
     """Read a TOML file of this folder; the result is shared, so callers never change it."""
     return tomllib.loads((FOLDER / name).read_text(encoding="utf-8"))
 

@@ -14,10 +14,11 @@ import pandas as pd
 
 from features.domain.asof import add_months
 from features.errors import InvalidValueError, did_you_mean
+from features.openjson import Json
 from features.reference.files import read_table, read_toml
 
 
-def publication(name: str) -> dict[str, Any]:
+def publication(name: str) -> Json:
     """Return publisher, lag and evidence of a series.
 
     Raises

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.openjson import Json
 from features.reference.time_to_crime import is_short
 from features.simulation.country import licenses
 from features.simulation.country.options import Options
@@ -55,7 +56,7 @@ class Simulated:
     n_rows: dict[str, int]
     seconds: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return what was made, for JSON."""
         return {"out": str(self.out), "rows": self.n_rows, "seconds": round(self.seconds, 2)}
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow.compute as pc
 
 from features.errors import WarehouseError
+from features.openjson import Json
 from features.schema import TABLES
 from features.warehouse.batches import engine_settings, full_disk
 from features.warehouse.manifest import Draft, file_sha256, write_lock, writing_to
@@ -71,7 +71,7 @@ class WarehouseReport:
     n_tokens_dropped: int
     fingerprint: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything as plain values, for JSON."""
         return asdict(self)
 

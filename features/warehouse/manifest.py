@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from features.errors import FflRiskError, WarehouseError
 from features.home import sync_folder, write_json
+from features.openjson import Json
 from features.schema import TABLES
 
 SCHEMA_VERSION: Final = 1
@@ -45,7 +46,7 @@ class WarehouseMissingError(WarehouseError):
     exit_code = 4
 
 
-def empty_manifest() -> dict[str, Any]:
+def empty_manifest() -> Json:
     """Return the manifest of a warehouse with nothing in it."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -57,7 +58,7 @@ def empty_manifest() -> dict[str, Any]:
     }
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Json:
     """Read the manifest of the warehouse at `path`.
 
     Raises
@@ -186,7 +187,7 @@ class Draft:
         sweep(self.path, self._before)
         self.staging.mkdir(parents=True)
 
-    def files(self, table: str) -> list[dict[str, Any]]:
+    def files(self, table: str) -> list[Json]:
         """Return the entries of the live files of `table`, staged ones included."""
         entry = self.manifest["tables"].get(table)
         return list(entry["files"]) if entry else []

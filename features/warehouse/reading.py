@@ -35,6 +35,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import WarehouseError, did_you_mean
+from features.openjson import Json
 from features.schema import TABLES
 from features.warehouse.manifest import REJECTS, fingerprint, read_manifest
 from features.warehouse.stored import arrow_schema, columns_of, scan_table
@@ -166,7 +167,7 @@ class Warehouse:
         file = self.path / REJECTS / f"{table}.parquet"
         return pq.read_table(file, partitioning=None).slice(0, entry["n_rows"])
 
-    def _entries(self, table: str) -> list[dict[str, Any]]:
+    def _entries(self, table: str) -> list[Json]:
         if table not in TABLES:
             raise WarehouseError(
                 f"{table!r} is no table of the warehouse{did_you_mean(table, TABLES)}",

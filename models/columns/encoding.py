@@ -21,6 +21,7 @@ import pandas as pd
 from models.columns.dates import days, is_text_of_dates
 from models.columns.levels import Levels, read_levels
 from models.errors import InputError
+from models.state import State
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["number", "category", "date"]
@@ -73,7 +74,7 @@ class Column:
         """Whether it is in log-odds or log-rate already."""
         return self.unseen is not None and self.part in ("", "level")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return it as JSON can hold it."""
         return asdict(self)
 

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from features.openjson import Options
 from models.columns.categories import Target
 from models.linear import Family
 from models.margin.threads import in_turns
@@ -65,7 +66,7 @@ class Growth:
     n_jobs: int
     is_graded: bool = False
 
-    def parameters(self, n_rows: int, member: int) -> dict[str, Any]:
+    def parameters(self, n_rows: int, member: int) -> Options:
         """Return LightGBM's parameters of one member."""
         objective = "cross_entropy" if self.is_graded else self.family
         parameters: dict[str, Any] = {
@@ -91,7 +92,7 @@ class Growth:
             parameters["monotone_constraints_method"] = "basic"
         return parameters
 
-    def _shape(self, n_rows: int) -> dict[str, Any]:
+    def _shape(self, n_rows: int) -> Options:
         if self.shape == "shallow":
             return {
                 "max_depth": 5,

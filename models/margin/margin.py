@@ -20,6 +20,7 @@ from models.explanation import Explanation, contributions_by_lightgbm
 from models.linear import Basis, mean_of
 from models.margin.boosting import quiet, read
 from models.margin.threads import in_turns
+from models.state import State
 
 if TYPE_CHECKING:
     from models.margin.tabulated import Tabulated
@@ -70,7 +71,7 @@ class MarginModel:
 
         return tabulate(self.trees)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> State:
         return {k: v for k, v in self.__dict__.items() if k not in {"booster", "tables"}}
 
     def encode(self, X: pd.DataFrame) -> Floats:
@@ -124,7 +125,7 @@ class MarginModel:
                 total[:, owner] += 0.5 * values[:, k]
         return total
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return all but the trees as JSON can hold it."""
         return {
             "columns": [column.state() for column in self.columns],

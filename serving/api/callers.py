@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.responses import Response
 
+from features.openjson import Json
 from serving.access.accounts import COOKIE, Principal
 from serving.access.rates import RateLimiter
 from serving.access.roles import check_purpose, check_role, require_known
@@ -117,7 +118,7 @@ def json_answer(content: bytes, *, headers: dict[str, str] | None = None) -> Res
     return Response(content, media_type="application/json", headers=headers)
 
 
-def responses(*statuses: int, also: Collection[int] = ()) -> dict[int | str, dict[str, object]]:
+def responses(*statuses: int, also: Collection[int] = ()) -> dict[int | str, Json]:
     """Declare the problem documents a route may answer with."""
     from serving.api.problems import MEDIA_TYPE, TITLES, Problem
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,6 +19,7 @@ from features.insight.measures.measure import (
     registry,
 )
 from features.insight.measures.writing import freeze, frozen, frozen_before
+from features.openjson import Json
 from features.warehouse import Warehouse
 from serving.errors import NotReadyError
 from serving.insight.cached import warehouse_of
@@ -60,7 +60,7 @@ def added_figures(home: Path, period: Period, store: Store | None) -> Figures:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Json:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from features.home import write_atomically
+from features.openjson import Json
 from serving.access import audit
 from serving.errors import AuditError, InvalidRequestError
 from serving.keeping.backup import FORMAT
@@ -77,7 +77,7 @@ def _staged(staging: Path, home: Path, final: Path) -> Path:
     return staging / (inside if inside is not None else f".{final.name}.outside")
 
 
-def _read_manifest(source: Path) -> tuple[bytes, dict[str, Any]]:
+def _read_manifest(source: Path) -> tuple[bytes, Json]:
     try:
         content = (source / MANIFEST).read_bytes()
         document = json.loads(content)

@@ -17,6 +17,7 @@ from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array, vstack
 
 from features.domain.solver import new_solver
+from features.openjson import Options
 from serving import heavy
 from serving.planning.request import Floats, policy
 
@@ -77,7 +78,7 @@ def minimize(
     return Solution(np.asarray(solver.getSolution().col_value), float(bound))
 
 
-def _options() -> dict[str, Any]:
+def _options() -> Options:
     rule = policy()
     return {
         "mip_rel_gap": float(rule["solver_gap"]),

@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from features.openjson import Json
+
 Routine = Literal["nightly", "monthly"]
 GATE_REFUSED: Final = 5
 INPUT_REFUSED: Final = 3
@@ -113,7 +115,7 @@ def _ingest(inbox: Path) -> Step:
     return Step(INGEST, ["ingest", str(inbox)])
 
 
-def _champion(home: Path) -> dict[str, Any]:
+def _champion(home: Path) -> Json:
     return _read(home / "champion.json")
 
 
@@ -147,7 +149,7 @@ def _not_to_be_trained(asked: Asked) -> str:
     return f"not due: drift says {advice or 'nothing'}, the champion is {age} days old"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Json:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

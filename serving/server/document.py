@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 from fastapi import FastAPI
 
 from features.contract import row_schema
+from features.openjson import Json
 from serving.api.codes import codes
 from serving.api.deprecations import DEPRECATED
 from serving.api.problems import MEDIA_TYPE
@@ -51,7 +52,7 @@ def complete(app: FastAPI) -> None:
     """Let the application give the whole document."""
     build = app.openapi
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> Json:
         if not app.openapi_schema:
             document = build()
             _parts(document.setdefault("components", {}))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from features.openjson import Json
 from serving.runtime import Runtime
 
 
@@ -29,7 +30,7 @@ def report_of(runtime: Runtime, stem: str) -> Mapping[str, Any] | None:
     return _read(runtime.settings.home / "reports" / f"{stem}.json")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Json | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

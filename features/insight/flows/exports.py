@@ -17,6 +17,7 @@ from features.domain.cells import neutral
 from features.errors import InvalidValueError
 from features.insight.flows.follow import Flow, Link
 from features.insight.flows.places import label_of, point_of
+from features.openjson import Json
 
 _COLUMNS: Final = (
     "source", "target", "kind", "course", "n", "low", "n_short", "status", "evidence",
@@ -95,7 +96,7 @@ def to_geojson(flow: Flow) -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
-def _line(link: Link) -> dict[str, object] | None:
+def _line(link: Link) -> Json | None:
     ends = [point_of(link.source), point_of(link.target)]
     if None in ends:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from features.insight.flows.corridors import Corridor, corridors, course_of
 from features.insight.flows.hubs import CountyHub, DealerHub, county_hubs, dealer_hubs, fast_hubs
 from features.insight.flows.subject import Subject
 from features.insight.flows.tally import BANDS, MARKET, YEARS, Span, Tally, records, where_source
+from features.openjson import Json
 from features.reference.geography import ports
 from features.signals.stages import coverage
 from features.warehouse import Warehouse
@@ -88,7 +89,7 @@ class Flow:
     communities: tuple[Community, ...]
     statements: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything, for JSON."""
         return asdict(self) | {"as_of": self.as_of.isoformat(), "first": self.first.isoformat()}
 

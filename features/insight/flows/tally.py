@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
 from features.domain.asof import day_sql, in_force_sql
 from features.engine.embedded import EmbeddedEngine
 from features.insight.flows.subject import Subject
+from features.openjson import Row
 from features.reference.destinations import destination_sql, place_sql
 from features.reference.time_to_crime import DAYS, short_sql
 from features.reference.weapons import class_code_sql, class_names, seized_class_sql
@@ -175,6 +176,6 @@ def where_source(subject: Subject) -> str:
     return "TRUE" if column is None else f"{column} = '{subject.code}'"
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[Row]:
     """Return the rows of a small frame as records."""
     return frame.to_dict("records")  # type: ignore[return-value]

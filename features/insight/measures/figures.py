@@ -11,6 +11,7 @@ import numpy as np
 from features.domain.asof import add_months, day_sql, in_force_sql, to_day
 from features.engine.embedded import EmbeddedEngine
 from features.insight.repeats import repeats_sql, softened_sql
+from features.openjson import Row
 from features.reference.outcome import SEVERE as SEVERE_OUTCOMES
 from features.reference.outcome import WARNED
 from features.reference.places import MEXICO_BORDER_STATES
@@ -84,7 +85,7 @@ def warehouse_figures(warehouse: Warehouse, period: Period) -> Figures:
     return found
 
 
-def _row(engine: EmbeddedEngine, sql: str) -> dict[str, Any]:
+def _row(engine: EmbeddedEngine, sql: str) -> Row:
     rows: list[dict[str, Any]] = engine.query(sql).to_pylist()
     return rows[0]
 

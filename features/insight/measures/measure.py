@@ -13,6 +13,7 @@ from features.errors import InvalidValueError, did_you_mean
 from features.insight.measures.figures import KNOWN, Figures, Period
 from features.insight.measures.formula import evaluate, names_in, require_known
 from features.insight.sharing.rules import rules_on
+from features.openjson import Json
 
 REGISTRY: Final = "measures.toml"
 NOTES: Final = "measures_notes.toml"
@@ -101,7 +102,7 @@ class Report:
     measures: tuple[Measured, ...]
     figures: Figures
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return everything, for JSON."""
         return asdict(self)
 

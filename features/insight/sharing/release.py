@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from features.errors import InvalidValueError
 from features.insight.sharing.quarters import Key, Published, released_year
 from features.insight.sharing.rules import Partner, quarter_of
 from features.insight.sharing.system import TOTAL
 from features.insight.sharing.tables import REST, Groups
+from features.openjson import Json
 from features.reference.geography import ports
 from features.reference.places import states
 from features.warehouse import Warehouse
@@ -159,7 +160,7 @@ def _crossings() -> bytes:
     return text.getvalue().encode()
 
 
-def _manifest(made: Published, partner: Partner, why: tuple[date, str]) -> dict[str, Any]:
+def _manifest(made: Published, partner: Partner, why: tuple[date, str]) -> Json:
     rules = asdict(made.rules)
     return {
         "for": partner.name,

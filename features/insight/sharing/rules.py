@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from features.domain.asof import add_months
 from features.errors import FeatureError, InvalidValueError, did_you_mean
+from features.openjson import Json
 from features.reference.places import states
 
 AGREEMENTS: Final = "agreements.toml"
@@ -62,7 +63,7 @@ class Partner:
 
 
 @lru_cache(maxsize=1)
-def _document() -> dict[str, Any]:
+def _document() -> Json:
     text = (Path(__file__).parent / "publication.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
@@ -181,7 +182,7 @@ def partner_for(
     return replace(whole, agreement=told, states=own)
 
 
-def _agreement(name: str, home: Path, on: date, *, reference: str, account: str) -> dict[str, Any]:
+def _agreement(name: str, home: Path, on: date, *, reference: str, account: str) -> Json:
     found = _in_force(name, home, on)
     if account:
         found = [one for one in found if account in map(str, one.get("accounts", []))]
@@ -217,7 +218,7 @@ def _states(agreement: dict[str, Any], name: str, reference: str) -> tuple[str, 
     return tuple(sorted(map(str, own)))
 
 
-def _in_force(name: str, home: Path, on: date) -> list[dict[str, Any]]:
+def _in_force(name: str, home: Path, on: date) -> list[Json]:
     """Return the agreements with a partner in force on a day."""
     path = home / AGREEMENTS
     if not path.is_file():

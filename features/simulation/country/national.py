@@ -6,12 +6,13 @@ import tomllib
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.openjson import Json
 from features.reference import files
 from features.reference.places import states
 
@@ -22,7 +23,7 @@ _LAST_FULL_YEAR: Final = 2022
 
 
 @lru_cache(maxsize=1)
-def _figures() -> dict[str, Any]:
+def _figures() -> Json:
     path = Path(__file__).parent / "national.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))
 

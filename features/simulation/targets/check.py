@@ -12,6 +12,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from features.errors import FeatureError
+from features.openjson import Json
 from features.simulation.country.options import Options
 from features.simulation.targets import figures, figures_inspections
 from features.simulation.targets.figures import Country, Measured
@@ -54,12 +55,12 @@ class CheckedFigure:
         """Whether the country is within tolerance."""
         return isfinite(self.simulated) and abs(self.simulated - self.target) <= self.tolerance
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return the figure for JSON."""
         return asdict(self) | {"is_within": self.is_within}
 
 
-def targets() -> dict[str, dict[str, Any]]:
+def targets() -> dict[str, Json]:
     """Return the published figures by name."""
     path = Path(__file__).parent / "targets.toml"
     figures: dict[str, dict[str, Any]] = tomllib.loads(path.read_text("utf-8"))["figure"]

@@ -12,12 +12,13 @@ import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
+from features.openjson import Json
 from features.simulation.country.dealers import P02, Dealers
 from features.simulation.country.world import World
 
@@ -46,7 +47,7 @@ class Chances:
 
 
 @lru_cache(maxsize=1)
-def citation_table() -> dict[str, Any]:
+def citation_table() -> Json:
     """Return the citations that the generator uses, with their published frequency."""
     path = Path(__file__).parent / "citations.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))

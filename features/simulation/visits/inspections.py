@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -121,9 +121,7 @@ class Inspectorate:
         each = [findings.chances(world, value + own[:, k]).severe for k in range(self.n_staff)]
         return np.asarray(np.mean(each, axis=0), dtype=np.float64)
 
-    def _find(
-        self, world: World, dealer: Ints, total: Floats, when: tuple[int, Chance]
-    ) -> dict[str, Any]:
+    def _find(self, world: World, dealer: Ints, total: Floats, when: tuple[int, Chance]) -> _Found:
         month, rng = when
         n = len(dealer)
         outcome = np.searchsorted(list(THRESHOLDS.values()), total, side="right")
@@ -145,24 +143,24 @@ class Inspectorate:
         shape = findings.MISSING_SHAPE
         final = np.where(is_out, 0, rng.negative_binomial(shape, shape / (shape + mean)))
         more = rng.negative_binomial(0.3, 0.3 / (0.3 + 8.0 * mean))
-        return {
-            "outcome": outcome,
-            "recommended": np.where(is_out, outcome, recommended),
-            "trigger": trigger & ~is_out,
-            "final": final,
-            "initial": final + np.where(is_out, 0, more),
-        }
+        return _Found(
+            outcome=outcome,
+            recommended=np.where(is_out, outcome, recommended),
+            trigger=trigger & ~is_out,
+            final=final,
+            initial=final + np.where(is_out, 0, more),
+        )
 
     def _remember(
         self,
         dealer: Ints,
         opened: Ints,
-        found: dict[str, Any],
+        found: _Found,
         when: tuple[int, np.random.Generator],
     ) -> None:
         month, rng = when
         self.memory.last_opened[dealer] = opened
-        outcome = found["outcome"]
+        outcome = found.outcome
         self.memory.worst[dealer] = np.where(outcome <= REVOCATION, outcome, 0)
         again = np.isin(outcome, (LETTER, CONFERENCE)) & (rng.random(len(dealer)) < 0.8)
         due = month + 13 + rng.integers(0, 6, len(dealer))
@@ -172,14 +170,14 @@ class Inspectorate:
         self,
         world: World,
         dealer: Ints,
-        found: dict[str, Any],
+        found: _Found,
         when: tuple[int, np.random.Generator],
     ) -> None:
         month, rng = when
         dealers = world.dealers
-        gone = dealer[found["outcome"] == SURRENDER]
+        gone = dealer[found.outcome == SURRENDER]
         dealers.ends[gone] = np.minimum(dealers.ends[gone], month + 1)
-        revoked = dealer[found["outcome"] == REVOCATION]
+        revoked = dealer[found.outcome == REVOCATION]
         ends = month + rng.integers(6, 18, len(revoked))
         dealers.ends[revoked] = np.minimum(dealers.ends[revoked], ends)
         succeed(rng, dealers, revoked, month + 6)
@@ -198,8 +196,7 @@ class Inspectorate:
         opened = world.first_day(month) + rng.integers(0, 28, n)
         zero = np.zeros(n, np.int64)
         outcome = np.where((kind > 2) & (rng.random(n) < 0.5), OTHER_END, NONE)
-        found = {"outcome": outcome, "recommended": outcome, "trigger": zero > 0}
-        found |= {"final": zero, "initial": zero}
+        found = _Found(outcome, recommended=outcome, trigger=zero > 0, final=zero, initial=zero)
         office = dealers.known.office[dealers.place[dealer]]
         who = rng.integers(0, self.n_staff, n)
         closed = opened + rng.integers(1, 45, n)
@@ -210,10 +207,10 @@ class Inspectorate:
         found = rows.found
         end = world.first_day(world.options.n_months)
         is_open = rows.closed >= end
-        counts = (rows.kind >= 2) | (found["outcome"] >= SURRENDER) | is_open
+        counts = (rows.kind >= 2) | (found.outcome >= SURRENDER) | is_open
         checks = np.minimum(world.recent_volume[rows.dealer], 6000)
-        hours = 8 + 0.02 * checks + 6 * (found["outcome"] % SURRENDER > 0)
-        hours = hours + 25 * np.isin(found["outcome"], (CONFERENCE, REVOCATION))
+        hours = 8 + 0.02 * checks + 6 * (found.outcome % SURRENDER > 0)
+        hours = hours + 25 * np.isin(found.outcome, (CONFERENCE, REVOCATION))
         hours = np.round(hours * rng.lognormal(0.35, 0.45, n), 1)
         token = mixed(rows.office, rows.who, world.options.seed)
         return table_of(
@@ -228,10 +225,10 @@ class Inspectorate:
                 "hours": pa.array(hours, mask=is_open),
                 "investigator_token": tokens(token),
                 "office": coded(rows.office, world.dealers.known.offices),
-                "outcome": coded(np.where(is_open, NONE, found["outcome"]), OUTCOMES),
-                "recommended_outcome": coded(found["recommended"], OUTCOMES, is_open),
-                "firearms_unaccounted_initial": pa.array(found["initial"], mask=counts),
-                "firearms_unaccounted_final": pa.array(found["final"], mask=counts),
+                "outcome": coded(np.where(is_open, NONE, found.outcome), OUTCOMES),
+                "recommended_outcome": coded(found.recommended, OUTCOMES, is_open),
+                "firearms_unaccounted_initial": pa.array(found.initial, mask=counts),
+                "firearms_unaccounted_final": pa.array(found.final, mask=counts),
             },
         )
 
@@ -240,7 +237,7 @@ class Inspectorate:
     ) -> pa.Table:
         rng, is_closed = when
         found = rows.found
-        outcome = found["outcome"]
+        outcome = found.outcome
         is_cited = is_closed & (rows.kind < 2) & (outcome > NONE) & (outcome < SURRENDER)
         at = np.flatnonzero(is_cited)
         total = rows.total[at]
@@ -248,7 +245,7 @@ class Inspectorate:
         level = np.clip(0.30 + 0.37 * (total - THRESHOLDS["report"]), 0.22, 1.7)
         p = np.where(self.is_trigger, 0.0, self.share) * level[:, None]
         cites = rng.random(p.shape) < p
-        trigger = np.flatnonzero(found["trigger"][at])
+        trigger = np.flatnonzero(found.trigger[at])
         weight = np.where(self.is_trigger, self.share, 0.0)
         cites[trigger, rng.choice(len(weight), len(trigger), p=weight / weight.sum())] = True
         bare = np.flatnonzero(~cites.any(axis=1))
@@ -275,9 +272,20 @@ class Inspectorate:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is found at visits; arrays of shape (v,)."""
+
+    outcome: Ints
+    recommended: Ints
+    trigger: npt.NDArray[np.bool_]
+    final: Ints
+    initial: Ints
+
+
 @dataclass(frozen=True)
 class _Visits:
-    """Visits of a month; arrays of shape (v,), `found` a dict of such arrays."""
+    """Visits of a month; arrays of shape (v,), `found` holds more."""
 
     dealer: Ints
     kind: Ints
@@ -287,13 +295,18 @@ class _Visits:
     office: Ints
     who: Ints
     total: Floats
-    found: dict[str, Any]
+    found: _Found
 
 
 def _concatenate(a: _Visits, b: _Visits) -> _Visits:
     names = ("dealer", "kind", "reason", "opened", "closed", "office", "who", "total")
     arrays = {name: np.concatenate([getattr(a, name), getattr(b, name)]) for name in names}
-    found = {name: np.concatenate([a.found[name], b.found[name]]) for name in a.found}
+    found = _Found(
+        **{
+            one.name: np.concatenate([getattr(a.found, one.name), getattr(b.found, one.name)])
+            for one in fields(_Found)
+        }
+    )
     return _Visits(**arrays, found=found)
 
 
@@ -303,8 +316,8 @@ def year_of_leniency(world: World, month: int) -> float:
     return -0.30 if date(2020, 3, 1) <= day < date(2022, 1, 1) else 0.0
 
 
-def _duration(rng: np.random.Generator, found: dict[str, Any]) -> Ints:
-    n = len(found["outcome"])
-    wait = 6 + rng.gamma(2.0, 14.0, n) + 25.0 * (found["outcome"] == CONFERENCE)
-    wait = wait + np.where(found["outcome"] == REVOCATION, rng.uniform(90, 300, n), 0)
+def _duration(rng: np.random.Generator, found: _Found) -> Ints:
+    n = len(found.outcome)
+    wait = 6 + rng.gamma(2.0, 14.0, n) + 25.0 * (found.outcome == CONFERENCE)
+    wait = wait + np.where(found.outcome == REVOCATION, rng.uniform(90, 300, n), 0)
     return np.asarray(wait, dtype=np.int64)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
+from features.openjson import Json
 from serving import metrics
 from serving.api.problems import MEDIA_TYPE, Problem, problem
 from serving.runtime import Runtime
@@ -45,7 +46,7 @@ async def prometheus(request: Request) -> Response:
 
 
 @router.get("/docs.json", summary="This document")
-async def docs(request: Request) -> dict[str, Any]:
+async def docs(request: Request) -> Json:
     """Return the OpenAPI document."""
     document: dict[str, Any] = request.app.openapi()
     return document

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any
 
+from features.openjson import Json
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.insight.assurance.papers import Facts
 from serving.scores.champion import load_champion
@@ -31,7 +31,7 @@ def facts_of(home: Path, warehouse: Path, today: date) -> Facts:
     )
 
 
-def _evaluation(home: Path, name: str) -> dict[str, Any]:
+def _evaluation(home: Path, name: str) -> Json:
     champion = _read(home / "champion.json")
     entries = [champion, *champion.get("history", [])]
     found = next((e.get("candidate") for e in entries if e.get("bundle") == name), None)
@@ -40,7 +40,7 @@ def _evaluation(home: Path, name: str) -> dict[str, Any]:
     return _read(home / "candidates" / found / "evaluation.json")
 
 
-def _measures(home: Path) -> dict[str, Any]:
+def _measures(home: Path) -> Json:
     kept = sorted((home / "measures").glob("*.json"))
     return _read(kept[-1]) if kept else {}
 
@@ -53,7 +53,7 @@ def _rows(path: Path) -> dict[str, int]:
     return {name: int(t["n_rows"]) for name, t in warehouse.manifest["tables"].items()}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Json:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

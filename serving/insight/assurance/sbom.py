@@ -6,12 +6,14 @@ import re
 from importlib import metadata
 from typing import Any, Final
 
+from features.openjson import Json
+
 _PROJECT: Final = "ffl-risk"
 _LICENSES: Final = ("License-Expression", "License")
 _NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def bill_of_materials(root: str = _PROJECT) -> dict[str, Any]:
+def bill_of_materials(root: str = _PROJECT) -> Json:
     """Return the distributions that a project needs, directly or not, as CycloneDX 1.6.
 
     Optional requirements (extras) and those of other platforms that are not installed are left out.
@@ -79,7 +81,7 @@ def _ref(one: metadata.Distribution) -> str:
     return f"pkg:pypi/{_key(one.metadata['Name'])}@{one.version}"
 
 
-def _component(one: metadata.Distribution) -> dict[str, Any]:
+def _component(one: metadata.Distribution) -> Json:
     component: dict[str, Any] = {
         "type": "library",
         "bom-ref": _ref(one),
