@@ -148,6 +148,7 @@ def test_a_recipe_that_mixes_ways_of_judging_is_refused(warehouse, tmp_path):
         ),
     ):
         pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_labels_leave_the_registry_as_it_was(home, warehouse, recipe):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.judge import judge
 from training.evaluation.metrics import Interval
 from training.evaluation.verdict import REFUSED, UNSAID, Verdict
+from training.heads.checks import Checked, check_country, check_recipe
 from training.heads.fit import HeadResult, sample_rows
 from training.heads.published_order import MAX_LATEST, Order, judge_order
 from training.pages.page import words
@@ -47,8 +49,9 @@ def train_candidate(
     folder : Path
         State folder.
     """
+    train = _checked(recipe, warehouse, steps)
     with Tracker(folder) as tracker:
-        trained = _train_heads(recipe, warehouse, steps)
+        trained = train()
         with steps.step("judge the published order"):
             order = judge_order(recipe, trained.results, trained.table)
         if order is not None:
@@ -90,12 +93,15 @@ class Trained:
     funnel: list[list[str]] = field(default_factory=list)
 
 
-def _train_heads(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
+def _checked(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Callable[[], Trained]:
+    """Refuse what cannot be trained before anything is started, and return how it is trained."""
     kinds = {head.label for head in recipe.heads}
     if kinds <= {"later_penalized", "severity"}:
-        return _train_public_records(recipe, warehouse, steps)
+        check_recipe(recipe)
+        return partial(_train_public_records, recipe, warehouse, steps)
     if kinds <= {"compliance", "diversion"}:
-        return _train_country(recipe, warehouse, steps)
+        checked = check_country(recipe, warehouse, steps)
+        return partial(_train_country, recipe, checked, warehouse, steps)
     raise RecipeError(
         f"Recipe {recipe.name} mixes labels that are judged in different ways.",
         found=", ".join(sorted(kinds)),
@@ -104,9 +110,8 @@ def _train_heads(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
 
 
 def _train_public_records(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
-    from training.heads import checks, public_records
+    from training.heads import public_records
 
-    checks.check_recipe(recipe)
     results: list[HeadResult] = []
     table: FeatureTable | None = None
     for head in recipe.heads:
@@ -120,10 +125,9 @@ def _train_public_records(recipe: Recipe, warehouse: Warehouse, steps: Steps) ->
     return Trained(results, table, public_records.records_complete_on(warehouse))
 
 
-def _train_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Trained:
-    from training.heads import checks, country, diversion, severe
+def _train_country(recipe: Recipe, checked: Checked, warehouse: Warehouse, steps: Steps) -> Trained:
+    from training.heads import country, diversion, severe
 
-    checked = checks.check_country(recipe, warehouse, steps)
     history = country.assemble(recipe, warehouse, steps)
     rule = recipe.read_policy().severe_finding
     results = []
