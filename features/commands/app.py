@@ -39,7 +39,7 @@ def ingest(
         Optional[list[Path]],  # noqa: UP045 - typer reads annotations at run time on every Python
         typer.Argument(
             metavar="PATH...",
-            help="Files, folders of tables, zips of them; none where the mapping names a server.",
+            help="Files, folders, zips, also s3:// ones; none where the mapping names a server.",
         ),
     ] = None,
     as_table: Annotated[

@@ -23,6 +23,7 @@ from features.home import keep_private
 from features.ingest.load import Load, Loader
 from features.ingest.summary import FileSummary, IngestSummary
 from features.ingest.trial import preview_of, trial_copy
+from features.objects import address_of, fetch
 from features.schema import TABLES
 from features.sources.archive import Finds, Unread, expand
 from features.sources.database import pulled
@@ -81,7 +82,8 @@ def ingest(
     Parameters
     ----------
     paths : Path or sequence of Path
-        Files, folders of tables, or zip archives of them.
+        Files, folders of tables, or zip archives of them; also addresses such as
+        ``s3://bucket/exports``.
     warehouse : Path
         The folder of the warehouse.
     as_table : str, optional
@@ -203,7 +205,16 @@ class Run:
                 "Nothing was named to load.",
                 expected="files, folders or zips, or a mapping that names a database with url_env",
             )
-        return expand(paths, self.draft.staging / "unpacked")
+        return expand(self._on_disk(paths), self.draft.staging / "unpacked")
+
+    def _on_disk(self, paths: Sequence[Path]) -> list[Path]:
+        """Return the paths, those in an object store fetched beside the warehouse."""
+        here = []
+        for n, path in enumerate(paths):
+            address = address_of(path)
+            place = self.draft.staging / "fetched" / str(n)
+            here.append(fetch(address, place) if address else path)
+        return here
 
     def _recognized(self, finds: Finds) -> list[tuple[SourceFile, Layout, list[str]]]:
         """Return each file with its layout; a sheet that is no table is told, not refused."""

@@ -22,29 +22,41 @@ PassphraseOption = Annotated[
 
 @keeping_app.command()
 def backup(
-    to: Annotated[Path, typer.Argument(metavar="TO", help="New folder outside the state folder.")],
+    to: Annotated[
+        Path, typer.Argument(metavar="TO", help="New folder outside the state folder, or s3://.")
+    ],
     passphrase_file: PassphraseOption = None,
 ) -> None:
     """Copy the whole state to a new folder while the service runs; the audit key is sealed.
 
-    Without the passphrase the backup cannot be restored: keep it elsewhere.
+    Without the passphrase the backup cannot be restored: keep it elsewhere. With an address such as
+    s3://bucket/prefix it goes to an object store, by way of the temporary folder of this machine.
 
     Example: ffl-risk backup /srv/backups/2026-01-01 --passphrase-file /run/secrets/backup
     """
+    from features.objects import address_of
     from serving.commands.printing import say
-    from serving.keeping.backup import back_up
     from serving.settings import Settings
 
-    done = back_up(Settings.from_environment(), to, _passphrase(passphrase_file, is_new=True))
+    settings, address = Settings.from_environment(), address_of(to)
+    passphrase = _passphrase(passphrase_file, is_new=True)
+    if address:
+        from serving.keeping.distant import back_up_to
+
+        done = back_up_to(settings, address, passphrase)
+    else:
+        from serving.keeping.backup import back_up
+
+        done = back_up(settings, to, passphrase)
     say(
-        f"Wrote {done.n_files:,} files ({done.n_bytes:,} bytes) to {to}, with "
+        f"Wrote {done.n_files:,} files ({done.n_bytes:,} bytes) to {address or to}, with "
         f"{done.n_audit_records:,} audit records or more. It holds restricted data."
     )
 
 
 @keeping_app.command()
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of the backup.")],
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of the backup, or s3://.")],
     passphrase_file: PassphraseOption = None,
 ) -> None:
     """Put a backup back into an empty state folder, once all of it is proved.
@@ -54,11 +66,20 @@ def restore(
 
     Example: ffl-risk restore /srv/backups/2026-01-01 --passphrase-file /run/secrets/backup
     """
+    from features.objects import address_of
     from serving.commands.printing import say
-    from serving.keeping.restore import restore as put_back
     from serving.settings import Settings
 
-    done = put_back(Settings.from_environment(), source, _passphrase(passphrase_file))
+    settings, address = Settings.from_environment(), address_of(source)
+    passphrase = _passphrase(passphrase_file)
+    if address:
+        from serving.keeping.distant import restore_from
+
+        done = restore_from(settings, address, passphrase)
+    else:
+        from serving.keeping.restore import restore as put_back
+
+        done = put_back(settings, source, passphrase)
     say(
         f"Restored {done.n_files:,} files to {done.folder}; the audit chain holds over "
         f"{done.n_audit_records:,} records. Next: ffl-risk serve"

@@ -1,0 +1,137 @@
+"""Folders in an object store: ``s3://bucket/prefix``, fetched to disk and put there from disk.
+
+Whoever names such an address configured the store: credentials, region and endpoint are those of
+the usual variables (``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` and so on).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from features.errors import FeatureError
+
+SCHEME: Final = "s3://"
+_PIECE: Final = 8 << 20
+
+
+class ObjectStoreError(FeatureError):
+    """An object store that cannot be reached, or refuses."""
+
+    exit_code = 4
+
+
+def address_of(path: Path | str) -> str:
+    """Return the address that a path stands for, or nothing for one on disk.
+
+    Reading a command line as a path takes one of the slashes away.
+
+    >>> address_of(Path("s3://bucket/exports/traces.csv"))
+    's3://bucket/exports/traces.csv'
+    >>> address_of(Path("exports/traces.csv"))
+    ''
+    """
+    text = str(path)
+    if text.startswith("s3:/"):
+        return SCHEME + text.removeprefix("s3:/").lstrip("/").rstrip("/")
+    return ""
+
+
+def is_vacant(address: str) -> bool:
+    """Return whether nothing is kept under an address."""
+    with _opened(address) as (store, key):
+        return not store.find(key)
+
+
+def fetch(address: str, folder: Path) -> Path:
+    """Copy what an address names into `folder`, and return its path there: a file or a folder.
+
+    Raises
+    ------
+    ObjectStoreError
+        When it names nothing, or the store cannot be read.
+    """
+    target = folder / PurePosixPath(address).name
+    with _opened(address) as (store, key):
+        found = store.find(key, detail=True)
+        if not found:
+            raise ObjectStoreError(
+                f"There is nothing at {address}.",
+                expected="an object, or the prefix of some",
+                fix="check the bucket and the key; letters count as they are written",
+            )
+        for name, told in found.items():
+            inner = name.removeprefix(key).lstrip("/")
+            parts = PurePosixPath(inner).parts
+            if ".." in parts:
+                raise ObjectStoreError(f"{address} holds a key that leads elsewhere: {inner}")
+            if name.endswith("/"):
+                continue  # stands for a folder, and holds nothing
+            _down(store, name, target.joinpath(*parts), int(told["size"]))
+    return target
+
+
+def put(folder: Path, address: str, *, last: str) -> None:
+    """Copy a folder to an address, the file `last` after all others: with it the copy is whole.
+
+    Raises
+    ------
+    ObjectStoreError
+        When the store refuses; what was written by then is removed if it allows that.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    files.sort(key=lambda path: path.relative_to(folder).as_posix() == last)
+    with _opened(address) as (store, key):
+        begun: list[str] = []
+        try:
+            for path in files:
+                begun.append(f"{key}/{path.relative_to(folder).as_posix()}")
+                store.put_file(str(path), begun[-1])
+                kept = int(store.info(begun[-1], refresh=True)["size"])
+                if kept != path.stat().st_size:
+                    raise OSError(f"{path.name} has {kept:,} bytes there")
+        except BaseException:
+            _tried(lambda: store.rm(begun))
+            raise
+
+
+def _down(store: Any, name: str, target: Path, size: int) -> None:
+    for one in reversed([target.parent, *target.parent.parents]):
+        if not one.exists():
+            one.mkdir(mode=0o700)
+    handle = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as given, store.open(name, "rb", block_size=_PIECE) as taken:
+        while piece := taken.read(_PIECE):
+            given.write(piece)
+        if given.tell() != size:
+            raise OSError(f"{name} ended after {given.tell():,} of {size:,} bytes")
+
+
+def _tried(what: Callable[[], Any]) -> None:
+    from contextlib import suppress
+
+    with suppress(Exception):
+        what()
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[tuple[Any, str]]:
+    """Yield the store and the key in it; whatever it says becomes one line."""
+    import fsspec
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        store, key = fsspec.core.url_to_fs(
+            address, use_listings_cache=False, skip_instance_cache=True
+        )
+        yield store, key.rstrip("/")
+    except (OSError, BotoCoreError, ClientError) as error:
+        raise ObjectStoreError(
+            f"The object store refused {address}.",
+            found=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+            expected="a bucket that this account may list, read and write",
+            fix="check AWS_ENDPOINT_URL, the credentials, the bucket's name and its policy",
+        ) from None
