@@ -25,6 +25,11 @@ PEERS: Final = (
     "200 are, all dealers stand in for them and the sentence says so. More than and less than "
     "leave out those with the same value."
 )
+INTERVALS: Final = (
+    "The interval of a chance holds, nine times in ten, what would be found among dealers with a "
+    "record like this one's. What no record tells of the single dealer, such as who works there, "
+    "is left out: the dealer's own chance lies outside more often."
+)
 PUBLIC_BASIS: Final = (
     "Built from published records alone: the license listing and inspections that ended in a "
     "penalty. It mixes who was visited with what was found, and cannot say what an inspection of "

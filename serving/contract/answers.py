@@ -70,8 +70,11 @@ class HeadScore(Answer):
     """What one head says."""
 
     value: float = Field(description="Calibrated probability, or expected count in 12 months")
-    lower: float = Field(description="Lower end of its interval")
-    upper: float = Field(description="Upper end of its interval")
+    lower: float = Field(
+        description="Lower end of its interval: for a probability, of dealers with such a record; "
+        "what no signal tells of the single dealer is left out"
+    )
+    upper: float = Field(description="Upper end of the same interval")
 
 
 class Reason(Answer):

@@ -150,7 +150,8 @@ class Snapshot:
 
     def disclaimers_on(self, when: date) -> list[str]:
         """Return what rides on every answer made from this table on a day."""
-        said = statements.disclaimers(self.restriction, self.table.manifest.get("limits", ()))
+        limits = self.table.manifest.get("limits", ())
+        said = [*statements.disclaimers(self.restriction, limits), statements.INTERVALS]
         if not self.is_stale(when):
             return said
         return [statements.old_records(self.records_to, self.age_days(when)), *said]

@@ -30,7 +30,7 @@ from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows
 from serving.scores.snapshot import View
 from serving.scores.wording import miles
-from serving.statements import PEERS
+from serving.statements import INTERVALS, PEERS
 from serving.web import atlas, charts
 from serving.web.cases import cases_for
 from serving.web.list_rows import Ask
@@ -188,6 +188,7 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "percent_below": view.percent_below(row),
         "n_related_elsewhere": n_related_elsewhere(scope, row),
         "peers_note": PEERS,
+        "intervals_note": INTERVALS,
         "peers": charts.peers(priorities[same], float(priorities[row])),
         "shown_records": {entry["record_id"] for entry in arranged.in_sight},
         "timeline": arranged,
