@@ -78,7 +78,7 @@ def _rows_view(table: str, rows: Sequence[Mapping[str, object]]) -> list[Rendera
     names = [name for name in rows[0] if name not in ("source_line", "superseded_on")]
     filled = [name for name in names if any(row[name] is not None for row in rows)]
     parts: list[RenderableType] = [Text(f"{table} as it would be stored", style="italic")]
-    width = max(map(len, filled)) + 4
+    width = max(map(len, filled)) + 5
     for block in _side_by_side(rows, filled, 80 - width):
         grid = Table(box=SIMPLE)
         grid.add_column("column", no_wrap=True)
@@ -99,7 +99,7 @@ def _side_by_side(
     blocks: list[list[Mapping[str, object]]] = []
     left = 0
     for row in rows:
-        need = 2 + max(10, *(len(str(row[name])) for name in names))
+        need = 3 + max(10, *(len(str(row[name])) for name in names))
         if not blocks or need > left:
             blocks.append([])
             left = width

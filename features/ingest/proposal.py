@@ -18,9 +18,9 @@ from features.errors import SourceError
 from features.ingest.guesses import code_lines, date_lines, number_lines, toml
 from features.ingest.opening import open_raw
 from features.schema import TABLES, Column
-from features.sources import canonical
+from features.sources import canonical, json_lines
 from features.sources.archive import expand
-from features.sources.delimited import TextForm
+from features.sources.delimited import LINES, TextForm
 from features.sources.dialect import forms
 from features.sources.files import inspect
 from features.sources.layout import Layout
@@ -93,8 +93,12 @@ def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Count
     """Return the columns of a file, their values, its separator and its encoding if not UTF-8."""
     source = inspect(path, name)
     with duckdb.connect() as con, ExitStack() as opened:
-        form, encoding = None, ""
-        if source.form == "text":
+        form, encoding, rows = None, "", "raw"
+        if json_lines.is_json_lines(source):
+            names = json_lines.keys_of(source)
+            rows = json_lines.relation(names, names)
+            form = LINES
+        elif source.form == "text":
             encoding = "" if source.is_utf8 else "cp1252"
             form, names = _likeliest(list(forms(source, encoding or None)), table)
         else:
@@ -102,17 +106,18 @@ def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Count
 
             names = list(pq.read_schema(path).names)
         refuse_persons(name, table, names)
-        open_raw(con, source, Layout("proposal", (), form), names, opened)
+        held = [json_lines.TEXT] if rows != "raw" else names
+        open_raw(con, source, Layout("proposal", (), form), held, opened)
         values = {
             column: Counter(dict(
                 con.execute(
-                    f"SELECT CAST({quoted(column)} AS VARCHAR) AS v, count(*) FROM raw "
+                    f"SELECT CAST({quoted(column)} AS VARCHAR) AS v, count(*) FROM {rows} AS r "
                     "WHERE v IS NOT NULL GROUP BY v ORDER BY 2 DESC, 1"
                 ).fetchmany(_N_VALUES)
             ))
             for column in names
         }  # fmt: skip
-    return names, values, form.delimiter if form else "", encoding
+    return names, values, form.delimiter if form and rows == "raw" else "", encoding
 
 
 def _likeliest(tried: list[tuple[TextForm, list[str]]], table: str) -> tuple[TextForm, list[str]]:

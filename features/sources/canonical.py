@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from features.schema import TABLES
@@ -12,6 +13,24 @@ from features.sql import quoted
 
 # What a canonical file may carry beside the columns of its table.
 EXTRA: Final = ("known_on",)
+
+
+_KNOWN: Final = frozenset(name for table in TABLES.values() for name in table.names) | set(EXTRA)
+
+
+def known_as(names: Sequence[str]) -> list[str]:
+    """Return the names of a header in lower case, other spellings of a column as the column.
+
+    >>> known_as(["TRACE_ID", "Sold On", "recoveredOn", "#Dealer", "My Note"])
+    ['trace_id', 'sold_on', 'recovered_on', 'dealer', 'my note']
+    """
+    lowered = [name.lower() for name in names]
+    known = []
+    for name, low in zip(names, lowered, strict=True):
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        plain = re.sub(r"[^a-z0-9]+", "_", spaced).strip("_")
+        known.append(plain if plain in _KNOWN and plain not in lowered else low)
+    return known
 
 
 def needed(table: str, columns: Collection[str] = ()) -> frozenset[str]:

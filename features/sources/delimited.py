@@ -28,6 +28,7 @@ NO_ROW: Final = re.compile(
     r"[-=_+|,;\t\x1f \"]*|\(?[0-9,]+ (rows?|records?)( affected| selected| returned)?\.?\)?",
     re.IGNORECASE,
 )
+_UNNAMED: Final = re.compile(r"column_\d+")
 _RULE: Final = "^[-=_]+$"
 REPLACEMENT: Final = "\ufffd"  # what stands where a byte could not be decoded
 _REPLACEMENT_BYTES: Final = REPLACEMENT.encode()
@@ -204,7 +205,9 @@ def open_rows(
         return
     with _decoded(source, form, len(names)) as stream:
         reader = _open_csv(source, stream, form, names, odd)
-        yield pa.RecordBatchReader.from_batches(schema, _numbered(source, reader, schema, odd))
+        header = read_header(source, form) if form.has_header else []
+        batches = _numbered(source, reader, schema, odd, header)
+        yield pa.RecordBatchReader.from_batches(schema, batches)
 
 
 @contextmanager
@@ -221,7 +224,9 @@ def _decoded(source: SourceFile, form: TextForm, n_columns: int) -> Iterator[Any
         yield stream
 
 
-def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) -> Iterator[Any]:
+def _numbered(
+    source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows, header: list[str]
+) -> Iterator[Any]:
     following = 1 + odd.n_lines_before
     while True:
         try:
@@ -232,6 +237,7 @@ def _numbered(source: SourceFile, reader: Any, schema: pa.Schema, odd: OddRows) 
             raise _unreadable(source, error) from error
         numbers, following = odd.numbers(following, batch.num_rows)
         batch, numbers = _without_rules(batch, numbers)
+        batch, numbers = _without_headers(batch, numbers, header)
         is_damaged = _damage(batch, numbers, odd)
         added = [pa.array(odd.lines(numbers)), pa.array(is_damaged)]
         texts = [_trimmed(_unfolded(column)) for column in batch.columns]
@@ -264,6 +270,23 @@ def _without_rules(
         empty = pc.fill_null(pc.equal(column, ""), True)
         is_rule = pc.and_(is_rule, pc.or_(empty, pc.match_substring_regex(column, _RULE)))
     kept = pc.invert(pc.fill_null(is_rule, False))
+    return batch.filter(kept), numbers[kept.to_numpy(zero_copy_only=False)]
+
+
+def _without_headers(
+    batch: pa.RecordBatch, numbers: npt.NDArray[np.int64], header: list[str]
+) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    """Return the rows that are no header again, as in files put together, and their numbers."""
+    named = [(n, name) for n, name in enumerate(header) if not _UNNAMED.fullmatch(name)]
+    is_header = None
+    for n, name in named:
+        same = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(batch.column(n)), name), False)
+        is_header = same if is_header is None else pc.and_(is_header, same)
+        if not pc.any(is_header).as_py():
+            return batch, numbers
+    if is_header is None:
+        return batch, numbers
+    kept = pc.invert(is_header)
     return batch.filter(kept), numbers[kept.to_numpy(zero_copy_only=False)]
 
 

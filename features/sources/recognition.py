@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 
 from features.errors import SourceError
 from features.schema import TABLES
-from features.sources import canonical, inspections, listing
-from features.sources.delimited import DAMAGED, LINE, TextForm, read_header
+from features.sources import canonical, inspections, json_lines, listing
+from features.sources.delimited import DAMAGED, LINE, LINES, TextForm, read_header
 from features.sources.dialect import forms
 from features.sources.files import SourceFile, inspect
 from features.sources.layout import Join, Layout
 from features.sources.mapping import ExportMapping
 from features.sources.privacy import refuse_persons
+from features.sql import quoted
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def recognize(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
         return _mapped(source, choices.mapping)
     if source.form == "parquet":
         return _parquet(source, choices)
-    if source.head.lstrip().startswith(b"{"):
-        return _json_lines(source)
+    if json_lines.is_json_lines(source):
+        return _json_lines(source, choices)
     return _text(source, choices)
 
 
@@ -70,7 +71,7 @@ def _text(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
         form, names = headless
         layout = listing.listing(source.name, form, names, choices.listed_on)
         return layout, names
-    lowered = [(form, [name.lower() for name in names], names) for form, names in tried]
+    lowered = [(form, canonical.known_as(names), names) for form, names in tried]
     for form, names, given in lowered:
         table = choices.as_table or source.table or _stem_table(source) or _fitting_table(names)
         if table and canonical.needed(table, names) <= set(names):
@@ -80,7 +81,7 @@ def _text(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
     if not tried:
         raise SourceError(f"{source.name} holds no header.", expected="a header line and rows")
     form, names, given = lowered[0]
-    table = choices.as_table or source.table or _table_of(source, set(names))
+    table = choices.as_table or source.table or _table_of(source, names)
     return _canonical(source, names, given, table, form)
 
 
@@ -100,20 +101,42 @@ def _published(
     return None
 
 
-def _json_lines(source: SourceFile) -> tuple[Layout, list[str]]:
+def _json_lines(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
+    """Return the layout of records: the published inspections, or rows of a table."""
     first = source.head.split(b"\n", 1)[0].decode(errors="replace")
-    missing = [name for name in ("ui_number", "ffl_number") if f'"{name}"' not in first]
-    if missing:
+    if all(f'"{name}"' in first for name in ("ui_number", "ffl_number")):
+        return inspections.inspection_lines(), [json_lines.TEXT]
+    keys = json_lines.keys_of(source)
+    names = canonical.known_as(keys)
+    table = choices.as_table or source.table or _table_of(source, names)
+    layout, _ = _canonical(source, names, keys, table, LINES)
+    return _of_records(layout, keys, names), [json_lines.TEXT]
+
+
+def _of_records(layout: Layout, keys: list[str], names: list[str]) -> Layout:
+    rows = json_lines.relation(keys, names)
+    plans = tuple(
+        replace(plan, rows=rows, undecodable=json_lines.NOT_A_RECORD) for plan in layout.plans
+    )
+    return replace(layout, plans=plans, form=LINES)
+
+
+def _mapped_records(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[str]]:
+    """Return the layout of an export whose rows are records, one a line."""
+    if mapping.joins or mapping.query:
         raise SourceError(
-            f"{source.name} holds JSON lines, but not the published inspection records.",
-            found=f"no {' and no '.join(missing)} in its first line",
-            expected="one inspection record a line, with ui_number and ffl_number",
-            fix="convert the data to a canonical CSV or Parquet file",
+            f"{source.name} holds records as JSON, which are neither joined nor queried.",
+            fix="write the table as CSV or Parquet first",
         )
-    return inspections.inspection_lines(), ["line"]
+    keys = json_lines.keys_of(source)
+    refuse_persons(source.name, mapping.table, keys)
+    _require(source, mapping.sources, keys, set(keys), f"the mapping {mapping.name}")
+    return _of_records(mapping.layout(LINES), keys, keys), [json_lines.TEXT]
 
 
 def _mapped(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[str]]:
+    if json_lines.is_json_lines(source):
+        return _mapped_records(source, mapping)
     form, names = _written(source, mapping)
     refuse_persons(source.name, mapping.table, names)
     joins = tuple(_joined_file(source, join, mapping, names) for join in mapping.joins)
@@ -177,9 +200,15 @@ def _joined_file(
 
 
 def _parquet(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
-    names = _parquet_columns(source)
-    table = choices.as_table or source.table or _table_of(source, set(names))
-    return _canonical(source, names, names, table, None)
+    given = _parquet_columns(source)
+    names = canonical.known_as(given)
+    table = choices.as_table or source.table or _table_of(source, names)
+    layout, _ = _canonical(source, names, given, table, None)
+    if names != [name.lower() for name in given]:
+        named = ", ".join(f"{quoted(a)} AS {quoted(b)}" for a, b in zip(given, names, strict=True))
+        rows = f"(SELECT {named}, {LINE}, {DAMAGED} FROM raw)"
+        layout = replace(layout, plans=tuple(replace(p, rows=rows) for p in layout.plans))
+    return layout, given
 
 
 def _canonical(
@@ -201,8 +230,8 @@ def _fitting_table(names: list[str]) -> str | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _table_of(source: SourceFile, found: set[str]) -> str:
-    named = _stem_table(source)
+def _table_of(source: SourceFile, names: list[str]) -> str:
+    named, found = _stem_table(source), set(names)
     if named:
         return named
     fitting = [name for name in TABLES if canonical.needed(name, found) <= found]
@@ -218,10 +247,11 @@ def _table_of(source: SourceFile, found: set[str]) -> str:
     expected = sorted(canonical.needed(nearest, found))
     raise SourceError(
         f"The header of {source.name} is that of no known file.",
-        found=_listed(found),
+        found=_listed(names),
         expected=f"for {nearest}, the nearest: {_listed(expected)}; "
         f"missing {_listed(_nearest(set(expected) - found, found))}",
-        fix="correct the header, name the table with --as, or read the file through --mapping",
+        fix="correct the header, name the table with --as, or let "
+        f"`ffl-risk mapping new {Path(source.name).name} --table TABLE` propose how to read it",
     )
 
 

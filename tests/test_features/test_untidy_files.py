@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.domain.license_number import parse, parse_column
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
+from features.ingest.proposal import propose
 from features.sources.quotes import FOLD, folded, folded_head
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, csv_text, row
@@ -149,3 +154,73 @@ def test_what_a_spreadsheet_mangled_is_rejected(text: str, tmp_path: Path) -> No
     rows = csv_text([row("traces", dealer=text)])
     summary, _ = stored(tmp_path, "traces", rows, max_rejects=1.0)
     assert summary.files[0].tables[0].reasons == {"unparsed_license": 1}
+
+
+SPELLINGS = {
+    "blanks": lambda name: name.replace("_", " ").title(),
+    "capitals": str.upper,
+    "camel case": lambda name: re.sub("_(.)", lambda m: m[1].upper(), name),
+    "dashes": lambda name: f"#{name.replace('_', '-')}",
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_heading_in_another_spelling_is_the_column(
+    spelling: str, form: str, tmp_path: Path
+) -> None:
+    rows = [row("traces", trace_id=f"T{n}", recovery_place='A "B"') for n in range(3)]
+    named = [{SPELLINGS[spelling](k): v for k, v in r.items()} for r in rows]
+    path = tmp_path / f"export.{form}"
+    if form == "csv":
+        path.write_text(csv_text(named))
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(named), path)
+    else:
+        path.write_text("".join(json.dumps(r) + "\n" for r in named))
+    ingest(path, tmp_path / "w", today=TODAY)
+    found = Warehouse.open(tmp_path / "w").read("traces").to_pylist()
+    assert [(r["trace_id"], r["dealer"], r["recovery_place"]) for r in found] == [
+        (f"T{n}", "5-74-90001", 'A "B"') for n in range(3)
+    ]
+
+
+def test_a_header_within_the_rows_is_no_row(tmp_path: Path) -> None:
+    one, two = (csv_text([row("tips", tip_id=f"P{n}")]) for n in (1, 2))
+    bad = csv_text([row("tips", tip_id="P3", source="nobody")])
+    summary, found = stored(tmp_path, "tips", one + two + bad, max_rejects=0.5)
+    assert (summary.counts["read"], [r["tip_id"] for r in found]) == (3, ["P1", "P2"])
+    (rejected,) = Warehouse.open(tmp_path / "w").rejects("tips").to_pylist()  # type: ignore[union-attr]
+    assert rejected["source_line"] == 6
+
+
+def test_records_as_json_lines_are_rows(tmp_path: Path) -> None:
+    """Keys may come and go; a line that is no record is rejected by its number; nothing is lost."""
+    rows = [
+        {**row("tips", tip_id="P1"), "is_self_report": False, "nested": {"a": [1]}},
+        {**row("tips", tip_id="P2"), "is_substantiated": True},
+        {**row("tips", tip_id="P3"), "received_on": None},
+    ]
+    lines = [json.dumps(r) for r in rows]
+    text = "\n".join([lines[0], "{ broken", "[1]", lines[1], "", lines[2]])
+    summary, found = stored(tmp_path, "tips", text, "x.jsonl", max_rejects=1.0)
+    assert [(r["tip_id"], r["is_self_report"], r["is_substantiated"]) for r in found] == [
+        ("P1", False, None),
+        ("P2", found[1]["is_self_report"], True),
+    ]
+    assert "nested" in summary.files[0].notes[0]
+    rejects = Warehouse.open(tmp_path / "w").rejects("tips").to_pylist()  # type: ignore[union-attr]
+    assert [(r["source_line"], r["reason"]) for r in rejects] == [
+        (2, "undecodable"), (3, "undecodable"), (6, "missing_required"),
+    ]  # fmt: skip
+    own = tmp_path / "own.toml"
+    own.write_text(propose(tmp_path / "x.jsonl", "tips"))
+    again = ingest(tmp_path / "x.jsonl", tmp_path / "m", mapping=own, max_rejects=1.0, today=TODAY)
+    assert again.counts == summary.counts
+
+
+@pytest.mark.parametrize("table", ["traces", "multiple_sales"])
+def test_a_key_about_a_person_refuses_the_records(table: str, tmp_path: Path) -> None:
+    first, last = json.dumps(row(table)), json.dumps(row(table) | {"buyer_name": "x"})
+    with pytest.raises(SourceError, match="buyer_name"):
+        stored(tmp_path, table, f"{first}\n{last}\n", f"{table}.jsonl")
