@@ -17,6 +17,7 @@ import typer
 from features.commands.app import app as features_app
 from features.errors import FflRiskError
 from features.home import keep_private
+from features.interruption import INTERRUPTED, left_behind
 from serving.commands.app import app as serving_app
 from training.commands.app import app as training_app
 
@@ -48,6 +49,11 @@ def main() -> None:
     keep_private()
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            told = left_behind(sys.argv[1:])
+            typer.secho(f"ffl-risk: Interrupted. {told}", err=True, fg=typer.colors.YELLOW)
+        raise
     except FflRiskError as error:
         typer.secho(f"ffl-risk: {error}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)

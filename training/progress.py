@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Steps:
@@ -27,18 +35,35 @@ class Steps:
     def step(self, name: str) -> Iterator[None]:
         """Time a step and print it when it is done."""
         start = time.perf_counter()
-        with self.console.status(name):
+        shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*shown, console=self.console, transient=True) as progress:
+            progress.add_task(name, total=None)
             yield
         self._done(name, start)
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Progress]:
-        """Show a bar for a step of `total` parts; advance it with ``progress.advance(0)``."""
+        """Show a bar for a step of `total` parts; advance it with ``progress.advance(0)``.
+
+        It tells how long the rest will take, going by the parts that are done.
+        """
         start = time.perf_counter()
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(*_bar(), console=self.console, transient=True) as progress:
             progress.add_task(name, total=total)
             yield progress
+        self._done(name, start)
+
+    @contextmanager
+    def counted(self, name: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Show a bar for a step that tells itself ``(what, done, total)``, and what is left."""
+        start = time.perf_counter()
+        with Progress(*_bar(), console=self.console, transient=True) as progress:
+            task = progress.add_task(name, total=None)
+
+            def told(what: str, done: int, total: int) -> None:
+                progress.update(task, description=f"{name}: {what}", completed=done, total=total)
+
+            yield told
         self._done(name, start)
 
     def say(self, text: str) -> None:
@@ -49,6 +74,16 @@ class Steps:
         spent = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + spent
         self.console.print(f"{name:<44} {spent:6.1f} s", highlight=False)
+
+
+def _bar() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
 
 
 def one_thread() -> AbstractContextManager[object]:

@@ -108,8 +108,8 @@ def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHisto
     """Build signals at every as-of date and the split that judges them."""
     days = plan(recipe, warehouse)
     dates = list(days.as_of)
-    with steps.step(f"signals as of {len(dates)} dates"):
-        table = build_features(warehouse, dates, variant=recipe.variant)
+    with steps.counted(f"signals as of {len(dates)} dates") as told:
+        table = build_features(warehouse, dates, variant=recipe.variant, progress=told)
     with steps.step("places"):
         where = places(warehouse, table.frame)
     return CountryHistory(table, days.split, days.end, where, days.splits)
