@@ -12,10 +12,11 @@ _LEFT: Final = {
     "withdraw": "Nothing was taken out; the warehouse is as it was.",
     "simulate": "Nothing was written to the folder.",
     "features": "No file was written.",
-    "train": "No candidate was made; earlier ones and their reports are as they were.",
+    "train": "No candidate was made; earlier ones and their reports are as they were. A version "
+    "that MLflow was just then given belongs to no candidate and cannot come into force.",
     "search": "Trials that were judged are kept; the same command goes on after them.",
     "score": "The scored table in force is the one before.",
-    "promote": "`ffl-risk bundles` tells which champion is in force: the one before, or the new one.",
+    "promote": "The champion in force is the one before or the new one, whole; try again to see.",
     "run": "Steps that were done are kept; the same command goes on after them.",
 }
 _ANY: Final = "What was finished is kept, and nothing is half written."
@@ -24,8 +25,8 @@ _ANY: Final = "What was finished is kept, and nothing is half written."
 def left_behind(arguments: Sequence[str]) -> str:
     """Return what the interrupted command with these arguments leaves behind.
 
-    >>> left_behind(["train", "--recipe", "country"])
-    'No candidate was made; earlier ones and their reports are as they were.'
+    >>> left_behind(["ingest", "country"])
+    'Nothing of this load was stored; the warehouse is as it was.'
     >>> left_behind(["lists", "issue"])
     'What was finished is kept, and nothing is half written.'
     """

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import ffl_risk
 from features import public_records
 from features.errors import InvalidValueError
 from features.ingest import ingest
@@ -77,6 +78,21 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         simulate(Options(**SMALL), tmp_path / "out", progress=stop)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_command_says_what_it_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("features.simulation.simulate.simulate", stop)
+    monkeypatch.setattr("sys.argv", ["ffl-risk", "simulate", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        ffl_risk.main()
+    assert ended.value.code == 130
+    assert "Interrupted. Nothing was written to the folder." in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
