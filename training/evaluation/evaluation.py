@@ -15,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.evaluation.metrics import Interval, Ranking, bootstrap, brier, reliability
+from training.evaluation.documents import (
+    CalibrationRecord,
+    ContributionSummary,
+    GroupRecord,
+    MeasureRecord,
+    ScoringFigures,
+)
+from training.evaluation.metrics import Ranking, bootstrap, brier, reliability
 from training.recipe import Evaluation
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +34,7 @@ CURVE: Final = np.linspace(0.01, 1.0, 100)
 MIN_GROUP: Final = 10
 
 
-def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> dict[str, Any]:
+def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> MeasureRecord:
     """Measure the model and every rule on the held-out rows.
 
     Returns
@@ -40,7 +47,7 @@ def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> dict[str,
     names = ["score", *(c for c in rows.columns if c.startswith(RULE))]
     figures = _figures(rows, names, settings, seed=seed)
     score = rows["score"].to_numpy(dtype=np.float64)
-    out: dict[str, Any] = {
+    out: MeasureRecord = {
         "n": len(rows),
         "n_positive": int((y > 0).sum()),
         "rate": float(np.average(y, weights=weight)),
@@ -61,7 +68,7 @@ def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> dict[str,
 
 def _figures(
     rows: pd.DataFrame, names: list[str], settings: Evaluation, *, seed: int
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ScoringFigures]:
     """AUC, recall, precision, lift and NDCG of each scoring, with the difference to the model."""
     y = rows["y"].to_numpy(dtype=np.float64)
     is_positive = (y > 0).astype(np.float64)
@@ -79,15 +86,18 @@ def _figures(
 
     drawn = bootstrap(statistic, rows["cluster"], n_resamples=settings.n_resamples, seed=seed)
     n = len(names)
-    keys = ("auc", "recall", "precision", "auc_gain", "recall_gain")
-    out: dict[str, dict[str, Any]] = {}
+    out: dict[str, ScoringFigures] = {}
     for i, name in enumerate(names):
-        intervals: list[Interval] = drawn[i::n]
-        entry: dict[str, Any] = {k: v.as_dict() for k, v in zip(keys, intervals, strict=True)}
-        entry["lift"] = entry["recall"]["value"] / share
-        entry["ndcg"] = rankings[i].ndcg(y, share=share)
-        if i == 0:
-            del entry["auc_gain"], entry["recall_gain"]
+        auc, recall, precision, auc_gain, recall_gain = (one.as_dict() for one in drawn[i::n])
+        entry: ScoringFigures = {
+            "auc": auc,
+            "recall": recall,
+            "precision": precision,
+            "lift": recall["value"] / share,
+            "ndcg": rankings[i].ndcg(y, share=share),
+        }
+        if i:
+            entry["auc_gain"], entry["recall_gain"] = auc_gain, recall_gain
         out[name] = entry
     return out
 
@@ -98,7 +108,7 @@ def level_weight(rows: pd.DataFrame) -> Floats:
     return rows[name].to_numpy(dtype=np.float64)
 
 
-def calibration(y: Floats, score: Floats, weight: Floats) -> dict[str, Any]:
+def calibration(y: Floats, score: Floats, weight: Floats) -> CalibrationRecord:
     """Brier score, expected calibration error and the reliability curve."""
     curve = reliability(y, score, weight=weight)
     return {
@@ -110,7 +120,7 @@ def calibration(y: Floats, score: Floats, weight: Floats) -> dict[str, Any]:
     }
 
 
-def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]]]:
+def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupRecord]]:
     """Per group: share of the list, base rate, mean score and recall at capacity.
 
     A gap in list share has three possible reasons, and the columns tell them apart: the base rate
@@ -120,9 +130,9 @@ def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]
     listed = list_membership(rows["score"], capacity)
     y = rows["y"].to_numpy(dtype=np.float64)
     score = rows["score"].to_numpy(dtype=np.float64)
-    out: dict[str, list[dict[str, Any]]] = {}
+    out: dict[str, list[GroupRecord]] = {}
     for column in (c for c in rows.columns if c.startswith(GROUP)):
-        found = []
+        found: list[GroupRecord] = []
         for value, index in sorted(rows.groupby(column, observed=True).indices.items()):
             found.append(
                 {
@@ -164,7 +174,9 @@ def list_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, share: float) -
     return float(np.minimum(a, b).sum() / a.sum())
 
 
-def contribution_summary(values: Floats, columns: list[str], X: pd.DataFrame) -> dict[str, Any]:
+def contribution_summary(
+    values: Floats, columns: list[str], X: pd.DataFrame
+) -> ContributionSummary:
     """Mean absolute contribution of each signal and how it goes with the signal's value."""
     order = np.argsort(-np.abs(values).mean(axis=0))
     return {

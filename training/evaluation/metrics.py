@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,15 @@ from training.errors import OneClassError
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
+
+
+class IntervalRecord(TypedDict):
+    """A figure with its interval, as a report has it."""
+
+    value: float
+    low: float
+    high: float
+    level: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class Interval:
             return f"{self.low:.3f} to {self.high:.3f}"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> IntervalRecord:
         """Return the four numbers, for a report."""
         return {"value": self.value, "low": self.low, "high": self.high, "level": self.level}
 

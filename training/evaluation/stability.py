@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from training.evaluation.documents import PairRecord, StabilityRecord
 from training.evaluation.evaluation import list_overlap
 
 SHARES: Final = np.round(np.linspace(0.01, 0.5, 50), 2)
 
 
-def consecutive(scores: Mapping[date, pd.Series], *, capacity: float) -> dict[str, Any]:
+def consecutive(scores: Mapping[date, pd.Series], *, capacity: float) -> StabilityRecord:
     """Compare each list with the next.
 
     Parameters
@@ -38,7 +39,7 @@ def consecutive(scores: Mapping[date, pd.Series], *, capacity: float) -> dict[st
     1.0
     """
     days = sorted(scores)
-    pairs = []
+    pairs: list[PairRecord] = []
     curve: list[float] = []
     for before, after in itertools.pairwise(days):
         both = scores[before].index.intersection(scores[after].index)

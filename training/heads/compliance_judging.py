@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.openjson import Json
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
+from training.evaluation.documents import StabilityRecord
 from training.evaluation.evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.metrics import LEVEL, Interval
@@ -122,7 +124,7 @@ def judge(
     everyone = _with_level(pd.concat([year.everyone for year in years], ignore_index=True))
     held_out = everyone[everyone[INSPECTED]].reset_index(drop=True)
     last, fitted = years[-1], origins[-1].fitted
-    entry = measure(held_out, recipe.evaluation, seed=recipe.seed)
+    entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
     past = last.history()
     share = recipe.evaluation.capacity
     estimates: dict[str, Interval | None] = {
@@ -202,7 +204,7 @@ def _with_level(everyone: pd.DataFrame) -> pd.DataFrame:
 
 def consecutive(
     made: Design, history: CountryHistory, origin: Origin, *, capacity: float
-) -> dict[str, Any]:
+) -> StabilityRecord:
     """Compare the lists that the same model gives at dates that follow each other."""
     rows, split = history.rows, origin.split
     scores = {

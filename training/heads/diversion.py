@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.openjson import Json
 from features.warehouse import Warehouse
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.evaluation import measure
@@ -80,7 +81,7 @@ def train(
             rules=rule_columns(head.rules, X, logistic.log_odds(X)),
             groups=history.where.loc[is_test, ["state", "rurality", "license_type"]],
         )
-        entry = measure(held_out, recipe.evaluation, seed=recipe.seed)
+        entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
     entry["list_overlap"] = None
     entry["absent"] = absent_from_rules(head.rules, made.X)
     is_known = np.isfinite(counts)

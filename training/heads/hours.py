@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ import pandas as pd
 
 from features.reference.citation import normalize_column
 from features.warehouse import Warehouse
+from training.evaluation.documents import HoursRecord
 from training.evaluation.evaluation import RULE
 from training.evaluation.metrics import Ranking, bootstrap
 from training.labels import labels
@@ -117,7 +118,7 @@ def _accounted_for(warehouse: Warehouse) -> pd.Series:
 
 def per_hour(
     rows: pd.DataFrame, found: pd.DataFrame, *, capacity: float, n_resamples: int, seed: int
-) -> dict[str, Any]:
+) -> HoursRecord:
     """Value per 1,000 hours of the first rows by each scoring of a held-out table.
 
     Parameters
@@ -135,7 +136,7 @@ def per_hour(
     is_timed = (found["hours"] > 0).to_numpy()
     kept, timed = rows[is_timed], found[is_timed]
     names = ["score", *(c for c in rows.columns if c.startswith(RULE))]
-    out: dict[str, Any] = {
+    out: HoursRecord = {
         "n": int(is_timed.sum()),
         "n_without_hours": int((~is_timed).sum()),
         "capacity": capacity,

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from features.openjson import Json
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from training.errors import RecipeError, TooFewLabelsError
@@ -77,7 +78,7 @@ def later_penalized(
         model = estimator(head, made.monotone, seed=recipe.seed)
         model.fit(X, y, groups=county)
     with steps.step(f"{head.name}: intervals"):
-        entry = measure(held_out, settings, seed=recipe.seed)
+        entry: Json = {**measure(held_out, settings, seed=recipe.seed)}
     entry["list_overlap"] = _overlap_of_repeats(fitted.model, settings.capacity)
     judged_on = (
         f"counties held out ({settings.n_folds} folds, dealt {settings.n_repeats} times), "
@@ -131,7 +132,7 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
         rules=rule_columns(head.rules, X, logistic.log_odds(X)),
         groups=places(warehouse, test)[["rurality", "license_type"]],
     )
-    entry = measure(held_out, recipe.evaluation, seed=recipe.seed)
+    entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
     entry["list_overlap"] = None
     verdict = better_than_chance(head.name, held_out)
     judged_on = (

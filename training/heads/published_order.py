@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.openjson import Json
 from features.table import FeatureTable
 from models.priority import EXPOSURE
 from models.restraint import RESTRAINT, Restraint, priorities, restrain
@@ -84,7 +85,7 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
     newest = np.flatnonzero((table.frame["as_of"] == table.frame["as_of"].max()).to_numpy())
     if len(newest) > MAX_LATEST:
         newest = np.sort(np.random.default_rng(recipe.seed).permutation(newest)[:MAX_LATEST])
-    entry = measure(rows, recipe.evaluation, seed=recipe.seed)
+    entry: Json = {**measure(rows, recipe.evaluation, seed=recipe.seed)}
     # A priority is no probability: it has no calibration of its own.
     del entry["calibration"]
     share = recipe.evaluation.capacity

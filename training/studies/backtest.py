@@ -48,6 +48,13 @@ from training.labels.splits import Split, rolling
 from training.progress import Steps
 from training.recipe import Head, Recipe
 from training.registry.bundling import source_commit
+from training.studies.documents import (
+    BacktestDocument,
+    CurvePoint,
+    InspectedRecord,
+    JudgedDate,
+    TruthFigures,
+)
 from training.studies.learning_curve import learning_curve
 
 Floats = npt.NDArray[np.float64]
@@ -65,7 +72,7 @@ def backtest(
     kept: Path | None = None,
     budget_s: float = math.inf,
     with_curve: bool = False,
-) -> dict[str, Any]:
+) -> BacktestDocument:
     """Judge the compliance head at each of the last as-of dates.
 
     Parameters
@@ -101,7 +108,8 @@ def backtest(
     place = None if kept is None else kept / _key(recipe, warehouse, truth, with_curve)
     rule = recipe.read_policy().severe_finding
     task = _Task(recipe, head, warehouse, rule, known, with_curve=with_curve)
-    found, left_out = [], []
+    found: list[JudgedDate] = []
+    left_out: list[str] = []
     for split in reversed(splits):
         when = split.test_as_of[0].isoformat()
         path = None if place is None else place / f"{when}.json"
@@ -169,7 +177,7 @@ def read_truth(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
+def _judge(task: _Task, history: CountryHistory) -> JudgedDate:
     """Train as of one date, and judge every scoring at it."""
     recipe, head, split = task.recipe, task.head, history.split
     made = design(history.table, head)
@@ -200,13 +208,16 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
         for is_at in (history.is_at((when,)),)
     }
     share = recipe.evaluation.capacity
-    out: dict[str, Any] = {
+    looked = _on_inspected(task, history, X, scores)
+    out: JudgedDate = {
         "as_of": split.test_as_of[0].isoformat(),
         "n_labels": len(then),
         "n_positive": then.n_positive,
         "n_dealers": int(is_test.sum()),
         "stability": stability.consecutive(by_date, capacity=share),
-        **_on_inspected(task, history, X, scores),
+        "figures": looked["figures"],
+        "hours": looked["hours"],
+        "estimates": looked["estimates"],
     }
     of_list = served(
         scores[SHIPPED],
@@ -225,7 +236,7 @@ def _judge(task: _Task, history: CountryHistory) -> dict[str, Any]:
 
 def _on_inspected(
     task: _Task, history: CountryHistory, X: pd.DataFrame, scores: Mapping[str, Floats]
-) -> dict[str, Any]:
+) -> InspectedRecord:
     """Judge by inspections that took place after the date: figures, yields an hour, estimates."""
     recipe, split = task.recipe, history.split
     is_test = history.is_at(split.test_as_of)
@@ -279,9 +290,7 @@ def _on_inspected(
     }
 
 
-def _curve(
-    task: _Task, history: CountryHistory, made: Design, then: Labels
-) -> list[dict[str, Any]]:
+def _curve(task: _Task, history: CountryHistory, made: Design, then: Labels) -> list[CurvePoint]:
     """Judge fits on parts of the labels by the inspections that followed."""
     recipe, split = task.recipe, history.split
     is_train, is_test = history.is_at(split.train_as_of), history.is_at(split.test_as_of)
@@ -340,7 +349,7 @@ def _learnable(
 
 def against_truth(
     scores: Mapping[str, Floats], true: Floats, *, share: float
-) -> dict[str, dict[str, float]]:
+) -> dict[str, TruthFigures]:
     """State the true yield of each list: rate, share of the best and of the learnable, multiple.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,10 @@ from training.evaluation.evaluation import CURVE, list_overlap
 from training.evaluation.gates import recall_differences
 from training.evaluation.metrics import Ranking
 from training.registry.promotion import read_champion
+from training.studies.documents import ComparisonDocument, HeadComparison
 
 
-def compare_candidates(folder: Path, number: str | None, against: str | None) -> dict[str, Any]:
+def compare_candidates(folder: Path, number: str | None, against: str | None) -> ComparisonDocument:
     """Compare a candidate with another, or with the champion.
 
     Returns
@@ -54,7 +54,7 @@ def compare_candidates(folder: Path, number: str | None, against: str | None) ->
     }
 
 
-def _compare_head(one: Candidate, other: Candidate, head: str) -> dict[str, Any]:
+def _compare_head(one: Candidate, other: Candidate, head: str) -> HeadComparison:
     capacity = float(one.evaluation["capacity"])
     key = ["dealer", "as_of"]
     theirs = other.held_out(head)[[*key, "score"]].rename(columns={"score": "other"})

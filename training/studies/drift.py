@@ -31,6 +31,7 @@ from training.errors import NotTrainedError
 from training.labels.cohort import places, require_types
 from training.progress import Steps
 from training.registry.promotion import read_champion
+from training.studies.documents import DriftDocument, DriftSummary
 from training.studies.findings_since import FindingsSince, findings_since
 
 Floats = npt.NDArray[np.float64]
@@ -109,7 +110,7 @@ def drift(bundle: Bundle, X: pd.DataFrame) -> list[Drift]:
     return sorted(found, key=lambda d: (_ORDER.index(d.advice), -d.stability_index))
 
 
-def drift_as_of(folder: Path, warehouse: Warehouse, as_of: date, steps: Steps) -> dict[str, Any]:
+def drift_as_of(folder: Path, warehouse: Warehouse, as_of: date, steps: Steps) -> DriftDocument:
     """Compare a warehouse as of a day with the champion.
 
     Parameters
@@ -218,7 +219,7 @@ def _advice(index: float, chance: float) -> Advice:
 
 def summary(
     found: Sequence[Drift], *, absent: Sequence[str] = (), since: FindingsSince | None = None
-) -> dict[str, Any]:
+) -> DriftSummary:
     """Return what moved and the one thing to do.
 
     Parameters

@@ -16,6 +16,7 @@ import pandas as pd
 from training.evaluation.candidate import Candidate
 from training.evaluation.evaluation import GROUP, list_membership
 from training.evaluation.metrics import Interval, bootstrap
+from training.studies.documents import GroupFairness
 
 Floats = npt.NDArray[np.float64]
 Reason = Literal["none", "base rate", "model", "too few"]
@@ -23,13 +24,13 @@ N_RESAMPLES = 200
 MIN_POSITIVE = 10
 
 
-def fairness(candidate: Candidate) -> dict[str, dict[str, list[dict[str, Any]]]]:
+def fairness(candidate: Candidate) -> dict[str, dict[str, list[GroupFairness]]]:
     """Report every head of a candidate by every group it was judged by."""
     capacity = float(candidate.evaluation["capacity"])
     return {head: by_group(candidate.held_out(head), capacity) for head in candidate.heads}
 
 
-def by_group(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, Any]]]:
+def by_group(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupFairness]]:
     """Report one head: list share, recall, false listings and the reason for each gap.
 
     Parameters
@@ -42,14 +43,14 @@ def by_group(rows: pd.DataFrame, capacity: float) -> dict[str, list[dict[str, An
     return {c.removeprefix(GROUP): _groups(rows, listed, c) for c in columns}
 
 
-def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[dict[str, Any]]:
+def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[GroupFairness]:
     y, w, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "weight", "score"))
     cluster = rows["cluster"].to_numpy()
     rate = float(w @ y / w.sum())
-    out = []
+    out: list[GroupFairness] = []
     for value, index in sorted(rows.groupby(column, observed=True).indices.items()):
         yi, wi, li, si = y[index], w[index], listed[index], score[index]
-        entry: dict[str, Any] = {
+        entry: GroupFairness = {
             "group": str(value),
             "n": len(index),
             "n_positive": int((yi > 0).sum()),
@@ -59,6 +60,7 @@ def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[dict[str, A
             "mean_score": float(wi @ si / wi.sum()),
             "recall": None,
             "bias": None,
+            "reason": "too few",
         }
         if entry["n_positive"] >= MIN_POSITIVE and len(np.unique(cluster[index])) > 1:
             recall, bias = _recall_and_bias(yi, wi, li, si, cluster[index])
@@ -84,7 +86,7 @@ def _bias(w: Floats, y: Floats, score: Floats) -> float:
     return float((w @ score) / np.maximum(w @ y, 1e-12) - 1.0)
 
 
-def _reason(entry: dict[str, Any], rate: float) -> Reason:
+def _reason(entry: GroupFairness, rate: float) -> Reason:
     """Say why a group's share of the list differs from its share of dealers."""
     if entry["bias"] is None:
         return "too few"

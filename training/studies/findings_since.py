@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.openjson import Json
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle
@@ -63,7 +64,7 @@ class FindingsSince:
     advice: Advice
     says: str
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> Json:
         """Return it for a report."""
         return asdict(self)
 

@@ -8,7 +8,7 @@ Dealers that judge never teach: every score is from a fit on other dealers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from training.errors import TooFewLabelsError
 from training.evaluation import efficacy
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.efficacy import Estimate
+from training.evaluation.metrics import IntervalRecord
 from training.heads import compliance, country
 from training.heads.fit import Design, design
 from training.labels import labels
@@ -28,6 +29,15 @@ from training.labels.propensity import Propensity
 from training.labels.splits import group_folds
 from training.progress import Steps
 from training.recipe import Recipe
+from training.studies.documents import (
+    AssessedRecord,
+    AssessmentRecord,
+    BoundsRecord,
+    FamilyRecord,
+    IndicatorsDocument,
+    SignalRecord,
+    StratumRecord,
+)
 
 Floats = npt.NDArray[np.float64]
 N_FOLDS = 3
@@ -85,7 +95,7 @@ class Inspected:
         return bool(n <= n_positive <= rows.sum() - n)
 
 
-def indicators(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> dict[str, Any]:
+def indicators(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> IndicatorsDocument:
     """Assess every indicator and family.
 
     Returns
@@ -148,7 +158,7 @@ def gather(
 
 def assess(
     past: Inspected, made: Design, steps: Steps, *, share: float, seed: int
-) -> dict[str, Any]:
+) -> AssessmentRecord:
     """Assess every column of `past.X`, alone and added to the rest.
 
     Parameters
@@ -182,27 +192,35 @@ def assess(
         )
     strata = list(past.strata())
     full = [efficacy.auc(whole, past.y, w) for _, _, w in strata]
-    signals, families = [], []
+    signals: list[SignalRecord] = []
+    families: list[FamilyRecord] = []
     with steps.step("each signal"):
         for signal in made.signals:
             value = past.X[signal.name].to_numpy(dtype=np.float64)
             score = oriented(value, signal.direction)
             entry = _entry(past, strata, full, score, without[signal.name], share)
-            described = {
-                "signal": signal.name,
-                "family": signal.family,
-                "direction": int(signal.direction),
-                "share_seen": float(np.isfinite(value).mean()),
-            }
-            said = verdict(entry["alone"], entry["added"], int(signal.direction))
-            signals.append(described | entry | {"verdict": said})
+            signals.append(
+                {
+                    "signal": signal.name,
+                    "family": signal.family,
+                    "direction": int(signal.direction),
+                    "share_seen": float(np.isfinite(value).mean()),
+                    **entry,
+                    "verdict": verdict(entry["alone"], entry["added"], int(signal.direction)),
+                }
+            )
     with steps.step("each family"):
         for family, own in members.items():
             score = _held_out(past, own, folds)
             entry = _entry(past, strata, full, score, without["family " + family], share)
-            described = {"family": family, "n_signals": len(own)}
-            said = verdict(entry["alone"], entry["added"])
-            families.append(described | entry | {"verdict": said})
+            families.append(
+                {
+                    "family": family,
+                    "n_signals": len(own),
+                    **entry,
+                    "verdict": verdict(entry["alone"], entry["added"]),
+                }
+            )
     return {
         "n": len(past.y),
         "n_positive": n_positive,
@@ -229,7 +247,7 @@ def oriented(value: Floats, direction: int) -> Floats:
     return np.where(is_seen, score, lowest)
 
 
-def verdict(alone: Mapping[str, float], added: Mapping[str, float], direction: int = 1) -> str:
+def verdict(alone: BoundsRecord, added: BoundsRecord, direction: int = 1) -> str:
     """Say what the intervals let one say of an indicator or family.
 
     Returns
@@ -253,26 +271,35 @@ def _entry(
     alone: Floats,
     without: Floats,
     share: float,
-) -> dict[str, Any]:
+) -> AssessedRecord:
     """Every figure of one score: alone, what the rest loses without it, and its lift."""
-    out: dict[str, Any] = {
-        "alone_random": None, "added_random": None, "lift_random": None,
-        "by_year": {}, "by_division": {},
-    }  # fmt: skip
-    for (kind, name, weight), everything in zip(strata, full, strict=True):
+
+    def figures(weight: Floats, everything: Estimate) -> StratumRecord:
         own = efficacy.auc(alone, past.y, weight)
         added = everything - efficacy.auc(without, past.y, weight)
-        figures = {
+        return {
             "alone": own.share_interval(past.dealer).as_dict(),
             "added": added.interval(past.dealer).as_dict(),
         }
-        if kind.startswith("by_"):
-            out[kind][name] = figures
-            continue
-        lift = efficacy.lift(alone, past.y, weight, share=share)
-        figures["lift"] = lift.ratio_interval(past.dealer).as_dict()
-        suffix = "_random" if kind == "random" else ""
-        out |= {key + suffix: value for key, value in figures.items()}
+
+    def lift(weight: Floats) -> IntervalRecord:
+        found = efficacy.lift(alone, past.y, weight, share=share)
+        return found.ratio_interval(past.dealer).as_dict()
+
+    (_, _, every), *parts = strata
+    out: AssessedRecord = {
+        "alone_random": None, "added_random": None, "lift_random": None,
+        "by_year": {}, "by_division": {}, **figures(every, full[0]), "lift": lift(every),
+    }  # fmt: skip
+    for (kind, name, weight), everything in zip(parts, full[1:], strict=True):
+        found = figures(weight, everything)
+        if kind == "by_year":
+            out["by_year"][name] = found
+        elif kind == "by_division":
+            out["by_division"][name] = found
+        else:
+            out["alone_random"], out["added_random"] = found["alone"], found["added"]
+            out["lift_random"] = lift(weight)
     return out
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ import pandas as pd
 from training.errors import TooFewLabelsError
 from training.evaluation import efficacy
 from training.labels.labels import Labels
+from training.studies.documents import CurvePoint
 
 Floats = npt.NDArray[np.float64]
 FRACTIONS: Final = (0.125, 0.25, 0.5, 1.0)
-MODEL, LOGISTIC = "model", "logistic"
 # Fits one subset of the labels and scores the judged rows: by the model and by the rule.
 Fit = Callable[[Labels], tuple[Floats, Floats]]
 
@@ -33,7 +33,7 @@ def learning_curve(
     min_positive: int,
     seed: int,
     fractions: Sequence[float] = FRACTIONS,
-) -> list[dict[str, Any]]:
+) -> list[CurvePoint]:
     """Fit on growing parts of the labels, each part within the next, and judge on the same rows.
 
     Parameters
@@ -63,7 +63,7 @@ def learning_curve(
     place = labels.frame["dealer"].map(order).to_numpy()
     y, weight = (judged[name].to_numpy(dtype=np.float64) for name in ("y", "weight"))
     clusters = np.unique(judged["cluster"], return_inverse=True)[1].astype(np.int64)
-    out = []
+    out: list[CurvePoint] = []
     for fraction in sorted(fractions):
         kept = labels.frame[place < round(fraction * len(dealers))].reset_index(drop=True)
         part = replace(labels, frame=kept)
@@ -74,8 +74,8 @@ def learning_curve(
             {
                 "n_labels": len(part),
                 "n_positive": part.n_positive,
-                "auc_" + MODEL: model.share_interval(clusters).as_dict(),
-                "auc_" + LOGISTIC: logistic.share_interval(clusters).as_dict(),
+                "auc_model": model.share_interval(clusters).as_dict(),
+                "auc_logistic": logistic.share_interval(clusters).as_dict(),
                 "gain": (model - logistic).interval(clusters).as_dict(),
             }
         )

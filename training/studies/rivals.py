@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from training.evaluation import efficacy
 from training.evaluation.gates import recall_differences
 from training.evaluation.metrics import LEVEL
 from training.labels import labels
+from training.studies.documents import RangeRecord, ReasonFigures, RivalRecord, RivalsDocument
 
 Floats = npt.NDArray[np.float64]
 ACCEPT: Final = "accept"
@@ -43,7 +44,7 @@ _Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 def judge_decisions(
     path: Path, warehouse: Warehouse, *, horizon_months: int, policy: Policy | None = None
-) -> dict[str, Any]:
+) -> RivalsDocument:
     """Read decisions, join what inspections found, and judge both orders.
 
     Parameters
@@ -140,7 +141,7 @@ def outcomes(
     )
 
 
-def rivals(decided: pd.DataFrame) -> dict[str, Any]:
+def rivals(decided: pd.DataFrame) -> RivalsDocument:
     """Judge decisions with their outcomes.
 
     Parameters
@@ -165,8 +166,11 @@ def rivals(decided: pd.DataFrame) -> dict[str, Any]:
         "n_inspected": int(decided["is_inspected"].sum()),
         "n_random": int(decided["is_random"].sum()),
         "reasons": [
-            _of_reason(decided[reason == name], bands[(reason == name).to_numpy()], accepted)
-            | {"reason": str(name), "is_doubt": str(name) in DOUBTS}
+            {
+                **_of_reason(decided[reason == name], bands[(reason == name).to_numpy()], accepted),
+                "reason": str(name),
+                "is_doubt": str(name) in DOUBTS,
+            }
             for name in sorted(reason.unique(), key=lambda r: (r != ACCEPT, str(r)))
         ],
         "rival": _rival(decided),
@@ -188,7 +192,7 @@ def rival_order(decided: pd.DataFrame) -> Floats:
     return np.asarray(rank - 2.0 * is_doubted, dtype=np.float64)
 
 
-def _rival(decided: pd.DataFrame) -> dict[str, Any] | None:
+def _rival(decided: pd.DataFrame) -> RivalRecord | None:
     order = rival_order(decided)
     is_seen = decided["is_inspected"].to_numpy()
     seen = decided[is_seen]
@@ -232,7 +236,7 @@ def _rate_by_band(
     return np.where(n > 0, found / np.maximum(n, 1), np.nan)
 
 
-def _of_reason(own: pd.DataFrame, bands: npt.NDArray[np.int64], accepted: Floats) -> dict[str, Any]:
+def _of_reason(own: pd.DataFrame, bands: npt.NDArray[np.int64], accepted: Floats) -> ReasonFigures:
     is_seen = own["is_inspected"].to_numpy()
     n, n_seen, n_severe = len(own), int(is_seen.sum()), int(own["y"][is_seen].sum())
     like = accepted[bands[is_seen]]
@@ -246,7 +250,7 @@ def _of_reason(own: pd.DataFrame, bands: npt.NDArray[np.int64], accepted: Floats
     }
 
 
-def wilson(n_found: int, n: int) -> dict[str, float]:
+def wilson(n_found: int, n: int) -> RangeRecord:
     """Return a share with Wilson's interval, which holds with few visits and no finding too.
 
     >>> {k: round(v, 3) for k, v in wilson(0, 20).items()}

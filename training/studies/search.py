@@ -26,6 +26,7 @@ from training.labels import labels
 from training.labels.splits import group_folds, require_disjoint
 from training.progress import Steps
 from training.recipe import Head, Recipe
+from training.studies.documents import SearchDocument, SearchRecord
 
 Floats = npt.NDArray[np.float64]
 N_FOLDS = 3
@@ -48,7 +49,7 @@ def search(
     max_trials: int = MAX_TRIALS,
     seed: int = 0,
     step: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
+) -> SearchRecord:
     """Look for parameters until the budget, or the number of trials, is used up.
 
     Parameters
@@ -117,7 +118,7 @@ def _take_up(study: Any) -> None:
         study.enqueue_trial(DEFAULTS)
 
 
-def _result(study: Any) -> dict[str, Any]:
+def _result(study: Any) -> SearchRecord:
     done = [t for t in study.trials if t.state.name == "COMPLETE"]
     if not done:
         raise NotTrainedError(
@@ -144,7 +145,7 @@ def _result(study: Any) -> dict[str, Any]:
 
 def search_compliance(
     recipe: Recipe, warehouse: Warehouse, folder: Path, steps: Steps, *, budget_s: float
-) -> dict[str, Any]:
+) -> SearchDocument:
     """Search for the compliance head, on inspections known before its test date alone.
 
     Parameters

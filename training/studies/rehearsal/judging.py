@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,13 @@ from features.simulation.ongoing import Ongoing
 from features.simulation.visits import findings
 from training.errors import TrainingError
 from training.evaluation.metrics import LEVEL
+from training.studies.documents import (
+    GroupShares,
+    LoopVerdict,
+    RehearsalDocument,
+    RunRecord,
+    StarvedRecord,
+)
 from training.studies.rehearsal.choosing import LIST
 
 Ints = npt.NDArray[np.int64]
@@ -29,20 +36,20 @@ class UnsoundLoopError(TrainingError):
     exit_code = 5
 
 
-def verdict(runs: Sequence[Mapping[str, Any]], *, starving: float) -> dict[str, Any]:
+def verdict(runs: Sequence[RunRecord], *, starving: float) -> LoopVerdict:
     """Say whether stated intervals held, and which groups were passed over.
 
     Intervals may miss as often as their level says, and chance explains (a binomial tail of 5%).
     """
     stated = [
-        entry["stated"] | {"true": entry["true_yield"]}
+        (said, entry["true_yield"])
         for run in runs
         for entry in run["rounds"]
-        if entry["stated"] is not None
+        if (said := entry["stated"]) is not None
     ]
-    n_missed = sum(not s["low"] <= s["true"] <= s["high"] for s in stated)
+    n_missed = sum(not said["low"] <= true <= said["high"] for said, true in stated)
     most = int(binom.ppf(0.95, len(stated), 1.0 - LEVEL)) if stated else 0
-    starved = []
+    starved: list[StarvedRecord] = []
     for run in (run for run in runs if run["arm"] == LIST):
         later = run["rounds"][len(run["rounds"]) // 2 :]
         for group in sorted({name for entry in later for name in entry["groups"]}):
@@ -61,7 +68,7 @@ def verdict(runs: Sequence[Mapping[str, Any]], *, starving: float) -> dict[str, 
     }
 
 
-def require_sound(found: Mapping[str, Any]) -> None:
+def require_sound(found: RehearsalDocument) -> None:
     """Refuse a loop whose intervals miss too often or that passes a group over.
 
     Raises
@@ -120,7 +127,7 @@ def groups_of(country: Ongoing) -> dict[str, Flags]:
 
 def shares(
     groups: Mapping[str, Flags], listed: Ints, *, right: Ints, visited: Flags
-) -> dict[str, dict[str, float]]:
+) -> dict[str, GroupShares]:
     """Return what each group got of the list, what were right, and who was never seen."""
     return {
         name: {

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ from models.random_share import Draw
 from training.errors import TrainingError
 from training.progress import Steps, one_thread
 from training.recipe import Recipe
+from training.studies.documents import RehearsalDocument, RoundRecord, RunRecord, YearRecord
 from training.studies.rehearsal import choosing
 from training.studies.rehearsal.choosing import LIST, RANDOM_ONLY, Year
 from training.studies.rehearsal.judging import groups_of, right_list, shares, verdict
@@ -136,7 +137,7 @@ class Run:
         return f"{self.seed}-{self.arm}-random{self.share:g}-obey{self.obey:g}"
 
 
-def rehearse(plan: Plan, recipe: Recipe, folder: Path, steps: Steps) -> dict[str, Any]:
+def rehearse(plan: Plan, recipe: Recipe, folder: Path, steps: Steps) -> RehearsalDocument:
     """Rehearse, or go on with a rehearsal that was interrupted.
 
     Parameters
@@ -165,7 +166,7 @@ def rehearse(plan: Plan, recipe: Recipe, folder: Path, steps: Steps) -> dict[str
             "evaluation": recipe.evaluation.model_copy(update={"n_judged": 1, "n_resamples": 100}),
         }
     )
-    runs: list[dict[str, Any]] = []
+    runs: list[RunRecord] = []
     base: tuple[int, Ongoing] | None = None
     for run in plan.runs:
         state = _State(folder / run.name)
@@ -176,9 +177,21 @@ def rehearse(plan: Plan, recipe: Recipe, folder: Path, steps: Steps) -> dict[str
                 for entry in _rounds(plan, run, lean, base[1].fork(), state, steps):
                     steps.say(f"{run.name}: {_in_words(entry)}")
             shutil.rmtree(state.folder / "warehouse", ignore_errors=True)
-        runs.append({**asdict(run), "name": run.name, "rounds": state.rounds})
-    found = {"plan": asdict(plan) | {"end": plan.end.isoformat()}, "runs": runs}
-    return found | {"verdict": verdict(runs, starving=plan.starving)}
+        runs.append(
+            {
+                "seed": run.seed,
+                "arm": run.arm,
+                "share": run.share,
+                "obey": run.obey,
+                "name": run.name,
+                "rounds": state.rounds,
+            }
+        )
+    return {
+        "plan": asdict(plan) | {"end": plan.end.isoformat()},
+        "runs": runs,
+        "verdict": verdict(runs, starving=plan.starving),
+    }
 
 
 class _State:
@@ -188,7 +201,7 @@ class _State:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "rounds.json"
-        self.rounds: list[dict[str, Any]] = (
+        self.rounds: list[RoundRecord] = (
             json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         )
 
@@ -198,7 +211,7 @@ class _State:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return Year.read({name: arrays[name] for name in arrays.files})
 
-    def finish(self, entry: dict[str, Any], year: Year) -> None:
+    def finish(self, entry: RoundRecord, year: Year) -> None:
         """Keep a round: its visits first, then the line that says it is finished."""
         out = io.BytesIO()
         np.savez_compressed(out, **year.arrays())  # type: ignore[arg-type]
@@ -241,7 +254,7 @@ def _history(plan: Plan, seed: int, folder: Path, steps: Steps) -> Ongoing:
 
 def _rounds(
     plan: Plan, run: Run, recipe: Recipe, country: Ongoing, state: _State, steps: Steps
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[RoundRecord]:
     """Live the rounds of a run; those that are finished are only lived again."""
     warehouse = state.folder / "warehouse"
     shutil.rmtree(warehouse, ignore_errors=True)
@@ -263,8 +276,8 @@ def _rounds(
         chances, sold = _live(country, year)
         visited[year.orders.dealer] = True
         if not is_finished:
-            entry = _entry(country, year, told, chances=chances)
-            entry |= {
+            entry: RoundRecord = {
+                **_entry(country, year, told, chances=chances),
                 "round": number + 1,
                 "share_of_traced": sold,
                 "overlap": None if before is None else _overlap(before, year.listed),
@@ -329,9 +342,9 @@ def _live(country: Ongoing, year: Year) -> tuple[Floats, float]:
     return chances, sold
 
 
-def _entry(country: Ongoing, year: Year, told: Said | None, *, chances: Floats) -> dict[str, Any]:
+def _entry(country: Ongoing, year: Year, told: Said | None, *, chances: Floats) -> YearRecord:
     """State what the list was said to find, and what it would find."""
-    entry: dict[str, Any] = {
+    entry: YearRecord = {
         "as_of": add_months(country.today, -_MONTHS).isoformat(),
         "n_listed": len(year.listed),
         "n_visits": len(year.orders.dealer),
@@ -350,14 +363,14 @@ def _entry(country: Ongoing, year: Year, told: Said | None, *, chances: Floats) 
         entry["stated"] = {
             "value": float(told.chance[rows].mean()), "low": float(low), "high": float(high),
         }  # fmt: skip
-    return entry | {"gates": list(told.gates)}
+    return {**entry, "gates": list(told.gates)}
 
 
 def _overlap(before: Ints, now: Ints) -> float:
     return float(np.isin(now, before).mean())
 
 
-def _in_words(entry: Mapping[str, Any]) -> str:
+def _in_words(entry: RoundRecord) -> str:
     stated = entry["stated"]
     told = (
         "states nothing"
