@@ -7,19 +7,15 @@
 
 from __future__ import annotations
 
-import json
-import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Final, Literal, TypeVar
-from urllib.parse import quote, urlencode
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel
 
-from serving.api.problems import Problem
+from serving.api.asking import Asking, RefusedError, UnreachableError, problem_in
 from serving.contract.answers import (
     ExplainRequest,
     Explanation,
@@ -54,45 +50,21 @@ from serving.contract.referral import (
     ResponsibilityAnswer,
     StepRequest,
 )
-from serving.errors import ServingError
 
-Answer = TypeVar("Answer", bound=BaseModel)
-Page = TypeVar("Page", ListPage, ListSummaries, KeptDecisions, KeptOutcomes, PlanList)
+if TYPE_CHECKING:
+    from serving.contract.insight import (
+        CompletenessAnswer,
+        FlowAnswer,
+        MeasuresAnswer,
+        RepeatsAnswer,
+        StaffingAnswer,
+    )
 
-
-# Told to come back later; anything else would be answered the same again.
-_PASSING: Final = frozenset({429, 503})
-_LONGEST_WAIT: Final = 30.0
-
-
-class UnreachableError(ServingError):
-    """No answer came: no such host, nothing listening there, or the connection broke."""
-
-    code = "unreachable"
-    status = 503
-    exit_code = 4
+__all__ = ["Client", "RefusedError", "UnreachableError"]
+FlowFile = Literal["csv", "graphml", "geojson", "svg", "map.svg"]
 
 
-class RefusedError(ServingError):
-    """The service refused a request.
-
-    Attributes
-    ----------
-    problem : Problem
-        What it said; `problem.code` is stable.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        super().__init__(
-            problem.detail,
-            found=problem.found or "",
-            expected=problem.expected or "",
-            fix=problem.fix or "",
-        )
-
-
-class Client:
+class Client(Asking):
     """Asks the service over connections that are kept open. Not for several threads at once.
 
     What is refused for now (429, 503) and what broke on the way is tried again, a write under the
@@ -111,41 +83,6 @@ class Client:
     retries : int
         How often one request is tried again.
     """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str,
-        purpose: str | None = None,
-        timeout: float = 70.0,
-        retries: int = 3,
-    ) -> None:
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        if purpose is not None:
-            headers["Ffl-Risk-Purpose"] = purpose
-        self._retries = retries
-        try:
-            self._connection = httpx.Client(
-                base_url=url.rstrip("/") + "/", headers=headers, timeout=timeout, trust_env=False
-            )
-        except httpx.InvalidURL as error:
-            raise UnreachableError("The address is not a URL.", found=str(error)) from None
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
     def score(self, dealers: Sequence[str], *, with_reasons: bool = False) -> ScoreAnswer:
         """Score up to 1,000 dealers."""
@@ -261,6 +198,10 @@ class Client:
         """Return the queue of referrals, its newest page."""
         return self._get("/v1/referrals", Referrals)
 
+    def referral_pages(self) -> Iterator[Referrals]:
+        """Return the whole queue of referrals page by page, the newest first."""
+        yield from self._pages("/v1/referrals", Referrals)
+
     def referral(self, referral_id: int) -> ReferralAnswer:
         """Return one referral with its steps, and whom to call."""
         return self._get(f"/v1/referrals/{referral_id}", ReferralAnswer)
@@ -286,6 +227,65 @@ class Client:
         """Return which agency answers for what, where."""
         return self._get("/v1/responsibilities", ResponsibilityAnswer)
 
+    def flow(self, subject: str = "US", *, years: int = 5) -> FlowAnswer:
+        """Follow firearms from or to a dealer, port, state or county."""
+        from serving.contract.insight import FlowAnswer
+
+        return self._get("/v1/flows", FlowAnswer, subject=subject, years=years)
+
+    def flow_file(self, kind: FlowFile, subject: str = "US", *, years: int = 5) -> bytes:
+        """Return a flow as a file."""
+        return self._read("/v1/flows", subject=subject, years=years, format=kind)
+
+    def completeness(self) -> CompletenessAnswer:
+        """Return who submits traces from Mexico."""
+        from serving.contract.insight import CompletenessAnswer
+
+        return self._get("/v1/completeness", CompletenessAnswer)
+
+    def repeats(self, *, years: int = 5) -> RepeatsAnswer:
+        """Return who was cited again after a warning, or ended softer than recommended."""
+        from serving.contract.insight import RepeatsAnswer
+
+        return self._get("/v1/repeats", RepeatsAnswer, years=years)
+
+    def repeats_file(self, *, years: int = 5) -> bytes:
+        """Return the same as CSV."""
+        return self._read("/v1/repeats", years=years, format="csv")
+
+    def staffing(
+        self,
+        investigators: Mapping[str, float] | None = None,
+        *,
+        hours: float | None = None,
+        border_share: float | None = None,
+    ) -> StaffingAnswer:
+        """Return what another number of investigators, by office, would do."""
+        from serving.contract.insight import StaffingAnswer
+
+        people = [f"{office}={n:g}" for office, n in (investigators or {}).items()]
+        return self._get(
+            "/v1/staffing", StaffingAnswer, investigators=people or None, hours=hours,
+            border_share=border_share,
+        )  # fmt: skip
+
+    def share(
+        self, partner: str, *, released_on: date | None = None, agreement: str | None = None
+    ) -> bytes:
+        """Return a partner's release, by default the newest, as a zip of tables with a manifest."""
+        day = None if released_on is None else released_on.isoformat()
+        return self._read(f"/v1/shares/{_part(partner)}", released_on=day, agreement=agreement)
+
+    def measures(self, year: int | None = None) -> MeasuresAnswer:
+        """Return the performance measures of a year, by default the last full one."""
+        from serving.contract.insight import MeasuresAnswer
+
+        return self._get("/v1/measures", MeasuresAnswer, year=year)
+
+    def measures_file(self, kind: Literal["csv", "html"], year: int | None = None) -> bytes:
+        """Return the same as a file."""
+        return self._read("/v1/measures", year=year, format=kind)
+
     @contextmanager
     def export(self, form: Literal["csv", "arrow"] = "csv") -> Iterator[Iterator[bytes]]:
         """Open the file of every score, to be read a part at a time while it is written.
@@ -298,91 +298,12 @@ class Client:
         try:
             with self._connection.stream("GET", f"v1/scores/export?format={form}") as answer:
                 if answer.status_code >= 400:
-                    raise RefusedError(_problem(answer.status_code, answer.read()))
+                    raise RefusedError(problem_in(answer.status_code, answer.read()))
                 yield answer.iter_bytes()
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
-
-    def _pages(
-        self, path: str, page: type[Page], *, cursor: int | str | None = None, **query: Any
-    ) -> Iterator[Page]:
-        while True:
-            found = self._get(path, page, cursor=cursor, **query)
-            yield found
-            cursor = found.next_cursor
-            if cursor is None:
-                return
-
-    def _get(self, path: str, answer: type[Answer], **query: int | str | None) -> Answer:
-        given = {name: value for name, value in query.items() if value is not None}
-        return answer.model_validate_json(
-            self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
-        )
-
-    def _post(self, path: str, body: BaseModel, answer: type[Answer]) -> Answer:
-        content = body.model_dump_json(exclude_none=True).encode()
-        return answer.model_validate_json(self._ask("POST", path, content))
-
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send a request and return the body of its answer.
-
-        Raises
-        ------
-        RefusedError
-            When the answer is a problem document.
-        UnreachableError
-            When no answer came.
-        """
-        headers = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
-        for attempt in range(self._retries + 1):
-            is_last = attempt == self._retries
-            try:
-                answer = self._connection.request(
-                    method, path.lstrip("/"), content=body, headers=headers
-                )
-            except httpx.TransportError as error:
-                if is_last or isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
-                    raise self._unreachable(error) from None
-                continue  # a connection that was closed while nobody used it, or broke
-            if answer.status_code in _PASSING and not is_last:
-                time.sleep(_wait(answer.headers.get("retry-after"), attempt))
-                continue
-            if answer.status_code >= 400:
-                raise RefusedError(_problem(answer.status_code, answer.content))
-            return answer.content
-        raise AssertionError("unreachable")  # the last attempt returns or raises
-
-    def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
-        address = self._connection.base_url
-        return UnreachableError(
-            f"No answer came from {address.scheme}://{address.netloc.decode('ascii')}.",
-            found=f"{type(error).__name__}: {error}"[:200],
-            expected="a running service at that address",
-            fix="check the address, that the service runs (GET /healthz), and the way there",
-        )
 
 
 def _part(text: str) -> str:
     """Return a text as one part of a path: a slash or a dot-dot in it leads nowhere else."""
     return quote(text, safe="").replace(".", "%2E") if set(text) == {"."} else quote(text, safe="")
-
-
-def _wait(told: str | None, attempt: int) -> float:
-    """Return the seconds to wait: as told, else longer each time."""
-    seconds = float(told) if told is not None and told.isdigit() else 0.5 * 2.0**attempt
-    return min(seconds, _LONGEST_WAIT)
-
-
-def _problem(status: int, content: bytes) -> Problem:
-    """Read a problem document; something between may have answered in its place."""
-    try:
-        document: Any = json.loads(content)
-        return Problem.model_validate(document)
-    except ValueError:
-        return Problem(
-            type="about:blank",
-            title="No problem document",
-            status=status,
-            code="unreadable",
-            detail=f"Status {status} without a problem document.",
-        )

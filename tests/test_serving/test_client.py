@@ -1,12 +1,14 @@
 """The typed client: prefixes, pages, closed connections, and what is to be asked again later."""
 
 import http.server
+import inspect
 import json
+import re
 import threading
 
 import pytest
 
-from serving.api import client as client_module
+from serving.api import asking as asking_module
 from serving.api.client import Client, RefusedError, UnreachableError
 from serving.contract.answers import RankRequest
 
@@ -75,7 +77,7 @@ def test_a_connection_closed_while_idle_is_replaced(server):
 def test_what_is_refused_for_now_is_tried_again_when_told_under_the_same_key(server, monkeypatch):
     url, asked, script = server
     waited = []
-    monkeypatch.setattr(client_module.time, "sleep", waited.append)
+    monkeypatch.setattr(asking_module.time, "sleep", waited.append)
     script += [503, 429, "close"]
     with Client(url, token="t") as client:
         client._ask("POST", "/v1/rank", b"{}")
@@ -109,3 +111,63 @@ def test_it_pages_through_a_list_and_plans(url, service):
         ).rows
         ask = PlanAsk(office="office0", weeks=2, n_investigators=20)
         assert client.plan(ask).office == "office0"
+
+
+class AskedError(Exception):
+    """Ends a call once it is known what it asks for."""
+
+
+# What a parameter that must be given is, by its name or its type.
+GIVEN = {
+    "list_id": "L-20260101-0123456789ab", "kind": "csv", "dealer": "1-10-00000", "referral_id": 7,
+    "decision_id": 7, "request_id": "C-20260101-0123456789ab", "plan_id": "P-20260101-0123456789ab",
+    "inspection_id": "I1", "partner": "hsi", "dealers": ["1-10-00000"], "rows": [{"a": 1.0}],
+}  # fmt: skip
+NO_METHOD = set()  # routes that the client has no method for, each with its reason
+
+
+def test_every_route_has_a_method_of_the_client(service, monkeypatch):
+    asked = set()
+
+    def note(self, method, path, *_, **__):
+        asked.add((method, path.partition("?")[0]))
+        raise AskedError
+
+    monkeypatch.setattr(Client, "_ask", note)
+    client = Client("http://x", token="t")
+    monkeypatch.setattr(
+        client._connection, "stream", lambda method, path: note(client, method, f"/{path}")
+    )
+    for name, method in inspect.getmembers(client, inspect.ismethod):
+        if name.startswith("_") or name == "close":
+            continue
+        needed = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
+        given = [GIVEN[p.name] if p.name in GIVEN else AnyBody() for p in needed]
+        with pytest.raises(AskedError):
+            begin(method(*given))
+    routes = {
+        (method.upper(), path)
+        for path, methods in service.client.get("/docs.json").json()["paths"].items()
+        if path.startswith("/v1/")
+        for method in methods
+    }
+    patterns = {one: re.sub(r"\\\{[^}]+\}", "[^/.]+", re.escape(one[1])) for one in sorted(routes)}
+    taken = {
+        next(one for one, like in patterns.items() if one[0] == method and re.fullmatch(like, path))
+        for method, path in asked
+    }
+    assert routes - taken == NO_METHOD
+    assert len(routes) > 30
+    client.close()
+
+
+def begin(found):
+    """Take the first step of an answer that comes in parts."""
+    return found.__enter__() if hasattr(found, "__enter__") else next(iter(found))
+
+
+class AnyBody:
+    """Stands in for the body of any write."""
+
+    def model_dump_json(self, **_):
+        return "{}"

@@ -12,6 +12,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from features.insight.flows.follow import follow
 from features.insight.flows.subject import subject_of
@@ -20,6 +21,7 @@ from features.insight.sharing.quarters import Published, keep, kept
 from features.insight.sharing.rules import rules_on
 from features.insight.sharing.tables import Groups
 from features.insight.staffing import staffing
+from serving.api.client import Client, RefusedError
 from serving.scores import holds
 from tests.simulated import AS_OF
 
@@ -303,6 +305,29 @@ def test_staffing_answers_what_was_asked(served, simulated):
     assert asked["investigators"] == 7
     shares = {row["name"]: row["hours"] for row in answer["areas"]}
     assert shares["border states"] == pytest.approx(0.5 * shares["all"])
+
+
+def test_the_client_reads_what_stands_beside_the_ranking(served, simulated):
+    """Each answer as its type, and each file as it is."""
+    office = staffing(simulated.warehouse, served.runtime.snapshot.as_of).offices[0].name
+    client = Client("http://x", token=served.tokens["supervisor"], purpose="licensing")
+    headers = dict(client._connection.headers)
+    client._connection.close()
+    client._connection = TestClient(served.client.app, headers=headers)
+    flow = client.flow("TX", years=2)
+    assert (flow.subject, flow.links != []) == ("TX", True)
+    assert client.flow_file("csv", "TX", years=2).startswith(b"source,target")
+    assert client.completeness().rows
+    assert client.repeats(years=9).years == 9
+    assert client.repeats_file(years=9).startswith(b"dealer,state")
+    asked = client.staffing({office: 7.0}, hours=250.0, border_share=0.5)
+    assert next(row for row in asked.offices if row.name == office).investigators == 7
+    released = client.share("public", released_on=date(2023, 5, 15))
+    assert zipfile.ZipFile(io.BytesIO(released)).namelist()
+    assert client.measures(2024).period == "2024"
+    assert client.measures_file("csv", 2024).startswith(b"period,measure")
+    with pytest.raises(RefusedError, match="office"):
+        client.staffing({"nowhere": 1.0})
 
 
 @pytest.mark.parametrize(
