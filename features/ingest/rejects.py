@@ -26,6 +26,20 @@ def _key_text(table: str) -> str:
     return " || ' ' || ".join(f"CAST(r.{quoted(name)} AS VARCHAR)" for name in TABLES[table].key)
 
 
+def _mending(most: str, found: str) -> str:
+    """Return what to do about the commonest reason."""
+    if "inside a quote" in found:
+        return "close the quote, or write two for one that belongs to a value"
+    if most == "undecodable":
+        return "save the text as UTF-8, or name its encoding in a mapping"
+    if most == "duplicate_key_conflict":
+        return (
+            "another row of the same key and day says something else: take the earlier load back "
+            "(`ffl-risk sources`, `ffl-risk withdraw`), or give corrected rows a later known_on"
+        )
+    return "correct the file or read it through --mapping"
+
+
 class RejectBook:
     """The rejects of one ingest, until they are staged.
 
@@ -98,18 +112,14 @@ class RejectBook:
             return
         share = counts.n_rejected / counts.n_read
         found = self._examples(counts.table, source)
-        if "inside a quote" in found:
-            first = "close the quote, or write two for one that belongs to a value"
-        elif next(iter(self.reasons(counts.table, source)), "") == "undecodable":
-            first = "save the text as UTF-8, or name its encoding in a mapping"
-        else:
-            first = "correct the file or read it through --mapping"
+        most = next(iter(self.reasons(counts.table, source)), "")
         raise SourceError(
             f"{file} is refused: {share:.1%} of its {counts.n_read:,} rows of "
             f"{counts.table} are bad; nothing of it was stored.",
             found=found,
             expected=f"at most {limit:.1%}; dates as YYYY-MM-DD",
-            fix=f"{first}; raise --max-rejects only if so many bad rows are expected",
+            fix=f"{_mending(most, found)}; raise --max-rejects only if so many bad rows are "
+            "expected",
         )
 
     def _examples(self, table: str, source: int) -> str:

@@ -104,12 +104,14 @@ def listed_on_from_name(name: str) -> date | None:
     datetime.date(2013, 5, 1)
     >>> listed_on_from_name("atf_listing_2013-05.txt.gz")
     datetime.date(2013, 5, 1)
+    >>> listed_on_from_name("0699-ffl-list.txt")
+    datetime.date(1999, 6, 1)
     >>> listed_on_from_name("20240601-ffl.csv")
     datetime.date(2024, 6, 1)
     """
     text = name.rsplit("!", 1)[-1].rsplit("/", 1)[-1].lower()
     months = {
-        date(2000 + int(match["year"][-2:]), int(match["month"]), 1)
+        date(_year(match["year"]), int(match["month"]), 1)
         for pattern in _NAMES
         for match in pattern.finditer(text)
     }
@@ -121,6 +123,11 @@ def listed_on_from_name(name: str) -> date | None:
             fix="say which day it lists with --listed-on YYYY-MM-DD, or rename the file",
         )
     return next(iter(months), None)
+
+
+def _year(text: str) -> int:
+    """Return the year of two or four digits; no listing is of before the seventies."""
+    return int(text) if len(text) == 4 else int(text) + (1900 if int(text) >= 70 else 2000)
 
 
 def without_header(source: SourceFile) -> tuple[TextForm, list[str]] | None:

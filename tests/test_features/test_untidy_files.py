@@ -224,3 +224,19 @@ def test_a_key_about_a_person_refuses_the_records(table: str, tmp_path: Path) ->
     first, last = json.dumps(row(table)), json.dumps(row(table) | {"buyer_name": "x"})
     with pytest.raises(SourceError, match="buyer_name"):
         stored(tmp_path, table, f"{first}\n{last}\n", f"{table}.jsonl")
+
+
+def test_a_delivery_that_contradicts_another_says_how_to_settle_it(tmp_path: Path) -> None:
+    """The same rows in another order of columns are nothing new; other values of a day are told."""
+    rows = [row("traces", trace_id=f"T{n}") for n in range(3)]
+    stored(tmp_path, "traces", csv_text(rows))
+    again = [dict(reversed(r.items())) for r in rows]
+    summary, _ = stored(tmp_path, "traces", csv_text(again))
+    assert summary.counts["duplicate"] == 3
+    other = [r | {"caliber": ".22"} for r in rows]
+    with pytest.raises(SourceError, match="ffl-risk withdraw"):
+        stored(tmp_path, "traces", csv_text(other))
+    later = [r | {"caliber": ".22", "known_on": TODAY.isoformat()} for r in rows]
+    summary, found = stored(tmp_path, "traces", csv_text(later))
+    assert summary.counts["stored"] == 3
+    assert {r["caliber"] for r in found} == {".22"}
