@@ -14,7 +14,7 @@ from starlette.responses import Response
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
 from features.insight.measures.writing import as_text
-from serving.access.roles import check_purpose
+from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
 from serving.api.callers import Caller
 from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
@@ -71,7 +71,14 @@ async def show_measures(
     return page(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",
         me=caller.principal, report=report, as_text=as_text,
+        can_see={name: _may(caller, name) for name in ("repeats", "staffing")},
     )  # fmt: skip
+
+
+def _may(caller: Caller, action: str) -> bool:
+    """Return whether the caller's role and purpose reach a page."""
+    is_shut = caller.principal.purpose == "statistics" and action in DEALER_LEVEL
+    return caller.principal.role in ACCESS[action] and not is_shut
 
 
 def _last_whole_year(caller: Caller) -> int | None:

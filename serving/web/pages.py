@@ -20,6 +20,7 @@ from serving.web import (
     referrals,
     sign_in,
     single_sign_on,
+    supervision,
 )
 from serving.web.compression import CompressedFiles
 from serving.web.rendering import STATIC
@@ -27,7 +28,7 @@ from serving.web.rendering import STATIC
 router = APIRouter(include_in_schema=False)
 for part in (
     sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, places, plans, kept_plans,
-    insight, referrals, audit, model, cases,
+    insight, supervision, referrals, audit, model, cases,
 ):  # fmt: skip
     router.include_router(part.router)
 

@@ -50,7 +50,7 @@ TRIED = {
     # Of what was written before, which differs between two countries: in test_changes.
     "GET /v1/changes", "GET /v1/lists",
     # Of a warehouse, which these countries have not: in test_insight_routes.
-    "GET /v1/repeats", "GET /v1/staffing",
+    "GET /v1/repeats", "GET /v1/staffing", "GET /repeats", "GET /staffing",
     # In test_reading_back, as is the export.
     "GET /v1/decisions", "GET /v1/decisions/{decision_id}", "GET /v1/outcomes",
     "GET /v1/outcomes/{inspection_id}", "GET /v1/scores/export",

@@ -1,0 +1,110 @@
+"""The pages Repeats and Staffing, and the way to them: every figure is that of the report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html import unescape
+
+import numpy as np
+import pytest
+
+from features.insight.repeats import repeats
+from features.insight.staffing import WhatIf, staffing
+from serving.web.rendering import environment
+from tests.simulated import AS_OF
+from tests.test_serving.pages import Visitor
+
+amount = environment().filters["amount"]
+
+
+@pytest.fixture
+def named(service, simulated):
+    """The invented table, as of the simulated country's day, of its repeat violators first."""
+    runtime = service.runtime
+    (runtime.settings.home / "warehouse").symlink_to(simulated.warehouse.path)
+    snapshot = runtime.snapshot
+    manifest = snapshot.table.manifest | {"as_of": AS_OF.isoformat()}
+    told = [one.dealer for one in repeats(simulated.warehouse, AS_OF, years=9).violators]
+    every = set(simulated.warehouse.read("licenses", columns=["dealer"])["dealer"].to_pylist())
+    n = len(snapshot.columns["dealer"])
+    dealers = np.array([*told, *sorted(every - set(told))][:n], dtype=object)
+    runtime.replace(
+        replace(
+            snapshot,
+            table=replace(snapshot.table, manifest=manifest),
+            columns={**snapshot.columns, "dealer": dealers},
+            row_of={dealer: i for i, dealer in enumerate(dealers)},
+        )
+    )
+    return service
+
+
+def rows_of(text: str, section: str) -> list[list[str]]:
+    """Return the cells of the table under a heading."""
+    body = text.split(f'aria-labelledby="{section}"')[1].split("</section>", maxsplit=1)[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", body.split("<tbody>")[1], re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [
+        [unescape(re.sub(r"<[^>]+>", " ", cell)).strip() for cell in row] for row in cells if row
+    ]
+
+
+def test_the_page_of_repeats_says_what_the_report_says_of_the_own_area(named, simulated):
+    columns = named.runtime.snapshot.columns
+    own = set(columns["dealer"][columns["division"] == "division0"])
+    report = repeats(simulated.warehouse, AS_OF, years=9).within(own.__contains__)
+    visitor = Visitor(named, "supervisor")
+    text = visitor.get("/repeats?years=9").text
+    assert re.findall(r'href="/dealers/([^"]+)"', text) == [o.dealer for o in report.violators]
+    assert f"{len(report.violators)} dealer" in text
+    rows = rows_of(text, "dealers-h")
+    for cells, one in zip(rows, report.violators, strict=True):
+        assert ("not seen again" in cells[2]) == (not one.repeats and not one.n_seen_after)
+        for again in one.repeats[:3]:
+            assert f"{again.citation}" in cells[2]
+            assert again.repeated_on.isoformat() in cells[2]
+        assert str(one.last_closed_on) in cells[4]
+        assert (cells[3] == "no") == (one.n_softened == 0)
+    for cells, one in zip(rows_of(text, "offices-h"), report.offices, strict=True):
+        counts = (one.n_warned, one.n_seen_after, one.n_repeated, one.n_softened, one.n_recall_due)
+        assert cells[1:6] == [f"{n:,}" for n in counts]
+    assert "in the year before" in visitor.get("/repeats?years=1").text
+
+
+def test_the_page_of_staffing_answers_the_form_and_empty_fields_are_not_stated(named, simulated):
+    visitor = Visitor(named, "analyst")
+    plain = visitor.get("/staffing?office=&investigators=&hours=&border_share=")
+    assert plain.status_code == 200
+    found = staffing(simulated.warehouse, AS_OF)
+    office = found.offices[0].name
+    asked = visitor.get(f"/staffing?office={office}&investigators=7&hours=250&border_share=50")
+    more = staffing(simulated.warehouse, AS_OF, WhatIf({office: 7.0}, 250.0, 0.5))
+    for answer, told in ((plain, found), (asked, more)):
+        rows = rows_of(answer.text, "areas-h") + rows_of(answer.text, "offices-h")
+        for cells, row in zip(rows, (*told.areas, *told.offices), strict=True):
+            assert cells[1:4] == [f"{row.dealers:,}", f"{row.recalls:,}", amount(row.investigators)]
+            assert cells[5] == f"{row.visits:,.0f}"
+            years = row.years_to_coverage
+            assert cells[6] == ("over 100" if years is None else amount(years))
+            assert cells[7].endswith(f"{amount(row.findings_low)} to {amount(row.findings_high)}")
+
+
+def test_measures_lead_to_what_the_role_may_see_and_nobody_else_gets_there(named):
+    for name, seen in (("supervisor", 3), ("analyst", 1), ("inspector", 0)):
+        visitor = Visitor(named, name)
+        text = visitor.get("/measures?year=2024").text
+        found = ('href="/repeats"' in text) * 2 + ('href="/staffing"' in text)
+        assert found == seen, name
+        assert visitor.get("/repeats").status_code == (200 if seen == 3 else 403)
+        assert visitor.get("/staffing").status_code == (200 if seen else 403)
+
+
+def test_flows_lead_to_the_dealers_whose_firearms_are_recovered_soonest(named):
+    text = Visitor(named, "analyst").get("/flows?subject=US").text
+    rows = rows_of(text, "fast-h")
+    assert rows
+    for _, *counts, share in rows:
+        n, short = (int(count.replace(",", "")) for count in counts)
+        assert short <= n
+        assert float(share.rstrip("%")) >= 100 * short / n - 1
