@@ -98,7 +98,6 @@ def receive(
 
     Example: ffl-risk receive /srv/inbox
     """
-    from serving.commands.printing import say
     from serving.schedule.inbox import receive as take_in
     from serving.schedule.routines import GATE_REFUSED
     from serving.settings import Settings
@@ -110,7 +109,8 @@ def receive(
         today=datetime.now().astimezone().date(),
         settled=settings.settled_seconds,
     )
-    say(f"{inbox}: {found.line}.")
+    # One line however long: a run's record and its hook repeat it.
+    typer.echo(f"ffl-risk: {found.line}", err=bool(found.refused))
     raise typer.Exit(GATE_REFUSED if found.refused else 0)
 
 

@@ -318,6 +318,20 @@ def test_hooks_that_cannot_be_used_are_refused_before_anything_is_done(home: Pat
         hooks(home, **wrong)
 
 
+def test_a_refused_delivery_is_told_and_ends_nothing(home: Path, tmp_path: Path):
+    promote(home)
+    (tmp_path / "inbox").mkdir()
+    tell(home, receive={"code": 5, "says": "1 taken in, 1 refused (traces.csv: no header)"})
+    result = run(nightly(home, inbox=tmp_path / "inbox"))
+    assert asked_of(home)[0] == f"receive {tmp_path / 'inbox'}"
+    assert result.exit_code == 3
+    assert "done, refused at ingest in" in result.line
+    assert result.line.endswith(": 1 taken in, 1 refused (traces.csv: no header)")
+    tell(home, receive={"code": 5, "says": "1 refused"}, check={"code": 3, "says": "Damaged."})
+    result = run(nightly(home, inbox=tmp_path / "inbox"), again=True)
+    assert (result.exit_code, "FAILED at check" in result.line) == (3, True)
+
+
 def test_every_step_is_a_command_there_is(tmp_path: Path):
     """The options that runs use are options of `ffl-risk`: its own parser reads them."""
     import click
