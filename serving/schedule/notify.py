@@ -8,7 +8,7 @@ import subprocess
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import urlsplit
 
 from serving.errors import InvalidRequestError
@@ -84,7 +84,7 @@ class Hooks:
         code = done.returncode
         return f"the command of FFL_RISK_NOTIFY_COMMAND left with {code}" if code else ""
 
-    def _post(self, document: dict[str, Any]) -> str:
+    def _post(self, document: Notification) -> str:
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked
             self.url, json.dumps(document).encode(), {"Content-Type": "application/json"}
         )
@@ -106,7 +106,18 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER: Final = urllib.request.build_opener(_NoRedirect)
 
 
-def document_of(result: Result) -> dict[str, Any]:
+class Notification(TypedDict):
+    """What a webhook gets when a routine has run; ``text`` is what chat programs show."""
+
+    text: str
+    routine: str
+    period: str
+    exit_code: int
+    ended_at: str
+    steps: dict[str, str]
+
+
+def document_of(result: Result) -> Notification:
     """Return what a webhook gets; ``text`` is what chat programs show."""
     record = result.record
     return {

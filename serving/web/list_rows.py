@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import urlencode
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
 from serving.scores.snapshot import View
 from serving.web.rendering import RATES, dealer_name
@@ -150,15 +151,27 @@ def _averages(view: View) -> dict[str, float]:
     return out
 
 
-def change_in_words(
-    document: Mapping[str, Any], previous: Mapping[str, Any] | None
-) -> dict[str, Any] | None:
+class ChangeInWords(TypedDict):
+    """What changed since the last list, those drawn at random apart."""
+
+    previous_list: str
+    n_entered: int
+    n_drawn: int
+    left: list[ListRowRecord]
+    n_drawn_before: int
+
+
+def change_in_words(document: ListDocument, previous: ListDocument | None) -> ChangeInWords | None:
     """Say what changed since the last list; who was drawn at random then or now is told apart."""
     if document["change"] is None:
         return None
-    entered = [r for r in document["rows"] if (r["change"] or {}).get("previous_position") is None]
+    entered = [
+        row
+        for row in document["rows"]
+        if row["change"] is None or row["change"]["previous_position"] is None
+    ]
     by_record = [row for row in entered if row["why"][0] != "random"]
-    out: dict[str, Any] = {
+    out: ChangeInWords = {
         "previous_list": document["change"]["previous_list"],
         "n_entered": len(by_record),
         "n_drawn": len(entered) - len(by_record),

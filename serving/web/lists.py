@@ -17,6 +17,7 @@ from features.errors import FflRiskError
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
+from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import issue, readable
 from serving.lists.scheduled import newest_of_week
@@ -173,7 +174,7 @@ async def show(
 def show_list(
     request: Request,
     caller: Caller,
-    document: Mapping[str, Any],
+    document: ListDocument,
     ask: Ask,
     *,
     failed: Mapping[str, str] | None = None,
@@ -212,13 +213,13 @@ def show_list(
     )  # fmt: skip
 
 
-def _previous(caller: Caller, document: Mapping[str, Any]) -> dict[str, Any] | None:
+def _previous(caller: Caller, document: ListDocument) -> ListDocument | None:
     """Return the list before, as far as the caller may read it."""
     if document["change"] is None:
         return None
     before = document["change"]["previous_list"]
     try:
-        found: dict[str, Any] = json.loads(readable(caller.runtime, caller.principal, before))
+        found: ListDocument = json.loads(readable(caller.runtime, caller.principal, before))
     except UnknownListError:
         return None
     view = caller.scope.view

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 from urllib.parse import urlencode
 
 import numpy as np
@@ -294,10 +294,20 @@ def _county_paths(
     return sorted(out.items())
 
 
-def _county_table(counties: pd.DataFrame, ask: Ask) -> list[dict[str, Any]]:
+class CountyRow(TypedDict):
+    """A county of the table beside the map."""
+
+    name: str
+    n: int
+    mean: float
+    url: str
+    list_url: str
+
+
+def _county_table(counties: pd.DataFrame, ask: Ask) -> list[CountyRow]:
     best = counties.sort_values(["mean", "size"], ascending=False).head(_MOST_COUNTIES)
     boxes = atlas.shapes("counties").boxes
-    out = []
+    out: list[CountyRow] = []
     for code, name, state, n, mean in zip(
         best.index, best["county_name"], best["state"], best["size"], best["mean"], strict=True
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 
@@ -22,7 +22,24 @@ MOST_HUBS: Final = 12
 _RECOVERED: Final = "southbound_traces_3y"
 
 
-def ports(box: Box) -> list[dict[str, Any]]:
+class Mark(TypedDict):
+    """A sign on the map: where, how large, and what it says."""
+
+    x: float
+    y: float
+    s: float
+    name: str
+
+
+class Hub(Mark):
+    """An inland hub: a county with what was recovered in Mexico, and its dealers."""
+
+    code: str
+    n: int
+    size: int
+
+
+def ports(box: Box) -> list[Mark]:
     """Return the land ports of entry from Mexico in view."""
     known = reference.ports()
     size = box[2] / 190
@@ -35,7 +52,7 @@ def ports(box: Box) -> list[dict[str, Any]]:
     ]
 
 
-def offices(names: Iterable[str], box: Box) -> list[dict[str, Any]]:
+def offices(names: Iterable[str], box: Box) -> list[Mark]:
     """Return the offices in view, with their names in words."""
     known = reference.offices()
     known = known[known.index.isin(list(names))]
@@ -81,7 +98,7 @@ def frames(box: Box, *, codes: set[str]) -> list[dict[str, float | str]]:
     return out
 
 
-def hubs(view: View, rows: Ints, box: Box) -> list[dict[str, Any]]:
+def hubs(view: View, rows: Ints, box: Box) -> list[Hub]:
     """Return the inland hubs in view among the counties of some dealers.
 
     Parameters
@@ -100,7 +117,7 @@ def hubs(view: View, rows: Ints, box: Box) -> list[dict[str, Any]]:
     border = set(_near_border())
     counties = reference.counties()
     side = box[2] / 130
-    out: list[dict[str, Any]] = []
+    out: list[Hub] = []
     for place in np.argsort(-total, kind="stable").tolist():
         code = str(fips[place])
         if total[place] < LEAST_RECOVERED or len(out) == MOST_HUBS:

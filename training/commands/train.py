@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.openjson import Json
 from features.table import FeatureTable
 from features.warehouse import Warehouse
 from training.errors import RecipeError
@@ -213,7 +214,7 @@ def _keep_order(trained: Trained, order: Order | None, staged: Path) -> None:
     latest.to_parquet(staged / "latest.parquet", index=False)
 
 
-def _evaluation(recipe: Recipe, trained: Trained, order: Order | None) -> dict[str, Any]:
+def _evaluation(recipe: Recipe, trained: Trained, order: Order | None) -> Json:
     results, table = trained.results, trained.table
     for result in results:
         if result.entry["is_in_bundle"] and result.estimator is not None:

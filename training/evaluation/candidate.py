@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.home import sync_folder, write_json
+from features.openjson import Json
 from training.errors import NotTrainedError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Candidate:
         """Heads in its bundle."""
         return tuple(self.evaluation["bundle_heads"])
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Json:
         """Return what a program that started the training wants to know."""
         heads = {
             name: {key: entry[key] for key in ("is_in_bundle", "refusal", "model")}

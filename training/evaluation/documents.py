@@ -67,6 +67,31 @@ class ContributionSummary(TypedDict):
     direction: list[float]
 
 
+class SectionRecord(TypedDict):
+    """A section of a report: a title, a text and a table."""
+
+    title: str
+    text: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+class TriedHalfLife(TypedDict):
+    """What a half-life of labels gains."""
+
+    half_life_years: float
+    gain: float
+    error: float
+
+
+class RecencyRecord(TypedDict):
+    """How fast labels fade, and what was tried."""
+
+    half_life_years: float | None
+    n_asked: int
+    tried: list[TriedHalfLife]
+
+
 class PerVisit(TypedDict):
     """What a visit finds and takes."""
 

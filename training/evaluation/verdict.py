@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from features.openjson import Json
 from training.errors import GateRefusedError
 from training.evaluation.metrics import Interval
 
@@ -53,7 +54,7 @@ class Verdict:
         where = f" ({self.head})" if self.head else ""
         return f"{self.sign} {self.gate}{where}: {self.measured}; wanted {self.wanted}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return it for a report."""
         return {**asdict(self), "is_passed": self.is_passed}
 

@@ -18,7 +18,7 @@ import pandas as pd
 from features.openjson import Json
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
-from training.evaluation.documents import StabilityRecord
+from training.evaluation.documents import SectionRecord, StabilityRecord
 from training.evaluation.evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.metrics import LEVEL, Interval
@@ -254,7 +254,7 @@ def strictness_entry(found: Strictness) -> dict[str, Any]:
 
 def _sections(
     estimates: dict[str, Interval | None], gains: dict[str, float | None], past: History
-) -> list[dict[str, Any]]:
+) -> list[SectionRecord]:
     rows = [
         [name.replace("_", " "), str(value) if value else "cannot be said"]
         for name, value in estimates.items()

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.openjson import Json
 from training.errors import WeightsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.metrics import Ranking, effective_sample_size
@@ -168,7 +169,7 @@ class Overlap:
     imbalance: float
     imbalance_before: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return it for a report."""
         return asdict(self)
 

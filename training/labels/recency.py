@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.special import expit
 
 from models.linear import losses
+from training.evaluation.documents import RecencyRecord
 from training.labels.strictness import fit_ridge
 
 Floats = npt.NDArray[np.float64]
@@ -68,7 +69,7 @@ class Recency:
             return np.ones(len(period))
         return _faded(_ages(period, np.max(period)), self.half_life)
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> RecencyRecord:
         """Return it for a report."""
         return {
             "half_life_years": self.half_life,

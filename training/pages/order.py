@@ -7,12 +7,13 @@ from typing import Any
 
 from models.restraint import Restraint
 from training.evaluation.baselines import LOGISTIC, RANDOM
+from training.evaluation.documents import SectionRecord
 from training.pages.page import format_interval, words
 
 
-def sections(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def sections(evaluation: Mapping[str, Any]) -> list[SectionRecord]:
     """Lay out the published order, strictness and the label funnel, as far as there are any."""
-    out = []
+    out: list[SectionRecord] = []
     order = evaluation.get("order")
     if order is not None:
         out.append(_order(order, float(evaluation["capacity"])))
@@ -25,7 +26,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     return out
 
 
-def _order(order: Mapping[str, Any], capacity: float) -> dict[str, Any]:
+def _order(order: Mapping[str, Any], capacity: float) -> SectionRecord:
     figures = [("published order", "published", order["model"])]
     figures += [(words(name), name, entry) for name, entry in order["rules"].items()]
     simple = {n: e for n, e in order["rules"].items() if not n.endswith("_alone")}
@@ -61,7 +62,7 @@ def _order(order: Mapping[str, Any], capacity: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sizes(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _sizes(order: Mapping[str, Any]) -> list[SectionRecord]:
     """Lay out how the places of a list fall to dealers of few and of many sales."""
     rows = order.get("sizes") or []
     if not rows:
@@ -88,7 +89,7 @@ def _sizes(order: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _strictness(found: Mapping[str, Any], order: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _strictness(found: Mapping[str, Any], order: Mapping[str, Any] | None) -> list[SectionRecord]:
     evidence = found["evidence"]
     spreads = ", ".join(f"{name} {e['spread']:.2f}" for name, e in found["effects"].items())
     listed = {} if order is None else {row["office"]: row for row in order["readings"]}
@@ -136,7 +137,7 @@ def _strictness(found: Mapping[str, Any], order: Mapping[str, Any] | None) -> li
     ]  # fmt: skip
 
 
-def _recency(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _recency(found: Mapping[str, Any] | None) -> list[SectionRecord]:
     """Say how fast labels fade, and what was tried."""
     if not found or not found["tried"]:
         return []
@@ -160,9 +161,9 @@ def _recency(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def _labels(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _labels(evaluation: Mapping[str, Any]) -> list[SectionRecord]:
     rows = [list(row) for row in evaluation.get("funnel") or []]
-    out = []
+    out: list[SectionRecord] = []
     if rows:
         out.append(
             {

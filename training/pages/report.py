@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from features.home import write_atomically, write_json
+from features.openjson import Json
 from training.pages import page
 from training.pages.order import sections
 from training.pages.page import Plot, format_interval
@@ -41,7 +42,7 @@ def render(evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _with_table(head: Mapping[str, Any]) -> dict[str, Any]:
+def _with_table(head: Mapping[str, Any]) -> Json:
     figures = [("model", head["model"]), *head["rules"].items()]
     blank = {"recall_gain": None}
     return {**head, "table": [(who, {**blank, **entry}) for who, entry in figures]}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.openjson import Json
 from features.table import FeatureTable
 from models import Bundle
 from models.card import Card
@@ -113,7 +114,7 @@ def model_card(
     return card.markdown(recipe.read_policy())
 
 
-def _measures(entry: Mapping[str, Any], capacity: float) -> dict[str, object]:
+def _measures(entry: Mapping[str, Any], capacity: float) -> Json:
     found: dict[str, object] = {
         "judged on": entry["judged_on"],
         "rows, positive": f"{entry['n']}, {entry['n_positive']}",

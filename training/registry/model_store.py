@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from features.openjson import Json
 from training.errors import NotTrainedError, TrainingError
 from training.evaluation.evaluation import flat_metrics
 from training.registry.bentoml_store import BUNDLE, ENTRY
@@ -143,7 +144,7 @@ def _newest(place: Path) -> str:
         return ""
 
 
-def _manifest(bundle: Path) -> dict[str, Any]:
+def _manifest(bundle: Path) -> Json:
     found: dict[str, Any] = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     return found
 
@@ -165,7 +166,7 @@ def _labels(bundle: Path, champion: Champion) -> dict[str, str]:
     }
 
 
-def _metadata(home: Path, bundle: Path, champion: Champion) -> dict[str, Any]:
+def _metadata(home: Path, bundle: Path, champion: Champion) -> Json:
     """Say what the bundle was made from and how it was judged."""
     manifest = _manifest(bundle)
     kept = ("as_of", "data_fingerprint", "git_commit", "heads", "license_types", "policy")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from features.openjson import Json
 from training.evaluation.evaluation import flat_metrics
 from training.heads.fit import HeadResult
 from training.recipe import Recipe
@@ -17,7 +18,7 @@ _LONGEST: Final = 500  # signs of a parameter that a tracking server is sure to 
 
 def training_run(
     recipe: Recipe, evaluation: Mapping[str, Any], results: Sequence[HeadResult]
-) -> dict[str, Any]:
+) -> Json:
     """Describe a training, as `training.registry.tracking` logs it."""
     policy = recipe.read_policy()
     return {
@@ -39,7 +40,7 @@ def sha256_of(bundle: Path) -> str:
     return hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
 
 
-def _datasets(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _datasets(evaluation: Mapping[str, Any]) -> list[Json]:
     known = {"known_before": evaluation["trained_on"]}
     return [
         {

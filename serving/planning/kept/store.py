@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -21,6 +21,7 @@ from serving.planning.kept.document import seen_by, with_unseen
 from serving.scores.snapshot import Scope
 from serving.store.database import Store, instant
 from serving.store.pages import AT_ONCE, cursor_of, page, place_of
+from serving.store.rows import picked
 from serving.store.tables import PLANS
 
 _MOST_PLANS: Final = 100
@@ -229,10 +230,19 @@ def summary(plan: KeptPlan) -> PlanSummary:
     return PlanSummary(n_dealers=len({visit.dealer for visit in plan.visits}), **fields)
 
 
-def versions_of(store: Store, plan_id: str) -> list[dict[str, Any]]:
+class PlanVersion(TypedDict):
+    """Who made a version of a plan, and when."""
+
+    version: int
+    status: str
+    who: str
+    at: str
+
+
+def versions_of(store: Store, plan_id: str) -> list[PlanVersion]:
     """Return who made each version of a plan, when, in which status, the newest first."""
     columns = (PLANS.c.version, PLANS.c.status, PLANS.c.who, PLANS.c.at)
     query = sa.select(*columns).where(PLANS.c.plan_id == plan_id)
     with store.read() as connection:
         rows = connection.execute(query.order_by(PLANS.c.version.desc()))
-        return [dict(row._mapping) for row in rows]
+        return [picked(PlanVersion, row._mapping) for row in rows]
