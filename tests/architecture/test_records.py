@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,7 @@ LEFT = {
 MOST_OPEN = 91
 
 
+@cache
 def returned() -> dict[str, str]:
     """Return what each function of the houses says that it returns, by file and name."""
     found = {}
