@@ -188,6 +188,9 @@ def test_unknown_arms_and_shares_are_refused_before_any_work(tmp_path):
         (["--arms", "list,trace_chase"], "trace_chasing"),
         (["--obey", "1.5"], "0 to 1"),
         (["--random-share", "some"], "numbers"),
+        (["--random-share", "nan"], "0 to 1"),
+        (["--arms", " , "], "No arm"),
+        (["--obey", ","], "names no share"),
     ):
         with pytest.raises(TrainingError) as refused:
             CliRunner().invoke(

@@ -93,6 +93,8 @@ def check_arms(arms: tuple[str, ...]) -> None:
     ------
     UnknownArmError
     """
+    if not arms:
+        raise UnknownArmError("No arm is named.", expected=f"one or more of {', '.join(ARMS)}")
     for arm in arms:
         if arm not in ARMS:
             raise UnknownArmError(

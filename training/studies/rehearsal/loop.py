@@ -91,6 +91,10 @@ class Plan:
     def __post_init__(self) -> None:
         choosing.check_arms(self.arms)
         for name, low, high in (("random_share", 0.0, 1.0), ("obey", 0.0, 1.0)):
+            if not getattr(self, name):
+                raise RehearsalError(
+                    f"{name} names no share.", found="nothing", expected="0 to 1, such as 0.1"
+                )
             for value in getattr(self, name):
                 if not low <= value <= high:
                     raise RehearsalError(
