@@ -5,33 +5,22 @@ The oracle of an answer under a hold is a service in which the dealer does not e
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
 import json
 import re
 import zipfile
-from datetime import date
 
-import numpy as np
-import pandas as pd
 import pytest
-from starlette.testclient import TestClient
-from typer.testing import CliRunner
 
 from serving.access.accounts import Principal
 from serving.access.audit import Access, Ledger
-from serving.commands.app import app as commands
 from serving.field.referrals import Pattern, queue
 from serving.lists.contest_packet import packet
 from serving.lists.issued import document_for
-from serving.runtime import Runtime
 from serving.scores import holds
-from serving.scores.snapshot import Snapshot
-from serving.server.app import build_app
-from serving.settings import Settings
+from tests.test_serving.hold_country import OTHERS, SINCE, Country, lonely, with_scored
 
-SINCE = date(2025, 1, 1)
 LIST = "L-20260101-ffffffffffff"
 # Every route of the application, and why its answer says nothing of a held dealer: what is tried
 # against it below, or what it never shows. A route that is not here fails the first test.
@@ -74,86 +63,6 @@ FORMS = {
     "POST /plans/{plan_id}/moves": "GET /plans/{plan_id}",
     "POST /plans/{plan_id}/status": "GET /plans/{plan_id}",
 }  # fmt: skip
-ACCOUNTS = {
-    "inspector": ("inspector", ["office:office0"]),
-    "elsewhere": ("inspector", ["office:office4"]),
-    "supervisor": ("supervisor", ["division:division0"]),
-    "chief": ("supervisor", ["nation"]),
-    "owner": ("supervisor", ["nation"]),
-    "analyst": ("analyst", []),
-    "scheduler": ("scheduler", []),
-    "agent": ("agent", ["nation"]),
-    "auditor": ("auditor", []),
-}
-OTHERS = [name for name in ACCOUNTS if name != "owner"]
-
-
-class Country:
-    """A running service, with a token and a browser session for each account."""
-
-    def __init__(self, folder, snapshot):
-        settings = Settings(folder, f"sqlite:///{folder / 'service.db'}", folder / "audit.key")
-        settings.audit_key_file.write_bytes(b"k" * 32)  # draws follow from it
-        self.runtime = Runtime(settings)
-        self.runtime.replace(snapshot)
-        self.app = build_app(self.runtime)
-        self.client = TestClient(self.app, base_url="http://localhost")
-        self.tokens, self.sessions = {}, {}
-        for name, (role, areas) in ACCOUNTS.items():
-            self.runtime.directory.add_account(name, role, areas=areas)
-            self.tokens[name] = self.runtime.directory.issue_token(name)
-            who = self.runtime.directory.principal_of_token(self.tokens[name])
-            self.sessions[name] = self.runtime.directory.start_session(who, "licensing", hours=1)
-
-    def ask(self, who, method, path, body=None):
-        headers = {"Authorization": f"Bearer {self.tokens[who]}", "Ffl-Risk-Purpose": "licensing"}
-        if not path.startswith("/v1/"):
-            headers = {"Cookie": f"ffl_risk_session={self.sessions[who]}"}
-        more = {} if body is None else {"json": body}
-        return self.client.request(method, path, headers=headers, **more)
-
-    def hold(self, dealer, owners=("owner",)):
-        holds.place(self.runtime.store, dealer, owners=list(owners), starts_on=SINCE)
-        self.runtime.refresh_holds()
-
-    def rank(self, who, **body):
-        answer = self.ask(
-            who, "POST", "/v1/rank", {"k": 12, "random_share": 0.25, "with_recalls": False} | body
-        )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def close(self):
-        self.runtime.close()
-
-
-def lonely(snapshot_of):
-    """A country whose first dealer of office0 is alone in its state and county and far away."""
-    snapshot = snapshot_of(300)
-    scored = snapshot.table.scored.copy()
-    row = int(np.flatnonzero(scored["office"] == "office0")[0])
-    place = {"state": "NM", "county": "35001", "latitude": 36.0, "longitude": -104.0}
-    for name, value in place.items():
-        scored.loc[row, name] = value
-    scored.loc[row, "eligible_on"] = pd.NaT
-    scored.loc[row, "priority"] = 99.0
-    return with_scored(snapshot, scored), str(scored.loc[row, "dealer"])
-
-
-def with_scored(snapshot, scored, keep=None):
-    """The same table with other rows."""
-    keep = np.ones(len(scored), dtype=bool) if keep is None else keep
-    table = dataclasses.replace(
-        snapshot.table,
-        scored=scored[keep].reset_index(drop=True),
-        reasons=snapshot.table.reasons[keep].reset_index(drop=True),
-    )
-    inputs = pd.DataFrame(
-        snapshot.inputs[keep], columns=[s["name"] for s in snapshot.bundle.signals]
-    )
-    missing = pd.DataFrame(snapshot.missing[keep], columns=inputs.columns)
-    features = type("Features", (), {"X": inputs, "reasons": missing})()
-    return Snapshot.of(table, snapshot.bundle, features)
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +91,6 @@ def absent(snapshots, tmp_path_factory):
     country = Country(tmp_path_factory.mktemp("absent"), snapshots[1])
     yield country
     country.close()
-
-
-Country.dealer_on = staticmethod(
-    lambda document, dealer: any(row["dealer"] == dealer for row in document["rows"])
-)
 
 
 def test_every_route_is_tried_or_shows_no_dealer(held):
@@ -483,53 +387,6 @@ def test_lifting_brings_the_dealer_back_where_it_was(snapshots, tmp_path):
     country.runtime.refresh_holds()
     assert country.ask("chief", "GET", path).content == as_issued
     country.close()
-
-
-@pytest.mark.parametrize(
-    ("dealer", "owner", "wrong"),
-    [
-        ("1-99-99999", "chief", "1-99-99999"),
-        ("{known}", "nobody", "nobody"),
-        ("{known}", "off", "off"),
-    ],
-)
-def test_a_hold_of_nobody_or_for_nobody_is_refused(
-    service, runtime, monkeypatch, dealer, owner, wrong
-):
-    known = write_table(runtime)
-    monkeypatch.setenv("FFL_RISK_HOME", str(runtime.settings.home))
-    runtime.directory.add_account("off", "analyst")
-    runtime.directory.set_active("off", False)
-    typed = ["holds", "add", dealer.replace("{known}", known), "--owner", owner]
-    done = CliRunner().invoke(commands, typed)
-    assert done.exit_code != 0
-    assert wrong in str(done.exception)
-    assert holds.stored(runtime.store) == []
-
-
-def test_placing_and_lifting_are_on_record_without_the_dealer(
-    service, runtime, monkeypatch, audit_of
-):
-    known = write_table(runtime)
-    monkeypatch.setenv("FFL_RISK_HOME", str(runtime.settings.home))
-    placed = CliRunner().invoke(commands, ["holds", "add", known, "--owner", "chief"])
-    assert placed.exit_code == 0, placed.output
-    (hold,) = holds.stored(runtime.store)
-    lifted = CliRunner().invoke(commands, ["holds", "lift", hold.hold_id])
-    assert lifted.exit_code == 0
-    records = audit_of(service)
-    assert [r["action"] for r in records] == ["place_hold", "lift_hold"]
-    assert all(r["subject"] == hold.hold_id and known not in str(r) for r in records)
-    assert all(r["who"].startswith("operator:") for r in records)
-
-
-def write_table(runtime):
-    """Put the dealers of the running table on disk, as a published one has them."""
-    folder = runtime.settings.home / "scored" / "000001"
-    folder.mkdir(parents=True)
-    runtime.snapshot.table.scored.to_parquet(folder / "scored.parquet")
-    (runtime.settings.home / "scored.json").write_text('{"scored": "000001"}')
-    return str(runtime.snapshot.columns["dealer"][0])
 
 
 def test_the_matrix_is_whole():

@@ -9,9 +9,6 @@ from starlette.testclient import TestClient
 
 from serving.runtime import Runtime
 from serving.server.app import build_app
-from serving.web import atlas, charts
-from serving.web.lists import Ask, filtered
-from serving.web.model import card_html
 from serving.web.sign_in import local_address
 
 PASSWORD = "correct horse battery"
@@ -380,56 +377,6 @@ def test_the_map_zooms_to_a_state_and_lists_what_it_shows(visitor):
     box = unescape(re.search(r'id="use-area" href="(/lists\?[^"]*)"', page)[1])
     assert "Only dealers within the area chosen on the map." in visitor.get(box).text
     assert visitor.get("/map?w=nan&x=1&y=1").status_code == 422
-
-
-def test_the_atlas_puts_each_county_center_within_its_county_box():
-    from features import reference
-
-    counties, boxes = reference.counties().dropna(subset=["lat"]), atlas.shapes("counties").boxes
-    places = atlas.project(counties["lat"], counties["lon"])
-    n = 0
-    for code, (x, y) in zip(counties.index, places, strict=True):
-        if code in boxes and x == x:
-            x0, y0, x1, y1 = boxes[code]
-            assert x0 - 15 <= x <= x1 + 15, code
-            assert y0 - 15 <= y <= y1 + 15, code
-            n += 1
-    assert n > 3_000
-
-
-def test_filters_and_orders_of_a_list():
-    def row(position, name, state, why, before):
-        return {
-            "position": position, "dealer": f"d{position}", "license_number": "", "zip": "",
-            "business_name": name, "licensee_name": "", "city": "C", "state": state, "why": [why],
-            "license_type": "01", "reasons": [{"family": "traces"}], "last_inspected_on": None,
-            "heads": {"h": {"value": position / 10}}, "change": {"previous_position": before},
-        }  # fmt: skip
-
-    rows = [row(1, "Beta", "TX", "model", 5), row(2, "alpha", "AZ", "random", None)]
-    assert [r["position"] for r in filtered(rows, Ask(sort="name"), {})] == [2, 1]
-    assert [r["position"] for r in filtered(rows, Ask(sort="score"), {})] == [2, 1]
-    assert [r["position"] for r in filtered(rows, Ask(sort="moved"), {})] == [1, 2]
-    assert filtered(rows, Ask(why="random", state="AZ"), {}) == [rows[1]]
-    assert filtered(rows, Ask(family="losses"), {}) == []
-    assert filtered(rows, Ask(q="BETA c"), {}) == [rows[0]]
-    assert Ask(sort="name", page=2).query(page=3) == "sort=name&page=3"
-
-
-def test_markup_in_a_model_card_stays_text():
-    html = card_html("# Title\n\n<script>x</script> [a](javascript:x) ![i](http://evil/x.png)\n")
-    assert "<h3>Title</h3>" in html
-    assert "<script" not in html
-    assert "<img" not in html
-    assert "<a " not in html
-
-
-def test_round_steps_cover_what_they_must():
-    for highest in (0.0007, 0.034, 0.2, 1.0, 7.3, 12_345.0):
-        steps = charts.nice_steps(highest)
-        assert steps[0] == 0
-        assert steps[-1] >= highest
-        assert 4 <= len(steps) <= 7
 
 
 def test_the_model_page_shows_what_was_measured_when_it_is_there(visitor, runtime):
