@@ -39,6 +39,7 @@ DISK_REFUSALS = {
     errno.EROFS,
     errno.ENOSPC,
     errno.EDQUOT,
+    errno.EFBIG,
     errno.ENOTDIR,
     errno.EEXIST,
 }

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Final, Literal
 
 from features.domain.cells import neutral
+from serving.heavy import check
 
 Kind = Literal["text", "date", "percent", "number", "whole"]
 Value = str | float | date | None
@@ -67,33 +68,34 @@ def book(sheets: Sequence[Sheet], *, about: Sequence[str], created: datetime) ->
 
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with xlsxwriter.Workbook(out, options) as made:
-        made.set_properties({"title": about[0], "created": created})
-        head = made.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
-        formats = {
-            kind: made.add_format(
-                {"num_format": shown, "valign": "top", "text_wrap": kind == "text"}
-            )
-            for kind, shown in _FORMATS.items()
-        }
-        for one in sheets:
-            page = made.add_worksheet(one.name)
-            for j, field in enumerate(one.fields):
-                page.write_string(0, j, field.heading, head)
-                page.set_column(j, j, field.width)
-            for i, row in enumerate(one.rows, start=1):
-                for j, (field, value) in enumerate(zip(one.fields, row, strict=True)):
-                    _write(page, i, j, value, kind=field.kind, formats=formats)
-            page.freeze_panes(1, one.n_frozen)
-            page.autofilter(0, 0, max(1, len(one.rows)), len(one.fields) - 1)
-            page.set_landscape()
-            page.fit_to_pages(1, 0)
-            page.repeat_rows(0)
-            page.set_footer("&L" + about[0].replace("&", "&&")[:80] + "&RPage &P of &N")
-        page = made.add_worksheet("About")
-        page.set_column(0, 0, 110)
-        for n, line in enumerate(about):
-            page.write_string(n, 0, neutral(line), formats["text"])
+    made = xlsxwriter.Workbook(out, options)
+    made.set_properties({"title": about[0], "created": created})
+    head = made.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
+    formats = {
+        kind: made.add_format({"num_format": shown, "valign": "top", "text_wrap": kind == "text"})
+        for kind, shown in _FORMATS.items()
+    }
+    for one in sheets:
+        page = made.add_worksheet(one.name)
+        for j, field in enumerate(one.fields):
+            page.write_string(0, j, field.heading, head)
+            page.set_column(j, j, field.width)
+        for i, row in enumerate(one.rows, start=1):
+            check()
+            for j, (field, value) in enumerate(zip(one.fields, row, strict=True)):
+                _write(page, i, j, value, kind=field.kind, formats=formats)
+        page.freeze_panes(1, one.n_frozen)
+        page.autofilter(0, 0, max(1, len(one.rows)), len(one.fields) - 1)
+        page.set_landscape()
+        page.fit_to_pages(1, 0)
+        page.repeat_rows(0)
+        page.set_footer("&L" + about[0].replace("&", "&&")[:80] + "&RPage &P of &N")
+    page = made.add_worksheet("About")
+    page.set_column(0, 0, 110)
+    for n, line in enumerate(about):
+        page.write_string(n, 0, neutral(line), formats["text"])
+    check()  # closed as a context it would be written to its end all the same
+    made.close()
     return out.getvalue()
 
 

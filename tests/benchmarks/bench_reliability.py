@@ -3,8 +3,8 @@
 Each part counts what went wrong; the target of all of them is 0. `FFL_RISK_BENCH_RELIABILITY` is
 the share of the stated sizes (200 kills, 60 s at 200 requests/s, 1,000 files), 0.1 by default.
 
-``python -m tests.benchmarks.bench_reliability [PART...]`` runs some of: service, commands, load,
-files.
+``python -m tests.benchmarks.bench_reliability [PART...]`` runs some of: service, commands,
+training, load, files.
 """
 
 from __future__ import annotations
@@ -284,8 +284,15 @@ def bent(rng: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
+def training(_: Country) -> None:
+    """Kill `train` and `promote`, and give them a disk that takes no more."""
+    from tests.benchmarks import training_faults
+
+    training_faults.training(N_KILLS // 4, N_KILLS // 10)
+
+
 PARTS: dict[str, Callable[[Country], None]] = {
-    "service": service, "commands": commands, "load": load, "files": files,
+    "service": service, "commands": commands, "training": training, "load": load, "files": files,
 }  # fmt: skip
 
 

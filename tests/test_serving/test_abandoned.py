@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from serving import heavy
+from serving.papers import spreadsheet
 from serving.planning import PlanRequest, make_plan, program
 from tests.benchmarks.office import STARTS_ON, invented_office
 
@@ -47,6 +48,17 @@ def abandoned_after(seconds, work, *args):
 def test_a_large_plan_ends_soon_after_it_is_abandoned(seconds):
     frame = invented_office(1500)
     assert abandoned_after(seconds, make_plan, frame, LARGE) < 4.0  # of twenty seconds
+
+
+def test_a_spreadsheet_ends_in_the_middle_of_its_rows():
+    fields = [spreadsheet.Field(f"f{n}", "text", 10) for n in range(8)]
+    sheet = spreadsheet.Sheet("List", fields, [["text"] * 8] * 400_000)
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def book():
+        spreadsheet.book([sheet], about=["List"], created=begun)
+
+    assert abandoned_after(0.3, book) < 1.0  # of some ten seconds
 
 
 def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):

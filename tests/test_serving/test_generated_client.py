@@ -86,6 +86,13 @@ def test_a_generated_client_lists_explains_plans_and_reports(
         outcome=models.OutcomeRequestOutcome.NONE,
     )
     assert call("field.outcome", body=reported).version == 1
+    tip = models.TipsRow(
+        tip_id="T1", dealer=first.dealer, received_on=date(2026, 1, 2),
+        source=models.TipsRowSource.PUBLIC, is_self_report=False,
+    )  # fmt: skip
+    sent = models.EventsRequest(table=models.EventsRequestTable.TIPS, rows=[tip])
+    stored = call("field.events", client=client_of("scheduler"), body=sent)
+    assert (stored.n_stored, stored.rejected, stored.pending) == (1, [], [first.dealer])
     assert call("referrals.referral_queue").referrals == []
     asked = models.PlanAsk(office="office0", weeks=4, n_investigators=3)
     assert call("plans.plan", body=asked).visits

@@ -66,10 +66,10 @@ async def read_flow(
     scope = caller.scope
     wanted = subject_for(subject, scope)
     home = caller.runtime.settings.home
-    flow = await asyncio.to_thread(flow_for, wanted, scope, home, years=years)
+    flow = await caller.heavy(partial(flow_for, wanted, scope, home, years=years))
     await caller.record(f"flow {wanted.code}", purpose=purpose)
     if form != "json":
-        content = await asyncio.to_thread(content_for, flow, f"flow.{form}")
+        content = await caller.heavy(content_for, flow, f"flow.{form}")
         return Response(content, media_type=_MEDIA[form])
     snapshot = scope.view.snapshot
     answer = asdict(flow) | {
@@ -95,7 +95,7 @@ async def read_completeness(
 ) -> Response:
     """Return requests, coverage with ranges, and where training would add most traces."""
     scope = caller.scope
-    found = await asyncio.to_thread(completeness_for, scope, caller.runtime.settings.home)
+    found = await caller.heavy(completeness_for, scope, caller.runtime.settings.home)
     await caller.record("completeness", purpose=caller.principal.purpose)
     snapshot = scope.view.snapshot
     answer = asdict(found) | {
