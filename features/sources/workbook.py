@@ -2,16 +2,17 @@
 
 Numbers lose the ``.0`` that a spreadsheet gives them, dates are ISO, yes and no are ``true`` and
 ``false``. Leading zeros that the spreadsheet ate come back where a column has a fixed width, as for
-any other source.
+any other source. Cells merged downward hold their value in every row.
 """
 
 from __future__ import annotations
 
 import csv
 import zipfile
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import python_calamine
 
@@ -87,11 +88,24 @@ def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> 
     rows = found.to_python(skip_empty_area=False)
     if len(rows) < 2 or len(rows) * len(rows[0]) > _MAX_CELLS:
         return False
+    _fill_merged(rows, found.merged_cell_ranges or ())
     with target.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         for row in rows:
             writer.writerow([as_text(cell) for cell in row])
     return True
+
+
+def _fill_merged(
+    rows: list[list[Any]], ranges: Iterable[tuple[tuple[int, int], tuple[int, int]]]
+) -> None:
+    """Give every row of cells merged downward their value, which only the first one holds.
+
+    Cells merged to the side are a title or one column's own: the columns beside stay empty.
+    """
+    for (top, left), (bottom, _) in ranges:
+        for row in rows[top + 1 : bottom + 1]:
+            row[left] = rows[top][left]
 
 
 def as_text(cell: object) -> str:

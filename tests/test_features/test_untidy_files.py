@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from features.domain.license_number import parse, parse_column
 from features.errors import SourceError
@@ -240,3 +241,20 @@ def test_a_delivery_that_contradicts_another_says_how_to_settle_it(tmp_path: Pat
     summary, found = stored(tmp_path, "traces", csv_text(later))
     assert summary.counts["stored"] == 3
     assert {r["caliber"] for r in found} == {".22"}
+
+
+def test_cells_merged_downward_hold_their_value_in_every_row(tmp_path: Path) -> None:
+    rows = [row("tips", tip_id=f"P{n}") for n in range(4)]
+    names = list(rows[0])
+    with xlsxwriter.Workbook(tmp_path / "tips.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.merge_range(0, 0, 0, len(names) - 1, "Tips of the week")
+        sheet.write_row(1, 0, names)
+        for n, one in enumerate(rows):
+            merged = {**one, "dealer": ""} if n else one
+            sheet.write_row(n + 2, 0, [str(v) for v in merged.values()])
+        where = names.index("dealer")
+        sheet.merge_range(2, where, 5, where, rows[0]["dealer"])
+    ingest(tmp_path / "tips.xlsx", tmp_path / "w", today=TODAY)
+    found = Warehouse.open(tmp_path / "w").read("tips").to_pylist()
+    assert [r["dealer"] for r in found] == ["5-74-90001"] * 4
