@@ -103,6 +103,31 @@ def test_the_bootstrap_repeats_itself():
     assert bootstrap(mean, values, seed=5) != bootstrap(mean, values, seed=6)
 
 
+@pytest.mark.parametrize("is_count", [False, True])
+def test_intervals_of_a_calibration_curve_hold_the_rate_as_often_as_they_say(is_count):
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(200):
+        p = rng.uniform(0.02, 0.3, 600) * (10 if is_count else 1)
+        y = (rng.poisson(p) if is_count else rng.random(600) < p).astype(float)
+        curve = reliability(y, p)
+        low, high = curve.interval(is_count=is_count)
+        held += list((low <= curve.predicted) & (curve.predicted <= high))
+    assert 0.94 <= np.mean(held) <= 0.99
+    none = reliability(np.zeros(24), np.full(24, 0.1), n_bins=1)
+    low, high = none.interval(is_count=is_count)
+    assert low[0] == 0
+    assert high[0] == pytest.approx(0.1425 if not is_count else 0.1537, abs=1e-3)
+
+
+def test_a_weight_of_few_rows_widens_the_interval_of_their_bin():
+    y, p = np.tile([0.0, 1.0], 50), np.full(100, 0.5)
+    even = reliability(y, p, n_bins=1).interval(is_count=False)
+    odd = reliability(y, p, n_bins=1, weight=np.r_[np.ones(90), np.full(10, 50.0)])
+    low, high = odd.interval(is_count=False)
+    assert high[0] - low[0] > 2 * (even[1][0] - even[0][0])
+
+
 def test_reliability_of_true_probabilities_is_close():
     rng = np.random.default_rng(4)
     p = rng.uniform(0, 0.2, 40_000)

@@ -111,11 +111,14 @@ def level_weight(rows: pd.DataFrame) -> Floats:
 def calibration(y: Floats, score: Floats, weight: Floats) -> CalibrationRecord:
     """Brier score, expected calibration error and the reliability curve."""
     curve = reliability(y, score, weight=weight)
+    low, high = curve.interval(is_count=bool(np.max(y, initial=0.0) > 1.0))
     return {
         "brier": brier(y, score, weight=weight),
         "ece": curve.ece,
         "predicted": curve.predicted.tolist(),
         "observed": curve.observed.tolist(),
+        "observed_low": low.tolist(),
+        "observed_high": high.tolist(),
         "size": curve.size.tolist(),
     }
 

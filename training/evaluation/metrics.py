@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
+from scipy.stats import beta, gamma
 
 from training.errors import OneClassError
 
@@ -257,16 +257,36 @@ class Reliability:
         Mean probability and rate of the outcome in each bin.
     size : array of shape (n_bins,)
         Weight in each bin.
+    effective : array of shape (n_bins,)
+        Equally weighted rows that would carry the same information.
     """
 
     predicted: Floats
     observed: Floats
     size: Floats
+    effective: Floats
 
     @property
     def ece(self) -> float:
         """Expected calibration error: mean distance between predicted and observed rate."""
         return float(np.average(np.abs(self.predicted - self.observed), weights=self.size))
+
+    def interval(self, *, is_count: bool, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Return between what the rate of each bin may lie, by its effective size.
+
+        Exact intervals: of a share, or of the mean of counts that fall as Poisson's do. A mean of
+        no findings and one of all have an interval too.
+        """
+        tail, n = (1.0 - level) / 2.0, self.effective
+        found = self.observed * n
+        with np.errstate(invalid="ignore"):
+            if is_count:
+                low, high = gamma.ppf(tail, found) / n, gamma.ppf(1.0 - tail, found + 1.0) / n
+            else:
+                low = beta.ppf(tail, found, n - found + 1.0)
+                high = beta.ppf(1.0 - tail, found + 1.0, n - found)
+        none, all_found = found <= 0, (not is_count) & (found >= n)
+        return np.where(none, 0.0, low), np.where(all_found, 1.0, high)
 
 
 def reliability(
@@ -280,8 +300,10 @@ def reliability(
     size = np.bincount(bins, weights=w[order], minlength=n_bins).astype(np.float64)
     predicted = np.bincount(bins, weights=(p * w)[order], minlength=n_bins)
     observed = np.bincount(bins, weights=(np.asarray(y) * w)[order], minlength=n_bins)
+    squares = np.bincount(bins, weights=w[order] ** 2, minlength=n_bins)
     keep = size > 0
-    return Reliability(predicted[keep] / size[keep], observed[keep] / size[keep], size[keep])
+    predicted, observed, size = predicted[keep], observed[keep], size[keep]
+    return Reliability(predicted / size, observed / size, size, size**2 / squares[keep])
 
 
 def effective_sample_size(weight: Floats) -> float:

@@ -39,10 +39,15 @@ def gain_curve(entry: Mapping[str, Any], *, capacity: float) -> str:
 
 
 def calibration(entry: Mapping[str, Any]) -> str:
-    """Predicted against observed rate, in bins of equally many dealers."""
+    """Predicted against observed rate, in bins of equally many dealers, with 95% intervals.
+
+    Evaluations written before intervals were kept are drawn without.
+    """
     curve = entry["calibration"]
     figure, axes = _canvas(3.8, 3.8)
-    top = 1.1 * max(*curve["predicted"], *curve["observed"], 1e-9)
+    low, high = (curve.get(f"observed_{end}", curve["observed"]) for end in ("low", "high"))
+    top = 1.05 * max(*curve["predicted"], *curve["observed"], *high, 1e-9)
+    axes.vlines(curve["predicted"], low, high, color=_BLUE, lw=1, alpha=0.6)
     axes.plot([0, top], [0, top], ls=":", color=_GREY, lw=1)
     axes.plot(curve["predicted"], curve["observed"], marker="o", color=_BLUE)
     axes.set(xlabel="predicted", ylabel="observed", xlim=(0, top), ylim=(0, top))
