@@ -29,6 +29,8 @@ class CalibrationRecord(TypedDict):
     predicted: list[float]
     observed: list[float]
     size: list[float]
+    observed_low: NotRequired[list[float]]  # absent before intervals were kept
+    observed_high: NotRequired[list[float]]
 
 
 class GroupRecord(TypedDict):
