@@ -20,6 +20,7 @@ from features.warehouse.manifest import MANIFEST as WAREHOUSE_MANIFEST
 from features.warehouse.manifest import file_sha256, read_manifest, write_lock
 from serving.access import audit
 from serving.errors import DiskError, InvalidRequestError, NotReadyError
+from serving.keeping import server_store
 from serving.keeping.files import (
     HOME,
     MANIFEST,
@@ -51,8 +52,7 @@ def back_up(settings: Settings, to: Path, passphrase: str) -> Kept:
     Raises
     ------
     InvalidRequestError
-        When `to` is not vacant or lies in the state folder, the passphrase is too short, or the
-        store is on a server.
+        When `to` is not vacant or lies in the state folder, or the passphrase is too short.
     NotReadyError
         When there is no store yet.
     AuditError
@@ -70,9 +70,13 @@ def back_up(settings: Settings, to: Path, passphrase: str) -> Kept:
         opened.close()
     with appearing(to) as staging:
         files = _warehouse(home / _WAREHOUSE, staging / HOME / _WAREHOUSE)
-        copy_database(store, staging / STORE)
+        if store is None:
+            server_store.save(settings.store_url, staging / STORE)
+        else:
+            copy_database(store, staging / STORE)
         # Heads are noted to be elsewhere than the store; some may be newer than its copy.
-        apart = {store.resolve(), settings.audit_key_file.resolve()}
+        apart = {settings.audit_key_file.resolve()}
+        apart |= {store.resolve()} if store else set()
         apart |= {Path(settings.audit_heads).resolve()} if settings.audit_heads else set()
         _rest(home, staging / HOME, apart)
         _check_pointers(staging / HOME)
@@ -83,8 +87,8 @@ def back_up(settings: Settings, to: Path, passphrase: str) -> Kept:
     return Kept(to, len(entries), sum(one["n_bytes"] for one in entries), n_records)
 
 
-def _check(store: Path, home: Path, to: Path) -> None:
-    if not store.is_file():
+def _check(store: Path | None, home: Path, to: Path) -> None:
+    if store is not None and not store.is_file():
         raise NotReadyError(
             "There is nothing to back up: no store.",
             expected=f"a file {store.name}",

@@ -37,23 +37,23 @@ class Kept:
     n_audit_records: int
 
 
-def store_file(settings: Settings) -> Path:
-    """Return the file of the store.
+def store_file(settings: Settings) -> Path | None:
+    """Return the file of the store, None when it is on a PostgreSQL server.
 
     Raises
     ------
     InvalidRequestError
-        When the store is on a server, whose own tool copies it as of one moment.
+        When it is neither.
     """
     url = sa.make_url(settings.store_url)
+    if url.get_backend_name() == "postgresql":
+        return None
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         raise InvalidRequestError(
-            "The store is not a file of this machine, so this command cannot back it up or restore "
-            "it.",
+            "This command cannot back up or restore such a store.",
             found=url.get_backend_name(),
-            expected="SQLite in a file",
-            fix="back a PostgreSQL store up with pg_dump (and pg_restore), keep the audit key "
-            "apart from it, and copy the state folder by the file system's snapshot",
+            expected="SQLite in a file, or PostgreSQL",
+            fix="name the service's store with FFL_RISK_STORE_URL",
         )
     return Path(url.database)
 

@@ -9,6 +9,7 @@ from features.home import write_atomically
 from features.openjson import Json
 from serving.access import audit
 from serving.errors import AuditError, InvalidRequestError
+from serving.keeping import server_store
 from serving.keeping.backup import FORMAT
 from serving.keeping.files import (
     HOME,
@@ -41,7 +42,10 @@ def restore(settings: Settings, source: Path, passphrase: str) -> Kept:
         When the audit chain does not hold.
     """
     home, store, key_file = settings.home, store_file(settings), settings.audit_key_file
-    for place in (home, *(one for one in (store, key_file) if _within(home, one) is None)):
+    if store is None:
+        server_store.check_vacant(settings.store_url)
+    own = [one for one in (store, key_file) if one is not None]
+    for place in (home, *(one for one in own if _within(home, one) is None)):
         if not is_vacant(place):
             raise InvalidRequestError(
                 f"{place} is there already; nothing was restored.",
@@ -51,15 +55,20 @@ def restore(settings: Settings, source: Path, passphrase: str) -> Kept:
     content, files = _read_manifest(source)
     key = unseal(_sealed(source), passphrase, content)
     with appearing(home) as staging:
-        staged_store = _staged(staging, home, store)
+        staged_store = _staged(staging, home, store or home / f".{STORE}.to.load")
         for name, entry in files.items():
             target = staged_store if name == STORE else staging / PurePosixPath(name[5:])
             _take(source / name, target, name, entry["sha256"])
         n_records = _proved(staged_store, key)
         staged_key = _staged(staging, home, key_file)
         write_atomically(staged_key, key)
+        if store is None:
+            server_store.load(staged_store, settings.store_url)
+            for left in ("", "-wal", "-shm"):
+                staged_store.with_name(staged_store.name + left).unlink(missing_ok=True)
         for staged, final in ((staged_store, store), (staged_key, key_file)):
-            if _within(home, final) is None:  # kept outside the state folder by setting
+            # Kept outside the state folder by setting.
+            if final is not None and _within(home, final) is None:
                 make_folder(final.absolute().parent)
                 copied(staged, final)
                 staged.unlink()

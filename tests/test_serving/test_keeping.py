@@ -16,7 +16,7 @@ import ffl_risk
 from features.ingest import ingest
 from features.warehouse import Warehouse
 from serving.access.audit import load_key, verify
-from serving.errors import AuditError, DiskError, InvalidRequestError
+from serving.errors import AuditError, DiskError, InvalidRequestError, StoreError
 from serving.keeping.backup import back_up
 from serving.keeping.restore import restore
 from serving.settings import Settings
@@ -161,7 +161,8 @@ def test_store_and_key_outside_the_state_folder_go_back_there(settings, kept, tm
 @pytest.mark.parametrize(
     ("change", "passphrase", "error", "says"),
     [
-        ({"store_url": "postgresql://a:b@c/d"}, PASSPHRASE, InvalidRequestError, "pg_dump"),
+        ({"store_url": "postgresql://a:b@127.0.0.1:9/d"}, PASSPHRASE, StoreError, "opened"),
+        ({"store_url": "mysql://a:b@c/d"}, PASSPHRASE, InvalidRequestError, "PostgreSQL"),
         ({}, "short", InvalidRequestError, "too short"),
         ({"audit_key_file": Path("nowhere.key")}, PASSPHRASE, AuditError, "key"),
     ],
