@@ -46,7 +46,8 @@ def test_the_logistic_regression_learns_through_missing_values_and_scales():
     y = (rng.random(4000) < 1 / (1 + np.exp(3 - 0.8 * np.log1p(count)))).astype(float)
     table = pd.DataFrame({"count": count, "noise": rng.normal(size=4000)})
     table.loc[rng.random(4000) < 0.1, "count"] = np.nan
-    model = LogLogistic().fit(table[:2000], y[:2000])
+    model = LogLogistic()
+    assert model.fit(table[:2000], y[:2000]) is model, "as every estimator's fit"
     assert Ranking(model.log_odds(table[2000:])).auc(y[2000:]) > 0.75
 
 

@@ -117,7 +117,9 @@ class LogLogistic:
 
     def fit(self, X: pd.DataFrame, y: Floats, sample_weight: Floats | None = None) -> LogLogistic:
         """Fit on rows of signals; `y` above zero counts as positive."""
-        return self.path(X, y, (self.strength,), sample_weight=sample_weight)[0]
+        (fitted,) = self.path(X, y, (self.strength,), sample_weight=sample_weight)
+        vars(self).update(vars(fitted))
+        return self
 
     @classmethod
     def path(
