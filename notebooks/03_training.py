@@ -45,7 +45,7 @@ from training.commands.train import train_candidate
 limits = one_thread()
 folder = Path(tempfile.mkdtemp())
 steps = Steps(Console(force_jupyter=False, force_terminal=False, width=100))
-simulate(Options(dealers=6000, years=5, end=date(2025, 1, 1), traces_scale=0.15), folder / "raw")
+simulate(Options(dealers=3500, years=5, end=date(2025, 1, 1), traces_scale=0.15), folder / "raw")
 ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
 warehouse = Warehouse.open(folder / "warehouse")
 pd.Series({name: table["rows"] for name, table in warehouse.manifest["tables"].items()}, name="rows").to_frame()
@@ -157,8 +157,8 @@ for head in evaluation["heads"].values():
 # ## Who inspects is not who is inspected
 #
 # Part of a list's gain may be the inspectors it happens to send: strict ones find more anywhere.
-# Labels are weighed for the strictness of division and investigator, and the gain is stated three
-# times. Neither is ever an input of the model.
+# What each office and investigator finds beyond the others is fitted and taken out of training, and
+# the gain is stated three times. Neither is ever an input of the model.
 
 # %%
 compliance = evaluation["heads"]["compliance"]
@@ -178,17 +178,17 @@ display(SVG(forest(estimates, label="share of listed dealers with a severe findi
 # %% [markdown]
 # ## Gates
 #
-# Each says what it measured and what it wanted. A refusal changes nothing, and a head that is no
-# better than chance never enters a bundle.
+# Each says what it measured and what it wanted: passed, refused, or *cannot be said*. A refusal
+# changes nothing, and a head that is no better than chance never enters a bundle.
 
 # %%
-pd.DataFrame(evaluation["verdicts"])[["gate", "head", "is_passed", "measured", "wanted"]]
+pd.DataFrame(evaluation["verdicts"])[["gate", "head", "outcome", "measured", "wanted"]]
 
 # %% [markdown]
 # ## Why a dealer is on the list
 #
-# The priority is the weighted sum of the heads' log-odds or log-rates, so its explanation is the
-# exact weighted sum of theirs. Contributions and base add up to the margin on every row; red raises
+# The priority is the weighted sum of the heads' log-odds or log-rates, less part of what goes with
+# how much a dealer sells, so its explanation is as exact as theirs. Contributions and base add up to the margin on every row; red raises
 # and blue lowers.
 
 # %%

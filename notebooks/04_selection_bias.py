@@ -92,7 +92,7 @@ def expected_rate(X, found, propensity, dealer):
 def make(policy):
     place = Path(tempfile.mkdtemp())
     options = Options(
-        dealers=6000, years=5, end=date(2025, 1, 1), policy=policy, traces_scale=0.1, seed=4
+        dealers=4000, years=5, end=date(2025, 1, 1), policy=policy, traces_scale=0.1, seed=4
     )
     simulate(options, place / "raw")
     ingest(sorted((place / "raw").glob("*.parquet")), place / "warehouse")
