@@ -56,11 +56,11 @@ def completeness(
     import csv
     import io
     import json
-    from dataclasses import asdict
 
     from rich.console import Console
 
     from features.commands.display import completeness_view
+    from features.domain.spreadsheet_formulas import neutral_row
     from features.home import write_atomically
     from features.insight.completeness import AgencyQuarter
     from features.insight.completeness import completeness as measure
@@ -70,9 +70,9 @@ def completeness(
     if out is not None:
         text = io.StringIO()
         names = list(AgencyQuarter.__dataclass_fields__)
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in found.rows)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(neutral_row(getattr(row, n) for n in names) for row in found.rows)
         write_atomically(out, text.getvalue().encode())
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=1))

@@ -23,13 +23,13 @@ from typing import Any, Final
 import pandas as pd
 
 from features.domain.asof import add_months, day_sql, from_numpy, in_force_sql
-from features.domain.cells import neutral
+from features.domain.spreadsheet_formulas import neutral_row
 from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
 from features.insight.field_records import placed_dealers
 from features.openjson import Json
-from features.reference.allowance import CONSUMING_KINDS, ended_on, recall_spans
 from features.reference.outcome import LADDER, SEVERE, WARNED
+from features.reference.twelve_month_rule import CONSUMING_KINDS, ended_on, recall_spans
 from features.sql import literal
 from features.warehouse import Warehouse
 
@@ -232,7 +232,7 @@ def to_csv(found: Repeats) -> bytes:
     for one in found.violators:
         told = [f"{r.citation} ({r.warned_on}, {r.repeated_on})" for r in one.repeats]
         row = asdict(one) | {"repeats": "; ".join(told)}
-        writer.writerow({n: neutral(v) if isinstance(v, str) else v for n, v in row.items()})
+        writer.writerow(dict(zip(row, neutral_row(row.values()), strict=True)))
     return text.getvalue().encode()
 
 

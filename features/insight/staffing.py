@@ -26,6 +26,7 @@ from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, Floats, field_records
 from features.openjson import Json
 from features.reference.legal import law
+from features.reference.twelve_month_rule import interval_months
 from features.warehouse import Warehouse
 
 HORIZON: Final = 100  # years after which coverage is said not to be reached
@@ -221,7 +222,7 @@ def staffing(
         for name in people
         if (at := segments["office"] == name).any()
     )
-    interval = int(law("inspection_interval_months", as_of))
+    interval = interval_months(as_of)
     said = _statements(records, marginal, missing)
     return Staffing(as_of, hours, interval, marginal, lines, offices, said)
 

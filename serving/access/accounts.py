@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -24,6 +24,7 @@ from features.errors import did_you_mean
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
 from serving.access.passwords import hash_password, password_matches
+from serving.access.roles import NATIONAL, ROLES
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError
 from serving.store.database import Store, instant
 from serving.store.rows import picked
@@ -34,15 +35,6 @@ COOKIE: Final = "ffl_risk_session"
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, RowMapping
 
-Role = Literal[
-    "inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor", "admin"
-]
-ROLES: Final[tuple[str, ...]] = get_args(Role)
-Purpose = Literal["licensing", "criminal_investigation", "statistics"]
-PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
-
-# Roles that look at the whole country unless they are given an area.
-NATIONAL: Final = frozenset({"analyst", "scheduler"})
 # A revoked token or a disabled account stops being accepted within this many seconds.
 CACHE_SECONDS: Final = 2.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")

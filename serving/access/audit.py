@@ -21,10 +21,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving import metrics
-from serving.access.audit_verification import Verdict, verify
-from serving.access.audit_witness import Witness
-from serving.access.keys import chain_key, load_key, open_chain
-from serving.access.records import (
+from serving.access.audit_records import (
     GENESIS,
     Access,
     Ledger,
@@ -36,6 +33,9 @@ from serving.access.records import (
     statements,
     subjects,
 )
+from serving.access.audit_verification import Verdict, verify
+from serving.access.audit_witness import Witness
+from serving.access.keys import chain_key, load_key, open_chain
 from serving.background import Loop
 from serving.errors import AuditError
 from serving.store.database import Store, instant

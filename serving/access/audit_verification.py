@@ -9,8 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from serving.access.audit_records import GENESIS, digest_of, is_signed
 from serving.access.audited_rows import differences
-from serving.access.records import GENESIS, digest_of, is_signed
 from serving.store.database import Store
 from serving.store.tables import AUDIT, AUDIT_HEAD
 

@@ -11,8 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from serving.access.audit_verification import verify
-from serving.access.records import (
+from serving.access.audit_records import (
     Access,
     AuditRow,
     append,
@@ -21,6 +20,7 @@ from serving.access.records import (
     signature_of,
     torn,
 )
+from serving.access.audit_verification import verify
 from serving.errors import AuditError
 from serving.store.database import Store
 from serving.store.journal import store_identity

@@ -1,12 +1,23 @@
-"""Which role may use which route, and when a purpose is needed: the one table of it."""
+"""The roles, which of them may use which route, and when a purpose is needed: one table of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from serving.access.accounts import PURPOSES, Principal
 from serving.errors import ForbiddenRoleError, PurposeError
+
+if TYPE_CHECKING:
+    from serving.access.accounts import Principal
+
+Role = Literal[
+    "inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor", "admin"
+]
+ROLES: Final[tuple[str, ...]] = get_args(Role)
+# Roles that look at the whole country unless they are given an area.
+NATIONAL: Final = frozenset({"analyst", "scheduler"})
+Purpose = Literal["licensing", "criminal_investigation", "statistics"]
+PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 
 FIELD: Final = frozenset({"inspector", "supervisor"})
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from serving.access.accounts import Purpose
+from serving.access.roles import Purpose
 from serving.settings import MAX_KEYS, MAX_LIST, RANDOM_SHARE
 
 # What may justify a visit before that day; an override names one and is audited.

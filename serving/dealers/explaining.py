@@ -23,7 +23,7 @@ from serving.contract.records.dealers import (
 )
 from serving.contract.records.scores import RowScoreRecord, RowScoresDocument
 from serving.errors import InvalidRequestError, ServingError
-from serving.scores.reasons import rounded
+from serving.scores.reason_sentences import rounded
 from serving.scores.snapshot import Scope, Snapshot, View, eligible_rows
 
 # Contributions are sums of doubles over a few thousand trees.

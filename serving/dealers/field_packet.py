@@ -10,7 +10,7 @@ from typing import Final, TypedDict
 from features.reference.citation import cause_of
 from features.reference.destinations import destination_label
 from serving.contract.records.dealers import DossierDocument
-from serving.papers.pdf import pdf
+from serving.papers.typesetting import pdf
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _MOST_REASONS: Final = 6

@@ -15,9 +15,9 @@ from features.insight.measures.measure import (
     Report,
     measure,
     notes_of,
-    public_variant,
     registry,
 )
+from features.insight.measures.public_variant import public_variant
 from features.insight.measures.writing import freeze, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
@@ -101,5 +102,5 @@ def to_csv(store: Store, *, hidden: frozenset[str]) -> tuple[bytes, int]:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_EXPORTED)
-    writer.writerows(rows)
+    writer.writerows(neutral_row(row) for row in rows)
     return out.getvalue().encode("utf-8"), len(rows)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypedDict
 
-from features.domain.cells import neutral
+from features.domain.spreadsheet_formulas import neutral_row
 from serving.lists.owners import owner_in_words
-from serving.papers.pdf import pdf
 from serving.papers.spreadsheet import Field, Sheet, Value, book
+from serving.papers.typesetting import pdf
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _COLUMNS: Final = (
@@ -61,7 +61,7 @@ def _cells(
     for head in heads:
         score = row["heads"][head]
         values += [score["value"], score["lower"], score["upper"]]
-    return [neutral(value) if isinstance(value, str) else value for value in values]
+    return neutral_row(values)
 
 
 def to_csv(document: Mapping[str, Any], *, with_comments: bool = False) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal
 
-from features.domain.cells import neutral
+from features.domain.spreadsheet_formulas import neutral
 from serving.heavy import check
 
 Kind = Literal["text", "date", "percent", "number", "whole"]

@@ -6,7 +6,6 @@ a pure function of its arguments.
 
 from __future__ import annotations
 
-from serving.planning.calendar import to_ics
 from serving.planning.candidates import COLUMNS as CANDIDATE_COLUMNS
 from serving.planning.change import Changed, Placed, arrange
 from serving.planning.itinerary import Plan, Visit, Week
@@ -30,5 +29,4 @@ __all__ = [
     "arrange",
     "expected_hours",
     "make_plan",
-    "to_ics",
 ]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-
-from serving.planning.itinerary import Plan, Visit
-from serving.planning.request import policy
 
 
 @dataclass(frozen=True)
@@ -65,47 +62,6 @@ def to_calendar(
         ]
     lines.append("END:VCALENDAR")
     return "".join(folded + "\r\n" for line in lines for folded in _fold(line))
-
-
-def to_ics(plan: Plan, *, names: Mapping[str, str], made_at: datetime, plan_id: str) -> str:
-    r"""Return a plan as iCalendar text; the same plan gives the same bytes.
-
-    A visit covers the working days on which its hours fall when each day has the hours of
-    the policy and no visit is worked on at a weekend.
-
-    Parameters
-    ----------
-    plan : Plan
-    names : mapping
-        What to call each dealer in the title; the dealer key when absent.
-    made_at : datetime
-        When the plan was issued (UTC).
-    plan_id : str
-        Makes the identifiers of the events unique.
-    """
-    starts = {(week.week, week.investigator): week.starts_on for week in plan.weeks}
-    entries = []
-    for visit in plan.visits:
-        first, last = days_of(visit, starts[visit.week, visit.investigator])
-        name = names.get(visit.dealer, visit.dealer)
-        entries.append(
-            Entry(
-                uid=f"{plan_id}-{visit.week}-{visit.investigator}-{visit.order}@ffl-risk",
-                first_on=first,
-                last_on=last,
-                title=f"{name} (investigator {visit.investigator})",
-                text=f"{visit.dealer}; {visit.hours:.1f} hours on site; in the plan: {visit.why}",
-            )
-        )
-    return to_calendar(entries, made_at=made_at)
-
-
-def days_of(visit: Visit, starts_on: date) -> tuple[date, date]:
-    """Return the first and last day of a visit, in its investigator's five working days."""
-    day = policy()["hours_per_day"]
-    first = min(int(visit.starts_after_hours // day), 4)
-    last = min(int(max(visit.starts_after_hours + visit.hours - 1e-9, 0) // day), 4)
-    return starts_on + timedelta(days=first), starts_on + timedelta(days=max(first, last))
 
 
 def _text(value: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from features.domain.cells import neutral
+from features.domain.spreadsheet_formulas import neutral_row
 from serving.contract.records.scores import ExportDocument
 from serving.scores.snapshot import Scope, eligible_rows
 from serving.statements import basis_sentence
@@ -64,7 +64,7 @@ def _cells(values: np.ndarray[Any, Any]) -> list[Any]:
         return ["" if np.isnat(day) else str(day) for day in values]
     if values.dtype.kind == "b":
         return ["true" if one else "false" for one in values]
-    return [neutral(one) if isinstance(one, str) else one for one in values.tolist()]
+    return neutral_row(values.tolist())
 
 
 def to_arrow(scope: Scope) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from features.home import keep_private, sync_folder, write_json
 from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
-from serving.scores.eligibility import inspection_facts
+from serving.scores.inspection_facts import inspection_facts
 from serving.scores.peers import peer_table
 from serving.scores.table import (
     FILES,

@@ -28,7 +28,7 @@ from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
 from serving.scores.peers import Peers
 from serving.scores.places import Places
-from serving.scores.reasons import Sentences
+from serving.scores.reason_sentences import Sentences
 from serving.scores.table import N_REASONS, ScoredTable, load_scored
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
-from serving.access.accounts import COOKIE, PURPOSES, Principal
+from serving.access.accounts import COOKIE, Principal
 from serving.access.passwords import Attempts, source_of
+from serving.access.roles import PURPOSES
 from serving.errors import (
     InvalidRequestError,
     OverloadedError,

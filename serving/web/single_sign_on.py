@@ -8,9 +8,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from serving.access.accounts import COOKIE, PURPOSES
+from serving.access.accounts import COOKIE
 from serving.access.code_flow import LIFETIME_SECONDS, Journey, address, arrive
 from serving.access.oidc import Verifier
+from serving.access.roles import PURPOSES
 from serving.errors import InvalidRequestError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.web.rendering import page

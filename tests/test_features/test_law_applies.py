@@ -12,8 +12,8 @@ import pytest
 
 from features.domain.asof import to_day
 from features.reference import legal
-from features.reference.allowance import is_recall_due, next_eligible
 from features.reference.time_to_crime import is_short, short_sql
+from features.reference.twelve_month_rule import is_recall_due, next_eligible
 from features.signals import area, losses, traces
 from features.signals.stages import successors
 from features.warehouse.retention import expired_sql

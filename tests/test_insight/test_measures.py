@@ -18,9 +18,9 @@ from features.insight.measures.measure import (
     ADDED,
     measure,
     notes_of,
-    public_variant,
     registry,
 )
+from features.insight.measures.public_variant import public_variant
 from features.insight.measures.writing import as_text, freeze, frozen, to_csv, to_html, to_json
 from tests.simulated import AS_OF, Simulated
 

@@ -79,7 +79,7 @@ def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):
 
 
 def test_a_long_pdf_ends_and_its_process_with_it(monkeypatch):
-    from serving.papers import pdf
+    from serving.papers import typesetting
 
     rows = [
         {"title": f"{n}. SHOP", "place": "somewhere " * 10, "facts": "facts " * 20,
@@ -89,24 +89,24 @@ def test_a_long_pdf_ends_and_its_process_with_it(monkeypatch):
     content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
 
     def write():
-        pdf.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC))
+        typesetting.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC))
 
     assert abandoned_after(0.5, write) < 5.0  # of half a minute
 
 
 def test_a_pdf_made_in_a_process_of_its_own_has_the_same_bytes(monkeypatch):
-    from serving.papers import pdf
+    from serving.papers import typesetting
 
     rows = [{"title": "1. SHOP", "place": "x", "facts": "y", "reasons": ["é \u202e z"]}]
     content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
     made = []
     for most in (10**9, 0):
-        monkeypatch.setattr(pdf, "INLINE_CHARACTERS", most)
-        made.append(pdf.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC)))
+        monkeypatch.setattr(typesetting, "INLINE_CHARACTERS", most)
+        made.append(typesetting.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC)))
     assert made[0] == made[1]
     assert made[0].startswith(b"%PDF")
-    with pytest.raises(pdf.PaperError):
-        pdf.pdf("no_such_template", content, created=datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(typesetting.PaperError):
+        typesetting.pdf("no_such_template", content, created=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_work_that_somebody_waits_for_is_not_stopped():

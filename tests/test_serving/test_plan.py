@@ -17,8 +17,8 @@ from serving.planning import (
     choose,
     expected_hours,
     make_plan,
-    to_ics,
 )
+from serving.planning.calendar import Entry, to_calendar
 from serving.planning.candidates import read_candidates
 from serving.planning.draw import draw
 from serving.planning.route import places
@@ -296,16 +296,20 @@ def test_a_place_that_does_not_exist_is_refused(office, request_, plan, placed):
         arrange(office, request_, placed=[Placed(dealer or plan.dealers[0], week, investigator)])
 
 
-def test_the_calendar_is_valid_and_a_hostile_name_cannot_break_out(plan):
-    names = {plan.dealers[0]: "Evil;\r\nBEGIN:VEVENT, " + "x" * 300 + " ü"}
-    text = to_ics(plan, names=names, made_at=datetime(2026, 1, 4, 12), plan_id="p1")  # noqa: DTZ001
+def test_the_calendar_is_valid_and_a_hostile_name_cannot_break_out():
+    hostile = "Evil;\r\nBEGIN:VEVENT, " + "x" * 300 + " ü"
+    entries = [
+        Entry(
+            f"p1-{n}@ffl-risk", STARTS_ON, STARTS_ON + timedelta(days=n), hostile, hostile, "a\nb"
+        )
+        for n in range(3)
+    ]
+    text = to_calendar(entries, made_at=datetime(2026, 1, 4, 12), name=hostile)  # noqa: DTZ001
     lines = text.split("\r\n")
     assert all(len(line.encode()) <= 75 for line in lines)
-    assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == len(plan.visits)
-    starts = [line.split(":")[1] for line in lines if line.startswith("DTSTART")]
-    days = [datetime.strptime(s, "%Y%m%d").date() for s in starts]  # noqa: DTZ007
-    last = STARTS_ON + timedelta(weeks=6)
-    assert all(STARTS_ON <= day < last and day.weekday() < 5 for day in days)
+    assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == 3
+    ends = [line.split(":")[1] for line in lines if line.startswith("DTEND")]
+    assert ends == [f"{STARTS_ON + timedelta(days=n + 1):%Y%m%d}" for n in range(3)]
 
 
 def test_hours_follow_sales_and_stay_within_the_policy():

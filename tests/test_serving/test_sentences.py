@@ -19,7 +19,7 @@ from features.signals.registry import SIGNALS
 from features.table import build_features
 from serving.scores.peers import Peers, Standing, compared, peer_table
 from serving.scores.publish import strongest
-from serving.scores.reasons import Sentences
+from serving.scores.reason_sentences import Sentences
 from serving.scores.wording import wording
 from tests.properties import invented
 

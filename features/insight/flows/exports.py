@@ -13,7 +13,7 @@ from typing import Final
 
 import igraph
 
-from features.domain.cells import neutral
+from features.domain.spreadsheet_formulas import neutral
 from features.errors import InvalidValueError
 from features.insight.flows.follow import Flow, Link
 from features.insight.flows.places import label_of, point_of

@@ -5,14 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from features.errors import InvalidValueError, did_you_mean
 from features.insight.measures.figures import KNOWN, Figures, Period
 from features.insight.measures.formula import evaluate, names_in, require_known
-from features.insight.sharing.rules import rules_on
 from features.openjson import Json
 
 REGISTRY: Final = "measures.toml"
@@ -198,30 +196,6 @@ def _measured(
     said = "" if is_met else note or "no explanation is recorded"
     verdict = "met" if is_met else "not met"
     return Measured(definition, value.value, value.low, value.high, verdict, said, trend)
-
-
-def public_variant(report: Report, on: date) -> Report:
-    """Return what may be shown to anyone: public measures whose counts meet the release rules."""
-    rules = rules_on(on)
-    shown = []
-    for m in report.measures:
-        if not m.definition.is_public:
-            continue
-        counts = [
-            report.figures.get(name)
-            for name in names_in(m.definition.formula, what=m.definition.name)
-        ]
-        is_small = any(n is not None and 0 < abs(n) < rules.min_firearms for n in counts)
-        dealers = report.figures.get("visits_dealers")
-        is_thin = "inspections" in m.definition.source and (dealers or 0) < rules.min_dealers
-        if m.value is not None and (is_small or is_thin):
-            m = Measured(m.definition, None, None, None, "cannot be said", "too few to be shown")  # noqa: PLW2901
-        else:
-            m = Measured(  # noqa: PLW2901 - the trend holds what was frozen, not what may be shown
-                m.definition, m.value, m.low, m.high, m.verdict, m.said
-            )
-        shown.append(m)
-    return Report(report.period, report.starts_on, report.ends_on, True, tuple(shown), {})
 
 
 def notes_of(home: Path, period: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
 from features.home import write_atomically
 from features.insight.measures.measure import Definition, Measured, Report
@@ -58,8 +59,10 @@ def to_csv(report: Report) -> bytes:
         own = asdict(m.definition)
         numbers = ["" if n is None else n for n in (m.value, m.low, m.high)]
         writer.writerow(
-            (report.period, m.definition.name, *numbers, m.verdict, m.said,
-             *(own[name] for name in names))
+            neutral_row(
+                (report.period, m.definition.name, *numbers, m.verdict, m.said,
+                 *(own[name] for name in names))
+            )
         )  # fmt: skip
     return text.getvalue().encode()
 

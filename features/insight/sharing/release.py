@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
 from features.insight.sharing.quarters import Key, Published, released_year
 from features.insight.sharing.rules import Partner, quarter_of
@@ -145,7 +146,9 @@ def _csv(rows: Iterable[tuple[Key, int | None]]) -> bytes:
     writer.writerow(("row", "column", "firearms", "status"))
     for (_, row, column), n in rows:
         writer.writerow(
-            (row, column, "" if n is None else n, "hidden" if n is None else "published")
+            neutral_row(
+                (row, column, "" if n is None else n, "hidden" if n is None else "published")
+            )
         )
     return text.getvalue().encode()
 
@@ -156,7 +159,7 @@ def _crossings() -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("port_code", "port_name", "state", "mexico_state"))
     for row in ports().reset_index().itertuples(index=False):
-        writer.writerow((row.port_code, row.port_name, row.state, row.mexico_state))
+        writer.writerow(neutral_row((row.port_code, row.port_name, row.state, row.mexico_state)))
     return text.getvalue().encode()
 
 

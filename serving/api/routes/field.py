@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
-from features.reference.allowance import CONSUMING_KINDS
+from features.reference.twelve_month_rule import CONSUMING_KINDS
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, tagged_json

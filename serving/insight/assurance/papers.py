@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from features.domain.spreadsheet_formulas import neutral_row
 from features.reference.attribution import LAWFUL_ROUTES
 from features.schema import TABLES
 from models.bundle import Bundle
@@ -241,5 +242,5 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows(neutral_row(row) for row in rows)
     return text.getvalue().encode()

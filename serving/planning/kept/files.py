@@ -7,8 +7,8 @@ from typing import Final
 
 from features.reference.outcome import outcome_label
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit
-from serving.papers.pdf import pdf
 from serving.papers.spreadsheet import Field, Sheet, book
+from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.scores.wording import miles
