@@ -11,11 +11,11 @@ import numpy as np
 import openpyxl
 import pytest
 
+from features.domain.spreadsheet_formulas import neutral
 from models.random_share import Draw, lowest
 from serving.access.accounts import Principal
 from serving.commands.printing import print_list
 from serving.contract.answers import IssuedList, ListPage, RankRequest
-from serving.lists import exports
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
 from serving.scores.snapshot import View
@@ -313,7 +313,7 @@ def test_files_hold_the_list_and_no_formula(service):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "|x"])
 def test_formulas_are_neutralized(text):
-    assert exports.neutral(text) == "'" + text
+    assert neutral(text) == "'" + text
 
 
 def test_a_hold_leaves_no_trace(service):
