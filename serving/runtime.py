@@ -54,16 +54,19 @@ class Runtime:
     Parameters
     ----------
     settings : Settings
+    store : Store
+    audit_key : bytes
+        Of the store's chain.
+    audit : AuditWriter
     """
 
-    def __init__(self, settings: Settings) -> None:
-        keep_private(settings.home)
-        self.settings = settings
-        self.store = Store.open(settings.store_url)
-        self.audit_key = open_chain(self.store, settings.audit_key_file)
+    def __init__(
+        self, settings: Settings, store: Store, audit_key: bytes, audit: AuditWriter
+    ) -> None:
+        self.settings, self.store = settings, store
+        self.audit_key, self.audit = audit_key, audit
         self.directory = Directory(self.store)
         self.switch = Switch(self.store)
-        self.audit = AuditWriter(self.store, self.audit_key, Witness(settings.audit_heads))
         self.oidc = _oidc(settings)
         self.heavy = HeavyWork(settings.heavy)
         self._snapshot: Snapshot | None = None
@@ -82,6 +85,16 @@ class Runtime:
         self._batch = 0  # of the newest scores taken up after events
         self._stamp: tuple[int, int] | None = None
         self._last_disk_trouble = ""
+
+    @classmethod
+    def open(cls, settings: Settings) -> Runtime:
+        """Open the store and its chain, and begin to record; `close` ends it."""
+        keep_private(settings.home)
+        store = Store.open(settings.store_url)
+        key = open_chain(store, settings.audit_key_file)
+        return cls(
+            settings, store, key, AuditWriter.open(store, key, Witness(settings.audit_heads))
+        )
 
     # The snapshot in force
 

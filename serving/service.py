@@ -200,7 +200,7 @@ class FflRisk:
         from serving.settings import Settings
 
         _end_with_supervisor()
-        self.runtime = Runtime(Settings.from_environment())
+        self.runtime = Runtime.open(Settings.from_environment())
         try:
             self.runtime.load()
         except FflRiskError as error:

@@ -56,13 +56,20 @@ class AuditWriter:
     A caller awaits the returned future before it answers: what cannot be recorded is not shown.
     """
 
-    def __init__(self, store: Store, key: bytes, witness: Witness | None = None) -> None:
+    def __init__(
+        self, store: Store, key: bytes, witness: Witness, direct: sqlite3.Connection | None
+    ) -> None:
         self._store, self._key = store, key
-        self._witness = witness or Witness("")
-        self._direct = store.direct_connection()
+        self._witness, self._direct = witness, direct
         self._waiting: queue.SimpleQueue[tuple[Access, Future[int]] | None] = queue.SimpleQueue()
         self._loop = Loop("audit", self._round, pause=0.0, patience=30.0)
-        self._loop.start()
+
+    @classmethod
+    def open(cls, store: Store, key: bytes, witness: Witness | None = None) -> AuditWriter:
+        """Take a connection of the store's and begin to write; `close` ends it."""
+        writer = cls(store, key, witness or Witness(""), store.direct_connection())
+        writer._loop.start()
+        return writer
 
     def write_now(self, access: Access) -> int | None:
         """Write one record in the caller's thread if that takes no waiting; else return None.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _running() -> Iterator[tuple[Runtime, Principal]]:
-    runtime = Runtime(Settings.from_environment())
+    runtime = Runtime.open(Settings.from_environment())
     try:
         runtime.load(with_heads=False)
         yield runtime, Principal(operator_name(), "supervisor", frozenset({"nation"}), "local")

@@ -44,7 +44,7 @@ def running_site(
         refused_days=1_000_000,
     )
     _write_evidence(folder)
-    runtime = Runtime(settings)
+    runtime = Runtime.open(settings)
     runtime.replace(invented_country(n_dealers, with_hostile=with_hostile))
     columns = runtime.snapshot.columns
     offices, counts = np.unique(columns["office"].astype(str), return_counts=True)

@@ -211,7 +211,7 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
         audit_key_file=tmp_path / "audit.key",
         refused_days=NEVER,
     )
-    running = Runtime(settings)
+    running = Runtime.open(settings)
     running.replace(make_snapshot())
     yield running
     running.close()

@@ -36,7 +36,7 @@ class Country:
     def __init__(self, folder, snapshot):
         settings = Settings(folder, f"sqlite:///{folder / 'service.db'}", folder / "audit.key")
         settings.audit_key_file.write_bytes(b"k" * 32)  # draws follow from it
-        self.runtime = Runtime(settings)
+        self.runtime = Runtime.open(settings)
         self.runtime.replace(snapshot)
         self.app = build_app(self.runtime)
         self.client = TestClient(self.app, base_url="http://localhost")

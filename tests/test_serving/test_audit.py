@@ -102,7 +102,7 @@ def test_nothing_is_added_to_a_chain_that_was_cut(chain: Store):
     cut(chain, 7)
     with pytest.raises(AuditError, match="as it was signed"), chain.write() as connection:
         append(connection, KEY, [access(1)])
-    writer = AuditWriter(chain, KEY)
+    writer = AuditWriter.open(chain, KEY)
     assert writer.write_now(access(1)) is None
     with pytest.raises(AuditError):
         writer.submit(access(1)).result(timeout=20)
@@ -135,7 +135,7 @@ def test_an_old_head_put_back_is_told_by_what_was_noted_elsewhere(chain: Store, 
     noted.parent.mkdir()
     with chain.read() as connection:
         old = connection.execute(sa.select(AUDIT_HEAD)).one()._asdict()
-    writer = AuditWriter(chain, KEY, Witness(str(noted)))
+    writer = AuditWriter.open(chain, KEY, Witness(str(noted)))
     for n in range(3):
         writer.submit(access(n)).result(timeout=20)
     writer.close()
@@ -157,7 +157,7 @@ def test_heads_go_to_a_log_that_listens(chain: Store):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
         log.bind(("127.0.0.1", 0))
         log.settimeout(10)
-        writer = AuditWriter(chain, KEY, Witness(f"syslog:127.0.0.1:{log.getsockname()[1]}"))
+        writer = AuditWriter.open(chain, KEY, Witness(f"syslog:127.0.0.1:{log.getsockname()[1]}"))
         writer.submit(access(1)).result(timeout=20)
         writer.close()
         line = log.recv(1000).decode()
@@ -302,7 +302,7 @@ def test_a_chain_rebuilt_with_the_key_differs_from_the_anchor_noted_elsewhere(ch
 
 
 def test_the_writer_answers_with_sequence_numbers_in_order(store: Store):
-    writer = AuditWriter(store, KEY)
+    writer = AuditWriter.open(store, KEY)
     futures: list[Future[int]] = [writer.submit(access(n)) for n in range(700)]
     assert [f.result(timeout=20) for f in futures] == list(range(1, 701))
     writer.close()
@@ -310,7 +310,7 @@ def test_the_writer_answers_with_sequence_numbers_in_order(store: Store):
 
 
 def test_a_record_that_cannot_be_written_fails_its_request(store: Store):
-    writer = AuditWriter(store, KEY)
+    writer = AuditWriter.open(store, KEY)
     with store.write() as connection:
         connection.execute(sa.text("DROP TABLE audit"))
     with pytest.raises(AuditError):
@@ -326,7 +326,7 @@ def test_the_key_is_made_once_and_private(tmp_path: Path):
 
 
 def _write_forever(url: str, acknowledged: str) -> None:
-    writer = AuditWriter(Store(url), KEY)
+    writer = AuditWriter.open(Store(url), KEY)
     with Path(acknowledged).open("a", buffering=1) as out:
         n = 0
         while True:

@@ -150,7 +150,7 @@ def runtime(country, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(country, home)
     url = f"sqlite:///{home / 'service.db'}"
-    running = Runtime(Settings(home, url, home / "audit.key", refused_days=1_000_000))
+    running = Runtime.open(Settings(home, url, home / "audit.key", refused_days=1_000_000))
     running.load()
     yield running
     running.close()

@@ -25,7 +25,7 @@ from tests.test_serving.test_end_to_end import AS_OF, country  # noqa: F401 - a 
 
 
 def another_worker(service: Service, settings: Settings | None = None) -> Service:
-    runtime = Runtime(settings or service.runtime.settings)
+    runtime = Runtime.open(settings or service.runtime.settings)
     return Service(
         TestClient(build_app(runtime), base_url="http://localhost:3000"), runtime, service.tokens
     )
@@ -113,7 +113,7 @@ def test_an_outcome_is_taken_in_by_each_warehouse_of_a_store(country, tmp_path):
         shutil.copytree(country, tmp_path / name)
         homes.append(tmp_path / name)
     key, url = homes[0] / "audit.key", f"sqlite:///{homes[0] / 'service.db'}"
-    runtime = Runtime(Settings(homes[0], url, key, refused_days=NEVER))
+    runtime = Runtime.open(Settings(homes[0], url, key, refused_days=NEVER))
     runtime.load()
     from serving.contract.field import OutcomeRequest
     from serving.field import outcomes
@@ -158,7 +158,7 @@ def test_an_event_gives_all_workers_the_same_ranking_of_one_day(country, tmp_pat
     settings = Settings(
         home, f"sqlite:///{home / 'service.db'}", home / "audit.key", refused_days=NEVER
     )
-    runtime = Runtime(settings)
+    runtime = Runtime.open(settings)
     runtime.load()
     first = start(runtime)
     second = another_worker(first, settings)
@@ -257,11 +257,11 @@ def test_a_home_without_the_stores_key_is_refused(service, tmp_path):
     service.post("/v1/score", "analyst", {"dealers": ["1-10-00000"]})
     elsewhere = Settings(tmp_path / "two", settings.store_url, tmp_path / "two" / "audit.key")
     with pytest.raises(AuditError, match="missing"):
-        Runtime(elsewhere)
+        Runtime.open(elsewhere)
     assert not (tmp_path / "two").exists()
     (tmp_path / "two").mkdir()
     elsewhere.audit_key_file.write_bytes(b"x" * 32)
     with pytest.raises(AuditError, match="not the one"):
-        Runtime(elsewhere)
+        Runtime.open(elsewhere)
     elsewhere.audit_key_file.write_bytes(settings.audit_key_file.read_bytes())
-    Runtime(elsewhere).close()
+    Runtime.open(elsewhere).close()

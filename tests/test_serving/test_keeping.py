@@ -200,7 +200,7 @@ def test_a_list_issued_before_is_proved_after(tmp_path, monkeypatch):
     write_champion(home, warehouse)
     publish(warehouse, AS_OF, home=home)
     monkeypatch.setenv("FFL_RISK_HOME", str(home))
-    running = Runtime(replace(Settings.from_environment(), refused_days=1_000_000))
+    running = Runtime.open(replace(Settings.from_environment(), refused_days=1_000_000))
     running.load()
     running.directory.add_account("chief", "supervisor", areas=["nation"])
     client = TestClient(build_app(running), base_url="http://localhost:3000")

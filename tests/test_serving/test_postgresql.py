@@ -164,7 +164,7 @@ def test_the_first_records_of_several_writers_make_one_chain(store: Store):
 
 def test_writers_of_several_processes_make_one_chain(url: str):
     stores = [Store.open(url) for _ in range(3)]
-    writers = [AuditWriter(store, KEY) for store in stores]
+    writers = [AuditWriter.open(store, KEY) for store in stores]
 
     def write(number: int) -> list[int]:
         return [writers[number % 3].submit(ACCESS).result(timeout=30) for _ in range(40)]
@@ -215,7 +215,7 @@ def test_a_lost_connection_is_replaced_and_a_lost_server_is_a_refusal(store: Sto
         with pytest.raises(StoreError) as caught:
             holds.stored(store)
         assert str(server.port) not in str(caught.value)
-        writer = AuditWriter(store, KEY)
+        writer = AuditWriter.open(store, KEY)
         with pytest.raises(ServingError):
             writer.submit(ACCESS).result(timeout=30)
     finally:
@@ -257,7 +257,7 @@ def test_more_callers_than_connections_wait_or_are_told(url: str):
 
 @pytest.fixture
 def service(url, server, tmp_path, snapshot_of, start):
-    running = Runtime(Settings(tmp_path, url, tmp_path / "audit.key", refused_days=1_000_000))
+    running = Runtime.open(Settings(tmp_path, url, tmp_path / "audit.key", refused_days=1_000_000))
     running.replace(snapshot_of())
     yield start(running)
     running.close()
@@ -330,7 +330,7 @@ def test_two_homes_on_one_server_answer_alike(url, published, tmp_path, start):
     running = []
     for name in ("one", "two"):
         shutil.copytree(published, tmp_path / name)
-        runtime = Runtime(Settings(tmp_path / name, url, key, refused_days=1_000_000))
+        runtime = Runtime.open(Settings(tmp_path / name, url, key, refused_days=1_000_000))
         runtime.load()
         running.append(runtime)
     first = start(running[0])

@@ -53,7 +53,7 @@ def test_a_home_that_did_everything_is_private(tmp_path, umask):
         tracker.ask("log_run", run=run, children=[])
     os.umask(umask)
     url = f"sqlite:///{home / 'service.db'}"
-    running = Runtime(Settings(home, url, home / "audit.key", refused_days=1_000_000))
+    running = Runtime.open(Settings(home, url, home / "audit.key", refused_days=1_000_000))
     running.load()
     running.directory.add_account("maria", "analyst")
     holds.place(running.store, "1-10-00001", owners=[], starts_on=date(2026, 1, 1))

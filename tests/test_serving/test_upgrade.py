@@ -124,7 +124,7 @@ def test_the_warehouse_is_whole_and_takes_in_what_waited(settings: Settings, sto
 
 
 def test_what_has_to_be_made_anew_is_said_in_one_line_each(settings: Settings):
-    runtime = Runtime(settings)
+    runtime = Runtime.open(settings)
     with pytest.raises(NotReadyError, match="written by another version"):
         runtime.load()
     runtime.close()
@@ -141,7 +141,7 @@ def test_after_training_anew_the_service_answers_and_honors_what_was_kept(settin
     (settings.home / "champion/000001").rename(settings.home / "champion/000000")
     write_champion(settings.home, warehouse)
     publish(warehouse, date(2026, 1, 6), home=settings.home)
-    runtime = Runtime(settings)
+    runtime = Runtime.open(settings)
     runtime.load()
     scope = runtime.scope(chief(runtime.directory, runtime.store))
     assert scope.row(FACTS["hold"]) is None
