@@ -102,6 +102,12 @@ def test_so_few_findings_that_half_and_twice_look_alike_cannot_be_said():
     assert verdict.outcome == "unsaid"
 
 
+def test_what_is_true_is_refused_no_more_often_than_chance_allows():
+    """Few findings: resampled intervals are too narrow and refused one true model in twelve."""
+    verdicts = [gates.calibrated("h", served(n=60, seed=s), limit=5.0) for s in range(60)]
+    assert sum(v.outcome == "refused" for v in verdicts) <= 3
+
+
 def test_a_slope_that_is_wrong_is_refused_at_the_right_level():
     rng = np.random.default_rng(0)
     margin = rng.normal(-2, 1, 3000)

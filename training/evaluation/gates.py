@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from training.evaluation.evaluation import GROUP, RULE, level_weight, list_membership
-from training.evaluation.metrics import Interval, Ranking, bootstrap, reliability
+from training.evaluation.metrics import Interval, Ranking, bootstrap, reliability, weighted_share
 from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +28,9 @@ LEVEL_TOLERANCE: Final = 1.25
 # An interval that holds half or twice the truth tells nothing of the level.
 LEVEL_UNTOLD: Final = 2.0
 SLOPES: Final = (0.5, 2.0)
+# Resampling a slope of fewer findings gives intervals that are too narrow: ten for each of the two
+# numbers that are fitted (Peduzzi and others 1996).
+FEW_FINDINGS: Final = 20
 # Recall within which two orders are even.
 EVEN: Final = 0.01
 # Whether the rows of `level_weight` were drawn with a known probability.
@@ -119,11 +122,7 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     seen = rows[level_weight(rows) > 0]
     y, weight = seen["y"].to_numpy(dtype=np.float64), level_weight(seen)
     score = seen["score"].to_numpy(dtype=np.float64)
-    (level,) = bootstrap(
-        lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
-        seen["cluster"].to_numpy(),
-        n_resamples=N_RESAMPLES,
-    )
+    level = _level(y, score, weight, seen["cluster"].to_numpy())
     slope = _slope(rows)
     rate = float(np.average(y, weights=weight))
     error = reliability(y, score, weight=weight).ece / rate
@@ -132,6 +131,7 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
     is_off = level.excludes(1.0) and not (1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE)
     is_bent = slope is not None and (slope.high < SLOPES[0] or slope.low > SLOPES[1])
+    is_bent &= int((rows["y"] > 0).sum()) >= FEW_FINDINGS
     is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD
     is_untold = slope is not None and not (
         slope.low > 0.0 and SLOPES[0] <= slope.value <= SLOPES[1]
@@ -155,6 +155,20 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
         f"told from zero, an error at most {limit:.0%} beyond chance",
         max(0.0, beyond - limit, abs(np.log(level.value)) if is_off else 0.0),
     )
+
+
+def _level(y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike) -> Interval:
+    """Return served over observed; for shares by the exact interval of what is observed."""
+    if not np.isin(y, (0.0, 1.0)).all():
+        (level,) = bootstrap(
+            lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
+            clusters,
+            n_resamples=N_RESAMPLES,
+        )
+        return level
+    found, mean = weighted_share(y, weight, clusters), float(np.average(score, weights=weight))
+    value, low, high = (mean / max(rate, 1e-12) for rate in (found.value, found.high, found.low))
+    return Interval(value, low, high, found.level)
 
 
 def _slope(rows: pd.DataFrame) -> Interval | None:
