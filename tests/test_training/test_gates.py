@@ -1,5 +1,8 @@
 """Each gate passes the good, refuses the bad by how much it fails, and says when it cannot tell."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +11,7 @@ from training.errors import GateRefusedError
 from training.evaluation import gates
 from training.evaluation.evaluation import list_membership, list_overlap
 from training.evaluation.metrics import Interval
-from training.evaluation.verdict import require_passed
+from training.evaluation.verdict import MENDING, require_passed
 
 
 def rows(strength: float, *, n: int = 4000, seed: int = 0, **columns: float) -> pd.DataFrame:
@@ -153,6 +156,17 @@ def test_a_level_that_only_chosen_rows_tell_cannot_be_said():
     assert "known probability" in verdict.measured
 
 
+@pytest.mark.parametrize("times", [0.4, 1.0, 2.0])
+def test_a_level_that_only_chosen_rows_tell_is_not_refused_for_being_off(times):
+    """Whoever chose knew more: what they found says nothing of the level, and bins say the rest."""
+    frame = served().assign(is_level_known=False)
+    frame["score"] *= times
+    assert gates.calibrated("h", frame, limit=0.35).outcome == "unsaid"
+    frame["is_level_known"] = True
+    verdict = gates.calibrated("h", frame, limit=0.35)
+    assert verdict.outcome == ("passed" if times == 1 else "refused")
+
+
 def test_where_dealers_were_chosen_the_level_is_judged_on_those_drawn_at_random():
     rng = np.random.default_rng(1)
     frame = rows(1.0)
@@ -236,10 +250,25 @@ def test_refusals_are_told_together_and_what_cannot_be_said_needs_a_reason():
         require_passed([passed, refused], what="Candidate 000001", accept_unjudged="why not")
     assert raised.value.exit_code == 5
     assert "short by" in str(raised.value)
+    assert "more labels" in raised.value.fix
     for reason in (None, "", "  "):
         with pytest.raises(GateRefusedError, match="cannot say"):
             require_passed([passed, unsaid], what="Candidate 000001", accept_unjudged=reason)
     require_passed([passed, unsaid], what="Candidate 000001", accept_unjudged="a new agency")
+
+
+def test_every_gate_says_what_mends_a_refusal():
+    folder = Path(gates.__file__).parent
+    named = {
+        constant.value
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Verdict" and node.args
+        for constant in ast.walk(node.args[0])
+        if isinstance(constant, ast.Constant)
+    }
+    assert len(named) > 8
+    assert named == set(MENDING)
 
 
 def test_list_membership_adds_up_to_the_capacity_with_ties():

@@ -113,11 +113,13 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
 
     The level is served over observed, with its interval, by the rows that may tell it. One that is
     off by more than `LEVEL_TOLERANCE`, and not by chance, is refused; an interval that holds both
-    one and half or twice cannot say. Among chosen rows alone the level cannot be said either: those
-    who chose knew more. The slope is that of findings on the served log-odds among all judged
-    rows. It is refused where its whole interval lies outside `SLOPES`, and cannot be said where it
-    does, or where the interval holds zero: then the data do not tell that more is found where more
-    is served.
+    one and half or twice cannot say. Among chosen rows alone the level cannot be said either, far
+    off or not: those who chose knew more, and a right level looks too low. Bins are then compared
+    at the level of these rows.
+
+    The slope is that of findings on the served log-odds among all judged rows. It is refused where
+    its whole interval lies outside `SLOPES`, and cannot be said where it does, or where the
+    interval holds zero: then the data do not tell that more is found where more is served.
     """
     seen = rows[level_weight(rows) > 0]
     y, weight = seen["y"].to_numpy(dtype=np.float64), level_weight(seen)
@@ -125,11 +127,14 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     level = _level(y, score, weight, seen["cluster"].to_numpy())
     slope = _slope(rows)
     rate = float(np.average(y, weights=weight))
+    is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
+    if not is_known:
+        score = np.minimum(score / max(level.value, 1e-12), 1.0)
     error = reliability(y, score, weight=weight).ece / rate
     by_chance = chance_calibration_error(y, score, weight) / rate
     beyond = max(0.0, error - by_chance)
-    is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
-    is_off = level.excludes(1.0) and not (1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE)
+    is_near = 1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE
+    is_off = is_known and level.excludes(1.0) and not is_near
     is_bent = slope is not None and (slope.high < SLOPES[0] or slope.low > SLOPES[1])
     is_bent &= int((rows["y"] > 0).sum()) >= FEW_FINDINGS
     is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD

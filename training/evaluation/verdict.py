@@ -14,6 +14,20 @@ Outcome = Literal["passed", "refused", "unsaid"]
 PASSED: Final[Outcome] = "passed"
 REFUSED: Final[Outcome] = "refused"
 UNSAID: Final[Outcome] = "unsaid"
+# What mends a candidate that a gate refused.
+MENDING: Final = {
+    "better_than_chance": "give more labels (a wider window in the recipe), or leave the head out",
+    "not_worse_than_rules": "use the rule that is better, or give more labels",
+    "calibration": "train again with the newest outcomes; visits drawn at random tell the level",
+    "within_investigator": "the order tells who looked: check who made the visits, and for whom",
+    "strictness": "check the codes of offices, and the strictness section of policy.toml",
+    "stability": "see what changed in the records (ffl-risk check, ffl-risk drift)",
+    "champion": "the model in force is better on the same rows: keep it",
+    "fairness": "see the group named: its labels, and what the signals of its dealers lack",
+    "compliance_head": "teach it (more labels), or promote without it by the option named above",
+    "schema": "train and score with the same version and recipe",
+    "explanation": "report it: contributions must add up",
+}
 _SIGNS: Final = {PASSED: "passed", REFUSED: "REFUSED", UNSAID: "CANNOT BE SAID"}
 
 
@@ -106,6 +120,7 @@ def require_passed(
             f"{what} is not promoted: {len(failed)} of {len(verdicts)} gates refused.",
             found="; ".join(f"{v}, short by {v.shortfall:.3f}" for v in failed),
             expected="every gate passed; nothing has changed",
+            fix="; ".join(f"{g}: {MENDING[g]}" for g in dict.fromkeys(v.gate for v in failed)),
         )
     if unsaid and not (accept_unjudged or "").strip():
         raise GateRefusedError(
