@@ -1,7 +1,6 @@
 """A client that a generator makes out of the OpenAPI document does a week's work."""
 
 import importlib
-import json
 import os
 import subprocess
 import sys
@@ -18,19 +17,26 @@ GENERATOR = ROOT / ".venv/generator/bin/openapi-python-client"
 PACKAGE = "ffl_risk_client"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("client")
+
+
 @pytest.fixture
-def part(service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """What imports a part of the client made out of the document as it is served."""
-    document = tmp_path / "openapi.json"
-    document.write_text(json.dumps(service.client.get("/docs.json").json()), encoding="utf-8")
-    programs = {"PATH": f"{GENERATOR.parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        [GENERATOR, "generate", "--path", document, "--output-path", tmp_path / "made"],
-        env=os.environ | programs, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Warning" not in done.stdout, done.stdout
-    monkeypatch.syspath_prepend(tmp_path / "made")
+def part(service: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """What imports a part of the client made, once, out of the document as it is served."""
+    document, served = folder / "openapi.json", service.client.get("/docs.json").text
+    if not document.exists():
+        document.write_text(served, encoding="utf-8")
+        programs = {"PATH": f"{GENERATOR.parent}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(
+            [GENERATOR, "generate", "--path", document, "--output-path", folder / "made"],
+            env=os.environ | programs, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Warning" not in done.stdout, done.stdout
+    assert document.read_text(encoding="utf-8") == served
+    monkeypatch.syspath_prepend(folder / "made")
     yield lambda name: importlib.import_module(f"{PACKAGE}.{name}")
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
