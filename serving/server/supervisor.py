@@ -8,11 +8,14 @@ it talks to its workers over pipes of their own, and the one socket that is open
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +32,8 @@ logger = logging.getLogger("ffl_risk.service")
 _TARGET: Final = "serving.service:application"
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_SECONDS: Final = 75
+_METRICS: Final = "ffl-risk-metrics-"
+_LOCK: Final = ".in-use"
 # A worker that answers no question of its supervisor for this long hangs and is replaced.
 _HANGS_SECONDS: Final = 60
 
@@ -72,16 +77,13 @@ def serve(host: str, port: int) -> int:
     settings = Settings.from_environment()
     configure_logs(settings.log_format)
     _check(settings)
-    metrics = _metrics_folder()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    try:
+    with _metrics_folder() as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         config = config_of(settings, host, port)
         socket = config.bind_socket()
         supervisor = Supervisor(config, sockets=[socket])
         supervisor.run()
         return 1 if supervisor.has_failed else 0
-    finally:
-        shutil.rmtree(metrics, ignore_errors=True)
 
 
 def _check(settings: Settings) -> None:
@@ -100,12 +102,31 @@ def _check(settings: Settings) -> None:
         store.close()
 
 
-def _metrics_folder() -> Path:
-    """Return a folder for this service alone: another one's counts are not ours."""
+@contextmanager
+def _metrics_folder() -> Iterator[Path]:
+    """Give a folder for this service alone, and take away what killed services left.
+
+    A folder whose service lives is locked by it; the lock of one that was killed is gone.
+    """
     asked = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if asked:
         Path(asked).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="ffl-risk-metrics-", dir=asked or None))
+    folder = Path(tempfile.mkdtemp(prefix=_METRICS, dir=asked or None))
+    try:
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in folder.parent.glob(f"{_METRICS}*/{_LOCK}"):
+                _remove_unlocked(left)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_unlocked(lock: Path) -> None:
+    """Remove the folder of a lock that nobody holds and that is ours to open."""
+    with suppress(OSError), lock.open("r+") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def main() -> None:

@@ -191,11 +191,19 @@ def test_a_bad_setting_is_one_clear_line_and_nothing_is_half_done(
 def test_two_services_of_one_account_keep_their_metrics_apart(monkeypatch, tmp_path):
     from serving.server.supervisor import _metrics_folder
 
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "shared"))
-    first, second = _metrics_folder(), _metrics_folder()
-    assert first != second
-    assert {first.parent, second.parent} == {tmp_path / "shared"}
+    shared = tmp_path / "shared"
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(shared))
+    killed = shared / "ffl-risk-metrics-killed"
+    killed.mkdir(parents=True)
+    for name in (".in-use", "counter_1.db"):
+        (killed / name).touch()
+    (shared / "of_somebody_else").mkdir()
+    with _metrics_folder() as first, _metrics_folder() as second:
+        assert first != second
+        assert {path.name for path in shared.iterdir()} == {
+            first.name, second.name, "of_somebody_else"
+        }  # fmt: skip
+    assert [path.name for path in shared.iterdir()] == ["of_somebody_else"]
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
-    folder = _metrics_folder()
-    assert folder.stat().st_mode & 0o077 == 0
-    folder.rmdir()
+    with _metrics_folder() as folder:
+        assert folder.stat().st_mode & 0o077 == 0
