@@ -166,7 +166,7 @@ def test_publishing_again_gives_the_same_fingerprint(country):
 def test_a_list_is_rebuilt_from_the_warehouse_byte_for_byte(runtime, start):
     service = start(runtime)
     listed = service.post("/v1/rank", "chief", {"k": 25}).json()
-    assert listed["disclaimers"][-1] == "Anything about anyone."
+    assert "Anything about anyone." in listed["disclaimers"]
     home = runtime.settings.home
     result = verify(runtime.store, listed["list_id"], home=home, warehouse=home / "warehouse")
     assert result.is_same

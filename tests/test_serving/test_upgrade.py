@@ -39,7 +39,9 @@ TODAY = max(datetime.now(UTC).date(), date(2026, 11, 28))
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     with tarfile.open(GOLDEN / "home-0.1.0.tar.xz") as packed:
-        packed.extractall(tmp_path, filter="data")
+        # Python before 3.11.4 has no filter; later ones warn without one.
+        safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        packed.extractall(tmp_path, **safe)
     home = tmp_path / "home"
     return Settings(home, f"sqlite:///{home / 'service.db'}", home / "audit.key")
 

@@ -171,7 +171,8 @@ def _level(y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike) ->
             n_resamples=N_RESAMPLES,
         )
         return level
-    found, mean = weighted_share(y, weight, clusters), float(np.average(score, weights=weight))
+    mean, rate = (max(float(np.average(v, weights=weight)), 1e-12) for v in (score, y))
+    found = weighted_share(y, weight, clusters, expected=score * rate / mean)
     value, low, high = (mean / max(rate, 1e-12) for rate in (found.value, found.high, found.low))
     return Interval(value, low, high, found.level)
 
