@@ -31,6 +31,9 @@ SLOPES: Final = (0.5, 2.0)
 # Resampling a slope of fewer findings gives intervals that are too narrow: ten for each of the two
 # numbers that are fitted (Peduzzi and others 1996).
 FEW_FINDINGS: Final = 20
+# From here on resampling gives a level's interval its width. The exact one takes a whole cluster
+# for one row, which is too wide where clusters are counties.
+MANY_FINDINGS: Final = 50
 # Recall within which two orders are even.
 EVEN: Final = 0.01
 # Whether the rows of `level_weight` were drawn with a known probability.
@@ -163,16 +166,15 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
 
 
 def _level(y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike) -> Interval:
-    """Return served over observed; for shares by the exact interval of what is observed."""
-    if not np.isin(y, (0.0, 1.0)).all():
+    """Return served over observed; with few findings by the exact interval of what is observed."""
+    if np.count_nonzero(y) >= MANY_FINDINGS or not np.isin(y, (0.0, 1.0)).all():
         (level,) = bootstrap(
             lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
             clusters,
             n_resamples=N_RESAMPLES,
         )
         return level
-    mean, rate = (max(float(np.average(v, weights=weight)), 1e-12) for v in (score, y))
-    found = weighted_share(y, weight, clusters, expected=score * rate / mean)
+    found, mean = weighted_share(y, weight, clusters), float(np.average(score, weights=weight))
     value, low, high = (mean / max(rate, 1e-12) for rate in (found.value, found.high, found.low))
     return Interval(value, low, high, found.level)
 

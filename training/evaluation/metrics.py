@@ -204,12 +204,7 @@ def bootstrap(
 
 
 def weighted_share(
-    y: Floats,
-    weight: Floats,
-    clusters: npt.ArrayLike,
-    *,
-    expected: Floats | None = None,
-    level: float = LEVEL,
+    y: Floats, weight: Floats, clusters: npt.ArrayLike, *, level: float = LEVEL
 ) -> Interval:
     """Share of weighted rows that are 1, with an interval that holds for few rows too.
 
@@ -223,9 +218,6 @@ def weighted_share(
         0 to 1, and weights; rows without weight do not count.
     clusters : array of shape (n,)
         Rows of one cluster (a dealer) vary together.
-    expected : array of shape (n,), optional
-        What each row was expected to be, its mean that of `y`: clusters then differ only by what
-        they are beyond it.
 
     Examples
     --------
@@ -240,8 +232,7 @@ def weighted_share(
     sizes = np.bincount(codes, weights=w)
     n = total**2 / float(sizes @ sizes)
     m = len(sizes)
-    about = np.full(len(v), p) if expected is None else expected[used]
-    moved = np.bincount(codes, weights=w * (v - about)) / total
+    moved = np.bincount(codes, weights=w * (v - p)) / total
     variance = float(moved @ moved) * m / max(m - 1, 1)
     if variance > 0:
         n = min(n, p * (1.0 - p) / variance)
