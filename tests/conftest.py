@@ -28,11 +28,24 @@ BUILT = {
 }  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that something large is built for; `make test-fast` leaves them out."""
+    """Mark the tests that something large is built for; `make test-fast` leaves them out.
+
+    What is built for a module, or for all that read one country, is built by one process.
+    """
     for item in items:
-        if BUILT & set(getattr(item, "fixturenames", ())):
-            item.add_marker("built")
+        fixtures = BUILT & set(getattr(item, "fixturenames", ()))
+        if not fixtures:
+            continue
+        item.add_marker("built")
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
+        known = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - private to pytest
+        if "simulated" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("simulated"))
+        elif any(one.scope == "module" for name in fixtures for one in known.get(name, ())):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 # One simulated country for everything beside the ranking; made when a test first asks for it.

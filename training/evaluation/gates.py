@@ -127,17 +127,17 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     seen = rows[level_weight(rows) > 0]
     y, weight = seen["y"].to_numpy(dtype=np.float64), level_weight(seen)
     score = seen["score"].to_numpy(dtype=np.float64)
-    level = _level(y, score, weight, seen["cluster"].to_numpy())
+    clusters = seen["cluster"].to_numpy()
+    level = _level(y, score, weight, clusters)
     slope = _slope(rows)
     rate = float(np.average(y, weights=weight))
     is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
+    is_off = is_known and _is_off(level, y, score, weight, clusters)
     if not is_known:
         score = np.minimum(score / max(level.value, 1e-12), 1.0)
     error = reliability(y, score, weight=weight).ece / rate
     by_chance = chance_calibration_error(y, score, weight) / rate
     beyond = max(0.0, error - by_chance)
-    is_near = 1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE
-    is_off = is_known and level.excludes(1.0) and not is_near
     is_bent = slope is not None and (slope.high < SLOPES[0] or slope.low > SLOPES[1])
     is_bent &= int((rows["y"] > 0).sum()) >= FEW_FINDINGS
     is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD
@@ -166,17 +166,25 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
 
 
 def _level(y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike) -> Interval:
-    """Return served over observed; with few findings by the exact interval of what is observed."""
+    """Return served over observed."""
+    (level,) = bootstrap(
+        lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
+        clusters,
+        n_resamples=N_RESAMPLES,
+    )
+    return level
+
+
+def _is_off(
+    level: Interval, y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike
+) -> bool:
+    """Tell whether a level is shown to be wrong; of few findings the exact interval must say it."""
+    if 1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE or not level.excludes(1.0):
+        return False
     if np.count_nonzero(y) >= MANY_FINDINGS or not np.isin(y, (0.0, 1.0)).all():
-        (level,) = bootstrap(
-            lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
-            clusters,
-            n_resamples=N_RESAMPLES,
-        )
-        return level
-    found, mean = weighted_share(y, weight, clusters), float(np.average(score, weights=weight))
-    value, low, high = (mean / max(rate, 1e-12) for rate in (found.value, found.high, found.low))
-    return Interval(value, low, high, found.level)
+        return True
+    found = weighted_share(y, weight, clusters)
+    return found.excludes(float(np.average(score, weights=weight)))
 
 
 def _slope(rows: pd.DataFrame) -> Interval | None:
