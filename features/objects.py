@@ -7,8 +7,8 @@ the usual variables (``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -94,7 +94,8 @@ def put(folder: Path, address: str, *, last: str) -> None:
                 if kept != path.stat().st_size:
                     raise OSError(f"{path.name} has {kept:,} bytes there")
         except BaseException:
-            _tried(lambda: store.rm(begun))
+            with suppress(Exception):  # what is told is why it broke off
+                store.rm(begun)
             raise
 
 
@@ -108,13 +109,6 @@ def _down(store: Any, name: str, target: Path, size: int) -> None:
             given.write(piece)
         if given.tell() != size:
             raise OSError(f"{name} ended after {given.tell():,} of {size:,} bytes")
-
-
-def _tried(what: Callable[[], Any]) -> None:
-    from contextlib import suppress
-
-    with suppress(Exception):
-        what()
 
 
 @contextmanager

@@ -26,8 +26,8 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-class AuditRow(TypedDict):
-    """A record of the chain, as it is stored."""
+class AuditRecord(TypedDict):
+    """One access or write, as an auditor reads it."""
 
     seq: int
     at: str
@@ -39,8 +39,13 @@ class AuditRow(TypedDict):
     bundle: str
     scored: str
     list_id: str
-    previous: str
     digest: str
+
+
+class AuditRow(AuditRecord):
+    """A record of the chain, as it is stored."""
+
+    previous: str
     kept: str | None
 
 

@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import xlsxwriter
+
 TODAY = date(2026, 6, 1)
 
 # One good row of every table; all invented.
@@ -140,3 +142,12 @@ def digest(folder: Path) -> dict[str, Any]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != ".lock"
     }
+
+
+def workbook(path: Path, sheets: dict[str, list[list[object]]]) -> None:
+    """Write a workbook."""
+    with xlsxwriter.Workbook(path, {"default_date_format": "yyyy-mm-dd"}) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for n, cells in enumerate(rows):
+                sheet.write_row(n, 0, cells)

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from serving.access.oidc import Verifier
 from serving.server.app import build_app
-from tests.test_serving.test_identity import issuer, settings_for
+from tests.test_serving.test_access_tokens import issuer, settings_for
 
 __all__ = ["issuer"]  # the fixture
 CLIENT = "ffl-risk-pages"

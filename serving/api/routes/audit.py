@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from serving.access.audit_records import AuditRecord
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage
-from serving.contract.records.audit import AuditDocument, AuditRecord
+from serving.contract.records.audit import AuditDocument
 from serving.store.rows import picked
 from serving.store.tables import AUDIT
 

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-
-class AuditRecord(TypedDict):
-    """One access or write."""
-
-    seq: int
-    at: str
-    who: str
-    role: str
-    purpose: str
-    action: str
-    subject: str
-    bundle: str
-    scored: str
-    list_id: str
-    digest: str
+from serving.access.audit_records import AuditRecord
 
 
 class AuditDocument(TypedDict):

@@ -1,0 +1,141 @@
+"""Values as other programs leave them: words for nothing, marks of no date, instants."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.ingest import ingest
+from features.warehouse import Warehouse
+from tests.test_features.ingest_samples import (
+    TODAY,
+    row,
+    workbook,
+    write,
+)
+
+NOTHING = ("NULL", "null", "N/A", "#N/A", "NA", "None", "-", "--", "(null)", "\\N", "NaN", "n.a.")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "xlsx"])
+def test_words_for_nothing_are_no_values(form: str, tmp_path: Path) -> None:
+    rows = [
+        row("traces", trace_id=f"T{n}", purchaser_token=word, dealer=word, recovery_state=word,
+            caliber=word, sold_on=word, is_fifty_caliber=word, manufacturer="NA GUNS")
+        for n, word in enumerate(NOTHING)
+    ]  # fmt: skip
+    path = tmp_path / f"traces.{form}"
+    if form == "csv":
+        write(tmp_path, path.name, rows)
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        workbook(path, {"Sheet1": [list(rows[0]), *(list(r.values()) for r in rows)]})
+    ingest(path, tmp_path / "w", today=TODAY)
+    stored = Warehouse.open(tmp_path / "w").read("traces").to_pylist()
+    assert len(stored) == len(NOTHING)
+    names = (
+        "purchaser_token",
+        "dealer",
+        "recovery_state",
+        "caliber",
+        "sold_on",
+        "is_fifty_caliber",
+    )
+    assert {tuple(r[name] for name in names) for r in stored} == {(None,) * 6}
+    assert {r["manufacturer"] for r in stored} == {"NA GUNS"}
+    assert {r["serial_status"] for r in stored} == {"legible"}
+
+
+def test_a_word_that_is_a_code_or_a_name_stays(tmp_path: Path) -> None:
+    named = row("licenses", business_name="NA Guns", licensee_name="NULL, JANE")
+    found = row("inspections", outcome="NONE", recommended_outcome="None", office="-")
+    abroad = row("traces", recovery_country="NA", recovery_state="", serial_status="None")
+    for table, one in (("licenses", named), ("inspections", found), ("traces", abroad)):
+        ingest(write(tmp_path, f"{table}.csv", [one]), tmp_path / "w", today=TODAY)
+    warehouse = Warehouse.open(tmp_path / "w")
+    (one,) = warehouse.read("licenses").to_pylist()
+    assert (one["business_name"], one["licensee_name"]) == ("NA Guns", "NULL, JANE")
+    (two,) = warehouse.read("inspections").to_pylist()
+    assert (two["outcome"], two["recommended_outcome"], two["office"]) == ("none", "none", None)
+    (three,) = warehouse.read("traces").to_pylist()
+    assert (three["recovery_country"], three["serial_status"]) == ("NA", "none")
+
+
+@pytest.mark.parametrize("token", ["UNKNOWN", "0000000000", "xxxx", "REDACTED", "null", "withheld"])
+def test_a_word_is_no_buyer(token: str, tmp_path: Path) -> None:
+    """One word in the place of a hash would make one buyer of all."""
+    rows = [row("traces", trace_id=f"T{n}", purchaser_token=token) for n in range(3)]
+    ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
+    read = Warehouse.open(tmp_path / "w").read("traces")
+    assert read["purchaser_token"].to_pylist() == [None] * 3
+
+
+MARKS = ("1900-01-01", "1899-12-30", "1753-01-01", "0001-01-01", "9999-12-31", "1970-01-01",
+         "1601-01-01", "0000-00-00", "00/00/0000", "1900-01-01 00:00:00")  # fmt: skip
+
+
+def test_a_mark_of_no_date_is_no_date(tmp_path: Path) -> None:
+    rows = [
+        row("traces", trace_id=f"T{n}", sold_on=mark, recovered_on=mark, completed_on=mark)
+        for n, mark in enumerate(MARKS)
+    ]
+    summary = ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
+    stored = Warehouse.open(tmp_path / "w").read("traces").to_pylist()
+    assert len(stored) == len(MARKS)
+    assert {(r["sold_on"], r["recovered_on"], r["completed_on"]) for r in stored} == {(None,) * 3}
+    assert {r["known_on"] for r in stored} == {date(2025, 3, 15)}  # 14 days after the request
+    assert f"taken as unknown: {len(MARKS)} in completed_on" in summary.files[0].notes[0]
+
+
+def test_a_required_date_that_is_a_mark_is_missing(tmp_path: Path) -> None:
+    rows = [row("traces", trace_id=f"T{n}") for n in range(9)]
+    rows.append(row("traces", trace_id="T9", requested_on="1900-01-01"))
+    summary = ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
+    assert summary.files[0].tables[0].reasons == {"missing_required": 1}
+
+
+def test_an_end_that_never_comes_is_open(tmp_path: Path) -> None:
+    path = write(tmp_path, "holds.csv", [row("holds", ends_on="9999-12-31")])
+    ingest(path, tmp_path / "w", today=TODAY)
+    assert Warehouse.open(tmp_path / "w").read("holds")["ends_on"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Chicago", "Asia/Tokyo", "+05:30"])
+def test_an_instant_is_a_day_of_its_own_zone(
+    zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Late in the evening and early in the morning there, whatever the machine's own zone is."""
+    import time
+
+    times = [datetime(2025, 4, 1, 0, 30), datetime(2025, 4, 1, 23, 30)]  # noqa: DTZ001 - local
+    local = pa.array(times, pa.timestamp("us"))
+    column = local.cast(pa.timestamp("us", zone)) if zone == "UTC" else _in_zone(times, zone)
+    rows = [row("seizures", seizure_id=f"S{n}") for n in range(2)]
+    table = pa.Table.from_pylist(rows)
+    at = table.column_names.index("seized_on")
+    pq.write_table(table.set_column(at, "seized_on", column), tmp_path / "seizures.parquet")
+    made = set()
+    for machine in ("UTC", "America/Los_Angeles", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", machine)
+        time.tzset()
+        folder = tmp_path / machine
+        summary = ingest(tmp_path / "seizures.parquet", folder, today=TODAY)
+        made.add(summary.fingerprint)
+        read = Warehouse.open(folder).read("seizures")
+        assert set(read["seized_on"].to_pylist()) == {date(2025, 4, 1)}
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert len(made) == 1
+
+
+def _in_zone(times: list[datetime], zone: str) -> pa.Array:
+    from datetime import timedelta, timezone
+    from zoneinfo import ZoneInfo
+
+    own = timezone(timedelta(hours=5, minutes=30)) if zone.startswith("+") else ZoneInfo(zone)
+    return pa.array([t.replace(tzinfo=own) for t in times], pa.timestamp("us", zone))
