@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from features.domain.number_words import counted
 from features.errors import FflRiskError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -107,7 +108,10 @@ def problem_of_validation(found: Sequence[Mapping[str, Any]]) -> Response:
         return problem(400, "malformed_body", "The body is not valid JSON.")
     faults = [FieldProblem(where=_where(one["loc"]), what=_what(one)) for one in found[:50]]
     return problem(
-        422, "invalid_request", f"{len(found)} parts of the request are not valid.", errors=faults
+        422,
+        "invalid_request",
+        counted(len(found), "part of the request is", "parts of the request are") + " not valid.",
+        errors=faults,
     )
 
 

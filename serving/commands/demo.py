@@ -69,7 +69,7 @@ def run(*, is_real: bool, port: int, do_serve: bool) -> None:
     start = time.perf_counter()
     for step in real_steps() if is_real else simulated_steps():
         _run(step)
-    _run(Step("score", ["score", "--as-of", _as_of()]))
+    _run(Step("score", ["score", "--as-of", _as_of(is_real=is_real)]))
     _run(Step("rank", ["rank", "--k", "20"]))
     token = _first_token()
     ERR.print(f"[bold]everything took {time.perf_counter() - start:.1f} s[/bold]")
@@ -131,11 +131,15 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _as_of() -> str:
-    """Return the day that the champion was made for."""
+def _as_of(*, is_real: bool) -> str:
+    """Return the day up to which the champion knows; of published records, that of their listing.
+
+    Earlier than what it learned from, a list would know its own future. Of dealers there is one
+    published listing, older than the inspections that taught the model; the list says so.
+    """
     folder = home() / "champion" / current(home(), "champion")
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return str(manifest["as_of"])
+    return str(manifest["as_of" if is_real else "trained_on"])
 
 
 def _allow_old_records() -> None:

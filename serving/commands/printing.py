@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from features.domain.number_words import counted
 from serving.lists.exports import header, to_csv
 from serving.statements import PEERS, basis_sentence
 
@@ -115,12 +116,16 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
     design = document["design"]
     left_out = design["n_in_area"] - design["n_eligible"]
     OUT.print(
-        f"{design['n_in_area']:,} dealers in the area; {left_out:,} were inspected in the last "
+        f"{counted(design['n_in_area'], 'dealer')} in the area; "
+        f"{counted(left_out, 'was', 'were')} inspected in the last "
         "twelve months and may not be listed."
     )
     n_unsure = sum(row["has_insufficient_history"] for row in document["rows"])
     if n_unsure:
-        OUT.print(f"{n_unsure} dealers are unlike those seen in training: insufficient history.")
+        OUT.print(
+            counted(n_unsure, "dealer is", "dealers are")
+            + " unlike those seen in training: insufficient history."
+        )
     OUT.print(PEERS)
     OUT.print("What it does not know:")
     for line in document["disclaimers"]:
@@ -184,7 +189,10 @@ def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:
         table.add_row(*map(escape, cells))
     OUT.print(table)
     for source in document["records"]:
-        OUT.print(f"{source['n_records']} records of {source['table']}: {', '.join(source['ids'])}")
+        OUT.print(
+            f"{counted(source['n_records'], 'record')} of {source['table']}: "
+            f"{', '.join(source['ids'])}"
+        )
     way = document["way_off"]
     if way["is_on_list"] and way["changes"]:
         OUT.print("What would take it off its office's list:")

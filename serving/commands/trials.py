@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from features.domain.number_words import counted
 from features.home import home, write_atomically
 from features.warehouse import Warehouse
 from serving.commands.opened import recorded
@@ -87,9 +88,11 @@ def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool)
 
 def in_words(trial: assignments.Trial, found: Reading) -> str:
     """Say what a reading found."""
-    tail = f" {found.n_open} visits are still open." if found.n_open else ""
-    if trial.kind == "interleaved":
-        tail += f" {found.n_unvisited} drawn places were not visited." * bool(found.n_unvisited)
+    tail = f" {counted(found.n_open, 'visit is', 'visits are')} still open." if found.n_open else ""
+    if trial.kind == "interleaved" and found.n_unvisited:
+        tail += (
+            f" {counted(found.n_unvisited, 'drawn place was', 'drawn places were')} not visited."
+        )
     if found.difference is None:
         return (
             f"Trial {trial.trial_id} is not to be read before {trial.looks[0].on}: nothing is "
@@ -133,8 +136,8 @@ def averted_in_words(effect: averts.Averted | None, *, n_lists: int) -> str:
     if effect is None or not effect.can_be_said:
         n = 0 if effect is None else effect.n_drawn
         return (
-            f"What an inspection averts cannot be said: {n} dealers were drawn by {n_lists} lists "
-            "old enough, too few to tell an effect from none."
+            "What an inspection averts cannot be said: "
+            f"{counted(n, 'dealer was', 'dealers were')} drawn by {counted(n_lists, 'list')} old enough, too few to tell an effect from none."
         )
     what = "fewer" if effect.value < 0 else "more"
     return (

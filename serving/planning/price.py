@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from features.domain.number_words import counted
 from serving.contract.plan import least, most
 from serving.planning import choose
 from serving.planning.candidates import Candidates
@@ -160,7 +161,7 @@ def relaxations(
                 "random_share",
                 request.random_share,
                 share,
-                f"Draw {n_drawn - missed} dealers at random instead of {n_drawn}:"
+                f"Draw {counted(n_drawn - missed, 'dealer')} at random instead of {n_drawn}:"
                 f" a random share of {share:.3f} instead of {request.random_share:g}.",
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,11 +34,19 @@ def variant_of(bundle: Bundle) -> Literal["full", "public"]:
     return "public" if bundle.manifest.get("variant") == "public" else "full"
 
 
-def limits_of(card: str) -> list[str]:
-    """Return what the model card says that the scores cannot say."""
-    _, _, after = card.partition("## What it cannot say")
+def limits_of(bundle: Bundle, as_of: date) -> list[str]:
+    """Return what scores as of a day cannot say: by the model card, and by what the model knows."""
+    _, _, after = bundle.card.partition("## What it cannot say")
     section = after.partition("\n## ")[0]
-    return [line[2:].strip() for line in section.splitlines() if line.startswith("- ")]
+    limits = [line[2:].strip() for line in section.splitlines() if line.startswith("- ")]
+    learned_to = str(bundle.manifest.get("trained_on", ""))
+    if learned_to > as_of.isoformat():
+        limits.append(
+            f"The model learned from what was known before {learned_to}, and these scores are as "
+            f"of {as_of}: it may have seen what was found in between. They are for looking back "
+            "and do not show what it can do."
+        )
+    return limits
 
 
 def inputs_of(bundle: Bundle, table: FeatureTable) -> pd.DataFrame:

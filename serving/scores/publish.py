@@ -118,7 +118,7 @@ def publish(
         "bundle": bundle.manifest["name"],
         "bundle_sha256": sha256_of(home / "champion" / champion / "manifest.json"),
         "restriction": bundle.manifest["restriction"],
-        "limits": limits_of(bundle.card),
+        "limits": limits_of(bundle, as_of),
         "heads": list(bundle.heads),
         "feature_fingerprint": table.fingerprint,
         "warehouse_fingerprint": table.warehouse_fingerprint,

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.domain.number_words import counted
 from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
 from serving.scores.snapshot import View
@@ -193,7 +194,8 @@ def shortfall(document: Mapping[str, Any]) -> str:
         return ""
     kept_out = design["n_in_area"] - design["n_eligible"]
     return (
-        f"{design['k']:,} asked for, {n:,} given: of the {design['n_in_area']:,} dealers of the"
-        f" area {design['n_eligible']:,} may be visited; {kept_out:,} were inspected in the twelve"
-        " months before and may not."
+        f"{design['k']:,} asked for, {n:,} given: of "
+        f"{counted(design['n_in_area'], 'dealer')} of the area {design['n_eligible']:,} may be "
+        f"visited; {counted(kept_out, 'was', 'were')} inspected in the twelve months before and "
+        "may not."
     )

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features import reference
+from features.domain.number_words import counted
 from features.reference.outcome import outcome_label
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL
@@ -189,14 +190,14 @@ def list_day(list_id: str) -> str:
     return f"{when.day} {when:%B %Y}"
 
 
-def counted(n: int, table: str) -> str:
+def counted_records(n: int, table: str) -> str:
     """Say how many records of a table there are.
 
-    >>> counted(1, "inspections"), counted(2_000, "sales_volume")
+    >>> counted_records(1, "inspections"), counted_records(2_000, "sales_volume")
     ('1 inspection', '2,000 monthly counts of background checks')
     """
     one, many = _RECORDS.get(table, (table.replace("_", " "),) * 2)
-    return f"{n:,} {one if n == 1 else many}"
+    return counted(n, one, many)
 
 
 @cache
@@ -276,7 +277,7 @@ def environment() -> Environment:
         "part_label": lambda name: _PARTS.get(name, name.replace("_", " ")),
         "family": lambda name: _FAMILIES.get(name, name.replace("_", " ").capitalize()),
         "list_day": list_day,
-        "counted": counted,
+        "counted": counted_records,
         "outcome": outcome_label,
         "instant": instant,
         "short_day": lambda day: f"{day.day} {day:%B}",

@@ -1,5 +1,7 @@
 """The demonstration ends in a service that does what it is there to show."""
 
+import json
+
 import pytest
 
 from serving.commands import demo
@@ -12,7 +14,7 @@ def ended(monkeypatch, tmp_path):
     """Run it with steps that are there already; return the settings that it serves with."""
     monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path))
     monkeypatch.setattr(demo, "_run", lambda _step: None)
-    monkeypatch.setattr(demo, "_as_of", lambda: "2024-01-01")
+    monkeypatch.setattr(demo, "_as_of", lambda *, is_real: "2024-01-01")
     served = []
 
     def serve(_host: str, _port: int) -> None:
@@ -38,3 +40,16 @@ def test_lists_can_be_made_by_the_records_of_the_demonstration(ended, monkeypatc
 def test_a_limit_that_was_set_stays(ended, monkeypatch):
     monkeypatch.setenv(demo.AGE_SETTING, "90")
     assert ended() == 90
+
+
+@pytest.mark.parametrize(("is_real", "day"), [(False, "2025-01-01"), (True, "2024-01-01")])
+def test_the_list_of_the_simulated_country_knows_nothing_of_its_future(
+    monkeypatch, tmp_path, is_real, day
+):
+    monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path))
+    monkeypatch.setattr(demo, "current", lambda _home, _kind: "000001")
+    folder = tmp_path / "champion" / "000001"
+    folder.mkdir(parents=True)
+    manifest = {"as_of": "2024-01-01", "trained_on": "2025-01-01"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert demo._as_of(is_real=is_real) == day

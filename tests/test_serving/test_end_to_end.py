@@ -29,6 +29,7 @@ from serving.field.rescoring import rescore
 from serving.lists.contest_packet import packet
 from serving.lists.issued import verify
 from serving.runtime import Runtime
+from serving.scores.champion import limits_of
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
@@ -161,6 +162,17 @@ def test_publishing_again_gives_the_same_fingerprint(country):
     again = publish(Warehouse.open(country / "warehouse"), AS_OF, home=country)
     assert again.fingerprint == first["fingerprint"]
     assert again.n_dealers == N
+
+
+@pytest.mark.parametrize(("trained_on", "is_said"), [(AS_OF, False), (date(2030, 1, 1), True)])
+def test_scores_of_a_day_before_what_the_model_knows_say_so(runtime, trained_on, is_said):
+    bundle = runtime.snapshot.bundle
+    told = dataclasses.replace(
+        bundle, manifest=bundle.manifest | {"trained_on": trained_on.isoformat()}
+    )
+    limits = limits_of(told, AS_OF)
+    assert "Anything about anyone." in limits
+    assert any("before 2030-01-01" in one for one in limits) == is_said
 
 
 def test_a_list_is_rebuilt_from_the_warehouse_byte_for_byte(runtime, start):

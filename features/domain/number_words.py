@@ -1,0 +1,19 @@
+"""Numbers with the noun that they count."""
+
+from __future__ import annotations
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun in the singular or the plural.
+
+    Parameters
+    ----------
+    many : str, optional
+        The plural; `one` with an s by default.
+
+    Examples
+    --------
+    >>> counted(1, "dealer is", "dealers are"), counted(2_000, "record")
+    ('1 dealer is', '2,000 records')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
