@@ -135,9 +135,10 @@ def averted_in_words(effect: averts.Averted | None, *, n_lists: int) -> str:
     """Say what an inspection averts, or that it cannot be said."""
     if effect is None or not effect.can_be_said:
         n = 0 if effect is None else effect.n_drawn
+        drawn = counted(n, "dealer was", "dealers were")
         return (
-            "What an inspection averts cannot be said: "
-            f"{counted(n, 'dealer was', 'dealers were')} drawn by {counted(n_lists, 'list')} old enough, too few to tell an effect from none."
+            f"What an inspection averts cannot be said: {drawn} drawn by "
+            f"{counted(n_lists, 'list')} old enough, too few to tell an effect from none."
         )
     what = "fewer" if effect.value < 0 else "more"
     return (
