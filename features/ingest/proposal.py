@@ -15,7 +15,7 @@ import duckdb
 
 from features.contract import contract
 from features.errors import SourceError
-from features.ingest.guesses import code_lines, date_lines, number_lines, toml
+from features.ingest.mapping_proposals import code_lines, date_lines, number_lines, toml
 from features.ingest.opening import open_raw
 from features.schema import TABLES, Column
 from features.sources import canonical, json_lines

@@ -23,7 +23,7 @@ from features.home import keep_private
 from features.ingest.load import Load, Loader
 from features.ingest.summary import FileSummary, IngestSummary
 from features.ingest.trial import preview_of, trial_copy
-from features.objects import address_of, fetch
+from features.object_store import address_of, fetch
 from features.schema import TABLES
 from features.sources.archive import Finds, Unread, expand
 from features.sources.database import pulled

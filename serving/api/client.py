@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
-from serving.api.asking import Asking, RefusedError, UnreachableError, problem_in
+from serving.api.client_transport import Asking, RefusedError, UnreachableError, problem_in
 from serving.contract.answers import (
     ExplainRequest,
     Explanation,

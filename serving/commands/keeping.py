@@ -34,14 +34,14 @@ def backup(
 
     Example: ffl-risk backup /srv/backups/2026-01-01 --passphrase-file /run/secrets/backup
     """
-    from features.objects import address_of
+    from features.object_store import address_of
     from serving.commands.printing import say
     from serving.settings import Settings
 
     settings, address = Settings.from_environment(), address_of(to)
     passphrase = _passphrase(passphrase_file, is_new=True)
     if address:
-        from serving.keeping.distant import back_up_to
+        from serving.keeping.object_store_backup import back_up_to
 
         done = back_up_to(settings, address, passphrase)
     else:
@@ -66,14 +66,14 @@ def restore(
 
     Example: ffl-risk restore /srv/backups/2026-01-01 --passphrase-file /run/secrets/backup
     """
-    from features.objects import address_of
+    from features.object_store import address_of
     from serving.commands.printing import say
     from serving.settings import Settings
 
     settings, address = Settings.from_environment(), address_of(source)
     passphrase = _passphrase(passphrase_file)
     if address:
-        from serving.keeping.distant import restore_from
+        from serving.keeping.object_store_backup import restore_from
 
         done = restore_from(settings, address, passphrase)
     else:

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from serving.api import asking as asking_module
+from serving.api import client_transport
 from serving.api.client import Client, RefusedError, UnreachableError
 from serving.contract.answers import RankRequest
 
@@ -77,7 +77,7 @@ def test_a_connection_closed_while_idle_is_replaced(server):
 def test_what_is_refused_for_now_is_tried_again_when_told_under_the_same_key(server, monkeypatch):
     url, asked, script = server
     waited = []
-    monkeypatch.setattr(asking_module.time, "sleep", waited.append)
+    monkeypatch.setattr(client_transport.time, "sleep", waited.append)
     script += [503, 429, "close"]
     with Client(url, token="t") as client:
         client._ask("POST", "/v1/rank", b"{}")

@@ -12,11 +12,11 @@ from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 import ffl_risk
-from features.objects import ObjectStoreError, fetch, is_vacant, put
+from features.object_store import ObjectStoreError, fetch, is_vacant, put
 from features.warehouse import Warehouse
 from serving.access.audit import load_key, verify
 from serving.errors import InvalidRequestError
-from serving.keeping.distant import back_up_to, restore_from
+from serving.keeping.object_store_backup import back_up_to, restore_from
 from serving.settings import Settings
 from serving.store.database import Store
 from tests.test_serving.test_inbox import INSPECTIONS, VIOLATIONS

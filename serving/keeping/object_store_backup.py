@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from features.objects import fetch, is_vacant, put
+from features.object_store import fetch, is_vacant, put
 from serving.errors import InvalidRequestError
 from serving.keeping.backup import back_up
 from serving.keeping.files import MANIFEST, Kept
