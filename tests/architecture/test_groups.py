@@ -1,0 +1,14 @@
+"""Tests that share what is expensive to build run in one process.
+
+Nothing else would fail if the groups were forgotten: everything would only be built twice.
+"""
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("told_apart")
+
+
+def test_a_group_reaches_those_who_hand_out_tests(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("loadgroup", default=False):
+        pytest.skip("tests are not handed out by group")
+    assert request.node.nodeid.endswith("@told_apart")
