@@ -83,9 +83,7 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     assert page.locator("tbody >> text=mandatory").count() == n_outside
     page.goto(list_url)
     page.click("text=All on one page")
-    expect(page.locator("table.rows tbody tr")).to_have_count(
-        40
-    )  # still arriving on a busy machine
+    expect(page.locator("table.rows tbody tr")).to_have_count(40)
     expect(page.locator("tbody >> text=mandatory")).to_have_count(n_outside + n_inside)
     # Decide.
     page.goto(list_url)
