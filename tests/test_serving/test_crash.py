@@ -112,6 +112,9 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Country:
     return Country(tmp_path_factory.mktemp("home"))
 
 
+KINDS = ("events", "outcomes", "decisions", "lists", "scores")
+
+
 class Writers:
     """Threads that write without pause and note what was acknowledged."""
 
@@ -131,10 +134,15 @@ class Writers:
         return sum(map(len, self.acknowledged.values()))
 
     def wait_for(self, n: int, seconds: float = 30) -> None:
+        """Wait for so many more, and for one of each kind: a busy machine may serve one last."""
         start, deadline = self.n(), time.monotonic() + seconds
-        while self.n() < start + n and time.monotonic() < deadline:
+
+        def is_enough() -> bool:
+            return self.n() >= start + n and all(self.acknowledged[kind] for kind in KINDS)
+
+        while not is_enough() and time.monotonic() < deadline:
             time.sleep(0.005)
-        assert self.n() >= start + n
+        assert is_enough(), {kind: len(self.acknowledged[kind]) for kind in KINDS}
 
     def stop(self) -> None:
         self.stopped.set()
