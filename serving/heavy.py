@@ -3,44 +3,25 @@
 A time limit on a request bounds its answer, not its work: a plan nobody waits for any more would go
 on, and a dozen of them would stall everybody. Here only a few run at once, the others wait in a
 queue for each identity, the identities taking turns; whoever stops waiting leaves the queue, and
-work under way ends at its next `check`.
+work under way ends at its next step (`features.abandonment`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from features.abandonment import Abandonment, doing
 from serving import metrics
 from serving.errors import OverloadedError
 
 Result = TypeVar("Result")
 _MOST_WAITING: Final = 64
 _MOST_OF_ONE: Final = 4
-_abandoned: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar(
-    "abandoned", default=None
-)
-
-
-class AbandonedError(Exception):
-    """Ends work whose result nobody waits for."""
-
-
-def check() -> None:
-    """End this work when nobody waits for its result; called between its steps."""
-    if is_abandoned()():
-        raise AbandonedError
-
-
-def is_abandoned() -> Callable[[], bool]:
-    """Return what says whether anybody still waits for this work, for others' threads to ask."""
-    flag = _abandoned.get()
-    return (lambda: False) if flag is None else flag.is_set
 
 
 class HeavyWork:
@@ -57,8 +38,13 @@ class HeavyWork:
         self._n_free = n_threads
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def run(self, who: str, work: Callable[..., Result], *args: Any) -> Result:
+    async def run(
+        self, who: str, work: Callable[..., Result], *args: Any, goes_on: bool = False
+    ) -> Result:
         """Do a piece of work for an identity, in its turn.
+
+        It ends when nobody waits for it any more, unless it `goes_on`: then its result is kept, and
+        whoever asks again finds it.
 
         Raises
         ------
@@ -66,9 +52,10 @@ class HeavyWork:
             When too much waits already, of this identity or of all.
         """
         await self._turn(who)
-        flag = threading.Event()
+        abandonment = Abandonment()
         context = contextvars.copy_context()
-        context.run(_abandoned.set, flag)
+        if not goes_on:
+            context.run(doing, abandonment)
         metrics.HEAVY.inc()
         done = asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: context.run(work, *args)
@@ -78,7 +65,7 @@ class HeavyWork:
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            flag.set()
+            abandonment.set()
             raise
 
     def close(self) -> None:

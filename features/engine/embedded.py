@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.abandonment import ended_by
 from features.domain.asof import NEVER, day_sql, known_sql, number_sql, to_day
 from features.engine import kernels
 from features.engine.views import KEYS, VIEWS
@@ -195,9 +196,9 @@ class EmbeddedEngine:
         """Answer `sql` over the tables and over Arrow tables given by name.
 
         All versions of all rows are visible: the query itself must cut time. Several threads may
-        ask at a time.
+        ask at a time. It is interrupted when nobody waits for the work it is a part of.
         """
-        with self.connection.cursor() as cursor:
+        with self.connection.cursor() as cursor, ended_by(cursor.interrupt):
             for name, table in tables.items():
                 cursor.register(name, table)
             return cursor.execute(sql).to_arrow_table()

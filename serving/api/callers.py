@@ -44,9 +44,9 @@ class Caller:
         """What the caller may see."""
         return self.runtime.scope(self.principal)
 
-    async def heavy(self, work: Callable[..., Result], *args: Any) -> Result:
+    async def heavy(self, work: Callable[..., Result], *args: Any, goes_on: bool = False) -> Result:
         """Do work that takes seconds, in this caller's turn."""
-        return await self.runtime.heavy.run(self.principal.name, work, *args)
+        return await self.runtime.heavy.run(self.principal.name, work, *args, goes_on=goes_on)
 
     async def record(self, subject: str, *, purpose: str = "", list_id: str = "") -> int:
         """Write the audit record of this access."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal
 
+from features.abandonment import check
 from features.domain.spreadsheet_formulas import neutral
-from serving.heavy import check
 
 Kind = Literal["text", "date", "percent", "number", "whole"]
 Value = str | float | date | None

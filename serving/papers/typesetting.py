@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from serving import heavy
+from features import abandonment
 from serving.errors import ServingError
 from serving.papers.press import typeset
 
@@ -65,7 +65,7 @@ def _pressed(asked: Mapping[str, Any]) -> bytes:
         ) as press:
             try:
                 while True:
-                    heavy.check()
+                    abandonment.check()
                     try:
                         status = press.wait(_LOOK_SECONDS)
                         break

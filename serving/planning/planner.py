@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from serving import heavy
+from features import abandonment
 from serving.planning import choose, price
 from serving.planning.candidates import Candidates, read_candidates
 from serving.planning.choose import Choice, Selection
@@ -36,16 +36,16 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     candidates = read_candidates(frame, request)
     is_drawn, probability = draw(candidates, request)
     problem = choose.build(candidates, request, is_drawn=is_drawn)
-    heavy.check()
+    abandonment.check()
     choice = choose.solve(problem)
     if choice is None:
         raise PlanInfeasibleError(price.relaxations(problem, candidates, request))
     is_required = problem.is_required | _quota(problem, choice)
     pool = _pool(problem, choice, is_required=is_required)
-    heavy.check()
+    abandonment.check()
     tours = route(candidates, request, pool=pool, is_required=is_required)
     visited = np.array([stop.candidate for tour in tours for stop in tour.stops], dtype=np.int64)
-    heavy.check()
+    abandonment.check()
     objective = float(candidates.expected_yield[np.unique(visited)].sum())
     return Plan(
         visits=visits_of(

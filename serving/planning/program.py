@@ -16,9 +16,9 @@ import numpy as np
 from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array, vstack
 
+from features import abandonment
 from features.domain.solver import new_solver
 from features.openjson import Options
-from serving import heavy
 from serving.planning.request import Floats, policy
 
 _SOLVED: Final = frozenset(
@@ -56,12 +56,12 @@ def minimize(
     AbandonedError
         As soon as nobody waits for the result.
     """
-    heavy.check()
+    abandonment.check()
     solver = new_solver()
     for name, value in _options().items():
         solver.setOptionValue(name, value)
     solver.passModel(_model(cost, lower, rows, is_whole=is_whole))
-    is_abandoned = heavy.is_abandoned()
+    is_abandoned = abandonment.is_abandoned()
 
     def asked(event: Any) -> None:
         event.interrupt(is_abandoned())
@@ -69,7 +69,7 @@ def minimize(
     for when in (solver.cbMipInterrupt, solver.cbSimplexInterrupt, solver.cbIpmInterrupt):
         when.subscribe(asked)
     solver.run()
-    heavy.check()
+    abandonment.check()
     info = solver.getInfo()
     has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     if solver.getModelStatus() not in _SOLVED or not has_point:

@@ -15,7 +15,7 @@ from pyvrp import Client, Depot, Location, ProblemData, Solution, VehicleType
 from pyvrp import solve as run_router
 from pyvrp.stop import MaxIterations, MultipleCriteria
 
-from serving import heavy
+from features import abandonment
 from serving.planning.candidates import Candidates
 from serving.planning.choose import n_parts
 from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
@@ -137,7 +137,7 @@ class _Abandoned:
     """Ends the router, as a criterion of its stopping, when nobody waits for its tours."""
 
     def __call__(self, best_cost: float) -> bool:
-        heavy.check()
+        abandonment.check()
         return False
 
 

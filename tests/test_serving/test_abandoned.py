@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features import abandonment
+from features.engine.embedded import EmbeddedEngine
+from features.warehouse import Warehouse
 from serving import heavy
 from serving.papers import spreadsheet
 from serving.planning import PlanRequest, make_plan, program
@@ -59,6 +62,36 @@ def test_a_spreadsheet_ends_in_the_middle_of_its_rows():
         spreadsheet.book([sheet], about=["List"], created=begun)
 
     assert abandoned_after(0.3, book) < 1.0  # of some ten seconds
+
+
+def test_a_query_of_a_study_ends_in_the_middle(tmp_path):
+    """A join of a billion pairs, which takes DuckDB far longer than the test waits."""
+    pairs = "SELECT sum(hash(a.range) % 7) FROM range(1, 200000) a, range(1, 200000) b"
+
+    def study():
+        with EmbeddedEngine(Warehouse(tmp_path, {"tables": {}})) as engine:
+            engine.query(pairs)
+
+    assert abandoned_after(1.0, study) < 1.0  # of a minute and more
+
+
+def test_work_that_goes_on_is_not_ended_when_nobody_waits():
+    pool, seen = heavy.HeavyWork(1), []
+
+    def work():
+        time.sleep(0.3)
+        abandonment.check()
+        seen.append("kept")
+
+    async def wait():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await pool.run("somebody", work, goes_on=True)
+        await pool.run("somebody", lambda: None)  # in the only thread: behind it
+
+    asyncio.run(wait())
+    pool.close()
+    assert seen == ["kept"]
 
 
 def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):
@@ -110,13 +143,13 @@ def test_a_pdf_made_in_a_process_of_its_own_has_the_same_bytes(monkeypatch):
 
 
 def test_work_that_somebody_waits_for_is_not_stopped():
-    flag = threading.Event()
+    work = abandonment.Abandonment()
     context = contextvars.copy_context()
-    context.run(heavy._abandoned.set, flag)
-    assert context.run(heavy.is_abandoned)() is False
-    flag.set()
-    with pytest.raises(heavy.AbandonedError):
-        context.run(heavy.check)
+    context.run(abandonment.doing, work)
+    assert context.run(abandonment.is_abandoned)() is False
+    work.set()
+    with pytest.raises(abandonment.AbandonedError):
+        context.run(abandonment.check)
 
 
 def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch):
@@ -125,7 +158,6 @@ def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch)
     from urllib.parse import urlsplit
 
     from serving.api.routes import plans
-    from serving.heavy import AbandonedError
 
     begun, ended = threading.Event(), threading.Event()
 
@@ -133,9 +165,9 @@ def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch)
         begun.set()
         try:
             while True:
-                heavy.check()
+                abandonment.check()
                 time.sleep(0.02)
-        except AbandonedError:
+        except abandonment.AbandonedError:
             ended.set()
             raise
 

@@ -202,7 +202,7 @@ async def read_share(
     )  # fmt: skip
     try:
         async with asyncio.timeout(_PATIENCE * settings.heavy_seconds):
-            made = await caller.heavy(work)
+            made = await caller.heavy(work, goes_on=True)
     except TimeoutError:
         raise NotReadyError(
             "The quarter is being worked out.", fix="ask again in a few minutes"
