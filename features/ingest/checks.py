@@ -17,9 +17,9 @@ from features.domain.postal import zip_in_state_sql
 from features.ingest import conversion
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column, RejectReason, Table
-from features.sources.delimited import DAMAGED, LINE
 from features.sources.layout import Plan
-from features.sources.listing import STATE_FIPS
+from features.sources.publishers.listing import STATE_FIPS
+from features.sources.rows.delimited import DAMAGED, LINE
 from features.sql import literal, quoted
 
 # The Federal Firearms Act of 1938 made the first licensees; laws of an area may be older.

@@ -14,7 +14,7 @@ from features.domain.license_number import dealer_sql, number_sql
 from features.domain.missing_values import is_no_date_sql, is_null_word_sql, is_zero_date_sql
 from features.domain.postal import zip_sql
 from features.schema import Column
-from features.sources.listing import STATE_FIPS
+from features.sources.publishers.listing import STATE_FIPS
 from features.sql import literal
 
 # What is cut from both ends of a text: white space of every kind, and a stray byte order mark.

@@ -20,11 +20,11 @@ from features.ingest.versions import Resolution, resolve, resolve_keys
 from features.reference.citation import normalize_column
 from features.reference.files import DATA
 from features.schema import TABLES
-from features.sources.dates import settle
-from features.sources.delimited import LINE, OddRows
-from features.sources.files import SourceFile
+from features.sources.files.source_file import SourceFile
 from features.sources.layout import Layout, Plan
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
+from features.sources.rows.dates import settle
+from features.sources.rows.delimited import LINE, OddRows
 from features.sql import literal, quoted
 from features.warehouse.batches import full_disk, live, rewrite_batch, scan, write_batch
 from features.warehouse.manifest import Draft

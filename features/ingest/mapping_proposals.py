@@ -11,7 +11,7 @@ import duckdb
 
 from features.domain.missing_values import is_null_word_sql
 from features.schema import Column
-from features.sources.dates import SERIALS, reading
+from features.sources.rows.dates import SERIALS, reading
 
 _DAYS: Final = (
     "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",

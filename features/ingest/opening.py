@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 
 from features.errors import SourceError
-from features.sources.delimited import DAMAGED, LINE, OddRows, open_rows
-from features.sources.files import SourceFile
+from features.sources.files.source_file import SourceFile
 from features.sources.layout import Join, Layout
-from features.sources.parquet import has_instants, open_days
+from features.sources.rows.delimited import DAMAGED, LINE, OddRows, open_rows
+from features.sources.rows.parquet import has_instants, open_days
 from features.sql import literal, quoted
 
 

@@ -18,13 +18,14 @@ from features.errors import SourceError
 from features.ingest.mapping_proposals import code_lines, date_lines, number_lines, toml
 from features.ingest.opening import open_raw
 from features.schema import TABLES, Column
-from features.sources import canonical, json_lines
-from features.sources.archive import expand
-from features.sources.delimited import LINES, TextForm
-from features.sources.dialect import forms
-from features.sources.files import inspect
+from features.sources.files.archive import expand
+from features.sources.files.source_file import inspect
 from features.sources.layout import Layout
 from features.sources.privacy import refuse_persons
+from features.sources.publishers import canonical
+from features.sources.rows import json_lines
+from features.sources.rows.delimited import LINES, TextForm
+from features.sources.rows.dialect import forms
 from features.sql import quoted
 
 _N_VALUES: Final = 200

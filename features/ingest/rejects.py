@@ -9,7 +9,7 @@ from features.errors import SourceError
 from features.ingest.checks import CheckQuery
 from features.ingest.summary import TableCounts
 from features.schema import TABLES
-from features.sources.delimited import LINE, OddRows
+from features.sources.rows.delimited import LINE, OddRows
 from features.sql import literal, quoted
 from features.warehouse.batches import FORMAT, scan
 from features.warehouse.manifest import REJECTS, Draft

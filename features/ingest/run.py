@@ -25,11 +25,11 @@ from features.ingest.summary import FileSummary, IngestSummary
 from features.ingest.trial import preview_of, trial_copy
 from features.object_store import address_of, fetch
 from features.schema import TABLES
-from features.sources.archive import Finds, Unread, expand
-from features.sources.database import pulled
-from features.sources.files import SourceFile, inspect
+from features.sources.agency.database import pulled
+from features.sources.agency.mapping import read_mapping
+from features.sources.files.archive import Finds, Unread, expand
+from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Layout
-from features.sources.mapping import read_mapping
 from features.sources.recognition import Choices, recognize
 from features.warehouse.batches import engine_settings
 from features.warehouse.manifest import Draft, fingerprint, write_lock, writing_to

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from features.ingest.trial import Preview
 from features.openjson import Json
-from features.sources.archive import Unread
+from features.sources.files.archive import Unread
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""One module a publisher: bytes in, checked rows out."""
+"""A publisher's bytes to the rows of a table: what a file is, and how it is read."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from features.sources.dates import DateChoice
-from features.sources.delimited import TextForm
-from features.sources.files import SourceFile
+from features.sources.files.source_file import SourceFile
+from features.sources.rows.dates import DateChoice
+from features.sources.rows.delimited import TextForm
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 
 from features.errors import SourceError
 from features.schema import TABLES
-from features.sources import canonical, inspections, json_lines, listing
-from features.sources.delimited import DAMAGED, LINE, LINES, TextForm, read_header
-from features.sources.dialect import forms
-from features.sources.files import SourceFile, inspect
+from features.sources.agency.mapping import ExportMapping
+from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Join, Layout
-from features.sources.mapping import ExportMapping
 from features.sources.privacy import refuse_persons
+from features.sources.publishers import canonical, inspections, listing
+from features.sources.rows import json_lines
+from features.sources.rows.delimited import DAMAGED, LINE, LINES, TextForm, read_header
+from features.sources.rows.dialect import forms
 from features.sql import quoted
 
 

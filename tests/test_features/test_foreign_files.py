@@ -18,7 +18,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
-from features.sources.listing import listed_on_from_name
+from features.sources.publishers.listing import listed_on_from_name
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
     LISTING_2013,

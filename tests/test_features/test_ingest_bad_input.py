@@ -15,7 +15,7 @@ import pytest
 
 from features.errors import FeatureError, SourceError
 from features.ingest import ingest
-from features.sources import archive
+from features.sources.files import archive
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
     ROWS,

@@ -7,7 +7,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import ingest
-from features.sources.mapping import read_mapping
+from features.sources.agency.mapping import read_mapping
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY
 

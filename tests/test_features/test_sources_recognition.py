@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from features.errors import SourceError
 from features.public_records import files as public_records
 from features.schema import TABLES
-from features.sources.delimited import OddRows
-from features.sources.files import inspect
-from features.sources.listing import listed_on_from_name, normalized
+from features.sources.files.source_file import inspect
 from features.sources.privacy import person_columns
+from features.sources.publishers.listing import listed_on_from_name, normalized
 from features.sources.recognition import Choices, recognize
+from features.sources.rows.delimited import OddRows
 from tests.test_features.ingest_samples import (
     ROWS,
     listing_2013,

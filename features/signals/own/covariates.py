@@ -20,7 +20,7 @@ from features.engine.context import LISTED_DAY, Context, Last
 from features.engine.views import STATE_CODE
 from features.reference.areas import area_sql
 from features.signals.signal import NO_EXPOSURE, NO_SOURCE, OBSERVED, Reasons
-from features.sources.listing import STATE_FIPS
+from features.sources.publishers.listing import STATE_FIPS
 from features.sql import literal
 
 Values = npt.NDArray[np.float32]

@@ -10,9 +10,9 @@ import duckdb
 
 from features.errors import did_you_mean
 from features.schema import TABLES, Column
-from features.sources import canonical
-from features.sources.database import database_faults
-from features.sources.dates import SERIALS
+from features.sources.agency.database import database_faults
+from features.sources.publishers import canonical
+from features.sources.rows.dates import SERIALS
 
 ENCODINGS: Final = ("utf-8", "latin-1", "cp1252")
 KNOWN_ON: Final = Column("known_on", "date", is_required=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Final, Literal, cast
 
 from features.errors import SourceError
-from features.sources.streams import (
+from features.sources.files.streams import (
     BLANK_TAIL,
     BLOCK,
     END_MARK,

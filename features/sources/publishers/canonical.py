@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from features.schema import TABLES
-from features.sources.delimited import TextForm
 from features.sources.layout import Layout, Plan
+from features.sources.rows.delimited import TextForm
 from features.sql import quoted
 
 # What a canonical file may carry beside the columns of its table.

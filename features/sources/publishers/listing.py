@@ -22,10 +22,10 @@ from features.domain.license_number import NUMBER_PATTERN, expires_on_sql
 from features.domain.missing_values import is_null_word_sql
 from features.errors import SourceError
 from features.schema import SET_ASIDE_TYPES
-from features.sources.delimited import DELIMITERS, TextForm, head_lines
-from features.sources.dialect import is_rule
-from features.sources.files import SourceFile
+from features.sources.files.source_file import SourceFile
 from features.sources.layout import Layout, Plan
+from features.sources.rows.delimited import DELIMITERS, TextForm, head_lines
+from features.sources.rows.dialect import is_rule
 from features.sql import literal
 
 COLUMNS: Final = (

@@ -14,7 +14,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from features.sources.streams import ChangedStream
+from features.sources.files.streams import ChangedStream
 
 FOLD: Final = "\x1e"  # stands for a line end inside of a quoted field
 _FOLD: Final = FOLD.encode()

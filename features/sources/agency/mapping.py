@@ -31,8 +31,8 @@ unmapped code is rejected as ``unknown_code``); ``default`` stands in where ther
 and last sign, from 1) say how the text is written; a separator that is not named is found out.
 ``[[join]]`` puts the columns of another file of the export beside these (``file``, and ``key``, or
 ``left`` and ``right``); ``query`` is SQL over the relation ``export``. Workbooks and Parquet are
-read as well, and so is a database (`features.sources.database`). The two examples that ship are in
-``features/sources/mappings/``.
+read as well, and so is a database (`features.sources.agency.database`). The two examples that ship
+are in ``features/sources/mappings/``.
 """
 
 from __future__ import annotations
@@ -47,11 +47,17 @@ from typing import Any, Final
 
 from features.errors import SourceError
 from features.schema import Column
-from features.sources.database import Database
-from features.sources.dates import DateChoice, date_sql
-from features.sources.delimited import TextForm
+from features.sources.agency.database import Database
+from features.sources.agency.mapping_faults import (
+    KNOWN_ON,
+    column_of,
+    faults_of,
+    formats_of,
+    text_of,
+)
 from features.sources.layout import Layout, Plan
-from features.sources.mapping_faults import KNOWN_ON, column_of, faults_of, formats_of, text_of
+from features.sources.rows.dates import DateChoice, date_sql
+from features.sources.rows.delimited import TextForm
 from features.sql import literal, quoted
 
 __all__ = ["KNOWN_ON", "ExportMapping", "read_mapping"]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from features.sources.delimited import DELIMITERS, TextForm, head_lines, header_names
-from features.sources.files import SourceFile
+from features.sources.files.source_file import SourceFile
+from features.sources.rows.delimited import DELIMITERS, TextForm, head_lines, header_names
 
 _MOST_LINES_BEFORE: Final = 12
 _SEP: Final = re.compile(r'"?sep=(?P<sign>\\t|.)"?[,;\t ]*', re.IGNORECASE)

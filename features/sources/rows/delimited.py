@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from features.errors import SourceError
-from features.sources.files import HEAD_BYTES, SourceFile
-from features.sources.quotes import FOLD, folded, folded_head
-from features.sources.streams import BLOCK, SEPARATOR, cut, replacing
+from features.sources.files.source_file import HEAD_BYTES, SourceFile
+from features.sources.files.streams import BLOCK, SEPARATOR, cut, replacing
+from features.sources.rows.quotes import FOLD, folded, folded_head
 
 LINE: Final = "source_line"
 DELIMITERS: Final = (",", "\t", ";", "|", "^", "~", SEPARATOR, "\x01")

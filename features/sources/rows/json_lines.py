@@ -8,8 +8,8 @@ from typing import Final
 import duckdb
 
 from features.errors import SourceError
-from features.sources.delimited import DAMAGED, LINE, LINES, OddRows, open_rows
-from features.sources.files import SourceFile
+from features.sources.files.source_file import SourceFile
+from features.sources.rows.delimited import DAMAGED, LINE, LINES, OddRows, open_rows
 from features.sql import literal, quoted
 
 TEXT: Final = "line"

@@ -19,9 +19,9 @@ from typing import Final
 
 from features.errors import SourceError
 from features.schema import TABLES
-from features.sources import workbook
-from features.sources.files import HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC
-from features.sources.streams import BLOCK, Compression, open_bytes
+from features.sources.files import workbook
+from features.sources.files.source_file import HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC
+from features.sources.files.streams import BLOCK, Compression, open_bytes
 
 _TEXTS: Final = (".csv", ".txt", ".tsv", ".psv", ".dat", ".jsonl", ".ndjson", ".json")
 ENDINGS: Final = (

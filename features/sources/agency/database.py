@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import SourceError
-from features.sources.archive import Finds, Found
+from features.sources.files.archive import Finds, Found
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import Final
 
 from features.domain.license_number import expires_on_sql, number_sql
-from features.sources.delimited import DAMAGED, LINE, LINES, TextForm
 from features.sources.layout import Layout, Plan
-from features.sources.listing import county_sql
+from features.sources.publishers.listing import county_sql
+from features.sources.rows.delimited import DAMAGED, LINE, LINES, TextForm
 from features.sql import case, literal
 
 COLUMNS: Final = (

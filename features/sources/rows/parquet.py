@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.sources.delimited import DAMAGED, LINE
+from features.sources.rows.delimited import DAMAGED, LINE
 
 
 def has_instants(path: Path) -> bool:

@@ -1,0 +1,1 @@
+"""How rows are written: separators, quotes, headers, records, dates; bytes in, rows out."""
