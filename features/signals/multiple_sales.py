@@ -12,6 +12,7 @@ import numpy as np
 
 from features.domain.asof import Y1, Y2, Y3
 from features.engine.context import Context, Distinct, Sum
+from features.reference.short_time_to_crime import short_sql
 from features.signals.signal import (
     NO_SOURCE,
     FamilyColumns,
@@ -128,7 +129,7 @@ def _traced(
             values[name] = np.full(context.n_rows, np.nan)
             reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
         return
-    soon = "recovered_on - sold_on BETWEEN 0 AND 365"
+    soon = short_sql(at_most=365)
     found = context.grids(
         "multiple_sales_traced",
         [Distinct("any", (Y3,), "report_id"), Distinct("soon", (Y3,), "report_id", where=soon)],

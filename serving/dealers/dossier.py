@@ -15,7 +15,7 @@ from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
 from features.reference.destinations import destination_label, destination_sql, place_sql
 from features.reference.outcome import NAMES
-from features.reference.time_to_crime import short_days
+from features.reference.short_time_to_crime import short_days
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.contract.records.dealers import (

@@ -350,13 +350,11 @@ class View:
 
     def is_eligible(self, row: int) -> bool:
         """Whether the twelve-month rule allows a visit on the as-of date."""
-        when = self.eligible_on(row)
-        return when is None or when <= self.snapshot.as_of
+        return bool(allows_visit(self.snapshot.columns["eligible_on"][row], self.snapshot.as_of))
 
     def score(self, row: int, *, with_reasons: bool = False) -> ScoreRecord:
         """Return a row, ready for the contract's `Score`."""
         columns = self.snapshot.columns
-        when = self.eligible_on(row)
         return {
             "dealer": columns["dealer"][row],
             "status": "scored",
@@ -368,8 +366,8 @@ class View:
             "office": columns["office"][row],
             "office_rank": int(self.office_rank[row]),
             "support": float(columns["support"][row]),
-            "is_eligible": when is None or when <= self.snapshot.as_of,
-            "eligible_on": when,
+            "is_eligible": self.is_eligible(row),
+            "eligible_on": self.eligible_on(row),
             "reasons": self.reasons(row) if with_reasons else None,
         }
 
@@ -433,6 +431,15 @@ class Scope:
 
 def eligible_rows(view: View) -> Bools:
     """Return the rows that the twelve-month rule allows to visit on the as-of date."""
-    when = view.snapshot.columns["eligible_on"]
-    mask: Bools = np.isnat(when) | (when <= np.datetime64(view.snapshot.as_of, "s"))
+    mask: Bools = allows_visit(view.snapshot.columns["eligible_on"], view.snapshot.as_of)
     return mask
+
+
+def allows_visit(eligible_on: Any, as_of: date) -> Any:
+    """Tell which first days of a lawful visit, dates or none at all, have come by `as_of`.
+
+    >>> days = np.array(["2024-06-01", "2024-06-02", "NaT"], "datetime64[s]")
+    >>> allows_visit(days, date(2024, 6, 1)).tolist()
+    [True, False, True]
+    """
+    return np.isnat(eligible_on) | (eligible_on <= np.datetime64(as_of, "s"))

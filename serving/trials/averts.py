@@ -23,7 +23,7 @@ from scipy.stats import t
 
 from features.domain.asof import add_months
 from features.reference.attribution import COLUMNS, counts_toward_dealer
-from features.reference.time_to_crime import is_short
+from features.reference.short_time_to_crime import is_short
 from features.warehouse import Warehouse
 
 Floats = npt.NDArray[np.float64]

@@ -15,7 +15,7 @@ from features.openjson import Row
 from features.reference.outcome import SEVERE as SEVERE_OUTCOMES
 from features.reference.outcome import WARNED
 from features.reference.places import MEXICO_BORDER_STATES
-from features.reference.time_to_crime import short_sql
+from features.reference.short_time_to_crime import short_sql
 from features.signals.stages import coverage
 from features.sql import literal
 from features.warehouse import Warehouse

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.reference.geography import ports
-from features.reference.time_to_crime import is_short
+from features.reference.short_time_to_crime import is_short
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, numbered, table_of
 from features.simulation.reports import mexico

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.reference import files, places
-from features.reference.time_to_crime import is_short
+from features.reference.short_time_to_crime import is_short
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.files.dirt import DirtBook

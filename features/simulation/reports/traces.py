@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from features.reference.time_to_crime import short_days
+from features.reference.short_time_to_crime import short_days
 from features.simulation.country import national
 from features.simulation.country.dealers import P07, P08
 from features.simulation.country.world import World

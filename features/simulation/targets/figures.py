@@ -14,7 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from features.domain.asof import add_months
-from features.reference.time_to_crime import short_sql
+from features.reference.short_time_to_crime import DAYS, short_sql
 from features.simulation.country.options import FULL_COUNTRY, Options
 from features.simulation.files.write import SIMULATED
 
@@ -206,11 +206,10 @@ def traces(country: Country) -> Measured:
             out[f"requests_{year}"] = scaled(n, size)
     if country.options.traces_scale == 1:
         out |= _concentration(country)
-    home = "country = 'US' AND sold_on IS NOT NULL AND sold_on <= recovered_on"
-    lag = "(recovered_on - sold_on)"
+    home = f"country = 'US' AND {DAYS} >= 0"
     if country.has_year(2021):
         one, three, n = country.row(
-            f"SELECT count(*) FILTER ({lag} < 365), count(*) FILTER ({short_sql(lag)}), count(*) "
+            f"SELECT count(*) FILTER ({DAYS} < 365), count(*) FILTER ({short_sql()}), count(*) "
             f"FROM clean WHERE {home} AND year(recovered_on) BETWEEN 2017 AND 2021"
         )
         if country.has_year(2017):
@@ -218,7 +217,7 @@ def traces(country: Country) -> Measured:
     for year in (2017, 2023):
         if country.has_year(year):
             value, n = country.row(
-                f"SELECT median({lag}) / 365.25, count(*) FROM clean "
+                f"SELECT median({DAYS}) / 365.25, count(*) FROM clean "
                 f"WHERE {home} AND year(recovered_on) = {year}"
             )
             out[f"median_{year}"] = (value, 6.0 / sqrt(n))
@@ -296,8 +295,7 @@ def mexico(country: Country) -> Measured:
     out["mexico_to_purchaser"], out["mexico_rifles"] = share(bought, n), share(rifles, n)
     out["mexico_fifty_caliber"] = share(fifty, n)
     lag, n = country.row(
-        "SELECT median(recovered_on - sold_on) / 365.25, count(*) FROM clean "
-        f"WHERE {there} AND sold_on <= recovered_on"
+        f"SELECT median({DAYS}) / 365.25, count(*) FROM clean WHERE {there} AND {DAYS} >= 0"
     )
     out["mexico_median"] = (lag, 8.0 / sqrt(n))
     if country.has_year(2017) and country.has_year(2022):
