@@ -36,7 +36,7 @@ from features.openjson import Json
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
 from models.policy import Policy
-from models.priority import EXPOSURE, exposure_of, require_peers
+from models.priority import require_peers, taken_off
 from models.profile import Profile
 from models.restraint import Restraint
 from models.state import to_json
@@ -271,8 +271,8 @@ class Bundle:
         DataFrame
             With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
             ``priority``, the weighted sum of the heads' log-odds and log-rates, counts set against
-            who sells alike as the policy says (`models.priority`); ``support``, in 0 to 1 (see
-            `models.profile`); ``is_insufficient_history``.
+            who sells alike in places alike, as the policy says (`models.priority`); ``support``,
+            in 0 to 1 (see `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
         weights = self.weights
@@ -283,7 +283,8 @@ class Bundle:
             mean, lower, upper = head.from_margin(margin, coverage)
             columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
             priority += weights[name] * margin
-        priority += exposure_of(self.policy, weights, inputs, self.profile.peers)
+        for term in taken_off(self.policy, weights, inputs, self.profile.peers).values():
+            priority += term
         support = self.profile.support(inputs)
         columns |= {
             PRIORITY: priority,
@@ -317,12 +318,11 @@ class Bundle:
             explained[name] = found.aligned(self.columns)
             total = total + explained[name].scaled(weights[name])
             priority += weights[name] * head.predict_margin(inputs[list(head.columns_)])
-        term = exposure_of(self.policy, weights, inputs, self.profile.peers)
-        if term.any():
-            values = total.values.copy()
-            values[:, self.columns.index(EXPOSURE)] += term
-            total = replace(total, values=values)
-        explained[PRIORITY] = total.checked(priority + term)
+        values = total.values.copy()
+        for signal, term in taken_off(self.policy, weights, inputs, self.profile.peers).items():
+            values[:, self.columns.index(signal)] += term
+            priority += term
+        explained[PRIORITY] = replace(total, values=values).checked(priority)
         return explained
 
 

@@ -87,6 +87,9 @@ class Policy:
     per_sale : mapping of str to float
         How far a head that counts firearms is ranked against dealers who sell alike: 0 by count, 1
         only by what lies above or below their mean (`models.priority`).
+    per_place : mapping of str to float
+        How far a head that counts firearms is ranked against dealers in places alike: 0 by count, 1
+        only by what the place does not tell (`models.places`).
     max_yield_cost : float
         Largest share of the findings expected of a list that the heads beside the compliance head
         may cost (`models.restraint`); 1 for a policy that states none.
@@ -102,6 +105,7 @@ class Policy:
     min_support: float
     strictness: StrictnessPolicy = StrictnessPolicy()
     per_sale: Mapping[str, float] = field(default_factory=dict)
+    per_place: Mapping[str, float] = field(default_factory=dict)
     max_yield_cost: float = 1.0
 
     @classmethod
@@ -153,11 +157,8 @@ class Policy:
                 ),
                 min_support=float(value["support"]["minimum"]),
                 strictness=_strictness(value.get("strictness", {})),
-                per_sale={
-                    head: float(entry["per_sale"])
-                    for head, entry in heads.items()
-                    if "per_sale" in entry
-                },
+                per_sale=_shares(heads, "per_sale"),
+                per_place=_shares(heads, "per_place"),
                 max_yield_cost=float(value["yield_cost"]["maximum"])
                 if "yield_cost" in value
                 else 1.0,
@@ -177,12 +178,16 @@ class Policy:
             )
         if not 0.0 <= self.min_support < 1.0:
             raise PolicyError(f"{name}: support.minimum is a share.", found=str(self.min_support))
-        odd = [head for head, share in self.per_sale.items() if not 0.0 <= share <= 1.0]
-        if odd:
-            raise PolicyError(
-                f"{name}: per_sale is a share from 0, by count, to 1, against who sells alike.",
-                found=", ".join(odd),
-            )
+        for key, shares, like in (
+            ("per_sale", self.per_sale, "who sells alike"),
+            ("per_place", self.per_place, "places alike"),
+        ):
+            odd = [head for head, share in shares.items() if not 0.0 <= share <= 1.0]
+            if odd:
+                raise PolicyError(
+                    f"{name}: {key} is a share from 0, by count, to 1, against {like}.",
+                    found=", ".join(odd),
+                )
         if not 0.0 <= self.max_yield_cost <= 1.0:
             raise PolicyError(
                 f"{name}: yield_cost.maximum is a share, from 0, nothing, to 1, whatever it costs.",
@@ -232,6 +237,10 @@ class Policy:
                 expected="a weight above zero",
             )
         return chosen
+
+
+def _shares(heads: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:
+    return {head: float(entry[key]) for head, entry in heads.items() if key in entry}
 
 
 def _strictness(section: Mapping[str, Any]) -> StrictnessPolicy:

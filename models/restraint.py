@@ -4,7 +4,8 @@ A weight that fits one country drowns the compliance head in another, because he
 records do. So the policy states a price instead: of the severe findings that a list of the first
 tenth would find by the compliance head alone, by its own probabilities, so much may be given up.
 Where the weights of the policy cost more, those of all other heads, and what is taken off for
-sales, are multiplied by the largest share that costs no more. Nobody's truth and no label is asked.
+sales and place, are multiplied by the largest share that costs no more. Nobody's truth and no
+label is asked.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.policy import Policy
-from models.priority import Peers, exposure_term, exposure_weights
+from models.priority import Peers, taken_off
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +38,8 @@ class Restraint:
     Parameters
     ----------
     scale : float
-        Multiplies the weights of all heads but compliance, and what is taken off for sales.
+        Multiplies the weights of all heads but compliance, and what is taken off for sales and
+        place.
     cost : float
         Share of the findings expected of a list that this costs.
     cost_in_full : float
@@ -84,27 +86,30 @@ class Restraint:
 
 
 def priorities(
-    policy: Policy, margins: Mapping[str, Floats], sales: pd.Series | None, restraint: Restraint
+    policy: Policy,
+    margins: Mapping[str, Floats],
+    beside: pd.DataFrame | None,
+    restraint: Restraint,
 ) -> Floats:
     """Return the priority of dealers of one day, as a bundle made on them gives it, shape (n,).
 
     Parameters
     ----------
-    margins, sales
+    margins, beside
         As in `restrain`.
     """
     weights = restraint.weights(policy, margins)
     total = np.sum([weights[head] * margin for head, margin in margins.items()], axis=0)
-    if sales is not None:
-        against = exposure_weights(policy, weights, [str(sales.name)])
-        total = total + exposure_term(sales, against, Peers.of(sales, margins))
+    if beside is not None:
+        terms = taken_off(policy, weights, beside, Peers.of(beside, margins))
+        total = np.sum([total, *terms.values()], axis=0)
     return np.asarray(total, dtype=np.float64)
 
 
 def restrain(
     policy: Policy,
     margins: Mapping[str, Floats],
-    sales: pd.Series | None,
+    beside: pd.DataFrame | None,
     *,
     capacity: float = CAPACITY,
 ) -> Restraint:
@@ -114,8 +119,8 @@ def restrain(
     ----------
     margins : mapping of str to array of shape (n,)
         Log-odds or log-rate of each head, of the dealers that a list may be made of.
-    sales : Series of shape (n,), optional
-        `models.priority.EXPOSURE` of the same dealers.
+    beside : DataFrame of shape (n, …), optional
+        What the heads are set against, of the same dealers (`models.priority.set_against`).
     capacity : float
         Share of the dealers that a list holds.
 
@@ -132,9 +137,10 @@ def restrain(
     maximum = policy.max_yield_cost
     n_listed = round(capacity * len(next(iter(margins.values()))))
     if not weights.get(PRICED) or len(weights) < 2 or not n_listed:
-        return Restraint(maximum=maximum)
-    own = weights[PRICED] * margins[PRICED]
-    others = priorities(policy, margins, sales, Restraint()) - own
+        # Nothing is weighed against compliance, so there is nothing to say of it.
+        return Restraint()
+    own = priorities(policy, {PRICED: margins[PRICED]}, beside, Restraint())
+    others = priorities(policy, margins, beside, Restraint()) - own
     chance = 1.0 / (1.0 + np.exp(-margins[PRICED]))
 
     def expected(scale: float) -> float:

@@ -14,6 +14,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.responses import Response
 
+from models.restraint import Restraint
 from serving.api.callers import Caller
 from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
@@ -51,7 +52,9 @@ def _show(request: Request, caller: Caller) -> Response:
     evaluation = evaluation_of(caller.runtime) or {}
     heads: Mapping[str, Any] = evaluation.get("heads", {})
     in_force = {name: entry for name, entry in heads.items() if name in snapshot.heads}
-    weights = getattr(getattr(snapshot.bundle, "policy", None), "weights", {})
+    # As restrained: what a head has in the priority, not what the policy would give it at most.
+    weights = getattr(snapshot.bundle, "weights", {})
+    restraint = Restraint.of_manifest(manifest).in_words()
     facts = [
         ("Learned from records before", str(manifest.get("as_of", snapshot.as_of))),
         ("Scores on records before", str(snapshot.as_of)),
@@ -59,6 +62,7 @@ def _show(request: Request, caller: Caller) -> Response:
         ("Predicts, with its weight in the priority", "; ".join(
             f"{head_label(n)} (weight {weights[n]:g})" if n in weights else head_label(n)
             for n in snapshot.heads)),
+        *([("How far heads beside compliance count", restraint)] if restraint else []),
         ("Restriction", snapshot.restriction),
         ("Code", str(manifest.get("git_commit", "unknown"))[:12]),
     ]  # fmt: skip

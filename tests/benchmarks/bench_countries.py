@@ -154,7 +154,7 @@ def line(name: str, judged: Mapping[str, Any]) -> list[str]:
         f"{more:.2f} ({low:.2f} to {high:.2f}), {rule}",
         f"{times['list'] / times['taught']:.0%}",
         f"{strictness['list']:+.2f} ({strictness['naive']:+.2f})",
-        f"{judged['strictest_over_mildest']:.2f}",
+        f"{judged['strictest_over_mildest']['list']:.2f}",
         f"{stated[0] / judged['true']:.2f}",
         "holds" if holds(judged) else "misses",
         ", ".join(f"{small[k]:.0%}" for k in ("list", "taught", "right")),

@@ -133,7 +133,7 @@ def _champion(home: Path, table: FeatureTable, rng: np.random.Generator) -> None
         "git_commit": "unknown",
     }
     signals = [dataclasses.asdict(signal) for signal in table.signals]
-    peers = Peers.of(X[EXPOSURE], margins)
+    peers = Peers.of(X[[EXPOSURE]], margins)
     profile = Profile.of(X, margins, peers=peers)
     bundle = Bundle(heads, Policy.read(), signals, profile, "# Invented", manifest)
     bundle.save(home / "champion/000001")

@@ -8,8 +8,9 @@ import pytest
 
 from models import Bundle, Policy, RateRegressor
 from models.errors import BundleError, InputError
-from models.priority import EXPOSURE, Peers
+from models.priority import EXPOSURE, Peers, set_against
 from models.profile import Profile
+from models.restraint import Restraint, priorities
 
 
 @pytest.fixture
@@ -53,27 +54,59 @@ def test_heads_beside_compliance_count_as_the_manifest_says(bundle, rows):
     np.testing.assert_allclose(made.explain(rows)["priority"].margin, expected, atol=1e-9)
 
 
-def test_counts_are_set_against_sales_as_far_as_the_policy_says(bundle, draw):
+@pytest.fixture(scope="module")
+def counting(bundle, draw):
+    """A bundle of one head that counts, as any policy would have it, and its signals."""
     X = draw(400, 3)[0].rename(columns={"count_0": EXPOSURE})
+    X["border_km"] = np.tile([5.0, 300.0, 900.0, np.nan], 100)
+    rate = (0.1 + 0.05 * X[EXPOSURE]) * (1 + 2 * (X["border_km"] < 100))
     model = RateRegressor(n_repeats=1, max_rounds=40).fit(
-        X.drop(columns="kind"), np.random.default_rng(0).poisson(0.1 + 0.05 * X[EXPOSURE])
+        X.drop(columns="kind"), np.random.default_rng(0).poisson(rate)
     )
     signals = [{"name": name, "family": "test", "reason": ""} for name in X.columns]
     margin = model.predict_margin(X[list(model.columns_)])
-    peers = Peers.of(X[EXPOSURE], {"diversion": margin})
+    peers = Peers.of(set_against(X, ["border_km", "absent", "kind"]), {"diversion": margin})
     profile = Profile.of(X, peers=peers)
-    text = bundle.policy.text
-    priorities = {}
-    for share in ("0.0", "0.5", "1.0"):
-        policy = Policy.parse(text.replace("per_sale = 0.5", f"per_sale = {share}"))
+
+    def priority(**shares: float) -> np.ndarray:
+        text = bundle.policy.text
+        for key, shipped in (("per_sale", "0.5"), ("per_place", "1.0")):
+            text = text.replace(f"{key} = {shipped}", f"{key} = {shares.get(key, 0.0)}")
+        policy = Policy.parse(text)
         made = Bundle({"diversion": model}, policy, signals, profile, "card", bundle.manifest)
-        priorities[share] = made.score(X)["priority"].to_numpy()
+        found = made.score(X)["priority"].to_numpy()
         explained = made.explain(X)["priority"]
-        np.testing.assert_allclose(explained.margin, priorities[share], atol=1e-9)
-    taken = priorities["0.0"] - priorities["1.0"]
+        np.testing.assert_allclose(explained.margin, found, atol=1e-9)
+        # As the published order is judged: one order everywhere.
+        judged = priorities(
+            policy, {"diversion": margin}, set_against(X, ["border_km"]), Restraint()
+        )
+        np.testing.assert_allclose(judged, found, atol=1e-9)
+        return found
+
+    return X, peers, priority
+
+
+def test_counts_are_set_against_sales_as_far_as_the_policy_says(counting):
+    X, peers, priority = counting
+    by_count, half, by_rate = (priority(per_sale=share) for share in (0.0, 0.5, 1.0))
+    taken = by_count - by_rate
     np.testing.assert_allclose(taken, 0.25 * peers.of_head("diversion", X[EXPOSURE]), atol=1e-9)
     assert abs(taken.mean()) < 1e-9
-    np.testing.assert_allclose(taken / 2, priorities["0.0"] - priorities["0.5"], atol=1e-9)
+    np.testing.assert_allclose(taken / 2, by_count - half, atol=1e-9)
+
+
+def test_counts_are_set_against_places_as_far_as_the_policy_says(counting):
+    X, peers, priority = counting
+    assert peers.places.signals == ("border_km",)  # what the table lacks, and words, are no place
+    by_count, alike = (priority(per_place=share) for share in (0.0, 1.0))
+    taken = by_count - alike
+    np.testing.assert_allclose(taken / 2, by_count - priority(per_place=0.5), atol=1e-9)
+    assert abs(taken.mean()) < 1e-9
+    np.testing.assert_allclose(taken[X["border_km"].isna()], 0.0, atol=1e-9)
+    near, far = (score[X["border_km"] == 5.0] .mean() - score[X["border_km"] == 900.0].mean()
+                 for score in (by_count, alike))  # fmt: skip
+    assert abs(far) < near / 4
 
 
 def test_scores_lie_within_their_intervals_and_keep_the_index(bundle, rows):

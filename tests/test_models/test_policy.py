@@ -16,10 +16,11 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
     [
         ("weight = 0.25", "weight = -1.0", "negative"),
         ("weight = 0.25", 'weight = "half"', "wrong kind"),
-        ("per_sale = 0.5", "per_sale = 1.5", "share"),
+        ("per_sale = 0.5", "per_sale = 1.5", "per_sale is a share"),
+        ("per_place = 1.0", "per_place = -1.0", "per_place is a share"),
         ("[support]", "[suport]", "did you mean 'support'"),
         ("minimum = 0.005", "minimum = 2", "share"),
-        ("version = 4", "version = ", "no TOML"),
+        ("version = 5", "version = ", "no TOML"),
         ("maximum = 0.01", "maximum = 1.5", "share"),
         ('between_offices = "strictness"', 'between_offices = "strictnes"', "did you mean"),
         ("max_place_share = 0.5", "max_place_share = 5", "shares"),

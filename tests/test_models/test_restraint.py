@@ -47,7 +47,7 @@ def test_what_costs_little_counts_in_full(margins):
 
 
 def test_what_is_taken_off_for_sales_is_part_of_the_price(margins):
-    sales = pd.Series(np.exp(margins["diversion"] / 2 + 3), name=EXPOSURE)
+    sales = pd.DataFrame({EXPOSURE: np.exp(margins["diversion"] / 2 + 3)})
     by_count, against = (
         restrain(
             Policy.parse(TEXT.replace("per_sale = 0.5", f"per_sale = {share}")), margins, sales

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from models.restraint import Restraint
 from training.commands.promote import promote_candidate
 from training.errors import BusyError, NotTrainedError
 from training.evaluation import candidate as candidates
 from training.evaluation.judge import has_compliance
+from training.evaluation.verdict import Verdict
 from training.progress import Steps
 from training.recipe import load_recipe
 from training.registry import bundling, promotion
@@ -225,6 +227,29 @@ def test_promoting_what_is_in_force_changes_nothing(tmp_path, monkeypatch):
     assert kept == [before]  # a model store that lost it, or never got it, has it again
     assert promotion.read_champion(tmp_path).history == ()
     assert [p.name for p in (tmp_path / "champion").iterdir()] == [before.bundle]
+
+
+def test_the_page_of_gates_says_how_far_heads_beside_compliance_count(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.commands.promote.keep_champion", lambda *_: None)
+    monkeypatch.setattr(
+        "training.commands.promote.judge",
+        lambda *_, **__: [Verdict("schema", "all", "passed", "as served", "as served")],
+    )
+    staged = candidates.stage(tmp_path)
+    (staged / "bundle").mkdir()
+    held = Restraint(scale=0.35, cost=0.009, cost_in_full=0.047, maximum=0.01)
+    (staged / "bundle" / "manifest.json").write_text(json.dumps({"restraint": held.state()}))
+    made = candidates.commit(
+        staged,
+        {"model_name": "m", "version": "1", "gates": load_recipe("country").gates.model_dump(),
+         "heads": {}, "bundle_heads": ["compliance"]},
+    )  # fmt: skip
+    promote_candidate(made, tmp_path, Aliases(tmp_path), Steps())
+    page = (tmp_path / "reports" / "gates-000001.html").read_text(encoding="utf-8")
+    assert "Heads beside compliance count 35% of their weight" in page
+    assert "4.7% of the severe findings" in page
+    found = json.loads((tmp_path / "reports" / "gates-000001.json").read_text(encoding="utf-8"))
+    assert found["restraint"] == held.state()
 
 
 def candidate_with(folder: Path, *, heads: dict[str, bool]) -> candidates.Candidate:

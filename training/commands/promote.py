@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from models.bundle import Bundle
+from models.bundle import MANIFEST, Bundle
+from models.restraint import RESTRAINT, Restraint
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate
 from training.evaluation.judge import judge
@@ -157,6 +159,7 @@ def _report(
             "No compliance head: what is listed rests on "
             f"{words(', '.join(candidate.heads))} alone, and says nothing of findings."
         )
+    restraint = _restraint(candidate)
     before = "no champion before it" if champion is None else f"champion {champion.bundle}"
     page = Page(
         f"Gates of candidate {candidate.number}",
@@ -164,6 +167,7 @@ def _report(
             *lead,
             f"{candidate.name} version {candidate.version}, beside {before}. Policy version "
             f"{policy['version']} ({policy['sha256'][:12]}).",
+            *filter(None, [restraint.in_words()]),
         ),
         advice=(_advice(verdicts, failed, unsaid, accept_unjudged),),
         sections=(
@@ -193,9 +197,21 @@ def _report(
         "is_passed": not failed and (not unsaid or bool(accept_unjudged)),
         "accepted_unjudged": accept_unjudged,
         "policy": dict(policy),
+        RESTRAINT: restraint.state(),
         "verdicts": [verdict.as_dict() for verdict in verdicts],
     }
     return write_page(page, found, folder, stem=f"gates-{candidate.number}")
+
+
+def _restraint(candidate: Candidate) -> Restraint:
+    """Read from the bundle how far its heads beside compliance count."""
+    path = candidate.bundle_folder / MANIFEST
+    # The gate on the schema says what is wrong with a bundle that cannot be read.
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return Restraint.of_manifest(manifest)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return Restraint()
 
 
 def _advice(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,11 @@ class HeadResult:
     everyone : DataFrame, optional
         ``dealer``, ``as_of`` and ``margin`` of every dealer at the judged dates, from models that
         stood before them; what the order of a list is judged by.
+    place_signals : tuple of str
+        Signals that name the office, left out of the compliance head; what the other heads owe to
+        them is taken off the priority (`models.places`).
+    judged_place_signals : mapping of Timestamp to tuple of str
+        The same of the model that stood before each judged date.
     """
 
     head: Head
@@ -83,6 +88,29 @@ class HeadResult:
     entry: dict[str, Any] = field(default_factory=dict)
     rows: npt.NDArray[np.int64] | None = None
     everyone: pd.DataFrame | None = None
+    place_signals: tuple[str, ...] = ()
+    judged_place_signals: Mapping[pd.Timestamp, tuple[str, ...]] = field(default_factory=dict)
+
+
+def place_signals(
+    results: Sequence[HeadResult], when: pd.Timestamp | None = None
+) -> tuple[str, ...]:
+    """Return the signals that name the office, as the compliance head left them out.
+
+    Parameters
+    ----------
+    when : Timestamp, optional
+        A judged date, for the model that stood before it; the shipped model without.
+    """
+    return tuple(
+        dict.fromkeys(
+            name
+            for result in results
+            for name in (
+                result.place_signals if when is None else result.judged_place_signals.get(when, ())
+            )
+        )
+    )
 
 
 def design(table: FeatureTable, head: Head) -> Design:

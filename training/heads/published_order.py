@@ -17,12 +17,12 @@ import pandas as pd
 
 from features.openjson import Json
 from features.table import FeatureTable
-from models.priority import EXPOSURE
+from models.priority import EXPOSURE, set_against
 from models.restraint import RESTRAINT, Restraint, priorities, restrain
 from training.evaluation.evaluation import RULE, list_membership, measure
 from training.evaluation.metrics import Interval, bootstrap
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
-from training.heads.fit import HeadResult
+from training.heads.fit import HeadResult, place_signals
 from training.recipe import Recipe
 
 Floats = npt.NDArray[np.float64]
@@ -72,16 +72,6 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
     if everyone.empty:
         return None
     rows = everyone[everyone[INSPECTED]].reset_index(drop=True)
-    keyed = rows[["dealer", "as_of"]].merge(
-        table.frame[["dealer", "as_of"]].assign(
-            dealer=lambda f: f["dealer"].astype(str),
-            as_of=lambda f: f["as_of"].astype("datetime64[s]"),
-            place=np.arange(len(table)),
-        ),
-        on=["dealer", "as_of"],
-        how="left",
-        validate="one_to_one",
-    )
     newest = np.flatnonzero((table.frame["as_of"] == table.frame["as_of"].max()).to_numpy())
     if len(newest) > MAX_LATEST:
         newest = np.sort(np.random.default_rng(recipe.seed).permutation(newest)[:MAX_LATEST])
@@ -101,7 +91,7 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
     }
     return Order(
         rows.drop(columns=[BEYOND, _SALES], errors="ignore"),
-        table.X.iloc[keyed["place"].to_numpy()].reset_index(drop=True),
+        _signals_of(rows, table),
         table.X.iloc[newest].reset_index(drop=True),
         entry,
     )
@@ -126,33 +116,38 @@ def _with_priority(
         out[names[result.head.name]] = margin.to_numpy(dtype=np.float64)
     # Years before a head had enough to learn from cannot be put in the published order.
     out = out.dropna(subset=list(names.values())).reset_index(drop=True)
-    if any(EXPOSURE in result.X.columns for result in kept):
-        out = _with_sales(out, table)
+    read = {name for result in kept for name in result.X.columns}
+    signals = _signals_of(out, table)
+    if EXPOSURE in read:
+        out[_SALES] = signals[EXPOSURE].to_numpy(dtype=np.float64)
     policy, restraint = recipe.read_policy(), Restraint()
     of_labels = next((r.head.name for r in kept if r.head.label == "compliance"), None)
     score, beyond = np.zeros(len(out)), np.zeros(len(out))
-    for _, rows in sorted(out.groupby("as_of").indices.items()):
+    for day, rows in sorted(out.groupby("as_of").indices.items()):
+        when = pd.Timestamp(str(day))
         margins = {h: out[c].to_numpy(dtype=np.float64)[rows] for h, c in names.items()}
-        sales = out[_SALES].iloc[rows].rename(EXPOSURE) if _SALES in out else None
-        restraint = restrain(policy, margins, sales, capacity=recipe.evaluation.capacity)
-        score[rows] = priorities(policy, margins, sales, restraint)
+        own = [name for name in signals.columns if name in read]
+        beside = set_against(signals.iloc[rows][own], place_signals(kept, when))
+        restraint = restrain(policy, margins, beside, capacity=recipe.evaluation.capacity)
+        score[rows] = priorities(policy, margins, beside, restraint)
         beyond[rows] = score[rows]
         if of_labels is not None:
             # What the order would be by models that saw no row of the dealer's own office.
-            own = out[BEYOND].to_numpy(dtype=np.float64)[rows] - margins[of_labels]
-            beyond[rows] += restraint.weights(policy, margins)[of_labels] * own
+            moved = out[BEYOND].to_numpy(dtype=np.float64)[rows] - margins[of_labels]
+            beyond[rows] += restraint.weights(policy, margins)[of_labels] * moved
     return out.assign(**{"score": score, BEYOND: beyond}), restraint
 
 
-def _with_sales(out: pd.DataFrame, table: FeatureTable) -> pd.DataFrame:
-    """Add the sales of each dealer, against whose like counts are set."""
+def _signals_of(rows: pd.DataFrame, table: FeatureTable) -> pd.DataFrame:
+    """Return the signals of each row, in order."""
     key = ["dealer", "as_of"]
-    sold = table.frame[key].assign(
+    keyed = table.frame[key].assign(
         dealer=lambda f: f["dealer"].astype(str),
         as_of=lambda f: f["as_of"].astype("datetime64[s]"),
-        **{_SALES: table.X[EXPOSURE].to_numpy(dtype=np.float64)},
+        place=np.arange(len(table)),
     )
-    return out.merge(sold, on=key, how="left", validate="one_to_one")
+    place = rows[key].merge(keyed, on=key, how="left", validate="one_to_one")["place"]
+    return table.X.iloc[place.to_numpy(dtype=np.int64)].reset_index(drop=True)
 
 
 def strictness_dependence(everyone: pd.DataFrame) -> Interval | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import OneClassError, TooFewLabelsError
@@ -58,7 +60,20 @@ def train(
     )
     X = inputs_of(shipped.model, made.X)
     return HeadResult(
-        head, last.now.definition, judged_on, held_out, shipped.model, X, entry, everyone=everyone
+        head,
+        last.now.definition,
+        judged_on,
+        held_out,
+        shipped.model,
+        X,
+        entry,
+        everyone=everyone,
+        place_signals=shipped.weighted.strictness.place_signals,
+        judged_place_signals={
+            pd.Timestamp(when): origin.fitted.weighted.strictness.place_signals
+            for origin in origins
+            for when in origin.split.test_as_of
+        },
     )
 
 

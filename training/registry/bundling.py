@@ -16,10 +16,10 @@ from features.openjson import Json
 from features.table import FeatureTable
 from models import Bundle
 from models.card import Card
-from models.priority import EXPOSURE, Peers
+from models.priority import Peers, set_against
 from models.profile import Profile
 from models.restraint import RESTRAINT, Restraint, restrain
-from training.heads.fit import HeadResult
+from training.heads.fit import HeadResult, place_signals
 from training.pages.report import format_interval
 from training.recipe import Recipe
 
@@ -48,11 +48,11 @@ def assemble_bundle(
         name: np.asarray(head.predict_margin(latest[list(head.columns_)]), dtype=np.float64)
         for name, head in heads.items()
     }
-    sales = latest[EXPOSURE] if EXPOSURE in columns else None
-    peers = None if sales is None else Peers.of(sales, margins)
+    beside = set_against(latest, place_signals(kept))
+    peers = None if beside.empty else Peers.of(beside, margins)
     profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins, peers=peers)
     policy = recipe.read_policy()
-    restraint = restrain(policy, margins, sales, capacity=recipe.evaluation.capacity)
+    restraint = restrain(policy, margins, beside, capacity=recipe.evaluation.capacity)
     is_restricted = any(signal.restriction == "restricted" for signal in signals)
     manifest = {
         "name": recipe.model_name,

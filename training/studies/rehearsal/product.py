@@ -14,14 +14,14 @@ from features.signals.registry import all_signals
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle
-from models.priority import EXPOSURE, Peers
+from models.priority import Peers, set_against
 from models.profile import Profile
 from models.restraint import RESTRAINT, restrain
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL
 from training.heads import country, diversion, severe
-from training.heads.fit import HeadResult, inputs_of
+from training.heads.fit import HeadResult, inputs_of, place_signals
 from training.progress import Steps
 from training.recipe import Recipe
 
@@ -118,14 +118,14 @@ def _bundle(recipe: Recipe, results: list[HeadResult], table: FeatureTable, toda
         for name, head in heads.items()
     }
     policy = recipe.read_policy()
-    sales = latest[EXPOSURE] if EXPOSURE in columns else None
+    beside = set_against(latest, place_signals(results))
     manifest = {
         "name": recipe.model_name,
         "as_of": today.isoformat(),
         "restriction": "restricted",
         "data_fingerprint": table.warehouse_fingerprint,
         "git_commit": "unknown",
-        RESTRAINT: restrain(policy, margins, sales, capacity=recipe.evaluation.capacity).state(),
+        RESTRAINT: restrain(policy, margins, beside, capacity=recipe.evaluation.capacity).state(),
     }
     return Bundle(
         heads,
@@ -134,7 +134,7 @@ def _bundle(recipe: Recipe, results: list[HeadResult], table: FeatureTable, toda
         Profile.of(
             table.X[columns],
             margins,
-            peers=None if sales is None else Peers.of(sales, margins),
+            peers=None if beside.empty else Peers.of(beside, margins),
         ),
         "# A rehearsal\n",
         manifest,
