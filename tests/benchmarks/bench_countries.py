@@ -8,12 +8,14 @@ find is the mean true probability of a severe finding at an office of average st
     make bench ONLY=countries                                       all, about two hours
     FFL_RISK_BENCH_COUNTRIES=historic,third FFL_RISK_BENCH_SEEDS=1 \\
         FFL_RISK_BENCH_DEALERS=5000 make bench ONLY=countries       parts of it
-    FFL_RISK_BENCH_PROGRAM=country.py FFL_RISK_BENCH_COUNTRIES=program:chasing,program:random …
+    FFL_RISK_BENCH_PROGRAM=country.py FFL_RISK_BENCH_COUNTRIES=program:chasing,third@7,third@11 …
+
+A country with ``@`` has that seed alone, others all of ``FFL_RISK_BENCH_SEEDS``.
 
 The program is called as ``PROGRAM OUT --seed S --dealers N --policy P``. It writes tables to OUT
 and its truth to ``OUT_truth.csv``: dealer, p_severe, is_live, is_eligible, strict. Countries and
-judgments are kept under ``$FFL_RISK_BENCH_FOLDER`` (default ``var/bench``), the table of all that
-are there as ``countries.md``; an interrupted run goes on where it stopped.
+what was fitted are kept under ``$FFL_RISK_BENCH_FOLDER`` (default ``var/bench``), the tables of
+those asked for as ``countries.md``; an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +38,7 @@ from features.simulation.country.options import POLICIES, Options
 from features.simulation.ongoing import Ongoing
 from features.warehouse import Warehouse
 from tests.benchmarks.countries import third
-from tests.benchmarks.countries.judging import judge
+from tests.benchmarks.countries.judging import BY_OFFICE, IN_FULL, judge
 from training.evaluation.metrics import LEVEL
 from training.progress import one_thread
 from training.recipe import load_recipe
@@ -53,6 +55,15 @@ COUNTRIES: Final = os.environ.get(
 N_YEARS: Final = 8
 SIMPLE: Final = ("points", "traces")
 PEERS: Final = ("naive", "logistic", "logistic, hard", *SIMPLE)
+
+
+def asked() -> list[tuple[str, int]]:
+    """Return the countries asked for, each with its seed."""
+    out: list[tuple[str, int]] = []
+    for country in COUNTRIES:
+        name, _, own = country.partition("@")
+        out += [(name, int(own))] if own else [(name, seed) for seed in SEEDS]
+    return out
 
 
 def build(name: str, seed: int, folder: Path) -> pd.DataFrame:
@@ -133,38 +144,71 @@ def best_rule(judged: Mapping[str, Any]) -> str:
 
 
 COLUMNS: Final = (
-    "country, seed", "labels, severe, drawn", "list", "compliance", *PEERS, "taught", "best",
-    "list over the best rule", "of taught", "strictness (naive)", "strictest / mildest",
-    "stated / true", "interval", "smaller two thirds: list, taught, right",
+    "country, seed", "severe", "in full, by count", "list", "compliance", "naive",
+    "logistic, hard", *SIMPLE, "taught", "list over the best rule", "of taught", "strictness",
+    "strictest / mildest", "by office", "stated / true",
 )  # fmt: skip
 
 
 def line(name: str, judged: Mapping[str, Any]) -> list[str]:
     """Lay one country out as a row of `COLUMNS`; rates are multiples of random."""
-    times = {k: float(v[0]) / judged["chance"] for k, v in judged["rates"].items()}
+    times = _times(judged)
     rule = best_rule(judged)
-    more, low, high = _ratio(judged, rule)
-    stated, small = judged["stated"], judged["small"]
-    strictness = judged["strictness"]
+    apart = judged["strictest_over_mildest"]
+    orders = (IN_FULL, "list", "compliance", "naive", "logistic, hard", *SIMPLE, "taught")
     return [
         name,
-        f"{judged['n_labels']}, {judged['n_severe']}, {judged['n_drawn']}",
-        *(f"{times[k]:.2f}" for k in ("list", "compliance", *PEERS, "taught")),
-        f"{judged['best'] / judged['chance']:.2f}",
-        f"{more:.2f} ({low:.2f} to {high:.2f}), {rule}",
+        str(judged["n_severe"]),
+        *(f"{times[k]:.2f}" for k in orders),
+        f"{_ratio(judged, rule)[0]:.2f}, {rule}",
         f"{times['list'] / times['taught']:.0%}",
-        f"{strictness['list']:+.2f} ({strictness['naive']:+.2f})",
-        f"{judged['strictest_over_mildest']['list']:.2f}",
-        f"{stated[0] / judged['true']:.2f}",
-        "holds" if holds(judged) else "misses",
-        ", ".join(f"{small[k]:.0%}" for k in ("list", "taught", "right")),
+        f"{judged['strictness']['list']:+.2f}",
+        f"{apart['list']:.2f}",
+        f"{apart[BY_OFFICE]:.2f}",
+        f"{judged['stated'][0] / judged['true']:.2f}",
     ]
+
+
+MORE: Final = (
+    "country, seed", "labels, drawn", "best", "logistic", "list over the best rule",
+    "strictness, naive", "by office finds", "interval of the yield",
+    "smaller two thirds: list, taught, right",
+)  # fmt: skip
+
+
+def more(name: str, judged: Mapping[str, Any]) -> list[str]:
+    """Lay out as a row of `MORE` what the table of all countries has no room for."""
+    times, small = _times(judged), judged["small"]
+    found, low, high = _ratio(judged, best_rule(judged))
+    return [
+        name,
+        f"{judged['n_labels']}, {judged['n_drawn']}",
+        f"{judged['best'] / judged['chance']:.2f}",
+        f"{times['logistic']:.2f}",
+        f"{found:.2f} ({low:.2f} to {high:.2f})",
+        f"{judged['strictness']['naive']:+.2f}",
+        f"{times[BY_OFFICE]:.2f}",
+        "holds" if holds(judged) else "misses",
+        ", ".join(f"{small[k]:.1%}" for k in ("list", "taught", "right")),
+    ]
+
+
+def _times(judged: Mapping[str, Any]) -> dict[str, float]:
+    """Return what each order finds, in multiples of random."""
+    return {k: float(v[0]) / judged["chance"] for k, v in judged["rates"].items()}
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
 
 
 def report(judged: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the table of all countries, and print what they say together."""
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *(line(name, one) for name, one in judged.items())]
-    text = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    text = "\n".join(
+        _table(columns, [row(name, one) for name, one in judged.items()])
+        for columns, row in ((COLUMNS, line), (MORE, more))
+    )
     write_atomically(FOLDER / "countries.md", text.encode())
     for name in PEERS:
         ratios = [_ratio(one, name)[0] for one in judged.values()]
@@ -180,6 +224,14 @@ def report(judged: Mapping[str, Mapping[str, Any]]) -> None:
     _emit(measure="list, of one taught the truth", value=float(np.mean(taught)), target="0.95")
     with_office = [abs(one["strictness"]["list"]) for one in judged.values()]
     _emit(measure="largest tie to strictness", value=max(with_office), target="at most 0.15")
+    for order, name in (("list", "list"), (BY_OFFICE, "set against its office's mean")):
+        apart = [one["strictest_over_mildest"][order] for one in judged.values()]
+        _emit(
+            measure=f"strictest over mildest offices at the same risk, {name}",
+            value=float(np.exp(np.mean(np.abs(np.log(np.maximum(apart, 1e-3)))))),
+            peer=f"{min(apart):.2f} to {max(apart):.2f}",
+            target="at most 1.3",
+        )
     n_held = sum(holds(one) for one in judged.values())
     _emit(measure="stated interval holds", value=n_held, peer=f"of {len(judged)}", target="95%")
 
@@ -193,13 +245,12 @@ def main() -> None:
     recipe = load_recipe("country")
     judged: dict[str, Mapping[str, Any]] = {}
     with one_thread():
-        for name in COUNTRIES:
-            for seed in SEEDS:
-                folder = FOLDER / "countries" / f"{name.replace(':', '-')}-{seed}-{N_DEALERS}"
-                truth = build(name, seed, folder)
-                warehouse = Warehouse.open(folder / "warehouse")
-                judged[f"{name}, {seed}"] = judge(recipe, warehouse, truth, folder)
-                report(judged)
+        for name, seed in asked():
+            folder = FOLDER / "countries" / f"{name.replace(':', '-')}-{seed}-{N_DEALERS}"
+            truth = build(name, seed, folder)
+            warehouse = Warehouse.open(folder / "warehouse")
+            judged[f"{name}, {seed}"] = judge(recipe, warehouse, truth, folder)
+            report(judged)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ N_ALIKE: Final = 20
 # Orders beside the list, as kept.
 BESIDE: Final = ("naive", "logistic", "logistic, hard", "points", "traces", "taught")
 BY_OFFICE: Final = "by office"
-IN_FULL: Final = "list before"
+IN_FULL: Final = "in full, by count"
 
 
 def judge(
@@ -107,7 +107,12 @@ def _alike(p: np.ndarray) -> pd.Series:
 
 
 def dependence(score: np.ndarray, p: np.ndarray, strict: np.ndarray) -> float:
-    """Correlation of an order with strictness among dealers of the same true risk."""
+    """Correlation of an order with strictness among dealers of the same true risk.
+
+    Zero where no office is stricter than another.
+    """
+    if np.ptp(strict) < 1e-9:
+        return 0.0
     alike = _alike(p)
     rank, level = pd.Series(score).rank(pct=True), pd.Series(strict)
     left = [v - v.groupby(alike).transform("mean") for v in (rank, level)]
@@ -116,6 +121,8 @@ def dependence(score: np.ndarray, p: np.ndarray, strict: np.ndarray) -> float:
 
 def strictest_over_mildest(score: np.ndarray, p: np.ndarray, strict: np.ndarray) -> float:
     """Share listed of the strictest quarter over that of the mildest, at the same true risk."""
+    if np.ptp(strict) < 1e-9:
+        return 1.0
     on = np.zeros(len(p))
     on[_first(score)] = 1.0
     place = pd.Series(strict).rank(pct=True).to_numpy()
