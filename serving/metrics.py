@@ -60,6 +60,11 @@ TABLE_AGE: Final = Gauge(
     "Days since the records of the table in force",
     multiprocess_mode="livemax",
 )
+CLOCK_AHEAD: Final = Gauge(
+    "ffl_risk_clock_ahead_seconds",
+    "Seconds by which the service's clock is ahead of the machine's, which was set back",
+    multiprocess_mode="livemax",
+)
 WEBHOOKS: Final = Counter(
     "ffl_risk_webhook_attempts_total", "Messages to webhooks, taken or failed", ["how"]
 )

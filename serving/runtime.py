@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from features.home import keep_private
 from models.random_share import Draw
-from serving import metrics
+from serving import clock, metrics
 from serving.access.accounts import Directory, Principal
 from serving.access.audit import Access, AuditWriter, Ledger, open_chain
 from serving.access.audit_witness import Witness
@@ -85,6 +85,7 @@ class Runtime:
         self._batch = 0  # of the newest scores taken up after events
         self._stamp: tuple[int, int] | None = None
         self._last_disk_trouble = ""
+        self._is_clock_behind = False
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
@@ -266,10 +267,23 @@ class Runtime:
         if self._snapshot is not None:
             self.refresh_holds()
             metrics.TABLE_AGE.set(self._snapshot.age_days(today()))
+        self._tell_clock()
         in_use, most = self.store.pool_use()
         metrics.POOL.set(in_use)
         metrics.POOL_MOST.set(most)
         _tell_runs(self.settings.home)
+
+    def _tell_clock(self) -> None:
+        """Say when the machine's clock was set back, and when it has caught up."""
+        seconds = clock.ahead().total_seconds()
+        metrics.CLOCK_AHEAD.set(seconds)
+        is_behind = seconds > self.settings.clock_tolerance
+        if is_behind != self._is_clock_behind:
+            self._is_clock_behind = is_behind
+            logger.log(
+                logging.ERROR if is_behind else logging.INFO,
+                "the machine's clock is %.0f seconds behind the service's", seconds,
+            )  # fmt: skip
 
     def refresh_holds(self) -> None:
         """Read the holds again; they take effect at once."""
@@ -284,7 +298,7 @@ class Runtime:
     def scope(self, principal: Principal) -> Scope:
         """Return what a caller may see of the snapshot in force."""
         snapshot = self.snapshot
-        days = (snapshot.as_of, datetime.now(UTC).date())
+        days = (snapshot.as_of, clock.today())
         national = "nation" if principal.is_national else ""
         # Walking all holds takes longer than the rest of an answer: who asked before is known.
         asked = (principal.name, national, principal.areas, days)

@@ -193,6 +193,8 @@ class FflRisk:
         import sys
 
         from features.errors import FflRiskError
+        from serving import clock
+        from serving.access.clock import newest_record
         from serving.following.delivery import Deliverer
         from serving.runtime import Runtime, logger
         from serving.server.app import build_app
@@ -201,6 +203,9 @@ class FflRisk:
 
         _end_with_supervisor()
         self.runtime = Runtime.open(Settings.from_environment())
+        # A worker begun anew after the clock was set back goes on where the others are.
+        if (newest := newest_record(self.runtime.store)) is not None:
+            clock.not_before(newest)
         try:
             self.runtime.load()
         except FflRiskError as error:

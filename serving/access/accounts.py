@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from features.errors import did_you_mean
+from serving import clock
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
 from serving.access.passwords import hash_password, password_matches
@@ -249,7 +250,7 @@ class Directory:
             "label": label[:80],
             "secret_sha256": _sha256(secret),
             "created_at": instant(),
-            "expires_at": instant(datetime.now(UTC) + timedelta(days=days)),
+            "expires_at": instant(clock.now() + timedelta(days=days)),
         }
         with self._store.write() as connection:
             if connection.execute(sa.select(ACCOUNTS).where(ACCOUNTS.c.name == account)).first():
@@ -355,7 +356,7 @@ class Directory:
             "csrf": secrets.token_urlsafe(32),
             "purpose": purpose,
             "created_at": instant(),
-            "expires_at": instant(datetime.now(UTC) + timedelta(hours=hours)),
+            "expires_at": instant(clock.now() + timedelta(hours=hours)),
         }
         with self._store.write() as connection:
             connection.execute(SESSIONS.insert(), row)

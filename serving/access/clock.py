@@ -25,12 +25,12 @@ def check_clock(store: Store, tolerance_seconds: float) -> None:
         Naming how far off it is.
     """
     most = timedelta(seconds=tolerance_seconds)
+    newest = newest_record(store)
     with store.read() as connection:
-        newest = connection.scalar(sa.select(AUDIT.c.at).order_by(AUDIT.c.seq.desc()).limit(1))
         here = datetime.now(UTC)
         server = None if store.is_sqlite else connection.scalar(sa.select(sa.func.now()))
-    if newest is not None and datetime.fromisoformat(newest) - here > most:
-        behind = datetime.fromisoformat(newest) - here
+    if newest is not None and newest - here > most:
+        behind = newest - here
         raise NotReadyError(
             "This machine's clock is behind the newest record of the audit.",
             found=f"{here:%Y-%m-%d %H:%M:%S} UTC, {_minutes(behind)} behind",
@@ -44,6 +44,13 @@ def check_clock(store: Store, tolerance_seconds: float) -> None:
             expected=f"at most {most.total_seconds():g} seconds",
             fix=_FIX,
         )
+
+
+def newest_record(store: Store) -> datetime | None:
+    """Return when the newest record of the audit was written, None when there is none."""
+    with store.read() as connection:
+        newest = connection.scalar(sa.select(AUDIT.c.at).order_by(AUDIT.c.seq.desc()).limit(1))
+    return None if newest is None else datetime.fromisoformat(newest)
 
 
 def _minutes(span: timedelta) -> str:

@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from features.openjson import Json
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.oidc import Verifier, principal_of, read_json
 from serving.errors import NotReadyError, UnauthenticatedError
@@ -43,7 +44,7 @@ class Journey:
     def begin(cls, *, next_page: str, purpose: str) -> Journey:
         """Leave for the issuer."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        until = int(time.time()) + LIFETIME_SECONDS
+        until = int(clock.now().timestamp()) + LIFETIME_SECONDS
         return cls(state, nonce, verifier, next_page, purpose, until)
 
     def sealed(self, key: bytes) -> str:
@@ -65,7 +66,7 @@ class Journey:
             raise UnauthenticatedError(_STARTED_ELSEWHERE, fix="sign in again")
         found = cls(**json.loads(base64.urlsafe_b64decode(body)))
         is_same = hmac.compare_digest(found.state.encode(), state.encode("utf-8", "replace"))
-        if not is_same or found.until < time.time():
+        if not is_same or found.until < clock.now().timestamp():
             raise UnauthenticatedError(_STARTED_ELSEWHERE, fix="sign in again")
         return found
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
 from serving.access.audited_rows import kept_now
@@ -63,7 +64,7 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
     """
     if asked.approver == ledger.base.who:
         raise InvalidRequestError("Nobody approves a request of their own.")
-    now = datetime.now(UTC)
+    now = clock.now()
     row = {
         "request_id": f"C-{now:%Y%m%d}-{secrets.token_hex(6)}",
         "case_reference": asked.case_reference,

@@ -261,8 +261,10 @@ def _published(snapshot: Snapshot, name: str, rows: npt.NDArray[np.int64]) -> np
 def collect(store: Store, warehouse: Path, *, today: date) -> int:
     """Move outcomes into the warehouse, so that the next training sees them; return how many.
 
-    Only closed inspections are labels; open ones wait. How far the warehouse has come is noted in
-    it after it has them: killed in between, the next run stores them again, which changes nothing.
+    Only closed inspections are labels; open ones wait. What was told on a day that is still to come
+    by this machine's clock, as after it was set back, is taken in all the same. How far the
+    warehouse has come is noted in it after it has them: killed in between, the next run stores them
+    again, which changes nothing.
     """
     from features.ingest import ingest
 
@@ -278,6 +280,7 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
     waiting = [k for k in newest if k.document["closed_on"] and (k.inspection_id, k.version) in new]
     if waiting:
         waiting = _designed(store, waiting)
+        today = max(today, *(date.fromisoformat(kept.at[:10]) for kept in waiting))
         with tempfile.TemporaryDirectory() as folder:
             ingest(_canonical_files(waiting, Path(folder)), warehouse, today=today)
     if last > done.outcome_id and warehouse.is_dir():

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ import sqlalchemy as sa
 from features.openjson import Row
 from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving import clock
 from serving.access.audit import Ledger, subjects
 from serving.contract.records.referrals import EvidenceRecord, StandingRecord
 from serving.field.collected import Collected
@@ -226,7 +227,7 @@ def queued(
     store: Store, *, before: int | None = None, since: timedelta = timedelta(days=90)
 ) -> Iterator[StandingRecord]:
     """Read the queue, newest first, from below the number `before` on."""
-    first = instant(datetime.now(UTC) - since)
+    first = instant(clock.now() - since)
     # One that is not closed stays in the queue, however old.
     is_current = sa.or_(REFERRALS.c.opened_at >= first, REFERRALS.c.closed_at.is_(None))
     query = sa.select(REFERRALS).where(is_current).order_by(REFERRALS.c.referral_id.desc())

@@ -11,7 +11,7 @@ import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
+from serving import clock
 from serving.field.collected import Collected
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import strongest
@@ -96,7 +97,9 @@ def collect_events(store: Store, warehouse: Path) -> list[Waiting]:
     with tempfile.TemporaryDirectory() as folder:
         files = _canonical_files(found, Path(folder))
         # A row the warehouse rejects stays in its rejects; the others must not wait for it.
-        ingest(files, warehouse, max_rejects=1.0, today=datetime.now(UTC).date())
+        # They may have come on a day that is still to come here: clocks differ, and are set back.
+        today = max(clock.today(), *(date.fromisoformat(event.at[:10]) for event in found))
+        ingest(files, warehouse, max_rejects=1.0, today=today)
     done = Collected.of(store, warehouse)
     replace(done, event_id=max(done.event_id, found[-1].event_id)).save(warehouse)
     return found

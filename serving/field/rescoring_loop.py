@@ -13,13 +13,13 @@ import logging
 import os
 import sys
 import threading
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from features.errors import FflRiskError
 from features.warehouse import Warehouse
-from serving import metrics
+from serving import clock, metrics
 from serving.background import Loop
 from serving.errors import ConflictError, NotReadyError
 from serving.field.rescoring import (
@@ -157,7 +157,7 @@ class Rescorer:
         if events := [*late, *new]:
             self._score(snapshot, events)
         self._caught_up_with = self._runtime.snapshot.table.name
-        now = datetime.now(UTC)
+        now = clock.now()
         for event in new:
             arrived = datetime.fromisoformat(event.at)
             metrics.EVENT_SECONDS.observe((now - arrived).total_seconds())
@@ -201,7 +201,7 @@ class Rescorer:
             snapshot = self._runtime.snapshot
         except NotReadyError:
             return
-        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        tomorrow = clock.today() + timedelta(days=1)
         was_live = snapshot.as_of == tomorrow - timedelta(days=1)
         if was_live and snapshot.table.manifest.get("rolled_from"):
             # Events came yesterday: be there before the first of this day.

@@ -13,11 +13,12 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
@@ -206,4 +207,4 @@ def _webhook(row: Any) -> Webhook:
 
 def now() -> datetime:
     """Return the time by which attempts are reckoned."""
-    return datetime.now(UTC)
+    return clock.now()

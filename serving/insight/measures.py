@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from features.insight.measures.public_variant import public_variant
 from features.insight.measures.writing import freeze, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse
+from serving import clock
 from serving.errors import NotReadyError
 from serving.insight.cached import warehouse_of
 from serving.store.database import Store
@@ -114,7 +115,7 @@ def measures_for(home: Path, store: Store, role: str, year: int | None) -> Repor
     NotReadyError
         When there is no warehouse, or the registry cannot be read.
     """
-    today = datetime.now(UTC).date()
+    today = clock.today()
     period = Period.year(year if year is not None else today.year - 1)
     try:
         report = report_for(home, warehouse_of(home), period, store=store, today=today)

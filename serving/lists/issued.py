@@ -7,7 +7,6 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 
 from models.random_share import Draw
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
 from serving.access.audited_rows import kept
@@ -84,7 +84,7 @@ def issue(
     scope = runtime.scope(principal)
     scope.view.snapshot.check_age(today())
     previous = last_list(runtime.store, principal.name, area_key(request), hidden=scope.hidden)
-    now = datetime.now(UTC)
+    now = clock.now()
     ticket = Issue(
         list_id=f"L-{now:%Y%m%d}-{secrets.token_hex(6)}",
         issued_at=instant(now),

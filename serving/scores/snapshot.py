@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from features.domain import license_number
 from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
 from models.ordering import order
-from serving import statements
+from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
 from serving.scores.peers import Peers
@@ -404,7 +404,7 @@ def _plain(value: Any) -> Any:
 
 def today() -> date:
     """Return the day by which ages are reckoned."""
-    return datetime.now(UTC).date()
+    return clock.today()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.errors import FflRiskError
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.rates import RateLimiter
 from serving.api.callers import authenticate, caller_of
@@ -156,7 +157,7 @@ class Idempotency:
         """Note the answer, and forget those of long ago."""
         own = IDEMPOTENCY.c.key_sha256 == name
         row = {"request_sha256": asked, "status": status, "body": body, "at": instant()}
-        old = instant(datetime.now(UTC) - timedelta(days=KEPT_DAYS))
+        old = instant(clock.now() - timedelta(days=KEPT_DAYS))
         with self.runtime.store.write() as connection:
             if not connection.execute(IDEMPOTENCY.update().where(own).values(**row)).rowcount:
                 connection.execute(IDEMPOTENCY.insert(), {"key_sha256": name, **row})

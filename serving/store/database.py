@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from serving import clock
 from serving.errors import StoreError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def instant(when: datetime | None = None) -> str:
     >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
     '2026-01-02T00:00:00.000000Z'
     """
-    when = (when or datetime.now(UTC)).astimezone(UTC)
+    when = (when or clock.now()).astimezone(UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

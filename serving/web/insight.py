@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
 from features.insight.measures.writing import as_text
+from serving import clock
 from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
 from serving.api.callers import Caller
 from serving.errors import NotReadyError
@@ -87,4 +87,4 @@ def _last_whole_year(caller: Caller) -> int | None:
         as_of = caller.runtime.snapshot.as_of
     except NotReadyError:
         return None
-    return min(as_of.year, datetime.now(UTC).year) - 1
+    return min(as_of.year, clock.now().year) - 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
+from serving import clock
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
@@ -80,7 +80,7 @@ def _index(
     own = caller.scope.own
     types = license_types()
     found = summaries(caller.runtime, caller.principal)
-    weekly = newest_of_week(found, datetime.now(UTC).date())
+    weekly = newest_of_week(found, clock.today())
     return page(
         request, "lists.html", title="Lists", active="lists", me=caller.principal,
         weekly=weekly,

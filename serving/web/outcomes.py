@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
@@ -17,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from features.errors import FflRiskError, InvalidValueError
 from features.reference.citation import cause_of, known_citations, normalize
 from features.reference.outcome import NAMES
+from serving import clock
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
@@ -202,7 +202,7 @@ def _cited(form: FormData) -> list[tuple[str, bool, str]]:
 
 
 def _check_dates(filled: Filled) -> None:
-    today = datetime.now(UTC).date()
+    today = clock.today()
     asked = filled.request
     for name in ("opened_on", "closed_on"):
         day = getattr(asked, name)

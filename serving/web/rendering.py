@@ -18,6 +18,7 @@ from starlette.responses import Response
 from features import reference
 from features.domain.number_words import counted
 from features.reference.outcome import outcome_label
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL
 from serving.contract.records.scores import BasisRecord
@@ -351,7 +352,7 @@ class _DataNote(TypedDict):
 def _data(runtime: Runtime) -> _DataNote:
     """Return up to when the records go, and whether that is long ago."""
     as_of = runtime.snapshot.as_of
-    days = (datetime.now(UTC).date() - as_of).days
+    days = (clock.today() - as_of).days
     return {
         "sentence": data_sentence(as_of),
         "is_old": days > runtime.settings.stale_days,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,6 +12,7 @@ from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
 from features.reference.twelve_month_rule import CONSUMING_KINDS
+from serving import clock
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, tagged_json
@@ -86,7 +86,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         if body.legal_basis is None:
             _check_gate(outcomes.apply_outcomes(scope.view.snapshot, known), row, body, known=known)
 
-    today = datetime.now(UTC).date()
+    today = clock.today()
     name = caller.principal.name
     author = outcomes.Author(
         name,
@@ -267,7 +267,7 @@ async def events(
 
 def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> EventsDocument:
     runtime = caller.runtime
-    checked = event_rows.check_rows(body.table, body.rows, today=datetime.now(UTC).date())
+    checked = event_rows.check_rows(body.table, body.rows, today=clock.today())
     ledger = runtime.ledger(caller.principal, purpose=purpose)
     warehouse = runtime.settings.home / "warehouse"
     ids, n_known = event_rows.keep(

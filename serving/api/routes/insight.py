@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from features.insight.flows.exports import content_for
 from features.insight.measures.writing import to_csv, to_html
 from features.insight.repeats import to_csv as repeats_csv
+from serving import clock
 from serving.access.audit import subjects
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller, allow, json_answer, responses
@@ -195,7 +196,7 @@ async def read_share(
     worked out once; until it is, the answer is 503, and the work goes on.
     """
     settings = caller.runtime.settings
-    today = datetime.now(UTC).date()
+    today = clock.today()
     work = partial(
         share_for, caller.principal, partner, settings.home,
         released_on=released_on, today=today, agreement=agreement,

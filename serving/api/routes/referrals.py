@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from serving import clock
 from serving.access.audit import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals
@@ -158,7 +158,7 @@ def _is_theirs(referral: StandingRecord, scope: Scope) -> bool:
 
 
 def _shown(one: StandingRecord) -> ReferralRecord:
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    now = clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     days = referral_life.days_of(one, now=now)
     return {**one, "status": referral_life.status_of(one), **days}
 
@@ -177,7 +177,7 @@ def _whom_to_call(
     subject = _SUBJECT.get(referral["pattern"], "straw_purchases")
     if referral["destination"] == "domestic":
         subject = "straw_purchases"
-    today = datetime.now(UTC).date()
+    today = clock.today()
     return responsibility.whom_to_call(rows, areas, subject=subject, day=today)
 
 
@@ -280,7 +280,7 @@ async def read_responsibilities(
 def responsibilities_for(caller: Caller) -> ResponsibilitiesDocument:
     """Return the table as it stands today."""
     rows = responsibility.table(caller.runtime.store)
-    today = datetime.now(UTC).date()
+    today = clock.today()
     columns = caller.runtime.snapshot.columns
     divisions = {f"division:{name}" for name in columns["division"].tolist() if name}
     return {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError
 
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
 from serving.access.audited_rows import kept as entry
@@ -45,7 +45,7 @@ class UnknownPlanError(ServingError):
 def keep_new(store: Store, plan: KeptPlan, *, ledger: Ledger, note: str = "") -> KeptPlan:
     """Keep a plan as version 1, with the record of it, and return it with its id."""
     who = ledger.base.who
-    now = datetime.now(UTC)
+    now = clock.now()
     changes = {
         "plan_id": f"P-{now:%Y%m%d}-{secrets.token_hex(6)}",
         "version": 1,
