@@ -69,7 +69,13 @@ def promote_candidate(
     if not candidate.heads:
         raise GateRefusedError(
             f"Candidate {candidate.number} has no head that passed its gate.",
-            expected="at least one",
+            found="; ".join(
+                f"{name}: {entry['refusal']}"
+                for name, entry in candidate.evaluation["heads"].items()
+            ),
+            expected="at least one that tells dealers apart",
+            fix="ingest more years of inspections, or traces, sales and reports beside them, and "
+            "train again; its report shows what simple rules would find until then",
         )
     limits = Gates.model_validate(candidate.evaluation["gates"])
     with promotion_lock(folder):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-# Models of earlier years only order dealers of their year beside the compliance head.
+# Models of earlier years are judged beside the last, and order dealers beside the compliance head.
 EARLIER_ROWS = 6_000
 
 
@@ -53,34 +53,33 @@ def train(
     )
     y = rows.merge(found.frame, on=["dealer", "as_of"], how="left", validate="one_to_one")
     counts = y["y"].to_numpy(dtype=np.float64)
-    is_train = history.is_at(split.train_as_of)
-    found.at(split.train_as_of).require_known(split.trained_on)
     found.require_enough(n_positive=head.min_positive, what=head.name)
     dealer = rows["dealer"].to_numpy(dtype=str)
-    everyone = []
+    everyone, years = [], []
     for one in history.splits:
         rows_before = np.flatnonzero(history.is_at(one.train_as_of))
         if (counts[rows_before] > 0).sum() < head.min_positive and one is not split:
             continue
+        found.at(one.train_as_of).require_known(one.trained_on)
+        asked = head if one is split else head.model_copy(update={"max_rows": EARLIER_ROWS})
         with steps.step(f"{head.name}: fit before {one.trained_on}"):
-            asked = head if one is split else head.model_copy(update={"max_rows": EARLIER_ROWS})
             model = _fit(asked, made, counts, dealer, rows_before, recipe.seed)
+            logistic = _logistic(asked, made, counts, rows_before, recipe.seed)
         is_judged = history.is_at(one.test_as_of)
-        everyone.append(
-            rows[is_judged].assign(margin=model.predict_margin(inputs_of(model, made.X[is_judged])))
+        X = made.X[is_judged]
+        everyone.append(rows[is_judged].assign(margin=model.predict_margin(inputs_of(model, X))))
+        years.append(
+            held_out_table(
+                rows[is_judged],
+                y=counts[is_judged],
+                score=predict(model, X),
+                cluster=dealer[is_judged],
+                rules=rule_columns(head.rules, X, logistic.log_odds(X)),
+                groups=history.where.loc[is_judged, ["state", "rurality", "license_type"]],
+            )
         )
-    logistic = LogLogistic().fit(made.X[is_train], counts[is_train])
-    is_test = history.is_at(split.test_as_of)
-    X = made.X[is_test]
-    with steps.step(f"{head.name}: judge as of {split.test_as_of[0]}"):
-        held_out = held_out_table(
-            rows[is_test],
-            y=counts[is_test],
-            score=predict(model, X),
-            cluster=dealer[is_test],
-            rules=rule_columns(head.rules, X, logistic.log_odds(X)),
-            groups=history.where.loc[is_test, ["state", "rurality", "license_type"]],
-        )
+    held_out = pd.concat(years, ignore_index=True)
+    with steps.step(f"{head.name}: judge as of {', '.join(map(_day, everyone))}"):
         entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
     entry["list_overlap"] = None
     entry["absent"] = absent_from_rules(head.rules, made.X)
@@ -88,8 +87,8 @@ def train(
     with steps.step(f"{head.name}: fit on everything known"):
         shipped = _fit(head, made, counts, dealer, np.flatnonzero(is_known), recipe.seed)
     judged_on = (
-        f"trained on windows ended before {split.trained_on}, judged on every dealer as of "
-        f"{split.test_as_of[0]}, intervals by dealer"
+        f"trained on windows ended before each of {', '.join(map(_day, everyone))}, judged on "
+        "every dealer as of that day, intervals by dealer"
     )
     return HeadResult(
         head,
@@ -101,6 +100,17 @@ def train(
         entry,
         everyone=pd.concat(everyone, ignore_index=True),
     )
+
+
+def _day(judged: pd.DataFrame) -> str:
+    return f"{judged['as_of'].iloc[0]:%Y-%m-%d}"
+
+
+def _logistic(head: Head, made: Design, counts: Floats, rows: Rows, seed: int) -> LogLogistic:
+    """Fit the simple rule on the rows that the head learns from."""
+    kept, weight = thin(counts[rows], max_rows=head.max_rows, seed=seed)
+    index = rows[kept]
+    return LogLogistic().fit(made.X.iloc[index], counts[index], sample_weight=weight)
 
 
 def _fit(
