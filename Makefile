@@ -36,13 +36,15 @@ types: $(VENV)/.dev
 dead: $(VENV)/.dev
 	$(BIN)/python tools/dead_code.py
 
+# Two processes; a group of tests in one of them, and the groups in the order that tests/conftest.py gives.
+SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
 unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java $(VENV)/.tools
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest $(SHARED) $(TESTS)
 
 # What needs no browser, no server and no Java, and for which nothing large is built first.
 FAST := not (slow or built or browser or spark or postgresql or install)
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)" $(TESTS)
+	$(BIN)/python -m pytest $(SHARED) -m "$(FAST)" $(TESTS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ONLY)
@@ -55,7 +57,7 @@ docs: $(VENV)/.dev
 
 # Lines and branches that the tests run in their own processes, and the least share that they must.
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not (slow or browser or spark or postgresql or install)" \
+	$(BIN)/python -m pytest $(SHARED) -m "not (slow or browser or spark or postgresql or install)" \
 		--cov --cov-report=term:skip-covered $(TESTS)
 
 screenshots: $(VENV)/.dev $(VENV)/.browser

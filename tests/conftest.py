@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Generator
 
 # Set before anything is imported that reads them.
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
@@ -28,11 +29,12 @@ BUILT = {
 }  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that something large is built for; `make test-fast` leaves them out.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Mark the tests that something large is built for, and begin with the long ones.
 
-    What is built for a module, or for all that read one country, is built by one process.
+    `make test-fast` leaves the marked out. What is built for a module, or for all that read one
+    country, is built by one process. A long test that came last would leave the others idle.
     """
     for item in items:
         fixtures = BUILT & set(getattr(item, "fixturenames", ()))
@@ -46,6 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("simulated"))
         elif any(one.scope == "module" for name in fixtures for one in known.get(name, ())):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield  # the others put them into a random order and write the group into each name
+    long = {_unit(item) for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: _unit(item) not in long)
+
+
+def _unit(item: pytest.Item) -> str:
+    """What one process runs in one go: a group of tests, or a test."""
+    group = item.get_closest_marker("xdist_group")
+    return item.nodeid if group is None else group.args[0]
 
 
 # One simulated country for everything beside the ranking; made when a test first asks for it.
