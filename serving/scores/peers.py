@@ -32,17 +32,25 @@ class Standing:
         not more; each the least that is certain.
     is_of_type : bool
         Whether the peers are the dealers of the same license type; else they are all dealers.
+    is_of_known : bool
+        Whether the value is not known of some of them: the shares are of the others.
     """
 
     below: float
     above: float
     upto: float
     is_of_type: bool
+    is_of_known: bool = False
 
     @property
     def group(self) -> str:
         """Who the peers are, in the words of a sentence."""
         return "peers" if self.is_of_type else "all dealers"
+
+    @property
+    def those(self) -> str:
+        """Whom a share is of: the peers, or those of them of whom the value is known."""
+        return f"{self.group} where it is known" if self.is_of_known else self.group
 
 
 def compared(standing: Standing | None, value: float, *, is_count: bool) -> str:
@@ -56,18 +64,20 @@ def compared(standing: Standing | None, value: float, *, is_count: bool) -> str:
     'more than 97% of peers'
     >>> compared(Standing(60.0, 1.0, 99.0, False), 1.0, is_count=True)
     'as many as or more than 99% of all dealers'
+    >>> compared(Standing(97.4, 1.0, 99.0, True, is_of_known=True), 0.5, is_count=False)
+    'more than 97% of peers where it is known'
     >>> compared(Standing(0.0, 3.0, 97.0, True), 0.0, is_count=True)
     ''
     """
     if standing is None or not math.isfinite(value) or value == 0:
         return ""
     if standing.below >= _REMARKABLE:
-        return f"more than {_whole(standing.below)}% of {standing.group}"
+        return f"more than {_whole(standing.below)}% of {standing.those}"
     if standing.above >= _REMARKABLE:
-        return f"less than {_whole(standing.above)}% of {standing.group}"
+        return f"less than {_whole(standing.above)}% of {standing.those}"
     if standing.below >= _LEAST_BELOW and standing.upto >= _REMARKABLE:
         much = "many" if is_count else "much"
-        return f"as {much} as or more than {_whole(standing.upto)}% of {standing.group}"
+        return f"as {much} as or more than {_whole(standing.upto)}% of {standing.those}"
     return ""
 
 
@@ -89,11 +99,14 @@ class Peers:
         names = ("quantiles", "values", "n_below", "n_upto")
         self._of: dict[tuple[str, str], tuple[npt.NDArray[np.float32], ...]] = {}
         self._n: dict[tuple[str, str], int] = {}
-        columns = (table[name] for name in ("license_type", "signal", "n_peers", *names))
-        for license_type, signal, n, *arrays in zip(*columns, strict=True):
+        self._is_of_known: dict[tuple[str, str], bool] = {}
+        # A table of an earlier version does not say how many dealers there are.
+        table = table if "n_dealers" in table else table.assign(n_dealers=table["n_peers"] + 1)
+        columns = (table[name] for name in ("license_type", "signal", "n_peers", "n_dealers", *names))
+        for license_type, signal, n, n_dealers, *arrays in zip(*columns, strict=True):
             key = (str(license_type), str(signal))
             self._of[key] = tuple(np.asarray(one) for one in arrays)
-            self._n[key] = int(n)
+            self._n[key], self._is_of_known[key] = int(n), n < n_dealers
 
     def quantiles(self, signal: str, license_type: str) -> npt.NDArray[np.float32] | None:
         """Return the 101 quantiles among peers, else among all dealers, else None."""
@@ -113,7 +126,8 @@ class Peers:
         below = int(n_below[at]) if is_known else upto
         # Between two kept values lie some that are not kept: none of them is said to be above.
         n_next = upto if is_known else int(n_below[at + 1]) if at + 1 < len(values) else n
-        return Standing(100.0 * below / n, 100.0 * (n - n_next) / n, 100.0 * upto / n, bool(key[0]))
+        shares = (100.0 * count / n for count in (below, n - n_next, upto))
+        return Standing(*shares, bool(key[0]), is_of_known=self._is_of_known[key])
 
     def _key(self, signal: str, license_type: str) -> tuple[str, str] | None:
         for key in ((license_type, signal), ("", signal)):
@@ -129,7 +143,8 @@ def peer_table(inputs: pd.DataFrame, types: npt.NDArray[np.object_]) -> pd.DataF
     -------
     DataFrame
         One row a license type (empty: all dealers) and signal with at least one known value:
-        n_peers, 101 quantiles, and for kept values how many peers lie strictly below and up to it.
+        n_peers (whose value is known), n_dealers (of the group), 101 quantiles, and for kept values
+        how many peers lie strictly below and up to it.
     """
     groups = {"": np.ones(len(inputs), dtype=bool)}
     for name in sorted(set(types)):
@@ -141,8 +156,10 @@ def peer_table(inputs: pd.DataFrame, types: npt.NDArray[np.object_]) -> pd.DataF
             column = matrix[mask, j]
             column = column[np.isfinite(column)]
             if len(column) >= (MIN_PEERS if name else 1):
-                rows.append({"license_type": name, "signal": signal, **_steps(column)})
-    columns = ["license_type", "signal", "n_peers", "quantiles", "values", "n_below", "n_upto"]
+                of = {"license_type": name, "signal": signal, "n_dealers": int(mask.sum())}
+                rows.append({**of, **_steps(column)})
+    columns = ["license_type", "signal", "n_peers", "n_dealers"]
+    columns += ["quantiles", "values", "n_below", "n_upto"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _NOT_QUANTITIES: Final = frozenset({"code", "yes or no", "step", "log instances"})
 # Units of what cannot be counted: "as much as", not "as many as".
 _NOT_COUNTS: Final = frozenset({"share", "km", "ratio", "index", "years", "months", "days"})
+_NO_SOURCE: Final = 1
 _MISSING: Final = {
-    1: "no such records are held",
+    _NO_SOURCE: "no such records are held",
     2: "nothing happened that it could be measured on",
     3: "too few cases to say",
 }
@@ -67,9 +68,12 @@ class Sentences:
         self, index: int, value: float, standing: Standing | None, *, missing: int
     ) -> str:
         signal = self.signals[index]
-        text = self._wordings[index].say(value).rstrip(".")
+        words = self._wordings[index]
+        if missing == _NO_SOURCE and not math.isfinite(value):
+            return f"{words.unheld()}: {_MISSING[missing]}."
+        text = words.say(value).rstrip(".")
         if not math.isfinite(value):
-            has_why = bool(self._wordings[index].unknown) or missing not in _MISSING
+            has_why = bool(words.unknown) or missing not in _MISSING
             return f"{text}." if has_why else f"{text}: {_MISSING[missing]}."
         if not signal.get("is_category") and signal["unit"] not in _NOT_QUANTITIES:
             said = compared(standing, value, is_count=signal["unit"] not in _NOT_COUNTS)

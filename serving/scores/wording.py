@@ -21,6 +21,9 @@ _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _PEERS: Final = re.compile(r"[,;]?\s*(more|less) than \{percentile\}% of peers")
 _PLACES: Final = ("state", "county")
 _MOST_LOG: Final = 40.0
+_LEAST: Final = 0.001
+_LEAST_SHARE: Final = 0.0001
+_ALMOST: Final = 0.01
 _SPECIAL: Final = ("zero", "one", "negative", "yes", "no", "unknown")
 
 
@@ -61,6 +64,14 @@ class Wording:
         special = {0.0: self.zero, 1.0: self.one}.get(value, "")
         return _capital(special or self._put(self.main, value))
 
+    def unheld(self) -> str:
+        """Return the sentence for a value whose records nobody holds, without its full stop.
+
+        `unknown` may say that nothing happened; of that no records tell either.
+        """
+        is_said = bool(self.unknown) and bool(self.words or self.yes)
+        return _capital(self.unknown if is_said else self._not_known())
+
     def _not_known(self) -> str:
         if self.words:
             return self.main.replace("{words}", "something not known")
@@ -79,7 +90,9 @@ class Wording:
             return _UNKNOWN.get(kind, "an unknown number of {plural}").format(plural=plural)
         if kind == "log":
             value = round(math.expm1(min(value, _MOST_LOG)))
-        if kind in {"n", "q", "log"}:
+        if kind == "least":
+            value = math.floor(10.0 * value) / 10.0
+        if kind in {"n", "q", "log", "least"}:
             amount = number(value)
             if amount == "0" and kind != "q":
                 return f"no {plural}"
@@ -150,9 +163,11 @@ def _of_template(signal: Mapping[str, Any]) -> Wording:
 def number(value: float) -> str:
     """Write a number as a person would.
 
-    >>> number(3.0), number(0.12345), number(1234.5)
-    ('3', '0.12', '1,234')
+    >>> number(3.0), number(0.12345), number(1234.5), number(0.00002)
+    ('3', '0.12', '1,234', 'less than 0.001')
     """
+    if 0 < abs(value) < _LEAST:
+        return f"less than {_LEAST}"
     if abs(value) >= 100 or float(value).is_integer():
         return f"{value:,.0f}".replace("-", "−")
     text = f"{value:.2g}" if abs(value) < 1 else f"{value:.1f}"
@@ -162,10 +177,16 @@ def number(value: float) -> str:
 def share(value: float) -> str:
     """Write a share in per cent.
 
-    >>> share(0.0123), share(0.5), share(0.0)
-    ('1.2%', '50%', '0%')
+    Only all is 100%, and only none 0%.
+
+    >>> share(0.0123), share(0.5), share(0.0), share(0.9967), share(0.00001)
+    ('1.2%', '50%', '0%', '99.67%', 'less than 0.01%')
     """
-    return f"{100 * value:.2g}%" if 0 < value < 0.1 else f"{100 * value:.0f}%"
+    if 0 < value < _LEAST_SHARE:
+        return f"less than {100 * _LEAST_SHARE:.2g}%"
+    if 1 - _ALMOST < value < 1:
+        return f"{math.floor(1e4 * value + 1e-9) / 100:g}%"
+    return f"{100 * value:.2g}%" if value < 0.1 else f"{100 * value:.0f}%"
 
 
 def miles(km: float) -> str:
