@@ -102,7 +102,9 @@ class Peers:
         self._is_of_known: dict[tuple[str, str], bool] = {}
         # A table of an earlier version does not say how many dealers there are.
         table = table if "n_dealers" in table else table.assign(n_dealers=table["n_peers"] + 1)
-        columns = (table[name] for name in ("license_type", "signal", "n_peers", "n_dealers", *names))
+        columns = (
+            table[name] for name in ("license_type", "signal", "n_peers", "n_dealers", *names)
+        )
         for license_type, signal, n, n_dealers, *arrays in zip(*columns, strict=True):
             key = (str(license_type), str(signal))
             self._of[key] = tuple(np.asarray(one) for one in arrays)

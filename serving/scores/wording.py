@@ -80,7 +80,8 @@ class Wording:
         return self._put(self.main, None)
 
     def _put(self, text: str, value: float | None) -> str:
-        return _BRACES.sub(lambda found: self._field(found.group(1), value), text)
+        put = _BRACES.sub(lambda found: self._field(found.group(1), value), text)
+        return put.replace("About less than", "Less than").replace("about less than", "less than")
 
     def _field(self, field: str, value: float | None) -> str:
         kind, _, noun = field.partition(" ")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from datetime import date, timedelta
+from datetime import date
 from importlib import resources
+from types import SimpleNamespace
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,11 +21,13 @@ from serving.scores.peers import Peers, Standing, compared, peer_table
 from serving.scores.publish import strongest
 from serving.scores.reason_sentences import Sentences
 from serving.scores.wording import wording
+from tests.oracles.sentence_rules import RULES
+from tests.oracles.sentences import MISCOUNTED, Country, same, same_share
 from tests.properties import invented
 
 COMPARISON = re.compile(
     r"; (more than|less than|as many as or more than|as much as or more than) (\d+)%"
-    r" of (peers|all dealers)\.$"
+    r" of (peers|all dealers)(?: where it is known)?\.$"
 )
 AS_OF = date(2021, 1, 2)
 BUNDLED = [
@@ -54,42 +56,6 @@ def country(stored):
     rng = np.random.default_rng(len(values))
     types = rng.choice(["01", "02"], len(values), p=[0.8, 0.2]).astype(object)
     return values, types
-
-
-# What sentences count, counted again by nothing but SQL over the tables.
-_OWN = (
-    "serial_status IS DISTINCT FROM 'none' AND outcome IS DISTINCT FROM 'unserialized' "
-    "AND (acquisition_route IS NULL OR acquisition_route NOT IN ('export', 'government'))"
-)
-_SOON = "recovered_on - sold_on"
-# Signal: table, days looked back, condition, what is added up.
-COUNTED = {
-    "traces_n_90d": ("traces", 90, _OWN, "1"),
-    "traces_n_1y": ("traces", 365, _OWN, "1"),
-    "traces_n_3y": ("traces", 1095, _OWN, "1"),
-    "traces_n_5y": ("traces", 1825, _OWN, "1"),
-    "traces_guatemala_3y": ("traces", 1095, f"{_OWN} AND recovery_country = 'GT'", "1"),
-    "traces_canada_3y": ("traces", 1095, f"{_OWN} AND recovery_country = 'CA'", "1"),
-    "southbound_traces_1y": ("traces", 365, f"{_OWN} AND recovery_country = 'MX'", "1"),
-    "southbound_traces_3y": ("traces", 1095, f"{_OWN} AND recovery_country = 'MX'", "1"),
-    "southbound_traces_5y": ("traces", 1825, f"{_OWN} AND recovery_country = 'MX'", "1"),
-    "southbound_short_3y": (
-        "traces", 1095, f"{_OWN} AND recovery_country = 'MX' AND {_SOON} BETWEEN 0 AND 1095", "1",
-    ),
-    "time_to_crime_n_under_3y_1y": ("traces", 365, f"{_OWN} AND {_SOON} BETWEEN 0 AND 1095", "1"),
-    "time_to_crime_n_under_1y_1y": ("traces", 365, f"{_OWN} AND {_SOON} BETWEEN 0 AND 365", "1"),
-    "time_to_crime_n_under_90d_3y": ("traces", 1095, f"{_OWN} AND {_SOON} BETWEEN 0 AND 90", "1"),
-    "multiple_sales_handgun_3y": ("multiple_sales", 1095, "kind = 'handgun'", "1"),
-    "multiple_sales_rifle_1y": ("multiple_sales", 365, "kind = 'rifle'", "1"),
-    "multiple_sales_firearms_3y": ("multiple_sales", 1095, "true", "n_firearms"),
-    "losses_reports_1y": ("thefts_losses", 365, "true", "1"),
-    "losses_burglary_5y": ("thefts_losses", 1825, "kind = 'burglary'", "1"),
-    "losses_firearms_3y": ("thefts_losses", 1095, "true", "n_firearms"),
-    "volume_sales_1y": ("sales_volume", 365, "true", "n_checks"),
-    "volume_sales_3y": ("sales_volume", 1095, "true", "n_checks"),
-    "volume_denied_1y": ("denials", 365, "true", "n_denied"),
-}  # fmt: skip
-_AMOUNT = re.compile(r"^(No|[\d,]+)\b")
 
 
 def true_shares(values, types, name, license_type, value):
@@ -213,16 +179,17 @@ def test_a_definition_is_never_a_reason():
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("license_chain_size", 1.0, "The only license of its licensee"),
-        ("license_successor_rule", 0.0, "Took the place of no ended license"),
+        ("license_chain_size", 1.0, "No other license in the country under the same licensee name"),
+        ("license_successor_rule", 0.0, "No ended license found whose place it took"),
         ("traces_n_90d", 1.0, "1 firearm traced in 90 days"),
         ("traces_n_90d", 0.0, "No firearms traced in 90 days"),
         ("border_km_to_port", 100.0, "62 miles (100 km) from the nearest land port of entry from "
          "Mexico"),
-        ("violations_last_outcome", 2.0, "Last inspection ended with a warning letter"),
+        ("violations_last_outcome", 2.0, "Last outcome on the ladder of graduated "
+         "action: a warning letter"),
         ("license_months_to_expiry", -2.0, "License past its expiry by 2 months"),
-        ("violations_log_instances_5y", math.log(9.0), "8 instances of violations cited in five "
-         "years"),
+        ("violations_log_instances_5y", math.log(9.0), "8 instances of violations counted in "
+         "citations of five years"),
     ],
 )  # fmt: skip
 def test_values_are_said_as_a_person_would(name, value, text):
@@ -249,45 +216,99 @@ def test_what_a_whole_state_or_county_shares_is_no_reason_of_a_dealer():
         assert not (named & of_place) or (strength == 0).all()
 
 
-def recounted(warehouse, as_of, name):
-    """Count for every dealer what the sentence of a signal says, by nothing but SQL."""
-    table, days, condition, what = COUNTED[name]
-    query = (
-        f"SELECT dealer, sum({what}) FROM {warehouse.scan(table)} WHERE known_on < $as_of "  # noqa: S608
-        "AND (superseded_on IS NULL OR superseded_on >= $as_of) "
-        f"AND known_on >= $since AND ({condition}) GROUP BY dealer"
+# Sentences that name no number of their own, or one in another unit than the signal's.
+IN_WORDS = {
+    "license_is_person", "license_has_trade_name", "license_is_mail_elsewhere", "border_zone",
+    "area_people_per_km2", "area_rural_code", "area_is_demand_letter_3_state",
+}  # fmt: skip
+READ = [
+    "licenses", "traces", "inspections", "violations", "multiple_sales", "thefts_losses",
+    "sales_volume", "denials", "seizures", "ballistic_leads", "tips",
+]  # fmt: skip
+
+
+COMPILED = [(re.compile(pattern), holds) for pattern, holds in RULES]
+
+
+def judged(country: Country, dealer: str, text: str) -> SimpleNamespace:
+    """Say whether any rule reads a sentence, and whether what it says holds."""
+    for n, (pattern, holds) in enumerate(COMPILED):
+        found = pattern.fullmatch(text)
+        if found:
+            return SimpleNamespace(rule=n, is_true=bool(holds(country, dealer, found)))
+    return SimpleNamespace(rule=None, is_true=True)
+
+
+def reads_back(text: str, value: float) -> bool:
+    """Whether some number of a sentence is the value, to its digits."""
+    shares = re.findall(r"([\d.]+%|less than 0\.01%)", text)
+    numbers = re.findall(r"(?<![\d.])[\d,]*\d(?:\.\d+)?(?!%|\d)", text)
+    return (
+        any(same_share(s, value) for s in shares)
+        or any(same(n, abs(value)) for n in numbers)
+        or (text.startswith("No ") and value == 0)
+        or (text.startswith("Joined to no other dealer") and value == 1)
+        or ("ess than 0.001" in text and 0 < value < 0.001)
     )
-    since = as_of - timedelta(days=days)
-    with duckdb.connect() as connection:
-        given = {"as_of": as_of, "since": since}
-        return {d: int(n) for d, n in connection.execute(query, given).fetchall() if n is not None}
 
 
-def check_counts(warehouse, table, as_of):
-    """Say every counting sentence of a country and compare; return how many were said."""
+def faults(warehouse, table, as_of, *, most):
+    """Say every sentence of a country; return the false ones and how many forms were judged."""
     values = table.X[[s.name for s in SIGNALS]].astype(np.float32)
+    missing = table.reasons[[s.name for s in SIGNALS]].to_numpy()
     types = np.full(len(values), "01", dtype=object)
-    sentences = Sentences(BUNDLED, Peers(peer_table(values, types)))
-    n_said = 0
-    for name, (source, *_) in COUNTED.items():
-        if not warehouse.has(source):  # then the value is missing, and no number is said
-            assert values[name].isna().all(), name
-            continue
-        j = next(i for i, s in enumerate(SIGNALS) if s.name == name)
-        true = recounted(warehouse, as_of, name)
-        for dealer, value in zip(table.frame["dealer"], values[name].to_numpy(), strict=True):
-            if not np.isfinite(value):
-                continue
-            text = sentences.sentence(j, float(value), license_type="01")
-            found = _AMOUNT.match(text)
-            assert found is not None, text
-            stated = 0 if found[1] == "No" else int(found[1].replace(",", ""))
-            assert stated == true.get(dealer, 0), (dealer, text)
-            assert text.startswith("1 ") == (stated == 1), text
-            n_said += 1
-    return n_said
+    said = Sentences(BUNDLED, Peers(peer_table(values, types)))
+    dealers = table.frame["dealer"].tolist()
+    held = {name: invented.stored(warehouse, name) for name in READ if warehouse.has(name)}
+    truth = Country(held, as_of, dealers)
+    false, forms = [], set()
+    for j, signal in enumerate(SIGNALS):
+        for i, dealer in enumerate(dealers[:most]):
+            value = float(values.iat[i, j])
+            text = said.sentence(j, value, license_type="01", missing=int(missing[i, j]))
+            body = text.removesuffix(".").partition("; ")[0]
+            found = judged(truth, dealer, body)
+            forms.add(found.rule)
+            is_read = found.rule is not None or not np.isfinite(value) or signal.name in IN_WORDS
+            is_true = found.is_true and (is_read or reads_back(body, value))
+            if not is_true or MISCOUNTED.search(body):
+                false.append((dealer, signal.name, text))
+    return false, forms
 
 
-def test_every_counting_sentence_of_a_country_is_the_count_of_its_tables(stored):
+def test_every_sentence_of_a_country_holds_of_its_rows(stored):
     warehouse, table = stored
-    assert check_counts(warehouse, table, AS_OF) > 300
+    false, forms = faults(warehouse, table, AS_OF, most=30)
+    assert not false, false[:5]
+    assert len(forms) > 60
+
+
+def test_every_sentence_holds_where_records_are_many(tmp_path):
+    warehouse = invented.store(invented.Country(4, n_dealers=60).tables, tmp_path / "store")
+    when = date(2018, 2, 2)
+    false, forms = faults(warehouse, build_features(warehouse, when), when, most=30)
+    assert not false, false[:5]
+    assert len(forms) > 90
+
+
+def test_records_that_nobody_holds_are_not_said_to_tell_of_nothing():
+    peers = Peers(peer_table(pd.DataFrame(), np.array([], dtype=object)))
+    said = Sentences(BUNDLED, peers)
+    for j, signal in enumerate(SIGNALS):
+        text = said.sentence(j, math.nan, license_type="01", missing=1)
+        assert text.endswith(": no such records are held."), text
+        if signal.unit not in ("code", "yes or no", "step"):
+            assert "unknown" in text, text
+            assert not text.startswith(("No ", "Fewer ")), text
+
+
+def test_a_share_is_of_those_whose_value_is_known():
+    column = np.array([1.0] * 90 + [5.0] * 10 + [math.nan] * 900, dtype=np.float32)
+    types = np.full(len(column), "01", dtype=object)
+    table = peer_table(pd.DataFrame({"x": column}), types)
+    standing = Peers(table).standing("x", "01", 5.0)
+    assert (
+        compared(standing, 5.0, is_count=True) == "more than 90% of all dealers where it is known"
+    )
+    older = Peers(table.drop(columns="n_dealers")).standing("x", "01", 5.0)
+    assert older == standing
