@@ -128,8 +128,13 @@ class Peers:
         below = int(n_below[at]) if is_known else upto
         # Between two kept values lie some that are not kept: none of them is said to be above.
         n_next = upto if is_known else int(n_below[at + 1]) if at + 1 < len(values) else n
-        shares = (100.0 * count / n for count in (below, n - n_next, upto))
-        return Standing(*shares, bool(key[0]), is_of_known=self._is_of_known[key])
+        return Standing(
+            below=100.0 * below / n,
+            above=100.0 * (n - n_next) / n,
+            upto=100.0 * upto / n,
+            is_of_type=bool(key[0]),
+            is_of_known=self._is_of_known[key],
+        )
 
     def _key(self, signal: str, license_type: str) -> tuple[str, str] | None:
         for key in ((license_type, signal), ("", signal)):
