@@ -72,6 +72,9 @@ def new(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE.toml", help="Write the mapping here. Default: print it."),
     ] = None,
+    sheet: Annotated[
+        str, typer.Option(metavar="NAME", help="Which sheet of a workbook of several.")
+    ] = "",
 ) -> None:
     """Propose a mapping from the header and the values of an export.
 
@@ -84,7 +87,7 @@ def new(
     """
     from features.ingest.proposal import propose
 
-    text = propose(file, table)
+    text = propose(file, table, sheet)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -25,6 +25,7 @@ from features.sql import literal, quoted
 # The Federal Firearms Act of 1938 made the first licensees; laws of an area may be older.
 EARLIEST: Final = "DATE '1938-01-01'"
 EARLIEST_LAW: Final = "DATE '1700-01-01'"
+_MOST_COLUMNS: Final = 1_000  # of a file whose sums and notes are looked for
 # The only dates that lie ahead of the day of ingest by nature.
 MAY_BE_AHEAD: Final = frozenset({"expires_on", "ends_on", "submits_to", "to"})
 
@@ -91,7 +92,7 @@ class CheckQuery:
     ----------
     sql : str
         Gives the contract's columns typed, ``known_on``, ``source_line``, ``is_set_aside``,
-        ``fault`` and ``fault_value``.
+        ``fault`` and ``fault_value``; of a bad row also its ``first_cell`` and ``n_filled``.
     rules : tuple of Rule
         In the order in which they are tried.
     unknowns : tuple of str
@@ -141,11 +142,24 @@ def check_query(
     sql = (
         f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
         f"CAST({bits or '0'} AS UINTEGER) AS unknown, "
-        f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value FROM ("
+        f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value"
+        f"{_row_as_text(len(raw_text))} FROM ("
         f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
         f"FROM (SELECT *, {derived} FROM ({_typed(table, plan, types, raw_text)})))"
     )
     return CheckQuery(sql, tuple(rules), tuple(unknowns))
+
+
+def _row_as_text(n_columns: int) -> str:
+    """Return SQL for the first filled field of a bad row, and for how many are filled."""
+    if not 1 < n_columns <= _MOST_COLUMNS:
+        return ", CAST(NULL AS VARCHAR) AS first_cell, 0 AS n_filled"
+    names = [f"raw_{n}" for n in range(n_columns)]
+    filled = " + ".join(f"CAST({name} IS NOT NULL AS INTEGER)" for name in names)
+    return (
+        f", CASE WHEN fault > 0 THEN coalesce({', '.join(names)}) END AS first_cell, "
+        f"CASE WHEN fault > 0 THEN {filled} END AS n_filled"
+    )
 
 
 def _unknowns(table: Table, plan: Plan) -> dict[str, str]:
@@ -194,6 +208,8 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
             " LEFT JOIN known_citations ON given_citation = cited_as"
         )
+    if 1 < len(raw_text) <= _MOST_COLUMNS:
+        shown += [f"{quoted(name)} AS raw_{n}" for n, name in enumerate(raw_text)]
     inner = (
         f"SELECT {', '.join(shown)}, {LINE}, {plan.set_aside} AS is_set_aside, "
         f"{DAMAGED} OR coalesce({plan.undecodable}, false) AS is_undecodable "

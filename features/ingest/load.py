@@ -16,7 +16,7 @@ from features.ingest.checks import CheckQuery, check_query
 from features.ingest.opening import damaged, is_about_file, open_raw
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
-from features.ingest.versions import Resolution, resolve, resolve_keys
+from features.ingest.versions import Resolution, resolve
 from features.reference.citation import normalize_column
 from features.reference.files import DATA
 from features.schema import TABLES
@@ -25,6 +25,7 @@ from features.sources.layout import Layout, Plan
 from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
 from features.sources.rows.dates import settle
 from features.sources.rows.delimited import LINE, OddRows
+from features.sources.rows.footers import note_sql, sum_sql
 from features.sql import literal, quoted
 from features.warehouse.batches import full_disk, live, rewrite_batch, scan, write_batch
 from features.warehouse.manifest import Draft
@@ -145,6 +146,7 @@ class Loader:
             is_first = odd is not None and plan is plans[0]
             with step(f"check {table}"):
                 query = self._check(load, plan)
+                notes += self._set_footers_aside(len(load.names), odd if is_first else None)
                 self.rejects.add_faults(table, load.number, file, query)
                 if odd is not None and is_first:
                     self.rejects.add_odd(table, load.number, file, odd)
@@ -158,8 +160,7 @@ class Loader:
                 if resolution.n_conflict:
                     self.rejects.add_conflicts(table, load.number, file)
                     notes += self._disputed_before(table, resolution)
-                n_odd = odd.n_rows if odd is not None and is_first else 0
-                counts.append(self._count(load, table, resolution, n_odd))
+                counts.append(self._count(load, table, resolution, odd if is_first else None))
                 self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
                 self._store(load, table, resolution)
         if odd is not None and odd.line and not load.source.ends_in_newline:
@@ -184,6 +185,27 @@ class Loader:
             "WHERE fault = 0 AND NOT is_set_aside"
         )
         return query
+
+    def _set_footers_aside(self, n_columns: int, odd: OddRows | None) -> list[str]:
+        """Set sums of other rows aside, and words behind the last row; they are no bad rows."""
+        last = self.con.execute(f"SELECT coalesce(max({LINE}), 0) FROM good").fetchone()[0]
+        lines: list[int] = []
+        if odd is not None:
+            odd.settle(last)
+            lines += [int(line) for line in odd.lines(odd.footers)]
+        is_sum = sum_sql("first_cell", "n_filled", n_columns)
+        is_note = f"({LINE} > {last} AND {note_sql('first_cell', 'n_filled', n_columns)})"
+        found = f"fault > 0 AND first_cell IS NOT NULL AND ({is_sum} OR {is_note})"
+        rows = self.con.execute(f"SELECT {LINE} FROM checked WHERE {found}").fetchall()
+        if rows:
+            self.con.execute(f"UPDATE checked SET fault = 0, is_set_aside = true WHERE {found}")
+        lines += [line for (line,) in rows]
+        if not lines:
+            return []
+        return [
+            "rows that sum up others or say something of the file, set aside: "
+            f"{len(lines):,} (the first in line {min(lines):,})"
+        ]
 
     def _types(self, plan: Plan, is_text: bool) -> dict[str, str]:
         """Return the type of each expression; text stays text in a file of text."""
@@ -330,18 +352,21 @@ class Loader:
             "later row corrects it"
         ]
 
-    def _count(self, load: Load, table: str, resolution: Resolution, n_odd: int) -> TableCounts:
+    def _count(
+        self, load: Load, table: str, resolution: Resolution, odd: OddRows | None
+    ) -> TableCounts:
+        n_odd, n_footers = (odd.n_rows, len(odd.footers)) if odd is not None else (0, 0)
         n_checked, n_set_aside = self.con.execute(
             "SELECT count(*), count(*) FILTER (is_set_aside AND fault = 0) FROM checked"
         ).fetchone()
         reasons = self.rejects.reasons(table, load.number)
         return TableCounts(
             table,
-            n_checked + n_odd,
+            n_checked + n_odd + n_footers,
             resolution.n_stored,
             resolution.n_superseded,
             resolution.n_duplicate + resolution.n_restated,
-            n_set_aside,
+            n_set_aside + n_footers,
             sum(reasons.values()),
             reasons,
         )
@@ -368,51 +393,6 @@ def withdrawn_sources(draft: Draft) -> dict[int, str]:
         for entry in entries
         if entry.get("withdrawn", {}).get("on")
     }
-
-
-class Rederivation:
-    """Which version of some keys stands, found again after rows of theirs are gone.
-
-    Parameters
-    ----------
-    con : duckdb connection
-    draft : Draft
-        The warehouse about to change.
-    table : str
-    number : int
-        The source whose keys they are.
-    """
-
-    def __init__(self, con: Any, draft: Draft, table: str, number: int) -> None:
-        self.con, self.draft, self.table, self.number = con, draft, table, number
-
-    def find_keys(self) -> None:
-        """Make ``touched``: the keys of the source's rows."""
-        key = ", ".join(quoted(name) for name in TABLES[self.table].key)
-        rows = scan_table(self.table, live(self.draft, self.table))
-        self.con.execute(
-            f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {key} FROM {rows} "
-            f"WHERE source_id = {self.number}"
-        )
-
-    def rederive(self) -> None:
-        """Write the batches anew whose rows stand on other days now."""
-        files = live(self.draft, self.table)
-        if files:
-            rows = scan_table(self.table, files)
-            self.con.execute(
-                "CREATE OR REPLACE TEMP TABLE checked AS SELECT *, 0 AS fault, false AS "
-                f"is_set_aside FROM {rows} LIMIT 0"
-            )
-            resolve_keys(self.con, self.table, files, withdrawn_sources(self.draft))
-            places = self.con.execute("SELECT DISTINCT file FROM revised").fetchall()
-            for (place,) in sorted(places):
-                revise(self.con, self.draft, self.table, place)
-        self.forget_keys()
-
-    def forget_keys(self) -> None:
-        """Drop what was made on the way."""
-        self.con.execute("DROP TABLE IF EXISTS touched")
 
 
 def revise(con: Any, draft: Draft, table: str, place: str) -> None:

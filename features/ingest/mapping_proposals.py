@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import duckdb
@@ -19,22 +20,36 @@ _DAYS: Final = (
     "%B %d, %Y", "%b %d %Y", "%d %B %Y", "%A, %B %d, %Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%y",
     "%d%b%Y",
 )  # fmt: skip
+_MONTHS: Final = (
+    "%b-%y",
+    "%b-%Y",
+    "%b %Y",
+    "%b %y",
+    "%B %Y",
+    "%m/%Y",
+    "%Y-%m",
+    "%Y%m",
+    "%Y/%m",
+    "%m.%Y",
+)
 _TIMES: Final = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
 _NEGATIONS: Final = frozenset({"no", "not", "non", "without", "none", "never", "un", "denied"})
 
 
-def date_lines(values: Counter[str]) -> list[str]:
+def date_lines(values: Counter[str], *, is_month: bool = False) -> list[str]:
     """Return the formats that read all values; more than one that differ is a question.
 
     Words without a digit stand for no date and are told by `mapping check`.
 
     >>> date_lines(Counter({"5/31/2024 9:00 AM": 2, "pending": 1}))
     ['date_format = "%m/%d/%Y %I:%M %p"']
+    >>> date_lines(Counter({"Apr-24": 2, "May-24": 1}), is_month=True)
+    ['date_format = "%b-%y"']
     """
     texts = [text for text in values if re.search(r"[1-9]", text)]
     if not texts:
         return []
-    days = _readings(texts)
+    days = _readings(texts, (*_DAYS, *_MONTHS) if is_month else _DAYS)
     if not days:
         return [f"# ? date_format: none reads all of {', '.join(texts[:3])}"]
     readings: dict[str, str] = {}
@@ -50,13 +65,13 @@ def date_lines(values: Counter[str]) -> list[str]:
     ]
 
 
-def _readings(texts: list[str]) -> dict[str, list[object]]:
+def _readings(texts: list[str], of_days: Sequence[str]) -> dict[str, list[object]]:
     """Return, for each format that reads all texts as likely days, what it reads."""
     has_time = any(":" in text for text in texts)
-    forms = [f"{day}{sign}{time}" for day in _DAYS for sign in " T" for time in _TIMES]
+    forms = [f"{day}{sign}{time}" for day in of_days for sign in " T" for time in _TIMES]
     days: dict[str, list[object]] = {}
     with duckdb.connect() as con:
-        for form in (*_DAYS, *(forms if has_time else ()), *SERIALS[:1]):
+        for form in (*of_days, *(forms if has_time else ()), *SERIALS[:1]):
             found = con.execute(
                 f"SELECT {reading('t', form)} FROM (SELECT unnest($1::VARCHAR[]) AS t)", [texts]
             ).fetchall()

@@ -37,7 +37,7 @@ def open_raw(
     odd = None
     is_kept = not layout.is_read_once
     if layout.form is not None:
-        odd = OddRows(len(names), layout.form.n_lines_to_rows)
+        odd = OddRows(len(names), layout.form.n_lines_to_rows, layout.form.delimiter)
         reader = opened.enter_context(open_rows(source, layout.form, names, odd))
         con.register("raw_reader" if is_kept else "raw", reader)
     elif has_instants(source.path):

@@ -6,6 +6,7 @@ import difflib
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +19,20 @@ from features.errors import SourceError
 from features.ingest.mapping_proposals import code_lines, date_lines, number_lines, toml
 from features.ingest.opening import open_raw
 from features.schema import TABLES, Column
-from features.sources.files.archive import expand
+from features.sources.files.archive import Found, expand
 from features.sources.files.source_file import inspect
 from features.sources.layout import Layout
 from features.sources.privacy import refuse_persons
 from features.sources.publishers import canonical
-from features.sources.rows import json_lines
+from features.sources.rows import json_document, json_lines
 from features.sources.rows.delimited import LINES, TextForm
 from features.sources.rows.dialect import forms
 from features.sql import quoted
 
 _N_VALUES: Final = 200
 _NEAR: Final = 0.72
+_N_SHOWN: Final = 3
+_LONGEST: Final = 30
 # Words of other systems for the words of the contract.
 _WORDS: Final = {
     "ffl": "dealer", "licensee": "dealer", "licence": "license", "lic": "license",
@@ -45,7 +48,26 @@ _WORDS: Final = {
     "started": "opened", "begin": "opened", "open": "opened", "end": "closed", "close": "closed",
     "ended": "closed", "trade": "business", "shop": "business", "inspector": "investigator",
     "report": "reported", "discovery": "discovered", "as": "listed", "of": "on",
-    "snapshot": "listed", "seizure": "seized", "guns": "firearms",
+    "snapshot": "listed", "seizure": "seized", "guns": "firearms", "wpn": "firearm",
+    "mth": "month", "mon": "month", "hash": "token", "category": "type", "hrs": "hours",
+    "cnty": "county", "addr": "street", "address": "street", "prem": "premises", "cfr": "",
+    "cite": "citation", "cited": "citation", "times": "instances", "action": "outcome",
+    "dispo": "outcome", "how": "by", "ioi": "investigator", "typ": "type", "ser": "serial",
+    "buyer": "purchaser", "nics": "", "lost": "firearms", "stolen": "firearms",
+}  # fmt: skip
+_OF_TABLE: Final[Mapping[str, Mapping[str, str]]] = {
+    "traces": {
+        "received": "requested", "recd": "requested", "rcvd": "requested", "closed": "completed",
+        "submitted": "requested", "purch": "sold", "rec": "recovered", "stat": "status",
+    },
+    "multiple_sales": {
+        "received": "reported", "recd": "reported", "rcvd": "reported", "rpt": "reported",
+        "form": "type", "purch": "sold",
+    },
+    "thefts_losses": {"rpt": "reported", "received": "reported", "recd": "reported"},
+    "violations": {"rpt": "repeat", "repeated": "repeat", "section": "citation"},
+    "sales_volume": {"transfers": "checks"},
+    "tips": {"recd": "received", "rcvd": "received"},
 }  # fmt: skip
 
 
@@ -56,8 +78,17 @@ class _Match:
     values: Counter[str]
 
 
-def propose(path: Path, table: str) -> str:
+def propose(path: Path, table: str, sheet: str = "") -> str:
     """Return a mapping of `path` for `table` as TOML.
+
+    Parameters
+    ----------
+    path : Path
+        An export.
+    table : str
+        The table that it holds.
+    sheet : str, optional
+        Which sheet of a workbook of several.
 
     Raises
     ------
@@ -66,38 +97,57 @@ def propose(path: Path, table: str) -> str:
     """
     told = contract(table)
     with tempfile.TemporaryDirectory(prefix="ffl-risk-mapping-") as folder:
-        finds = expand([Path(path)], Path(folder)).found
-        if len(finds) != 1:
-            raise SourceError(
-                f"{path} holds {len(finds)} tables.", fix="name one file, or save one sheet"
-            )
-        names, values, delimiter, encoding = _read(finds[0].path, finds[0].name, table)
+        found = _one(path, expand([Path(path)], Path(folder) / "unpacked").found, sheet)
+        names, values, delimiter, encoding = _read(found, table, Path(folder) / "records")
     matches = _matched(table, names, values)
     lines = [
         f"# Proposed for {Path(path).name}. Lines that begin with '# ?' are questions.",
         f"# `ffl-risk contract {table}` lists the columns and codes.",
         f'table = "{table}"',
     ]
+    if found.sheet:
+        lines.append(f"sheet = {toml(found.sheet)}")
     if delimiter and delimiter != ",":
         lines.append(f"delimiter = {toml(delimiter)}")
     if encoding:
         lines.append(f'encoding = "{encoding}"  # ? or "latin-1"; the text is not UTF-8')
     unused = [name for name in names if name not in {m.source for m in matches.values()}]
     if unused:
-        lines.append(f"# Columns of the export that nothing reads: {', '.join(unused)}")
+        lines.append("# Columns of the export that nothing reads:")
+        lines += [f"#   {name}{_samples(values[name])}" for name in unused]
     for column in TABLES[table].columns:
         lines += ["", *_entry(column, matches.get(column.name), told)]
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Counter[str]], str, str]:
+def _one(path: Path, found: list[Found], sheet: str) -> Found:
+    """Return the one table under `path`, or the sheet that is asked for."""
+    chosen = [file for file in found if not sheet or file.sheet == sheet]
+    if len(chosen) == 1:
+        return chosen[0]
+    named = ", ".join(repr(file.sheet or file.name) for file in found)
+    is_workbook = any(file.sheet for file in found)
+    raise SourceError(
+        f"{path} holds {len(found)} tables" + (f", none called {sheet!r}." if sheet else "."),
+        found=named,
+        fix="say which one with --sheet" if is_workbook else "name one file",
+    )
+
+
+def _read(
+    file: Found, table: str, folder: Path
+) -> tuple[list[str], dict[str, Counter[str]], str, str]:
     """Return the columns of a file, their values, its separator and its encoding if not UTF-8."""
-    source = inspect(path, name)
+    source, name = inspect(file.path, file.name), file.name
+    if json_document.is_document(source):
+        source = json_document.as_lines(source, folder)
     with duckdb.connect() as con, ExitStack() as opened:
         form, encoding, rows = None, "", "raw"
+        inside: tuple[str, ...] = ()
         if json_lines.is_json_lines(source):
-            names = json_lines.keys_of(source)
-            rows = json_lines.relation(names, names)
+            keys = json_lines.keys_of(source)
+            names, inside = keys.names, keys.inside_lists
+            rows = json_lines.relation(keys, names)
             form = LINES
         elif source.form == "text":
             encoding = "" if source.is_utf8 else "cp1252"
@@ -105,8 +155,8 @@ def _read(path: Path, name: str, table: str) -> tuple[list[str], dict[str, Count
         else:
             import pyarrow.parquet as pq
 
-            names = list(pq.read_schema(path).names)
-        refuse_persons(name, table, names)
+            names = list(pq.read_schema(file.path).names)
+        refuse_persons(name, table, [*names, *inside])
         held = [json_lines.TEXT] if rows != "raw" else names
         open_raw(con, source, Layout("proposal", (), form), held, opened)
         values = {
@@ -130,7 +180,7 @@ def _likeliest(tried: list[tuple[TextForm, list[str]]], table: str) -> tuple[Tex
     def fitness(item: tuple[TextForm, list[str]]) -> tuple[int, int]:
         names = [name for name in item[1] if not re.fullmatch(r"column_\d+", name)]
         columns = [c.name for c in TABLES[table].columns]
-        n_fitting = sum(max(_nearness(c, name) for c in columns) >= _NEAR for name in names)
+        n_fitting = sum(max(_nearness(c, name, table) for c in columns) >= _NEAR for name in names)
         return n_fitting, len(names)
 
     if not tried:
@@ -138,16 +188,28 @@ def _likeliest(tried: list[tuple[TextForm, list[str]]], table: str) -> tuple[Tex
     return max(tried, key=fitness)
 
 
-def _words(name: str) -> list[str]:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+def _samples(values: Counter[str]) -> str:
+    """Return the commonest values of a column, for the eye; no long sign that may be a hash."""
+    told = [value for value in values if len(value) <= _LONGEST][:_N_SHOWN]
+    return f" ({', '.join(told)}{', ...' if len(values) > len(told) else ''})" if told else ""
+
+
+def _words(name: str, table: str) -> list[str]:
+    """Return the words of a name in those of the contract.
+
+    >>> _words("Date Rec'd", "traces"), _words("requested_on", "traces")
+    (['on', 'requested'], ['requested', 'on'])
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("'", ""))
     found = [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
-    return [_WORDS.get(word, word) for word in found]
+    known = {**_WORDS, **_OF_TABLE.get(table, {})}
+    return [word for word in (known.get(word, word) for word in found) if word]
 
 
-def _nearness(name: str, source: str) -> float:
+def _nearness(name: str, source: str, table: str) -> float:
     if name == source.lower():
         return 2.0
-    mine, other = _words(name), _words(source)
+    mine, other = _words(name, table), _words(source, table)
     shared = len(set(mine) & set(other)) / max(len(set(mine) | set(other)), 1)
     letters = difflib.SequenceMatcher(None, " ".join(mine), " ".join(other)).ratio()
     return max(letters, 0.5 + shared / 2 if shared >= 0.5 else 0.0)
@@ -157,7 +219,7 @@ def _matched(table: str, names: list[str], values: dict[str, Counter[str]]) -> d
     """Give each column of the contract the nearest column of the export, the surest first."""
     pairs = sorted(
         (
-            (_nearness(column.name, name), n, column.name, name)
+            (_nearness(column.name, name, table), n, column.name, name)
             for n, column in enumerate(TABLES[table].columns)
             for name in names
         ),
@@ -185,7 +247,7 @@ def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
         ]
     lines = [f"[columns.{column.name}]", f"from = {toml(match.source)}"]
     if column.kind == "date":
-        lines += date_lines(match.values)
+        lines += date_lines(match.values, is_month=column.name == "month")
     if column.kind in ("number", "integer"):
         lines += number_lines(match.values)
     if column.allowed:

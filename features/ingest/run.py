@@ -27,10 +27,11 @@ from features.object_store import address_of, fetch
 from features.schema import TABLES
 from features.sources.agency.database import pulled
 from features.sources.agency.mapping import read_mapping
-from features.sources.files.archive import Finds, Unread, expand
+from features.sources.files.archive import Finds, Found, Unread, expand
 from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Layout
 from features.sources.recognition import Choices, recognize
+from features.sources.rows import json_document
 from features.warehouse.batches import engine_settings
 from features.warehouse.manifest import Draft, fingerprint, write_lock, writing_to
 
@@ -175,20 +176,19 @@ class Run:
         """Load every file under `paths`, inspections before violations, traces before sales."""
         with self.clock.step("inspect"):
             finds = self._finds(paths)
-            known = self._recognized(finds)
+            known, given = self._recognized(finds)
             sources = [source for source, _, _ in known]
         order = list(TABLES)
         known.sort(key=lambda item: order.index(item[1].plans[0].table))
         n_bytes = sum(source.path.stat().st_size for source in sources)
         with duckdb.connect(config=engine_settings(self.draft, n_bytes=n_bytes)) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
-            given = {file.path: file.given for file in finds.found}
             summaries = []
             for source, layout, names in known:
                 try:
                     summaries.append(self._load(loader, source, layout, names))
                 except SourceError as error:
-                    error.given = given.get(source.path)
+                    error.given = given[source.path]
                     raise
             if any(summary.is_new for summary in summaries):
                 with self.clock.step("finish"):
@@ -216,22 +216,49 @@ class Run:
             here.append(fetch(address, place) if address else path)
         return here
 
-    def _recognized(self, finds: Finds) -> list[tuple[SourceFile, Layout, list[str]]]:
-        """Return each file with its layout; a sheet that is no table is told, not refused."""
-        known, notes = [], []
-        for file in finds.found:
+    def _recognized(
+        self, finds: Finds
+    ) -> tuple[list[tuple[SourceFile, Layout, list[str]]], dict[Path, Path | None]]:
+        """Return each file with its layout, and what was given to load for each.
+
+        A sheet that is no table is told, not refused.
+        """
+        known, notes, given = [], [], {}
+        for file in self._chosen(finds):
             try:
-                source = inspect(file.path, file.name, file.table)
+                source = self._inspected(file)
+                given[source.path] = file.given
                 known.append((source, *recognize(source, self.choices)))
             except SourceError as error:
                 error.given = file.given
-                if not file.is_sheet:
+                if not file.sheet:
                     raise
                 notes.append((Unread(file.name, f"a sheet that is no table: {error.what}"), error))
         if notes and not known:
             raise notes[0][1]
         finds.unread += [note for note, _ in notes]
-        return known
+        return known, given
+
+    def _chosen(self, finds: Finds) -> list[Found]:
+        """Return the files to read, without sheets other than the one that the mapping names."""
+        wanted = self.choices.mapping.sheet if self.choices.mapping else ""
+        others = [file for file in finds.found if wanted and file.sheet not in ("", wanted)]
+        finds.unread += [Unread(file.name, f"the mapping reads {wanted!r}") for file in others]
+        chosen = [file for file in finds.found if file not in others]
+        if others and not chosen:
+            raise SourceError(
+                f"No sheet is called {wanted!r}, which the mapping reads.",
+                found=", ".join(repr(file.sheet) for file in others),
+                fix="correct `sheet` in the mapping, or leave it out",
+            )
+        return chosen
+
+    def _inspected(self, file: Found) -> SourceFile:
+        """Return what the bytes of a file are; a list of records becomes one a line."""
+        source = inspect(file.path, file.name, file.table)
+        if json_document.is_document(source):
+            return json_document.as_lines(source, self.draft.staging / "records")
+        return source
 
     def _load(
         self, loader: Loader, source: SourceFile, layout: Layout, names: list[str]

@@ -22,7 +22,8 @@ from typing import Any, Final
 import duckdb
 
 from features.errors import InvalidValueError, SourceError
-from features.ingest.load import Rederivation
+from features.ingest.load import revise, withdrawn_sources
+from features.ingest.versions import resolve_keys
 from features.openjson import Json
 from features.schema import TABLES
 from features.sql import literal, quoted
@@ -38,6 +39,51 @@ from features.warehouse.manifest import Draft, read_manifest, write_lock, writin
 from features.warehouse.stored import scan_table, stored_columns
 
 WITHDRAWN: Final = "withdrawn"
+
+
+class Rederivation:
+    """Which version of some keys stands, found again after rows of theirs are gone.
+
+    Parameters
+    ----------
+    con : duckdb connection
+    draft : Draft
+        The warehouse about to change.
+    table : str
+    number : int
+        The source whose keys they are.
+    """
+
+    def __init__(self, con: Any, draft: Draft, table: str, number: int) -> None:
+        self.con, self.draft, self.table, self.number = con, draft, table, number
+
+    def find_keys(self) -> None:
+        """Make ``touched``: the keys of the source's rows."""
+        key = ", ".join(quoted(name) for name in TABLES[self.table].key)
+        rows = scan_table(self.table, live(self.draft, self.table))
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {key} FROM {rows} "
+            f"WHERE source_id = {self.number}"
+        )
+
+    def rederive(self) -> None:
+        """Write the batches anew whose rows stand on other days now."""
+        files = live(self.draft, self.table)
+        if files:
+            rows = scan_table(self.table, files)
+            self.con.execute(
+                "CREATE OR REPLACE TEMP TABLE checked AS SELECT *, 0 AS fault, false AS "
+                f"is_set_aside FROM {rows} LIMIT 0"
+            )
+            resolve_keys(self.con, self.table, files, withdrawn_sources(self.draft))
+            places = self.con.execute("SELECT DISTINCT file FROM revised").fetchall()
+            for (place,) in sorted(places):
+                revise(self.con, self.draft, self.table, place)
+        self.forget_keys()
+
+    def forget_keys(self) -> None:
+        """Drop what was made on the way."""
+        self.con.execute("DROP TABLE IF EXISTS touched")
 
 
 @dataclass(frozen=True)

@@ -108,13 +108,14 @@ def _json_lines(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]
     if all(f'"{name}"' in first for name in ("ui_number", "ffl_number")):
         return inspections.inspection_lines(), [json_lines.TEXT]
     keys = json_lines.keys_of(source)
-    names = canonical.known_as(keys)
+    names = canonical.known_as(keys.names)
     table = choices.as_table or source.table or _table_of(source, names)
-    layout, _ = _canonical(source, names, keys, table, LINES)
+    refuse_persons(source.name, table, keys.inside_lists)
+    layout, _ = _canonical(source, names, keys.names, table, LINES)
     return _of_records(layout, keys, names), [json_lines.TEXT]
 
 
-def _of_records(layout: Layout, keys: list[str], names: list[str]) -> Layout:
+def _of_records(layout: Layout, keys: json_lines.Keys, names: list[str]) -> Layout:
     rows = json_lines.relation(keys, names)
     plans = tuple(
         replace(plan, rows=rows, undecodable=json_lines.NOT_A_RECORD) for plan in layout.plans
@@ -130,9 +131,10 @@ def _mapped_records(source: SourceFile, mapping: ExportMapping) -> tuple[Layout,
             fix="write the table as CSV or Parquet first",
         )
     keys = json_lines.keys_of(source)
-    refuse_persons(source.name, mapping.table, keys)
-    _require(source, mapping.sources, keys, set(keys), f"the mapping {mapping.name}")
-    return _of_records(mapping.layout(LINES), keys, keys), [json_lines.TEXT]
+    names = keys.names
+    refuse_persons(source.name, mapping.table, [*names, *keys.inside_lists])
+    _require(source, mapping.sources, names, set(names), f"the mapping {mapping.name}")
+    return _of_records(mapping.layout(LINES), keys, names), [json_lines.TEXT]
 
 
 def _mapped(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[str]]:

@@ -215,7 +215,6 @@ KINDS = {
     "traces.csv": (b"%PDF-1.7\n...", "a PDF document"),
     "traces.txt": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page"),
     "traces.7z": (b"7z\xbc\xaf\x27\x1c\0\0", "7-Zip"),
-    "traces.json": (b'[{"trace_id": "T1"}]', "a JSON list"),
     "utf32.csv": ("trace_id,dealer\nT1,x\n".encode("utf-32"), "UTF-32"),
     "traces.tar.gz": (
         gzip.compress(b"traces.csv".ljust(257, b"\0") + b"ustar" + b"\0" * 250),

@@ -30,9 +30,10 @@ unmapped code is rejected as ``unknown_code``); ``default`` stands in where ther
 ``delimiter``, ``encoding`` (``utf-8``, ``latin-1``, ``cp1252``) and ``fixed_width`` (name to first
 and last sign, from 1) say how the text is written; a separator that is not named is found out.
 ``[[join]]`` puts the columns of another file of the export beside these (``file``, and ``key``, or
-``left`` and ``right``); ``query`` is SQL over the relation ``export``. Workbooks and Parquet are
-read as well, and so is a database (`features.sources.agency.database`). The two examples that ship
-are in ``features/sources/mappings/``.
+``left`` and ``right``); ``query`` is SQL over the relation ``export``. Workbooks (``sheet`` names
+the one of several that is read), Parquet and JSON are read as well, and so is a database
+(`features.sources.agency.database`). The two examples that ship are in
+``features/sources/mappings/``.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class ExportMapping:
         The columns of lines of fixed width.
     database : Database or None
         What is asked instead of reading a file.
+    sheet : str
+        The one sheet of a workbook of several that is read.
     """
 
     name: str
@@ -110,6 +113,7 @@ class ExportMapping:
     codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     database: Database | None = None
+    sheet: str = ""
 
     @property
     def sources(self) -> frozenset[str]:
@@ -239,6 +243,7 @@ def read_mapping(path: Path) -> ExportMapping:
         codes,
         tuple(raw.get("fixed_width", ())),
         Database.of(raw),
+        str(raw.get("sheet", "")),
     )
 
 

@@ -18,7 +18,7 @@ ENCODINGS: Final = ("utf-8", "latin-1", "cp1252")
 KNOWN_ON: Final = Column("known_on", "date", is_required=False)
 _TOP: Final = {
     "table", "columns", "date_format", "delimiter", "encoding", "description", "fixed_width",
-    "join", "query", "database",
+    "join", "query", "database", "sheet",
 }  # fmt: skip
 _PER_COLUMN: Final = {
     "from", "date_format", "values", "values_from", "other", "constant", "default", "pad",

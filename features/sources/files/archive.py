@@ -52,8 +52,8 @@ class Found:
         What the user calls it.
     table : str or None
         The table that its folder or sheet says it holds.
-    is_sheet : bool
-        Whether it is one of several sheets, some of which may be notes.
+    sheet : str
+        Its name where it is one of several sheets, some of which may be notes.
     given : Path or None
         What was named to be loaded: the file itself, or the folder or archive it stood in.
     """
@@ -61,7 +61,7 @@ class Found:
     path: Path
     name: str
     table: str | None = None
-    is_sheet: bool = False
+    sheet: str = ""
     given: Path | None = None
 
 
@@ -132,7 +132,7 @@ def _file(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
     """Take one file: a workbook, an archive or a table."""
     magic = _magic(path)
     if workbook.is_workbook(path, magic):
-        finds.found += _sheets(path, name, unpack_to)
+        _sheets(path, name, unpack_to, finds)
     elif name.lower().endswith(workbook.ENDINGS):
         raise SourceError(
             f"{name} is no workbook, whatever its name says.",
@@ -158,13 +158,16 @@ def _magic(path: Path) -> bytes:
         ) from error
 
 
-def _sheets(path: Path, name: str, unpack_to: Path) -> list[Found]:
+def _sheets(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
+    """Take the sheets of a workbook; those that it hides are told."""
     made = workbook.sheets(path, name, unpack_to)
-    if len(made) == 1:
-        return [Found(made[0][1], name, table_of(name))]
-    return [
-        Found(text, f"{name}[{sheet}]", sheet.lower() if sheet.lower() in TABLES else None, True)
-        for sheet, text in made
+    finds.unread += [Unread(f"{name}[{sheet}]", "a hidden sheet") for sheet in made.hidden]
+    if len(made.texts) == 1:
+        finds.found += [Found(text, name, table_of(name)) for text in made.texts.values()]
+        return
+    finds.found += [
+        Found(text, f"{name}[{sheet}]", sheet.lower() if sheet.lower() in TABLES else None, sheet)
+        for sheet, text in made.texts.items()
     ]
 
 
@@ -359,7 +362,7 @@ def _extract(
         if why:
             finds.unread.append(Unread(called, why))
         else:
-            finds.found += _sheets(target, called, folder / f"{target.name}-sheets")
+            _sheets(target, called, folder / f"{target.name}-sheets", finds)
         return
     finds.found.append(Found(target, called, table_of(inside)))
 

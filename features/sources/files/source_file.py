@@ -284,8 +284,6 @@ def _refuse_other_kinds(name: str, head: bytes) -> None:
                  "in a spreadsheet and save it as a workbook")  # fmt: skip
     if found is None and head[257:262] == b"ustar":
         found = (b"", "a tar archive", "unpack it and ingest what it holds")
-    if found is None and start.startswith((b"[{", b"[\n", b"[\r", b"[ {", b"[]")):
-        found = (b"", "a JSON list", "write it as CSV, Parquet, or one record a line")
     if found is not None:
         raise SourceError(
             f"{name} holds no table that is read here.",

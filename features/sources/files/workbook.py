@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -48,22 +49,43 @@ def is_workbook(path: Path, magic: bytes) -> bool:
         return False
 
 
-def sheets(path: Path, name: str, folder: Path) -> list[tuple[str, Path]]:
-    """Write each sheet that holds rows as a text under `folder`; return sheet names and texts.
+@dataclass(frozen=True)
+class Sheets:
+    """The sheets of a workbook that hold rows.
+
+    Parameters
+    ----------
+    texts : mapping of str to Path
+        The text of each one that a reader of the workbook sees, by its name.
+    hidden : tuple of str
+        Names of those that the workbook hides: old states and aids, which nobody looked at.
+    """
+
+    texts: Mapping[str, Path]
+    hidden: tuple[str, ...] = ()
+
+
+def sheets(path: Path, name: str, folder: Path) -> Sheets:
+    """Write each sheet that holds rows and is not hidden as a text under `folder`.
 
     Raises
     ------
     SourceError
-        When the workbook cannot be read or holds no rows.
+        When the workbook cannot be read or holds no rows that can be seen.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    made: dict[str, Path] = {}
+    hidden = []
     try:
         with python_calamine.load_workbook(path) as book:
-            for n, sheet in enumerate(book.sheet_names):
+            for n, sheet in enumerate(book.sheets_metadata):
                 target = folder / f"{n:04d}"
-                if _write(book, sheet, target):
-                    made.append((sheet, target))
+                if not _write(book, sheet.name, target):
+                    continue
+                if sheet.visible == python_calamine.SheetVisibleEnum.Visible:
+                    made[sheet.name] = target
+                else:
+                    hidden.append(sheet.name)
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise SourceError(
             f"{name} cannot be read as a workbook.",
@@ -71,13 +93,20 @@ def sheets(path: Path, name: str, folder: Path) -> list[tuple[str, Path]]:
             expected="a workbook (.xlsx, .xlsb, .xls, .ods) without a password",
             fix="open it and save the sheet as CSV in UTF-8, or remove its password",
         ) from error
+    if hidden and not made:
+        raise SourceError(
+            f"{name} is a workbook whose rows stand in hidden sheets alone.",
+            found=", ".join(hidden),
+            expected="a sheet that can be seen, so that somebody has looked at it",
+            fix="show the sheet that is meant (Format, Sheet, Unhide), save, and load again",
+        )
     if not made:
         raise SourceError(
             f"{name} is a workbook without rows.",
             found=f"{len(list(folder.iterdir()))} sheets, none with more than one row",
             expected="a header row and rows of one table in each sheet",
         )
-    return made
+    return Sheets(made, tuple(hidden))
 
 
 def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.csv
 from features.errors import SourceError
 from features.sources.files.source_file import HEAD_BYTES, SourceFile
 from features.sources.files.streams import BLOCK, SEPARATOR, cut, replacing
+from features.sources.rows.footers import is_note, is_sum
 from features.sources.rows.quotes import FOLD, folded, folded_head
 
 LINE: Final = "source_line"
@@ -85,16 +86,22 @@ class OddRows:
         Fields a row should have.
     n_lines_before : int
         Lines before the first row.
+    delimiter : str
+        Between fields.
     """
 
     n_columns: int
     n_lines_before: int
+    delimiter: str = SEPARATOR
     line: list[int] = field(default_factory=list)
     n_fields: list[int] = field(default_factory=list)
     # For each row whose quotes hold line ends: the row's number among rows, and how many.
     swallowed: list[tuple[int, int]] = field(default_factory=list)
     # The same for fields that are meant to have several lines.
     folds: list[tuple[int, int]] = field(default_factory=list)
+    # Numbers of rows that sum up others, and of those that say something of the file.
+    footers: list[int] = field(default_factory=list)
+    _words: list[int] = field(default_factory=list)
     _skipped: list[int] = field(default_factory=list)
 
     @property
@@ -111,6 +118,12 @@ class OddRows:
         if NO_ROW.fullmatch(row.text.strip()):
             return "skip"
         n_ends = row.text.rstrip("\n").count("\n")
+        first = self._first_filled(row.text)
+        if not n_ends and FOLD not in row.text and is_sum(first):
+            self.footers.append(row.number)
+            return "skip"
+        if is_note(first, row.actual_columns, self.n_columns):
+            self._words.append(row.number)
         if n_ends:
             self.swallowed.append((row.number, n_ends))
         if FOLD in row.text:
@@ -118,6 +131,19 @@ class OddRows:
         self.line.append(row.number)
         self.n_fields.append(row.actual_columns)
         return "error" if len(self.line) > _MAX_ODD_ROWS else "skip"
+
+    def _first_filled(self, text: str) -> str:
+        cells = (cell.strip().strip('"').strip() for cell in text.split(self.delimiter))
+        return next((cell for cell in cells if cell), "")
+
+    def settle(self, last_line: int) -> None:
+        """Take words behind the last row, which stands in `last_line`, for footers."""
+        behind = {n for n in self._words if int(self.lines([n])[0]) > last_line}
+        behind -= {n for n, _ in self.swallowed}
+        kept = [(n, m) for n, m in zip(self.line, self.n_fields, strict=True) if n not in behind]
+        self.footers += sorted(behind)
+        self.line, self.n_fields = [n for n, _ in kept], [m for _, m in kept]
+        self._words = []
 
     def numbers(self, first: int, n_rows: int) -> tuple[npt.NDArray[np.int64], int]:
         """Return the numbers of the next `n_rows` good rows from `first`, and the one after."""

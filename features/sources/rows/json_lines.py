@@ -1,9 +1,15 @@
-"""Records as JSON, one a line: each key is a column, its value the text that would be typed."""
+"""Records as JSON, one a line: each key is a column, its value the text that would be typed.
+
+A key inside of another is a column as well, called by both with a point between them:
+``{"days": {"asked": "2024-05-01"}}`` has the column ``days.asked``. A list stays the text of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import duckdb
 
@@ -18,13 +24,32 @@ NOT_A_RECORD: Final = (
 )
 
 
+@dataclass(frozen=True)
+class Keys:
+    """The keys of the records of a file.
+
+    Parameters
+    ----------
+    names : list of str
+        Of what can be read as a column, in the order in which they first stand.
+    paths : mapping of str to tuple of str
+        For each name the keys that lead to it.
+    inside_lists : tuple of str
+        Names that stand within lists, which nothing reads.
+    """
+
+    names: list[str]
+    paths: Mapping[str, tuple[str, ...]]
+    inside_lists: tuple[str, ...] = ()
+
+
 def is_json_lines(source: SourceFile) -> bool:
     """Whether a text begins with a record."""
     return source.form == "text" and source.head.lstrip().startswith(b"{")
 
 
-def keys_of(source: SourceFile) -> list[str]:
-    """Return the keys of all records, those that stand first in a record first.
+def keys_of(source: SourceFile) -> Keys:
+    """Return the keys of all records.
 
     Raises
     ------
@@ -33,30 +58,52 @@ def keys_of(source: SourceFile) -> list[str]:
     """
     with duckdb.connect() as con, open_rows(source, LINES, [TEXT], OddRows(1, 0)) as rows:
         con.register("lines", rows)
-        keys = f"json_keys(CASE WHEN NOT {NOT_A_RECORD} THEN {TEXT} END)"
-        found = con.execute(
-            f"SELECT key, min(place) FROM (SELECT unnest({keys}) AS key, "
-            f"generate_subscripts({keys}, 1) AS place FROM lines) GROUP BY key ORDER BY 2, 1"
-        ).fetchall()
-    if not found:
+        record = f"CASE WHEN NOT {NOT_A_RECORD} THEN CAST({TEXT} AS JSON) END"
+        row = con.execute(f"SELECT json_group_structure({record}) FROM lines").fetchone()
+    structure = json.loads(row[0]) if row and row[0] else None
+    if not isinstance(structure, dict):
         raise SourceError(
             f"{source.name} begins like JSON, but no line of it is a record.",
-            expected='one record a line, as in {"trace_id": "T1", "dealer": "5-74-90001"}',
+            expected='one record a line, as in {"trace_id": "T1", "dealer": "5-74-90001"}, '
+            "or one list of records",
             fix="write each record on a line of its own, or the table as CSV or Parquet",
         )
-    return [key for key, _ in found if key != TEXT]
+    paths = {".".join(path): path for path in _leaves(structure) if path != (TEXT,)}
+    return Keys(list(paths), paths, tuple(_in_lists(structure, "")))
 
 
-def relation(keys: Sequence[str], names: Sequence[str]) -> str:
+def _leaves(structure: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path to each value that is no object."""
+    for key, kind in structure.items():
+        if isinstance(kind, dict) and kind:
+            yield from _leaves(kind, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def _in_lists(structure: Any, above: str, *, is_inside: bool = False) -> Iterator[str]:
+    """Yield the name of each key that stands within a list."""
+    if isinstance(structure, list):
+        for kind in structure:
+            yield from _in_lists(kind, above, is_inside=True)
+    elif isinstance(structure, dict):
+        for key, kind in structure.items():
+            name = f"{above}.{key}" if above else key
+            if is_inside:
+                yield name
+            yield from _in_lists(kind, name, is_inside=is_inside)
+
+
+def relation(keys: Keys, names: Sequence[str]) -> str:
     """Return the SQL relation that holds the values of `keys` as columns called `names`."""
     fields = "".join(
-        f", CASE WHEN json_valid({TEXT}) THEN nullif(trim({TEXT} ->> {_path(key)}), '') END "
-        f"AS {quoted(name)}"
-        for key, name in zip(keys, names, strict=True)
+        f", CASE WHEN json_valid({TEXT}) THEN nullif(trim({TEXT} ->> {_path(keys.paths[key])}), '')"
+        f" END AS {quoted(name)}"
+        for key, name in zip(keys.names, names, strict=True)
     )
     return f"(SELECT {TEXT}, {LINE}, {DAMAGED}{fields} FROM raw)"
 
 
-def _path(key: str) -> str:
-    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    return literal(f'$."{escaped}"')
+def _path(keys: Sequence[str]) -> str:
+    escaped = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+    return literal("$" + "".join(f'."{key}"' for key in escaped))

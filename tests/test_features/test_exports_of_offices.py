@@ -1,0 +1,213 @@
+"""What offices add to their exports: sums, notes, hidden sheets, documents around the records."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from features.errors import SourceError
+from features.ingest import IngestSummary, ingest
+from features.ingest.proposal import propose
+from features.warehouse import Warehouse
+from tests.test_features.ingest_samples import TODAY, csv_text, row
+
+
+def load(folder: Path, name: str, content: bytes | str, **options: object) -> IngestSummary:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return ingest(path, folder / "w", today=TODAY, **options)  # type: ignore[arg-type]
+
+
+def stored(folder: Path, table: str) -> list[dict]:
+    return Warehouse.open(folder / "w").read(table).to_pylist()
+
+
+def rejected(folder: Path, table: str) -> list[tuple[int, str]]:
+    found = Warehouse.open(folder / "w").rejects(table)
+    return [(r["source_line"], r["reason"]) for r in found.to_pylist()] if found else []
+
+
+LOSSES = csv_text([row("thefts_losses", report_id=f"L{n}") for n in range(3)])
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        ",,,,Subtotal,40\n,,,,Grand Total,78\n* preliminary figures\n",
+        "Total:,3\n",
+        "TOTAL,,,,,15\n\nReport run 06/01/2025\n",
+        "Houston Total,,,,,5\n",
+        '"Count: 3"\n',
+        "Total records: 3,,,,,\nSource: invented bureau,,,,,\n",
+    ],
+)
+def test_sums_and_last_words_are_set_aside_and_refuse_no_small_file(
+    footer: str, tmp_path: Path
+) -> None:
+    summary = load(tmp_path, "thefts_losses.csv", LOSSES + footer, max_rejects=0.0)
+    n_footers = sum(1 for line in footer.splitlines() if line)
+    (counts,) = summary.files[0].tables
+    assert (counts.n_read, counts.n_stored, counts.n_set_aside) == (3 + n_footers, 3, n_footers)
+    assert f"set aside: {n_footers} (the first in line 5)" in " ".join(summary.files[0].notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("L9,5-74-90001,2025-05-01,,burglary,5", "missing_required"),
+        ("L9 x,,,,,", "missing_required"),  # not the last line: a row that lost its fields
+        ("TOTAL ARMS,,2025-05-01,2025-05-02,burglary,5", "missing_required"),
+        ("L9,5-74-90001", "missing_required"),
+        ("HOUSTON TOTAL,nothing,2025-05-01,2025-05-02,burglary,5", "unparsed_license"),
+    ],
+)
+def test_a_bad_row_stays_one_whatever_it_is_called(line: str, reason: str, tmp_path: Path) -> None:
+    last = csv_text([row("thefts_losses", report_id="L7")]).splitlines()[1]
+    load(tmp_path, "thefts_losses.csv", f"{LOSSES}{line}\n{last}\n", max_rejects=0.5)
+    assert rejected(tmp_path, "thefts_losses") == [(5, reason)]
+
+
+def test_a_row_called_total_that_is_good_is_kept(tmp_path: Path) -> None:
+    load(tmp_path, "thefts_losses.csv", csv_text([row("thefts_losses", report_id="Total")]))
+    assert [r["report_id"] for r in stored(tmp_path, "thefts_losses")] == ["Total"]
+
+
+def test_the_last_words_of_a_file_that_was_cut_off_are_rejected(tmp_path: Path) -> None:
+    summary = load(tmp_path, "thefts_losses.csv", LOSSES + "L3,5-74-9", max_rejects=0.5)
+    assert rejected(tmp_path, "thefts_losses") == [(5, "missing_required")]
+    assert "cut off" in " ".join(summary.files[0].notes)
+
+
+def sheet_rows(table: str, *keys: str) -> list[list[str]]:
+    key = next(iter(row(table)))
+    made = [row(table, **{key: value}) for value in keys]
+    return [list(made[0]), *(list(one.values()) for one in made)]
+
+
+def hiding(path: Path, sheets: dict[str, list[list[str]]], hidden: set[str]) -> Path:
+    with xlsxwriter.Workbook(path) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for n, cells in enumerate(rows):
+                sheet.write_row(n, 0, cells)
+            if name == "Very":
+                sheet.very_hidden()
+            elif name in hidden:
+                sheet.hide()
+    return path
+
+
+def test_hidden_sheets_are_told_and_not_read(tmp_path: Path) -> None:
+    sheets = {"Now": ("P1",), "Old": ("P2",), "Very": ("P3",)}
+    made = {name: sheet_rows("tips", *keys) for name, keys in sheets.items()}
+    path = hiding(tmp_path / "tips.xlsx", made, {"Old", "Very"})
+    summary = ingest(path, tmp_path / "w", today=TODAY)
+    assert [r["tip_id"] for r in stored(tmp_path, "tips")] == ["P1"]
+    assert [(u.file, u.why) for u in summary.unread] == [
+        ("tips.xlsx[Old]", "a hidden sheet"), ("tips.xlsx[Very]", "a hidden sheet"),
+    ]  # fmt: skip
+
+
+def test_rows_in_hidden_sheets_alone_refuse_the_workbook(tmp_path: Path) -> None:
+    made = {"Cover": [["About"]], "Old": sheet_rows("tips", "P1")}
+    path = hiding(tmp_path / "tips.xlsx", made, {"Old"})
+    with pytest.raises(SourceError, match="hidden sheets alone") as refused:
+        ingest(path, tmp_path / "w", today=TODAY)
+    assert "Unhide" in str(refused.value)
+
+
+def test_one_sheet_of_several_is_proposed_and_read(tmp_path: Path) -> None:
+    made = {"Tips 2025": sheet_rows("tips", "P1"), "Tips 2024": sheet_rows("tips", "P2")}
+    path = hiding(tmp_path / "export.xlsx", made, set())
+    with pytest.raises(SourceError, match="holds 2 tables") as refused:
+        propose(path, "tips")
+    assert "'Tips 2025', 'Tips 2024'" in str(refused.value)
+    own = tmp_path / "own.toml"
+    own.write_text(propose(path, "tips", "Tips 2024"))
+    summary = ingest(path, tmp_path / "w", mapping=own, today=TODAY)
+    assert [r["tip_id"] for r in stored(tmp_path, "tips")] == ["P2"]
+    assert [u.file for u in summary.unread] == ["export.xlsx[Tips 2025]"]
+    own.write_text(own.read_text().replace("Tips 2024", "Tips 2023"))
+    with pytest.raises(SourceError, match="No sheet is called 'Tips 2023'"):
+        ingest(path, tmp_path / "w", mapping=own, today=TODAY)
+
+
+TIPS = [{**row("tips", tip_id=f"P{n}"), "is_self_report": False} for n in (1, 2)]
+DOCUMENTS = {
+    "list": json.dumps(TIPS),
+    "pretty": json.dumps(TIPS, indent=2),
+    "named": json.dumps({"made_on": "2026-01-01", "data": {"rows": TIPS}}, indent=1),
+    "one line": json.dumps({"made_on": "2026-01-01", "rows": TIPS}),
+}
+
+
+@pytest.mark.parametrize("form", DOCUMENTS)
+@pytest.mark.parametrize("written", ["utf-8", "utf-8-sig", "utf-16", "gz"])
+def test_a_document_of_records_is_rows(form: str, written: str, tmp_path: Path) -> None:
+    text = DOCUMENTS[form]
+    content = gzip.compress(text.encode()) if written == "gz" else text.encode(written)
+    name = "tips.json.gz" if written == "gz" else "tips.json"
+    summary = load(tmp_path, name, content)
+    assert [r["tip_id"] for r in stored(tmp_path, "tips")] == ["P1", "P2"]
+    assert load(tmp_path, name, content).files[0].notes == ("ingested before; nothing changed",)
+    assert summary.files[0].sha256 != ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "not one list of records"),
+        ('[{"tip_id": "P1"}, {"tip_id": ', "no valid JSON"),
+        ('{\n"a": [{"x": 1}],\n"b": [{"y": 1}]\n}', "not one list of records"),
+        ('{\n"a": 1\n}', "not one list of records"),
+        ("[[1, 2], [3, 4]]", "not one list of records"),
+    ],
+)
+def test_a_document_without_one_list_of_records_says_what_to_do(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=said) as refused:
+        load(tmp_path, "tips.json", text)
+    assert refused.value.fix
+
+
+def test_keys_inside_of_keys_are_columns(tmp_path: Path) -> None:
+    records = [
+        {"nr": f"P{n}", "shop": {"ffl": "5-74-90001", "tags": ["a"]},
+         "days": {"in": f"{n}.5.2025"}}
+        for n in (1, 2)
+    ]  # fmt: skip
+    own = tmp_path / "own.toml"
+    entries = {
+        "tip_id": 'from = "nr"', "dealer": 'from = "shop.ffl"',
+        "received_on": 'from = "days.in"\ndate_format = "%d.%m.%Y"',
+        "source": 'constant = "public"', "is_self_report": "constant = false",
+    }  # fmt: skip
+    body = "".join(f"[columns.{name}]\n{entry}\n" for name, entry in entries.items())
+    own.write_text('table = "tips"\n' + body)
+    load(tmp_path, "export.json", json.dumps(records), mapping=own)
+    found = [(r["tip_id"], r["dealer"], str(r["received_on"])) for r in stored(tmp_path, "tips")]
+    assert found == [("P1", "5-74-90001", "2025-05-01"), ("P2", "5-74-90001", "2025-05-02")]
+    assert "days.in (1.5.2025, 2.5.2025)" in propose(tmp_path / "export.json", "tips")
+
+
+@pytest.mark.parametrize(
+    "hidden", [{"buyer": {"last": "x"}}, {"parties": [{"role": "x", "buyer": {"dob": "x"}}]}]
+)
+def test_a_person_deep_in_a_document_refuses_it(hidden: dict, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="data about persons"):
+        load(tmp_path, "traces.json", json.dumps([row("traces") | hidden]))
+
+
+def test_a_heading_in_an_office_s_words_is_found(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(
+        "Rpt Nbr,FFL,Sale Dt,Dt Rec'd,Form,Qty,Desk\nM1,5-74-90001,5/1/25,5/20/25,handgun,2,a\n"
+    )
+    lines = propose(tmp_path / "x.csv", "multiple_sales").splitlines()
+    for column, source in (("report_id", "Rpt Nbr"), ("reported_on", "Dt Rec'd"), ("kind", "Form")):
+        assert lines[lines.index(f"[columns.{column}]") + 1] == f'from = "{source}"'
+    assert "#   Desk (a)" in lines
