@@ -212,7 +212,7 @@ class FflRisk:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
         self.runtime.start()
-        self.runtime.look_after(Deliverer(self.runtime).loop)
+        self.runtime.look_after(Deliverer.open(self.runtime).loop)
         guarded = build_app(self.runtime, bento=_to_bento)
         self.traced = Traced.open(guarded, self.runtime.settings)
         _running["app"] = self.traced or guarded

@@ -33,13 +33,20 @@ class Deliverer:
     Parameters
     ----------
     runtime : Runtime
+    tls : SSLContext
+        What is trusted.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, tls: ssl.SSLContext) -> None:
         self._runtime = runtime
         self._allowed = origins(runtime.settings.webhook_origins)
-        self._tls = ssl.create_default_context()
+        self._tls = tls
         self.loop = Loop("webhooks", self.round, pause=_PAUSE_SECONDS)
+
+    @classmethod
+    def open(cls, runtime: Runtime) -> Deliverer:
+        """Read what this machine trusts, and return what tells webhooks."""
+        return cls(runtime, ssl.create_default_context())
 
     def round(self) -> None:
         """Make one attempt for each webhook that something waits for."""

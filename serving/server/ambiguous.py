@@ -7,6 +7,7 @@ does, or it lets through what it was to stop.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from email.message import Message as Headers
 from typing import Any, Final
@@ -15,6 +16,7 @@ _ONCE: Final = frozenset(
     {b"authorization", b"content-encoding", b"content-length", b"content-type",
      b"ffl-risk-purpose", b"host", b"idempotency-key"}
 )  # fmt: skip
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~%\[\]:-]{1,300}")
 Fault = tuple[int, str, str]
 
 
@@ -22,12 +24,18 @@ class _TwiceError(ValueError):
     """A key that stands twice in one object."""
 
 
-def fault_of_headers(headers: Iterable[tuple[bytes, bytes]]) -> Fault | None:
+def fault_of_headers(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1") -> Fault | None:
     """Return status, code and sentence of what is wrong with the headers, None when nothing is."""
+    headers = list(headers)
     seen = [name for name, _ in headers if name in _ONCE]
     if len(seen) != len(set(seen)):
         return 400, "refused", "A header that may stand once stands twice."
     given = dict(headers)
+    if version == "1.0" and b"transfer-encoding" in given:
+        return 400, "refused", "HTTP/1.0 has no Transfer-Encoding."
+    host = given.get(b"host")
+    if (host is None and version == "1.1") or (host and not _HOST.fullmatch(host)):
+        return 400, "refused", "The request does not name one host."
     if given.get(b"content-encoding", b"identity").lower() != b"identity":
         return 422, "invalid_request", "The body is packed; send it as it is."
     return None

@@ -99,7 +99,9 @@ class Guard:
                 _log_access(scope, route, (request_id, answer.status, seconds))
 
     async def _guarded(self, scope: Message, receive: Receive, answer: _Answer) -> None:
-        if (fault := fault_of_headers(scope["headers"])) is not None:
+        if (
+            fault := fault_of_headers(scope["headers"], scope.get("http_version", "1.1"))
+        ) is not None:
             await answer.refuse(scope, *fault)
             return
         try:

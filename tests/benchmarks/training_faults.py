@@ -161,8 +161,10 @@ def training(n_kills: int, n_full: int) -> None:
         for name, typed in (("train", place.train), ("promote", PROMOTE)):
             home = place.copy()
             start = time.monotonic()
-            run(place.context, home, typed)
+            code, said = run(place.context, home, typed)
             seconds = time.monotonic() - start
+            if code:
+                raise SystemExit(f"{name}: {said}")
             shutil.rmtree(home)
             _kills(place, name, typed, (rng, n_kills // 2, seconds))
             _full_disk(place, name, typed, (rng, n_full // 2))

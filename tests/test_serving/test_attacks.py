@@ -5,11 +5,12 @@ import json
 import socket
 from contextlib import suppress
 from datetime import date
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
 from serving.scores import holds
+from tests.test_serving.pages import Visitor
 from tests.test_serving.test_reading_back import decide, listed_by, tell
 
 
@@ -200,3 +201,100 @@ def test_signing_in_leads_to_no_other_site(service, to):
     assert found.startswith("/")
     assert not found.startswith(("//", "/\\"))
     assert not set(found) & set("\r\n\t")
+
+
+@pytest.mark.parametrize(
+    ("was", "sent"),
+    [("Host: x\r\n", ""), ("Host: x", "Host: a b"), ("Host: x", "Host: x/../y"),
+     ("Host: x", "Host: <script>"), ("HTTP/1.1", "HTTP/1.0"), ("Host: x", "Host : x"),
+     ("Host: x", "Host: x\r\n folded"), ("Host: x", "Host: x\r\nX: a\rY: b"),
+     ("Transfer-Encoding: chunked", "Transfer-Encoding: xchunked"),
+     ("Transfer-Encoding: chunked", "Content-Length: +31"),
+     ("Transfer-Encoding: chunked", "Content-Length: 31, 31"),
+     ("Transfer-Encoding: chunked", "Content-Length: 0x1f"), ("\r\n1f\r\n", "\r\n-1f\r\n"),
+     ("\r\n1f\r\n", "\r\nfffffffffffffffffff\r\n"), ("\r\n1f\r\n", "\n1f\n")],
+)  # fmt: skip
+def test_what_proxies_read_in_several_ways_is_refused(service, url, was, sent):
+    """Another length, another host, another end of a line: each is one more request to smuggle."""
+    body = '{"dealers": ["1-10-00000"]}    '
+    head = "\r\n".join(head_of(service, "analyst", "Transfer-Encoding: chunked"))
+    whole = f"{head}\r\nConnection: close\r\n\r\n1f\r\n{body}\r\n0\r\n\r\n"
+    assert b"national_rank" in exchanged(url, whole)
+    assert was in whole
+    got = exchanged(url, whole.replace(was, sent, 1))
+    assert got.startswith(b"HTTP/1.1 400")
+    assert got.count(b"HTTP/1.1 ") == 1
+    assert b"national_rank" not in got
+
+
+def exchanged(url, text):
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        connection.sendall(text.encode())
+        got = b""
+        with suppress(OSError):
+            while part := connection.recv(65_536):
+                got += part
+    return got
+
+
+DEEP = {
+    "open": b"[" * 500_000, "closed": b"[" * 5_000 + b"]" * 5_000, "objects": b'{"a":' * 100_000,
+    "number": b'{"k":' + b"9" * 400_000 + b"}", "infinite": b'{"k":1e400}', "nan": b'{"k":NaN}',
+    "surrogate": b'{"\\ud800":1}', "nul": b'{"k":1}\x00', "two": b'{"k":1}{"k":2}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", DEEP)
+def test_json_of_any_depth_is_refused_in_words(service, shape):
+    for path, role in (
+        ("/v1/score", "analyst"), ("/v1/score_features", "analyst"), ("/v1/rank", "chief"),
+        ("/v1/plan", "chief"), ("/v1/explain", "chief"), ("/v1/outcomes", "chief"),
+        ("/v1/decisions", "chief"), ("/v1/events", "scheduler"),
+    ):  # fmt: skip
+        answer = service.call("POST", path, role, content=DEEP[shape],
+                              headers={"Content-Type": "application/json"})  # fmt: skip
+        assert answer.status_code in {400, 422}, path
+        assert answer.json()["code"] in {"malformed_body", "invalid_request"}, path
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["\uff11-10-00000", "\u0661-10-00000", "1\u201010\u201000000", "1-10-00000\u200b",
+     "\ufeff1-10-00000", "1-10-00000\u0301", "1-10-00000\x00", "1-10-0000\u0660", "1-10-O0000"],
+)  # fmt: skip
+def test_a_key_that_only_looks_like_one_is_no_dealer_anywhere(service, key):
+    """Nor is anything kept under it, which a hold or a count by the true key would then miss."""
+    scored = service.post("/v1/score", "analyst", {"dealers": [key]}).json()["scores"]
+    assert [one["status"] for one in scored] == ["unknown"]
+    assert service.post("/v1/explain", "analyst", {"dealer": key}).status_code == 404
+    assert service.get(f"/v1/dealers/{quote(key, safe='')}", "chief").status_code == 404
+    body = {"inspection_id": "I", "dealer": key, "opened_on": "2026-02-01", "outcome": "none"}
+    assert service.post("/v1/outcomes", "chief", body).status_code == 404
+
+
+def test_a_session_begins_anew_at_sign_in_and_writes_nothing_by_the_api(service):
+    """What was planted in a browser before is worth nothing after; framed by nobody."""
+    again = Visitor(service, "chief")
+    planted = again.http.cookies["ffl_risk_session"]  # somebody else's, who signs in over it
+    fields = {"token": service.tokens["analyst"], "purpose": "licensing",
+              "form_token": again._secret("/sign-in", "form_token")}  # fmt: skip
+    assert again.http.post("/sign-in", data=fields, follow_redirects=False).status_code == 303
+    assert again.http.cookies["ffl_risk_session"] != planted
+    for path in ("/sign-in", "/lists", "/nothing", "/v1/nothing", "/map"):
+        headers = again.get(path).headers
+        assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+        assert (headers["x-frame-options"], headers["referrer-policy"]) == ("DENY", "no-referrer")
+    assert again.http.post("/v1/score", json={"dealers": ["1-10-00000"]}).status_code in {401, 403}
+
+
+def test_a_token_in_an_address_opens_nothing_and_stands_in_no_log(service, url, caplog, capfd):
+    token = service.tokens["chief"]
+    caplog.set_level("DEBUG")
+    for path in (f"/v1/lists?access_token={token}", f"/v1/dealers/{token}", f"/{token}",
+                 f"/sign-in/issuer/back?code={token}&state={token}"):  # fmt: skip
+        status, content = raw(url, f"GET {path} HTTP/1.1", "Host: x", f"X-Request-ID: {token}!")
+        assert status in {303, 401, 404, 422}, path
+        assert token.encode() not in content
+    told = capfd.readouterr()
+    assert token not in caplog.text + told.out + told.err

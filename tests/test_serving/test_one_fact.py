@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import zipfile
 from datetime import date
 from html import unescape
 
@@ -9,6 +11,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
+from serving.lists.contest_packet import packet
 from serving.scores import holds
 from tests.test_serving.pages import Visitor
 
@@ -110,3 +113,44 @@ def test_a_plan_gives_the_day_and_the_hold_that_every_other_route_gives(service)
         visits = service.post("/v1/plan", who, ask).json()["visits"]
         if not is_there:
             assert held not in {row["dealer"] for row in [*listed, *visits]}
+
+
+def test_a_packet_says_what_the_list_and_the_dossier_say(service, tmp_path, monkeypatch):
+    """The contest packet as made, and the field packet in what is handed to its typesetter."""
+    from serving.dealers import field_packet
+
+    listed = service.post("/v1/rank", "chief", {"k": 6, "random_share": 0}).json()
+    papers = []
+    monkeypatch.setattr(
+        field_packet, "pdf", lambda _, content, **__: papers.append(content) or b"%PDF-"
+    )
+    visitor = Visitor(service, "chief")
+    for row in listed["rows"]:
+        key = row["dealer"]
+        made = packet(
+            service.runtime.store, tmp_path,
+            document=listed, dealer=key, warehouse=tmp_path / "none",
+        )  # fmt: skip
+        with zipfile.ZipFile(io.BytesIO(made)) as files:
+            entry = json.loads(files.read("restricted/entry.json"))
+            public = json.loads(files.read("public/entry.json"))
+            facts = json.loads(files.read("public/list.json"))
+            readme = files.read("README.txt").decode()
+        assert entry == row
+        assert {name: row[name] for name in public if name != "reasons"} == {
+            name: value for name, value in public.items() if name != "reasons"
+        }
+        assert all(reason in row["reasons"] for reason in public["reasons"])
+        assert facts == {k: v for k, v in listed.items() if k in facts}
+        assert listed["list_id"] in readme
+        assert listed["basis"]["as_of"] in readme
+        dossier = service.get(f"/v1/dealers/{key}", "chief").json()
+        assert visitor.get(f"/dealers/{key}/packet.pdf").status_code == 200
+        paper = papers[-1]
+        assert key in paper["lines"][1]
+        assert dossier["license_number"] in paper["lines"][1]
+        reasons = [one["sentence"] for one in row["reasons"] if one["contribution"] > 0]
+        assert paper["facts"][0]["lines"][: len(reasons)] == reasons[:6]
+        allowed = "May be visited" if row["is_eligible"] else row["eligible_on"]
+        assert allowed in paper["lines"][2]
+        assert f"{dossier['traces']['n_traces']:,} traces" in paper["traces_title"]

@@ -56,7 +56,7 @@ def told(service, receiver):
     hook, secret = webhooks.add(
         runtime.store, f"{receiver.origin}/in", "scheduler", [], ledger=runtime.ledger(who)
     )
-    return hook, secret, Deliverer(runtime)
+    return hook, secret, Deliverer.open(runtime)
 
 
 def write(service, n=0):
@@ -125,7 +125,7 @@ def test_two_workers_make_one_attempt(service, receiver, told):
     _, _, deliverer = told
     receiver.slow = 0.3
     write(service)
-    others = [Deliverer(service.runtime) for _ in range(3)]
+    others = [Deliverer.open(service.runtime) for _ in range(3)]
     threads = [threading.Thread(target=one.round) for one in (deliverer, *others)]
     for thread in threads:
         thread.start()

@@ -207,11 +207,19 @@ def _keep_order(trained: Trained, order: Order | None, staged: Path) -> None:
         order.rows.to_parquet(staged / "order.parquet", index=False)
         judged, latest = order.X, order.latest
     else:
-        rows = trained.results[0].rows
-        judged = trained.table.X if rows is None else trained.table.X.iloc[rows]
+        shipped = [r for r in trained.results if r.entry["is_in_bundle"]] or trained.results
+        judged = _signals_of(shipped[0].held_out, trained.table)
         latest = judged.iloc[:MAX_LATEST]
     judged.to_parquet(staged / "judged.parquet", index=False)
     latest.to_parquet(staged / "latest.parquet", index=False)
+
+
+def _signals_of(held_out: pd.DataFrame, table: FeatureTable) -> pd.DataFrame:
+    """Return the signals of a head's judged rows, in their order."""
+    keys = ["dealer", "as_of"]
+    places = table.frame[keys].assign(place=np.arange(len(table.frame)))
+    found = held_out[keys].merge(places, on=keys, how="left", validate="many_to_one")
+    return table.X.iloc[found["place"].to_numpy(dtype=np.int64)]
 
 
 def _evaluation(recipe: Recipe, trained: Trained, order: Order | None) -> Json:

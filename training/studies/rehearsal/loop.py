@@ -173,7 +173,7 @@ def rehearse(plan: Plan, recipe: Recipe, folder: Path, steps: Steps) -> Rehearsa
     runs: list[RunRecord] = []
     base: tuple[int, Ongoing] | None = None
     for run in plan.runs:
-        state = _State(folder / run.name)
+        state = _State.open(folder / run.name)
         if len(state.rounds) < plan.rounds:
             if base is None or base[0] != run.seed:
                 base = (run.seed, _history(plan, run.seed, folder, steps))
@@ -201,13 +201,15 @@ def rehearse(plan: Plan, recipe: Recipe, folder: Path, steps: Steps) -> Rehearsa
 class _State:
     """The finished rounds of a run, on disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, rounds: list[RoundRecord]) -> None:
+        self.folder, self.rounds = folder, rounds
+
+    @classmethod
+    def open(cls, folder: Path) -> _State:
+        """Make the folder, or read what stands in it."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "rounds.json"
-        self.rounds: list[RoundRecord] = (
-            json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        )
+        return cls(folder, json.loads(path.read_text(encoding="utf-8")) if path.exists() else [])
 
     def visits(self, round_: int) -> Year:
         """Return the visits of a finished round."""
