@@ -209,6 +209,10 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "Seconds for which a delivery in the inbox must not have changed to be taken in",
         ),
         Variable(
+            "FFL_RISK_INBOX_MAPPINGS", "text", "",
+            "TOML file that says which deliveries in the inbox are read through which mapping",
+        ),
+        Variable(
             "FFL_RISK_NOTIFY_COMMAND", "text", "",
             "Command that is told how a run ended: one line on its standard input; no shell",
         ),
@@ -310,6 +314,7 @@ class Settings:
     clock_tolerance: float = 300.0
     retrain_days: int = 365
     settled_seconds: float = 300.0
+    inbox_mappings: str = ""
     notify_command: str = ""
     notify_url: str = field(default="", repr=False)
     notify_on: Literal["always", "failure"] = "always"
@@ -347,6 +352,7 @@ class Settings:
             clock_tolerance=read["clock_tolerance"],
             retrain_days=read["retrain_days"],
             settled_seconds=read["settled_seconds"],
+            inbox_mappings=read["inbox_mappings"],
             notify_command=read["notify_command"],
             notify_url=read["notify_url"],
             notify_on=read["notify_on"],

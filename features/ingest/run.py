@@ -9,7 +9,7 @@ refused file leaves the warehouse as it was, other files of the same command inc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -26,7 +26,7 @@ from features.ingest.trial import preview_of, trial_copy
 from features.object_store import address_of, fetch
 from features.schema import TABLES
 from features.sources.agency.database import pulled
-from features.sources.agency.mapping import read_mapping
+from features.sources.agency.mapping import ExportMapping, read_mapping
 from features.sources.files.archive import Finds, Found, Unread, expand
 from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Layout
@@ -71,7 +71,7 @@ def ingest(
     warehouse: Path,
     *,
     as_table: str | None = None,
-    mapping: Path | None = None,
+    mapping: Path | Mapping[Path, Path] | None = None,
     listed_on: date | None = None,
     max_rejects: float = MAX_REJECTS,
     today: date | None = None,
@@ -89,8 +89,8 @@ def ingest(
         The folder of the warehouse.
     as_table : str, optional
         The table that a canonical file holds, where its header leaves a doubt.
-    mapping : Path, optional
-        The mapping file to read an agency's own export through.
+    mapping : Path or mapping of Path to Path, optional
+        The mapping file to read an agency's own export through, or those of some of the paths.
     listed_on : date, optional
         The day of a license listing whose name does not tell it.
     max_rejects : float
@@ -120,7 +120,9 @@ def ingest(
     warehouse = Path(warehouse)
     keep_private(warehouse)
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    choices = _choices(as_table, mapping, listed_on)
+    of_paths = mapping if isinstance(mapping, Mapping) else {}
+    choices = _choices(as_table, None if isinstance(mapping, Mapping) else mapping, listed_on)
+    mappings = {path: read_mapping(file) for path, file in of_paths.items()}
     if not 0 <= max_rejects <= 1:
         raise InvalidValueError(
             f"--max-rejects is {max_rejects}.", expected="a share between 0 and 1"
@@ -137,7 +139,9 @@ def ingest(
         draft = Draft(warehouse)
         try:
             draft.open_staging()
-            run = Run(draft, choices, max_rejects, today or datetime.now(UTC).date(), clock)
+            run = Run(
+                draft, choices, max_rejects, today or datetime.now(UTC).date(), clock, mappings
+            )
             summaries, unread = run.load(files)
             if draft.has_changed:
                 with clock.step("commit"):
@@ -164,6 +168,8 @@ class Run:
         The day of ingest.
     clock : Clock
         Wall time by step.
+    mappings : mapping of Path to ExportMapping
+        Of paths that are read each through its own.
     """
 
     draft: Draft
@@ -171,6 +177,7 @@ class Run:
     max_rejects: float
     today: date
     clock: Clock
+    mappings: Mapping[Path, ExportMapping] = field(default_factory=dict)
 
     def load(self, paths: Sequence[Path]) -> tuple[list[FileSummary], tuple[Unread, ...]]:
         """Load every file under `paths`, inspections before violations, traces before sales."""
@@ -228,7 +235,7 @@ class Run:
             try:
                 source = self._inspected(file)
                 given[source.path] = file.given
-                known.append((source, *recognize(source, self.choices)))
+                known.append((source, *recognize(source, self._choices_for(file))))
             except SourceError as error:
                 error.given = file.given
                 if not file.sheet:
@@ -239,18 +246,29 @@ class Run:
         finds.unread += [note for note, _ in notes]
         return known, given
 
+    def _choices_for(self, file: Found) -> Choices:
+        own = self.mappings.get(file.given) if file.given else None
+        return replace(self.choices, mapping=own) if own else self.choices
+
     def _chosen(self, finds: Finds) -> list[Found]:
-        """Return the files to read, without sheets other than the one that the mapping names."""
-        wanted = self.choices.mapping.sheet if self.choices.mapping else ""
-        others = [file for file in finds.found if wanted and file.sheet not in ("", wanted)]
-        finds.unread += [Unread(file.name, f"the mapping reads {wanted!r}") for file in others]
-        chosen = [file for file in finds.found if file not in others]
-        if others and not chosen:
-            raise SourceError(
-                f"No sheet is called {wanted!r}, which the mapping reads.",
-                found=", ".join(repr(file.sheet) for file in others),
-                fix="correct `sheet` in the mapping, or leave it out",
-            )
+        """Return the files to read, without sheets other than the one that a mapping names."""
+        chosen = []
+        for file in finds.found:
+            mapping = self._choices_for(file).mapping
+            wanted = mapping.sheet if mapping else ""
+            if not wanted or file.sheet in ("", wanted):
+                chosen.append(file)
+                continue
+            finds.unread.append(Unread(file.name, f"the mapping reads {wanted!r}"))
+            beside = [one.sheet for one in finds.found if one.given == file.given]
+            if wanted not in beside:
+                error = SourceError(
+                    f"No sheet is called {wanted!r}, which the mapping reads.",
+                    found=", ".join(map(repr, beside)),
+                    fix="correct `sheet` in the mapping, or leave it out",
+                )
+                error.given = file.given
+                raise error
         return chosen
 
     def _inspected(self, file: Found) -> SourceFile:

@@ -93,6 +93,7 @@ def receive(
     Each entry is a delivery: a table, a workbook, an archive or a folder of them. All are loaded
     together. One that is refused is set aside with its reason in NAME.why.txt, and the others are
     loaded. What is hidden, ends like .part, or changed in the last FFL_RISK_SETTLED_SECONDS waits.
+    FFL_RISK_INBOX_MAPPINGS names the file that says which are read through which mapping.
 
     Exit codes: 0 done; 5 done, and deliveries were refused; 4 another command is at it.
 
@@ -108,6 +109,7 @@ def receive(
         settings.home / "warehouse",
         today=datetime.now().astimezone().date(),
         settled=settings.settled_seconds,
+        mappings=Path(settings.inbox_mappings) if settings.inbox_mappings else None,
     )
     # One line however long: a run's record and its hook repeat it.
     typer.echo(f"ffl-risk: {found.line}", err=bool(found.refused))

@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,6 +23,7 @@ from features.errors import SourceError
 from features.home import write_atomically
 from features.ingest import IngestSummary, ingest
 from serving.errors import DiskError, NotReadyError
+from serving.schedule.inbox_mappings import mappings_of
 
 TAKEN: Final = "taken"
 REFUSED: Final = "refused"
@@ -77,18 +78,22 @@ class Received:
         return what if name in what else f"{name}: {what}"
 
 
-def receive(inbox: Path, warehouse: Path, *, today: date, settled: float) -> Received:
+def receive(
+    inbox: Path, warehouse: Path, *, today: date, settled: float, mappings: Path | None = None
+) -> Received:
     """Load what is whole in `inbox` into the warehouse, then move it.
 
     Parameters
     ----------
     settled : float
         Seconds for which nothing of a delivery may have changed.
+    mappings : Path, optional
+        The file that says which deliveries are read through which mapping.
 
     Raises
     ------
     SourceError
-        When the inbox is no folder.
+        When the inbox is no folder, or a mapping that is to be used cannot be; nothing is moved.
     NotReadyError
         When another command takes it in.
     DiskError
@@ -108,8 +113,9 @@ def receive(inbox: Path, warehouse: Path, *, today: date, settled: float) -> Rec
                 whole.append(path)
             else:
                 found.waiting.append(path.name)
+        chosen = mappings_of(whole, mappings, inbox) if mappings and whole else {}
         try:
-            found.summary = _loaded(whole, warehouse, found)
+            found.summary = _loaded(whole, warehouse, found, chosen)
             found.taken = [path.name for path in whole]
         finally:
             _put_away(inbox, found, today)
@@ -125,11 +131,13 @@ def deliveries(inbox: Path) -> list[Path]:
     )
 
 
-def _loaded(whole: list[Path], warehouse: Path, found: Received) -> IngestSummary | None:
+def _loaded(
+    whole: list[Path], warehouse: Path, found: Received, mappings: Mapping[Path, Path]
+) -> IngestSummary | None:
     """Load all of them together, as tables refer to each other; what is refused drops out."""
     while whole:
         try:
-            return ingest(whole, warehouse)
+            return ingest(whole, warehouse, mapping=mappings)
         except SourceError as error:
             if error.given not in whole:
                 raise

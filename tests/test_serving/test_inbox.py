@@ -32,8 +32,8 @@ def inbox(tmp_path: Path) -> Path:
     return folder
 
 
-def take(inbox: Path, *, settled: float = 0.0) -> inboxes.Received:
-    return receive(inbox, inbox.parent / "warehouse", today=DAY, settled=settled)
+def take(inbox: Path, *, settled: float = 0.0, mappings: Path | None = None) -> inboxes.Received:
+    return receive(inbox, inbox.parent / "warehouse", today=DAY, settled=settled, mappings=mappings)
 
 
 def names(folder: Path) -> list[str]:
@@ -179,3 +179,71 @@ def test_one_at_a_time_and_a_folder_there_must_be(inbox: Path):
     shutil.rmtree(inbox)
     with pytest.raises(SourceError, match="no folder"):
         take(inbox)
+
+
+OWN_VISITS = """
+table = "inspections"
+date_format = "%d.%m.%Y"
+[columns]
+inspection_id = { from = "nr" }
+dealer = { from = "ffl" }
+kind = { constant = "compliance" }
+opened_on = { from = "auf" }
+closed_on = { from = "zu" }
+selected_by = { constant = "unknown" }
+outcome = { constant = "warning_letter" }
+"""
+
+
+@pytest.fixture
+def mappings(tmp_path: Path) -> Path:
+    """Patterns beside the inbox, and the mapping that they name."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/visits.toml").write_text(OWN_VISITS)
+    file = tmp_path / "own/inbox.toml"
+    file.write_text('[deliveries]\n"besuche_*.csv" = "visits.toml"\n')
+    return file
+
+
+def test_an_export_of_its_own_layout_is_received_through_its_mapping(inbox: Path, mappings: Path):
+    """Beside canonical deliveries that refer to it, all in one load."""
+    (inbox / "a_violations.csv").write_text(VIOLATIONS)
+    (inbox / "Besuche_2026-02.csv").write_text(
+        "nr;ffl;auf;zu\nI1;1-57-00001;10.01.2020;10.02.2020\nSumme;1;;\n"
+    )
+    (inbox / "besuche_x.csv").write_text("nr;ffl\nI9;1-57-00001\n")
+    found = take(inbox, mappings=mappings)
+    assert (found.taken, found.refused) == (
+        ["Besuche_2026-02.csv", "a_violations.csv"], ["besuche_x.csv"],
+    )  # fmt: skip
+    assert "lacks columns of the mapping" in found.reasons["besuche_x.csv"]
+    assert (rows(inbox, "inspections"), rows(inbox, "violations")) == (1, 2)
+    assert found.summary is not None
+    assert found.summary.counts["set_aside"] == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("inbox.toml", "[deliveries", "cannot be read"),
+        ("inbox.toml", '[other]\n"a" = "b"', "names no mappings"),
+        ("inbox.toml", '[deliveries]\n"a" = 1', "names no mappings"),
+        ("inbox.toml", '[deliveries]\n"*" = "none.toml"', "none.toml cannot be read"),
+        ("inbox.toml", '[deliveries]\n"*" = "../inbox/evil.toml"', "lies in the inbox"),
+        ("visits.toml", 'table = "inspections"', "does not fit the data contract"),
+        (
+            "visits.toml",
+            OWN_VISITS + '[database]\nurl_env = "X_URL"\nquery = "SELECT 1"',
+            "asks a server",
+        ),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_moves_nothing(
+    file: str, text: str, said: str, inbox: Path, mappings: Path
+):
+    (mappings.parent / file).write_text(text)
+    (inbox / "evil.toml").write_text(OWN_VISITS)
+    (inbox / "inspections.csv").write_text(INSPECTIONS)
+    with pytest.raises(SourceError, match=said):
+        take(inbox, mappings=mappings)
+    assert names(inbox) == ["evil.toml", "inspections.csv"]
