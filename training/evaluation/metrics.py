@@ -96,13 +96,20 @@ class Ranking:
 
     def captured(self, value: Floats, *, share: float, weight: Floats | None = None) -> float:
         """Value expected in the first `share` of the weight; ties share the last places evenly."""
-        values, weights = self._grouped(value, weight)
-        capacity = share * weights.sum()
-        before = np.concatenate([[0.0], np.cumsum(weights)[:-1]])
-        taken = np.clip(capacity - before, 0.0, weights)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            parts = np.where(weights > 0, taken / weights, 0.0)
-        return float(values @ parts)
+        w = np.ones(len(self.order)) if weight is None else np.asarray(weight, dtype=np.float64)
+        w = w[self.order]
+        reached = np.cumsum(w)
+        capacity = share * reached[-1]
+        # The group of equal scores in which the capacity ends; nothing behind it counts.
+        last = min(int(np.searchsorted(reached, capacity)), len(w) - 1)
+        group = int(np.searchsorted(self.starts, last, side="right")) - 1
+        begin = int(self.starts[group])
+        end = int(self.starts[group + 1]) if group + 1 < len(self.starts) else len(w)
+        v = np.asarray(value, dtype=np.float64)[self.order[:end]] * w[:end]
+        within = float(w[begin:end].sum())
+        places = capacity - (float(reached[begin - 1]) if begin else 0.0)
+        part = min(places / within, 1.0) if within > 0 else 0.0
+        return float(v[:begin].sum() + part * v[begin:].sum())
 
     def captured_range(self, value: Floats, *, share: float) -> tuple[float, float]:
         """Worst and best captured value over every order of the rows that tie."""
