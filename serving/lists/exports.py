@@ -13,6 +13,8 @@ from features.domain.spreadsheet_formulas import neutral_row
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
+from serving.scores.wording import RATES
+from serving.scores.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _COLUMNS: Final = (
@@ -147,7 +149,6 @@ _HEADS: Final[Mapping[str, str]] = {
     "diversion": "Firearms traced soon, 12 months",
     "mexico": "Firearms traced in Mexico, 12 months",
 }
-_RATES: Final = frozenset({"diversion", "mexico"})
 
 
 def to_xlsx(document: Mapping[str, Any]) -> bytes:
@@ -161,11 +162,20 @@ def to_xlsx(document: Mapping[str, Any]) -> bytes:
     return book([sheet], about=header(document), created=_issued_at(document))
 
 
+def _scores(row: Mapping[str, Any]) -> str:
+    """Say what each head expects of a dealer, and between what bounds; empty without scores."""
+    said = []
+    for head, score in row.get("heads", {}).items():
+        value, lower, upper = (written(score[end], head) for end in ("value", "lower", "upper"))
+        said.append(f"{_head_field(head).heading}: {value}, between {lower} and {upper}.")
+    return " ".join(said)
+
+
 def _head_field(name: str) -> Field:
     head = name.removesuffix("_lower").removesuffix("_upper")
     end = {"_lower": ", lower end", "_upper": ", upper end"}.get(name[len(head) :], "")
     text = _HEADS.get(head, head.replace("_", " ").capitalize()) + end
-    return Field(text, "number" if head in _RATES else "percent", 13)
+    return Field(text, "number" if head in RATES else "percent", 13)
 
 
 def _for_sheet(field: Field, value: str | float | None) -> Value:
@@ -194,6 +204,7 @@ class _Block(TypedDict):
     title: str
     place: str
     facts: str
+    scores: str
     reasons: list[str]
 
 
@@ -224,5 +235,6 @@ def _block(row: Mapping[str, Any]) -> _Block:
         "place": f"{place}. License {row['license_number']}, type {row['license_type']}; dealer"
         f" key {row['dealer']}; office {row['office']}.",
         "facts": " ".join(facts),
+        "scores": _scores(row),
         "reasons": [reason["sentence"] for reason in row.get("reasons", ())[:3]],
     }

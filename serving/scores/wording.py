@@ -21,6 +21,8 @@ _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _PEERS: Final = re.compile(r"[,;]?\s*(more|less) than \{percentile\}% of peers")
 _PLACES: Final = ("state", "county")
 _MOST_LOG: Final = 40.0
+# Heads that foretell a number of firearms; the others foretell a chance.
+RATES: Final = frozenset({"diversion", "mexico"})
 _LEAST: Final = 0.001
 _LEAST_SHARE: Final = 0.0001
 _ALMOST: Final = 0.01
@@ -188,6 +190,29 @@ def share(value: float) -> str:
     if 1 - _ALMOST < value < 1:
         return f"{math.floor(1e4 * value + 1e-9) / 100:g}%"
     return f"{100 * value:.2g}%" if value < 0.1 else f"{100 * value:.0f}%"
+
+
+def score(value: float, head: str) -> str:
+    """Write a head's value: a chance in per cent, a rate as a number.
+
+    >>> score(0.1234, "compliance"), score(2.345, "diversion")
+    ('12.3%', '2.3')
+    """
+    if head in RATES:
+        return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    return percent(value)
+
+
+def percent(value: float) -> str:
+    """Write a share in per cent, with the digits that matter.
+
+    >>> percent(0.5), percent(0.0123), percent(0.00012)
+    ('50%', '1.2%', '0.012%')
+    """
+    hundred = 100 * value
+    if hundred == round(hundred) or hundred >= 20:
+        return f"{hundred:.0f}%"
+    return f"{hundred:.1f}%" if hundred >= 0.1 else f"{hundred:.2g}%"
 
 
 def miles(km: float) -> str:

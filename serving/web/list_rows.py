@@ -14,7 +14,8 @@ from features.domain.number_words import counted
 from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
 from serving.scores.snapshot import View
-from serving.web.rendering import RATES, dealer_name
+from serving.scores.wording import RATES
+from serving.web.rendering import dealer_name
 
 SORTS: Final = (
     ("position", "Place on the list"),

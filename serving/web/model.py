@@ -16,11 +16,12 @@ from starlette.responses import Response
 
 from models.restraint import Restraint
 from serving.api.callers import Caller
+from serving.scores.wording import RATES, percent
 from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.evidence import evaluation_of, report_of
 from serving.web.lists import license_types
-from serving.web.rendering import RATES, head_label, page, percent, rule_label, upper_first
+from serving.web.rendering import head_label, page, rule_label, upper_first
 from serving.web.visitor import PageRoute, may
 
 _MOST_ROWS: Final = 15

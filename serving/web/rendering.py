@@ -26,7 +26,7 @@ from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
-from serving.scores.wording import miles
+from serving.scores.wording import miles, percent, score
 from serving.statements import NOT_EVIDENCE, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -71,7 +71,6 @@ _FAMILIES: Final[Mapping[str, str]] = {
     "network": "Shared purchasers and neighbors", "area": "Area", "tips": "Tips",
 }  # fmt: skip
 # Heads that count firearms; the others are chances.
-RATES: Final = frozenset({"diversion", "mexico"})
 _LEAST_COMPRESSED: Final = 1_000
 _CENSUS: Final = date(2020, 4, 1)
 _OFFICE: Final = re.compile(r"\boffice (\w+)")
@@ -131,29 +130,6 @@ def upper_first(text: str) -> str:
     'Firearms traced in Mexico'
     """
     return text[:1].upper() + text[1:]
-
-
-def score(value: float, head: str) -> str:
-    """Write a head's value: a chance in per cent, a rate as a number.
-
-    >>> score(0.1234, "compliance"), score(2.345, "diversion")
-    ('12.3%', '2.3')
-    """
-    if head in RATES:
-        return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-    return percent(value)
-
-
-def percent(value: float) -> str:
-    """Write a share in per cent, with the digits that matter.
-
-    >>> percent(0.5), percent(0.0123), percent(0.00012)
-    ('50%', '1.2%', '0.012%')
-    """
-    hundred = 100 * value
-    if hundred == round(hundred) or hundred >= 20:
-        return f"{hundred:.0f}%"
-    return f"{hundred:.1f}%" if hundred >= 0.1 else f"{hundred:.2g}%"
 
 
 def signed(value: float) -> str:

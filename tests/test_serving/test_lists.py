@@ -19,6 +19,7 @@ from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
 from serving.scores.snapshot import View
+from serving.scores.wording import percent
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))
 ISSUE = Issue("L-20260101-000000000001", "2026-01-01T00:00:00.000000Z", 7)
@@ -309,6 +310,24 @@ def test_files_hold_the_list_and_no_formula(service):
     assert pdf.headers["content-type"] == "application/pdf"
     assert pdf.content.startswith(b"%PDF")
     assert b"StructTreeRoot" in pdf.content
+
+
+def test_a_printed_row_says_each_score_between_its_bounds(service, monkeypatch):
+    """Typesetting is another's: what is handed to it is what is read."""
+    from serving.lists import exports
+
+    given = {}
+    monkeypatch.setattr(exports, "pdf", lambda name, content, **_: given.update(content) or b"")
+    issued = service.post("/v1/rank", "inspector", {"k": 5, "purpose": "licensing"}).json()
+    exports.to_pdf(issued)
+    for row, printed in zip(issued["rows"], given["rows"], strict=True):
+        assert printed["scores"].count("between") == len(row["heads"])
+        chance = row["heads"]["compliance"]
+        for end in ("value", "lower", "upper"):
+            assert f"{percent(chance[end])}" in printed["scores"]
+    bare = [{k: v for k, v in row.items() if k != "heads"} for row in issued["rows"]]
+    exports.to_pdf({**issued, "rows": bare})
+    assert not any(row["scores"] for row in given["rows"])
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "|x"])
