@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import duckdb
@@ -13,6 +13,7 @@ import duckdb
 from features.domain.missing_values import is_null_word_sql
 from features.schema import Column
 from features.sources.rows.dates import SERIALS, reading
+from features.sources.rows.footers import is_sum
 
 _DAYS: Final = (
     "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
@@ -33,6 +34,8 @@ _MONTHS: Final = (
     "%m.%Y",
 )
 _TIMES: Final = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
+_OF_THREE: Final = {"usa": "US", "u.s.a": "US", "u.s": "US", "mex": "MX", "can": "CA"}
+_MOST_ASKED: Final = 20
 _NEGATIONS: Final = frozenset({"no", "not", "non", "without", "none", "never", "un", "denied"})
 
 
@@ -94,7 +97,11 @@ def code_lines(column: Column, values: Counter[str]) -> list[str]:
     codes = {code.lower(): code for code in column.allowed}
     for value, n in values.items():
         words = [word for word in re.split(r"[^a-z0-9]+", value.lower()) if word]
-        if {value.lower(), value.zfill(2)} & codes.keys() or _is_nothing(value, column):
+        if (
+            {value.lower(), value.zfill(2)} & codes.keys()
+            or _is_nothing(value, column)
+            or is_sum(value)
+        ):
             continue
         named = [code for low, code in codes.items() if _names(low.split("_"), words)]
         longest = max(map(len, named), default=0)
@@ -111,6 +118,39 @@ def code_lines(column: Column, values: Counter[str]) -> list[str]:
         entries = ", ".join(f"{toml(value)} = {toml(code)}" for value, code in mapped.items())
         lines.append(f"values = {{ {entries} }}")
     return lines
+
+
+def place_lines(values: Counter[str], known: Mapping[str, str]) -> list[str]:
+    """Return the map of countries or states to their codes of two letters.
+
+    Parameters
+    ----------
+    values : Counter
+        Texts and how many rows have each.
+    known : mapping of str to str
+        Name by code.
+
+    Examples
+    --------
+    >>> place_lines(Counter({"MX": 5, "United States": 2}), {"MX": "Mexico", "US": "United States"})
+    ['values = { "UNITED STATES" = "US" }']
+    >>> place_lines(Counter({"XK2": 5}), {"MX": "Mexico"})
+    ["# ? 'XK2' (5 rows) is which code of two letters?"]
+    """
+    of_name = {name.lower(): code for code, name in known.items()} | _OF_THREE
+    lines, mapped = [], {}
+    for value, n in values.items():
+        if value.upper() in known or is_sum(value):
+            continue
+        code = of_name.get(value.lower().strip(". "))
+        if code is not None and code in known:
+            mapped[value.upper()] = code
+        else:
+            lines.append(f"# ? {value!r} ({n:,} rows) is which code of two letters?")
+    if mapped:
+        entries = ", ".join(f"{toml(value)} = {toml(code)}" for value, code in mapped.items())
+        lines.append(f"values = {{ {entries} }}")
+    return lines[-_MOST_ASKED:]
 
 
 def _names(code: list[str], words: list[str]) -> bool:

@@ -16,14 +16,22 @@ import duckdb
 
 from features.contract import contract
 from features.errors import SourceError
-from features.ingest.mapping_proposals import code_lines, date_lines, number_lines, toml
+from features.ingest.mapping_proposals import (
+    code_lines,
+    date_lines,
+    number_lines,
+    place_lines,
+    toml,
+)
 from features.ingest.opening import open_raw
+from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column
 from features.sources.files.archive import Found, expand
 from features.sources.files.source_file import inspect
 from features.sources.layout import Layout
 from features.sources.privacy import refuse_persons
 from features.sources.publishers import canonical
+from features.sources.publishers.listing import STATE_FIPS
 from features.sources.rows import json_document, json_lines
 from features.sources.rows.delimited import LINES, TextForm
 from features.sources.rows.dialect import forms
@@ -252,4 +260,8 @@ def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
         lines += number_lines(match.values)
     if column.allowed:
         lines += code_lines(column, match.values)
+    if column.name in COUNTRY_COLUMNS:
+        lines += place_lines(match.values, countries())
+    if column.name == "premises_state":
+        lines += place_lines(match.values, dict.fromkeys(STATE_FIPS, ""))
     return lines

@@ -211,3 +211,16 @@ def test_a_heading_in_an_office_s_words_is_found(tmp_path: Path) -> None:
     for column, source in (("report_id", "Rpt Nbr"), ("reported_on", "Dt Rec'd"), ("kind", "Form")):
         assert lines[lines.index(f"[columns.{column}]") + 1] == f'from = "{source}"'
     assert "#   Desk (a)" in lines
+
+
+def test_a_month_needs_no_day_and_a_country_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "volume.csv").write_text("FFL,Mth,Checks\n5-74-90001,Apr-24,7\nGrand Total,,7\n")
+    own = tmp_path / "own.toml"
+    own.write_text(propose(tmp_path / "volume.csv", "sales_volume"))
+    ingest(tmp_path / "volume.csv", tmp_path / "w", mapping=own, today=TODAY, max_rejects=0)
+    found = [(str(r["month"]), r["n_checks"]) for r in stored(tmp_path, "sales_volume")]
+    assert found == [("2024-04-01", 7)]
+    (tmp_path / "t.csv").write_text("Trace No.,Rec. Ctry\nT1,USA\nT2,Mexico\nT3,MX\n")
+    lines = propose(tmp_path / "t.csv", "traces").splitlines()
+    asked = lines.index("[columns.recovery_country]")
+    assert lines[asked + 2] == 'values = { "MEXICO" = "MX", "USA" = "US" }'

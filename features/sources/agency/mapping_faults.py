@@ -83,7 +83,7 @@ def _entry_faults(column: Column, entry: Mapping[str, Any], codes: Mapping[str, 
             f"{where}: {v!r} is no code of the contract{did_you_mean(v, column.allowed)}"
             for v in wrong
         ]
-    faults += _date_faults(where, entry)
+    faults += _date_faults(where, entry, is_month=column.name == "month")
     pads = entry.get("pad", [])
     n_from = len(formats_of(entry.get("from", ())))
     if isinstance(pads, list) and pads and len(pads) != n_from:
@@ -107,16 +107,17 @@ def formats_of_widths(pads: Any) -> Iterable[Any]:
     return pads if isinstance(pads, list) else [pads]
 
 
-def _date_faults(where: str, entry: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with formats of dates, tried on one day."""
+def _date_faults(where: str, entry: Mapping[str, Any], *, is_month: bool = False) -> list[str]:
+    """Return what is wrong with formats of dates, tried on one day; a month needs no day."""
     faults = []
+    day = "2024-05-01" if is_month else "2024-05-31"
     for form in formats_of(entry.get("date_format", ())):
         if form in SERIALS:
             continue
         try:
             row = duckdb.execute(
-                "SELECT strptime(strftime(DATE '2024-05-31', $1), $1)::DATE = DATE '2024-05-31'",
-                [form],
+                "SELECT strptime(strftime($2::DATE, $1), $1)::DATE = $2::DATE",
+                [form, day],
             ).fetchone()
             is_whole = row is not None and bool(row[0])
         except duckdb.Error:

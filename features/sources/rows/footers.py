@@ -20,7 +20,8 @@ _SUMS: Final = (
 # A place or a name in front of it is believed where most of the row is empty.
 _SUMS_OF: Final = r"(?i).{1,60}\W(sub-?)?totals?\W*"
 # Words in the end of a file: more than one, in a row that holds nothing else.
-_WORDS: Final = r".*[A-Za-z\x{80}-\x{ffff}].*\s.*\S.*"
+_LETTER: Final = r"[A-Za-z\x{80}-\x{ffff}]"
+_WORDS: Final = rf".*{_LETTER}.*\s.*\S.*|.*\S.*\s.*{_LETTER}.*"
 _LEAST_COLUMNS: Final = 3
 
 
