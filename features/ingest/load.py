@@ -163,6 +163,8 @@ class Loader:
                 counts.append(self._count(load, table, resolution, odd if is_first else None))
                 self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
                 self._store(load, table, resolution)
+        if not any(one.n_read for one in counts):
+            notes.append("holds no rows")
         if odd is not None and odd.line and not load.source.ends_in_newline:
             notes.append("cut off in its last row, which is among the rejects")
         return counts, notes

@@ -82,6 +82,11 @@ def test_the_last_words_of_a_file_that_was_cut_off_are_rejected(tmp_path: Path) 
     assert "cut off" in " ".join(summary.files[0].notes)
 
 
+def test_an_export_without_rows_is_told(tmp_path: Path) -> None:
+    summary = load(tmp_path, "thefts_losses.csv", LOSSES.splitlines()[0] + "\n")
+    assert summary.files[0].notes == ("holds no rows",)
+
+
 def sheet_rows(table: str, *keys: str) -> list[list[str]]:
     key = next(iter(row(table)))
     made = [row(table, **{key: value}) for value in keys]

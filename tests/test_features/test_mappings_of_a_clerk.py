@@ -88,6 +88,17 @@ def test_two_readings_refuse_the_file_and_are_shown(
     assert "starts_on" in caught.value.found
 
 
+@pytest.mark.parametrize("zone", ["America/Mexico_City", "Asia/Tokyo"])
+def test_a_moment_with_its_zone_is_the_day_that_is_written(
+    zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    top = 'date_format = "%Y-%m-%dT%H:%M:%S%z"'
+    days = ("2025-04-05T23:30:00-06:00", "2025-04-05T00:30:00+0900", "2025-04-05T12:00:00Z")
+    load(tmp_path, holds(*days), mapping(tmp_path, top))
+    assert {r["starts_on"] for r in stored(tmp_path)} == {date(2025, 4, 5)}
+
+
 def test_dates_that_read_the_same_in_both_formats_are_no_doubt(tmp_path: Path) -> None:
     load(tmp_path, holds("05/05/2025", "04/04/2025"), mapping(tmp_path, BOTH))
     assert len(stored(tmp_path)) == 2

@@ -20,6 +20,7 @@ from features.sql import literal, quoted
 # Days since the epoch of a spreadsheet, of Windows and of old Macs.
 SERIALS: Final = ("excel", "excel-1904")
 _EPOCHS: Final = {"excel": "1899-12-30", "excel-1904": "1904-01-01"}
+_OFFSET: Final = "(Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})$"
 _SHAPES: Final = {"d": "N", "m": "N", "Y": "Y", "y": "Y", "b": "B", "B": "B", "-d": "N", "-m": "N"}
 
 
@@ -53,7 +54,10 @@ def reading(text: str, form: str) -> str:
 
     The first day that a program can hold is read, because it is a mark of no date. A serial number
     of a spreadsheet is a day from 1927 (1931) on: a shorter one is a number or a mark of no date.
+    A moment with its distance from UTC (``%z``) is the day that is written, in no other zone.
     """
+    if form.endswith("%z"):
+        text, form = f"regexp_replace({text}, {literal(_OFFSET)}, '')", form.removesuffix("%z")
     if form in SERIALS:
         is_serial = f"regexp_full_match({text}, '[1-9][0-9]{{4}}([.][0-9]+)?')"
         days = f"CAST(floor(TRY_CAST({text} AS DOUBLE)) AS INTEGER)"
