@@ -4,7 +4,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.heads.published_order import at_offices, readings, strictness_dependence
+from features.signals.registry import SIGNALS
+from features.table import FeatureTable
+from models.policy import Policy
+from models.priority import set_against
+from models.restraint import priorities, restrain
+from training.evaluation.evaluation import RULE
+from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
+from training.heads.fit import HeadResult, held_out_table
+from training.heads.published_order import (
+    at_offices,
+    judge_order,
+    readings,
+    strictness_dependence,
+)
+from training.recipe import load_recipe
+
+KM = "border_km_to_mexico_line"
 
 
 def dealers(*, leak: float, n: int = 6000, n_offices: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -56,3 +72,61 @@ def test_read_as_risk_a_strict_office_has_more_of_the_list():
     assert strict["risk"].mean() > 2 * mild["risk"].mean()
     assert strict["strictness"].mean() < 1.5 * mild["strictness"].mean()
     assert (rows["dealers"] * rows["risk"]).sum() == pytest.approx(600)
+
+
+def heads_of(where: pd.DataFrame, places: dict[pd.Timestamp, tuple[str, ...]]) -> list[HeadResult]:
+    """Return two heads that stood before each date: one of findings, one that falls with km."""
+    recipe, rng = load_recipe("country"), np.random.default_rng(3)
+    rows, n = where[["dealer", "as_of"]], len(where)
+    margin = rng.normal(-2, 0.5, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-margin))).astype(float)
+    everyone = held_out_table(
+        rows,
+        y=y,
+        score=1 / (1 + np.exp(-margin)),
+        cluster=where["dealer"].to_numpy(dtype=str),
+        rules={f"{RULE}points": np.zeros(n)},
+        groups=pd.DataFrame(index=where.index),
+    ).assign(**{"margin": margin, INSPECTED: True, HOME: "one", STRICT: 0.0, BEYOND: margin})
+    mexico = rows.assign(margin=-np.log(where[KM]) + rng.normal(0, 0.3, n))
+    X = where[[KM]]
+    return [
+        HeadResult(
+            recipe.head("compliance"), "", "", everyone, None, X, {"is_in_bundle": True},
+            everyone=everyone, judged_place_signals=places,
+        ),
+        HeadResult(
+            recipe.head("mexico"), "", "", everyone, None, X, {"is_in_bundle": True},
+            everyone=mexico,
+        ),
+    ]  # fmt: skip
+
+
+def test_each_judged_year_is_put_in_order_by_what_its_own_model_knew_of_places():
+    days = pd.to_datetime(["2021-01-01", "2022-01-01"]).astype("datetime64[s]")
+    where = pd.DataFrame(
+        {
+            "dealer": np.tile([f"d{i}" for i in range(400)], 2),
+            "as_of": np.repeat(days, 400),
+            KM: np.random.default_rng(1).choice([5.0, 100.0, 900.0], 800),
+        }
+    )
+    (signal,) = (one for one in SIGNALS if one.name == KM)
+    table = FeatureTable(where, where[[KM]], (signal,), "full", "", "")
+    results = heads_of(where, {days[1]: (KM,)})
+    found = judge_order(load_recipe("country"), results, table)
+    assert found is not None
+    mexico = results[1].everyone["margin"]
+    for day, is_told in zip(days, (False, True), strict=True):
+        on = (where["as_of"] == day).to_numpy()
+        margins = {
+            "compliance": results[0].everyone["margin"].to_numpy()[on],
+            "mexico": mexico.to_numpy()[on],
+        }
+        policy = Policy.read()
+        beside = set_against(where.loc[on, [KM]], [KM] if is_told else [])
+        restraint = restrain(policy, margins, beside)
+        expected = priorities(policy, margins, beside, restraint)
+        np.testing.assert_allclose(found.rows["score"].to_numpy()[on], expected)
+        unlike = priorities(policy, margins, None, restraint)
+        assert np.allclose(expected, unlike) is not is_told
