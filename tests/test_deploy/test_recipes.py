@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 
 from serving.access.oidc import principal_of
+from serving.schedule.routines import GATE_REFUSED, INPUT_REFUSED
 from serving.settings import VARIABLES, Settings
 from tests.test_deploy.tools import DEPLOY, check_command, program, read_yaml
 
@@ -292,3 +293,16 @@ def test_the_image_copies_what_it_needs_and_nothing_else():
 def test_a_script_is_read_by_its_shell(script: Path):
     assert subprocess.run(["bash", "-n", script]).returncode == 0
     assert os.access(script, os.X_OK)
+
+
+def test_a_second_try_does_not_hide_what_a_run_set_aside_or_refused():
+    runs = [one for one in read_yaml(DEPLOY / "kubernetes/runs.yaml") if one["kind"] == "CronJob"]
+    assert len(runs) == 2
+    for run in runs:
+        job = run["spec"]["jobTemplate"]["spec"]
+        assert job["template"]["spec"]["restartPolicy"] == "Never"  # else no policy counts
+        (rule,) = job["podFailurePolicy"]["rules"]
+        (container,) = job["template"]["spec"]["containers"]
+        assert rule["action"] == "FailJob"
+        assert rule["onExitCodes"]["containerName"] == container["name"]
+        assert set(rule["onExitCodes"]["values"]) == {INPUT_REFUSED, GATE_REFUSED}

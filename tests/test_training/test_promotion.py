@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from models.restraint import Restraint
+from training.commands import train as train_command
 from training.commands.promote import promote_candidate
 from training.errors import BusyError, NotTrainedError
 from training.evaluation import candidate as candidates
@@ -128,6 +131,7 @@ def test_a_champion_from_elsewhere_has_no_alias_and_can_be_rolled_back(tmp_path)
 PROMOTE = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 sys.path.insert(0, {tests!r})
 from test_promotion import Aliases
 from training.evaluation import candidate
@@ -283,3 +287,17 @@ def test_an_installed_copy_does_not_take_the_commit_of_a_repository_around_it(tm
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     assert bundling.source_commit(inside) == "unknown"
     assert len(bundling.source_commit(tmp_path)) == 40
+
+
+def test_signals_kept_for_a_rival_are_those_of_the_judged_rows():
+    """A head of counts learns from every row and is judged at one date: not all rows are judged."""
+    keys = pd.DataFrame(
+        {
+            "dealer": ["a", "b", "a", "b"],
+            "as_of": pd.to_datetime(["2024-01-01"] * 2 + ["2025-01-01"] * 2),
+        }
+    )
+    X = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    table = SimpleNamespace(frame=keys, X=X)
+    held_out = keys.iloc[[3, 2]].assign(y=0.0).reset_index(drop=True)
+    assert train_command._signals_of(held_out, table)["x"].tolist() == [3.0, 2.0]
