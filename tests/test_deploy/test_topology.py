@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import date
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -20,15 +19,12 @@ from typing import Any
 import psutil
 import pytest
 
-from features.ingest import ingest
-from features.warehouse import Warehouse
 from serving.access.accounts import Directory
 from serving.access.audit import chain_key, verify
-from serving.scores.publish import publish
 from serving.store.database import Store
 from tests.test_deploy.test_recipes import COMPOSE, proxy_text
 from tests.test_deploy.tools import program
-from tests.test_serving.test_end_to_end import AS_OF, write_champion, write_country
+from tests.test_serving.test_end_to_end import publish_country
 from tests.test_serving.test_postgresql import Server
 from training.registry.tracker import Tracker
 
@@ -118,11 +114,8 @@ class Topology:
 
     def _fill(self) -> None:
         first, second = self.homes
-        write_country(self.folder / "files")
-        ingest(self.folder / "files", first / "warehouse", today=date(2026, 6, 1))
-        warehouse = Warehouse.open(first / "warehouse")
-        write_champion(first, warehouse)
-        publish(warehouse, AS_OF, home=first)
+        publish_country(first)
+        (first / "files").rename(self.folder / "files")
         store = Store.open((self.secrets / "store_url").read_text())
         chain_key(store, first / "audit.key")
         accounts = Directory(store)

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,15 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from features.ingest import ingest
-from features.warehouse import Warehouse
 from serving.access.accounts import Directory
 from serving.access.audit import load_key, verify
-from serving.scores.publish import publish
 from serving.store.database import Store
 from serving.store.tables import AUDIT, DECISIONS, EVENTS, LISTS, OUTCOMES
-from tests.test_serving.test_end_to_end import AS_OF, dealer, write_champion, write_country
+from tests.test_serving.test_end_to_end import (
+    AS_OF,
+    dealer,
+    publish_country,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash")]
 START_SECONDS = 120
@@ -37,11 +38,7 @@ class Country:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        write_country(home / "files")
-        ingest(home / "files", home / "warehouse", today=date(2026, 6, 1))
-        warehouse = Warehouse.open(home / "warehouse")
-        write_champion(home, warehouse)
-        publish(warehouse, AS_OF, home=home)
+        publish_country(home)
         store = self.store()
         accounts = Directory(store)
         self.tokens = {}

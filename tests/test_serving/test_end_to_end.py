@@ -1,5 +1,6 @@
 """An invented country on disk, published by a real bundle: rebuilt lists, events, outcomes."""
 
+import atexit
 import dataclasses
 import io
 import json
@@ -7,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -134,14 +137,28 @@ def write_champion(home: Path, warehouse: Warehouse) -> None:
     write_json(home / "champion.json", {"bundle": "000001", "name": "invented", "version": "1"})
 
 
-@pytest.fixture(scope="module")
-def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
+@cache
+def _built() -> Path:
+    """Build the country once a process, for whoever copies it."""
+    home = Path(tempfile.mkdtemp(prefix="ffl-risk-country-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
     write_country(home / "files")
     ingest(home / "files", home / "warehouse", today=date(2026, 6, 1))
     warehouse = Warehouse.open(home / "warehouse")
     write_champion(home, warehouse)
     publish(warehouse, AS_OF, home=home)
+    return home
+
+
+def publish_country(home: Path) -> None:
+    """Put the country with its files, warehouse, champion and scored table into a home."""
+    shutil.copytree(_built(), home, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    publish_country(home)
     return home
 
 

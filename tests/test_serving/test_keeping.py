@@ -6,14 +6,12 @@ import sqlite3
 import stat
 from contextlib import closing
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import ffl_risk
-from features.ingest import ingest
 from features.warehouse import Warehouse
 from serving.access.audit import load_key, verify
 from serving.errors import AuditError, DiskError, InvalidRequestError, StoreError
@@ -21,7 +19,7 @@ from serving.keeping.backup import back_up
 from serving.keeping.restore import restore
 from serving.settings import Settings
 from serving.store.database import Store
-from tests.test_serving.test_end_to_end import AS_OF, write_champion, write_country
+from tests.test_serving.test_end_to_end import publish_country
 
 PASSPHRASE = "four invented words here"
 
@@ -190,15 +188,12 @@ def test_a_list_issued_before_is_proved_after(tmp_path, monkeypatch):
     from fastapi.testclient import TestClient
 
     from serving.runtime import Runtime
-    from serving.scores.publish import publish
     from serving.server.app import build_app
 
     home, again = tmp_path / "home", tmp_path / "again"
-    write_country(tmp_path / "files")
-    ingest(tmp_path / "files", home / "warehouse", today=date(2026, 6, 1))
+    publish_country(home)
+    (home / "files").rename(tmp_path / "files")
     warehouse = Warehouse.open(home / "warehouse")
-    write_champion(home, warehouse)
-    publish(warehouse, AS_OF, home=home)
     monkeypatch.setenv("FFL_RISK_HOME", str(home))
     running = Runtime.open(replace(Settings.from_environment(), refused_days=1_000_000))
     running.load()

@@ -20,7 +20,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from starlette.testclient import TestClient
 
-from features.ingest import ingest
 from features.warehouse import Warehouse
 from serving.access.audit import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
@@ -28,12 +27,11 @@ from serving.errors import ServingError, StoreError
 from serving.field import events, outcomes, referrals
 from serving.runtime import Runtime
 from serving.scores import holds
-from serving.scores.publish import publish
 from serving.server.app import build_app
 from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store
 from serving.store.tables import ACCOUNTS, EVENTS, METADATA
-from tests.test_serving.test_end_to_end import AS_OF, write_champion, write_country
+from tests.test_serving.test_end_to_end import AS_OF, publish_country
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
 KEY = b"k" * 32
@@ -316,11 +314,7 @@ def test_without_the_server_requests_are_refused_and_it_comes_back(service, serv
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("published")
-    write_country(home / "files")
-    ingest(home / "files", home / "warehouse", today=date(2026, 6, 1))
-    warehouse = Warehouse.open(home / "warehouse")
-    write_champion(home, warehouse)
-    publish(warehouse, AS_OF, home=home)
+    publish_country(home)
     return home
 
 
