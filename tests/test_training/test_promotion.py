@@ -1,5 +1,6 @@
 """What is in force changes in one step, under kills and rivals alike."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -301,3 +302,20 @@ def test_signals_kept_for_a_rival_are_those_of_the_judged_rows():
     table = SimpleNamespace(frame=keys, X=X)
     held_out = keys.iloc[[3, 2]].assign(y=0.0).reset_index(drop=True)
     assert train_command._signals_of(held_out, table)["x"].tolist() == [3.0, 2.0]
+
+
+def test_a_disk_that_is_full_while_promoting_says_so_and_leaves_nothing(tmp_path, monkeypatch):
+    first = train(tmp_path, "1")
+    promotion.install(tmp_path, first, Aliases(tmp_path))
+    before = sorted(path.name for path in (tmp_path / "champion").iterdir())
+
+    def full(source, target):
+        Path(target).touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(promotion.shutil, "copy2", full)
+    with pytest.raises(OSError, match="No space") as refused:
+        promotion.install(tmp_path, train(tmp_path, "2"), Aliases(tmp_path))
+    assert refused.value.errno == errno.ENOSPC  # what the command line puts into words
+    assert sorted(path.name for path in (tmp_path / "champion").iterdir()) == before
+    assert bundle_text(tmp_path) == "1" * 1000

@@ -156,8 +156,12 @@ def _put_in_force(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champ
     place = folder / CHAMPION
     place.mkdir(parents=True, exist_ok=True)
     staged = place / f"{STAGING}{os.getpid()}"
-    shutil.copytree(bundle, staged)
-    _sync_tree(staged)
+    try:
+        _copy(bundle, staged)
+        _sync_tree(staged)
+    except OSError:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
     number = f"{next_number(place):06d}"
     staged.rename(place / number)
     sync_folder(place)
@@ -165,6 +169,17 @@ def _put_in_force(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champ
     champion = Champion(number, **entry, history=history)
     _commit(folder, champion)
     return champion
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """Copy a folder; of a full disk the first file tells, where `shutil.copytree` sums up."""
+    to.mkdir()
+    for path in sorted(folder.rglob("*")):
+        target = to / path.relative_to(folder)
+        if path.is_dir():
+            target.mkdir()
+        else:
+            shutil.copy2(path, target)
 
 
 def roll_back(folder: Path, tracker: Tracker) -> Champion:
