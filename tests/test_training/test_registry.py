@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,11 @@ import pytest
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
 from models.profile import Profile
+from training.registry import tracking
 from training.registry.packaging import DISTRIBUTIONS, copy_code, requirements
 from training.registry.runs import sha256_of
 from training.registry.tracker import Tracker
-from training.registry.tracking import sqlite_url
+from training.registry.tracking import Registry, sqlite_url
 from training.studies.tracked import of_backtest, of_drift, of_indicators, of_search
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +48,7 @@ def small_bundle(folder: Path) -> tuple[Bundle, pd.DataFrame]:
 ALONE = """
 import json, sys
 from pathlib import Path
+from types import SimpleNamespace
 root, uri, columns = sys.argv[1:]
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(root).resolve()]
 sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in repr(f).lower()]
@@ -130,6 +134,7 @@ def test_what_scoring_imports_is_required_and_lies_in_the_code(tmp_path: Path) -
     assert [Path(p).name for p in copy_code(tmp_path / "code")] == ["models", "features"]
     script = """
 import sys
+from contextlib import nullcontext
 root, bundle = sys.argv[1:]
 sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in repr(f).lower()]
 before = set(sys.modules)
@@ -209,3 +214,42 @@ def test_studies_become_runs_and_their_parts_runs_below() -> None:
     assert run["metrics"] == {
         "n": 900.0, "n_positive": 40.0, "n_random": 0.0, "traces.alone": 0.6,
     }  # fmt: skip
+
+
+class _Client:
+    """The part of a client that a registration uses; it stops when the alias is to be set."""
+
+    def __init__(self) -> None:
+        self.versions = {"1": "earlier", "2": "this"}
+
+    def get_model_version(self, name: str, version: str) -> SimpleNamespace:
+        return SimpleNamespace(run_id=self.versions[version])
+
+    def set_model_version_tag(self, *_: str) -> None: ...
+
+    def set_tag(self, *_: str) -> None: ...
+
+    def set_registered_model_alias(self, *_: str) -> None:
+        raise KeyboardInterrupt
+
+    def search_model_versions(self, _: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(version=v, run_id=r) for v, r in self.versions.items()]
+
+    def delete_model_version(self, _: str, version: str) -> None:
+        del self.versions[version]
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning")
+def test_an_interrupted_registration_leaves_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry.__new__(Registry)
+    registry.client = _Client()  # type: ignore[assignment]
+    monkeypatch.setattr(registry, "_began", lambda run: nullcontext("this"))
+    monkeypatch.setattr(tracking.mlflow, "log_artifacts", lambda *_: None)
+    made = SimpleNamespace(registered_model_version=2)
+    monkeypatch.setattr(tracking.mlflow.pyfunc, "log_model", lambda **_: made)
+    sample = {"example": {"license_years": [1.0]}, "scores": {"compliance": [0.1]}}
+    with pytest.raises(KeyboardInterrupt):
+        registry.register(
+            run={"tags": {"bundle": "x"}}, name="m", bundle="b", artifacts="a", sample=sample
+        )
+    assert registry.client.versions == {"1": "earlier"}  # type: ignore[attr-defined]

@@ -96,22 +96,32 @@ class Registry:
         """
         example = pd.DataFrame(sample["example"], dtype="float64")
         with self._began(run) as run_id, tempfile.TemporaryDirectory() as code:
-            mlflow.log_artifacts(artifacts, "report")
-            info = mlflow.pyfunc.log_model(
-                name="bundle",
-                loader_module="models.pyfunc",
-                data_path=bundle,
-                code_paths=copy_code(Path(code)),
-                signature=infer_signature(example, pd.DataFrame(sample["scores"])),
-                input_example=example,
-                pip_requirements=requirements(),
-                registered_model_name=name,
-                tags=run["tags"],
-            )
-        version = str(info.registered_model_version)
-        self.tag(name=name, version=version, tags=run["tags"])
-        self.client.set_registered_model_alias(name, CHALLENGER, version)
+            try:
+                mlflow.log_artifacts(artifacts, "report")
+                info = mlflow.pyfunc.log_model(
+                    name="bundle",
+                    loader_module="models.pyfunc",
+                    data_path=bundle,
+                    code_paths=copy_code(Path(code)),
+                    signature=infer_signature(example, pd.DataFrame(sample["scores"])),
+                    input_example=example,
+                    pip_requirements=requirements(),
+                    registered_model_name=name,
+                    tags=run["tags"],
+                )
+                version = str(info.registered_model_version)
+                self.tag(name=name, version=version, tags=run["tags"])
+                self.client.set_registered_model_alias(name, CHALLENGER, version)
+            except BaseException:  # Ctrl-C too: no version without its candidate
+                self._forget(name, run_id)
+                raise
         return {"run_id": run_id, "version": version}
+
+    def _forget(self, name: str, run_id: str) -> None:
+        """Delete what a run that did not come to its end registered."""
+        for made in self.client.search_model_versions(f"name = '{name}'"):
+            if made.run_id == run_id:
+                self.client.delete_model_version(name, made.version)
 
     def log_run(self, *, run: dict[str, Any], children: list[dict[str, Any]]) -> dict[str, str]:
         """Log a run that registers nothing, and the runs it is made of under it."""
