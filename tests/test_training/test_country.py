@@ -153,7 +153,14 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
     head = candidate.evaluation["heads"]["compliance"]
     assert head["gains"]["total"] is not None
     assert head["overlap"]["effective_n"] <= head["overlap"]["n_inspected"]
-    assert candidate.bundle().manifest["restriction"] == "restricted"
+    bundle = candidate.bundle()
+    assert bundle.manifest["restriction"] == "restricted"
+    if "compliance" in candidate.heads:
+        # What names the office is read by no head of findings, and taken off those of traces.
+        places = bundle.profile.peers.places
+        assert "border_km_to_mexico_line" in places.signals
+        assert not set(places.signals) & set(bundle.heads["compliance"].columns_)
+        assert set(places.slopes) == set(bundle.heads)
     page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
     assert "What the list would find, in every way" in page
     shown = CliRunner().invoke(app, ["fairness", "--json"], env={"FFL_RISK_HOME": str(tmp_path)})
