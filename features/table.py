@@ -192,9 +192,9 @@ def build_features(
     """
     from features.engine.chosen import chosen_engine
     from features.engine.population import population
-    from features.signals import registry
+    from features.signals.variants import select
 
-    signals = registry.select(variant=variant, families=families)
+    signals = select(variant=variant, families=families)
     used = engine or chosen_engine(warehouse)
     try:
         if cohort is None:

@@ -318,7 +318,7 @@ def signals(
     from rich.console import Console
 
     from features.signals import catalog
-    from features.signals.registry import select
+    from features.signals.variants import select
 
     chosen = select(variant=variant)
     if as_json:

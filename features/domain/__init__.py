@@ -1,1 +1,1 @@
-"""The values the field speaks of: dates, license numbers, citations, outcomes, places."""
+"""The values the field speaks of: dates, license numbers, counties, postal codes, number words."""

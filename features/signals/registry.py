@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from features.engine.context import Context
-from features.errors import InvalidValueError, did_you_mean
 from features.signals import (
     area,
     ballistics,
@@ -74,28 +73,3 @@ def all_families() -> dict[str, Family]:
 def all_signals() -> tuple[Signal, ...]:
     """Return every signal in registry order, the agency's own last."""
     return (*SIGNALS, *(s for f in own_families().values() for s in f.SIGNALS))
-
-
-def select(*, variant: str = "full", families: Sequence[str] | None = None) -> tuple[Signal, ...]:
-    """Return the signals of a variant and of some families, in registry order.
-
-    Raises
-    ------
-    InvalidValueError
-        When a family or the variant is unknown.
-    """
-    if variant not in {"full", "public"}:
-        raise InvalidValueError(f"{variant!r} is no variant.", expected="full or public")
-    known = all_families()
-    wanted = list(families) if families is not None else list(known)
-    for name in wanted:
-        if name not in known:
-            raise InvalidValueError(
-                f"{name!r} is no family of signals{did_you_mean(name, known)}",
-                expected=", ".join(known),
-            )
-    return tuple(
-        s
-        for s in all_signals()
-        if s.family in wanted and (variant == "full" or s.restriction == "public")
-    )

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import LeakError, OwnSignalError
-from features.signals import registry
+from features.signals import registry, variants
 from features.signals.signal import REASON_NAMES
 from features.table import build_features
 from ffl_risk import app
@@ -83,7 +83,7 @@ def test_the_example_keeps_every_rule(warehouse):
 
 
 def test_the_folder_adds_a_family_to_build_and_catalog(folder, warehouse):
-    chosen = registry.select()
+    chosen = variants.select()
     assert [s.family for s in chosen[-2:]] == ["permits", "permits"]
     assert len(chosen) == len(registry.SIGNALS) + 2
     table = build_features(warehouse, WHEN, families=["tips", "permits"])
@@ -294,7 +294,7 @@ def test_an_installed_package_brings_its_family(tmp_path):
     root = Path(__file__).parents[2]
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from features.signals.registry import select\n"
+        "from features.signals.variants import select\n"
         "print([s.name for s in select(families=['permits'])])"
     )
     done = subprocess.run(

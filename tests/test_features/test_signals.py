@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from features.errors import AsOfError, FeatureError, InvalidValueError
 from features.signals import catalog
-from features.signals.registry import FAMILIES, SIGNALS, select
+from features.signals.registry import FAMILIES, SIGNALS
+from features.signals.variants import select
 from features.table import FeatureTable, build_features
 from ffl_risk import app
 from tests.properties import invented

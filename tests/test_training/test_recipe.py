@@ -10,7 +10,7 @@ from training.recipe import RECIPES, load_recipe
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
 def test_shipped_recipes_name_signals_that_exist(name):
-    from features.signals.registry import select
+    from features.signals.variants import select
 
     recipe = load_recipe(name)
     known = {signal.name for signal in select(variant=recipe.variant)}

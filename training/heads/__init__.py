@@ -1,1 +1,1 @@
-"""One module a head: the country's history to fitted models."""
+"""From the country's history to fitted models: a module or two a head, and what heads share."""
