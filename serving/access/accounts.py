@@ -25,7 +25,7 @@ from serving import clock
 from serving.access.audit import Ledger
 from serving.access.audited_rows import kept_now
 from serving.access.passwords import hash_password, password_matches
-from serving.access.roles import NATIONAL, ROLES
+from serving.access.roles import NATIONAL, NEEDS_AREA, NEEDS_OFFICE, ROLES, one
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError
 from serving.store.database import Store, instant
 from serving.store.rows import picked
@@ -121,13 +121,13 @@ def check_account(name: str, role: str, areas: Sequence[str]) -> None:
             raise InvalidRequestError(
                 f"{area!r} is not an area.", expected="nation, division:NAME or office:NAME"
             )
-    if role == "inspector" and not any(a.startswith("office:") for a in areas):
+    if role in NEEDS_OFFICE and not any(a.startswith("office:") for a in areas):
         raise InvalidRequestError(
-            "An inspector needs at least one office.", fix="give --area 'office:NAME'"
+            f"{one(role)} needs at least one office.", fix="give --area 'office:NAME'"
         )
-    if role in {"supervisor", "agent"} and not areas:
+    if role in NEEDS_AREA and not areas:
         raise InvalidRequestError(
-            f"{'An agent' if role == 'agent' else 'A supervisor'} needs an area.",
+            f"{one(role)} needs an area.",
             fix="give --area 'division:NAME' or --area nation",
         )
 

@@ -16,6 +16,14 @@ Role = Literal[
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 # Roles that look at the whole country unless they are given an area.
 NATIONAL: Final = frozenset({"analyst", "scheduler"})
+# What a role is beside the routes that it may use; a rule about roles asks these, never a name.
+NEEDS_OFFICE: Final = frozenset({"inspector"})
+NEEDS_AREA: Final = frozenset({"supervisor", "agent"})
+LEADS: Final = frozenset({"supervisor"})  # answers for an area: reads, decides and approves in it
+OVERSEES: Final = frozenset({"auditor"})  # reads what anybody made, and who did what with it
+RUNS_SCHEDULE: Final = frozenset({"scheduler"})  # reads what the schedule issued
+READS_OWN_DECISIONS: Final = frozenset({"inspector"})
+PUBLIC_ONLY: Final = frozenset({"partner"})  # gets what may be shown to anyone
 Purpose = Literal["licensing", "criminal_investigation", "statistics"]
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 
@@ -57,6 +65,13 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 
+# Pages that a role may open and finds by another way, or has a better one for.
+NOT_IN_NAVIGATION: Final[Mapping[str, frozenset[str]]] = {
+    "/plans": ACCESS["plan"],
+    "/responsibilities": frozenset({"inspector", "analyst", "scheduler"}),
+    "/measures": OVERSEES,
+}
+
 # What shows one dealer's data: `statistics` reaches none of it.
 DEALER_LEVEL: Final = frozenset(
     {
@@ -65,6 +80,15 @@ DEALER_LEVEL: Final = frozenset(
         "page", "flows", "changes", "repeats", "decisions_read", "outcomes_read", "export",
     }
 )  # fmt: skip
+
+
+def one(role: str) -> str:
+    """Return a role as a sentence begins with it.
+
+    >>> one("agent"), one("supervisor")
+    ('An agent', 'A supervisor')
+    """
+    return f"{'An' if role[0] in 'aeiou' else 'A'} {role}"
 
 
 def check_role(principal: Principal, action: str) -> None:

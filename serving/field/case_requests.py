@@ -18,6 +18,7 @@ from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
 from serving.access.audited_rows import kept_now
+from serving.access.roles import LEADS
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.referrals import CaseRecord
 from serving.errors import (
@@ -81,7 +82,7 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
         journal.note_key(connection, str(row["request_id"]))
         query = sa.select(ACCOUNTS.c.role, ACCOUNTS.c.is_active)
         found = connection.execute(query.where(ACCOUNTS.c.name == asked.approver)).first()
-        if found is None or not found.is_active or found.role != "supervisor":
+        if found is None or not found.is_active or found.role not in LEADS:
             raise InvalidRequestError(
                 "A case request needs an approver.", expected="the account of a supervisor"
             )

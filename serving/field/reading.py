@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
+from serving.access.roles import READS_OWN_DECISIONS
 from serving.contract.records.field import KeptOutcomeRecord, ToldRecord
 from serving.contract.records.lists import KeptDecisionRecord
 from serving.errors import UnknownRecordError
@@ -95,7 +96,7 @@ def outcome_of(
 
 
 def _own(query: sa.Select[Any], principal: Principal) -> sa.Select[Any]:
-    if principal.role == "inspector":
+    if principal.role in READS_OWN_DECISIONS:
         return query.where(DECISIONS.c.who == principal.name)
     return query
 

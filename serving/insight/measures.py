@@ -22,6 +22,7 @@ from features.insight.measures.writing import freeze, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse
 from serving import clock
+from serving.access.roles import PUBLIC_ONLY
 from serving.errors import NotReadyError
 from serving.insight.cached import warehouse_of
 from serving.store.database import Store
@@ -48,7 +49,7 @@ def report_for(
 
 def shown_to(report: Report, role: str, on: date) -> Report:
     """Return what a role may see: partners get the public variant."""
-    return public_variant(report, on) if role == "partner" else report
+    return public_variant(report, on) if role in PUBLIC_ONLY else report
 
 
 def added_figures(home: Path, period: Period, store: Store | None) -> Figures:

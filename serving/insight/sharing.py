@@ -15,6 +15,7 @@ from features.insight.sharing.release import Release, part_of, require_past
 from features.insight.sharing.rules import NoAgreementError, latest_release, partner_for
 from features.insight.sharing.suppress import UnprotectedReleaseError
 from serving.access.accounts import Principal
+from serving.access.roles import PUBLIC_ONLY
 from serving.errors import ConflictError, InvalidRequestError, NoReleaseError, NotReadyError
 from serving.insight.cached import warehouse_of
 
@@ -47,7 +48,7 @@ def share_for(
         When the release does not stand the attack.
     """
     day = released_on or latest_release(today)
-    account = principal.name if principal.role == "partner" else ""
+    account = principal.name if principal.role in PUBLIC_ONLY else ""
     try:
         quarter = require_past(day, today)
         partner = partner_for(name, home=home, on=day, reference=agreement, account=account)

@@ -19,6 +19,7 @@ from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Access, append, subjects
 from serving.access.audited_rows import kept
+from serving.access.roles import LEADS, OVERSEES, RUNS_SCHEDULE
 from serving.contract.answers import RankRequest
 from serving.contract.records.lists import (
     ListDocument,
@@ -237,10 +238,10 @@ def may_read(
     A list without a place is its owner's supervisor's. `rows` are as the caller sees them: what is
     hidden makes no difference here either. `made` says for whom it was made.
     """
-    if principal.role == "auditor" or is_own(principal, owner):
+    if principal.role in OVERSEES or is_own(principal, owner):
         return True
     is_scheduled = office_of(owner) != ""
-    if principal.role != "supervisor" and not (principal.role == "scheduler" and is_scheduled):
+    if principal.role not in LEADS and not (principal.role in RUNS_SCHEDULE and is_scheduled):
         return False
     if principal.is_national:
         return True
@@ -271,7 +272,7 @@ def readable(runtime: Runtime, principal: Principal, list_id: str) -> bytes:
     shown = document or as_issued
     if not may_read(principal, scope, shown["owner"], shown["rows"], recipe["principal"]):
         raise UnknownListError(_NO_LIST)
-    if principal.role == "auditor":
+    if principal.role in OVERSEES:
         return to_json(for_auditor(shown))
     return content if document is None else to_json(document)
 

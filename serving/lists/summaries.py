@@ -13,6 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
+from serving.access.roles import LEADS, OVERSEES, RUNS_SCHEDULE
 from serving.contract.records.lists import (
     ListDocument,
     ListedPlace,
@@ -109,9 +110,9 @@ def summary_page(
     """Return a page of what identifies the lists a caller may read, and the next page's cursor."""
     query = sa.select(LISTS.c.sha256)
     query = query.order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
-    if principal.role not in {"auditor", "supervisor"}:
+    if principal.role not in OVERSEES | LEADS:
         is_own: sa.ColumnElement[bool] = LISTS.c.owner.in_(own_names(principal))
-        if principal.role == "scheduler":
+        if principal.role in RUNS_SCHEDULE:
             is_own = sa.or_(is_own, LISTS.c.owner.startswith(SCHEDULE))
         query = query.where(is_own)
     if cursor is not None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from serving.access.audit import subjects
-from serving.access.roles import ACCESS
+from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller
 from serving.api.routes.plans import FILES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
@@ -107,7 +107,7 @@ def _show(
         request, "kept_plan.html", title=f"Plan of office {plan.office}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
         versions=versions, is_newest=plan.version == versions[0]["version"],
-        can_change=can_change, can_approve=caller.principal.role == "supervisor",
+        can_change=can_change, can_approve=caller.principal.role in LEADS,
         status_words=STATUS_WORDS, **for_template(plan),
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ async def set_status(
         raise InvalidRequestError(
             "A plan has no such status.", expected=", ".join(get_args(Status))
         )
-    if caller.principal.role != "supervisor":
+    if caller.principal.role not in LEADS:
         raise ForbiddenRoleError("Only a supervisor approves and hands over.")
     status = cast("Status", wanted)
     return await _changed(

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
 from serving import clock
-from serving.access.roles import ACCESS
+from serving.access.roles import ACCESS, OVERSEES
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
 from serving.contract.records.lists import ListDocument
@@ -181,7 +181,7 @@ def show_list(
     status: int = 200,
 ) -> Response:
     """Show a list; `failed` is a decision that was refused, given back as it was filled in."""
-    if caller.principal.role == "auditor":
+    if caller.principal.role in OVERSEES:
         return page(
             request, "audited_list.html", title="List", active="lists", me=caller.principal,
             doc=document,

@@ -20,7 +20,7 @@ from features.domain.number_words import counted
 from features.reference.outcome import outcome_label
 from serving import clock
 from serving.access.accounts import Principal
-from serving.access.roles import ACCESS, DEALER_LEVEL
+from serving.access.roles import ACCESS, DEALER_LEVEL, NOT_IN_NAVIGATION
 from serving.contract.records.scores import BasisRecord
 from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
@@ -80,22 +80,19 @@ _SAID_ALREADY: Final = (
     "These answers rest on records to",  # at the top of the page
     "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
 )  # fmt: skip
-# Their own pages say whom they need.
-_ELSEWHERE: Final = frozenset({"inspector", "analyst", "scheduler"})
-# (name, address, text, the action of `serving.access.roles` that it needs, roles it is not for
-# although they may: those have a page that says it better)
-_PAGES: Final[tuple[tuple[str, str, str, str, frozenset[str]], ...]] = (
-    ("lists", "/lists", "Lists", "lists", frozenset()),
-    ("map", "/map", "Map", "dealers", frozenset()),
-    ("dealers", "/dealers", "Dealers", "dealers", frozenset()),
-    ("plan", "/plan", "Plan", "plan", frozenset()),
-    ("plan", "/plans", "Plans", "plans", ACCESS["plan"]),
-    ("referrals", "/referrals", "Referrals", "referrals", frozenset()),
-    ("flows", "/flows", "Flows", "flows", frozenset()),
-    ("areas", "/responsibilities", "Who answers", "responsibilities", _ELSEWHERE),
-    ("audit", "/audit", "Audit", "audit", frozenset()),
-    ("measures", "/measures", "Measures", "measures", frozenset({"auditor"})),
-    ("model", "/model", "Model", "measures", frozenset()),
+# (name, address, text, the action of `serving.access.roles` that it needs)
+_PAGES: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("lists", "/lists", "Lists", "lists"),
+    ("map", "/map", "Map", "dealers"),
+    ("dealers", "/dealers", "Dealers", "dealers"),
+    ("plan", "/plan", "Plan", "plan"),
+    ("plan", "/plans", "Plans", "plans"),
+    ("referrals", "/referrals", "Referrals", "referrals"),
+    ("flows", "/flows", "Flows", "flows"),
+    ("areas", "/responsibilities", "Who answers", "responsibilities"),
+    ("audit", "/audit", "Audit", "audit"),
+    ("measures", "/measures", "Measures", "measures"),
+    ("model", "/model", "Model", "measures"),
 )
 
 
@@ -103,8 +100,8 @@ def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
     """Return (name, address, text) of the pages a role and purpose reach."""
     return [
         (name, address, text)
-        for name, address, text, action, others in _PAGES
-        if principal.role in ACCESS[action] - others
+        for name, address, text, action in _PAGES
+        if principal.role in ACCESS[action] - NOT_IN_NAVIGATION.get(address, frozenset())
         and (principal.purpose != "statistics" or action not in DEALER_LEVEL)
     ]
 

@@ -83,3 +83,21 @@ def test_no_other_file_writes_a_rule_by_hand(rule):
     }
     assert homes <= found, "the rule has moved: say where it lives now"
     assert not found - homes - apart
+
+
+def test_no_rule_about_a_role_stands_outside_the_table_of_roles() -> None:
+    from serving.access.roles import ROLES
+
+    def names(node: ast.AST) -> bool:
+        return isinstance(node, ast.Constant) and node.value in ROLES
+
+    found = []
+    for path in sorted((ROOT / "serving").rglob("*.py")):
+        if path.name == "roles.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            compared = isinstance(node, ast.Compare) and any(map(names, ast.walk(node)))
+            grouped = isinstance(node, ast.Set) and any(map(names, node.elts))
+            if compared or grouped:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []

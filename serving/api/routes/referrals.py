@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from serving import clock
 from serving.access.audit import subjects
+from serving.access.roles import LEADS
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals
 from serving.contract.records.dealers import PremisesRecord
@@ -110,7 +111,7 @@ def make_step(
         caller.runtime.store,
         referral_id,
         referral_life.Step(body.step, body.to_agency, body.to_who, body.result or "", body.note),
-        is_lead=caller.principal.role == "supervisor",
+        is_lead=caller.principal.role in LEADS,
         ledger=caller.runtime.ledger(caller.principal, purpose=purpose),
     )
     return referral_for(caller, referral_id)

@@ -15,6 +15,7 @@ from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import Ledger, subjects
 from serving.access.audited_rows import kept as entry
+from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by, with_unseen
@@ -174,9 +175,9 @@ def _whole(row: sa.Row[Any] | None) -> KeptPlan:
 
 def _may_see(principal: Principal, scope: Scope, row: Mapping[str, Any] | sa.RowMapping) -> bool:
     """Whether it is theirs: its owner's, handed to them, or of an office a supervisor leads."""
-    if row["owner"] == principal.name or principal.role == "auditor":
+    if row["owner"] == principal.name or principal.role in OVERSEES:
         return True
-    if principal.role == "supervisor":
+    if principal.role in LEADS:
         return principal.is_national or bool(
             (scope.own & (scope.view.snapshot.columns["office"] == row["office"])).any()
         )
