@@ -239,14 +239,14 @@ class _Client:
         del self.versions[version]
 
 
-@pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning")
 def test_an_interrupted_registration_leaves_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry.__new__(Registry)
     registry.client = _Client()  # type: ignore[assignment]
     monkeypatch.setattr(registry, "_began", lambda run: nullcontext("this"))
-    monkeypatch.setattr(tracking.mlflow, "log_artifacts", lambda *_: None)
     made = SimpleNamespace(registered_model_version=2)
-    monkeypatch.setattr(tracking.mlflow.pyfunc, "log_model", lambda **_: made)
+    pyfunc = SimpleNamespace(log_model=lambda **_: made)
+    mlflow = SimpleNamespace(log_artifacts=lambda *_: None, pyfunc=pyfunc)
+    monkeypatch.setattr(tracking, "mlflow", mlflow)
     sample = {"example": {"license_years": [1.0]}, "scores": {"compliance": [0.1]}}
     with pytest.raises(KeyboardInterrupt):
         registry.register(
