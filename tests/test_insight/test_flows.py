@@ -248,6 +248,11 @@ def test_pictures_take_the_color_of_the_page_and_name_no_place_over_another(nati
 
 def test_a_flow_map_lies_on_the_ground_that_it_is_given(nation: Flow) -> None:
     picture = flow_map(nation, ground=flow_ground())
+    width, height = map(float, re.findall(r'viewBox="0 0 (\d+) (\d+)"', picture)[0])
+    for x, text in re.findall(r'<text x="([\d.]+)" y="[\d.]+">([^<]+)</text>', picture):
+        assert 0 <= float(x) <= width - 6 * len(unescape(text)), text
+    dots = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', picture)]
+    assert max(dots) < height < flow_ground().height
     assert picture.count('<path d="M') > 49  # every state below the links
     x, y = flow_ground().at(*point_of("TX"))
     assert 400 < x < 600

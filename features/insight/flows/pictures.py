@@ -26,6 +26,7 @@ _STROKES: Final = {"complete": "", "partial": "", "inferred": ' stroke-dasharray
 _BOX: Final = (-125.0, -66.0, 14.0, 50.0)  # west, east, south, north
 _MOST_LABELS: Final = 24
 _LETTER: Final = 6.6  # width of a letter of a label
+_BELOW: Final = 50.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def flow_map(flow: Flow, *, most: int = 60, ground: Ground | None = None) -> str
     ground : Ground, optional
         Lines of latitude and longitude when none is given.
     """
-    ground = ground or _graticule()
+    is_given, ground = ground is not None, ground or _graticule()
     places = _placed(flow, ground)
     drawn = [
         link for link in _largest(flow.links, len(flow.links))
@@ -173,7 +174,11 @@ def flow_map(flow: Flow, *, most: int = 60, ground: Ground | None = None) -> str
             ends[end] = ends.get(end, 0) + link.n
     largest = sorted(ends, key=lambda name: (-ends[name], name))[:_MOST_LABELS]
     title = f"Flow map: {flow.subject.label}, known {flow.first} to {flow.as_of}"
-    return _svg(title, [*parts, *_labels(largest, places)], ground.height, ground.width)
+    parts += _labels(largest, places, ground.width)
+    # Below the last place and the border there is nothing to see.
+    lowest = max([*(places[name][1] for name in ends), *(y for _, y in _border_points(ground))])
+    height = min(ground.height, lowest + _BELOW) if is_given else ground.height
+    return _svg(title, parts, height, ground.width)
 
 
 def _placed(flow: Flow, ground: Ground) -> dict[str, tuple[float, float]]:
@@ -186,14 +191,16 @@ def _placed(flow: Flow, ground: Ground) -> dict[str, tuple[float, float]]:
     return out
 
 
-def _labels(names: list[str], places: dict[str, tuple[float, float]]) -> list[str]:
+def _labels(names: list[str], places: dict[str, tuple[float, float]], width: float) -> list[str]:
     """Return dots and names, the largest first; a name that would cover another is left out."""
     parts: list[str] = []
     taken: list[tuple[float, float, float]] = []
     for name in names:
         (x, y), text = places[name], label_of(name)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
-        left, right = x + 5, x + 5 + _LETTER * len(text)
+        long = _LETTER * len(text)
+        left = x + 5 if x + 5 + long <= width else x - 5 - long
+        right = left + long
         if any(left < r and right > k and abs(y - b) < 13 for k, r, b in taken):
             continue
         taken.append((left, right, y))
@@ -201,10 +208,14 @@ def _labels(names: list[str], places: dict[str, tuple[float, float]]) -> list[st
     return parts
 
 
-def _border(ground: Ground) -> str:
+def _border_points(ground: Ground) -> list[tuple[float, float]]:
     lines = np.asarray(border_line().coords)
-    points = [ground.at(lat, lon) for lon, lat in lines[::20, :2].tolist()]
-    path = " ".join(f"{p[0]:.1f},{p[1]:.1f}" for p in points if p is not None)
+    points = (ground.at(lat, lon) for lon, lat in lines[::20, :2].tolist())
+    return [point for point in points if point is not None]
+
+
+def _border(ground: Ground) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in _border_points(ground))
     return f'<polyline points="{path}" fill="none" stroke="#868e96" stroke-width="2"/>'
 
 
