@@ -36,8 +36,10 @@ types: $(VENV)/.dev
 dead: $(VENV)/.dev
 	$(BIN)/python tools/dead_code.py
 
-# Two processes; a group of tests in one of them, and the groups in the order that tests/conftest.py gives.
-SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
+# One process more than two cores, for tests wait for servers and browsers; a group of tests runs in
+# one of them, and the groups in the order that tests/conftest.py gives.
+PROCESSES ?= 3
+SHARED := -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VENV)/.java $(VENV)/.tools
 	$(BIN)/python -m pytest $(SHARED) $(TESTS)
 

@@ -21,6 +21,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving import metrics
+from serving.access.audit_key import chain_key, load_key, open_chain
 from serving.access.audit_records import (
     GENESIS,
     Access,
@@ -35,7 +36,6 @@ from serving.access.audit_records import (
 )
 from serving.access.audit_verification import Verdict, verify
 from serving.access.audit_witness import Witness
-from serving.access.keys import chain_key, load_key, open_chain
 from serving.background import Loop
 from serving.errors import AuditError
 from serving.store.database import Store, instant

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from features.domain.number_words import counted
-from serving.lists.exports import header, to_csv
+from serving.lists.list_files import header, to_csv
 from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from features.insight.measures.measure import (
     notes_of,
     registry,
 )
-from features.insight.measures.public_variant import public_variant
+from features.insight.measures.public_report import public_report
 from features.insight.measures.writing import freeze, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse
@@ -49,7 +49,7 @@ def report_for(
 
 def shown_to(report: Report, role: str, on: date) -> Report:
     """Return what a role may see: partners get the public variant."""
-    return public_variant(report, on) if role in PUBLIC_ONLY else report
+    return public_report(report, on) if role in PUBLIC_ONLY else report
 
 
 def added_figures(home: Path, period: Period, store: Store | None) -> Figures:

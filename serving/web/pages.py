@@ -15,11 +15,11 @@ from serving.web import (
     maps,
     model,
     outcomes,
-    places,
     plans,
     referrals,
     sign_in,
     single_sign_on,
+    standing,
     supervision,
 )
 from serving.web.compression import CompressedFiles
@@ -27,7 +27,7 @@ from serving.web.rendering import STATIC
 
 router = APIRouter(include_in_schema=False)
 for part in (
-    sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, places, plans, kept_plans,
+    sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, standing, plans, kept_plans,
     insight, supervision, referrals, audit, model, cases,
 ):  # fmt: skip
     router.include_router(part.router)

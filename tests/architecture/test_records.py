@@ -23,7 +23,7 @@ LEFT = {
     "serving/web/itinerary.py:for_template",
     "serving/web/maps.py:_spot",
     "serving/web/maps.py:_spots",
-    "serving/web/places.py:_facts",
+    "serving/web/standing.py:_facts",
     "serving/web/plans.py:_choices",
     "training/heads/compliance_judging.py:judge",
     "training/heads/compliance_judging.py:strictness_entry",

@@ -20,7 +20,7 @@ from features.insight.measures.measure import (
     notes_of,
     registry,
 )
-from features.insight.measures.public_variant import public_variant
+from features.insight.measures.public_report import public_report
 from features.insight.measures.writing import as_text, freeze, frozen, to_csv, to_html, to_json
 from tests.simulated import AS_OF, Simulated
 
@@ -169,7 +169,7 @@ def test_the_trend_holds_the_periods_before(figures: dict[str, float | None]) ->
 
 def test_the_public_variant_holds_back_small_counts(figures: dict[str, float | None]) -> None:
     few = figures | {"random_visits": 9.0, "random_severe": 1.0}
-    shown = public_variant(measure(registry(), few, YEAR), AS_OF)
+    shown = public_report(measure(registry(), few, YEAR), AS_OF)
     by_name = {m.definition.name: m for m in shown.measures}
     assert by_name["random_prevalence"].value is None
     assert by_name["random_prevalence"].said == "too few to be shown"

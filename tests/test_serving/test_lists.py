@@ -1,4 +1,4 @@
-"""Issued lists: composition, the legal gate, the random share, reproducibility, exports."""
+"""Issued lists: composition, the legal gate, the random share, reproducibility, files."""
 
 import csv
 import io
@@ -314,19 +314,19 @@ def test_files_hold_the_list_and_no_formula(service):
 
 def test_a_printed_row_says_each_score_between_its_bounds(service, monkeypatch):
     """Typesetting is another's: what is handed to it is what is read."""
-    from serving.lists import exports
+    from serving.lists import list_files
 
     given = {}
-    monkeypatch.setattr(exports, "pdf", lambda name, content, **_: given.update(content) or b"")
+    monkeypatch.setattr(list_files, "pdf", lambda name, content, **_: given.update(content) or b"")
     issued = service.post("/v1/rank", "inspector", {"k": 5, "purpose": "licensing"}).json()
-    exports.to_pdf(issued)
+    list_files.to_pdf(issued)
     for row, printed in zip(issued["rows"], given["rows"], strict=True):
         assert printed["scores"].count("between") == len(row["heads"])
         chance = row["heads"]["compliance"]
         for end in ("value", "lower", "upper"):
             assert f"{percent(chance[end])}" in printed["scores"]
     bare = [{k: v for k, v in row.items() if k != "heads"} for row in issued["rows"]]
-    exports.to_pdf({**issued, "rows": bare})
+    list_files.to_pdf({**issued, "rows": bare})
     assert not any(row["scores"] for row in given["rows"])
 
 

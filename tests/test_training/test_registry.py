@@ -16,11 +16,11 @@ import pytest
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
 from models.profile import Profile
-from training.registry import tracking
+from training.registry import mlflow_process
+from training.registry.mlflow_process import Registry, sqlite_url
 from training.registry.packaging import DISTRIBUTIONS, copy_code, requirements
 from training.registry.runs import sha256_of
 from training.registry.tracker import Tracker
-from training.registry.tracking import Registry, sqlite_url
 from training.studies.tracked import of_backtest, of_drift, of_indicators, of_search
 
 ROOT = Path(__file__).parents[2]
@@ -246,7 +246,7 @@ def test_an_interrupted_registration_leaves_no_version(monkeypatch: pytest.Monke
     made = SimpleNamespace(registered_model_version=2)
     pyfunc = SimpleNamespace(log_model=lambda **_: made)
     mlflow = SimpleNamespace(log_artifacts=lambda *_: None, pyfunc=pyfunc)
-    monkeypatch.setattr(tracking, "mlflow", mlflow)
+    monkeypatch.setattr(mlflow_process, "mlflow", mlflow)
     sample = {"example": {"license_years": [1.0]}, "scores": {"compliance": [0.1]}}
     with pytest.raises(KeyboardInterrupt):
         registry.register(

@@ -127,14 +127,14 @@ def _train_public_records(recipe: Recipe, warehouse: Warehouse, steps: Steps) ->
 
 
 def _train_country(recipe: Recipe, checked: Checked, warehouse: Warehouse, steps: Steps) -> Trained:
-    from training.heads import country, diversion, severe
+    from training.heads import compliance_training, country, diversion
 
     history = country.assemble(recipe, warehouse, steps)
     rule = recipe.read_policy().severe_finding
     results = []
     for head in checked.heads:
         if head.label == "compliance":
-            result = severe.train(recipe, head, warehouse, history, rule, steps)
+            result = compliance_training.train(recipe, head, warehouse, history, rule, steps)
         else:
             result = diversion.train(recipe, head, warehouse, history, steps)
         results.append(_gate(result, recipe, steps))

@@ -25,7 +25,7 @@ class NoAgreementError(FeatureError):
 
 @dataclass(frozen=True)
 class Rules:
-    """What a cell must meet to be published; see ``publication.toml``."""
+    """What a cell must meet to be published; see ``release_rules.toml``."""
 
     starts_on: date
     min_firearms: int
@@ -64,7 +64,7 @@ class Partner:
 
 @lru_cache(maxsize=1)
 def _document() -> Json:
-    text = (Path(__file__).parent / "publication.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "release_rules.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

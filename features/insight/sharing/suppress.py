@@ -143,7 +143,7 @@ def require_protected(system: System, pattern: Pattern, rules: Rules) -> None:
         f"{len(names)} hidden cells of the release can be worked out too closely.",
         found="; ".join(names[:20]),
         expected=f"intervals at least {rules.min_width} wide",
-        fix="publish coarser tables: raise min_group in publication.toml",
+        fix="publish coarser tables: raise min_group in release_rules.toml",
     )
 
 

@@ -16,7 +16,7 @@ from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, t
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
 from serving.contract.changes import ListSummaries
 from serving.contract.records.lists import ListDocument, ListPageDocument
-from serving.lists import exports
+from serving.lists import list_files
 from serving.lists.issued import issue, readable
 from serving.lists.summaries import summary_page
 from serving.settings import MAX_LIST
@@ -28,13 +28,13 @@ LONG: Final = 500
 router = APIRouter(prefix="/v1", tags=["lists"])
 
 _FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = {
-    "csv": ("text/csv; charset=utf-8", exports.to_csv),
+    "csv": ("text/csv; charset=utf-8", list_files.to_csv),
     "xlsx": (
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        exports.to_xlsx,
+        list_files.to_xlsx,
     ),
-    "pdf": ("application/pdf", exports.to_pdf),
-    "csvm": ("application/csvm+json", exports.csv_metadata),
+    "pdf": ("application/pdf", list_files.to_pdf),
+    "csvm": ("application/csvm+json", list_files.csv_metadata),
 }
 # What each file is to a program: text, or bytes.
 _CONTENT: Final[Mapping[str, Any]] = {

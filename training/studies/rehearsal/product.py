@@ -20,7 +20,7 @@ from models.restraint import RESTRAINT, restrain
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL
-from training.heads import country, diversion, severe
+from training.heads import compliance_training, country, diversion
 from training.heads.fit import HeadResult, inputs_of, place_signals
 from training.progress import Steps
 from training.recipe import Recipe
@@ -68,7 +68,7 @@ def said(recipe: Recipe, warehouse: Warehouse, today: date, steps: Steps) -> Sai
     results: list[HeadResult] = []
     for head in recipe.heads:
         if head.label == "compliance":
-            results.append(severe.train(recipe, head, warehouse, history, rule, steps))
+            results.append(compliance_training.train(recipe, head, warehouse, history, rule, steps))
         else:
             results.append(diversion.train(recipe, head, warehouse, history, steps))
     with steps.step("score"):

@@ -9,7 +9,7 @@ from features.insight.measures.measure import Measured, Report
 from features.insight.sharing.rules import rules_on
 
 
-def public_variant(report: Report, on: date) -> Report:
+def public_report(report: Report, on: date) -> Report:
     """Return what may be shown to anyone: public measures whose counts meet the release rules."""
     rules = rules_on(on)
     shown = []
