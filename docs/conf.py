@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import site_pages  # noqa: E402 - lies in tools
+from sphinx.domains.python import PythonDomain  # noqa: E402
 
 # Sphinx imports as a type checker would, which records of pydantic do not bear: import them first.
 for folder in site_pages.folders():
@@ -44,7 +45,24 @@ def _is_foreign(_app, _what, _name, thing, _skip, _options):
     return True if module and module.split(".")[0] not in site_pages.HOUSES else None
 
 
+class Names(PythonDomain):
+    """Looks through the names of the site only for a word that one of them ends with."""
+
+    _last: frozenset[str] = frozenset()
+    _n = -1
+
+    def find_obj(self, env, modname, classname, name, type, searchmode=0):  # noqa: A002
+        """Find a name as Sphinx does, if anything is called so."""
+        if self._n != len(self.objects):
+            self._last = frozenset(known.rpartition(".")[2] for known in self.objects)
+            self._n = len(self.objects)
+        if name.removesuffix("()").rpartition(".")[2] not in self._last:
+            return []
+        return super().find_obj(env, modname, classname, name, type, searchmode)
+
+
 def setup(app):
     """Write the pages that come from the code before Sphinx reads the folder."""
+    app.add_domain(Names, override=True)
     app.connect("builder-inited", lambda app: site_pages.write(Path(app.srcdir) / "generated"))
     app.connect("autodoc-skip-member", _is_foreign)

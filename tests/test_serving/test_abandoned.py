@@ -116,7 +116,7 @@ def test_a_long_pdf_ends_and_its_process_with_it(monkeypatch):
 
     rows = [
         {"title": f"{n}. SHOP", "place": "somewhere " * 10, "facts": "facts " * 20,
-         "reasons": ["a sentence " * 15] * 3}
+         "scores": "", "reasons": ["a sentence " * 15] * 3}
         for n in range(5_000)
     ]  # fmt: skip
     content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
@@ -130,7 +130,9 @@ def test_a_long_pdf_ends_and_its_process_with_it(monkeypatch):
 def test_a_pdf_made_in_a_process_of_its_own_has_the_same_bytes(monkeypatch):
     from serving.papers import typesetting
 
-    rows = [{"title": "1. SHOP", "place": "x", "facts": "y", "reasons": ["é \u202e z"]}]
+    rows = [
+        {"title": "1. SHOP", "place": "x", "facts": "y", "scores": "z", "reasons": ["é \u202e z"]}
+    ]
     content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
     made = []
     for most in (10**9, 0):

@@ -161,7 +161,7 @@ def test_slow_senders_hold_no_place_in_the_queue_and_are_cut_off():
 
 
 def scope_of(path):
-    return {"type": "http", "method": "POST", "path": path, "headers": []}
+    return {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"x")]}
 
 
 def test_a_fault_is_a_problem_without_its_reason_in_answer_or_log(caplog):
