@@ -11,8 +11,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.domain.number_words import counted
+from models.bundle import PRIORITY
 from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
+from serving.dealers.explaining import frame_of
 from serving.scores.snapshot import View
 from serving.scores.wording import RATES
 from serving.web.rendering import dealer_name
@@ -34,6 +36,7 @@ DONE: Final[Mapping[str, str]] = {
     "view": "The view is saved.",
 }
 _SMALLEST: Final = 1e-9
+_SHOWN: Final = 0.005  # rounds to a hundredth
 
 
 class Ask(BaseModel):
@@ -118,39 +121,43 @@ def log_part(head: str, value: float) -> float:
     return math.log(chance / (1 - chance))
 
 
-def parts_of(view: View, heads: Mapping[str, HeadRecord]) -> dict[str, float]:
-    """Return what each head adds to a priority, against the average dealer of the table in force.
+def parts_of(
+    view: View, rows: Iterable[tuple[Mapping[str, HeadRecord], float]]
+) -> list[dict[str, float]]:
+    """Return what makes each priority, against the average dealer of a dealer's own page.
 
-    The priority is the sum of the heads' logarithms, each times its weight; so are these, less
-    those of the average dealer.
+    Parameters
+    ----------
+    rows : iterable of (heads, priority)
+        Scored by the bundle in force.
+
+    Returns
+    -------
+    list of dict of str to float
+        Of each row, by head; ``alike`` is what is taken off because dealers who sell alike in
+        places alike stand as high. They add up to the priority less that of the average dealer.
     """
-    average = _averages(view)
-    weights = weights_of(view)
-    return {
-        head: weights[head] * log_part(head, score["value"]) - average[head]
-        for head, score in heads.items()
-        if weights.get(head) and head in average
+    snapshot, weights = view.snapshot, weights_of(view)
+    if not weights or not len(snapshot.inputs):
+        return [{} for _ in rows]
+    # Any row will do: what an explanation starts from is the same for all.
+    start = {
+        name: float(np.ravel(found.base)[0])
+        for name, found in snapshot.bundle.explain(frame_of(snapshot, snapshot.inputs[:1])).items()
     }
+    out = []
+    for heads, priority in rows:
+        logs = {head: log_part(head, heads[head]["value"]) for head in heads if weights.get(head)}
+        parts = {head: weights[head] * (log - start[head]) for head, log in logs.items()}
+        alike = priority - start[PRIORITY] - sum(parts.values())
+        out.append(parts | ({"alike": alike} if abs(alike) >= _SHOWN else {}))
+    return out
 
 
 def weights_of(view: View) -> dict[str, float]:
     """Return the weight of each head in the priority; none for a bundle that states no policy."""
     weights = getattr(view.snapshot.bundle, "weights", None)
     return {} if weights is None else {name: float(w) for name, w in weights.items()}
-
-
-def _averages(view: View) -> dict[str, float]:
-    columns, weights = view.snapshot.columns, weights_of(view)
-    out = {}
-    for head in view.snapshot.heads:
-        values = np.maximum(columns[head][view.order].astype(np.float64), _SMALLEST)
-        logs = (
-            np.log(values)
-            if head in RATES
-            else np.log(np.minimum(values, 1 - _SMALLEST) / np.maximum(1 - values, _SMALLEST))
-        )
-        out[head] = weights.get(head, 0.0) * float(logs.mean())
-    return out
 
 
 class ChangeInWords(TypedDict):

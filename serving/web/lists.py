@@ -23,6 +23,7 @@ from serving.lists.issued import issue, readable
 from serving.lists.scheduled import newest_of_week
 from serving.lists.summaries import decisions_of, summaries
 from serving.lists.work import assignments_of, views_of
+from serving.scores.snapshot import View
 from serving.statements import PEERS
 from serving.web.list_rows import (
     DONE,
@@ -202,7 +203,7 @@ def show_list(
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
         scale=160.0 / max(highest, 1e-9), decisions=decisions, choices=choices(visible),
         sorts=SORTS, reasons=OVERRIDE_REASONS, link=ask.query, back=ask.query(),
-        parts={row["dealer"]: parts_of(view, row["heads"]) for row in rows},
+        parts=_parts(view, document, rows),
         change=change_in_words(document, _previous(caller, document)),
         shortfall=shortfall(document),
         assigned=assignments_of(store, document["list_id"]),
@@ -224,3 +225,13 @@ def _previous(caller: Caller, document: ListDocument) -> ListDocument | None:
         return None
     view = caller.scope.view
     return {**found, "rows": [r for r in found["rows"] if view.row(r["dealer"]) is not None]}
+
+
+def _parts(
+    view: View, document: ListDocument, rows: list[Mapping[str, Any]]
+) -> dict[str, dict[str, float]]:
+    """Take priorities apart; not those that another bundle gave than the one in force."""
+    if document["basis"]["bundle_sha256"] != view.snapshot.basis["bundle_sha256"]:
+        return {row["dealer"]: {} for row in rows}
+    found = parts_of(view, [(row["heads"], row["priority"]) for row in rows])
+    return dict(zip((row["dealer"] for row in rows), found, strict=True))

@@ -42,6 +42,7 @@ HEADS: Final[Mapping[str, str]] = {
 _PARTS: Final[Mapping[str, str]] = {
     "compliance": "severe finding", "diversion": "traced soon", "mexico": "Mexico",
     "later_penalized": "later penalty", "severity": "severity",
+    "alike": "set against dealers alike",
 }  # fmt: skip
 # What one record of a table is, and several are.
 _RECORDS: Final[Mapping[str, tuple[str, str]]] = {

@@ -74,7 +74,7 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         **texts,
         "name": dealer_name(texts),
         "priority": priority,
-        "parts": parts_of(view, view.heads(row)),
+        "parts": parts_of(view, [(view.heads(row), priority)])[0],
         "heads": view.heads(row),
         "by_family": why["by_family"],
         "is_eligible": view.is_eligible(row),

@@ -226,7 +226,7 @@ def test_fewer_than_asked_for_says_why(service, inspector):
     assert f"400 asked for, {len(few['rows'])} given" in text
 
 
-def test_the_parts_of_a_priority_add_up_to_it_whatever_the_average():
+def test_a_head_moves_a_priority_by_its_logarithm():
     for head, value in (("compliance", 0.2), ("mexico", 3.5)):
         moved = log_part(head, value * 1.5) - log_part(head, value)
         assert moved > 0
