@@ -78,6 +78,7 @@ def test_severity_is_refused_and_the_report_says_so(home):
     assert candidate.heads == ("later_penalized",)
     page = (home / "reports" / "public_records-000001.html").read_text(encoding="utf-8")
     assert "It is not in the bundle" in page
+    assert page.index("The head severity is refused") < page.index("What this cannot say")
     assert page.count("<svg") == 5
     assert json.loads((home / "reports" / "public_records-000001.json").read_text())["heads"]
     with pytest.raises(GateRefusedError, match="severity") as refused:
