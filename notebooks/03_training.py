@@ -188,8 +188,9 @@ pd.DataFrame(evaluation["verdicts"])[["gate", "head", "outcome", "measured", "wa
 # ## Why a dealer is on the list
 #
 # The priority is the weighted sum of the heads' log-odds or log-rates, less part of what goes with
-# how much a dealer sells, so its explanation is as exact as theirs. Contributions and base add up to the margin on every row; red raises
-# and blue lowers.
+# how much a dealer sells and what counts of firearms owe to the place, one signal at a time, so its
+# explanation is as exact as theirs. Contributions and base add up to the margin on every row; red
+# raises and blue lowers.
 
 # %%
 for name in candidate.heads:
