@@ -19,7 +19,7 @@ from typing import Any, Final
 from features.errors import FflRiskError
 from features.home import home
 from serving.access.accounts import Directory
-from serving.commands.launch import exec_server
+from serving.commands.launch import exec_server, require_free
 from serving.commands.printing import ERR, OUT
 from serving.errors import ServingError
 from serving.scores.table import current
@@ -65,7 +65,11 @@ def run(*, is_real: bool, port: int, do_serve: bool) -> None:
     ------
     StepError
         When a step fails; the steps before it keep what they did.
+    NotReadyError
+        When the port is taken; no step has begun.
     """
+    if do_serve:
+        require_free("127.0.0.1", port)
     start = time.perf_counter()
     for step in real_steps() if is_real else simulated_steps():
         _run(step)

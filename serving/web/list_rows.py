@@ -138,7 +138,7 @@ def parts_of(
         places alike stand as high. They add up to the priority less that of the average dealer.
     """
     snapshot, weights = view.snapshot, weights_of(view)
-    if not weights or not len(snapshot.inputs):
+    if not len(snapshot.inputs):
         return [{} for _ in rows]
     # Any row will do: what an explanation starts from is the same for all.
     start = {
@@ -155,9 +155,8 @@ def parts_of(
 
 
 def weights_of(view: View) -> dict[str, float]:
-    """Return the weight of each head in the priority; none for a bundle that states no policy."""
-    weights = getattr(view.snapshot.bundle, "weights", None)
-    return {} if weights is None else {name: float(w) for name, w in weights.items()}
+    """Return the weight of each head in the priority, as it is in force."""
+    return {name: float(w) for name, w in view.snapshot.bundle.weights.items()}
 
 
 class ChangeInWords(TypedDict):

@@ -54,7 +54,7 @@ def _show(request: Request, caller: Caller) -> Response:
     heads: Mapping[str, Any] = evaluation.get("heads", {})
     in_force = {name: entry for name, entry in heads.items() if name in snapshot.heads}
     # As restrained: what a head has in the priority, not what the policy would give it at most.
-    weights = getattr(snapshot.bundle, "weights", {})
+    weights = snapshot.bundle.weights
     restraint = Restraint.of_manifest(manifest).in_words()
     facts = [
         ("Learned from records before", str(manifest.get("as_of", snapshot.as_of))),

@@ -115,8 +115,12 @@ class InventedBundle:
         return dict.fromkeys(HEADS)
 
     @property
+    def weights(self) -> dict[str, float]:
+        return {"compliance": 1.0, "diversion": 0.5, "mexico": 0.5}
+
+    @property
     def policy(self) -> SimpleNamespace:
-        return SimpleNamespace(weights={"compliance": 1.0, "diversion": 0.5, "mexico": 0.5})
+        return SimpleNamespace(weights=self.weights)
 
     def values(self, X: pd.DataFrame) -> np.ndarray:
         values = np.nan_to_num(X[NAMES].to_numpy(dtype=np.float64) / self.scale - 1.0)

@@ -66,6 +66,10 @@ class LinearBundle:
     def heads(self) -> dict[str, None]:
         return dict.fromkeys(HEADS)
 
+    @property
+    def weights(self) -> dict[str, float]:
+        return dict(zip(HEADS, (1.0, 0.0), strict=True))
+
     def values(self, X: pd.DataFrame) -> np.ndarray:
         return np.nan_to_num(X[NAMES].to_numpy(dtype=np.float64)) * WEIGHTS
 

@@ -1,11 +1,13 @@
 """The demonstration ends in a service that does what it is there to show."""
 
 import json
+import socket
 
 import pytest
 
 from serving.commands import demo
 from serving.commands.launch import server_environment
+from serving.errors import NotReadyError
 from serving.settings import Settings
 
 
@@ -25,7 +27,7 @@ def ended(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "exec_server", serve)
 
     def run() -> int:
-        demo.run(is_real=False, port=3000, do_serve=True)
+        demo.run(is_real=False, port=0, do_serve=True)
         return served[-1]
 
     return run
@@ -53,3 +55,14 @@ def test_the_list_of_the_simulated_country_knows_nothing_of_its_future(
     manifest = {"as_of": "2024-01-01", "trained_on": "2025-01-01"}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert demo._as_of(is_real=is_real) == day
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_begun(monkeypatch):
+    begun: list[str] = []
+    monkeypatch.setattr(demo, "_run", lambda step: begun.append(step.name))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(NotReadyError, match=f"port {port}") as refused:
+            demo.run(is_real=False, port=port, do_serve=True)
+    assert begun == []
+    assert "--port" in refused.value.fix
