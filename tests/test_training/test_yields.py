@@ -179,3 +179,21 @@ def test_the_interval_holds_with_unequal_weights_and_clusters():
     assert held / 800 >= 0.94
     twice = weighted_share(np.tile(y, 2), np.tile(weight, 2), np.tile(np.arange(n), 2))
     assert (twice.low, twice.high) == (pytest.approx(found.low), pytest.approx(found.high))
+
+
+def test_an_office_that_is_generous_and_small_leaves_its_list_unsaid():
+    """An office of 80 dealers that visited a third makes a list of eight: that is no refusal."""
+    n = 400
+    office = np.where(np.arange(n) < 80, "small", "large")
+    is_random = (np.arange(n) < 27) | (np.arange(n) % 20 == 0)
+    past = yields.History(
+        Propensity(np.full(n, 0.1), is_random, 0.5),
+        (np.arange(n) % 3 == 0).astype(float),
+        is_random,
+        np.arange(n),
+        office,
+    )
+    score = np.linspace(0.0, 1.0, n)
+    found = yields.every_estimate(past, score, np.full(n, 0.3), share=0.1)
+    assert found["contraction"] is None
+    assert found["by_design"] is not None

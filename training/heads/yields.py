@@ -223,7 +223,10 @@ def every_estimate(
         if history.has_design or name == "bounds":
             with suppress(TooFewLabelsError):
                 out[name] = estimator(history, listed)
-    out["contraction"] = contraction(history, score, share=share) if history.has_design else None
+    out["contraction"] = None
+    if history.has_design:
+        with suppress(TooFewLabelsError):
+            out["contraction"] = contraction(history, score, share=share)
     return out
 
 
