@@ -96,3 +96,37 @@ def test_without_traces_the_heads_that_count_them_are_left_out_and_named(make_wa
     found = check_country(load_recipe("country"), store, Steps())
     assert [head.name for head in found.heads] == ["compliance"]
     assert set(found.left_out) == {"diversion", "mexico"}
+
+
+def traced(n: int, *, country: str) -> list[dict[str, object]]:
+    """One firearm of each of `n` dealers a year, traced half a year after it was sold."""
+    return [
+        {
+            "trace_id": f"T{i}{country}{year}",
+            "dealer": f"1-54-{10000 + i}",
+            "sold_on": f"{year}-01-05",
+            "recovered_on": f"{year}-06-05",
+            "requested_on": f"{year}-06-07",
+            "completed_on": f"{year}-06-20",
+            "recovery_country": country,
+            "requester": "X",
+            "outcome": "purchaser",
+        }
+        for i in range(n)
+        for year in range(2018, 2024)
+    ]
+
+
+@pytest.mark.parametrize(("n_mexican", "left_out"), [(0, {"mexico"}), (3, {"mexico"}), (30, set())])
+def test_a_head_whose_traces_are_too_few_is_left_out_and_its_count_said(
+    make_warehouse, n_mexican, left_out
+):
+    """A country whose firearms never turn up in Mexico was refused after minutes of training."""
+    store = make_warehouse(
+        inspections=inspections(600, severe=300),
+        traces=traced(60, country="US") + traced(n_mexican, country="MX"),
+    )
+    found = check_country(load_recipe("country"), store, Steps())
+    assert set(found.left_out) == left_out
+    # Three windows end before the last judged year begins.
+    assert all(f"{n_mexican * 3} labels" in why for why in found.left_out.values())

@@ -24,7 +24,7 @@ from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.judge import judge
 from training.evaluation.metrics import Interval
 from training.evaluation.verdict import REFUSED, UNSAID, Verdict
-from training.heads.checks import Checked, check_country, check_recipe
+from training.heads.checks import Checked, check_country, check_recipe, require_heads
 from training.heads.fit import HeadResult, sample_rows
 from training.heads.published_order import MAX_LATEST, Order, judge_order
 from training.pages.page import words
@@ -131,15 +131,20 @@ def _train_country(recipe: Recipe, checked: Checked, warehouse: Warehouse, steps
 
     history = country.assemble(recipe, warehouse, steps)
     rule = recipe.read_policy().severe_finding
-    results = []
+    results, left_out = list[HeadResult](), dict(checked.left_out)
     for head in checked.heads:
         if head.label == "compliance":
             result = compliance_training.train(recipe, head, warehouse, history, rule, steps)
         else:
-            result = diversion.train(recipe, head, warehouse, history, steps)
+            told = diversion.train_or_leave_out(recipe, head, warehouse, history, steps)
+            if isinstance(told, str):
+                left_out[head.name] = told
+                continue
+            result = told
         results.append(_gate(result, recipe, steps))
+    require_heads(recipe, results, left_out)
     funnel = [] if checked.funnel is None else checked.funnel.rows()
-    return Trained(results, history.table, history.end, checked.left_out, funnel)
+    return Trained(results, history.table, history.end, left_out, funnel)
 
 
 def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from features.errors import did_you_mean
 from features.warehouse import Warehouse
 from training.errors import RecipeError
 from training.evaluation.baselines import rule_signals
-from training.heads.country import plan
+from training.heads.country import Dates, plan
+from training.labels import labels
 from training.labels.funnel import Funnel, label_funnel
 from training.progress import Steps
 from training.recipe import Head, Recipe
@@ -25,7 +28,7 @@ class Checked:
     heads : tuple of Head
         Those that the tables of the warehouse can teach.
     left_out : mapping of str to str
-        Heads without a table to learn from, with the reason.
+        Heads without a table, or without enough in it, to learn from, with the reason.
     funnel : Funnel or None
         From inspections to the labels of the shipped compliance head; None without such a head.
     """
@@ -33,6 +36,49 @@ class Checked:
     heads: tuple[Head, ...]
     left_out: dict[str, str]
     funnel: Funnel | None
+
+
+def require_heads(recipe: Recipe, kept: Sequence[object], left_out: Mapping[str, str]) -> None:
+    """Refuse a recipe of which no head is left.
+
+    Raises
+    ------
+    RecipeError
+        Naming what each lacks.
+    """
+    if not kept:
+        raise RecipeError(
+            f"No head of recipe {recipe.name} has enough to learn from.",
+            found="; ".join(f"{name}: {why}" for name, why in left_out.items()),
+            fix="ingest inspections or traces",
+        )
+
+
+def _nothing_counted(recipe: Recipe, head: Head, warehouse: Warehouse, dates: Dates) -> str | None:
+    """Say why traces cannot teach a head; None where they may.
+
+    Every dealer with a trace is asked, listed or not: who is listed tells the table of signals.
+    """
+    if not warehouse.has("traces"):
+        return "the warehouse holds no traces, so there is nothing to learn from"
+    traced = warehouse.read("traces", columns=["dealer"]).column("dealer").drop_null().unique()
+    learned = dates.split.train_as_of
+    cohort = pd.MultiIndex.from_product(
+        [traced.to_pylist(), pd.DatetimeIndex([pd.Timestamp(day) for day in learned]).as_unit("s")], names=["dealer", "as_of"]
+    )
+    found = labels.diversion(
+        warehouse,
+        cohort.to_frame(index=False),
+        country=head.country,
+        known_before=dates.end,
+        horizon_months=recipe.horizon_months,
+    )
+    if found.n_positive >= head.min_positive:
+        return None
+    return (
+        f"{found.n_positive} labels of {dates.split.trained_on} or before are above zero, "
+        f"{head.min_positive} are needed ({found.definition})"
+    )
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -89,8 +135,10 @@ def check_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Checked
     left_out: dict[str, str] = {}
     funnel = None
     for head in recipe.heads:
-        if head.label == "diversion" and not warehouse.has("traces"):
-            left_out[head.name] = "the warehouse holds no traces, so there is nothing to learn from"
+        if head.label == "diversion":
+            why = _nothing_counted(recipe, head, warehouse, dates)
+            if why is not None:
+                left_out[head.name] = why
         elif head.label == "compliance":
             rule = recipe.read_policy().severe_finding
             judged, funnel = (
@@ -110,12 +158,7 @@ def check_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Checked
                 steps.say(f"  {line}")
             judged.require(n_severe=head.min_positive, what=head.name)
     heads = tuple(head for head in recipe.heads if head.name not in left_out)
-    if not heads:
-        raise RecipeError(
-            f"No head of recipe {recipe.name} has a table to learn from.",
-            found="; ".join(f"{name}: {why}" for name, why in left_out.items()),
-            fix="ingest inspections or traces",
-        )
+    require_heads(recipe, heads, left_out)
     for name, why in left_out.items():
         steps.say(f"  {name} is left out: {why}")
     return Checked(heads, left_out, funnel)

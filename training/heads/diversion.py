@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.openjson import Json
 from features.warehouse import Warehouse
+from training.errors import OneClassError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.evaluation import measure
 from training.heads.country import CountryHistory
@@ -38,10 +39,32 @@ Rows = npt.NDArray[np.int64]
 EARLIER_ROWS = 6_000
 
 
+def train_or_leave_out(
+    recipe: Recipe, head: Head, warehouse: Warehouse, history: CountryHistory, steps: Steps
+) -> HeadResult | str:
+    """Train a head that counts traces; where they are too few to learn from, say so instead.
+
+    A country whose firearms never turn up in Mexico, or whose agency began to trace last year, has
+    findings to rank by all the same.
+    """
+    try:
+        return train(recipe, head, warehouse, history, steps)
+    except (OneClassError, TooFewLabelsError) as error:
+        why = " ".join(part for part in (error.what, error.found) if part)
+        steps.say(f"  {head.name} is left out: {why}")
+        return why
+
+
 def train(
     recipe: Recipe, head: Head, warehouse: Warehouse, history: CountryHistory, steps: Steps
 ) -> HeadResult:
-    """Train and judge a head that counts firearms traced soon after they were sold."""
+    """Train and judge a head that counts firearms traced soon after they were sold.
+
+    Raises
+    ------
+    OneClassError, TooFewLabelsError
+        When too few dealers have any before the last judged year, or none in it.
+    """
     split, rows = history.split, history.rows
     made = design(history.table, head)
     found = labels.diversion(
@@ -53,7 +76,11 @@ def train(
     )
     y = rows.merge(found.frame, on=["dealer", "as_of"], how="left", validate="one_to_one")
     counts = y["y"].to_numpy(dtype=np.float64)
-    found.require_enough(n_positive=head.min_positive, what=head.name)
+    before, judged = found.at(split.train_as_of), found.at(split.test_as_of)
+    before.require_enough(
+        n_positive=head.min_positive, what=f"{head.name} before {split.trained_on}"
+    )
+    judged.require_enough(n_positive=1, what=f"{head.name} after {split.trained_on}")
     dealer = rows["dealer"].to_numpy(dtype=str)
     everyone, years = [], []
     for one in history.splits:

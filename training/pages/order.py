@@ -184,7 +184,7 @@ def _labels(evaluation: Mapping[str, Any]) -> list[SectionRecord]:
             {
                 "title": "What the data lack",
                 "text": "Signals that are absent, or the same for every dealer, count zero in "
-                "rules; heads without a table to learn from are left out.",
+                "rules; heads without a table, or with too little in it, are left out.",
                 "columns": ["head", "what", "absent"],
                 "rows": absent,
             }

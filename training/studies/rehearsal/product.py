@@ -70,7 +70,8 @@ def said(recipe: Recipe, warehouse: Warehouse, today: date, steps: Steps) -> Sai
         if head.label == "compliance":
             results.append(compliance_training.train(recipe, head, warehouse, history, rule, steps))
         else:
-            results.append(diversion.train(recipe, head, warehouse, history, steps))
+            told = diversion.train_or_leave_out(recipe, head, warehouse, history, steps)
+            results += [] if isinstance(told, str) else [told]
     with steps.step("score"):
         table = build_features(warehouse, [today], variant=recipe.variant)
         scored = _bundle(recipe, results, history.table, today).score(table.X)
