@@ -91,11 +91,18 @@ def _text(value: Any) -> str:
 def print_published(done: Published, *, as_json: bool) -> None:
     """Say what was published."""
     if as_json:
-        print_json({**done.__dict__, "as_of": done.as_of.isoformat()})
+        days = {"as_of": done.as_of.isoformat(), "records_to": done.records_to.isoformat()}
+        print_json({**done.__dict__, **days})
     else:
         OUT.print(
             f"Published table {done.name}: {done.n_dealers:,} dealers as of {done.as_of}, "
             f"bundle {escape(done.bundle)}, fingerprint {done.fingerprint[:12]}."
+        )
+    if done.records_to < done.as_of:
+        n_days = (done.as_of - done.records_to).days
+        say(
+            f"The records end {n_days:,} days before that day, so recent counts are empty: ingest "
+            f"newer records, or ask `ffl-risk score --as-of {done.records_to}`."
         )
 
 

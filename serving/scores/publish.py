@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
 
 _DISK_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+# Listings and sales come by the month: an agency may well have nothing newer, but not for longer.
+_QUIET_DAYS: Final = 45
 _LICENSE_COLUMNS: Final = {
     "premises_street": "street",
     "premises_city": "city",
@@ -59,6 +61,7 @@ class Published:
     as_of: date
     bundle: str
     fingerprint: str
+    records_to: date
 
 
 def publish(
@@ -113,7 +116,7 @@ def publish(
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "as_of": as_of.isoformat(),
-        "records_to": as_of.isoformat(),
+        "records_to": records_to(warehouse, as_of).isoformat(),
         "champion": champion,
         "bundle": bundle.manifest["name"],
         "bundle_sha256": sha256_of(home / "champion" / champion / "manifest.json"),
@@ -129,6 +132,21 @@ def publish(
         manifest["records_to"] = before.get("records_to", before["as_of"])
         manifest["rolled_from"] = instead_of.name
     return _write(frames, table, manifest, home=home, instead_of=instead_of)
+
+
+def records_to(warehouse: Warehouse, as_of: date) -> date:
+    """Return the day to which records reach: of one who asks as of today they may end years ago.
+
+    `as_of`, unless no table holds a fact of the last `_QUIET_DAYS`: then the day after the newest.
+    A hold is set by hand and says nothing of how far the others reach.
+    """
+    newest = [
+        date.fromisoformat(entry["max_known_on"])
+        for name, entry in warehouse.manifest["tables"].items()
+        if name != "holds" and entry.get("max_known_on")
+    ]
+    ends = max(newest, default=as_of) + timedelta(days=1)
+    return ends if (as_of - ends).days > _QUIET_DAYS else as_of
 
 
 def score_frames(
@@ -290,6 +308,7 @@ def _write(
         date.fromisoformat(manifest["as_of"]),
         str(manifest["bundle"]),
         str(manifest["fingerprint"]),
+        date.fromisoformat(manifest["records_to"]),
     )
 
 

@@ -163,7 +163,7 @@ class Snapshot:
 
     @property
     def records_to(self) -> date:
-        """The day to which whoever published the records says that they reach.
+        """The day to which the records reach, as the warehouse told when it was published.
 
         A table that only followed events to a later day is no younger for it.
         """
