@@ -8,7 +8,6 @@ from features.warehouse import Warehouse
 from serving.commands.printing import print_published
 from serving.scores.publish import Published, records_to
 
-
 TABLES = {
     "sales_volume": {"max_known_on": "2021-03-01"},
     "traces": {"max_known_on": "2023-11-01"},
@@ -31,7 +30,9 @@ def test_records_reach_no_further_than_the_newest_fact(tmp_path, asked, told):
     assert records_to(Warehouse(tmp_path, {"tables": TABLES}), asked) == told
 
 
-@pytest.mark.parametrize(("to", "is_told"), [(date(2023, 11, 2), True), (date(2026, 11, 27), False)])
+@pytest.mark.parametrize(
+    ("to", "is_told"), [(date(2023, 11, 2), True), (date(2026, 11, 27), False)]
+)
 def test_who_scores_old_records_is_told(capsys, to, is_told):
     done = Published("000001", 5, date(2026, 11, 27), "b", "f" * 64, to)
     print_published(done, as_json=False)

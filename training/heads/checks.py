@@ -64,7 +64,8 @@ def _nothing_counted(recipe: Recipe, head: Head, warehouse: Warehouse, dates: Da
     traced = warehouse.read("traces", columns=["dealer"]).column("dealer").drop_null().unique()
     learned = dates.split.train_as_of
     cohort = pd.MultiIndex.from_product(
-        [traced.to_pylist(), pd.DatetimeIndex([pd.Timestamp(day) for day in learned]).as_unit("s")], names=["dealer", "as_of"]
+        [traced.to_pylist(), pd.DatetimeIndex([pd.Timestamp(day) for day in learned]).as_unit("s")],
+        names=["dealer", "as_of"],
     )
     found = labels.diversion(
         warehouse,
