@@ -28,6 +28,7 @@ from serving.errors import ConflictError, InvalidRequestError, LegalGateError, U
 from serving.scores.areas import in_words, rows_for
 from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
 from serving.scores.table import premises
+from serving.scores.told_apart import told_apart
 
 N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (
@@ -147,6 +148,10 @@ def compose(
     document_rows = [
         _document_row(view, row, n + 1, places=places, before=before) for n, row in enumerate(rows)
     ]
+    for one, reasons in zip(
+        document_rows, told_apart([one["reasons"] for one in document_rows]), strict=True
+    ):
+        one["reasons"] = reasons
     n_by_why: dict[str, int] = {}
     for reasons in places.why.values():
         n_by_why[reasons[0]] = n_by_why.get(reasons[0], 0) + 1

@@ -13,7 +13,7 @@ from features.domain.spreadsheet_formulas import neutral_row
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
-from serving.scores.wording import RATES
+from serving.scores.wording import RATES, why_label
 from serving.scores.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
 
@@ -127,7 +127,7 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "county": Field("County code", width=9),
     "office": Field("Office", width=10),
     "division": Field("Division", width=10),
-    "why": Field("In the list as", width=14),
+    "why": Field("On the list because", width=18),
     "inclusion_probability": Field("Probability of being on it", "percent", 12),
     "is_mandatory": Field("Mandatory", width=10),
     "note": Field("Note", width=24),
@@ -138,7 +138,7 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "last_inspected_on": Field("Last inspected", "date", 12),
     "last_outcome": Field("Last outcome", width=18),
     "eligible_on": Field("May be visited from", "date", 12),
-    "reasons": Field("What moves the score most", width=80),
+    "reasons": Field("What stands out", width=80),
 }
 _DATES: Final = ("last_inspected_on", "eligible_on")
 _NUMBERS: Final = tuple(name for name, f in _HEADINGS.items() if f.kind not in {"text", "date"})
@@ -181,8 +181,10 @@ def _head_field(name: str) -> Field:
 def _for_sheet(field: Field, value: str | float | None) -> Value:
     if field.kind == "date" and value:
         return date.fromisoformat(str(value))
-    if field.heading in {"Last outcome", "In the list as"} and isinstance(value, str):
+    if field.heading in {"Last outcome"} and isinstance(value, str):
         return value.replace("_", " ")
+    if field.heading == "On the list because" and isinstance(value, str):
+        return "; ".join(map(why_label, value.split()))
     return value
 
 
@@ -212,7 +214,7 @@ def _block(row: Mapping[str, Any]) -> _Block:
     name = row["business_name"] or row["licensee_name"] or row["dealer"]
     place = ", ".join(p for p in (row["street"], row["city"], f"{row['state']} {row['zip']}") if p)
     must = " Mandatory." if row.get("is_mandatory") else ""
-    facts = [f"In the list as {', '.join(row['why'])}.{must}"]
+    facts = [f"On the list: {', '.join(map(why_label, row['why']))}.{must}"]
     # What an auditor reads says nothing of inspections and scores.
     if "last_inspected_on" in row:
         last = row["last_inspected_on"]

@@ -23,6 +23,15 @@ _PLACES: Final = ("state", "county")
 _MOST_LOG: Final = 40.0
 # Heads that foretell a number of firearms; the others foretell a chance.
 RATES: Final = frozenset({"diversion", "mexico"})
+# Why a dealer is on a list, and why one is in a plan.
+_WHY: Final[Mapping[str, str]] = {
+    "model": "highest priority",
+    "random": "drawn at random",
+    "recall": "recall due",
+    "coverage": "longest unseen",
+    "manual": "added by hand",
+}
+_PLANNED: Final[Mapping[str, str]] = {"model": "findings expected"}
 _LEAST: Final = 0.001
 _LEAST_SHARE: Final = 0.0001
 _ALMOST: Final = 0.01
@@ -213,6 +222,24 @@ def percent(value: float) -> str:
     if hundred == round(hundred) or hundred >= 20:
         return f"{hundred:.0f}%"
     return f"{hundred:.1f}%" if hundred >= 0.1 else f"{hundred:.2g}%"
+
+
+def why_label(why: str) -> str:
+    """Return why a dealer is on a list.
+
+    >>> why_label("model"), why_label("coverage")
+    ('highest priority', 'longest unseen')
+    """
+    return _WHY.get(why, why.replace("_", " "))
+
+
+def planned_label(why: str) -> str:
+    """Return why a dealer is in a plan.
+
+    >>> planned_label("model"), planned_label("recall")
+    ('findings expected', 'recall due')
+    """
+    return _PLANNED.get(why) or why_label(why)
 
 
 def miles(km: float) -> str:

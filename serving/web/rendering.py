@@ -26,7 +26,7 @@ from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
-from serving.scores.wording import miles, percent, score
+from serving.scores.wording import miles, percent, planned_label, score, why_label
 from serving.statements import NOT_EVIDENCE, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -262,6 +262,8 @@ def environment() -> Environment:
         "county": county_label,
         "owner": owner_in_words,
         "miles": miles,
+        "why_label": why_label,
+        "planned_label": planned_label,
     }
     return env
 

@@ -19,8 +19,10 @@ from serving.planning.request import PlanError, PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
 from serving.scores.snapshot import Scope, View
+from serving.scores.told_apart import told_apart
 
 _N_REASONS: Final = 3
+_N_WEIGHED: Final = 5
 _OUT: Final = "out"
 _NO_ID: Final = "P-00000000-000000000000"
 
@@ -209,6 +211,7 @@ def _visits(
     broken: list[str],
 ) -> list[KeptVisit]:
     out = []
+    reasons = _reasons(view, [visit.dealer for visit in visits])
     for visit in visits:
         own = days.days[visit.week - 1][visit.investigator - 1]
         if not own:
@@ -220,7 +223,7 @@ def _visits(
             first_on, last_on = start, start
         else:
             first_on, last_on = days_on_site(visit.starts_after_hours, visit.hours, own, request)
-        facts = _facts(view, visit.dealer)
+        facts = _facts(view, visit.dealer) | {"reasons": reasons[visit.dealer]}
         planned = {name: getattr(visit, name) for name in _OF_VISIT}
         out.append(
             KeptVisit(**planned, **facts, first_on=first_on, last_on=last_on, drive_hours=0, km=0)
@@ -248,7 +251,16 @@ def _facts(view: View, dealer: str) -> dict[str, Any]:
         "longitude": float(columns["longitude"][row]),
         "last_inspected_on": from_numpy(columns["last_inspected_on"][row]),
         "last_outcome": str(columns["last_outcome"][row]) or None,
-        "reasons": [r["sentence"] for r in view.reasons(row, _N_REASONS)],
+    }
+
+
+def _reasons(view: View, dealers: Sequence[str]) -> dict[str, list[str]]:
+    """Return the sentences of each dealer, first those that tell it from the others planned."""
+    own = list(dict.fromkeys(dealers))
+    found = [view.reasons(view.snapshot.row_of[dealer], _N_WEIGHED) for dealer in own]
+    return {
+        dealer: [reason["sentence"] for reason in reasons[:_N_REASONS]]
+        for dealer, reasons in zip(own, told_apart(found), strict=True)
     }
 
 

@@ -11,7 +11,7 @@ from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
-from serving.scores.wording import miles
+from serving.scores.wording import miles, planned_label
 from serving.statements import basis_sentence, data_sentence
 
 _FIELDS: Final = (
@@ -21,7 +21,7 @@ _FIELDS: Final = (
     Field("ZIP", width=8), Field("License number", width=24), Field("License type", width=9),
     Field("Licensee", width=28), Field("Dealer key", width=13), Field("Hours on site", "number", 9),
     Field("Hours driving to it", "number", 9), Field("Miles to it", "number", 9),
-    Field("Part", width=9), Field("In the plan as", width=12),
+    Field("Part", width=9), Field("In the plan because", width=16),
     Field("Probability of the draw", "percent", 12), Field("Last inspected", "date", 12),
     Field("Last outcome", width=18), Field("What stands out", width=70),
 )  # fmt: skip
@@ -81,7 +81,7 @@ def _note(plan: KeptPlan, visit: KeptVisit) -> str:
     return "\n".join(
         (
             f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
-            f"{visit.hours:.1f} hours on site{part_of(visit)}; in the plan as {visit.why}",
+            f"{visit.hours:.1f} hours on site{part_of(visit)}; in the plan: {planned_label(visit.why)}",
             data_sentence(plan.basis.as_of),
             *plan.disclaimers[:2],
         )
@@ -108,7 +108,7 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             visit.order, visit.name, visit.street, visit.city, visit.state, visit.zip,
             visit.license_number, visit.license_type, visit.licensee_name, visit.dealer,
             visit.hours, visit.drive_hours, visit.km * _MILES_PER_KM,
-            part_of(visit).removeprefix(", "), visit.why, visit.inclusion_probability,
+            part_of(visit).removeprefix(", "), planned_label(visit.why), visit.inclusion_probability,
             visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
             " ".join(visit.reasons),
@@ -150,7 +150,7 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
                 "license": f"{visit.license_number}, type {visit.license_type}",
                 "last": last_visit(visit),
                 "reasons": visit.reasons,
-                "why": visit.why,
+                "why": planned_label(visit.why),
             }
             for visit in week.visits
         ],
