@@ -230,6 +230,8 @@ class Successor(Answer):
 
     dealer: str
     licensee_name: str
+    city: str
+    state: str
     relation: str
 
 

@@ -242,6 +242,8 @@ def related(scope: Scope, row: int) -> list[RelatedRecord]:
             {
                 "dealer": str(columns["dealer"][other]),
                 "licensee_name": str(columns["licensee_name"][other]),
+                "city": str(columns["city"][other]),
+                "state": str(columns["state"][other]),
                 "relation": ", ".join(relations),
             }
         )

@@ -13,6 +13,8 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
+from serving.access.people import not_known
+from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.api.routes import field
 from serving.contract.field import DecisionRequest
@@ -46,7 +48,7 @@ async def record_decision(
         content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
         failed = {
             "dealer": dealer, "reason": text(form, "reason"), "note": text(form, "note"),
-            "what": error.what,
+            "what": error.what, "to": "", "at": "decision",
         }  # fmt: skip
         return await asyncio.to_thread(
             show_list, request, caller, json.loads(content), back, failed=failed, status=422
@@ -84,8 +86,14 @@ async def assign(
     listed = {row["dealer"] for row in json.loads(content)["rows"]}
     if dealer not in listed or caller.scope.row(dealer) is None:
         raise UnknownDealerError("There is no such dealer on that list.")
-    if not who:
-        raise InvalidRequestError("Say to whom.", expected="an account name")
+    nobody = _nobody(caller, who) if who else "Say to whom: give an account name."
+    if nobody:
+        failed = {
+            "dealer": dealer, "reason": "", "note": "", "what": nobody, "to": text(form, "to"), "at": "to",
+        }  # fmt: skip
+        return await asyncio.to_thread(
+            show_list, request, caller, json.loads(content), back, failed=failed, status=422
+        )
     await asyncio.to_thread(
         lambda: work.assign(
             caller.runtime.store, list_id=list_id, dealer=dealer, to=who,
@@ -93,6 +101,13 @@ async def assign(
         )
     )  # fmt: skip
     return _to(list_id, back, "assigned", f"#d-{dealer}")
+
+
+def _nobody(caller: Caller, who: str) -> str:
+    """Say that nobody could see what is handed over under a name; empty when somebody can."""
+    if not not_known(caller.runtime.store, [who], ACCESS["decisions"]):
+        return ""
+    return f"No inspector or supervisor signs in as {who}: nothing was handed over."
 
 
 @router.post("/views")

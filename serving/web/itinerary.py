@@ -11,6 +11,7 @@ from markupsafe import Markup
 from serving.contract.kept_plan import KeptPlan
 from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.planning.kept.files import address, days_in_words, last_visit, part_of
+from serving.planning.kept.in_names import move_in_words
 from serving.web import atlas
 
 RULES: Final = {
@@ -78,8 +79,10 @@ def totals(weeks: list[Shown]) -> dict[str, float]:
 def for_template(plan: KeptPlan) -> dict[str, Any]:
     """Return what the itinerary part of a page needs."""
     weeks = weeks_shown(plan)
+    names = {visit.dealer: visit.name for visit in plan.visits}
     return {
         "doc": plan,
+        "moved_by_hand": [move_in_words(move, plan.investigators, names) for move in plan.moves],
         "weeks": weeks,
         "totals": totals(weeks),
         "n_dealers": len({visit.dealer for visit in plan.visits}),

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from serving.access.audit import subjects
+from serving.access.people import not_known
 from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller
 from serving.api.routes.plans import FILES
@@ -33,7 +34,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 # What may be said above a page, by a word in the address: never the address's own words.
 _DONE: Final = {
-    "kept": "The plan is kept. Approve it, then hand it over.",
+    "kept": "The plan is kept.",
     "moved": "The change is kept as a new version; the plan is a draft again.",
     "approved": "The plan is approved. Hand it over to those who carry it out.",
     "handed_over": "The plan is handed over; the investigators named see it under Plans.",
@@ -89,7 +90,10 @@ async def show(
     purpose = caller.purpose()
     plan = await asyncio.to_thread(_read, caller, plan_id, version)
     await caller.record(subjects({visit.dealer for visit in plan.visits}), purpose=purpose)
-    return await asyncio.to_thread(_show, request, caller, plan, said=_DONE.get(done, ""))
+    said = _DONE.get(done, "")
+    if done == "kept" and not plan.broken:
+        said += " Approve it, then hand it over."
+    return await asyncio.to_thread(_show, request, caller, plan, said=said)
 
 
 def _show(
@@ -101,6 +105,7 @@ def _show(
     error: ServingError | None = None,
 ) -> Response:
     store = caller.runtime.store
+    named = [name for name in plan.investigators if not name.startswith("investigator ")]
     versions = versions_of(store, plan.plan_id)
     can_change = caller.principal.role in ACCESS["plan"]
     return page(
@@ -108,7 +113,8 @@ def _show(
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
         versions=versions, is_newest=plan.version == versions[0]["version"],
         can_change=can_change, can_approve=caller.principal.role in LEADS,
-        status_words=STATUS_WORDS, **for_template(plan),
+        status_words=STATUS_WORDS, strangers=not_known(store, named, ACCESS["plans"]),
+        **for_template(plan),
     )  # fmt: skip
 
 

@@ -269,7 +269,7 @@ def _check(
     shown = [(n, label, _said(n, document.get(n))) for n, label in LABELS.items() if n in document]
     cited = [
         (one.citation, cause_of(one.citation) or "not among the provisions named in the reference",
-         "willful" if one.is_willful else "", one.instances)
+         "willful" if one.is_willful else "no", one.instances)
         for one in asked.violations
     ]  # fmt: skip
     name = dealer_name(row)
@@ -314,4 +314,4 @@ def _said(name: str, value: Any) -> str:
         return "not stated"
     if name in {"outcome", "recommended_outcome"}:
         return NAMES.get(value, str(value))
-    return str(value).replace("_", " ")
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")

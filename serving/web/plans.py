@@ -33,6 +33,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _MOST_MOVES: Final = 60
 _MOST_LEAVE: Final = 40
+_SHOWN: Final = 0.005  # rounds to a hundredth
 _MANY: Final = frozenset({"move", "leave"})
 
 
@@ -278,6 +279,11 @@ def _change_in_words(caller: Caller, ask: Ask, made: Made, doc: KeptPlan) -> Map
     sentence = (
         f"It drives {abs(km) * 0.621371:,.0f} miles ({abs(km):,.0f} km)"
         f" {'more' if km >= 0 else 'less'}, takes {abs(hours):.1f} hours"
-        f" {'more' if hours >= 0 else 'less'}, and changes the expected findings by {gain:+.2f}."
+        f" {'more' if hours >= 0 else 'less'}, and"
+        + (
+            f" changes the expected findings by {gain:+.2f}."
+            if abs(gain) >= _SHOWN
+            else " leaves the expected findings as they are."
+        )
     )
     return {"sentence": sentence.replace("-", "−"), "broken": doc.broken}

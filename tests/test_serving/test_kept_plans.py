@@ -102,6 +102,11 @@ def test_every_file_says_where_on_what_license_and_with_what_caution(service, su
     for content in (text, about, page):
         assert "not evidence" in content
         assert "2026-01-01" in content
+    # Why it is there stands in words, never in the planner's own.
+    assert {row[18].value for row in book["Plan"].iter_rows(min_row=2)} <= {
+        "findings expected", "drawn at random", "recall due", "longest unseen",
+    }  # fmt: skip
+    assert "in the plan: " in text
     pdf = service.get(f"{at}.pdf", "supervisor").content
     assert pdf.startswith(b"%PDF")
     assert b"StructTreeRoot" in pdf
@@ -133,6 +138,27 @@ def test_a_plan_goes_from_status_to_status_in_order_only(service, supervisor):
     )
     assert early.status_code == 409
     assert service.get(f"/v1/plans/{plan_id}", "supervisor").json()["version"] == 1
+
+
+def test_a_plan_that_breaks_a_rule_offers_no_approval_and_names_who_is_over_hours(
+    service, supervisor
+):
+    plan_id = keep(supervisor, names="inspector, gus", investigators="2")
+    at = f"/plans/{plan_id}"
+    plan = service.get(f"/v1{at}", "supervisor").json()
+    assert "Approve" in supervisor.get(at).text
+    for dealer in dict.fromkeys(v["dealer"] for v in plan["visits"]):
+        asked = {"move_dealer": dealer, "move_week": "1", "move_investigator": "2"}
+        assert supervisor.post(f"{at}/moves", asked, at=at).status_code == 303
+    broken = service.get(f"/v1{at}", "supervisor").json()["broken"]
+    assert any(sentence.startswith("Week 1 of gus takes") for sentence in broken)
+    page = supervisor.get(f"{at}?done=kept").text
+    assert "Approve it" not in page
+    assert '<button name="status" value="approved"' not in page
+    assert "to week 1, gus" in page
+    # Nobody of that name could see it.
+    assert "signs in as gus:" in page
+    assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 409
 
 
 def test_what_was_kept_is_never_changed(service, supervisor):

@@ -184,6 +184,10 @@ def test_decisions_are_seen_again_one_or_many_mine_and_handed_over(service, insp
         f"{at}/assign", {"dealer": fourth, "to": "inspector", "back": ""}, at=at
     )
     assert handed.status_code == 303
+    lost = inspector.post(f"{at}/assign", {"dealer": fourth, "to": "Nobody", "back": ""}, at=at)
+    assert lost.status_code == 422
+    assert "No inspector or supervisor signs in as nobody" in lost.text
+    assert 'value="Nobody"' in lost.text
     work = inspector.get("/work").text
     assert "next month" in work
     assert work.count("accepted") == 2

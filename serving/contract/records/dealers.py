@@ -106,6 +106,8 @@ class RelatedRecord(TypedDict):
 
     dealer: str
     licensee_name: str
+    city: str
+    state: str
     relation: str
 
 

@@ -15,6 +15,7 @@ from serving.contract.kept_plan import Absence, Holiday, KeptPlan, KeptVisit
 from serving.planning.change import Changed, Placed, arrange
 from serving.planning.for_caller import Made
 from serving.planning.itinerary import Visit, visits_of
+from serving.planning.kept.in_names import in_names
 from serving.planning.request import PlanError, PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
@@ -139,17 +140,24 @@ def rearranged(view: View, table: pd.DataFrame, plan: KeptPlan, move: str) -> Ke
     changed = arrange(table, request, placed=_after(placed, move))
     planned = {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
     broken = list(changed.broken)
+    visits = _visits(view, retimed(changed, request, planned), request, days=days, broken=broken)
     changes: dict[str, Any] = {
-        "visits": _visits(
-            view, retimed(changed, request, planned), request, days=days, broken=broken
-        ),
+        "visits": visits,
         "moves": [*plan.moves, move],
         "objective": changed.objective,
         "bound": None,
-        "broken": broken,
+        "broken": _said(broken, visits, plan.investigators),
         "status": "draft",
     }
     return plan.model_copy(update=changes)
+
+
+def _said(
+    broken: Sequence[str], visits: Sequence[KeptVisit], investigators: Sequence[str]
+) -> list[str]:
+    """Return what is broken in the names of those who read it."""
+    names = {visit.dealer: visit.name for visit in visits}
+    return [in_names(sentence, investigators, names) for sentence in broken]
 
 
 def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -> KeptPlan:
@@ -159,6 +167,7 @@ def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -
     planned = {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
     visits = plan.visits if changed is None else retimed(changed, request, planned)
     broken = [*(() if changed is None else changed.broken)]
+    kept_visits = _visits(view, visits, request, days=days, broken=broken)
     return KeptPlan(
         plan_id=_NO_ID,
         version=1,
@@ -177,12 +186,12 @@ def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -
         holidays=[Holiday(on=when, name=name) for when, name in days.holidays],
         moves=list(terms.moves),
         rules=_rules(request, terms),
-        visits=_visits(view, visits, request, days=days, broken=broken),
+        visits=kept_visits,
         objective=plan.objective if changed is None else changed.objective,
         bound=plan.bound if changed is None else None,
         set_aside=dict(plan.set_aside),
         shortfalls=list(plan.shortfalls),
-        broken=broken,
+        broken=_said(broken, kept_visits, terms.investigators),
         note="",
         owner=terms.owner,
         who=terms.owner,

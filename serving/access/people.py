@@ -1,0 +1,34 @@
+"""Who can be handed work: people of the service by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import sqlalchemy as sa
+
+from serving.store.database import Store
+from serving.store.tables import ACCOUNTS, SESSIONS
+
+
+def not_known(store: Store, names: Iterable[str], roles: Collection[str]) -> list[str]:
+    """Return those names under which nobody of some roles can see what is handed to them.
+
+    Somebody is known who has an active account of such a role, or who has signed in with it
+    through the agency's own accounts.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As a form gave them, in their order.
+    roles : collection of str
+    """
+    asked = list(dict.fromkeys(names))
+    accounts = sa.select(ACCOUNTS.c.name).where(
+        ACCOUNTS.c.name.in_(asked), ACCOUNTS.c.role.in_(roles), ACCOUNTS.c.is_active
+    )
+    elsewhere = sa.select(SESSIONS.c.who).where(
+        SESSIONS.c.who.in_(asked), SESSIONS.c.role.in_(roles), SESSIONS.c.account.is_(None)
+    )
+    with store.read() as connection:
+        known = set(connection.execute(accounts.union(elsewhere)).scalars())
+    return [name for name in asked if name not in known]
