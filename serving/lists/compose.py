@@ -148,10 +148,9 @@ def compose(
     document_rows = [
         _document_row(view, row, n + 1, places=places, before=before) for n, row in enumerate(rows)
     ]
-    for one, reasons in zip(
-        document_rows, told_apart([one["reasons"] for one in document_rows]), strict=True
-    ):
-        one["reasons"] = reasons
+    said = told_apart([one["reasons"] for one in document_rows])
+    for one, ordered in zip(document_rows, said, strict=True):
+        one["reasons"] = ordered
     n_by_why: dict[str, int] = {}
     for reasons in places.why.values():
         n_by_why[reasons[0]] = n_by_why.get(reasons[0], 0) + 1

@@ -181,7 +181,7 @@ def _head_field(name: str) -> Field:
 def _for_sheet(field: Field, value: str | float | None) -> Value:
     if field.kind == "date" and value:
         return date.fromisoformat(str(value))
-    if field.heading in {"Last outcome"} and isinstance(value, str):
+    if field.heading == "Last outcome" and isinstance(value, str):
         return value.replace("_", " ")
     if field.heading == "On the list because" and isinstance(value, str):
         return "; ".join(map(why_label, value.split()))

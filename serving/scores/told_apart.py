@@ -1,4 +1,4 @@
-"""The order in which the reasons of several dealers are said: first what tells one from the rest."""
+"""In what order the reasons of several dealers are said: first what tells one from the rest."""
 
 from __future__ import annotations
 

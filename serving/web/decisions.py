@@ -89,7 +89,8 @@ async def assign(
     nobody = _nobody(caller, who) if who else "Say to whom: give an account name."
     if nobody:
         failed = {
-            "dealer": dealer, "reason": "", "note": "", "what": nobody, "to": text(form, "to"), "at": "to",
+            "dealer": dealer, "reason": "", "note": "", "what": nobody,
+            "to": text(form, "to"), "at": "to",
         }  # fmt: skip
         return await asyncio.to_thread(
             show_list, request, caller, json.loads(content), back, failed=failed, status=422

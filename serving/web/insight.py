@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
+from features.insight.flows.follow import Flow
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
 from features.insight.measures.writing import as_text
@@ -19,8 +20,10 @@ from serving.api.callers import Caller
 from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
 from serving.insight.measures import measures_for
+from serving.scores.table import premises
 from serving.web.atlas import flow_ground
-from serving.web.rendering import page
+from serving.web.flow_answers import flow_answers
+from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -46,9 +49,21 @@ async def show_flows(
     return page(
         request, "flows.html", title=f"Flows: {wanted.label}", active="flows",
         me=caller.principal, flow=flow, corridors=away, label_of=label_of,
-        n_stayed=n_stayed, is_moved=bool(moved), sankey=Markup(sankey(drawn)),  # noqa: S704 - labels are escaped
+        answers=flow_answers(flow), names=_names(caller, flow), n_stayed=n_stayed,
+        is_moved=bool(moved), sankey=Markup(sankey(drawn)),  # noqa: S704 - labels are escaped
         map=Markup(flow_map(flow, ground=flow_ground())),  # noqa: S704 - labels are escaped
     )  # fmt: skip
+
+
+def _names(caller: Caller, flow: Flow) -> dict[str, str]:
+    """Return the names of the dealers that a flow tells of."""
+    columns = caller.scope.view.snapshot.columns
+    out = {}
+    for hub in (*flow.dealers, *flow.fast_dealers):
+        row = caller.scope.row(hub.dealer)
+        if row is not None:
+            out[hub.dealer] = dealer_name(premises(columns, row))
+    return out
 
 
 @router.get("/measures")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
+from features.reference.outcome import outcome_label
 from serving.access.accounts import COOKIE, Principal
 from serving.access.passwords import Attempts, source_of
 from serving.access.roles import PURPOSES
@@ -21,6 +22,7 @@ from serving.errors import (
     UnauthenticatedError,
 )
 from serving.runtime import Runtime
+from serving.web.form_words import field_label
 from serving.web.rendering import page, pages_for
 from serving.web.visitor import PageRoute, check_form, visitor
 
@@ -125,8 +127,15 @@ def _give_back(request: Request, cookie: str, resume: str, kept: str) -> Respons
         me=runtime.directory.principal_of_session(cookie),
         resume=resume,
         fields=[(n, v) for n, v in fields if n != "csrf"],
-        shown=[(n.replace("_", " "), v) for n, v in fields if v and n not in _NOT_SHOWN],
+        shown=[(field_label(n), _in_words(n, v)) for n, v in fields if v and n not in _NOT_SHOWN],
     )
+
+
+def _in_words(name: str, value: str) -> str:
+    """Return what was filled in as a person says it: codes of choices have their words."""
+    if name in {"outcome", "recommended_outcome"}:
+        return outcome_label(value)
+    return "yes" if name.startswith("willful_") else value
 
 
 _NOT_SHOWN: Final = frozenset({"csrf", "back", "list_id", "ask", "step"})

@@ -1,6 +1,6 @@
 """Take a picture of each page at three sizes: `python -m tests.browser.screenshots [FOLDER]`.
 
-Four of them go into the README: those are copied to ``docs/images``.
+Five of them go into the README: those are copied to ``docs/images``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.browser.site import PASSWORD, Site, running_site
 SIZES = {"laptop": (1366, 860), "tablet": (820, 1180), "phone": (390, 844)}
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / "var" / "screenshots"
-IN_README = ("list", "dealer", "plan", "model")
+IN_README = ("list", "dealer", "plan", "model", "flows")
 
 
 def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
@@ -62,8 +62,31 @@ def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
     return out
 
 
+def shoot_flows(browser: Browser, site: Site, folder: Path) -> list[Path]:
+    """Take the page of flows, which counts over a country's records."""
+    out = []
+    for size, (width, height) in SIZES.items():
+        context = browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        sign_in(page, site.url, "chief", PASSWORD)
+        page.goto(f"{site.url}/flows")
+        page.evaluate("scrollTo(0, document.querySelector('#short-h').offsetTop - 90)")
+        for name, full in (("flows", False), ("flows-whole", True)):
+            out.append(folder / f"{name}-{size}.png")
+            page.screenshot(path=out[-1], full_page=full)
+        context.close()
+    return out
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_site(Path(home), n_dealers=500, with_hostile=False, with_country=True) as site,
+        chromium() as browser,
+    ):
+        for path in shoot_flows(browser, site, folder):
+            print(path)  # noqa: T201
     with (
         tempfile.TemporaryDirectory() as home,
         running_site(Path(home), n_dealers=20_000, with_hostile=False) as site,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ import uvicorn
 from serving.runtime import Runtime
 from serving.server.app import build_app
 from serving.settings import Settings
-from tests.browser.country import invented_country
+from tests.browser.country import AS_OF, invented_country
 from tests.browser.records import write_warehouse
 
 PASSWORD = "correct horse battery"
@@ -34,9 +37,18 @@ class Site:
 
 @contextmanager
 def running_site(
-    folder: Path, *, n_dealers: int = 4_000, port: int = 0, with_hostile: bool = True
+    folder: Path,
+    *,
+    n_dealers: int = 4_000,
+    port: int = 0,
+    with_hostile: bool = True,
+    with_country: bool = False,
 ) -> Iterator[Site]:
-    """Serve the pages from a thread until the block ends."""
+    """Serve the pages from a thread until the block ends.
+
+    The records behind them tell of a few of its dealers; `with_country` puts a simulated country in
+    their place, whose dealers are others: for pages that count over all.
+    """
     settings = Settings(
         home=folder,
         store_url=f"sqlite:///{folder / 'service.db'}",
@@ -52,7 +64,10 @@ def running_site(
     division = str(columns["division"][columns["office"] == office][0])
     own = np.flatnonzero(columns["division"] == division)
     first = own[np.argsort(-columns["priority"][own])][:60]
-    write_warehouse(columns["dealer"][first], folder / "warehouse", folder=folder / "records")
+    if with_country:
+        _simulate(folder)
+    else:
+        write_warehouse(columns["dealer"][first], folder / "warehouse", folder=folder / "records")
     for name, role, areas in (
         ("inspector", "inspector", [f"office:{office}"]),
         ("supervisor", "supervisor", [f"division:{division}"]),
@@ -75,6 +90,17 @@ def running_site(
         server.should_exit = True
         thread.join(timeout=10)
         runtime.close()
+
+
+def _simulate(folder: Path) -> None:
+    """Put a simulated country into the warehouse, up to the day of the invented scores."""
+    world = folder / "world"
+    for arguments in (
+        ["simulate", "--out", str(world), "--dealers", "6000", "--years", "5", "--end", str(AS_OF)],
+        ["ingest", str(world)],
+    ):
+        command = [sys.executable, "-P", "-m", "ffl_risk", *arguments]
+        subprocess.run(command, check=True, env={**os.environ, "FFL_RISK_HOME": str(folder)})
 
 
 def _write_evidence(folder: Path) -> None:

@@ -140,6 +140,7 @@ def test_a_form_whose_session_ended_is_given_back_after_signing_in(service, insp
     back = inspector.http.post("/sign-in", data=fields, follow_redirects=False)
     assert back.status_code == 200
     assert "Your form is still here" in back.text
+    assert "Citation 1" in back.text
     assert "27 CFR 478.124 (C)(1)" in unescape(back.text)
     assert 'name="csrf" value="old"' not in back.text
     hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', back.text))

@@ -140,13 +140,13 @@ def follow(
         {str(k): int(v) for k, v in own.groupby("class")["n"].sum().items()},
         {str(k): int(v) for k, v in own.groupby("destination")["n"].sum().items()},
         chain,
-        _corridors(subject, cells, sales, known),
+        _corridors(subject, cells, sales, known, dealers),
         *(
             (dealer_hubs(dealers), fast_hubs(dealers))
             if subject.kind in {"nation", "state", "county", "dealer"}
             else ((), ())
         ),
-        _counties(subject, cells, sales),
+        _counties(subject, cells, sales, dealers),
         _of_subject(groups.clusters(found, most=1000), subject, dealers),
         _patterns_of(groups.patterns(found, most=1000), subject, dealers),
         groups.communities(cells, found),
@@ -271,12 +271,17 @@ def _seized_of(tally: Tally, subject: Subject) -> list[Link]:
 
 
 def _corridors(
-    subject: Subject, cells: pd.DataFrame, sales: pd.DataFrame, known: coverage.Coverage
+    subject: Subject,
+    cells: pd.DataFrame,
+    sales: pd.DataFrame,
+    known: coverage.Coverage,
+    dealers: pd.DataFrame,
 ) -> tuple[Corridor, ...]:
-    by = "county" if subject.kind in {"county", "state"} else "state"
+    by = "county" if subject.kind in {"county", "state", "dealer"} else "state"
     found = corridors(cells, sales, by=by, coverage=known)
-    if subject.kind == "county":
-        found = tuple(c for c in found if c.source == subject.code)
+    if subject.kind in {"county", "dealer"}:
+        county = _county_of(subject, dealers)
+        found = tuple(c for c in found if c.source == county)
     elif subject.kind == "state":
         of = set(cells.loc[cells["state"] == subject.code, "county"])
         found = tuple(c for c in found if c.source in of)
@@ -290,13 +295,23 @@ def _corridors(
     return found[:100]
 
 
-def _counties(subject: Subject, cells: pd.DataFrame, sales: pd.DataFrame) -> tuple[CountyHub, ...]:
+def _county_of(subject: Subject, dealers: pd.DataFrame) -> str | None:
+    """Return the county of a subject: a dealer's is the one where it lies."""
+    if subject.kind == "county":
+        return subject.code
+    return None if dealers.empty else str(dealers["county"].iloc[0])
+
+
+def _counties(
+    subject: Subject, cells: pd.DataFrame, sales: pd.DataFrame, dealers: pd.DataFrame
+) -> tuple[CountyHub, ...]:
     hubs = county_hubs(cells, sales)
     if subject.kind == "state":
         of = set(cells.loc[cells["state"] == subject.code, "county"])
         hubs = tuple(hub for hub in hubs if hub.county in of)
-    elif subject.kind == "county":
-        hubs = tuple(hub for hub in hubs if hub.county == subject.code)
+    elif subject.kind in {"county", "dealer"}:
+        of_subject = _county_of(subject, dealers)
+        hubs = tuple(hub for hub in hubs if hub.county == of_subject)
     return hubs[:50]
 
 

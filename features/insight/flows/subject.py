@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from features.domain.license_number import parse
 from features.errors import FeatureError, InvalidValueError
+from features.insight.flows.places import label_of
 from features.reference.files import read_table
 from features.reference.geography import ports
 from features.reference.places import counties, states
@@ -45,8 +46,8 @@ def subject_of(text: str) -> Subject:
 
     Examples
     --------
-    >>> subject_of("mx-son").kind, subject_of("2504").label, subject_of("48201").kind
-    ('mexico_state', 'San Ysidro', 'county')
+    >>> subject_of("mx-son").label, subject_of("2504").label, subject_of("48201").kind
+    ('Sonora', 'San Ysidro', 'county')
     """
     word = text.strip()
     code = word.upper()
@@ -55,9 +56,9 @@ def subject_of(text: str) -> Subject:
     if re.fullmatch(r"MX-[A-Z]{3}", code) and code in set(
         read_table("mexico_homicides")["state_code"]
     ):
-        return Subject("mexico_state", code, code)
+        return Subject("mexico_state", code, label_of(code))
     if re.fullmatch(r"[A-Z]{2}", code) and code in set(states()["state"]):
-        return Subject("state", code, code)
+        return Subject("state", code, label_of(code))
     if re.fullmatch(r"\d{4}", code) and code in ports().index:
         return Subject("port", code, str(ports().loc[code, "port_name"]))
     if re.fullmatch(r"\d{5}", code) and code in counties().index:

@@ -81,7 +81,8 @@ def _note(plan: KeptPlan, visit: KeptVisit) -> str:
     return "\n".join(
         (
             f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
-            f"{visit.hours:.1f} hours on site{part_of(visit)}; in the plan: {planned_label(visit.why)}",
+            f"{visit.hours:.1f} hours on site{part_of(visit)};"
+            f" in the plan: {planned_label(visit.why)}",
             data_sentence(plan.basis.as_of),
             *plan.disclaimers[:2],
         )
@@ -108,8 +109,8 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             visit.order, visit.name, visit.street, visit.city, visit.state, visit.zip,
             visit.license_number, visit.license_type, visit.licensee_name, visit.dealer,
             visit.hours, visit.drive_hours, visit.km * _MILES_PER_KM,
-            part_of(visit).removeprefix(", "), planned_label(visit.why), visit.inclusion_probability,
-            visit.last_inspected_on,
+            part_of(visit).removeprefix(", "), planned_label(visit.why),
+            visit.inclusion_probability, visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
             " ".join(visit.reasons),
         )
