@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+from starlette.responses import Response
+
 from serving.web import atlas, charts
 from serving.web.lists import Ask, filtered
 from serving.web.model import card_html
+from serving.web.sign_in import set_cookie
 
 
 def test_the_atlas_puts_each_county_center_within_its_county_box():
@@ -55,3 +61,13 @@ def test_round_steps_cover_what_they_must():
         assert steps[0] == 0
         assert steps[-1] >= highest
         assert 4 <= len(steps) <= 7
+
+
+@pytest.mark.parametrize("is_https", [True, False])
+def test_behind_https_a_cookie_goes_over_nothing_else(is_https):
+    answer = Response()
+    runtime = SimpleNamespace(settings=SimpleNamespace(is_https=is_https))
+    set_cookie(answer, runtime, "session", "secret", hours=1)
+    parts = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")}
+    assert {"httponly", "samesite=strict", "path=/"} <= parts
+    assert ("secure" in parts) is is_https
