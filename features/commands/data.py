@@ -115,7 +115,7 @@ def check(
 
     Shows all faults of the mapping at once, ten rows as they would be stored, the values that
     no code was found for with their counts, and both readings of dates that could be read in two
-    ways. Exit code 3 when the file would be refused.
+    ways. Exit code 3 when the file would be refused, also for its share of bad rows.
     """
     import json
     from dataclasses import asdict
@@ -125,17 +125,26 @@ def check(
     from features.commands.display import trial_view
     from features.home import home
     from features.ingest import ingest
+    from features.ingest.advice import refused_at
+    from features.ingest.run import MAX_REJECTS
 
     files = [file] if file else []
     summary = ingest(
         files, warehouse or home() / "warehouse", mapping=mapping, max_rejects=1.0, is_trial=True
     )
+    refused = refused_at(summary, MAX_REJECTS)
     if as_json:
         preview = asdict(summary.preview) if summary.preview else None
-        told = {"counts": summary.counts, "preview": preview}
+        told = {
+            "counts": summary.counts,
+            "preview": preview,
+            "refused": str(refused) if refused else None,
+        }
         typer.echo(json.dumps(told, indent=1, default=str))
     else:
         Console().print(trial_view(summary))
+    if refused:
+        raise refused
 
 
 def sources(

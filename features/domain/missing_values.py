@@ -19,6 +19,12 @@ from typing import Final
 
 from features.sql import literal
 
+# What is cut from both ends of a text: white space of every kind, and signs that have no width.
+SPACES: Final = (
+    " \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007"
+    "\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+    "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+)
 # In lower case, without the spaces around them.
 NULL_WORDS: Final = (
     "null",
@@ -103,6 +109,31 @@ TOKEN_WORDS: Final = (
     "no record",
     "not given",
     "void",
+    # Of agencies that write German, Spanish, French, Italian or Portuguese.
+    "k.a.",
+    "k. a.",
+    "keine angabe",
+    "keine angaben",
+    "unbekannt",
+    "leer",
+    "entf\u00e4llt",
+    "s/d",
+    "s.d.",
+    "sin dato",
+    "sin datos",
+    "no consta",
+    "desconocido",
+    "desconocida",
+    "ninguno",
+    "ninguna",
+    "nulo",
+    "inconnu",
+    "inconnue",
+    "n\u00e9ant",
+    "sconosciuto",
+    "ignoto",
+    "desconhecido",
+    "nenhum",
 )
 # Words of people who know no date, number or license: in a column that holds nothing else.
 TYPED_WORDS: Final = (

@@ -11,14 +11,17 @@ from typing import Final
 
 from features.domain.county import county_today_sql
 from features.domain.license_number import dealer_sql, number_sql
-from features.domain.missing_values import is_no_date_sql, is_null_word_sql, is_zero_date_sql
+from features.domain.missing_values import (
+    SPACES,
+    is_no_date_sql,
+    is_null_word_sql,
+    is_zero_date_sql,
+)
 from features.domain.postal import zip_sql
 from features.schema import Column
 from features.sources.publishers.listing import STATE_FIPS
 from features.sql import literal
 
-# What is cut from both ends of a text: white space of every kind, and a stray byte order mark.
-SPACES: Final = " \t\r\n\x0b\x0c\xa0\u2000\u2002\u2003\u2007\u2009\u202f\u3000\ufeff\u200b"
 _TRUE: Final = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE: Final = ("false", "f", "no", "n", "0", "0.0")
 _INTEGERS: Final = (

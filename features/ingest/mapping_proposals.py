@@ -19,7 +19,7 @@ _DAYS: Final = (
     "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
     "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%Y%m%d", "%m%d%Y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y",
     "%B %d, %Y", "%b %d %Y", "%d %B %Y", "%A, %B %d, %Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%y",
-    "%d%b%Y",
+    "%d%b%Y", "%d. %B %Y", "%d. %b %Y", "%d de %B de %Y", "%d/%b/%Y", "%d.%b.%Y",
 )  # fmt: skip
 _MONTHS: Final = (
     "%b-%y",

@@ -26,6 +26,7 @@ from features.ingest.mapping_proposals import (
 from features.ingest.opening import open_raw
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column
+from features.sources.agency.database import Database, is_database, pulled, tables_of
 from features.sources.files.archive import Found, expand
 from features.sources.files.source_file import inspect
 from features.sources.layout import Layout
@@ -96,16 +97,20 @@ def propose(path: Path, table: str, sheet: str = "") -> str:
     table : str
         The table that it holds.
     sheet : str, optional
-        Which sheet of a workbook of several.
+        Which sheet of a workbook of several, or which table of a database.
 
     Raises
     ------
     SourceError
         When the file cannot be read, or carries data about persons.
     """
-    told = contract(table)
+    told, path = contract(table), Path(path)
     with tempfile.TemporaryDirectory(prefix="ffl-risk-mapping-") as folder:
-        found = _one(path, expand([Path(path)], Path(folder) / "unpacked").found, sheet)
+        asked = _asked(path, table, sheet) if is_database(path) else None
+        if asked:
+            found = pulled(asked, [path], Path(folder) / "asked").found[0]
+        else:
+            found = _one(path, expand([path], Path(folder) / "unpacked").found, sheet)
         names, values, delimiter, encoding = _read(found, table, Path(folder) / "records")
     matches = _matched(table, names, values)
     lines = [
@@ -119,6 +124,9 @@ def propose(path: Path, table: str, sheet: str = "") -> str:
         lines.append(f"delimiter = {toml(delimiter)}")
     if encoding:
         lines.append(f'encoding = "{encoding}"  # ? or "latin-1"; the text is not UTF-8')
+    lines += _doubts_of_header(names)
+    if asked:
+        lines += ["", "[database]", f"query = '''{asked.query}'''", ""]
     unused = [name for name in names if name not in {m.source for m in matches.values()}]
     if unused:
         lines.append("# Columns of the export that nothing reads:")
@@ -126,6 +134,44 @@ def propose(path: Path, table: str, sheet: str = "") -> str:
     for column in TABLES[table].columns:
         lines += ["", *_entry(column, matches.get(column.name), told)]
     return "\n".join(lines) + "\n"
+
+
+def _asked(path: Path, table: str, name: str) -> Database:
+    """Return the query for the table of a database that looks most like `table`, or is named."""
+    held = tables_of(path)
+    if (name and name not in held) or not held:
+        raise SourceError(
+            f"{path.name} holds " + (f"no table called {name!r}." if held else "no table."),
+            found=", ".join(held) or "nothing",
+            fix="name one of its tables or views with --sheet",
+        )
+    fitting = {one: _n_fitting(columns, table) for one, columns in held.items()}
+    chosen = name or max(held, key=lambda one: (fitting[one], len(held[one])))
+    columns = ", ".join(quoted(column) for column in held[chosen])
+    return Database(f"SELECT {columns} FROM {quoted(chosen)}")
+
+
+def _doubts_of_header(names: list[str]) -> list[str]:
+    """Return questions about a first line that does not look like headings."""
+    if len(names) == 1:
+        return [
+            "# ? one column alone was found. Name its separator as `delimiter`, or for lines of "
+            "fixed width",
+            "# [fixed_width]",
+            "# NAME = [1, 8]",
+        ]
+    if any(map(_is_value, names)):
+        named = ", ".join(toml(f"NAME_{n}") for n in range(1, len(names) + 1))
+        return [
+            "# ? the first line looks like a row. Where there are no headings, name the columns:",
+            f"# header = [{named}]",
+        ]
+    return []
+
+
+def _is_value(name: str) -> bool:
+    """Tell a number or a day from a heading; a year may be one."""
+    return bool(re.fullmatch(r"[-+$]?[0-9][0-9.,/:T -]*%?", name)) and len(name) != 4
 
 
 def _one(path: Path, found: list[Found], sheet: str) -> Found:
@@ -182,18 +228,24 @@ def _read(
 def _likeliest(tried: list[tuple[TextForm, list[str]]], table: str) -> tuple[TextForm, list[str]]:
     """Return the header among the first lines: the one with the most names that look like columns.
 
-    Of two that are as good the first counts, and of none the one with the most names.
+    Of two that are as good the first counts, and of none the one with the most names. A row is none
+    for one word of its own that looks like a column (``BY``), nor one that holds numbers or days.
     """
 
     def fitness(item: tuple[TextForm, list[str]]) -> tuple[int, int]:
         names = [name for name in item[1] if not re.fullmatch(r"column_\d+", name)]
-        columns = [c.name for c in TABLES[table].columns]
-        n_fitting = sum(max(_nearness(c, name, table) for c in columns) >= _NEAR for name in names)
-        return n_fitting, len(names)
+        n_fitting = _n_fitting(names, table) - sum(map(_is_value, names))
+        return (0 if n_fitting == 1 else n_fitting), len(names)
 
     if not tried:
         raise SourceError("The export holds no header.", expected="a header line and rows")
     return max(tried, key=fitness)
+
+
+def _n_fitting(names: list[str], table: str) -> int:
+    """Return how many names look like columns of `table`."""
+    columns = [c.name for c in TABLES[table].columns]
+    return sum(max(_nearness(c, name, table) for c in columns) >= _NEAR for name in names)
 
 
 def _samples(values: Counter[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from features.errors import SourceError
+from features.ingest.advice import Fault, refusal
 from features.ingest.checks import CheckQuery
 from features.ingest.summary import TableCounts
 from features.schema import TABLES
@@ -24,20 +24,6 @@ CREATE TEMP TABLE rejected (
 
 def _key_text(table: str) -> str:
     return " || ' ' || ".join(f"CAST(r.{quoted(name)} AS VARCHAR)" for name in TABLES[table].key)
-
-
-def _mending(most: str, found: str) -> str:
-    """Return what to do about the commonest reason."""
-    if "inside a quote" in found:
-        return "close the quote, or write two for one that belongs to a value"
-    if most == "undecodable":
-        return "save the text as UTF-8, or name its encoding in a mapping"
-    if most == "duplicate_key_conflict":
-        return (
-            "another row of the same key and day says something else: take the earlier load back "
-            "(`ffl-risk sources`, `ffl-risk withdraw`), or give corrected rows a later known_on"
-        )
-    return "correct the file or read it through --mapping"
 
 
 class RejectBook:
@@ -91,6 +77,15 @@ class RejectBook:
             f"{_key_text(table)} FROM revised r WHERE r.verdict = 'disputed'"
         )
 
+    def n_repeated(self, table: str, source: int) -> int:
+        """Return how many rows of a file contradict another row of the same file."""
+        found = self.con.execute(
+            "SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM rejected "
+            f"WHERE table_name = '{table}' AND source_id = {source} "
+            "AND reason = 'duplicate_key_conflict' GROUP BY value HAVING n > 1)"
+        ).fetchone()
+        return int(found[0])
+
     def reasons(self, table: str, source: int) -> dict[str, int]:
         """Return how many rows of a file were rejected for each reason, the most first."""
         return dict(
@@ -110,31 +105,16 @@ class RejectBook:
         """
         if counts.n_rejected <= limit * counts.n_read:
             return
-        share = counts.n_rejected / counts.n_read
-        found = self._examples(counts.table, source)
-        most = next(iter(self.reasons(counts.table, source)), "")
-        raise SourceError(
-            f"{file} is refused: {share:.1%} of its {counts.n_read:,} rows of "
-            f"{counts.table} are bad; nothing of it was stored.",
-            found=found,
-            expected=f"at most {limit:.1%}; dates as YYYY-MM-DD",
-            fix=f"{_mending(most, found)}; raise --max-rejects only if so many bad rows are "
-            "expected",
-        )
+        raise refusal(file, counts, limit, self._faults(counts.table, source))
 
-    def _examples(self, table: str, source: int) -> str:
+    def _faults(self, table: str, source: int) -> list[Fault]:
+        """Return the commonest reasons of one file, each with its first row."""
         found = self.con.execute(
-            "SELECT reason, column_name, min(value), min(source_line), count(*) "
+            "SELECT reason, column_name, arg_min(value, source_line), min(source_line), count(*) "
             f"FROM rejected WHERE source_id = {source} AND table_name = '{table}' "
             "GROUP BY reason, column_name ORDER BY 5 DESC, 1 LIMIT 5"
         ).fetchall()
-        return "; ".join(
-            f"{n:,} {reason}"
-            + (f" in {column}" if column else "")
-            + (f", such as {value!r}" if value else "")
-            + f" (first in line {line})"
-            for reason, column, value, line, n in found
-        )
+        return [Fault(*row) for row in found]
 
     def stage(self, draft: Draft) -> None:
         """Stage, for each table with new rejects, its whole file.

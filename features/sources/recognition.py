@@ -168,15 +168,24 @@ def _written(source: SourceFile, mapping: ExportMapping) -> tuple[TextForm | Non
         return mapping.form, list(mapping.names)
     tried = list(forms(source, mapping.encoding))
     named = mapping.form.delimiter if mapping.form else None
-    wanted = set(mapping.sources)
+    best, n_best = None, 0
     for form, names in tried:
         if named and form.delimiter != named:
             form = replace(form, delimiter=named)  # noqa: PLW2901 - the mapping's word counts
             names = read_header(source, form)  # noqa: PLW2901
-        if wanted & set(names):
-            return form, names
+        n_named = _n_named(names, mapping)
+        if n_named > n_best:
+            best, n_best = (form, names), n_named
+    if best:
+        return best
     form = mapping.form or (tried[0][0] if tried else TextForm())
     return form, read_header(source, form)
+
+
+def _n_named(names: list[str], mapping: ExportMapping) -> int:
+    """Return how many names of a line the mapping speaks of, in its entries or its query."""
+    wanted = mapping.sources
+    return sum(name in wanted or (len(name) > 1 and name in mapping.query) for name in set(names))
 
 
 def _joined_file(

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from features.errors import SourceError
 from features.sources.files.archive import Finds, Found
+from features.sql import quoted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -117,6 +118,35 @@ def pulled(database: Database, paths: Sequence[Path], folder: Path) -> Finds:
             _write(columns, rows, made, path.name)
         finds.found.append(Found(made, path.name))
     return finds
+
+
+def is_database(path: Path) -> bool:
+    """Tell a file of SQLite or DuckDB by its first bytes."""
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(len(_SQLITE))
+    except OSError:
+        return False
+    return magic == _SQLITE or magic[8:12] == b"DUCK"
+
+
+def tables_of(path: Path) -> dict[str, list[str]]:
+    """Return the columns of each table and view of a database that is a file."""
+    with path.open("rb") as stream:
+        is_sqlite = stream.read(len(_SQLITE)) == _SQLITE
+    listing = (
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+        "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
+        if is_sqlite
+        else "SELECT table_name FROM information_schema.tables ORDER BY table_name"
+    )
+    with _file_asked(path, Database(listing)) as (_, rows):
+        names = [str(row[0]) for row in rows]
+    held = {}
+    for name in names:
+        with _file_asked(path, Database(f"SELECT * FROM {quoted(name)} LIMIT 0")) as (columns, _):
+            held[name] = list(columns)
+    return held
 
 
 def _address(variable: str) -> sa.URL:

@@ -41,11 +41,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from features.domain.missing_values import SPACES
 from features.errors import SourceError
 from features.schema import Column
 from features.sources.agency.database import Database
@@ -57,6 +59,7 @@ from features.sources.agency.mapping_faults import (
     text_of,
 )
 from features.sources.layout import Layout, Plan
+from features.sources.publishers.canonical import set_aside
 from features.sources.rows.dates import DateChoice, date_sql
 from features.sources.rows.delimited import TextForm
 from features.sql import literal, quoted
@@ -94,7 +97,7 @@ class ExportMapping:
     codes : mapping
         For columns with ``values_from``, the codes read there.
     names : tuple of str
-        The columns of lines of fixed width.
+        The columns of a text that has no headings.
     database : Database or None
         What is asked instead of reading a file.
     sheet : str
@@ -136,7 +139,8 @@ class ExportMapping:
                 columns[name] = text
         if self.table == "licenses" and "dealer" not in columns:
             columns["dealer"] = columns["license_number"]
-        return Plan(self.table, columns, dates=tuple(dates))
+        aside = set_aside(self.table, columns)
+        return Plan(self.table, columns, set_aside=aside, dates=tuple(dates))
 
     def layout(self, form: TextForm | None) -> Layout:
         """Return the layout of an export written in `form` (None for Parquet)."""
@@ -164,13 +168,25 @@ class ExportMapping:
 
     def _mapped(self, text: str, name: str, entry: Mapping[str, Any]) -> str:
         values = dict(self.codes.get(name, {}))
-        values |= {str(k).strip().upper(): text_of(v) for k, v in entry.get("values", {}).items()}
+        values |= {_as_compared(str(k)): text_of(v) for k, v in entry.get("values", {}).items()}
         if not values and "other" not in entry:
             return text
         whens = " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in values.items())
         rest = literal(text_of(entry["other"])) if "other" in entry else text
-        mapped = f"CASE upper({text}) {whens} ELSE {rest} END" if whens else rest
+        compared = f"upper(regexp_replace(nfc_normalize({text}), '[\u00df\u1e9e]', 'ss', 'g'))"
+        mapped = f"CASE {compared} {whens} ELSE {rest} END" if whens else rest
         return f"CASE WHEN {text} = '' THEN NULL ELSE {mapped} END"
+
+
+def _as_compared(code: str) -> str:
+    """Return an agency's code as codes are compared: in any case, and however accents are written.
+
+    >>> _as_compared(" Turnusmäßig"), _as_compared("ma\u0308nnlich") == _as_compared("MÄNNLICH")
+    ('TURNUSMÄSSIG', True)
+    """
+    text = unicodedata.normalize("NFC", code.strip())
+    text = text.replace("\u00df", "ss").replace("\u1e9e", "ss")
+    return "".join(sign.upper() if len(sign.upper()) == 1 else sign for sign in text)
 
 
 def _joined(entry: Mapping[str, Any]) -> str:
@@ -178,7 +194,7 @@ def _joined(entry: Mapping[str, Any]) -> str:
     names = formats_of(entry["from"])
     pads = entry.get("pad", [])
     pads = pads if isinstance(pads, list) else [pads] * len(names)
-    texts = [f"trim({quoted(name)})" for name in names]
+    texts = [f"trim({quoted(name)}, {literal(SPACES)})" for name in names]
     for n, width in enumerate(pads):
         bare = f"regexp_replace({texts[n]}, '[.]0+$', '')"
         texts[n] = (
@@ -241,7 +257,7 @@ def read_mapping(path: Path) -> ExportMapping:
         tuple(raw.get("join", ())),
         str(raw.get("query", "")).strip().rstrip(";"),
         codes,
-        tuple(raw.get("fixed_width", ())),
+        tuple(raw.get("fixed_width", raw.get("header", ()))),
         Database.of(raw),
         str(raw.get("sheet", "")),
     )
@@ -254,6 +270,9 @@ def _form(raw: Mapping[str, Any], encoding: str | None) -> TextForm | None:
         return TextForm(
             has_header=False, has_quotes=False, fallback_encoding=encoding, spans=widths
         )
+    if "header" in raw:
+        sign = raw.get("delimiter", ",")
+        return TextForm(delimiter=sign, has_header=False, fallback_encoding=encoding)
     if "delimiter" in raw:
         return TextForm(delimiter=raw["delimiter"], fallback_encoding=encoding)
     return None
@@ -279,5 +298,5 @@ def _code_lists(
         if any(len(row) != 2 for row in rows) or len(rows) < 2:
             faults.append(f"columns.{name}: values_from needs a header and rows of two columns")
             continue
-        codes[name] = {row[0].strip().upper(): row[1].strip() for row in rows[1:]}
+        codes[name] = {_as_compared(row[0]): row[1].strip() for row in rows[1:]}
     return codes, faults

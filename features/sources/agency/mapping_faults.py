@@ -9,7 +9,7 @@ from typing import Any, Final
 import duckdb
 
 from features.errors import did_you_mean
-from features.schema import TABLES, Column
+from features.schema import SET_ASIDE_TYPES, TABLES, Column
 from features.sources.agency.database import database_faults
 from features.sources.publishers import canonical
 from features.sources.rows.dates import SERIALS
@@ -18,7 +18,7 @@ ENCODINGS: Final = ("utf-8", "latin-1", "cp1252")
 KNOWN_ON: Final = Column("known_on", "date", is_required=False)
 _TOP: Final = {
     "table", "columns", "date_format", "delimiter", "encoding", "description", "fixed_width",
-    "join", "query", "database", "sheet",
+    "join", "query", "database", "sheet", "header",
 }  # fmt: skip
 _PER_COLUMN: Final = {
     "from", "date_format", "values", "values_from", "other", "constant", "default", "pad",
@@ -78,7 +78,8 @@ def _entry_faults(column: Column, entry: Mapping[str, Any], codes: Mapping[str, 
     made: list[object] = [*entry.get("values", {}).values(), *codes.values()]
     made += [entry[k] for k in ("other", "constant", "default") if k in entry]
     if column.allowed:
-        wrong = sorted({text_of(v) for v in made} - column.allowed - {""})
+        set_aside = SET_ASIDE_TYPES if column.name == "license_type" else ()
+        wrong = sorted({text_of(v) for v in made} - column.allowed - {"", *set_aside})
         faults += [
             f"{where}: {v!r} is no code of the contract{did_you_mean(v, column.allowed)}"
             for v in wrong
@@ -136,6 +137,12 @@ def _shape_faults(raw: Mapping[str, Any]) -> list[str]:
         is_span = isinstance(span, list) and len(span) == 2 and 0 < span[0] <= span[1]
         if not is_span:
             faults.append(f"fixed_width.{name} needs the first and last sign, such as [1, 15]")
+    header = raw.get("header", ["A"])
+    is_list = isinstance(header, list) and all(isinstance(n, str) and n.strip() for n in header)
+    if not is_list or not header or len(set(header)) < len(header):
+        faults.append("header is a list of the names of the columns, each of them once")
+    if "header" in raw and raw.get("fixed_width"):
+        faults.append("header and fixed_width both name the columns: leave one")
     for join in raw.get("join", []):
         keys = set(join) if isinstance(join, dict) else set()
         if "file" not in keys or not ({"key"} <= keys or {"left", "right"} <= keys) or keys - _JOIN:

@@ -268,7 +268,12 @@ _KINDS: Final = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it and ingest what it holds"),
     (b"Rar!", "a RAR archive", "unpack it and ingest what it holds"),
     (b"{\\rtf", "a text document (RTF)", "save the table as CSV"),
-    (b"SQLite format 3", "a database of SQLite", "ask it through a mapping with [database]"),
+    (
+        b"SQLite format 3",
+        "a database of SQLite",
+        "ask it through a mapping with [database]; "
+        "`ffl-risk mapping new FILE --table TABLE` proposes one",
+    ),
     (codecs.BOM_UTF32_LE, "UTF-32 text", "save the file as UTF-8"),
     (codecs.BOM_UTF32_BE, "UTF-32 text", "save the file as UTF-8"),
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from features.schema import TABLES
+from features.schema import SET_ASIDE_TYPES, TABLES
 from features.sources.layout import Layout, Plan
 from features.sources.rows.delimited import TextForm
-from features.sql import quoted
+from features.sql import list_sql, quoted
 
 # What a canonical file may carry beside the columns of its table.
 EXTRA: Final = ("known_on",)
@@ -44,6 +44,22 @@ def needed(table: str, columns: Collection[str] = ()) -> frozenset[str]:
     return required
 
 
+def set_aside(table: str, columns: Mapping[str, str]) -> str:
+    """Return SQL that is true for rows that are left out on purpose: licenses of collectors.
+
+    Parameters
+    ----------
+    table : str
+        The table.
+    columns : mapping of str to str
+        SQL of each column of the contract.
+    """
+    if table != "licenses" or "license_type" not in columns:
+        return "false"
+    code = f"lpad(trim(CAST({columns['license_type']} AS VARCHAR)), 2, '0')"
+    return f"coalesce(list_contains({list_sql(SET_ASIDE_TYPES)}, {code}), false)"
+
+
 def canonical(table: str, columns: set[str], form: TextForm | None) -> Layout:
     """Return the layout of a canonical file of `table` whose columns are `columns`.
 
@@ -64,7 +80,7 @@ def canonical(table: str, columns: set[str], form: TextForm | None) -> Layout:
     notes = (f"columns not of {table}, left out: {', '.join(ignored)}",) if ignored else ()
     return Layout(
         f"canonical {table}",
-        (Plan(table, expressions),),
+        (Plan(table, expressions, set_aside=set_aside(table, expressions)),),
         form,
         notes,
         {"table": table},

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final
 
+from features.sources.rows.month_names import english_months
 from features.sql import literal, quoted
 
 # Days since the epoch of a spreadsheet, of Windows and of old Macs.
@@ -55,6 +56,7 @@ def reading(text: str, form: str) -> str:
     The first day that a program can hold is read, because it is a mark of no date. A serial number
     of a spreadsheet is a day from 1927 (1931) on: a shorter one is a number or a mark of no date.
     A moment with its distance from UTC (``%z``) is the day that is written, in no other zone.
+    A month by its name may be in English or in another language of the continent and of Europe.
     """
     if form.endswith("%z"):
         text, form = f"regexp_replace({text}, {literal(_OFFSET)}, '')", form.removesuffix("%z")
@@ -62,7 +64,10 @@ def reading(text: str, form: str) -> str:
         is_serial = f"regexp_full_match({text}, '[1-9][0-9]{{4}}([.][0-9]+)?')"
         days = f"CAST(floor(TRY_CAST({text} AS DOUBLE)) AS INTEGER)"
         return f"CASE WHEN {is_serial} THEN DATE '{_EPOCHS[form]}' + {days} END"
-    day = f"CAST(TRY_STRPTIME({text}, {literal(form)}) AS DATE)"
+    parsed = f"TRY_STRPTIME({text}, {literal(form)})"
+    if re.search("%[bB]", form):
+        parsed = f"coalesce({parsed}, TRY_STRPTIME({english_months(text, form)}, {literal(form)}))"
+    day = f"CAST({parsed} AS DATE)"
     return f"CASE WHEN year({day}) >= 1500 OR {day} = DATE '0001-01-01' THEN {day} END"
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from features.domain.missing_values import SPACES
 from features.errors import SourceError
 from features.sources.files.source_file import HEAD_BYTES, SourceFile
 from features.sources.files.streams import BLOCK, SEPARATOR, cut, replacing
@@ -279,7 +280,7 @@ def _unfolded(column: pa.Array) -> pa.Array:
 
 def _trimmed(column: pa.Array) -> pa.Array:
     """Return `column` without white space around its values, whatever stands in other rows."""
-    trimmed = pc.utf8_trim_whitespace(column)
+    trimmed = pc.utf8_trim(column, characters=SPACES)
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 
@@ -378,6 +379,12 @@ def _open_csv(
 
 
 def _unreadable(source: SourceFile, error: Exception) -> SourceError:
+    if "straddl" in str(error):
+        return SourceError(
+            f"{source.name} has a row of more than {BLOCK >> 20} MB.",
+            expected="one row a line",
+            fix="check how the file was written: a line end may be missing, or a quote left open",
+        )
     return SourceError(
         f"{source.name} cannot be read as rows of text.",
         found=str(error),

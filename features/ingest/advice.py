@@ -1,0 +1,160 @@
+"""What to do about rows that are rejected, and about rows that lack what signals need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from features.errors import SourceError
+from features.ingest.summary import IngestSummary, TableCounts
+
+_OF_REASON: Final = {
+    "undecodable": "save the text as UTF-8, or name its encoding in a mapping",
+    "duplicate_key_conflict": "another row of the same key and day says something else: take the "
+    "earlier load back (`ffl-risk sources`, `ffl-risk withdraw`), or give corrected rows a later "
+    "known_on",
+    "unknown_inspection": "load the inspections first, or together with their citations",
+}
+_CONFLICT_INSIDE: Final = (
+    "put rows that belong together into one (`query` of a mapping, such as SELECT ..., "
+    "sum(...) ... GROUP BY ...), or give rows of their own a key of their own"
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Rows that were rejected for one reason.
+
+    Parameters
+    ----------
+    reason : str
+        Its code.
+    column : str or None
+        The column at fault.
+    value : str or None
+        What stands there in the first of them.
+    line : int
+        The line of that one.
+    n_rows : int
+    """
+
+    reason: str
+    column: str | None
+    value: str | None
+    line: int
+    n_rows: int
+
+    def __str__(self) -> str:
+        """Return the fault as a message tells it."""
+        return (
+            f"{self.n_rows:,} {self.reason}"
+            + (f" in {self.column}" if self.column else "")
+            + (f", such as {self.value!r}" if self.value else "")
+            + f" (first in line {self.line})"
+        )
+
+
+def mending(faults: Sequence[Fault]) -> str:
+    """Return what to do about the commonest fault, as the spelling of its value tells.
+
+    >>> mending([Fault("bad_date", "sold_on", "45778", 2, 30)])[:49]
+    'they look like the day numbers of a spreadsheet: '
+    >>> mending([Fault("out_of_range", "hours", "1,5", 2, 30)])
+    'say how numbers are written: `decimal = ","` or `thousands = ","` of a mapping'
+    """
+    if any(fault.value and "inside a quote" in fault.value for fault in faults):
+        return "close the quote, or write two for one that belongs to a value"
+    if not faults:
+        return "correct the file or read it through --mapping"
+    first = faults[0]
+    value = first.value or ""
+    if first.reason == "bad_date":
+        if re.fullmatch(r"[1-9][0-9]{4}([.][0-9]+)?", value):
+            return (
+                "they look like the day numbers of a spreadsheet: read the file through a mapping "
+                'with `date_format = "excel"`'
+            )
+        return (
+            "write dates as YYYY-MM-DD, or name their format in a mapping (`date_format`; "
+            "`ffl-risk mapping new` proposes one)"
+        )
+    if first.reason == "out_of_range" and re.fullmatch(r"[+-]?[0-9][0-9.,]*,[0-9]+", value):
+        return 'say how numbers are written: `decimal = ","` or `thousands = ","` of a mapping'
+    if first.reason in ("unknown_code", "unknown_type"):
+        return f"map its values to codes (`values` of columns.{first.column} in a mapping)"
+    return _OF_REASON.get(first.reason, "correct the file or read it through --mapping")
+
+
+def refusal(file: str, counts: TableCounts, limit: float, faults: Sequence[Fault]) -> SourceError:
+    """Return the error of a file with too large a share of bad rows.
+
+    Parameters
+    ----------
+    file : str
+        Its name.
+    counts : TableCounts
+        Of the table at fault.
+    limit : float
+        Largest share that is taken.
+    faults : sequence of Fault
+        The commonest first.
+    """
+    return SourceError(
+        f"{file} is refused: {counts.n_rejected / counts.n_read:.1%} of its "
+        f"{counts.n_read:,} rows of {counts.table} are bad; nothing of it was stored.",
+        found="; ".join(map(str, faults)),
+        expected=f"at most {limit:.1%}",
+        fix=f"{mending(faults)}; raise --max-rejects only if so many bad rows are expected",
+    )
+
+
+def refused_at(summary: IngestSummary, limit: float) -> SourceError | None:
+    """Return the error that a load as tried in `summary` would end with, if any."""
+    for file in summary.files:
+        for counts in file.tables:
+            if counts.n_rejected > limit * counts.n_read:
+                rejected = summary.preview.rejected if summary.preview else ()
+                faults = []
+                for reason, n_rows in counts.reasons.items():
+                    of_it = [r for r in rejected if (r.table, r.reason) == (counts.table, reason)]
+                    if of_it:
+                        first = of_it[0]
+                        told = (first.column, first.value, first.first_line)
+                        faults.append(Fault(reason, *told, n_rows))
+                return refusal(file.file, counts, limit, faults)
+    return None
+
+
+def conflicts_inside(table: str, n_rows: int) -> list[str]:
+    """Tell of rows of one file that contradict each other."""
+    if not n_rows:
+        return []
+    return [
+        f"rows of {table} in this file that say different things of the same key and day: "
+        f"{n_rows:,}; none stands: {_CONFLICT_INSIDE}"
+    ]
+
+
+def sales_without_recovery(con: Any, table: str) -> list[str]:
+    """Tell when most traces of a file know the sale but not the recovery: days between are lost.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Holds the rows as ``good``.
+    table : str
+        The table that they are of.
+    """
+    if table != "traces":
+        return []
+    n_sold, n_lost = con.execute(
+        "SELECT count(sold_on), count(sold_on) FILTER (recovered_on IS NULL) FROM good"
+    ).fetchone()
+    if 2 * n_lost <= n_sold:
+        return []
+    return [
+        f"sales without a day of recovery: {n_lost:,} of {n_sold:,}; they tell no time-to-crime, "
+        "which is counted from the sale to recovered_on"
+    ]

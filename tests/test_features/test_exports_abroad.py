@@ -1,0 +1,200 @@
+"""Exports of agencies whose language, codes and systems are not those of the contract."""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import openpyxl
+import pytest
+from typer.testing import CliRunner
+
+from features.commands.app import app
+from features.errors import SourceError
+from features.ingest.proposal import propose
+from tests.test_features.ingest_samples import row, write
+from tests.test_features.test_mappings_of_a_clerk import export, holds, load, mapping, stored
+
+VISITS = {
+    "inspection_id": 'from = "Nr"', "dealer": 'from = "FFL"', "kind": 'constant = "compliance"',
+    "opened_on": 'from = "Tag"\ndate_format = "%d.%m.%Y"', "outcome": 'constant = "none"',
+    "selected_by": 'from = "Anlass"\nvalues = { "turnusmäßig" = "other", "Zufall" = "random" }',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["turnusmäßig", "TURNUSMÄSSIG", "Turnusma\u0308ßig", "TURNUSMÄẞIG", " turnusmäßig\u200b"],
+)
+def test_a_code_is_found_however_its_letters_are_written(reason: str, tmp_path: Path) -> None:
+    own = mapping(tmp_path, table="inspections", **VISITS)
+    load(tmp_path, f"Nr,FFL,Tag,Anlass\n1,5-74-90001,03.05.2025,{reason}\n", own)
+    assert stored(tmp_path, "inspections")[0]["selected_by"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%d. %B %Y", "12. März 2024"),
+        ("%d. %B %Y", "12. Ma\u0308rz 2024"),
+        ("%d. %B %Y", "12. Mrz. 2024"),
+        ("%d de %B de %Y", "12 de marzo de 2024"),
+        ("%d %B %Y", "12 mars 2024"),
+        ("%d-%b-%Y", "12-MÄR-2024"),
+        ("%d.%b.%Y", "12.mrt.2024"),
+        ("%d-%b-%y", "12-Mar-24"),
+    ],
+)
+def test_a_month_by_its_name_in_another_language(form: str, text: str, tmp_path: Path) -> None:
+    load(tmp_path, holds(text), mapping(tmp_path, f'date_format = "{form}"'))
+    assert stored(tmp_path)[0]["starts_on"] == date(2024, 3, 12)
+
+
+def test_every_month_of_a_language_is_its_own(tmp_path: Path) -> None:
+    languages = (
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "ene feb mar abr may jun jul ago sep oct nov dic",
+        "janv févr mars avr mai juin juil août sept oct nov déc",
+        "gen feb mar apr mag giu lug ago set ott nov dic",
+    )
+    for n, names in enumerate(languages):
+        texts = [f"5 {name} 2024" for name in names.split()]
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        load(folder, holds(*texts), mapping(folder, 'date_format = "%d %B %Y"'))
+        days = {r["hold_id"]: r["starts_on"] for r in stored(folder)}
+        assert [days[f"H{m}"] for m in range(12)] == [date(2024, m, 5) for m in range(1, 13)]
+
+
+def test_a_word_that_only_begins_like_a_month_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="bad_date"):
+        load(tmp_path, holds("5 Marzipan 2024"), mapping(tmp_path, 'date_format = "%d %B %Y"'))
+
+
+def test_collectors_are_set_aside_in_every_layout(tmp_path: Path) -> None:
+    text = "FFL,T,D,O,S,C\n" + "".join(
+        f"5-74-9000{n},{kind},2025-01-01,Ulm,TX,48201\n" for n, kind in enumerate("AAB")
+    )
+    columns = {
+        "dealer": 'from = "FFL"', "license_type": 'from = "T"\nvalues = { A = "01", B = "03" }',
+        "listed_on": 'from = "D"', "premises_city": 'from = "O"', "premises_state": 'from = "S"',
+        "county_fips": 'from = "C"',
+    }  # fmt: skip
+    summary = load(tmp_path, text, mapping(tmp_path, table="licenses", **columns))
+    assert (summary.counts["stored"], summary.counts["set_aside"]) == (2, 1)
+    folder = tmp_path / "canonical"
+    folder.mkdir()
+    rows = [row("licenses", license_type=kind, dealer=f"5-74-9000{kind}") for kind in "13"]
+    path = write(folder, "licenses", rows)
+    told = CliRunner().invoke(
+        app, ["ingest", str(path), "--json", "--warehouse", str(folder / "w")]
+    )
+    assert told.exit_code == 0, told.exception
+    assert '"n_set_aside": 1' in told.stdout
+
+
+def test_a_check_ends_as_the_load_would(tmp_path: Path) -> None:
+    own, path = mapping(tmp_path), export(tmp_path, holds("2025-01-01", "45778", "45779"))
+    words = ["mapping", "check", str(path), "--mapping", str(own)]
+    told = CliRunner().invoke(app, [*words, "--warehouse", str(tmp_path / "w")])
+    assert isinstance(told.exception, SourceError)
+    assert "2025-01-01" in told.stdout
+    message = str(told.exception)
+    assert "66.7% of its 3 rows" in message
+    assert "2 bad_date in starts_on, such as '45778' (first in line 3)" in message
+    assert 'date_format = "excel"' in message
+
+
+def test_rows_of_one_file_that_contradict_each_other_are_told(tmp_path: Path) -> None:
+    twice = "NR,FFL,BEGIN\n" + "".join(
+        f"H{n},5-74-90001,2025-0{m}-01\n" for n in range(9) for m in range(1, 3 if n == 0 else 2)
+    )
+    columns = {"known_on": 'constant = "2025-05-01"'}
+    summary = load(tmp_path, twice, mapping(tmp_path, **columns))
+    told = " ".join(summary.files[0].notes)
+    assert "say different things of the same key and day: 2; none stands" in told
+    assert "GROUP BY" in told
+
+
+def test_sales_without_a_recovery_are_told(tmp_path: Path) -> None:
+    rows = [row("traces", trace_id=f"T{n}", recovered_on="") for n in range(3)]
+    path = write(tmp_path, "traces", rows)
+    told = CliRunner().invoke(app, ["ingest", str(path), "--warehouse", str(tmp_path / "w")])
+    assert "sales without a day of recovery: 3 of 3" in " ".join(told.stdout.split())
+
+
+def workbook(folder: Path, rows: Sequence[Sequence[object]]) -> Path:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for cells in rows:
+        book.active.append(list(cells))
+    book.save(folder / "visits.xlsx")
+    return folder / "visits.xlsx"
+
+
+def test_a_row_is_not_taken_for_the_headings(tmp_path: Path) -> None:
+    """BY is Bavaria here, and looks like the column that says by whom a dealer was chosen."""
+    head = ["Kontroll-Nr", "Land", "Erlaubnis", "Tag", "Anlass"]
+    rows = [[n, "BY", f"31814{n}", "20.07.2020", "Zufall"] for n in range(5)]
+    text = propose(workbook(tmp_path, [head, *rows]), "inspections")
+    assert "#   Kontroll-Nr (0, 1, 2, ...)" in text
+    assert "looks like a row" not in text
+
+
+def test_a_text_without_headings_is_asked_about_and_read(tmp_path: Path) -> None:
+    rows = "H1;5-74-90001;20.07.2024\nH2;5-74-90002;21.07.2024\n"
+    text = propose(export(tmp_path, rows), "holds")
+    assert '# header = ["NAME_1", "NAME_2", "NAME_3"]' in text
+    top = 'delimiter = ";"\nheader = ["NR", "FFL", "BEGIN"]\ndate_format = "%d.%m.%Y"'
+    load(tmp_path, rows, mapping(tmp_path, top))
+    days = {r["hold_id"]: r["starts_on"] for r in stored(tmp_path)}
+    assert days == {"H1": date(2024, 7, 20), "H2": date(2024, 7, 21)}
+    narrow = propose(export(tmp_path, "0001AB 20240720\n0002CD 20240721\n"), "holds")
+    assert "# [fixed_width]" in narrow
+    with pytest.raises(SourceError, match="header is a list"):
+        load(tmp_path, rows, mapping(tmp_path, 'header = ["NR", "NR"]'))
+
+
+def test_a_query_finds_its_headings_below_a_title(tmp_path: Path) -> None:
+    text = "Report of 2025-01-02,,\n,,\n" + holds("2025-01-01").replace("NR", "No")
+    query = """query = 'SELECT "No" AS NR, FFL, BEGIN FROM export'"""
+    load(tmp_path, text, mapping(tmp_path, query))
+    assert stored(tmp_path)[0]["hold_id"] == "H0"
+
+
+def test_a_database_that_is_a_file_gets_a_mapping_that_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "cases.sqlite"
+    with sqlite3.connect(path) as con:
+        con.execute("CREATE TABLE other (a INTEGER)")
+        con.execute('CREATE TABLE raw ("hold nbr" TEXT, dealer TEXT, start_dt TEXT)')
+        con.execute("INSERT INTO raw VALUES ('H1', '5-74-90001', '20.07.2024')")
+        con.execute("CREATE VIEW holds AS SELECT * FROM raw")
+    con.close()
+    text = propose(path, "holds", "holds")
+    assert tomllib.loads(text)["database"]["query"] == (
+        'SELECT "hold nbr", "dealer", "start_dt" FROM "holds"'
+    )
+    assert 'FROM "raw"' in propose(path, "holds", "raw")
+    with pytest.raises(SourceError, match="no table called 'x'"):
+        propose(path, "holds", "x")
+    own = tmp_path / "own.toml"
+    columns = mapping(
+        tmp_path, hold_id='from = "hold nbr"', dealer='from = "dealer"',
+        starts_on='from = "start_dt"\ndate_format = "%d.%m.%Y"',
+    ).read_text()  # fmt: skip
+    head = text[: text.index("# Columns")] if "# Columns" in text else text.split("[columns")[0]
+    own.write_text(head + columns.replace('table = "holds"', ""), encoding="utf-8")
+    words = ["ingest", str(path), "--mapping", str(own), "--warehouse", str(tmp_path / "w")]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.exception
+    assert stored(tmp_path)[0]["starts_on"] == date(2024, 7, 20)
+
+
+def test_a_row_of_many_megabytes_is_told_as_one(tmp_path: Path) -> None:
+    long = holds("2025-01-01") + "H1,5-74-90001," + "9" * 3_000_000 + "\n"
+    with pytest.raises(SourceError, match="has a row of more than 1 MB"):
+        load(tmp_path, long, mapping(tmp_path))
