@@ -210,7 +210,8 @@ Other exports are read through a [mapping](mapping.md).
 
 Dates are ISO, `YYYY-MM-DD`; yes and no are `true` and `false` (also `yes`, `no`, `1`, `0`). An
 empty cell is unknown, and so are words for nothing (`NULL`, `N/A`, `None`, `-`) and marks of no
-date (`1900-01-01`, `9999-12-31`); the summary of a load counts the dates. Codes are read in any case.
+date (`1900-01-01`, `9999-12-31`); the summary of a load counts the dates. Codes are read in any
+case.
 
 Every row is known since a day: the file's own column `known_on`, else the rule of its table.
 Nothing is used as of a date on which it was not known. A later row of the same key corrects the
