@@ -11,11 +11,13 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export TZ := UTC
 
-.PHONY: run test test-fast check format lint imports types dead unit coverage bench docs notebooks lock \
+.PHONY: run install test test-fast check format lint imports types dead unit coverage bench docs notebooks lock \
 	migration hooks screenshots clean
 
 run: $(VENV)/.runtime
 	$(BIN)/ffl-risk demo
+
+install: $(VENV)/.runtime
 
 test: check unit
 

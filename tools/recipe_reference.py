@@ -21,8 +21,8 @@ HEAD = """# Recipes and policies
 
 A **recipe** is a reviewed file that says what is trained, on what, how it is judged and what
 promotion asks for. `ffl-risk train --recipe my.toml` reads one; an unknown key is refused. Start
-from a copy of one that ships: {shipped}. A **policy** says what is severe, how heads add up and how
-strictness is read; it travels in every bundle.
+from a copy of one that ships: {shipped} (in `training/recipes`). A **policy** says what is severe,
+how heads add up and how strictness is read; it travels in every bundle.
 """
 BREAK = "An empty default means that the key must be given."
 

@@ -58,6 +58,15 @@ def ingest(
             help="Day of a license listing whose file name does not tell it.",
         ),
     ] = None,
+    known_on: Annotated[
+        Optional[datetime],  # noqa: UP045
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="Day since which rows are known that do not say it: the day of a full export "
+            "that comes again.",
+        ),
+    ] = None,
     max_rejects: Annotated[
         float,
         typer.Option(metavar="SHARE", help="Refuse a file with a larger share of bad rows."),
@@ -86,6 +95,8 @@ def ingest(
       ffl-risk ingest traces_export.csv --mapping etrace_traces.toml
 
       ffl-risk ingest cases.sqlite --mapping visits.toml
+
+      ffl-risk ingest visits_june.csv --mapping visits.toml --known-on 2026-07-01
     """
     import json
 
@@ -103,6 +114,7 @@ def ingest(
             as_table=as_table,
             mapping=mapping,
             listed_on=listed_on.date() if listed_on else None,
+            known_on=known_on.date() if known_on else None,
             max_rejects=max_rejects,
             progress=status.update,
             is_trial=is_trial,

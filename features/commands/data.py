@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -109,6 +110,14 @@ def check(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="PATH", help="Check against this warehouse."),
     ] = None,
+    listed_on: Annotated[
+        Optional[datetime],  # noqa: UP045
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="As for `ffl-risk ingest`."),
+    ] = None,
+    known_on: Annotated[
+        Optional[datetime],  # noqa: UP045
+        typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="As for `ffl-risk ingest`."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read an export through a mapping, change nothing, and show what it would give.
@@ -130,8 +139,10 @@ def check(
 
     files = [file] if file else []
     summary = ingest(
-        files, warehouse or home() / "warehouse", mapping=mapping, max_rejects=1.0, is_trial=True
-    )
+        files, warehouse or home() / "warehouse", mapping=mapping, max_rejects=1.0, is_trial=True,
+        listed_on=listed_on.date() if listed_on else None,
+        known_on=known_on.date() if known_on else None,
+    )  # fmt: skip
     refused = refused_at(summary, MAX_REJECTS)
     if as_json:
         preview = asdict(summary.preview) if summary.preview else None

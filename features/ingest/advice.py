@@ -13,8 +13,8 @@ from features.ingest.summary import IngestSummary, TableCounts
 _OF_REASON: Final = {
     "undecodable": "save the text as UTF-8, or name its encoding in a mapping",
     "duplicate_key_conflict": "another row of the same key and day says something else: take the "
-    "earlier load back (`ffl-risk sources`, `ffl-risk withdraw`), or give corrected rows a later "
-    "known_on",
+    "earlier load back (`ffl-risk sources`, `ffl-risk withdraw`), or load corrected rows with "
+    "--known-on and the day of the export",
     "unknown_inspection": "load the inspections first, or together with their citations",
 }
 _CONFLICT_INSIDE: Final = (
@@ -77,8 +77,8 @@ def mending(faults: Sequence[Fault]) -> str:
                 'with `date_format = "excel"`'
             )
         return (
-            "write dates as YYYY-MM-DD, or name their format in a mapping (`date_format`; "
-            "`ffl-risk mapping new` proposes one)"
+            "write dates as YYYY-MM-DD, or read the file through --mapping with their date_format "
+            "(`ffl-risk mapping new` proposes one)"
         )
     if first.reason == "out_of_range" and re.fullmatch(r"[+-]?[0-9][0-9.,]*,[0-9]+", value):
         return 'say how numbers are written: `decimal = ","` or `thousands = ","` of a mapping'

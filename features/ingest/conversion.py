@@ -114,7 +114,7 @@ def _text(column: Column, text: str) -> str:
         "citation": lambda _: "normal_citation",
         "premises_zip": zip_sql,
         "mail_zip": zip_sql,
-        "county_fips": lambda t: county_today_sql(_padded(t, 4, 5)),
+        "county_fips": lambda t: county_today_sql(_county(t)),
         "area": _area,
         "license_type": lambda t: _padded(t, 1, 2),
     }
@@ -123,6 +123,18 @@ def _text(column: Column, text: str) -> str:
     if name in _UPPER:
         return f"upper({text})"
     return _code(column.allowed, text) if column.allowed else text
+
+
+def _county(text: str) -> str:
+    """Return SQL for the code of a county; its state may be given by its two letters: ``TX067``."""
+    states = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in STATE_FIPS.items())
+    lettered = f"regexp_full_match({text}, '[A-Za-z]{{2}}[ -]?[0-9]{{1,3}}')"
+    number = f"lpad(regexp_extract({text}, '[0-9]+$'), 3, '0')"
+    state = f"(CASE upper(left({text}, 2)) {states} END)"
+    return (
+        f"CASE WHEN ascii({text}) >= 65 AND {lettered} THEN {state} || {number} "
+        f"ELSE {_padded(text, 4, 5)} END"
+    )
 
 
 def _area(text: str) -> str:

@@ -354,7 +354,8 @@ class Loader:
         return [
             f"rows of {table} stored before that say something else of the same key and day: "
             f"{resolution.n_disputed_before:,}; none stands until one source is withdrawn or a "
-            "later row corrects it"
+            "later row corrects it; a full export that comes again is loaded with --known-on and "
+            "the day of the export"
         ]
 
     def _count(

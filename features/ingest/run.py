@@ -73,6 +73,7 @@ def ingest(
     as_table: str | None = None,
     mapping: Path | Mapping[Path, Path] | None = None,
     listed_on: date | None = None,
+    known_on: date | None = None,
     max_rejects: float = MAX_REJECTS,
     today: date | None = None,
     progress: Progress | None = None,
@@ -92,7 +93,11 @@ def ingest(
     mapping : Path or mapping of Path to Path, optional
         The mapping file to read an agency's own export through, or those of some of the paths.
     listed_on : date, optional
-        The day of a license listing whose name does not tell it.
+        The day of a license listing whose name does not tell it, or of a register that a mapping
+        reads.
+    known_on : date, optional
+        The day since which rows are known that do not say it themselves: of a full export that
+        comes again, the day of the export, so that what it corrects counts from then.
     max_rejects : float
         A file with a larger share of bad rows is refused whole, in [0, 1].
     today : date, optional
@@ -121,7 +126,8 @@ def ingest(
     keep_private(warehouse)
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     of_paths = mapping if isinstance(mapping, Mapping) else {}
-    choices = _choices(as_table, None if isinstance(mapping, Mapping) else mapping, listed_on)
+    choices = _choices(as_table, None if isinstance(mapping, Mapping) else mapping)
+    choices = replace(choices, listed_on=listed_on, known_on=known_on)
     mappings = {path: read_mapping(file) for path, file in of_paths.items()}
     if not 0 <= max_rejects <= 1:
         raise InvalidValueError(
@@ -132,7 +138,7 @@ def ingest(
         with trial_copy(warehouse) as copy:
             summary = ingest(
                 files, copy, as_table=as_table, mapping=mapping, listed_on=listed_on,
-                max_rejects=max_rejects, today=today, progress=progress,
+                known_on=known_on, max_rejects=max_rejects, today=today, progress=progress,
             )  # fmt: skip
             return replace(summary, is_trial=True, preview=preview_of(copy, warehouse))
     with write_lock(warehouse), writing_to(warehouse), clock.step("all"):
@@ -318,10 +324,10 @@ def _is_same(entry: dict[str, Any], identity: dict[str, Any]) -> bool:
     return all(entry[name] == value for name, value in identity.items())
 
 
-def _choices(as_table: str | None, mapping: Path | None, listed_on: date | None) -> Choices:
+def _choices(as_table: str | None, mapping: Path | None) -> Choices:
     if as_table is not None and as_table not in TABLES:
         raise InvalidValueError(
             f"{as_table!r} is no table{did_you_mean(as_table, TABLES)}",
             expected=", ".join(TABLES),
         )
-    return Choices(as_table, read_mapping(Path(mapping)) if mapping else None, listed_on)
+    return Choices(as_table, read_mapping(Path(mapping)) if mapping else None)

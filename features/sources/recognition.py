@@ -15,13 +15,13 @@ from features.errors import SourceError
 from features.schema import TABLES
 from features.sources.agency.mapping import ExportMapping
 from features.sources.files.source_file import SourceFile, inspect
-from features.sources.layout import Join, Layout
+from features.sources.layout import Join, Layout, Plan
 from features.sources.privacy import refuse_persons
 from features.sources.publishers import canonical, inspections, listing
 from features.sources.rows import json_lines
 from features.sources.rows.delimited import DAMAGED, LINE, LINES, TextForm, read_header
 from features.sources.rows.dialect import forms
-from features.sql import quoted
+from features.sql import literal, quoted
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,14 @@ class Choices:
         How to read an agency's own export.
     listed_on : date or None
         The day of a license listing.
+    known_on : date or None
+        The day since which rows are known that do not say it themselves.
     """
 
     as_table: str | None = None
     mapping: ExportMapping | None = None
     listed_on: date | None = None
+    known_on: date | None = None
 
 
 def recognize(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
@@ -51,8 +54,28 @@ def recognize(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
     SourceError
         When no layout fits: the message shows the columns missing and the nearest one found.
     """
+    layout, names = _layout_of(source, choices)
+    return (_known_since(layout, choices.known_on) if choices.known_on else layout), names
+
+
+def _known_since(layout: Layout, day: date) -> Layout:
+    """Return a layout whose rows are known since `day` where they do not say it themselves."""
+    since = literal(day.isoformat())
+    plans = tuple(
+        replace(plan, columns={**plan.columns, "known_on": _or_else(plan, since)})
+        for plan in layout.plans
+    )
+    return replace(layout, plans=plans, options={**layout.options, "known_on": day.isoformat()})
+
+
+def _or_else(plan: Plan, since: str) -> str:
+    own = plan.columns.get("known_on")
+    return f"coalesce(CAST({own} AS VARCHAR), {since})" if own else since
+
+
+def _layout_of(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
     if choices.mapping is not None:
-        return _mapped(source, choices.mapping)
+        return _mapped(source, choices.mapping, choices.listed_on)
     if source.form == "parquet":
         return _parquet(source, choices)
     if json_lines.is_json_lines(source):
@@ -123,9 +146,11 @@ def _of_records(layout: Layout, keys: json_lines.Keys, names: list[str]) -> Layo
     return replace(layout, plans=plans, form=LINES)
 
 
-def _mapped_records(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[str]]:
+def _mapped_records(
+    source: SourceFile, mapping: ExportMapping, listed_on: date | None
+) -> tuple[Layout, list[str]]:
     """Return the layout of an export whose rows are records, one a line."""
-    if mapping.joins or mapping.query:
+    if mapping.joins or mapping.query or mapping.register:
         raise SourceError(
             f"{source.name} holds records as JSON, which are neither joined nor queried.",
             fix="write the table as CSV or Parquet first",
@@ -134,23 +159,25 @@ def _mapped_records(source: SourceFile, mapping: ExportMapping) -> tuple[Layout,
     names = keys.names
     refuse_persons(source.name, mapping.table, [*names, *keys.inside_lists])
     _require(source, mapping.sources, names, set(names), f"the mapping {mapping.name}")
-    return _of_records(mapping.layout(LINES), keys, names), [json_lines.TEXT]
+    return _of_records(mapping.layout(LINES, listed_on), keys, names), [json_lines.TEXT]
 
 
-def _mapped(source: SourceFile, mapping: ExportMapping) -> tuple[Layout, list[str]]:
+def _mapped(
+    source: SourceFile, mapping: ExportMapping, listed_on: date | None
+) -> tuple[Layout, list[str]]:
     if json_lines.is_json_lines(source):
-        return _mapped_records(source, mapping)
+        return _mapped_records(source, mapping, listed_on)
     form, names = _written(source, mapping)
     refuse_persons(source.name, mapping.table, names)
     joins = tuple(_joined_file(source, join, mapping, names) for join in mapping.joins)
-    layout = replace(mapping.layout(form), joins=joins)
+    layout = replace(mapping.layout(form, listed_on), joins=joins)
     if joins:
         of_joins = ",".join(join.source.sha256 for join in joins)
         layout = replace(layout, options={**layout.options, "joins": of_joins})
     found = {*names, *(name for join in joins for name in join.names)}
     if not mapping.query:
         _require(source, mapping.sources, names, found, f"the mapping {mapping.name}")
-    if form is None or mapping.query:
+    if form is None or layout.query:
         # What a mapping reads is text, of whatever type the columns are.
         rows = (
             f"(SELECT CAST(COLUMNS(* EXCLUDE ({LINE}, {DAMAGED})) AS VARCHAR), {LINE}, {DAMAGED} "

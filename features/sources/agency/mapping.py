@@ -44,6 +44,7 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +59,7 @@ from features.sources.agency.mapping_faults import (
     formats_of,
     text_of,
 )
+from features.sources.agency.register import LISTED_ON, Register
 from features.sources.layout import Layout, Plan
 from features.sources.publishers.canonical import set_aside
 from features.sources.rows.dates import DateChoice, date_sql
@@ -102,6 +104,8 @@ class ExportMapping:
         What is asked instead of reading a file.
     sheet : str
         The one sheet of a workbook of several that is read.
+    register : Register or None
+        Which days a register of licenses is listed on.
     """
 
     name: str
@@ -117,17 +121,25 @@ class ExportMapping:
     names: tuple[str, ...] = ()
     database: Database | None = None
     sheet: str = ""
+    register: Register | None = None
 
     @property
     def sources(self) -> frozenset[str]:
         """The columns of the export that the mapping reads."""
-        return frozenset(
+        of_columns = frozenset(
             name for entry in self.columns.values() for name in formats_of(entry.get("from", ()))
         )
+        return of_columns | (self.register.sources if self.register else frozenset())
 
-    def plan(self) -> Plan:
-        """Return where each column of the table comes from."""
-        columns, dates = {}, []
+    def plan(self, listed_on: date | None = None) -> Plan:
+        """Return where each column of the table comes from.
+
+        Parameters
+        ----------
+        listed_on : date, optional
+            The day of a listing that does not say it.
+        """
+        columns, dates = self._day_of_listing(listed_on), []
         for name, entry in self.columns.items():
             text = self._text(name, entry)
             if column_of(self.table, name).kind == "date" and "constant" not in entry:
@@ -140,17 +152,49 @@ class ExportMapping:
         if self.table == "licenses" and "dealer" not in columns:
             columns["dealer"] = columns["license_number"]
         aside = set_aside(self.table, columns)
+        if self.register:  # a license that was in force on none of the days
+            aside = f"({aside} OR {columns['listed_on']} IS NULL)"
         return Plan(self.table, columns, set_aside=aside, dates=tuple(dates))
 
-    def layout(self, form: TextForm | None) -> Layout:
+    def layout(self, form: TextForm | None, listed_on: date | None = None) -> Layout:
         """Return the layout of an export written in `form` (None for Parquet)."""
+        query = self.query
+        if self.register:
+            query = self.register.query(query or "SELECT * FROM export", listed_on)
+        told = {"listed_on": listed_on.isoformat()} if listed_on else {}
         return Layout(
             f"mapping {Path(self.name).name}",
-            (self.plan(),),
+            (self.plan(listed_on),),
             form,
-            options={"mapping": self.sha256},
-            query=self.query,
+            options={"mapping": self.sha256, **told},
+            query=query,
         )
+
+    def _day_of_listing(self, listed_on: date | None) -> dict[str, str]:
+        """Return the column that no entry tells: the day of a listing.
+
+        Raises
+        ------
+        SourceError
+            When nothing tells it, or two things do.
+        """
+        if self.table != "licenses":
+            return {}
+        if self.register:
+            return {LISTED_ON: quoted(LISTED_ON)}
+        if LISTED_ON not in self.columns and listed_on is None:
+            raise SourceError(
+                f"Nothing tells the day of the listing that {Path(self.name).name} reads.",
+                expected="a day for every row",
+                fix="give --listed-on YYYY-MM-DD, an entry columns.listed_on, or [register] for a "
+                "file that has one row a license with the days on which it began and ended",
+            )
+        if LISTED_ON in self.columns and listed_on is not None:
+            raise SourceError(
+                f"--listed-on is given, and {Path(self.name).name} tells the day as well.",
+                fix="leave one of the two out",
+            )
+        return {} if listed_on is None else {LISTED_ON: literal(listed_on.isoformat())}
 
     def _text(self, name: str, entry: Mapping[str, Any]) -> str:
         """Return SQL for the text of a column."""
@@ -260,6 +304,7 @@ def read_mapping(path: Path) -> ExportMapping:
         tuple(raw.get("fixed_width", raw.get("header", ()))),
         Database.of(raw),
         str(raw.get("sheet", "")),
+        Register.of(raw, formats_of(raw.get("date_format", _DATE_FORMAT))),
     )
 
 

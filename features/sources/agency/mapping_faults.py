@@ -11,6 +11,7 @@ import duckdb
 from features.errors import did_you_mean
 from features.schema import SET_ASIDE_TYPES, TABLES, Column
 from features.sources.agency.database import database_faults
+from features.sources.agency.register import LISTED_ON, register_faults
 from features.sources.publishers import canonical
 from features.sources.rows.dates import SERIALS
 
@@ -18,7 +19,7 @@ ENCODINGS: Final = ("utf-8", "latin-1", "cp1252")
 KNOWN_ON: Final = Column("known_on", "date", is_required=False)
 _TOP: Final = {
     "table", "columns", "date_format", "delimiter", "encoding", "description", "fixed_width",
-    "join", "query", "database", "sheet", "header",
+    "join", "query", "database", "sheet", "header", "register",
 }  # fmt: skip
 _PER_COLUMN: Final = {
     "from", "date_format", "values", "values_from", "other", "constant", "default", "pad",
@@ -64,8 +65,9 @@ def faults_of(raw: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) ->
         else:
             faults += _entry_faults(column_of(table, name), entry, codes.get(name, {}))
     faults += _date_faults("", raw) + _shape_faults(raw) + _query_faults(raw)
-    faults += database_faults(raw)
-    missing = sorted(canonical.needed(table, columns) - set(columns))
+    faults += database_faults(raw) + register_faults(raw)
+    # The day of a listing may be given with each file.
+    missing = sorted(canonical.needed(table, columns) - {*columns, LISTED_ON})
     return faults + [f"required column {name!r} has no entry" for name in missing]
 
 
