@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +28,7 @@ from serving.scores.table import ScoredTable
 from serving.server.app import build_app
 from serving.server.protocol import BoundedProtocol
 from serving.settings import Settings
+from serving.store.database import Store
 
 AS_OF = date(2026, 1, 1)
 NEVER = 1_000_000  # days: what is invented here does not get too old as the years go by
@@ -138,6 +141,14 @@ def make_facts(n: int, seed: int = 1) -> pd.DataFrame:
     )
 
 
+@cache
+def _derived(n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reasons and peers of the invented dealers: the slow part of a snapshot."""
+    bundle, inputs = LinearBundle(), make_inputs(n)
+    reasons = strongest(bundle.explain(inputs)["priority"].values, bundle.signals)
+    return reasons, peer_table(inputs, make_facts(n)["license_type"].to_numpy(dtype=object))
+
+
 def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
     bundle, inputs, facts = LinearBundle(restriction), make_inputs(n), make_facts(n)
     scored = pd.concat([facts, bundle.score(inputs)], axis=1)
@@ -156,12 +167,13 @@ def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
     holds = pd.DataFrame({"hold_id": [], "dealer": [], "starts_on": [], "ends_on": []}).astype(
         {"hold_id": str, "dealer": str, "starts_on": "datetime64[s]", "ends_on": "datetime64[s]"}
     )
+    reasons, peers = _derived(n)
     table = ScoredTable(
         name="000001",
         manifest=manifest,
         scored=scored,
-        reasons=strongest(bundle.explain(inputs)["priority"].values, bundle.signals),
-        peers=peer_table(inputs, facts["license_type"].to_numpy(dtype=object)),
+        reasons=reasons.copy(),
+        peers=peers.copy(),
         holds=holds,
         folder=Path("nowhere"),
     )
@@ -207,8 +219,17 @@ ACCOUNTS = {
 }
 
 
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without rows, its tables made once a process: every test begins with a copy."""
+    path = tmp_path_factory.mktemp("store") / "service.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def runtime(tmp_path: Path) -> Iterator[Runtime]:
+def runtime(tmp_path: Path, new_store: Path) -> Iterator[Runtime]:
+    shutil.copy(new_store, tmp_path / "service.db")
     settings = Settings(
         home=tmp_path,
         store_url=f"sqlite:///{tmp_path / 'service.db'}",
