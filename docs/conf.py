@@ -28,7 +28,9 @@ default_role = "py:obj"  # `name` in a docstring links where it can
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
 autodoc_use_type_comments = False  # there are none; to look for them takes a fifth of the reading
-toc_object_entries = False  # modules in the navigation; every page bears it, thousands of names long else
+toc_object_entries = (
+    False  # modules in the navigation; every page bears it, thousands of names long else
+)
 autodoc_mock_imports = ["mlflow"]  # seconds to import, and nothing of it is shown
 napoleon_google_docstring = False
 napoleon_use_rtype = False
