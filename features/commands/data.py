@@ -177,10 +177,11 @@ def sources(
         return
     for entry in entries:
         gone = entry.get("withdrawn")
+        bad = f", {entry['rejected']:,} rejected" if entry.get("rejected") else ""
         note = f"; withdrawn {gone['at'][:10]} by {gone['by']}: {gone['why']}" if gone else ""
         typer.echo(
             f"{entry['id']}: {entry['file']} of {entry['ingested_at'][:10]}, "
-            f"{entry['rows']:,} rows of {', '.join(entry['tables'])}{note}"
+            f"{entry['rows']:,} rows of {', '.join(entry['tables'])}{bad}{note}"
         )
 
 

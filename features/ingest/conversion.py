@@ -90,6 +90,9 @@ def converted(column: Column, kind: str, given: str) -> str:
         return _text(column, text)
     if column.kind == "number":
         value = f"TRY_CAST({given} AS DOUBLE)"
+        if column.maximum == 1 and kind == "VARCHAR":  # a share may be written in per cent
+            bare = f"TRY_CAST(regexp_replace({given}, ' ?%$', '') AS DOUBLE)"
+            value = f"CASE WHEN ends_with({given}, '%') THEN {bare} / 100 ELSE {value} END"
         return f"CASE WHEN isfinite({value}) THEN {value} END"
     if column.kind == "integer":
         if kind in _INTEGERS:

@@ -27,6 +27,7 @@ from features.ingest.opening import open_raw
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column
 from features.sources.agency.database import Database, is_database, pulled, tables_of
+from features.sources.agency.register import LISTED_ON
 from features.sources.files.archive import Found, expand
 from features.sources.files.source_file import inspect
 from features.sources.layout import Layout
@@ -78,6 +79,22 @@ _OF_TABLE: Final[Mapping[str, Mapping[str, str]]] = {
     "sales_volume": {"transfers": "checks"},
     "tips": {"recd": "received", "rcvd": "received"},
 }  # fmt: skip
+
+
+_REGISTER: Final = [
+    "# ? no column looks like listed_on, the day of the listing. Give it with each file "
+    "(--listed-on), here, or,",
+    "# where there is one row a license for good, let its days make the listings:",
+    "# [columns.listed_on]",
+    '# from = ""',
+    "# [register]",
+    '# from = "DAY OF THE GRANT"',
+    '# to = "DAY OF THE END"',
+    '# date_format = "%m/%d/%Y"',
+    '# first = "2020-01-01"',
+    '# last = "2026-01-01"',
+    "# every_months = 1",
+]
 
 
 @dataclass(frozen=True)
@@ -299,6 +316,8 @@ def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
     if match is None:
         if column.name not in canonical.needed(told.name, ["license_number"]):
             return [f"# {column.name}: nothing found for it; {note.meaning} ({note.unit})"]
+        if column.name == LISTED_ON:
+            return _REGISTER
         constant = f'constant = "{note.example}"' if column.allowed else 'from = ""'
         return [
             f"# ? {column.name} is required and no column looks like it: {note.meaning}",

@@ -198,3 +198,21 @@ def test_a_row_of_many_megabytes_is_told_as_one(tmp_path: Path) -> None:
     long = holds("2025-01-01") + "H1,5-74-90001," + "9" * 3_000_000 + "\n"
     with pytest.raises(SourceError, match="has a row of more than 1 MB"):
         load(tmp_path, long, mapping(tmp_path))
+
+
+def test_a_share_may_be_written_in_per_cent(tmp_path: Path) -> None:
+    shares = ["25%", "12.5 %", "0.25", "100%", "150%", "25"]
+    rows = [
+        row("inspections", inspection_id=f"I{n}", inclusion_probability=share)
+        for n, share in enumerate(shares)
+    ]
+    path = write(tmp_path, "inspections", rows)
+    words = ["ingest", str(path), "--max-rejects", "0.5", "--warehouse", str(tmp_path / "w")]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.exception
+    found = {
+        r["inspection_id"]: r["inclusion_probability"] for r in stored(tmp_path, "inspections")
+    }
+    assert found == {"I0": 0.25, "I1": 0.125, "I2": 0.25, "I3": 1.0}
+    told = CliRunner().invoke(app, ["sources", "--warehouse", str(tmp_path / "w")])
+    assert "6 rows of inspections, 2 rejected" in told.stdout

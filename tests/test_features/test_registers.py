@@ -11,8 +11,9 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import IngestSummary
+from features.ingest.proposal import propose
 from features.warehouse import Warehouse
-from tests.test_features.test_mappings_of_a_clerk import holds, load, mapping, stored
+from tests.test_features.test_mappings_of_a_clerk import export, holds, load, mapping, stored
 
 COLUMNS = {
     "dealer": 'from = ["R", "S"]\nseparator = "-00-"\npad = [1, 5]', "license_type": 'from = "T"',
@@ -96,6 +97,9 @@ def test_a_register_that_cannot_be_is_told(top: str, told: str, tmp_path: Path) 
 
 
 def test_the_day_of_a_listing_may_come_with_each_file(tmp_path: Path) -> None:
+    proposed = propose(export(tmp_path, TEXT), "licenses")
+    assert "no column looks like listed_on" in proposed
+    assert "# [register]" in proposed
     with pytest.raises(SourceError, match="Nothing tells the day of the listing"):
         listing(tmp_path, top="")
     listing(tmp_path, top="", listed_on=date(2025, 5, 1))
