@@ -12,8 +12,9 @@ _LEFT: Final = {
     "withdraw": "Nothing was taken out; the warehouse is as it was.",
     "simulate": "Nothing was written to the folder.",
     "features": "No file was written.",
-    "train": "No candidate was made; earlier ones and their reports are as they were. A version "
-    "that MLflow was just then given belongs to no candidate and cannot come into force.",
+    "train": "No candidate was made, or, in the moment after its registration, a whole one that "
+    "`ffl-risk promote` judges; earlier ones and their reports are as they were. A version that "
+    "MLflow was just then given without a candidate cannot come into force.",
     "search": "Trials that were judged are kept; the same command goes on after them.",
     "score": "The scored table in force is the one before.",
     "promote": "The champion in force is the one before or the new one, whole; try again to see.",

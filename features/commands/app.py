@@ -306,6 +306,9 @@ def signals(
         ),
     ] = None,
     as_of: AsOfOption = None,
+    engine: Annotated[
+        str, typer.Option(metavar="embedded|spark", help="With --check: build it by Spark, too.")
+    ] = "embedded",
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -322,7 +325,7 @@ def signals(
       ffl-risk signals --check mine.py
     """
     if own is not None:
-        _check_own(own, warehouse, tuple(as_of or ()), as_json=as_json)
+        _check_own(own, warehouse, tuple(as_of or ()), engine, as_json=as_json)
         return
     import dataclasses
     import json
@@ -342,7 +345,7 @@ def signals(
 
 
 def _check_own(
-    path: Path, warehouse: Path | None, as_of: tuple[str, ...], *, as_json: bool
+    path: Path, warehouse: Path | None, as_of: tuple[str, ...], engine: str, *, as_json: bool
 ) -> None:
     from rich.console import Console
 
@@ -351,7 +354,8 @@ def _check_own(
 
     console = Console(stderr=True)
     with console.status("reading") as status:
-        report = check_family(path, warehouse, [parse_date(text) for text in as_of], status.update)
+        dates = [parse_date(text) for text in as_of]
+        report = check_family(path, warehouse, dates, status.update, engine)
     if as_json:
         typer.echo(report.as_json())
     else:

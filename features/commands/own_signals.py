@@ -20,6 +20,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from features.engine.chosen import chosen_engine, engine_named, require_engine
 from features.engine.embedded import EmbeddedEngine
 from features.engine.incremental import KeptEngine
 from features.errors import LeakError, OwnSignalError
@@ -112,14 +113,40 @@ class Checked:
             )
 
 
-def check_family(path: Path, warehouse: Path | None, as_of: Sequence[date], tell: Tell) -> Checked:
-    """Build the family that a file holds in every way in which it must give the same."""
+def check_family(
+    path: Path,
+    warehouse: Path | None,
+    as_of: Sequence[date],
+    tell: Tell,
+    engine: str = "embedded",
+) -> Checked:
+    """Build the family that a file holds in every way in which it must give the same.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    warehouse : Path or None
+        On whose rows.
+    as_of : sequence of date
+        Empty for the last day known and the same day of two years before.
+    tell : callable
+        Told of each step.
+    engine : str
+        ``spark`` to build it by Spark as well.
+    """
+    require_engine(engine)
     family = read_family(path)
     with also(family), _opened(warehouse, tell) as (opened, place):
         dates = sorted(as_of) or _dates(opened)
         table = _built(opened, family, dates)
         rules = [_future(opened, family, dates, tell)]
-        for name, other in _others(opened, family, dates, tell):
+        others = list(_others(opened, family, dates, tell))
+        if engine != "embedded":
+            tell(f"the engine {engine}")
+            with engine_named(engine), chosen_engine(opened) as other_engine:
+                others.append((f"{engine} agrees", _built(opened, family, dates, other_engine)))
+        for name, other in others:
             moved = differences(table, other)
             rules.append(Property(name, "fails" if moved else "holds", ", ".join(moved)))
         rules += [_oracle(opened, family, table), _public(opened, family, table)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
+from typer.testing import CliRunner
 
 from features.engine.spark import SparkEngine, session
 from features.signals.registry import FAMILIES
 from features.table import build_features
+from ffl_risk import app
 from tests.properties.conftest import DATES, SEEDS, World
 from tests.properties.test_registry import assert_same
 
@@ -21,6 +24,29 @@ def spark() -> Iterator[object]:
     started.conf.set("spark.sql.shuffle.partitions", "2")
     yield started
     started.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", SEEDS[:1], indirect=True)
+def test_a_family_of_an_agency_is_held_to_it_too(
+    world: World, spark: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lent:
+        """The session of these tests, which outlives the command."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(spark, name)
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr("features.engine.spark.session", Lent)
+    words = ["signals", "--check", "docs/examples/permits.py", "--engine", "spark", "--json"]
+    there = ["--warehouse", str(world.warehouse.path), "--as-of", str(DATES[-1])]
+    done = CliRunner().invoke(app, [*words, *there])
+    assert done.exception is None, done.exception
+    outcomes = {one["name"]: one["outcome"] for one in json.loads(done.stdout)["properties"]}
+    assert outcomes["spark agrees"] == "holds"
 
 
 @pytest.mark.slow

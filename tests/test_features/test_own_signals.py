@@ -69,6 +69,11 @@ def check(path: Path, warehouse, *words: str):
     return CliRunner().invoke(app, [*words, "--as-of", str(WHEN), "--json"])
 
 
+def test_an_engine_that_there_is_not_is_refused(warehouse):
+    done = check(EXAMPLE, warehouse, "--engine", "sparc")
+    assert "did you mean 'spark'" in str(done.exception).lower()
+
+
 def test_the_example_keeps_every_rule(warehouse):
     done = check(EXAMPLE, warehouse)
     assert done.exception is None, done.exception
