@@ -130,3 +130,21 @@ def test_a_head_whose_traces_are_too_few_is_left_out_and_its_count_said(
     assert set(found.left_out) == left_out
     # Three windows end before the last judged year begins.
     assert all(f"{n_mexican * 3} labels" in why for why in found.left_out.values())
+
+
+@pytest.mark.parametrize(("n_years", "is_enough"), [(2, False), (3, False), (4, True)])
+def test_a_history_too_short_is_told_how_long_it_must_be(make_warehouse, n_years, is_enough):
+    """Two years of inspections were told that more than 12 months are wanted."""
+    rows = [
+        row
+        for row in inspections(600, severe=300)
+        if row["opened_on"] < f"{2018 + n_years}-01-01"  # type: ignore[operator]
+    ]
+    rows = [row | {"outcome": "revocation" if i % 3 else "none"} for i, row in enumerate(rows)]
+    store = make_warehouse(inspections=rows)
+    if is_enough:
+        check_country(load_recipe("country"), store, Steps())
+        return
+    with pytest.raises(TooFewLabelsError, match=f"{n_years * 12 - 1} months") as told:
+        check_country(load_recipe("country"), store, Steps())
+    assert "36 months" in told.value.expected

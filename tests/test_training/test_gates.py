@@ -1,6 +1,7 @@
 """Each gate passes the good, refuses the bad by how much it fails, and says when it cannot tell."""
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -280,3 +281,67 @@ def test_unrelated_lists_overlap_by_chance():
     rng = np.random.default_rng(0)
     overlap = list_overlap(rng.random(20_000), rng.random(20_000), share=0.1)
     assert overlap == pytest.approx(0.1, abs=0.02)
+
+
+def few(n_found: int, seed: int, **orders: float) -> pd.DataFrame:
+    """Judged rows with few findings that no order knows, by as many orders as are named."""
+    rng = np.random.default_rng(seed)
+    y = np.zeros(400)
+    y[rng.permutation(400)[:n_found]] = 1.0
+    drawn = {name: rng.normal(size=400) for name in ("score", *orders)}
+    return pd.DataFrame({"y": y, "weight": 1.0, "cluster": np.arange(400), **drawn})
+
+
+@pytest.mark.parametrize("gate", ["chance", "champion"])
+def test_what_few_findings_do_by_chance_is_neither_passed_nor_refused(gate):
+    """Resampling three findings passed and refused one random order in five, and showed 29 of 40
+    random orders to lose nothing against another."""
+    told = []
+    for seed in range(40):
+        frame = few(3, seed, champion=1)
+        told.append(
+            gates.better_than_chance("h", frame).outcome
+            if gate == "chance"
+            else gates.no_loss_at_capacity(frame, capacity=0.1, margin=0.03, how="").outcome
+        )
+    assert told.count("unsaid") >= 37
+
+
+def test_a_rule_that_is_ahead_by_three_of_six_findings_is_not_shown_to_be_better():
+    frame = few(6, 0, rule_a=1)
+    found = np.flatnonzero(frame["y"])
+    frame["score"] -= 10.0 * frame["y"]
+    frame.loc[found[:3], "rule_a"] = 10.0
+    frame.loc[found[3:], "rule_a"] = -10.0
+    verdict = gates.not_worse_than_rules("h", frame, capacity=0.1)
+    assert (verdict.outcome, "-0.500 recall" in verdict.measured) == ("unsaid", True)
+
+
+def test_one_rule_of_six_must_be_ahead_by_more_than_one_alone():
+    """One of many is ahead by chance more often than a single one would be."""
+    frame = rows(1.0, n=1500, seed=2, rule_a=1.7)
+    alone = gates.not_worse_than_rules("h", frame, capacity=0.1)
+    for name in "bcdef":
+        frame[f"rule_{name}"] = frame["score"]
+    among = gates.not_worse_than_rules("h", frame, capacity=0.1)
+    assert "6 rules at once" in among.measured
+    assert "at once" not in alone.measured
+    one, six = (
+        [float(v) for v in re.findall(r"\(([+-][\d.]+) to ([+-][\d.]+)", verdict.measured)[0]]
+        for verdict in (alone, among)
+    )
+    assert six[0] < one[0] < one[1] < six[1]
+
+
+def test_few_findings_that_leave_no_doubt_are_passed_and_refused():
+    frame = few(12, 0, rule_a=1)
+    right = frame.assign(score=frame["y"] + frame["score"] / 10)
+    assert gates.better_than_chance("h", right).is_passed
+    assert gates.better_than_chance("h", right.assign(score=-right["score"])).outcome == "refused"
+    beaten = frame.assign(score=-right["score"], rule_a=right["score"])
+    assert gates.not_worse_than_rules("h", beaten, capacity=0.1).outcome == "refused"
+    champion = {"capacity": 0.1, "margin": 0.03, "how": ""}
+    worse = beaten.rename(columns={"rule_a": "champion"})
+    assert gates.no_loss_at_capacity(worse, **champion).outcome == "refused"
+    same = frame.assign(champion=frame["score"])
+    assert gates.no_loss_at_capacity(same, **champion).is_passed

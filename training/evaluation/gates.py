@@ -15,8 +15,22 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
-from training.evaluation.evaluation import GROUP, RULE, level_weight, list_membership
-from training.evaluation.metrics import Interval, Ranking, bootstrap, reliability, weighted_share
+from training.evaluation.evaluation import (
+    GROUP,
+    RULE,
+    level_weight,
+    list_membership,
+    list_overlap,
+)
+from training.evaluation.few import are_few, catches_more, ranks_beyond_chance
+from training.evaluation.metrics import (
+    LEVEL,
+    Interval,
+    Ranking,
+    bootstrap,
+    reliability,
+    weighted_share,
+)
 from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
 
 Floats = npt.NDArray[np.float64]
@@ -28,9 +42,6 @@ LEVEL_TOLERANCE: Final = 1.25
 # An interval that holds half or twice the truth tells nothing of the level.
 LEVEL_UNTOLD: Final = 2.0
 SLOPES: Final = (0.5, 2.0)
-# Resampling a slope of fewer findings gives intervals that are too narrow: ten for each of the two
-# numbers that are fitted (Peduzzi and others 1996).
-FEW_FINDINGS: Final = 20
 # From here on resampling gives a level's interval its width. The exact one takes a whole cluster
 # for one row, which is too wide where clusters are counties.
 MANY_FINDINGS: Final = 50
@@ -52,6 +63,9 @@ def better_than_chance(head: str, rows: pd.DataFrame, *, auc: Interval | None = 
     if auc is None:
         auc = _auc(rows)
     shown = PASSED if auc.low > 0.5 else REFUSED if auc.high < NO_GAIN else UNSAID
+    y, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "score"))
+    if are_few(y) and not ranks_beyond_chance(score, y, is_higher=shown == PASSED):
+        shown = UNSAID
     return Verdict(
         "better_than_chance",
         head,
@@ -72,28 +86,35 @@ def _auc(rows: pd.DataFrame) -> Interval:
 
 
 def not_worse_than_rules(head: str, rows: pd.DataFrame, *, capacity: float) -> Verdict:
-    """Ask that no simple rule find more at capacity (paired bootstrap)."""
+    """Ask that no simple rule find more at capacity (paired bootstrap).
+
+    One of many rules is ahead by chance more often than a single one would be, so the interval by
+    which a rule is shown to be better holds for all rules at once (Bonferroni).
+    """
     wanted = f"a difference of {-EVEN:g} or more"
     rules = [c for c in rows.columns if c.startswith(RULE)]
     if not rules:
         return Verdict("not_worse_than_rules", head, PASSED, "no rule to compare", wanted)
-    differences = recall_differences(rows, rules, capacity=capacity)
+    level = 1.0 - (1.0 - LEVEL) / len(rules)
+    differences = recall_differences(rows, rules, capacity=capacity, level=level)
     best = min(differences, key=lambda name: differences[name].value)
     found = differences[best]
     shown = REFUSED if found.high < 0 else PASSED if found.value >= -EVEN else UNSAID
+    if shown == REFUSED and are_few(rows["y"].to_numpy(dtype=np.float64)):
+        shown = REFUSED if catches_more(rows, best, "score", capacity=capacity) else UNSAID
     return Verdict(
         "not_worse_than_rules",
         head,
         shown,
         f"{found.value:+.3f} recall at {capacity:.0%} against the best rule, {_words(best)} "
-        f"({found.low:+.3f} to {found.high:+.3f})",
+        f"({found.low:+.3f} to {found.high:+.3f}{_at_once(len(rules))})",
         wanted,
         max(0.0, -found.high) if shown == REFUSED else max(0.0, -found.value),
     )
 
 
 def recall_differences(
-    rows: pd.DataFrame, others: Sequence[str], *, capacity: float
+    rows: pd.DataFrame, others: Sequence[str], *, capacity: float, level: float = LEVEL
 ) -> dict[str, Interval]:
     """Paired difference in recall at capacity, model less other."""
     y, weight = rows["y"].to_numpy(dtype=np.float64), rows["weight"].to_numpy()
@@ -105,9 +126,10 @@ def recall_differences(
         total = y @ w
         own = model.captured(y, share=capacity, weight=w)
         found = np.array([r.captured(y, share=capacity, weight=w) for r in rankings])
-        return np.asarray((own - found) / total, dtype=np.float64)
+        # A resample without a finding tells of none that either would find.
+        return np.asarray((own - found) / max(float(total), 1e-12), dtype=np.float64)
 
-    intervals = bootstrap(statistic, rows["cluster"], n_resamples=N_RESAMPLES)
+    intervals = bootstrap(statistic, rows["cluster"], n_resamples=N_RESAMPLES, level=level)
     return dict(zip(others, intervals, strict=True))
 
 
@@ -139,7 +161,7 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     by_chance = chance_calibration_error(y, score, weight) / rate
     beyond = max(0.0, error - by_chance)
     is_bent = slope is not None and (slope.high < SLOPES[0] or slope.low > SLOPES[1])
-    is_bent &= int((rows["y"] > 0).sum()) >= FEW_FINDINGS
+    is_bent &= not are_few(rows["y"].to_numpy(dtype=np.float64))
     is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD
     is_untold = slope is not None and not (
         slope.low > 0.0 and SLOPES[0] <= slope.value <= SLOPES[1]
@@ -306,10 +328,15 @@ def no_loss_at_capacity(rows: pd.DataFrame, *, capacity: float, margin: float, h
         How the two were judged, in words.
     """
     found = recall_differences(rows, ["champion"], capacity=capacity)["champion"]
+    shown = not_below(found, margin=margin)
+    if are_few(rows["y"].to_numpy(dtype=np.float64)):
+        is_same = list_overlap(rows["score"], rows["champion"], share=capacity) >= 1.0
+        is_worse = shown == REFUSED and catches_more(rows, "champion", "score", capacity=capacity)
+        shown = PASSED if is_same else REFUSED if is_worse else UNSAID
     return Verdict(
         "champion",
         "order",
-        not_below(found, margin=margin),
+        shown,
         f"{found.value:+.3f} recall at {capacity:.0%} against the champion ({found.low:+.3f} to "
         f"{found.high:+.3f}) on {len(rows)} rows, {int((rows['y'] > 0).sum())} findings, {how}",
         f"shown to lose no more than {margin:.3f}",
@@ -340,6 +367,10 @@ def fair_enough(rows: pd.DataFrame, *, capacity: float, limit: float) -> Verdict
         f"no group losing more than {limit:.2f} recall",
         max(0.0, worst - limit),
     )
+
+
+def _at_once(n_rules: int) -> str:
+    return f", for {n_rules} rules at once" if n_rules > 1 else ""
 
 
 def _words(name: str) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.asof import add_months
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from training.errors import TooFewLabelsError
@@ -22,6 +24,9 @@ from training.labels.cohort import as_of_dates, places
 from training.labels.splits import Split, rolling
 from training.progress import Steps
 from training.recipe import Recipe
+
+# Records of so many days stand before the first list: signals count over a year and more.
+_BEFORE: Final = 365
 
 
 @dataclass(frozen=True)
@@ -89,19 +94,46 @@ class Dates:
 
 
 def plan(recipe: Recipe, warehouse: Warehouse) -> Dates:
-    """Choose the as-of dates and the splits that judge them."""
+    """Choose the as-of dates and the splits that judge them.
+
+    Raises
+    ------
+    TooFewLabelsError
+        When the inspections known do not reach far enough back to learn from and to judge by.
+    """
     first, end = known_range(warehouse)
     dates = as_of_dates(
-        first + timedelta(days=365),
+        first + timedelta(days=_BEFORE),
         end,
         every_months=recipe.every_months,
         n_dates=recipe.n_as_of,
         horizon_months=recipe.horizon_months,
     )
+    if not any(add_months(day, recipe.horizon_months) <= max(dates) for day in dates):
+        raise _too_short(recipe, first, end)
     splits = rolling(
         dates, horizon_months=recipe.horizon_months, n_tests=recipe.evaluation.n_judged
     )
     return Dates(tuple(dates), tuple(splits), end)
+
+
+def _too_short(recipe: Recipe, first: date, end: date) -> TooFewLabelsError:
+    """Say how long a history is, and how long it must be for what."""
+    window = recipe.horizon_months
+    apart = -(-window // recipe.every_months) * recipe.every_months
+    return TooFewLabelsError(
+        "The inspections known reach over too short a time to learn from and to judge by.",
+        found=f"closed from {first} to {end - timedelta(days=1)}, {_months(first, end)} months",
+        expected=f"{12 + apart + window} months and the rest of one that has begun: 12 before the "
+        f"first day that is learned from, {apart} from there to the day that is judged, {window} "
+        "in which it is judged",
+        fix="ingest inspections of earlier years, or shorten the windows by horizon_months and "
+        "every_months in a recipe of your own",
+    )
+
+
+def _months(first: date, end: date) -> int:
+    return (end.year - first.year) * 12 + end.month - first.month - (end.day < first.day)
 
 
 def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHistory:
