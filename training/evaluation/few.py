@@ -1,9 +1,9 @@
 """What few findings show, exactly: resampling them gives intervals that are too narrow.
 
 Three findings that all rank high do so by chance once in eight times, and a resample of them never
-tells: its intervals end at the lowest and the highest of the three. Below `FEW_FINDINGS` an order is
-therefore shown to be better or worse only where an exact test says so, too. Weights have no part in
-it: they make findings worth fewer than they are, never more.
+tells: its intervals end at the lowest and the highest of the three. Below `FEW_FINDINGS` an order
+is therefore shown to be better or worse only where an exact test says so, too. Weights have no part
+in it: they make findings worth fewer than they are, never more.
 
 References
 ----------
