@@ -14,12 +14,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.domain.asof import EVER, NEVER, day_sql, known_sql, number_sql, to_days
 from features.engine.context import LISTED_DAY, Cohort, Context, Last
 from features.engine.embedded import EmbeddedEngine
 from features.engine.views import STATE_CODE
 from features.errors import AsOfError
+from features.warehouse import Warehouse
 
 LISTING_SHARE: Final = 0.1
 INSPECTION_RECORDS: Final = "inspection records"  # the layout's name in the manifest
@@ -61,6 +63,15 @@ def population(engine: EmbeddedEngine, dates: Sequence[date]) -> Cohort:
     return Cohort(
         dealers[is_used].astype(object), as_of, dealer.astype(np.int32), date_index.astype(np.int32)
     )
+
+
+def first_listing(warehouse: Warehouse) -> date | None:
+    """Return the day on which the first listing was known; None where there is none."""
+    rows = warehouse.read("licenses", columns=["known_on", "source_id"])
+    others = pa.array(_not_listings(warehouse), type=rows.schema.field("source_id").type)
+    listed = rows.filter(pc.invert(pc.is_in(rows["source_id"], value_set=others)))
+    first: date | None = pc.min(listed["known_on"]).as_py()
+    return first
 
 
 def _standing(
@@ -117,16 +128,21 @@ def _newest_listings(
 
 def _is_listing(engine: EmbeddedEngine) -> str:
     """Return the SQL condition that a row of `licenses` stands in a listing."""
-    others = [
-        str(source["id"])
-        for source in engine.warehouse.manifest["sources"]
-        if source["layout"] == INSPECTION_RECORDS
-    ]
+    others = [str(source) for source in _not_listings(engine.warehouse)]
     return f"source_id NOT IN ({', '.join(others)})" if others else "TRUE"
 
 
+def _not_listings(warehouse: Warehouse) -> list[int]:
+    """Return the sources whose rows of `licenses` stand in no listing."""
+    return [
+        int(source["id"])
+        for source in warehouse.manifest["sources"]
+        if source["layout"] == INSPECTION_RECORDS
+    ]
+
+
 def _first_listing(engine: EmbeddedEngine) -> str:
-    first = engine.query("SELECT min(known_on) AS day FROM licenses")["day"][0].as_py()
+    first = first_listing(engine.warehouse)
     if first is None:
         return "a warehouse that holds a license listing"
     return f"a date after {first}, when the first listing was known"

@@ -39,13 +39,20 @@ _TRACE = {
 def make_warehouse(tmp_path: Path) -> Callable[..., Warehouse]:
     """Return a function that ingests rows of tables; missing columns get plain values."""
 
-    def make(*, inspections: Rows = (), violations: Rows = (), traces: Rows = ()) -> Warehouse:
+    def make(
+        *,
+        inspections: Rows = (),
+        violations: Rows = (),
+        traces: Rows = (),
+        licenses: Rows = (),
+    ) -> Warehouse:
         source = tmp_path / "source"
         source.mkdir(exist_ok=True)
         tables = {
             "inspections": [_INSPECTION | row for row in inspections],
             "violations": list(violations),
             "traces": [_TRACE | row for row in traces],
+            "licenses": list(licenses),
         }
         for name, rows in tables.items():
             if rows:

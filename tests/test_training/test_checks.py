@@ -8,6 +8,7 @@ from models.errors import PolicyError
 from models.policy import DEFAULT
 from training.errors import RecipeError, TooFewLabelsError
 from training.heads.checks import check_country, check_recipe
+from training.heads.country import plan
 from training.labels.funnel import label_funnel
 from training.progress import Steps
 from training.recipe import RECIPES, load_recipe
@@ -148,3 +149,31 @@ def test_a_history_too_short_is_told_how_long_it_must_be(make_warehouse, n_years
     with pytest.raises(TooFewLabelsError, match=f"{n_years * 12 - 1} months") as told:
         check_country(load_recipe("country"), store, Steps())
     assert "36 months" in told.value.expected
+
+
+def listed_on(day: str) -> dict[str, object]:
+    return {
+        "dealer": "1-54-10000",
+        "license_number": "1-54-001-01-9A-10000",
+        "license_type": "01",
+        "listed_on": day,
+        "premises_city": "BRISTOL",
+        "premises_state": "VA",
+        "premises_zip": "24201",
+        "county_fips": "51520",
+    }
+
+
+@pytest.mark.parametrize(("listed", "first"), [("2017-03-01", 2020), ("2021-02-10", 2022)])
+def test_nothing_is_asked_of_days_before_the_first_listing(make_warehouse, listed, first):
+    """Inspections older than the listings had the training refused, whatever came after."""
+    store = make_warehouse(inspections=inspections(600, severe=300), licenses=[listed_on(listed)])
+    assert min(plan(load_recipe("country"), store).as_of).year == first
+
+
+def test_listings_too_young_to_learn_from_are_named(make_warehouse):
+    store = make_warehouse(
+        inspections=inspections(600, severe=300), licenses=[listed_on("2023-12-01")]
+    )
+    with pytest.raises(TooFewLabelsError, match="dealers are listed from 2023-12-01 on"):
+        check_country(load_recipe("country"), store, Steps())

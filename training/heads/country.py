@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months
+from features.engine.population import first_listing
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from training.errors import TooFewLabelsError
@@ -27,6 +28,7 @@ from training.recipe import Recipe
 
 # Records of so many days stand before the first list: signals count over a year and more.
 _BEFORE: Final = 365
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -102,33 +104,38 @@ def plan(recipe: Recipe, warehouse: Warehouse) -> Dates:
         When the inspections known do not reach far enough back to learn from and to judge by.
     """
     first, end = known_range(warehouse)
+    listed = first_listing(warehouse)
+    # Nobody can be described before a listing names the dealers.
+    begins = [first + timedelta(days=_BEFORE)] + ([] if listed is None else [listed + _DAY])
     dates = as_of_dates(
-        first + timedelta(days=_BEFORE),
+        max(begins),
         end,
         every_months=recipe.every_months,
         n_dates=recipe.n_as_of,
         horizon_months=recipe.horizon_months,
     )
     if not any(add_months(day, recipe.horizon_months) <= max(dates) for day in dates):
-        raise _too_short(recipe, first, end)
+        raise _too_short(recipe, first, end, listed)
     splits = rolling(
         dates, horizon_months=recipe.horizon_months, n_tests=recipe.evaluation.n_judged
     )
     return Dates(tuple(dates), tuple(splits), end)
 
 
-def _too_short(recipe: Recipe, first: date, end: date) -> TooFewLabelsError:
+def _too_short(recipe: Recipe, first: date, end: date, listed: date | None) -> TooFewLabelsError:
     """Say how long a history is, and how long it must be for what."""
     window = recipe.horizon_months
     apart = -(-window // recipe.every_months) * recipe.every_months
     return TooFewLabelsError(
-        "The inspections known reach over too short a time to learn from and to judge by.",
-        found=f"closed from {first} to {end - timedelta(days=1)}, {_months(first, end)} months",
+        "The records reach over too short a time to learn from and to judge by.",
+        found=f"inspections closed from {first} to {end - timedelta(days=1)}, "
+        f"{_months(first, end)} months"
+        + ("" if listed is None else f"; dealers are listed from {listed} on"),
         expected=f"{12 + apart + window} months and the rest of one that has begun: 12 before the "
         f"first day that is learned from, {apart} from there to the day that is judged, {window} "
-        "in which it is judged",
-        fix="ingest inspections of earlier years, or shorten the windows by horizon_months and "
-        "every_months in a recipe of your own",
+        "in which it is judged; and a listing of the dealers before the first of them",
+        fix="ingest inspections and license listings of earlier years, or shorten the windows by "
+        "horizon_months and every_months in a recipe of your own",
     )
 
 
