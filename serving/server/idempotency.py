@@ -2,6 +2,8 @@
 
 That a write with a key was kept is noted in the transaction that keeps it
 (`serving.store.journal`), so no moment at which a process is killed leaves one without the other.
+Of two workers that make the same write at once one keeps it; the other finds the key taken, and
+answers what was kept. A key is one identity's, for one request to one route.
 Sent again, the request gets the answer of the first time, or what was kept as it stands now, where
 a hold may hide some of it (`serving.server.replays`). Where the process ended before the answer was
 noted it is read anew, or the write is made again, which changes nothing: what it says is known.
@@ -44,14 +46,20 @@ class _Write:
     """A write under a key: where, whose, the key's digest, and what is asked."""
 
     route: Route
+    path: str
     principal: Principal
     name: str
-    body: bytes
+    message: Message
+
+    @property
+    def body(self) -> bytes:
+        """What was sent."""
+        return bytes(self.message.get("body", b""))
 
     @property
     def asked(self) -> str:
-        """The digest of what is asked."""
-        return _digest(self.body)
+        """The digest of what is asked, and of whom."""
+        return _digest(self.path.encode(), self.body)
 
 
 class Idempotency:
@@ -85,43 +93,45 @@ class Idempotency:
             await problem(422, "invalid_request", detail)(scope, receive, send)
             return
         message = await receive()
-        body = message.get("body", b"")
         try:
             principal = await authenticate(Request(scope), self.runtime)
         except FflRiskError as error:
             await problem_of(error)(scope, receive, send)
             return
-        name = _digest(principal.name.encode(), scope["path"].encode(), key)
+        name = _digest(principal.name.encode(), key)
+        write = _Write(route, scope["path"], principal, name, message)
         lock = self._under_way.setdefault(name, asyncio.Lock())
         try:
-            async with (
-                lock
-            ):  # the same write twice at once: the second waits for the first's answer
-                again = _Again(message, receive)
-                write = _Write(route, principal, name, body)
-                await self._once(write, (scope, again, send))
+            # The same write twice at once: the second waits for the first's answer.
+            async with lock:
+                while not await self._once(write, (scope, receive, send)):
+                    pass
         finally:
             if not lock.locked():
                 self._under_way.pop(name, None)
 
-    async def _once(self, write: _Write, exchange: tuple[Message, Receive, Send]) -> None:
+    async def _once(self, write: _Write, exchange: tuple[Message, Receive, Send]) -> bool:
+        """Answer a write, unless another worker kept it meanwhile and its key is known by now."""
         scope, receive, send = exchange
         known = await asyncio.to_thread(self._known, write.name)
         if known is not None:
             kept = await self._answered(scope, write, known)
             if kept is not None:
                 await kept(scope, receive, send)
-                return
-        recorder = _Recorder(send)
+                return True
         key = None if known is not None else journal.Keyed(write.name, write.asked)
+        recorder = _Recorder(send, key)
         token = journal.keyed.set(key)
         try:
-            await self.inner(scope, receive, recorder)
+            await self.inner(scope, _Again(write.message, receive), recorder)
         finally:
             journal.keyed.reset(token)
+        if key is not None and key.is_taken:
+            return False
         if 200 <= recorder.status < 300:
             body = b"".join(recorder.parts)
             await asyncio.to_thread(self._note, write.name, write.asked, recorder.status, body)
+        return True
 
     async def _answered(self, scope: Message, write: _Write, known: sa.Row[Any]) -> Response | None:
         """Return the answer to a write whose key is known, None when it must be made again."""
@@ -165,10 +175,10 @@ class Idempotency:
 
 
 class _Recorder:
-    """Sends an answer and remembers it."""
+    """Sends an answer and remembers it; of a write whose key was taken, nothing is sent."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, key: journal.Keyed | None) -> None:
+        self._send, self._key = send, key
         self.status = 0
         self.parts: list[bytes] = []
 
@@ -177,7 +187,8 @@ class _Recorder:
             self.status = message["status"]
         elif message["type"] == "http.response.body":
             self.parts.append(message.get("body", b""))
-        await self._send(message)
+        if self._key is None or not self._key.is_taken:
+            await self._send(message)
 
 
 class _Again:

@@ -30,11 +30,12 @@ _MOST: Final = 10_000
 
 @dataclass
 class Keyed:
-    """The key of the write that a task makes, what is asked under it, and whether it is noted."""
+    """The key of the write that a task makes, what is asked under it, and what became of it."""
 
     name: str
     asked: str
     is_noted: bool = False
+    is_taken: bool = False  # by the same write, which another worker kept meanwhile
 
 
 keyed: ContextVar[Keyed | None] = ContextVar("keyed", default=None)
@@ -90,6 +91,7 @@ def note_key(connection: Connection, ref: str) -> None:
     told = {"key_sha256": key.name, "request_sha256": key.asked, "status": KEPT}
     row = {**told, "ref": ref, "body": b"", "at": instant()}
     if not insert_quietly(connection, IDEMPOTENCY, row):
+        key.is_taken = True
         raise ConflictError(
             "The same write is being made under this Idempotency-Key elsewhere.",
             fix="send it again: it will be answered as the other was",
