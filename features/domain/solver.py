@@ -6,12 +6,43 @@ the first to solve got no answer at all, so a service that had made a plan could
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+import threading
+
 import highspy
+
+_first = threading.Lock()
+_has_greeted = False
 
 
 def new_solver() -> highspy.Highs:
     """Return a solver without a model."""
-    solver = highspy.Highs()
+    solver = _made()
     solver.silent()
     solver.setOptionValue("threads", 1)
     return solver
+
+
+def _made() -> highspy.Highs:
+    """Make a solver; the first of a process prints its name, whatever is set, into nothing.
+
+    It would stand on standard output between the lines of a log, or in what a command prints.
+    """
+    global _has_greeted  # noqa: PLW0603 - once a process, as the library does it
+    with _first:
+        if _has_greeted:
+            return highspy.Highs()
+        sys.stdout.flush()
+        kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 1)
+            solver = highspy.Highs()
+            ctypes.CDLL(None).fflush(None)  # what waits in the C library's own buffer
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(nowhere)
+        _has_greeted = True
+        return solver

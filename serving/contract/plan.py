@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.contract.answers import Answer, Basis, Name, Request
 from serving.settings import RANDOM_SHARE
+
+# Weeks are counted from it: a day at the end of time has none after it.
+FirstDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class StartPoint(BaseModel):
@@ -69,7 +72,7 @@ class PlanAsk(PlanRules, Request):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     office: Name
-    starts_on: date | None = Field(
+    starts_on: FirstDay | None = Field(
         default=None, description="First day of the first week; the next Monday when absent"
     )
     start: StartPoint | None = Field(

@@ -83,7 +83,10 @@ class Guard:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        answer = _Answer(scope, send, request_id)
+        method = scope["method"]
+        if method == "HEAD":  # what can be read can be asked for its headers alone
+            scope = {**scope, "method": "GET"}
+        answer = _Answer(scope, send, request_id, has_body=method != "HEAD")
         start = time.perf_counter()
         metrics.IN_PROGRESS.inc()
         try:
@@ -92,11 +95,13 @@ class Guard:
             metrics.IN_PROGRESS.dec()
             # What matched no route is one label, however many paths are tried.
             route = getattr(scope.get("route"), "path", "unmatched")
-            metrics.REQUESTS.labels(scope["method"], route, str(answer.status)).inc()
+            metrics.REQUESTS.labels(method, route, str(answer.status)).inc()
             seconds = time.perf_counter() - start
             metrics.SECONDS.labels(route).observe(seconds)
             if self.has_access_log:
-                _log_access(scope, route, (request_id, answer.status, seconds))
+                _log_access(
+                    {**scope, "method": method}, route, (request_id, answer.status, seconds)
+                )
 
     async def _guarded(self, scope: Message, receive: Receive, answer: _Answer) -> None:
         if (
@@ -169,8 +174,8 @@ class Guard:
 class _Answer:
     """Sends an answer, adds the security headers and remembers the status."""
 
-    def __init__(self, scope: Message, send: Send, request_id: str) -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: Message, send: Send, request_id: str, *, has_body: bool) -> None:
+        self._scope, self._send, self._has_body = scope, send, has_body
         self._request_id = (b"x-request-id", request_id.encode("ascii"))
         self.status = 0
         self.is_complete = False
@@ -189,6 +194,8 @@ class _Answer:
         # Before it is sent: from then on the client may leave, and that ends nothing.
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.is_complete = True
+        if message["type"] == "http.response.body" and not self._has_body:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, scope: Message, status: int, code: str, detail: str) -> None:

@@ -60,7 +60,7 @@ async def read_file(
     plan_id: str,
     kind: str,
     caller: Annotated[Caller, Depends(may("plans"))],
-    version: Annotated[int | None, Query(ge=1)] = None,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
     """Return a plan as a file."""
     if kind not in FILES:
@@ -84,7 +84,7 @@ async def show(
     plan_id: str,
     caller: Annotated[Caller, Depends(may("plans"))],
     done: Annotated[str, Query(max_length=20)] = "",
-    version: Annotated[int | None, Query(ge=1)] = None,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
     """Show a plan as kept."""
     purpose = caller.purpose()

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from serving.access.audit import subjects
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
-from serving.contract.plan import RULES
+from serving.contract.plan import RULES, FirstDay
 from serving.planning import Changed, PlanError, PlanInfeasibleError
 from serving.planning.for_caller import Made, closed_dealers, next_monday, plan_office
 from serving.planning.kept.document import Terms, document, moved
@@ -48,7 +48,7 @@ class Ask(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
 
     office: str = Field(default="", max_length=80)
-    starts_on: date | None = None
+    starts_on: FirstDay | None = None
     weeks: int = _rule("weeks")
     investigators: int = _rule("n_investigators")
     names: str = Field(default="", max_length=1_000)
@@ -229,7 +229,8 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
     return {
         "offices": [str(office) for office in offices if office],
         "ask": shown,
-        "leave_pairs": [one.split("~") for one in ask.leave],
+        # One that cannot be read is refused where the plan is made, and not offered again.
+        "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
         "kept": plans_for(caller.runtime.store, caller.principal, scope),
     }
 

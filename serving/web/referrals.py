@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
@@ -61,7 +61,9 @@ def _with_calls(caller: Caller) -> list[ReferralDocument]:
 
 @router.post("/referrals/{referral_id}/steps")
 async def take_step(
-    request: Request, referral_id: int, caller: Annotated[Caller, Depends(may("referral_steps"))]
+    request: Request,
+    referral_id: Annotated[int, Path(ge=1, le=2**62)],
+    caller: Annotated[Caller, Depends(may("referral_steps"))],
 ) -> Response:
     """Take, hand over or close a referral."""
     form = await checked_form(request, caller.principal)

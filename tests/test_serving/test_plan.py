@@ -1,6 +1,8 @@
 """The planner against brute force, against its own rules, and against impossible requests."""
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -316,3 +318,10 @@ def test_hours_follow_sales_and_stay_within_the_policy():
     hours = expected_hours(pd.Series([0, 1000, np.nan, 1e9]))
     assert hours.tolist() == [8.0, 28.0, 24.0, 160.0]
     assert date(2026, 1, 5) == STARTS_ON
+
+
+def test_the_solver_prints_nothing_between_the_lines_of_a_log():
+    """It greets on standard output from below Python, once a process."""
+    code = "from features.domain.solver import new_solver as new; print('a'); new(); print('b')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("a\nb\n", "")

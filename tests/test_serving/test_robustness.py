@@ -5,6 +5,7 @@ import random
 import string
 import threading
 import time
+from typing import get_args
 
 import httpx
 import pytest
@@ -229,3 +230,26 @@ def test_a_page_that_takes_too_long_or_finds_no_room_is_refused_as_a_page(path):
             told = asyncio.run(ask(guarded, to, accept))
             assert told.status_code == status
             assert is_problem(told)
+
+
+def routes_under(routes):
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from routes_under(inner.routes)
+        elif hasattr(route, "dependant"):
+            yield route
+
+
+def test_every_number_of_an_address_has_bounds(service):
+    """A number beyond what the store can compare with is a fault of its driver's, not a refusal."""
+    numbers = [
+        (route.path, one.name, repr(one.field_info.metadata))
+        for route in routes_under(service.client.app.app.app.routes)
+        for one in (*route.dependant.path_params, *route.dependant.query_params)
+        if int in {one.field_info.annotation, *get_args(one.field_info.annotation)}
+    ]
+    # Of the API, of a page that shows, and of one that takes a form.
+    found = {path for path, *_ in numbers}
+    assert {"/v1/plans/{plan_id}", "/plans/{plan_id}", "/referrals/{referral_id}/steps"} <= found
+    assert [one for one in numbers if "Le(le=" not in one[2] or "Ge(ge=" not in one[2]] == []

@@ -40,7 +40,7 @@ _CONTENT: Final[Mapping[str, Any]] = {
     for media, _ in FILES.values()
 }
 _PlanPath = Annotated[PlanId, Path(description="The plan's id")]
-_Version = Annotated[int | None, Query(ge=1, description="The newest when absent")]
+_Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest when absent")]
 
 
 @router.post(
