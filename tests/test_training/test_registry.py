@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
@@ -239,17 +240,48 @@ class _Client:
         del self.versions[version]
 
 
-def test_an_interrupted_registration_leaves_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+class _GoneClient(_Client):
+    def search_model_versions(self, _: str) -> list[SimpleNamespace]:
+        raise MlflowException("no connection")
+
+
+@pytest.mark.parametrize(
+    ("client", "left"), [(_Client, {"1": "earlier"}), (_GoneClient, {"1": "earlier", "2": "this"})]
+)
+def test_an_interrupted_registration_leaves_no_version(
+    monkeypatch: pytest.MonkeyPatch, client: type[_Client], left: dict[str, str]
+) -> None:
+    """Whether the server is there to forget it or not, what was interrupted stays interrupted."""
     registry = Registry.__new__(Registry)
-    registry.client = _Client()  # type: ignore[assignment]
+    registry.client = client()  # type: ignore[assignment]
     monkeypatch.setattr(registry, "_began", lambda run: nullcontext("this"))
     made = SimpleNamespace(registered_model_version=2)
     pyfunc = SimpleNamespace(log_model=lambda **_: made)
     mlflow = SimpleNamespace(log_artifacts=lambda *_: None, pyfunc=pyfunc)
     monkeypatch.setattr(mlflow_process, "mlflow", mlflow)
     sample = {"example": {"license_years": [1.0]}, "scores": {"compliance": [0.1]}}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as ended:
         registry.register(
             run={"tags": {"bundle": "x"}}, name="m", bundle="b", artifacts="a", sample=sample
         )
-    assert registry.client.versions == {"1": "earlier"}  # type: ignore[attr-defined]
+    assert registry.client.versions == left  # type: ignore[attr-defined]
+    told = "".join(getattr(ended.value, "__notes__", ()))
+    assert ("no connection" in told) == (client is _GoneClient)
+
+
+def test_an_interruption_is_no_answer_though_the_server_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise MlflowException("no connection")  # as a run does that cannot be ended
+
+    monkeypatch.setattr(Registry, "__init__", lambda *_: None)
+    monkeypatch.setattr(Registry, "tag", interrupted)
+    asked = json.dumps({"action": "tag", "name": "m", "version": "1", "tags": {}})
+    monkeypatch.setattr(sys, "stdin", [asked])
+    monkeypatch.setattr(mlflow_process.os, "dup2", lambda *_: None)
+    with pytest.raises(MlflowException, match="no connection"):
+        mlflow_process.answer_requests(tmp_path)

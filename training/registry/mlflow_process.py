@@ -112,8 +112,11 @@ class Registry:
                 version = str(info.registered_model_version)
                 self.tag(name=name, version=version, tags=run["tags"])
                 self.client.set_registered_model_alias(name, CHALLENGER, version)
-            except BaseException:  # Ctrl-C too: no version without its candidate
-                self._forget(name, run_id)
+            except BaseException as ended:  # Ctrl-C too: no version without its candidate
+                try:
+                    self._forget(name, run_id)
+                except (MlflowException, OSError) as error:  # a server that is gone, say
+                    ended.add_note(f"What run {run_id} registered may stand: {error}")
                 raise
         return {"run_id": run_id, "version": version}
 
@@ -189,28 +192,39 @@ class Registry:
         return str(self.client.create_experiment(name, artifact_location=location))
 
 
+def _hides_interruption(error: BaseException | None) -> bool:
+    """Whether an error was met while something interrupted was being tidied up."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return True
+        error = error.__context__
+    return False
+
+
 def answer_requests(folder: Path) -> None:
     """Answer JSON lines until standard input ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    # Libraries may print; the answers keep the real standard output to themselves.
-    os.dup2(2, 1)
-    registry = Registry(folder)
-    actions: dict[str, Callable[..., Any]] = {
-        "register": registry.register,
-        "log_run": registry.log_run,
-        "tag": registry.tag,
-        "set_alias": registry.set_alias,
-        "alias_version": registry.alias_version,
-    }
-    for line in sys.stdin:
-        request = json.loads(line)
-        action = actions[request.pop("action")]
-        try:
-            answer = {"result": action(**request)}
-        except (MlflowException, FflRiskError, OSError) as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    with os.fdopen(os.dup(1), "w") as answers:
+        # Libraries may print; the answers keep the real standard output to themselves.
+        os.dup2(2, 1)
+        registry = Registry(folder)
+        actions: dict[str, Callable[..., Any]] = {
+            "register": registry.register,
+            "log_run": registry.log_run,
+            "tag": registry.tag,
+            "set_alias": registry.set_alias,
+            "alias_version": registry.alias_version,
+        }
+        for line in sys.stdin:
+            request = json.loads(line)
+            action = actions[request.pop("action")]
+            try:
+                answer = {"result": action(**request)}
+            except (MlflowException, FflRiskError, OSError) as error:
+                if _hides_interruption(error):
+                    raise
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
 
 
 if __name__ == "__main__":
