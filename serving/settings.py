@@ -115,7 +115,8 @@ VARIABLES: Final[Mapping[str, Variable]] = {
         ),
         Variable(
             "FFL_RISK_STORE_URL", "secret", "",
-            "SQLAlchemy URL of the store; SQLite in the state folder by default",
+            "SQLAlchemy URL of the store; SQLite in the state folder by default. A SQLite URL that "
+            "ends with `?synchronous=FULL` has every commit wait for the disk",
         ),
         Variable(
             "FFL_RISK_AUDIT_KEY_FILE", "text", "",

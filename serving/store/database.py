@@ -28,6 +28,9 @@ _INSERTS: Final[Mapping[str, Callable[[sa.Table], Any]]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
+# What a commit waits for on SQLite: nothing but the system (a killed process loses nothing, a power
+# cut may lose the last commits), or the disk.
+_SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -74,7 +77,8 @@ class Store:
     Parameters
     ----------
     url : str
-        SQLAlchemy URL. It may hold a password and is never part of a message.
+        SQLAlchemy URL. It may hold a password and is never part of a message. That of SQLite may
+        say `?synchronous=FULL`: a commit then waits for the disk.
     """
 
     def __init__(self, url: str) -> None:
@@ -82,7 +86,12 @@ class Store:
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _server_engine(parsed)
+        self._synchronous = _synchronous_of(parsed) if self.is_sqlite else ""
+        if self.is_sqlite:
+            parsed = parsed.difference_update_query(["synchronous"])
+            self.engine = _sqlite_engine(parsed, self._synchronous)
+        else:
+            self.engine = _server_engine(parsed)
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -181,9 +190,9 @@ class Store:
                 yield connection
 
     def direct_connection(self) -> sqlite3.Connection | None:
-        """Return a connection of the driver that never waits for a lock; None but on SQLite."""
+        """Return a connection of the driver that never waits for a lock or a disk, or None."""
         database = self.engine.url.database
-        if not self.is_sqlite or not database or database == ":memory:":
+        if self._synchronous != "NORMAL" or not database or database == ":memory:":
             return None
         connection = sqlite3.connect(
             database, timeout=0, isolation_level=None, check_same_thread=False
@@ -223,7 +232,17 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
-def _sqlite_engine(url: sa.URL) -> Engine:
+def _synchronous_of(url: sa.URL) -> str:
+    found = str(url.query.get("synchronous", _SYNCHRONOUS[0])).upper()
+    if found not in _SYNCHRONOUS:
+        raise StoreError(
+            "FFL_RISK_STORE_URL asks SQLite for a way of writing that there is not.",
+            expected=f"?synchronous= {', '.join(_SYNCHRONOUS)}",
+        )
+    return found
+
+
+def _sqlite_engine(url: sa.URL, synchronous: str) -> Engine:
     if url.database and url.database != ":memory:":
         path = Path(url.database)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +256,7 @@ def _sqlite_engine(url: sa.URL) -> Engine:
         connection.isolation_level = None  # transactions begin where `_begin` says
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=NORMAL",  # a killed process loses nothing; writes wait for no disk
+            f"synchronous={synchronous}",
             "busy_timeout=15000",
             "foreign_keys=ON",
         ):

@@ -51,7 +51,8 @@ def run(*command: str, user: str | None) -> None:
 class Server:
     """A server of its own in a folder of its own, on the loopback address only."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fsync: str = "off") -> None:
+        self.fsync = fsync
         # Debian keeps the server's programs off the PATH, one folder a version.
         self.bin = max(Path("/usr/lib/postgresql").glob("*/bin"))
         # PostgreSQL refuses to run as root.
@@ -70,7 +71,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        options = f"-h 127.0.0.1 -p {self.port} -k '' -c fsync=off"
+        options = f"-h 127.0.0.1 -p {self.port} -k '' -c fsync={self.fsync}"
         self._control("start", "-o", options, "-l", str(self.log))
 
     def stop(self, mode: str = "fast") -> None:

@@ -69,3 +69,23 @@ def test_a_store_that_cannot_be_opened_says_so_without_its_url(tmp_path: Path):
     with pytest.raises(StoreError) as caught:
         Store.open(url)
     assert "taken" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "level"), [("", 1), ("?synchronous=FULL", 2), ("?synchronous=extra", 3)]
+)
+def test_a_sqlite_store_writes_as_its_url_asks(tmp_path: Path, asked: str, level: int):
+    store = Store.open(f"sqlite:///{tmp_path / 'service.db'}{asked}")
+    with store.read() as connection:
+        assert connection.scalar(sa.text("PRAGMA synchronous")) == level
+    # What would wait for the disk is left to the thread that may wait.
+    direct = store.direct_connection()
+    assert (direct is not None) == (level == 1)
+    if direct is not None:
+        direct.close()
+    store.close()
+
+
+def test_a_way_of_writing_that_there_is_not_is_refused(tmp_path: Path):
+    with pytest.raises(StoreError, match="way of writing"):
+        Store.open(f"sqlite:///{tmp_path / 'service.db'}?synchronous=never")
