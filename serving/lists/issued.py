@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 import sqlalchemy as sa
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from models.random_share import Draw
 from serving import clock
@@ -184,15 +184,17 @@ def last_list(
     One that names a dealer hidden from the owner by now is passed over: a comparison with it would
     count the dealer among those that left, or show by its numbers that it does not.
     """
-    query = (
-        sa.select(LISTS.c.document)
+    newest = (
+        sa.select(LISTS.c.list_id)
         .where(LISTS.c.owner == owner, LISTS.c.area == area)
         .order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc())
         .limit(_MOST_SEARCHED)
     )
     with store.read() as connection:
-        for content in connection.scalars(query):
-            document: ListDocument = json.loads(content)
+        # One document after another: to put them into their order, a store would read them all.
+        for list_id in connection.scalars(newest).all():
+            one = sa.select(LISTS.c.document).where(LISTS.c.list_id == list_id)
+            document: ListDocument = from_json(connection.scalar(one) or b"")
             if hidden.isdisjoint(row["dealer"] for row in document["rows"]):
                 return document
     return None

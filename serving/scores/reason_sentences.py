@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from serving.scores.peers import Peers, Standing, compared
@@ -22,6 +23,10 @@ _MISSING: Final = {
     2: "nothing happened that it could be measured on",
     3: "too few cases to say",
 }
+# What is said of a value is the same for every dealer that has it, and many have: zeros, ones.
+_MOST_SAID: Final = 20_000
+# Sentence, percentile, share below and group of a value.
+_Said = tuple[str, int | None, float | None, str | None]
 
 
 class Sentences:
@@ -38,25 +43,38 @@ class Sentences:
         self.signals = signals
         self.peers = peers
         self._wordings = [wording(str(signal["name"]), signal) for signal in signals]
+        self._said = lru_cache(maxsize=_MOST_SAID)(self._say)
 
     def reason(
         self, index: int, value: float, contribution: float, *, license_type: str, missing: int = 0
     ) -> ReasonRecord:
         """Return one reason, ready for the contract's `Reason`."""
         signal = self.signals[index]
-        standing = self.peers.standing(str(signal["name"]), license_type, value)
+        is_known = math.isfinite(value)
+        sentence, percentile, below, group = self._said(
+            index, value if is_known else None, license_type, missing
+        )
         return {
             "signal": signal["name"],
             "family": signal["family"],
-            "sentence": self._sentence(index, value, standing, missing=missing),
-            "value": rounded(value) if math.isfinite(value) else None,
+            "sentence": sentence,
+            "value": rounded(value) if is_known else None,
             "unit": signal["unit"],
-            "percentile": None if standing is None else math.floor(standing.upto + 1e-9),
-            "share_below": None if standing is None else round(standing.below, 2),
-            "peers": None if standing is None else standing.group,
+            "percentile": percentile,
+            "share_below": below,
+            "peers": group,
             "contribution": rounded(contribution),
             "restriction": signal["restriction"],
         }
+
+    def _say(self, index: int, value: float | None, license_type: str, missing: int) -> _Said:
+        value = math.nan if value is None else value  # as a key, one missing value is not another
+        standing = self.peers.standing(str(self.signals[index]["name"]), license_type, value)
+        sentence = self._sentence(index, value, standing, missing=missing)
+        if standing is None:
+            return sentence, None, None, None
+        percentile = math.floor(standing.upto + 1e-9)
+        return sentence, percentile, round(standing.below, 2), standing.group
 
     def sentence(self, index: int, value: float, *, license_type: str, missing: int = 0) -> str:
         """Say a signal's value, how it compares with peers', or why it is missing."""
