@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
+from features.commands import own_signals
 from features.engine.spark import SparkEngine, session
 from features.signals.registry import FAMILIES
 from features.table import build_features
@@ -41,6 +42,9 @@ def test_a_family_of_an_agency_is_held_to_it_too(
             pass
 
     monkeypatch.setattr("features.engine.spark.session", Lent)
+    # The other rules have tests of their own.
+    monkeypatch.setattr(own_signals, "_others", lambda *_: iter(()))
+    monkeypatch.setattr(own_signals, "prove", lambda *_, **__: (None, ()))
     words = ["signals", "--check", "docs/examples/permits.py", "--engine", "spark", "--json"]
     there = ["--warehouse", str(world.warehouse.path), "--as-of", str(DATES[-1])]
     done = CliRunner().invoke(app, [*words, *there])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import openpyxl
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from features.commands.app import app
 from features.errors import SourceError
 from features.ingest.proposal import propose
+from features.sources.rows.dates import reading
 from tests.test_features.ingest_samples import row, write
 from tests.test_features.test_mappings_of_a_clerk import export, holds, load, mapping, stored
 
@@ -25,14 +27,19 @@ VISITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "reason",
-    ["turnusmäßig", "TURNUSMÄSSIG", "Turnusma\u0308ßig", "TURNUSMÄẞIG", " turnusmäßig\u200b"],
-)
-def test_a_code_is_found_however_its_letters_are_written(reason: str, tmp_path: Path) -> None:
+def test_a_code_is_found_however_its_letters_are_written(tmp_path: Path) -> None:
     own = mapping(tmp_path, table="inspections", **VISITS)
-    load(tmp_path, f"Nr,FFL,Tag,Anlass\n1,5-74-90001,03.05.2025,{reason}\n", own)
-    assert stored(tmp_path, "inspections")[0]["selected_by"] == "other"
+    reasons = (
+        "turnusmäßig", "TURNUSMÄSSIG", "Turnusma\u0308ßig", "TURNUSMÄẞIG", " turnusmäßig\u200b",
+    )  # fmt: skip
+    rows = "".join(f"{n},5-74-90001,03.05.2025,{reason}\n" for n, reason in enumerate(reasons))
+    load(tmp_path, f"Nr,FFL,Tag,Anlass\n{rows}", own)
+    assert [r["selected_by"] for r in stored(tmp_path, "inspections")] == ["other"] * 5
+
+
+def read(texts: Sequence[str], form: str) -> list[date | None]:
+    query = f"SELECT {reading('t', form)} FROM (SELECT unnest($1::VARCHAR[]) AS t)"  # noqa: S608
+    return [day for (day,) in duckdb.execute(query, [list(texts)]).fetchall()]
 
 
 @pytest.mark.parametrize(
@@ -48,31 +55,31 @@ def test_a_code_is_found_however_its_letters_are_written(reason: str, tmp_path: 
         ("%d-%b-%y", "12-Mar-24"),
     ],
 )
-def test_a_month_by_its_name_in_another_language(form: str, text: str, tmp_path: Path) -> None:
-    load(tmp_path, holds(text), mapping(tmp_path, f'date_format = "{form}"'))
-    assert stored(tmp_path)[0]["starts_on"] == date(2024, 3, 12)
+def test_a_month_by_its_name_in_another_language(form: str, text: str) -> None:
+    assert read([text], form) == [date(2024, 3, 12)]
 
 
-def test_every_month_of_a_language_is_its_own(tmp_path: Path) -> None:
+def test_every_month_of_a_language_is_its_own() -> None:
     languages = (
         "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
         "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
         "ene feb mar abr may jun jul ago sep oct nov dic",
         "janv févr mars avr mai juin juil août sept oct nov déc",
         "gen feb mar apr mag giu lug ago set ott nov dic",
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+        "januari februari maart april mei juni juli augustus september oktober november december",
     )
-    for n, names in enumerate(languages):
-        texts = [f"5 {name} 2024" for name in names.split()]
-        folder = tmp_path / str(n)
-        folder.mkdir()
-        load(folder, holds(*texts), mapping(folder, 'date_format = "%d %B %Y"'))
-        days = {r["hold_id"]: r["starts_on"] for r in stored(folder)}
-        assert [days[f"H{m}"] for m in range(12)] == [date(2024, m, 5) for m in range(1, 13)]
+    found = read([f"5 {name} 2024" for names in languages for name in names.split()], "%d %B %Y")
+    assert found == [date(2024, m, 5) for m in range(1, 13)] * len(languages)
 
 
-def test_a_word_that_only_begins_like_a_month_is_none(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="bad_date"):
-        load(tmp_path, holds("5 Marzipan 2024"), mapping(tmp_path, 'date_format = "%d %B %Y"'))
+def test_a_load_reads_months_of_another_language(tmp_path: Path) -> None:
+    load(tmp_path, holds("12. März 2024"), mapping(tmp_path, 'date_format = "%d. %B %Y"'))
+    assert stored(tmp_path)[0]["starts_on"] == date(2024, 3, 12)
+
+
+def test_a_word_that_only_begins_like_a_month_is_none() -> None:
+    assert read(["5 Marzipan 2024"], "%d %B %Y") == [None]
 
 
 def test_collectors_are_set_aside_in_every_layout(tmp_path: Path) -> None:
