@@ -66,12 +66,15 @@ def _joined(con: Any, relation: str, join: Join, number: int, opened: ExitStack)
     SourceError
         When the other file has two rows of one key: each would make a row of its own.
     """
-    odd = OddRows(len(join.names), join.form.n_lines_to_rows)
-    reader = opened.enter_context(open_rows(join.source, join.form, list(join.names), odd))
-    con.register("joined_reader", reader)
     other, key = f"joined_{number}", quoted(join.right)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {other} AS SELECT * FROM joined_reader")
-    con.unregister("joined_reader")
+    if join.form is None:
+        _keep_parquet(con, join.source, other)
+    else:
+        odd = OddRows(len(join.names), join.form.n_lines_to_rows)
+        reader = opened.enter_context(open_rows(join.source, join.form, list(join.names), odd))
+        con.register("joined_reader", reader)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {other} AS SELECT * FROM joined_reader")
+        con.unregister("joined_reader")
     twice = con.execute(
         f"SELECT {key}, count(*) FROM {other} WHERE {key} IS NOT NULL "
         "GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1"
@@ -83,12 +86,38 @@ def _joined(con: Any, relation: str, join: Join, number: int, opened: ExitStack)
             expected="one row a key",
             fix="join the other way round, or make one row of several with `query`",
         )
+    own_key = f"CAST(r.{quoted(join.left)} AS VARCHAR)"
+    n_rows, n_found = con.execute(
+        f"SELECT count(*), count(o.{key}) FROM {relation} r LEFT JOIN {other} o "
+        f"ON {own_key} = o.{key}"
+    ).fetchone()
+    if n_rows and not n_found:
+        raise SourceError(
+            f"No row finds its own in {join.source.name}.",
+            found=f"{join.left} such as {_example(con, relation, join.left)}; {join.right} such as "
+            f"{_example(con, other, join.right)}",
+            expected="the same values in both",
+            fix="correct the join; a spreadsheet may have eaten leading zeros of one of the two",
+        )
     held = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     own = [quoted(name) for name in join.names if name not in held]
     added = "".join(f", o.{name}" for name in own)
-    return (
-        f"(SELECT r.*{added} FROM {relation} r "
-        f"LEFT JOIN {other} o ON r.{quoted(join.left)} = o.{key})"
+    return f"(SELECT r.*{added} FROM {relation} r LEFT JOIN {other} o ON {own_key} = o.{key})"
+
+
+def _example(con: Any, relation: str, name: str) -> str:
+    row = con.execute(f"SELECT any_value({quoted(name)}) FROM {relation}").fetchone()
+    return repr(row[0])
+
+
+def _keep_parquet(con: Any, source: SourceFile, name: str) -> None:
+    """Keep the rows of a file of Parquet as texts in the table `name`."""
+    rows = f"read_parquet({literal(str(source.path))}, hive_partitioning=false)"
+    if has_instants(source.path):
+        con.register("joined_days", open_days(source.path))
+        rows = f"(SELECT * EXCLUDE ({LINE}, {DAMAGED}) FROM joined_days)"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT CAST(COLUMNS(*) AS VARCHAR) FROM {rows}"
     )
 
 

@@ -254,7 +254,13 @@ class Run:
 
     def _choices_for(self, file: Found) -> Choices:
         own = self.mappings.get(file.given) if file.given else None
-        return replace(self.choices, mapping=own) if own else self.choices
+        beside = file.given if file.given is None or file.given.is_dir() else file.given.parent
+        return replace(
+            self.choices,
+            mapping=own or self.choices.mapping,
+            beside=beside,
+            folder=self.draft.staging / "joined",
+        )
 
     def _chosen(self, finds: Finds) -> list[Found]:
         """Return the files to read, without sheets other than the one that a mapping names."""

@@ -86,8 +86,8 @@ class Join:
     ----------
     source : SourceFile
         The file.
-    form : TextForm
-        How its text is written.
+    form : TextForm or None
+        How its text is written; None for Parquet.
     names : tuple of str
         Its columns.
     left, right : str
@@ -95,7 +95,7 @@ class Join:
     """
 
     source: SourceFile
-    form: TextForm
+    form: TextForm | None
     names: tuple[str, ...]
     left: str
     right: str

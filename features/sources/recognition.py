@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from features.errors import SourceError
 from features.schema import TABLES
 from features.sources.agency.mapping import ExportMapping
+from features.sources.files.archive import expand
 from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Join, Layout, Plan
 from features.sources.privacy import refuse_persons
@@ -38,12 +40,18 @@ class Choices:
         The day of a license listing.
     known_on : date or None
         The day since which rows are known that do not say it themselves.
+    beside : Path or None
+        The folder that an export was given in, where files that are joined to it lie.
+    folder : Path or None
+        Where sheets of workbooks that are joined may be written.
     """
 
     as_table: str | None = None
     mapping: ExportMapping | None = None
     listed_on: date | None = None
     known_on: date | None = None
+    beside: Path | None = None
+    folder: Path | None = None
 
 
 def recognize(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
@@ -75,7 +83,7 @@ def _or_else(plan: Plan, since: str) -> str:
 
 def _layout_of(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
     if choices.mapping is not None:
-        return _mapped(source, choices.mapping, choices.listed_on)
+        return _mapped(source, choices.mapping, choices)
     if source.form == "parquet":
         return _parquet(source, choices)
     if json_lines.is_json_lines(source):
@@ -163,13 +171,18 @@ def _mapped_records(
 
 
 def _mapped(
-    source: SourceFile, mapping: ExportMapping, listed_on: date | None
+    source: SourceFile, mapping: ExportMapping, choices: Choices
 ) -> tuple[Layout, list[str]]:
+    listed_on = choices.listed_on
     if json_lines.is_json_lines(source):
         return _mapped_records(source, mapping, listed_on)
     form, names = _written(source, mapping)
     refuse_persons(source.name, mapping.table, names)
-    joins = tuple(_joined_file(source, join, mapping, names) for join in mapping.joins)
+    folders = [source.path.parent, choices.beside, Path(mapping.name).parent]
+    joins = tuple(
+        _joined_file(source, join, mapping, names, _one_table(source, join, folders, place))
+        for join, place in zip(mapping.joins, _places(choices), strict=False)
+    )
     layout = replace(mapping.layout(form, listed_on), joins=joins)
     if joins:
         of_joins = ",".join(join.source.sha256 for join in joins)
@@ -215,22 +228,47 @@ def _n_named(names: list[str], mapping: ExportMapping) -> int:
     return sum(name in wanted or (len(name) > 1 and name in mapping.query) for name in set(names))
 
 
-def _joined_file(
-    source: SourceFile, join: Mapping[str, str], mapping: ExportMapping, names: list[str]
-) -> Join:
-    """Return another file of the export, which lies beside the main one."""
-    path = source.path.parent / join["file"]
-    if not path.exists():
-        path = Path(mapping.name).parent / join["file"]
-    if not path.exists():
+def _places(choices: Choices) -> Iterator[Path]:
+    """Yield folders into which the sheets of one workbook after the other may be written."""
+    return ((choices.folder or Path()) / str(n) for n in count())
+
+
+def _one_table(
+    source: SourceFile, join: Mapping[str, str], folders: Sequence[Path | None], place: Path
+) -> SourceFile:
+    """Return the file that is joined to `source`, or the one sheet of a workbook."""
+    name, sheet = join["file"], join.get("sheet", "")
+    path = next((f / name for f in folders if f and (f / name).is_file()), None)
+    if path is None:
         raise SourceError(
-            f"The mapping {mapping.name} joins {join['file']}, which is not there.",
+            f"The mapping joins {name}, which is not there.",
             expected=f"the file beside {source.name} or beside the mapping",
         )
-    other = inspect(path, path.name)
-    tried = list(forms(other, mapping.encoding))
+    held = [one for one in expand([path], place).found if not sheet or one.sheet == sheet]
+    if len(held) != 1:
+        raise SourceError(
+            f"{name} holds {len(held)} tables" + (f" called {sheet!r}." if sheet else "."),
+            found=", ".join(repr(one.sheet or one.name) for one in held) or "none",
+            fix="name the sheet to join: `sheet` of the join",
+        )
+    return inspect(held[0].path, held[0].name)
+
+
+def _joined_file(
+    source: SourceFile,
+    join: Mapping[str, str],
+    mapping: ExportMapping,
+    names: list[str],
+    other: SourceFile,
+) -> Join:
+    """Return how another file of the export is read and on what it is joined."""
     right = join.get("right", join.get("key", ""))
-    form, found = next(((f, n) for f, n in tried if right in n), tried[0])
+    form, found = None, _parquet_columns(other) if other.form == "parquet" else []
+    if other.form != "parquet":
+        tried = list(forms(other, mapping.encoding))
+        if not tried:
+            raise SourceError(f"{other.name} holds no header.", expected="a header line and rows")
+        form, found = next(((f, n) for f, n in tried if right in n), tried[0])
     refuse_persons(other.name, mapping.table, found)
     left = join.get("left", join.get("key", ""))
     _require(source, [left], names, set(names), f"the join with {other.name}")

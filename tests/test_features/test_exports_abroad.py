@@ -10,14 +10,17 @@ from pathlib import Path
 
 import duckdb
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from features.commands.app import app
 from features.errors import SourceError
+from features.ingest import ingest
 from features.ingest.proposal import propose
 from features.sources.rows.dates import reading
-from tests.test_features.ingest_samples import row, write
+from tests.test_features.ingest_samples import TODAY, row, write
 from tests.test_features.test_mappings_of_a_clerk import export, holds, load, mapping, stored
 
 VISITS = {
@@ -223,3 +226,39 @@ def test_a_share_may_be_written_in_per_cent(tmp_path: Path) -> None:
     assert found == {"I0": 0.25, "I1": 0.125, "I2": 0.25, "I3": 1.0}
     told = CliRunner().invoke(app, ["sources", "--warehouse", str(tmp_path / "w")])
     assert "6 rows of inspections, 2 rejected" in told.stdout
+
+
+JOIN = """
+[[join]]
+file = "{name}"
+key = "KEY"
+"""
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
+def test_another_file_of_any_kind_is_joined_from_beside_the_export(
+    ending: str, tmp_path: Path
+) -> None:
+    """The export is a workbook, the mapping lies in another folder."""
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    book = workbook(tmp_path, [["NR", "KEY", "BEGIN"], ["H1", "A7", "2025-05-01"]])
+    keys = {"KEY": ["A7", "B9"], "FFL": ["5-74-90001", "5-74-90002"]}
+    path = tmp_path / f"keys.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table(keys), path)
+    elif ending == "csv":
+        path.write_text("Keys of 2025;\nKEY;FFL\nA7;5-74-90001\n", encoding="utf-8")
+    else:
+        workbook(tmp_path / "maps", [list(keys), *zip(*keys.values(), strict=True)]).rename(path)
+    own = mapping(maps, JOIN.format(name=path.name))
+    ingest(book, tmp_path / "w", mapping=own, today=TODAY)
+    assert stored(tmp_path)[0]["dealer"] == "5-74-90001"
+
+
+def test_a_join_that_finds_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "keys.csv").write_text("KEY,FFL\n7,5-74-90001\n", encoding="utf-8")
+    own = mapping(tmp_path, JOIN.format(name="keys.csv"))
+    with pytest.raises(SourceError, match=r"No row finds its own in keys.csv") as error:
+        load(tmp_path, "NR,KEY,BEGIN\nH1,0007,2025-05-01\n", own)
+    assert "'0007'" in str(error.value)

@@ -25,7 +25,7 @@ _PER_COLUMN: Final = {
     "from", "date_format", "values", "values_from", "other", "constant", "default", "pad",
     "separator", "part", "decimal", "thousands",
 }  # fmt: skip
-_JOIN: Final = {"file", "key", "left", "right"}
+_JOIN: Final = {"file", "key", "left", "right", "sheet"}
 
 
 def column_of(table: str, name: str) -> Column:
