@@ -1,6 +1,7 @@
 """A small simulated country, from its files to a candidate and its truth."""
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -164,6 +165,9 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
         assert set(places.slopes) == set(bundle.heads)
     page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
     assert "What the list would find, in every way" in page
+    assert re.search(
+        r"The level rests on \d+ visits of known probability, \d+ of them severe", page
+    )
     shown = CliRunner().invoke(app, ["fairness", "--json"], env={"FFL_RISK_HOME": str(tmp_path)})
     assert "diversion" in json.loads(shown.stdout)["heads"]
     page = (tmp_path / "reports" / "fairness-000001.html").read_text(encoding="utf-8")

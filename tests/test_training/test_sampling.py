@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.policy import SevereFinding
-from training.heads.compliance import place_labels
+from training.heads.compliance import level_in_words, place_labels
 from training.labels import labels
 from training.labels.propensity import Propensity
 from training.labels.sample_design import probabilities, sampled
@@ -120,3 +120,18 @@ def test_the_design_reaches_the_labels_and_their_weights(make_warehouse):
 def design_of(visit):
     blank = {"list_id": None, "why": None, "inclusion_probability": None, "is_mandatory": None}
     return blank | visit
+
+
+@pytest.mark.parametrize(
+    ("n", "n_severe", "is_warned"), [(99, 4, True), (320, 50, False), (1, 1, True)]
+)
+def test_a_level_says_what_it_rests_on(n, n_severe, is_warned):
+    """Four drawn findings stated twice what a list found; the figure alone did not tell."""
+    said = level_in_words(n, n_severe)
+    visits = "1 visit" if n == 1 else f"{n} visits"
+    assert f"{visits} of known probability, {n_severe} of them severe" in said
+    assert ("half or twice" in said) == is_warned
+
+
+def test_a_level_without_a_design_says_so():
+    assert level_in_words(0, 0).startswith("No visit of known probability")

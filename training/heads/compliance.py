@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.number_words import counted
 from models.policy import StrictnessPolicy
 from training.evaluation.baselines import LogLogistic
+from training.evaluation.few import FEW_FINDINGS
 from training.heads.fit import Design, estimator
 from training.labels import labels
 from training.labels.labels import Labels
@@ -168,12 +170,56 @@ def weigh(
 
 @dataclass(frozen=True)
 class FittedCompliance:
-    """A fitted compliance head with what weighed its labels."""
+    """A fitted compliance head with what weighed its labels.
+
+    Parameters
+    ----------
+    model : RiskClassifier
+    logistic : LogLogistic
+    weighted : Weighted
+    n : int
+        Inspections it was fitted on.
+    n_level, n_level_severe : int
+        Those of known probability, on which its level rests, and the severe among them.
+    """
 
     model: Any
     logistic: LogLogistic
     weighted: Weighted
     n: int
+    n_level: int
+    n_level_severe: int
+
+    @property
+    def level_in_words(self) -> str:
+        """What the level of the probabilities rests on."""
+        return level_in_words(self.n_level, self.n_level_severe)
+
+
+def level_in_words(n: int, n_severe: int) -> str:
+    """Say what a level rests on, and how far so little may lead astray.
+
+    Parameters
+    ----------
+    n, n_severe : int
+        Visits of known probability, and the severe among them.
+
+    Examples
+    --------
+    >>> level_in_words(320, 50)
+    'The level rests on 320 visits of known probability, 50 of them severe.'
+    """
+    if not n:
+        return (
+            "No visit of known probability sets the level: what was found where others chose is "
+            "taken for the level of all."
+        )
+    said = (
+        f"The level rests on {counted(n, 'visit')} of known probability, {n_severe} of them severe."
+    )
+    if n_severe < FEW_FINDINGS:
+        said += " So few leave it open to half or twice: read the interval, not the figure."
+    return said
 
 
 def fit(
@@ -216,4 +262,12 @@ def fit(
     model.fit(
         X.iloc[index], looked.y[index], groups=dealer[index], **(treatment if is_treated else {})
     )
-    return FittedCompliance(model, logistic, weighted, len(index))
+    tells_level = looked.level_weight[index] > 0
+    return FittedCompliance(
+        model,
+        logistic,
+        weighted,
+        len(index),
+        int(tells_level.sum()),
+        int((looked.y[index][tells_level] > 0).sum()),
+    )

@@ -145,7 +145,7 @@ def judge(
         "recency": fitted.weighted.recency.entry(),
         "stability": stable,
         "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
-        "sections": _sections(estimates, gains, past),
+        "sections": _sections(estimates, gains, past, fitted.level_in_words),
     }
     return held_out, everyone, entry
 
@@ -253,7 +253,10 @@ def strictness_entry(found: Strictness) -> dict[str, Any]:
 
 
 def _sections(
-    estimates: dict[str, Interval | None], gains: dict[str, float | None], past: History
+    estimates: dict[str, Interval | None],
+    gains: dict[str, float | None],
+    past: History,
+    level: str,
 ) -> list[SectionRecord]:
     rows = [
         [name.replace("_", " "), str(value) if value else "cannot be said"]
@@ -266,7 +269,7 @@ def _sections(
     return [
         {
             "title": "What the list would find, in every way",
-            "text": _YIELDS if past.has_design else _NO_DESIGN,
+            "text": f"{_YIELDS if past.has_design else _NO_DESIGN} {level}",
             "columns": ["estimate", "rate"],
             "rows": rows,
         },

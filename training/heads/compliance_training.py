@@ -51,6 +51,7 @@ def train(
     )
     with steps.step(f"{head.name}: fit on everything known"):
         shipped = fit(recipe, head, made, history.cohort, everything)
+    steps.say(f"  {shipped.level_in_words}")
     first, last = origins[0], origins[-1]
     judged_on = (
         f"trained on {first.fitted.n} to {last.fitted.n} inspections known before "
