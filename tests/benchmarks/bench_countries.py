@@ -1,9 +1,10 @@
 """Lists on countries of several makers, against their truth: where is a simple rule as good?
 
-Five policies of the project's simulator, a third country made by other means (queues and episodes,
-`tests.benchmarks.countries.third`), and countries of a program of your own, each by some seeds.
-Judged on the last day of each by models that know what was known then; what the first tenth would
-find is the mean true probability of a severe finding at an office of average strictness.
+Five policies of the project's simulator, two countries made by other means (queues and episodes,
+`tests.benchmarks.countries.third`; rings, lax books and campaigns, `rings` beside it), and
+countries of a program of your own, each by some seeds. Judged on the last day of each by models
+that know what was known then; what the first tenth would find is the mean true probability of a
+severe finding at an office of average strictness.
 
     make bench ONLY=countries                                       all, about two hours
     FFL_RISK_BENCH_COUNTRIES=historic,third FFL_RISK_BENCH_SEEDS=1 \\
@@ -37,7 +38,7 @@ from features.ingest import ingest
 from features.simulation.country.options import POLICIES, Options
 from features.simulation.ongoing import Ongoing
 from features.warehouse import Warehouse
-from tests.benchmarks.countries import third
+from tests.benchmarks.countries import rings, third
 from tests.benchmarks.countries.judging import BY_OFFICE, IN_FULL, judge
 from training.evaluation.metrics import LEVEL
 from training.progress import one_thread
@@ -48,9 +49,10 @@ N_DEALERS: Final = int(os.environ.get("FFL_RISK_BENCH_DEALERS", "8000"))
 SEEDS: Final = [int(s) for s in os.environ.get("FFL_RISK_BENCH_SEEDS", "1,2,3").split(",")]
 PROGRAM: Final = os.environ.get("FFL_RISK_BENCH_PROGRAM", "")
 _OWN: Final = "program:"
+_MADE: Final = {"third": third.make, "rings": rings.make}
 COUNTRIES: Final = os.environ.get(
     "FFL_RISK_BENCH_COUNTRIES",
-    ",".join([*POLICIES, "third", *(f"{_OWN}{p}" for p in ("chasing", "random") if PROGRAM)]),
+    ",".join([*POLICIES, *_MADE, *(f"{_OWN}{p}" for p in ("chasing", "random") if PROGRAM)]),
 ).split(",")
 N_YEARS: Final = 8
 SIMPLE: Final = ("points", "traces")
@@ -74,8 +76,8 @@ def build(name: str, seed: int, folder: Path) -> pd.DataFrame:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     source = folder / "source"
-    if name == "third":
-        truth = third.make(source, seed=seed, n_dealers=N_DEALERS)
+    if name in _MADE:
+        truth = _MADE[name](source, seed=seed, n_dealers=N_DEALERS)
     elif name.startswith(_OWN):
         truth = _of_program(name.removeprefix(_OWN), seed, source)
     else:

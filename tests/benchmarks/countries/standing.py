@@ -159,7 +159,8 @@ def _scores(recipe: Recipe, at: Stand) -> pd.DataFrame:
     margins = {head.name: fitted.model.predict_margin(inputs)}
     for other in recipe.heads:
         if other.label == "diversion" and at.warehouse.has("traces"):
-            margins[other.name] = _rate(recipe, other, at, now)
+            rate = _rate(recipe, other, at, now)
+            margins |= {} if rate is None else {other.name: rate}
     interval = np.asarray(fitted.model.predict_interval(inputs, LEVEL))
     out: dict[str, Any] = {
         "dealer": at.now["dealer"].to_numpy(dtype=str),
@@ -181,7 +182,8 @@ def _scores(recipe: Recipe, at: Stand) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
-def _rate(recipe: Recipe, head: Head, at: Stand, now: pd.DataFrame) -> np.ndarray:
+def _rate(recipe: Recipe, head: Head, at: Stand, now: pd.DataFrame) -> np.ndarray | None:
+    """Score today's dealers by a head that counts traces; None where they are too few."""
     found = labels.diversion(
         at.warehouse,
         at.cohort[["dealer", "as_of"]],
@@ -189,6 +191,8 @@ def _rate(recipe: Recipe, head: Head, at: Stand, now: pd.DataFrame) -> np.ndarra
         known_before=at.end,
         horizon_months=recipe.horizon_months,
     )
+    if found.n_positive < head.min_positive:
+        return None
     y = at.cohort[["dealer", "as_of"]].merge(found.frame, on=["dealer", "as_of"], how="left")["y"]
     known = np.flatnonzero(np.isfinite(y.to_numpy(dtype=np.float64)))
     counts = y.to_numpy(dtype=np.float64)[known]
