@@ -20,10 +20,16 @@ from features.domain.missing_values import (
 from features.domain.postal import zip_sql
 from features.schema import Column
 from features.sources.publishers.listing import STATE_FIPS
-from features.sql import literal
+from features.sql import as_text, literal
 
-_TRUE: Final = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE: Final = ("false", "f", "no", "n", "0", "0.0")
+_TRUE: Final = (
+    *("true", "t", "yes", "y", "1", "1.0"),
+    *("ja", "j", "wahr", "s\u00ed", "si", "verdadero", "oui", "vrai", "vero", "sim", "verdadeiro"),
+)
+_FALSE: Final = (
+    *("false", "f", "no", "n", "0", "0.0"),
+    *("nein", "falsch", "falso", "non", "faux", "n\u00e3o", "nao", "nee"),
+)
 _INTEGERS: Final = (
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
     "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
@@ -87,7 +93,7 @@ def converted(column: Column, kind: str, given: str) -> str:
     """Return SQL for the typed value of `given`, null where it cannot be read."""
     text = given if kind == "VARCHAR" else f"CAST({given} AS VARCHAR)"
     if column.kind == "string":
-        return _text(column, text)
+        return _text(column, as_text(given) if kind in ("DOUBLE", "FLOAT") else text)
     if column.kind == "number":
         value = f"TRY_CAST({given} AS DOUBLE)"
         if column.maximum == 1 and kind == "VARCHAR":  # a share may be written in per cent

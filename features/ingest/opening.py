@@ -12,7 +12,7 @@ from features.sources.files.source_file import SourceFile
 from features.sources.layout import Join, Layout
 from features.sources.rows.delimited import DAMAGED, LINE, OddRows, open_rows
 from features.sources.rows.parquet import has_instants, open_days
-from features.sql import literal, quoted
+from features.sql import as_text, literal, quoted
 
 
 def open_raw(
@@ -86,7 +86,7 @@ def _joined(con: Any, relation: str, join: Join, number: int, opened: ExitStack)
             expected="one row a key",
             fix="join the other way round, or make one row of several with `query`",
         )
-    own_key = f"CAST(r.{quoted(join.left)} AS VARCHAR)"
+    own_key = as_text(f"r.{quoted(join.left)}")
     n_rows, n_found = con.execute(
         f"SELECT count(*), count(o.{key}) FROM {relation} r LEFT JOIN {other} o "
         f"ON {own_key} = o.{key}"
@@ -117,7 +117,7 @@ def _keep_parquet(con: Any, source: SourceFile, name: str) -> None:
         con.register("joined_days", open_days(source.path))
         rows = f"(SELECT * EXCLUDE ({LINE}, {DAMAGED}) FROM joined_days)"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT CAST(COLUMNS(*) AS VARCHAR) FROM {rows}"
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {as_text('COLUMNS(*)')} FROM {rows}"
     )
 
 

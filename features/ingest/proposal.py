@@ -37,7 +37,7 @@ from features.sources.publishers.listing import STATE_FIPS
 from features.sources.rows import json_document, json_lines
 from features.sources.rows.delimited import LINES, TextForm
 from features.sources.rows.dialect import forms
-from features.sql import quoted
+from features.sql import as_text, quoted
 
 _N_VALUES: Final = 200
 _NEAR: Final = 0.72
@@ -233,7 +233,7 @@ def _read(
         values = {
             column: Counter(dict(
                 con.execute(
-                    f"SELECT CAST({quoted(column)} AS VARCHAR) AS v, count(*) FROM {rows} AS r "
+                    f"SELECT {as_text(quoted(column))} AS v, count(*) FROM {rows} AS r "
                     "WHERE v IS NOT NULL GROUP BY v ORDER BY 2 DESC, 1"
                 ).fetchmany(_N_VALUES)
             ))

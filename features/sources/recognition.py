@@ -23,7 +23,7 @@ from features.sources.publishers import canonical, inspections, listing
 from features.sources.rows import json_lines
 from features.sources.rows.delimited import DAMAGED, LINE, LINES, TextForm, read_header
 from features.sources.rows.dialect import forms
-from features.sql import literal, quoted
+from features.sql import as_text, literal, quoted
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _mapped(
     if form is None or layout.query:
         # What a mapping reads is text, of whatever type the columns are.
         rows = (
-            f"(SELECT CAST(COLUMNS(* EXCLUDE ({LINE}, {DAMAGED})) AS VARCHAR), {LINE}, {DAMAGED} "
+            f"(SELECT {as_text(f'COLUMNS(* EXCLUDE ({LINE}, {DAMAGED}))')}, {LINE}, {DAMAGED} "
             "FROM raw)"
         )
         layout = replace(layout, plans=tuple(replace(p, rows=rows) for p in layout.plans))

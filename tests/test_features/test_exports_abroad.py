@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tomllib
 from collections.abc import Sequence
@@ -262,3 +263,55 @@ def test_a_join_that_finds_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"No row finds its own in keys.csv") as error:
         load(tmp_path, "NR,KEY,BEGIN\nH1,0007,2025-05-01\n", own)
     assert "'0007'" in str(error.value)
+
+
+def test_whole_numbers_that_a_program_made_floats_are_whole(tmp_path: Path) -> None:
+    """A column of numbers with a hole in it is one of floats; its citations come as text."""
+    table = {"nr": [1.0, 12345678.0, None], "code": [2.0, 1.0, 1.0], "hours": [1.5, 2.0, 3.0]}
+    table |= {"inspection_id": table["nr"], "dealer": ["5-74-90001"] * 3}
+    days = {"opened_on": ["2025-05-01"] * 3, "closed_on": ["2025-06-01"] * 3}
+    told = {"kind": ["compliance"] * 3, "selected_by": ["random"] * 3, "outcome": ["none"] * 3}
+    pq.write_table(pa.table({**table, **days, **told}), tmp_path / "inspections.parquet")
+    ingest(tmp_path / "inspections.parquet", tmp_path / "w", today=TODAY, max_rejects=0.5)
+    assert [r["inspection_id"] for r in stored(tmp_path, "inspections")] == ["1", "12345678"]
+    columns = {name: f'from = "{name}"' for name in (*days, *told, "dealer", "hours")}
+    columns |= {"inspection_id": 'from = "nr"'}
+    columns |= {"outcome": 'from = "code"\nvalues = { 1 = "report", 2 = "none" }'}
+    other = tmp_path / "other"
+    other.mkdir()
+    own = mapping(other, table="inspections", **columns)
+    ingest(tmp_path / "inspections.parquet", other / "w", mapping=own, today=TODAY, max_rejects=0.5)
+    found = {r["inspection_id"]: (r["outcome"], r["hours"]) for r in stored(other, "inspections")}
+    assert found == {"1": ("none", 1.5), "12345678": ("report", 2.0)}
+
+
+def test_whole_numbers_of_records_and_databases_are_whole(tmp_path: Path) -> None:
+    records = [
+        {"hold_id": n, "dealer": "5-74-90001", "starts_on": "2025-05-01"} for n in (1.0, 2, 3.5)
+    ]
+    path = tmp_path / "holds.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    ingest(path, tmp_path / "w", today=TODAY)
+    assert [r["hold_id"] for r in stored(tmp_path)] == ["1", "2", "3.5"]
+    with sqlite3.connect(tmp_path / "cases.sqlite") as con:
+        con.execute("CREATE TABLE h (NR REAL, FFL TEXT, BEGIN TEXT)")
+        con.execute("INSERT INTO h VALUES (7.0, '5-74-90001', '2025-05-01')")
+    con.close()
+    own = mapping(tmp_path, '[database]\nquery = "SELECT * FROM h"')
+    ingest(tmp_path / "cases.sqlite", tmp_path / "w", mapping=own, today=TODAY)
+    assert "7" in {r["hold_id"] for r in stored(tmp_path)}
+
+
+def test_a_formula_that_keeps_zeros_is_its_text(tmp_path: Path) -> None:
+    text = '="NR",FFL,"=""BEGIN"""\n="001",="5-74-90001","=""2025-05-01"""\n'
+    load(tmp_path, text, mapping(tmp_path))
+    row_read = stored(tmp_path)[0]
+    assert (row_read["hold_id"], row_read["starts_on"]) == ("001", date(2025, 5, 1))
+
+
+def test_yes_and_no_in_other_languages(tmp_path: Path) -> None:
+    words = ["ja", "Nein", "SÍ", "non", "true", "FALSCH"]
+    rows = [row("tips", tip_id=f"P{n}", is_self_report=word) for n, word in enumerate(words)]
+    ingest(write(tmp_path, "tips", rows), tmp_path / "w", today=TODAY)
+    found = {r["tip_id"]: r["is_self_report"] for r in stored(tmp_path, "tips")}
+    assert [found[f"P{n}"] for n in range(6)] == [True, False] * 3

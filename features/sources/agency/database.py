@@ -301,6 +301,8 @@ def _text(value: Any, name: str) -> str | None:
         return value.isoformat()
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # a column of whole numbers with a hole in it may be one of floats
     if isinstance(value, bytes | bytearray | memoryview):
         try:
             return bytes(value).decode()

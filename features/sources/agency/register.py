@@ -31,7 +31,7 @@ from features.domain.missing_values import (
     is_zero_date_sql,
 )
 from features.sources.rows.dates import reading
-from features.sql import literal, quoted
+from features.sql import as_text, literal, quoted
 
 LISTED_ON: Final = "listed_on"
 _SETTINGS: Final = {"from", "to", "first", "last", "every_months", "date_format"}
@@ -107,7 +107,7 @@ class Register:
         return (
             f"WITH days AS (SELECT CAST(unnest(generate_series(DATE '{first}', DATE '{last}', "
             f"INTERVAL {self.every_months} MONTH)) AS DATE) AS listed_day), "
-            f"texts AS (SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({rows})), "
+            f"texts AS (SELECT {as_text('COLUMNS(*)')} FROM ({rows})), "
             f"spans AS (SELECT *, {began} AS register_from, {ended} AS register_to FROM texts), "
             f"dated AS (SELECT *, {read_from} AS began, {read_to} AS ended FROM spans), "
             f"told AS (SELECT *, {odd} AS odd FROM dated) "

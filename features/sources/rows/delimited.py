@@ -32,6 +32,7 @@ NO_ROW: Final = re.compile(
 )
 _UNNAMED: Final = re.compile(r"column_\d+")
 _RULE: Final = "^[-=_]+$"
+_FORMULA: Final = '^="([^"]*)"$'
 REPLACEMENT: Final = "\ufffd"  # what stands where a byte could not be decoded
 _REPLACEMENT_BYTES: Final = REPLACEMENT.encode()
 _MAX_ODD_ROWS: Final = 1_000_000  # kept in memory; a file with more is not this kind of file
@@ -214,7 +215,8 @@ def header_names(line: str, form: TextForm) -> list[str]:
         names = [line[a:b] for a, b in form.spans]
     else:
         names = next(csv.reader([line], delimiter=form.delimiter), [])
-    return [name.strip() or f"column_{n}" for n, name in enumerate(names, 1)]
+    names = [re.sub(_FORMULA, r"\1", name.strip()).strip() for name in names]
+    return [name or f"column_{n}" for n, name in enumerate(names, 1)]
 
 
 @contextmanager
@@ -281,6 +283,8 @@ def _unfolded(column: pa.Array) -> pa.Array:
 def _trimmed(column: pa.Array) -> pa.Array:
     """Return `column` without white space around its values, whatever stands in other rows."""
     trimmed = pc.utf8_trim(column, characters=SPACES)
+    if pc.any(pc.starts_with(trimmed, '="')).as_py():  # how spreadsheets are made to keep zeros
+        trimmed = pc.replace_substring_regex(trimmed, pattern=_FORMULA, replacement=r"\1")
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 

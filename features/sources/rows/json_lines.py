@@ -97,11 +97,18 @@ def _in_lists(structure: Any, above: str, *, is_inside: bool = False) -> Iterato
 def relation(keys: Keys, names: Sequence[str]) -> str:
     """Return the SQL relation that holds the values of `keys` as columns called `names`."""
     fields = "".join(
-        f", CASE WHEN json_valid({TEXT}) THEN nullif(trim({TEXT} ->> {_path(keys.paths[key])}), '')"
-        f" END AS {quoted(name)}"
+        f", CASE WHEN json_valid({TEXT}) THEN {_value(_path(keys.paths[key]))} END "
+        f"AS {quoted(name)}"
         for key, name in zip(keys.names, names, strict=True)
     )
     return f"(SELECT {TEXT}, {LINE}, {DAMAGED}{fields} FROM raw)"
+
+
+def _value(path: str) -> str:
+    """Return SQL for the text at `path`, a whole number of a float without ``.0``."""
+    text = f"nullif(trim({TEXT} ->> {path}), '')"
+    whole = f"regexp_replace({text}, '[.]0$', '')"
+    return f"CASE WHEN json_type({TEXT}, {path}) = 'DOUBLE' THEN {whole} ELSE {text} END"
 
 
 def _path(keys: Sequence[str]) -> str:
