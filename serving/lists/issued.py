@@ -342,21 +342,6 @@ def lists_of(store: Store, owner: str | None = None) -> list[ListIdRecord]:
         return [picked(ListIdRecord, row._mapping) for row in connection.execute(query)]
 
 
-def lists_with(store: Store, dealer: str, *, owners: Sequence[str]) -> list[str]:
-    """Return the ids of some owners' newest lists that a dealer is on."""
-    query = (
-        sa.select(LISTS.c.list_id, LISTS.c.document)
-        .where(LISTS.c.owner.in_(owners))
-        .order_by(LISTS.c.issued_at.desc())
-        .limit(_MOST_SEARCHED)
-    )
-    # The key stands in quotes in the document, so one key cannot be found within another.
-    wanted = to_json(dealer)
-    with store.read() as connection:
-        rows = connection.execute(query)
-        return [row.list_id for row in rows if wanted in bytes(row.document)]
-
-
 def verify(
     store: Store, list_id: str, *, home: Path, warehouse: Path, key: bytes | None = None
 ) -> Verification:

@@ -35,6 +35,7 @@ from serving.store.tables import DECISIONS, LISTS
 
 _MOST_LISTS: Final = 100
 _MOST_KEPT: Final = 1_000
+_MOST_SEARCHED: Final = 100
 
 
 def decisions_of(store: Store, list_id: str) -> dict[str, StoredDecisionRecord]:
@@ -131,6 +132,23 @@ def summary_page(
     ]
     last = found[-1] if has_more else None
     return out, None if last is None else cursor_of(last["issued_at"], last["list_id"])
+
+
+def lists_with(store: Store, dealer: str, *, owners: Sequence[str]) -> list[str]:
+    """Return the ids of some owners' newest lists that a dealer is on."""
+    newest = (
+        sa.select(LISTS.c.sha256)
+        .where(LISTS.c.owner.in_(owners))
+        .order_by(LISTS.c.issued_at.desc())
+        .limit(_MOST_SEARCHED)
+    )
+    with store.read() as connection:
+        keys = list(connection.scalars(newest))
+    return [
+        str(gist.facts["list_id"])
+        for gist in _each_gist(store, keys)
+        if any(row["dealer"] == dealer for row in gist.rows)
+    ]
 
 
 def readable_among(runtime: Runtime, principal: Principal, list_ids: Sequence[str]) -> set[str]:

@@ -23,8 +23,8 @@ from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
 from serving.dealers.explaining import explain
 from serving.dealers.field_packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
-from serving.lists.issued import lists_with
 from serving.lists.owners import own_names
+from serving.lists.summaries import lists_with
 from serving.planning.office import office_place, office_rows
 from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows

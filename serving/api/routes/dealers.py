@@ -14,8 +14,8 @@ from serving.contract.answers import DealerKey
 from serving.contract.field import Dossier
 from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
-from serving.lists.issued import lists_with
 from serving.lists.owners import own_names
+from serving.lists.summaries import lists_with
 
 router = APIRouter(prefix="/v1", tags=["dealers"])
 
