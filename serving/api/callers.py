@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -131,3 +131,14 @@ def responses(*statuses: int, also: Collection[int] = ()) -> dict[int | str, Jso
         }
         for status in sorted({*always, *statuses, *also})
     }
+
+
+def content_of(kinds: Iterable[str]) -> dict[str, Json]:
+    """Declare what files of some media types are to a program: text, a JSON object, or bytes."""
+    return {media.partition(";")[0]: {"schema": _schema_of(media)} for media in kinds}
+
+
+def _schema_of(media: str) -> Json:
+    if media.endswith("+json"):
+        return {"type": "object"}
+    return {"type": "string"} | ({} if media.startswith("text/") else {"format": "binary"})

@@ -209,6 +209,20 @@ def test_a_route_that_will_go_says_so_in_every_answer_and_in_the_document(servic
         deprecations.Deprecation(date(2027, 1, 1), date(2027, 2, 1), "nothing")
 
 
+def test_each_kind_of_file_is_declared_as_what_it_is(document):
+    kinds = {}
+    for path, operations in document["paths"].items():
+        for media, told in (
+            operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).items()
+        ):
+            schema = told.get("schema", {})
+            if path.endswith(("{kind}", "/export")):
+                kinds[media] = (schema["type"], schema.get("format"))
+    assert kinds["text/csv"] == ("string", None)
+    assert kinds["application/pdf"] == ("string", "binary")
+    assert kinds["application/csvm+json"] == ("object", None)
+
+
 def test_what_is_deprecated_is_there(document):
     from serving.api.deprecations import DEPRECATED
 

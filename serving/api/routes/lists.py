@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from serving.api.callers import Caller, allow, json_answer, responses
+from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
 from serving.contract.changes import ListSummaries
@@ -36,15 +36,7 @@ _FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = 
     "pdf": ("application/pdf", list_files.to_pdf),
     "csvm": ("application/csvm+json", list_files.csv_metadata),
 }
-# What each file is to a program: text, or bytes.
-_CONTENT: Final[Mapping[str, Any]] = {
-    media.split(";")[0]: {
-        "schema": {"type": "string"}
-        if media.startswith("text/")
-        else {"type": "string", "format": "binary"}
-    }
-    for media, _ in _FILES.values()
-}
+_CONTENT: Final = content_of(media for media, _ in _FILES.values())
 _ListPath = Annotated[ListId, Path(description="The list's id")]
 
 

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving.access.audit import subjects
-from serving.api.callers import Caller, allow, json_answer, responses
+from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
 from serving.contract.plan import RULES, PlanAnswer, PlanAsk
@@ -31,14 +31,7 @@ FILES: Final[Mapping[str, tuple[str, Callable[[KeptPlan], bytes]]]] = {
     ),
     "pdf": ("application/pdf", files.plan_pdf),
 }
-_CONTENT: Final[Mapping[str, Any]] = {
-    media.split(";")[0]: {
-        "schema": {"type": "string"}
-        if media.startswith("text/")
-        else {"type": "string", "format": "binary"}
-    }
-    for media, _ in FILES.values()
-}
+_CONTENT: Final = content_of(media for media, _ in FILES.values())
 _PlanPath = Annotated[PlanId, Path(description="The plan's id")]
 _Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest when absent")]
 

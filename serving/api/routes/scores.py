@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from serving.access.audit import subjects
-from serving.api.callers import Caller, allow, json_answer, responses
+from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
 from serving.contract.field import FeaturesAnswer, FeaturesRequest
 from serving.contract.records.scores import ScoreRecord, ScoresDocument, UnknownRecord
@@ -65,14 +64,7 @@ def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]
     return to_json(answer), seen
 
 
-_CONTENT: Final[Mapping[str, Any]] = {
-    media.split(";")[0]: {
-        "schema": {"type": "string"}
-        if media.startswith("text/")
-        else {"type": "string", "format": "binary"}
-    }
-    for media, _ in export.FORMS.values()
-}
+_CONTENT: Final = content_of(media for media, _ in export.FORMS.values())
 
 
 @router.get(
