@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from features.errors import SourceError
 from features.ingest.summary import IngestSummary, TableCounts
+from features.schema import TABLES
+from features.sql import quoted
 
 _OF_REASON: Final = {
     "undecodable": "save the text as UTF-8, or name its encoding in a mapping",
@@ -17,6 +19,7 @@ _OF_REASON: Final = {
     "--known-on and the day of the export",
     "unknown_inspection": "load the inspections first, or together with their citations",
 }
+_NUMBERS: Final = r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-](?:[0-9]{4}|[0-9]{2})\b"
 _CONFLICT_INSIDE: Final = (
     "put rows that belong together into one (`query` of a mapping, such as SELECT ..., "
     "sum(...) ... GROUP BY ...), or give rows of their own a key of their own"
@@ -134,6 +137,59 @@ def conflicts_inside(table: str, n_rows: int) -> list[str]:
     return [
         f"rows of {table} in this file that say different things of the same key and day: "
         f"{n_rows:,}; none stands: {_CONFLICT_INSIDE}"
+    ]
+
+
+def other_dealers(con: Any, table: str) -> list[str]:
+    """Tell of keys under which one file names several dealers: numbers that are not unique.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Holds the rows as ``good``.
+    table : str
+        The table that they are of.
+    """
+    about = TABLES[table]
+    if "dealer" not in about.names or "dealer" in about.key:
+        return []
+    key = ", ".join(map(quoted, about.key))
+    n_keys, example = con.execute(
+        f"SELECT count(*), any_value(one) FROM (SELECT any_value({quoted(about.key[0])}) AS one "
+        f"FROM good GROUP BY {key} HAVING count(DISTINCT dealer) > 1)"
+    ).fetchone()
+    if not n_keys:
+        return []
+    return [
+        f"values of {about.key[0]} under which the file names several dealers: {n_keys:,}, such as "
+        f"{example!r}; the later row was taken for a correction. Where numbers begin anew each "
+        f"year or in each office, put both together in a mapping (`from` with several columns)"
+    ]
+
+
+def turned_dates(con: Any, table: str, source: int) -> list[str]:
+    """Tell of rejected dates that are days with the day and the month the other way round.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Holds the rejects.
+    table : str
+    source : int
+        Number of the file.
+    """
+    parts = [f"TRY_CAST(regexp_extract(value, '{_NUMBERS}', {n}) AS INTEGER)" for n in (1, 2)]
+    first, second = parts
+    found = con.execute(
+        "SELECT column_name, count(*), any_value(value) FROM rejected "
+        f"WHERE table_name = '{table}' AND source_id = {source} AND reason = 'bad_date' "
+        f"AND greatest({first}, {second}) BETWEEN 13 AND 31 AND least({first}, {second}) "
+        "BETWEEN 1 AND 12 GROUP BY 1 ORDER BY 2 DESC"
+    ).fetchall()
+    return [
+        f"dates in {column} that are days with month and day the other way round: {n:,}, such as "
+        f"{value!r}; the column holds two formats, and others of it may have been misread"
+        for column, n, value in found
     ]
 
 

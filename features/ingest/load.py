@@ -12,7 +12,12 @@ import duckdb
 import pyarrow as pa
 
 from features.errors import SourceError
-from features.ingest.advice import conflicts_inside, sales_without_recovery
+from features.ingest.advice import (
+    conflicts_inside,
+    other_dealers,
+    sales_without_recovery,
+    turned_dates,
+)
 from features.ingest.checks import CheckQuery, check_query
 from features.ingest.opening import damaged, is_about_file, open_raw
 from features.ingest.rejects import RejectBook
@@ -153,6 +158,7 @@ class Loader:
                     self.rejects.add_odd(table, load.number, file, odd)
                 notes += self._retain(file, plan) + self._unknowns(query)
                 notes += sales_without_recovery(self.con, table)
+                notes += turned_dates(self.con, table, load.number)
                 if table == "licenses":
                     notes += self._unknown_counties()
             with step(f"store {table}"):
@@ -163,6 +169,8 @@ class Loader:
                     self.rejects.add_conflicts(table, load.number, file)
                     notes += self._disputed_before(table, resolution)
                     notes += conflicts_inside(table, self.rejects.n_repeated(table, load.number))
+                if resolution.n_superseded or resolution.n_conflict:
+                    notes += other_dealers(self.con, table)
                 counts.append(self._count(load, table, resolution, odd if is_first else None))
                 self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
                 self._store(load, table, resolution)

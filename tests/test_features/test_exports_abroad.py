@@ -315,3 +315,44 @@ def test_yes_and_no_in_other_languages(tmp_path: Path) -> None:
     ingest(write(tmp_path, "tips", rows), tmp_path / "w", today=TODAY)
     found = {r["tip_id"]: r["is_self_report"] for r in stored(tmp_path, "tips")}
     assert [found[f"P{n}"] for n in range(6)] == [True, False] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "hours"),
+    [
+        ('thousands = "."\ndecimal = ","', "1.234,5", 1234.5),
+        ('thousands = "."\ndecimal = ","', "12,5", 12.5),
+        ('thousands = "."\ndecimal = ","', "1,234.5", None),
+        ('thousands = "."\ndecimal = ","', "1.5", None),
+        ('decimal = ","', "1.5", None),
+        ('thousands = ","', "1,234.5", 1234.5),
+        ('thousands = ","', "1,5", None),
+        ('thousands = " "\ndecimal = ","', "1\u202f234,5", 1234.5),
+        ('thousands = "\'"', "1\u2019234", 1234.0),
+    ],
+)
+def test_a_number_is_read_only_as_the_mapping_says(
+    settings: str, text: str, hours: float | None, tmp_path: Path
+) -> None:
+    own = mapping(tmp_path, table="inspections", **VISITS, hours=f'from = "Std"\n{settings}')
+    row_text = f'1;5-74-90001;03.05.2025;Zufall;"{text}"\n'
+    if hours is None:
+        with pytest.raises(SourceError, match="not written as the mapping says"):
+            load(tmp_path, f"Nr;FFL;Tag;Anlass;Std\n{row_text}", own)
+        return
+    load(tmp_path, f"Nr;FFL;Tag;Anlass;Std\n{row_text}", own)
+    assert stored(tmp_path, "inspections")[0]["hours"] == hours
+
+
+def test_numbers_that_are_not_unique_are_told(tmp_path: Path) -> None:
+    """They begin anew each year: the second row would be taken for a correction of the first."""
+    text = "NR,FFL,BEGIN\n1,5-74-90001,2024-05-01\n1,5-74-90002,2025-05-01\n"
+    told = " ".join(load(tmp_path, text, mapping(tmp_path)).files[0].notes)
+    assert "under which the file names several dealers: 1, such as '1'" in told
+
+
+def test_days_and_months_the_other_way_round_are_told(tmp_path: Path) -> None:
+    own = mapping(tmp_path, 'date_format = "%d/%m/%Y"')
+    text = holds(*(f"{day:02d}/05/2025" for day in range(1, 12)), "05/13/2025")
+    told = " ".join(load(tmp_path, text, own).files[0].notes)
+    assert "the other way round: 1, such as '05/13/2025'" in told

@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
@@ -253,14 +254,32 @@ def _joined(entry: Mapping[str, Any]) -> str:
 
 
 def _plain_number(text: str, entry: Mapping[str, Any], column: Column) -> str:
-    """Return SQL for a number in the spelling of the contract."""
-    if column.kind not in ("number", "integer"):
+    """Return SQL for a number in the spelling of the contract.
+
+    One that is not written as the entry says stays no number, so that it is told: ``1,234.5`` is
+    no ``1.2345``.
+    """
+    point, grouped = str(entry.get("decimal", ".")), "thousands" in entry
+    if column.kind not in ("number", "integer") or (point == "." and not grouped):
         return text
-    if "thousands" in entry:
-        text = f"replace({text}, {literal(entry['thousands'])}, '')"
-    if entry.get("decimal", ".") != ".":
-        text = f"replace({text}, {literal(entry['decimal'])}, '.')"
-    return text
+    sign = _signs(str(entry["thousands"])) if grouped else ""
+    whole = f"([0-9]+|[0-9]{{1,3}}({sign}[0-9]{{3}})+)" if grouped else "[0-9]+"
+    spelled = f"[+-]?{whole}({re.escape(point)}[0-9]*)? ?%?"
+    plain = f"regexp_replace({text}, {literal(sign)}, '', 'g')" if grouped else text
+    plain = f"replace({plain}, {literal(point)}, '.')" if point != "." else plain
+    return (
+        f"CASE WHEN regexp_full_match({text}, {literal(spelled)}) THEN {plain} "
+        f"WHEN regexp_matches({text}, '[0-9]') THEN {text} || ' (not written as the mapping says)' "
+        f"ELSE {text} END"
+    )
+
+
+def _signs(sign: str) -> str:
+    """Return the pattern of a sign between thousands: blanks and apostrophes of every width."""
+    for alike in (" \u00a0\u2009\u202f", "'\u2019"):
+        if sign in alike:
+            return f"[{alike}]"
+    return re.escape(sign)
 
 
 def read_mapping(path: Path) -> ExportMapping:
