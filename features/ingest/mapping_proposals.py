@@ -10,6 +10,7 @@ from typing import Final
 
 import duckdb
 
+from features.domain.license_number import dealer_sql
 from features.domain.missing_values import is_null_word_sql
 from features.schema import Column
 from features.sources.rows.dates import SERIALS, reading
@@ -151,6 +152,39 @@ def place_lines(values: Counter[str], known: Mapping[str, str]) -> list[str]:
         entries = ", ".join(f"{toml(value)} = {toml(code)}" for value, code in mapped.items())
         lines.append(f"values = {{ {entries} }}")
     return lines[-_MOST_ASKED:]
+
+
+def key_lines(column: Column, values: Counter[str]) -> list[str]:
+    """Return a question where no value is a key of a dealer, or the code of a county.
+
+    >>> key_lines(Column("dealer", "string"), Counter({"78288": 2}))[0]
+    "# ? '78288' is no key of a dealer (R-DD-SSSSS) and no license number: put its parts together,"
+    >>> key_lines(Column("dealer", "string"), Counter({"5-74-90001": 2}))
+    []
+    """
+    if not values:
+        return []
+    first = next(iter(values))
+    if column.name in ("dealer", "license_number"):
+        with duckdb.connect() as con:
+            read = con.execute(
+                f"SELECT count({dealer_sql('t')}) FROM (SELECT unnest($1::VARCHAR[]) AS t)",
+                [list(values)],
+            ).fetchone()
+        if read and not read[0]:
+            return [
+                f"# ? {first!r} is no key of a dealer (R-DD-SSSSS) and no license number: put its "
+                "parts together,",
+                '# from = ["REGION", "DISTRICT", "SEQUENCE"]',
+                '# separator = "-"',
+                "# pad = [1, 2, 5]",
+            ]
+    if column.name == "county_fips" and all(re.fullmatch("[0-9]{1,3}", text) for text in values):
+        return [
+            f"# ? {first!r} is a county within a state: put the letters of the state before it,",
+            '# from = ["STATE", "COUNTY"]',
+        ]
+    return []
 
 
 def _names(code: list[str], words: list[str]) -> bool:

@@ -19,6 +19,7 @@ from features.errors import SourceError
 from features.ingest.mapping_proposals import (
     code_lines,
     date_lines,
+    key_lines,
     number_lines,
     place_lines,
     toml,
@@ -42,6 +43,7 @@ from features.sql import as_text, quoted
 _N_VALUES: Final = 200
 _NEAR: Final = 0.72
 _N_SHOWN: Final = 3
+_LIKE_DAY: Final = re.compile(r"\s*[0-9]{1,4}[-/. ]+\w{1,12}[-/. ]+[0-9]{2,4}\b")
 _LONGEST: Final = 30
 # Words of other systems for the words of the contract.
 _WORDS: Final = {
@@ -147,7 +149,7 @@ def propose(path: Path, table: str, sheet: str = "") -> str:
     unused = [name for name in names if name not in {m.source for m in matches.values()}]
     if unused:
         lines.append("# Columns of the export that nothing reads:")
-        lines += [f"#   {name}{_samples(values[name])}" for name in unused]
+        lines += [f"#   {name}{_samples(values[name])}{_format(values[name])}" for name in unused]
     for column in TABLES[table].columns:
         lines += ["", *_entry(column, matches.get(column.name), told)]
     return "\n".join(lines) + "\n"
@@ -271,6 +273,19 @@ def _samples(values: Counter[str]) -> str:
     return f" ({', '.join(told)}{', ...' if len(values) > len(told) else ''})" if told else ""
 
 
+def _format(values: Counter[str]) -> str:
+    """Return how the dates of a column are written, where it holds dates alone.
+
+    >>> _format(Counter({"21.08.2023": 2})), _format(Counter("ab"))
+    (': date_format = "%d.%m.%Y"', '')
+    """
+    texts = [text for text in values if text.strip()]
+    if not texts or not all(map(_LIKE_DAY.match, texts)):
+        return ""
+    told = [line for line in date_lines(values) if not line.startswith("#")]
+    return f": {told[0]}" if told else ""
+
+
 def _words(name: str, table: str) -> list[str]:
     """Return the words of a name in those of the contract.
 
@@ -331,6 +346,7 @@ def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
         lines += number_lines(match.values)
     if column.allowed:
         lines += code_lines(column, match.values)
+    lines += key_lines(column, match.values)
     if column.name in COUNTRY_COLUMNS:
         lines += place_lines(match.values, countries())
     if column.name == "premises_state":

@@ -154,6 +154,7 @@ def test_a_row_is_not_taken_for_the_headings(tmp_path: Path) -> None:
     text = propose(workbook(tmp_path, [head, *rows]), "inspections")
     assert "#   Kontroll-Nr (0, 1, 2, ...)" in text
     assert "looks like a row" not in text
+    assert '#   Tag (20.07.2020): date_format = "%d.%m.%Y"' in text
 
 
 def test_a_text_without_headings_is_asked_about_and_read(tmp_path: Path) -> None:

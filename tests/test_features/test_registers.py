@@ -100,6 +100,10 @@ def test_the_day_of_a_listing_may_come_with_each_file(tmp_path: Path) -> None:
     proposed = propose(export(tmp_path, TEXT), "licenses")
     assert "no column looks like listed_on" in proposed
     assert "# [register]" in proposed
+    text = "LIC_SER,CNTY_NO\n1234,7\n1235,201\n"
+    proposed = propose(export(tmp_path, text), "licenses")
+    assert "# ? '1234' is no key of a dealer" in proposed
+    assert "is a county within a state: put the letters" in proposed
     with pytest.raises(SourceError, match="Nothing tells the day of the listing"):
         listing(tmp_path, top="")
     listing(tmp_path, top="", listed_on=date(2025, 5, 1))
