@@ -317,6 +317,16 @@ def test_a_rule_that_is_ahead_by_three_of_six_findings_is_not_shown_to_be_better
     assert (verdict.outcome, "-0.500 recall" in verdict.measured) == ("unsaid", True)
 
 
+def test_a_rule_whose_rows_tie_catches_no_more_than_its_places_hold():
+    """Half of all dealers were never visited: a place for one in five of them is no finding."""
+    frame = few(8, 0, rule_a=1)
+    found = frame["y"] > 0
+    frame["score"] -= 10.0 * frame["y"]
+    frame["rule_a"] = (found | (np.arange(400) % 2 == 0)).astype(float)
+    verdict = gates.not_worse_than_rules("h", frame, capacity=0.1)
+    assert (verdict.outcome, "-0.19" in verdict.measured) == ("unsaid", True)
+
+
 def test_one_rule_of_six_must_be_ahead_by_more_than_one_alone():
     """One of many is ahead by chance more often than a single one would be."""
     frame = rows(1.0, n=1500, seed=2, rule_a=1.7)

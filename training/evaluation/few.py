@@ -12,6 +12,7 @@ Mann and Whitney (1947); McNemar (1947), pairs in which two orders differ.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -57,7 +58,8 @@ def ranks_beyond_chance(score: Floats, y: Floats, *, is_higher: bool) -> bool:
 def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) -> bool:
     """Whether one order's list holds findings that another's does not, beyond chance.
 
-    Findings on both lists, or on neither, say nothing of which is better.
+    Findings on both lists, or on neither, say nothing of which is better. Where rows tie for the
+    last places, a finding among them counts by its chance of a place, in all rounded down.
 
     Parameters
     ----------
@@ -68,7 +70,8 @@ def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) 
     """
     found = rows["y"].to_numpy(dtype=np.float64) > 0
     here, there = (list_membership(rows[name], capacity)[found] for name in (ours, other))
-    more, fewer = int((here > there).sum()), int((here < there).sum())
+    ahead = here - there
+    more, fewer = int(ahead[ahead > 0].sum()), ceil(-ahead[ahead < 0].sum())
     if more + fewer == 0:
         return False
     return bool(binomtest(more, more + fewer, 0.5, alternative="greater").pvalue <= _TAIL)
