@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest, mannwhitneyu
 
+from features.domain.number_words import counted
 from training.evaluation.evaluation import list_membership
 from training.evaluation.metrics import LEVEL
 
@@ -36,6 +37,16 @@ def are_few(y: Floats) -> bool:
     (True, False)
     """
     return int(np.count_nonzero(y > 0)) < FEW_FINDINGS
+
+
+def note(y: Floats) -> str:
+    """Say beside an interval that findings are too few for it; empty where they are not.
+
+    >>> note(np.ones(8)), note(np.ones(20))
+    ('; of 8 findings, which an exact test judges', '')
+    """
+    n = int(np.count_nonzero(y > 0))
+    return f"; of {counted(n, 'finding')}, which an exact test judges" if are_few(y) else ""
 
 
 def ranks_beyond_chance(score: Floats, y: Floats, *, is_higher: bool) -> bool:

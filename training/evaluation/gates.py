@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
+from training.evaluation import few
 from training.evaluation.evaluation import (
     GROUP,
     RULE,
@@ -22,7 +23,6 @@ from training.evaluation.evaluation import (
     list_membership,
     list_overlap,
 )
-from training.evaluation.few import are_few, catches_more, ranks_beyond_chance
 from training.evaluation.metrics import (
     LEVEL,
     Interval,
@@ -64,13 +64,13 @@ def better_than_chance(head: str, rows: pd.DataFrame, *, auc: Interval | None = 
         auc = _auc(rows)
     shown = PASSED if auc.low > 0.5 else REFUSED if auc.high < NO_GAIN else UNSAID
     y, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "score"))
-    if are_few(y) and not ranks_beyond_chance(score, y, is_higher=shown == PASSED):
+    if few.are_few(y) and not few.ranks_beyond_chance(score, y, is_higher=shown == PASSED):
         shown = UNSAID
     return Verdict(
         "better_than_chance",
         head,
         shown,
-        f"AUC {auc}",
+        f"AUC {auc}{few.note(y)}",
         f"an interval above 0.500 (refused when below {NO_GAIN})",
         max(0.0, 0.5 - auc.low),
     )
@@ -100,14 +100,16 @@ def not_worse_than_rules(head: str, rows: pd.DataFrame, *, capacity: float) -> V
     best = min(differences, key=lambda name: differences[name].value)
     found = differences[best]
     shown = REFUSED if found.high < 0 else PASSED if found.value >= -EVEN else UNSAID
-    if shown == REFUSED and are_few(rows["y"].to_numpy(dtype=np.float64)):
-        shown = REFUSED if catches_more(rows, best, "score", capacity=capacity) else UNSAID
+    y = rows["y"].to_numpy(dtype=np.float64)
+    if shown == REFUSED and few.are_few(y):
+        shown = REFUSED if few.catches_more(rows, best, "score", capacity=capacity) else UNSAID
     return Verdict(
         "not_worse_than_rules",
         head,
         shown,
         f"{found.value:+.3f} recall at {capacity:.0%} against the best rule, {_words(best)} "
-        f"({found.low:+.3f} to {found.high:+.3f}{_at_once(len(rules))})",
+        f"({found.low:+.3f} to {found.high:+.3f}{_at_once(len(rules))})"
+        f"{few.note(y)}",
         wanted,
         max(0.0, -found.high) if shown == REFUSED else max(0.0, -found.value),
     )
@@ -161,7 +163,7 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     by_chance = chance_calibration_error(y, score, weight) / rate
     beyond = max(0.0, error - by_chance)
     is_bent = slope is not None and (slope.high < SLOPES[0] or slope.low > SLOPES[1])
-    is_bent &= not are_few(rows["y"].to_numpy(dtype=np.float64))
+    is_bent &= not few.are_few(rows["y"].to_numpy(dtype=np.float64))
     is_vague = level.low < 1 / LEVEL_UNTOLD or level.high > LEVEL_UNTOLD
     is_untold = slope is not None and not (
         slope.low > 0.0 and SLOPES[0] <= slope.value <= SLOPES[1]
@@ -328,17 +330,20 @@ def no_loss_at_capacity(rows: pd.DataFrame, *, capacity: float, margin: float, h
         How the two were judged, in words.
     """
     found = recall_differences(rows, ["champion"], capacity=capacity)["champion"]
-    shown = not_below(found, margin=margin)
-    if are_few(rows["y"].to_numpy(dtype=np.float64)):
+    shown, y = not_below(found, margin=margin), rows["y"].to_numpy(dtype=np.float64)
+    if few.are_few(y):
         is_same = list_overlap(rows["score"], rows["champion"], share=capacity) >= 1.0
-        is_worse = shown == REFUSED and catches_more(rows, "champion", "score", capacity=capacity)
+        is_worse = shown == REFUSED and few.catches_more(
+            rows, "champion", "score", capacity=capacity
+        )
         shown = PASSED if is_same else REFUSED if is_worse else UNSAID
     return Verdict(
         "champion",
         "order",
         shown,
         f"{found.value:+.3f} recall at {capacity:.0%} against the champion ({found.low:+.3f} to "
-        f"{found.high:+.3f}) on {len(rows)} rows, {int((rows['y'] > 0).sum())} findings, {how}",
+        f"{found.high:+.3f}) on {len(rows)} rows, {int((rows['y'] > 0).sum())} findings, {how}"
+        f"{few.note(y)}",
         f"shown to lose no more than {margin:.3f}",
         max(0.0, -found.value - margin),
     )
