@@ -122,11 +122,11 @@ class Loader:
     def _load(self, load: Load, step: Step) -> tuple[list[TableCounts], list[str]]:
         with ExitStack() as opened:
             with step("open"):
-                odd = self._open(load, opened)
-                load = self._settled(load)
+                odd, told = open_raw(self.con, load.source, load.layout, load.names, opened)
+                load = self._settled(load, told)
             return self._load_tables(load, odd, step)
 
-    def _settled(self, load: Load) -> Load:
+    def _settled(self, load: Load, notes: list[str]) -> Load:
         """Return the load with one date format a column, as the rows of the file tell it."""
         plans, faults = [], []
         for plan in load.layout.plans:
@@ -140,7 +140,8 @@ class Loader:
                 expected="one format that reads all dates of a column",
                 fix="leave one date_format in the mapping, or set it for each of these columns",
             )
-        return replace(load, layout=replace(load.layout, plans=tuple(plans)))
+        layout = replace(load.layout, plans=tuple(plans), notes=(*load.layout.notes, *notes))
+        return replace(load, layout=layout)
 
     def _load_tables(
         self, load: Load, odd: OddRows | None, step: Step
@@ -179,10 +180,6 @@ class Loader:
         if odd is not None and odd.line and not load.source.ends_in_newline:
             notes.append("cut off in its last row, which is among the rejects")
         return counts, notes
-
-    def _open(self, load: Load, opened: ExitStack) -> OddRows | None:
-        """Make the rows of the file readable as ``raw``; return those that are none."""
-        return open_raw(self.con, load.source, load.layout, load.names, opened)
 
     def _check(self, load: Load, plan: Plan) -> CheckQuery:
         """Run the checks into the table ``checked``."""

@@ -17,8 +17,8 @@ from features.sql import as_text, literal, quoted
 
 def open_raw(
     con: Any, source: SourceFile, layout: Layout, names: list[str], opened: ExitStack
-) -> OddRows | None:
-    """Make the rows of `source` readable as ``raw``; return those that are none.
+) -> tuple[OddRows | None, list[str]]:
+    """Make the rows of `source` readable as ``raw``; return those that are none, and what to tell.
 
     Parameters
     ----------
@@ -35,6 +35,7 @@ def open_raw(
     """
     con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
     odd = None
+    told: list[str] = []
     is_kept = not layout.is_read_once
     if layout.form is not None:
         odd = OddRows(len(names), layout.form.n_lines_to_rows, layout.form.delimiter)
@@ -53,13 +54,16 @@ def open_raw(
         con.execute("CREATE OR REPLACE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
         relation = "raw_rows"
         for n, join in enumerate(layout.joins):
-            relation = _joined(con, relation, join, n, opened)
+            relation, missing = _joined(con, relation, join, n, opened)
+            told += missing
         con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
-    return odd
+    return odd, told
 
 
-def _joined(con: Any, relation: str, join: Join, number: int, opened: ExitStack) -> str:
-    """Return the relation of rows with the columns of another file beside theirs.
+def _joined(
+    con: Any, relation: str, join: Join, number: int, opened: ExitStack
+) -> tuple[str, list[str]]:
+    """Return the relation of rows with another file's columns beside theirs, and who has none.
 
     Raises
     ------
@@ -102,7 +106,10 @@ def _joined(con: Any, relation: str, join: Join, number: int, opened: ExitStack)
     held = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     own = [quoted(name) for name in join.names if name not in held]
     added = "".join(f", o.{name}" for name in own)
-    return f"(SELECT r.*{added} FROM {relation} r LEFT JOIN {other} o ON {own_key} = o.{key})"
+    lonely = n_rows - n_found
+    told = [f"rows without one of their own in {join.source.name}: {lonely:,}"] if lonely else []
+    rows = f"(SELECT r.*{added} FROM {relation} r LEFT JOIN {other} o ON {own_key} = o.{key})"
+    return rows, told
 
 
 def _example(con: Any, relation: str, name: str) -> str:

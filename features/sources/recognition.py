@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -223,9 +224,20 @@ def _written(source: SourceFile, mapping: ExportMapping) -> tuple[TextForm | Non
 
 
 def _n_named(names: list[str], mapping: ExportMapping) -> int:
-    """Return how many names of a line the mapping speaks of, in its entries or its query."""
+    """Return how many names of a line the mapping speaks of, in its entries or its query.
+
+    Texts in the query are values, not names, and so are numbers.
+    """
     wanted = mapping.sources
-    return sum(name in wanted or (len(name) > 1 and name in mapping.query) for name in set(names))
+    query = re.sub(r"'[^']*'", "", mapping.query)
+    asked = {
+        name
+        for name in names
+        if query
+        and re.search(r"[^\W\d_]", name)
+        and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", query)
+    }
+    return len({name for name in names if name in wanted} | asked)
 
 
 def _places(choices: Choices) -> Iterator[Path]:

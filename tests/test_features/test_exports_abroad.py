@@ -176,6 +176,12 @@ def test_a_query_finds_its_headings_below_a_title(tmp_path: Path) -> None:
     query = """query = 'SELECT "No" AS NR, FFL, BEGIN FROM export'"""
     load(tmp_path, text, mapping(tmp_path, query))
     assert stored(tmp_path)[0]["hold_id"] == "H0"
+    coded = "A,C,BEGIN\nNORTH,1,2025-01-01\nSOUTH,2,2025-01-02\n"
+    query = """query = "SELECT CASE A WHEN 'NORTH' THEN 'H8' WHEN 'SOUTH' THEN 'H9' END AS NR, \\
+        '5-74-9000' || C AS FFL, BEGIN FROM export"
+"""
+    load(tmp_path, coded, mapping(tmp_path, query.replace("\\\n", "")))
+    assert {r["hold_id"] for r in stored(tmp_path)} == {"H0", "H8", "H9"}
 
 
 def test_a_database_that_is_a_file_gets_a_mapping_that_reads_it(tmp_path: Path) -> None:
@@ -264,6 +270,9 @@ def test_a_join_that_finds_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"No row finds its own in keys.csv") as error:
         load(tmp_path, "NR,KEY,BEGIN\nH1,0007,2025-05-01\n", own)
     assert "'0007'" in str(error.value)
+    text = "NR,KEY,BEGIN\nH1,7,2025-05-01\nH2,8,2025-05-01\n"
+    notes = load(tmp_path, text, own, max_rejects=0.5).files[0].notes
+    assert "rows without one of their own in keys.csv: 1" in notes
 
 
 def test_whole_numbers_that_a_program_made_floats_are_whole(tmp_path: Path) -> None:
