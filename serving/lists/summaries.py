@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections import OrderedDict
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 
 from serving.access.accounts import Principal
 from serving.access.roles import LEADS, OVERSEES, RUNS_SCHEDULE
@@ -29,13 +29,14 @@ from serving.lists.owners import SCHEDULE, office_of, own_names
 from serving.runtime import Runtime
 from serving.scores.snapshot import Scope
 from serving.store.database import Store
-from serving.store.pages import AT_ONCE, cursor_of, page, place_of
+from serving.store.pages import cursor_of, page, place_of
 from serving.store.rows import picked
 from serving.store.tables import DECISIONS, LISTS
 
 _MOST_LISTS: Final = 100
 _MOST_KEPT: Final = 1_000
 _MOST_SEARCHED: Final = 100
+_READ_AT_ONCE: Final = 10  # a document of 5,000 rows is 12 MB
 
 
 def decisions_of(store: Store, list_id: str) -> dict[str, StoredDecisionRecord]:
@@ -90,7 +91,7 @@ def _gists_of(store: Store, keys: Sequence[str]) -> list[_Gist]:
         query = sa.select(LISTS.c.sha256, LISTS.c.document, LISTS.c.recipe)
         with store.read() as connection:
             rows = connection.execute(query.where(LISTS.c.sha256.in_(missing))).all()
-        known |= {row.sha256: _gist(json.loads(row.document), row.recipe) for row in rows}
+        known |= {row.sha256: _gist(from_json(row.document), row.recipe) for row in rows}
     with _lock:
         for key in keys:
             _gists[key] = known[key]
@@ -173,8 +174,8 @@ def _shown(gist: _Gist, principal: Principal, scope: Scope) -> SeenListRecord | 
 
 
 def _each_gist(store: Store, keys: Sequence[str]) -> Iterator[_Gist]:
-    for start in range(0, len(keys), AT_ONCE):
-        yield from _gists_of(store, keys[start : start + AT_ONCE])
+    for start in range(0, len(keys), _READ_AT_ONCE):
+        yield from _gists_of(store, keys[start : start + _READ_AT_ONCE])
 
 
 def _n_decided(store: Store, list_ids: list[str], hidden: frozenset[str]) -> dict[str, int]:

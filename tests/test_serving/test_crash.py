@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -221,7 +222,7 @@ class Writers:
         store.close()
 
 
-def ask(country: Country, path: str, who: str, body: Any) -> tuple[int, Any]:
+def ask(country: Country, path: str, who: str, body: Any, **more: str) -> tuple[int, Any]:
     """Ask over a new connection, which either worker may take."""
     connection = http.client.HTTPConnection("127.0.0.1", country.port, timeout=30)
     with closing(connection):
@@ -230,7 +231,7 @@ def ask(country: Country, path: str, who: str, body: Any) -> tuple[int, Any]:
             "Ffl-Risk-Purpose": "licensing",
             "Content-Type": "application/json",
         }
-        connection.request("POST", path, json.dumps(body), headers)
+        connection.request("POST", path, json.dumps(body), headers | more)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
@@ -238,6 +239,7 @@ def ask(country: Country, path: str, who: str, body: Any) -> tuple[int, Any]:
 def test_two_workers_answer_alike(country: Country):
     with country.serving() as process:
         assert len(workers_of(process)) == 2
+        keep_once(country)
         listed = ask(country, "/v1/rank", "chief", {"k": 1, "random_share": 0})[1]
         who = listed["rows"][0]["dealer"]
         today = datetime.now(UTC).date()
@@ -264,6 +266,21 @@ def test_two_workers_answer_alike(country: Country):
                 break
             assert time.monotonic() < deadline, found
         assert found[0]["scores"][0]["as_of"] == found[0]["basis"]["as_of"]
+
+
+def keep_once(country: Country) -> None:
+    """Send one write many times at once under one key: it is kept once, and answered alike."""
+    for n in range(3):
+        key, start = {"Idempotency-Key": f"once {n}"}, threading.Barrier(8)
+
+        def send(_: int, key: dict[str, str] = key, start: threading.Barrier = start) -> Any:
+            start.wait()
+            return ask(country, "/v1/rank", "chief", {"k": 30}, **key)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(send, range(8)))
+        assert [status for status, _ in answers] == [200] * 8
+        assert all(answer == answers[0][1] for _, answer in answers)
 
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
