@@ -73,11 +73,13 @@ class LeakError(FeatureError):
     exit_code = 5
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string.
+def did_you_mean(name: str, known: Iterable[str], *, end: str = "") -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, else what ends the sentence.
 
     >>> did_you_mean("trases", ["traces", "licenses"])
     "; did you mean 'traces'?"
+    >>> did_you_mean("zzz", ["traces"], end=".")
+    '.'
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return f"; did you mean '{near[0]}'?" if near else end

@@ -362,7 +362,7 @@ def _check_signals(bundle: Bundle, name: str, head: Head) -> None:
     if unknown:
         raise BundleError(
             f"Head '{name}' reads '{unknown[0]}', which is no signal of the bundle"
-            f"{did_you_mean(unknown[0], columns)}."
+            f"{did_you_mean(unknown[0], columns, end='.')}"
         )
 
 

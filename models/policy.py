@@ -138,7 +138,7 @@ class Policy:
         for key in value:
             if key not in _SECTIONS:
                 raise PolicyError(
-                    f"{name} has an unknown section '{key}'{did_you_mean(key, _SECTIONS)}."
+                    f"{name} has an unknown section '{key}'{did_you_mean(key, _SECTIONS, end='.')}"
                 )
         try:
             heads: Mapping[str, Mapping[str, Any]] = value["priority"]
@@ -197,7 +197,7 @@ class Policy:
         if reading.between_offices not in _READINGS:
             raise PolicyError(
                 f"{name}: strictness.between_offices is no reading"
-                f"{did_you_mean(reading.between_offices, _READINGS)}.",
+                f"{did_you_mean(reading.between_offices, _READINGS, end='.')}",
                 found=reading.between_offices,
                 expected=" or ".join(_READINGS),
             )
@@ -226,7 +226,8 @@ class Policy:
         for head in heads:
             if head not in self.weights:
                 raise PolicyError(
-                    f"The policy gives head '{head}' no weight{did_you_mean(head, self.weights)}.",
+                    f"The policy gives head '{head}' no weight"
+                    f"{did_you_mean(head, self.weights, end='.')}",
                     expected=f"a section [priority.{head}] with weight and reason",
                 )
             chosen[head] = self.weights[head]

@@ -175,7 +175,9 @@ class Profile:
         """Return the share of training rows at or below each value, 0 to 100; NaN if missing."""
         known = {signal.name: signal for signal in self.signals}
         if name not in known:
-            raise InputError(f"No signal '{name}' in the profile{did_you_mean(name, known)}.")
+            raise InputError(
+                f"No signal '{name}' in the profile{did_you_mean(name, known, end='.')}"
+            )
         quantiles = known[name].quantiles
         if not len(quantiles):
             return np.full(len(values), np.nan)

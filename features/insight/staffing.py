@@ -301,7 +301,7 @@ def _people(
     for office in ask.investigators:
         if office not in known:
             raise InvalidValueError(
-                f"No office is called {office!r}{did_you_mean(office, known)}.",
+                f"No office is called {office!r}{did_you_mean(office, known, end='.')}",
                 found=office, expected=", ".join(known),
             )  # fmt: skip
     last = records.visits[records.visits["year"] == 0]

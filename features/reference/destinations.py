@@ -64,7 +64,7 @@ def countries_of(name: str) -> tuple[str, ...]:
     if name in countries():
         return (name,)
     raise InvalidValueError(
-        f"{name!r} is no destination{did_you_mean(name, known)}.",
+        f"{name!r} is no destination{did_you_mean(name, known, end='.')}",
         expected=f"{', '.join(known)}, or a country code such as MX",
     )
 

@@ -95,7 +95,7 @@ def law_entry(name: str, on: date) -> Law:
     if not entries:
         known = sorted({entry.name for entry in laws()})
         raise InvalidValueError(
-            f"No law-like number is called {name!r}{did_you_mean(name, known)}.",
+            f"No law-like number is called {name!r}{did_you_mean(name, known, end='.')}",
             found=name,
             expected=", ".join(known),
         )

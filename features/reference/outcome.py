@@ -126,7 +126,7 @@ def read_outcome(wording: str) -> Outcome:
     key = " ".join(wording.lower().split())
     if key not in known:
         raise InvalidValueError(
-            f"{wording!r} is no outcome of an inspection{did_you_mean(key, known)}.",
+            f"{wording!r} is no outcome of an inspection{did_you_mean(key, known, end='.')}",
             found=repr(wording),
             expected=", ".join(sorted(known)),
             fix="map the wording to an outcome in the mapping file",

@@ -29,7 +29,7 @@ def publication(name: str) -> Json:
     entries = read_toml("publication.toml")
     if name not in entries:
         raise InvalidValueError(
-            f"No reference series is called {name!r}{did_you_mean(name, entries)}.",
+            f"No reference series is called {name!r}{did_you_mean(name, entries, end='.')}",
             expected=", ".join(entries),
         )
     entry: dict[str, Any] = entries[name]

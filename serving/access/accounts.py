@@ -114,7 +114,7 @@ def check_account(name: str, role: str, areas: Sequence[str]) -> None:
         )
     if role not in ROLES:
         raise InvalidRequestError(
-            f"{role!r} is not a role{did_you_mean(role, ROLES)}.", expected=", ".join(ROLES)
+            f"{role!r} is not a role{did_you_mean(role, ROLES, end='.')}", expected=", ".join(ROLES)
         )
     for area in areas:
         if area != "nation" and not re.fullmatch(r"(office|division):[^:\x00-\x1f]{1,80}", area):

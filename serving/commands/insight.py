@@ -127,7 +127,7 @@ def measures(
     """
     from features.home import write_atomically
     from features.insight.measures.figures import Period
-    from features.insight.measures.writing import to_csv, to_html, to_json
+    from features.insight.measures.writing import as_text, to_csv, to_html, to_json
     from serving.commands.operator import local_measures
     from serving.commands.printing import print_rows, say
 
@@ -146,7 +146,8 @@ def measures(
         typer.echo(to_json(report).decode(), nl=False)
     elif out is None:
         rows = [
-            {"measure": m.definition.indicator, "value": m.value, "target": m.definition.target,
+            {"measure": m.definition.indicator, "value": as_text(m.value, m.definition.unit),
+             "target": as_text(m.definition.target, m.definition.unit),
              "verdict": m.verdict, "said": m.said}
             for m in report.measures
         ]  # fmt: skip

@@ -139,7 +139,7 @@ def _offices(runtime: Runtime, asked: Sequence[str]) -> list[str]:
         if office not in known:
             raise InvalidRequestError(
                 f"No dealer of the published table belongs to office "
-                f"{office!r}{did_you_mean(office, known)}.",
+                f"{office!r}{did_you_mean(office, known, end='.')}",
                 expected=", ".join(known[:12]) + (", …" if len(known) > 12 else ""),
             )
     return sorted(set(asked)) or known

@@ -150,7 +150,8 @@ def _broken(candidates: Candidates, request: PlanRequest, *, tours: list[Tour]) 
 def _check(place: Placed, row: dict[str, int], request: PlanRequest) -> None:
     if place.dealer not in row:
         raise PlanError(
-            f"{place.dealer!r} is no candidate of this plan{did_you_mean(place.dealer, row)}.",
+            f"{place.dealer!r} is no candidate of this plan"
+            f"{did_you_mean(place.dealer, row, end='.')}",
             expected="a dealer that the plan could choose",
         )
     if not 1 <= place.week <= request.weeks:

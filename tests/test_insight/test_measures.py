@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import date, timedelta
@@ -135,7 +136,9 @@ def test_an_unknown_figure_is_named(tmp_path: Path) -> None:
     (tmp_path / "measures.toml").write_text(
         text.replace("severe_visits, visits", "severe_visit, visits")
     )
-    with pytest.raises(InvalidValueError, match=r"unknown figure 'severe_visit'.*severe_visits"):
+    with pytest.raises(
+        InvalidValueError, match=r"unknown figure 'severe_visit'; did you mean 'severe_visits'\?\n"
+    ):
         registry(tmp_path)
     (tmp_path / "measures.toml").write_text(text.replace('owner = "Counsel"\n', "", 1))
     with pytest.raises(InvalidValueError, match="lacks 'owner'"):
@@ -158,6 +161,22 @@ def test_a_frozen_period_never_changes(tmp_path: Path, figures: dict[str, float 
     (tmp_path / "measures" / "2024.json").write_text("{}")
     with pytest.raises(InvalidValueError, match="cannot be read"):
         frozen(tmp_path, "2024")
+
+
+def test_a_snapshot_from_before_there_were_units_is_said_with_them(
+    tmp_path: Path, figures: dict[str, float | None]
+) -> None:
+    report = measure(registry(), figures, YEAR)
+    freeze(report, tmp_path)
+    path = tmp_path / "measures" / "2024.json"
+    content = json.loads(path.read_text())
+    for one in content["measures"]:
+        del one["definition"]["unit"]
+    content["measures"][0]["definition"]["formula"] = "severe_visits"
+    path.write_text(json.dumps(content))
+    first, *others = frozen(tmp_path, "2024").measures
+    assert first.definition.unit == ""
+    assert [m.definition.unit for m in others] == [m.definition.unit for m in report.measures[1:]]
 
 
 def test_the_trend_holds_the_periods_before(figures: dict[str, float | None]) -> None:

@@ -119,7 +119,7 @@ def _require_known(what: str, names: Sequence[str], known: set[str]) -> None:
     for name in names:
         if name not in known:
             raise RecipeError(
-                f"{what} names '{name}', which there is not{did_you_mean(name, known)}.",
+                f"{what} names '{name}', which there is not{did_you_mean(name, known, end='.')}",
                 expected=f"one of {len(known)}, such as {', '.join(sorted(known)[:3])}",
             )
 

@@ -53,7 +53,7 @@ def require_known(formula: str, known: Mapping[str, object], *, what: str) -> No
         if name not in known:
             raise InvalidValueError(
                 f"The formula of {what} names an unknown figure {name!r}"
-                f"{did_you_mean(name, known)}.",
+                f"{did_you_mean(name, known, end='.')}",
                 found=formula,
                 expected=f"figures among: {', '.join(sorted(known))}",
             )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
 from features.home import write_atomically
-from features.insight.measures.measure import Definition, Measured, Report
+from features.insight.measures.measure import Definition, Measured, Report, registry
 
 FOLDER: Final = "measures"
 _STYLE: Final = (
@@ -128,10 +128,21 @@ def frozen_before(home: Path, period: str) -> list[Report]:
     return [report for report in reports if report is not None]
 
 
+def _with_unit(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition with its unit; one kept before there were units has that of today.
+
+    Only what is worked out as it was then: another formula may have another unit.
+    """
+    if "unit" in definition:
+        return definition
+    units = {(one.name, one.formula): one.unit for one in registry()}
+    return definition | {"unit": units.get((definition["name"], definition["formula"]), "")}
+
+
 def _report(content: dict[str, Any]) -> Report:
     measures = tuple(
         Measured(
-            **{**m, "definition": Definition(**m["definition"]),
+            **{**m, "definition": Definition(**_with_unit(m["definition"])),
                "trend": tuple((p, v) for p, v in m["trend"])}
         )
         for m in content["measures"]

@@ -169,7 +169,8 @@ def partner_for(
     known = _document()["partner"]
     if name not in known:
         raise InvalidValueError(
-            f"No partner is called {name!r}{did_you_mean(name, known)}.", expected=", ".join(known)
+            f"No partner is called {name!r}{did_you_mean(name, known, end='.')}",
+            expected=", ".join(known),
         )
     entry = known[name]
     tables, destinations = entry["tables"].split(), entry.get("destinations", "").split()
