@@ -41,6 +41,7 @@ from serving.web.visitor import PageRoute, checked_form, may, text
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 PER_PAGE: Final = 25
+MOST_ON_A_PAGE: Final = 500  # a browser draws no more in a breath
 _DEFAULT_K: Final = 50
 _BLANK: Final[Mapping[str, Any]] = {
     "k": _DEFAULT_K, "n_coverage": 0, "office": "", "state": "", "license_type": "", "box": "",
@@ -192,7 +193,7 @@ def show_list(
     visible = document["rows"]
     heads = list(document["rows"][0]["heads"]) if document["rows"] else ["priority"]
     found = filtered(visible, ask, decisions)
-    per_page = max(len(found), 1) if ask.all else PER_PAGE
+    per_page = min(max(len(found), 1), MOST_ON_A_PAGE) if ask.all else PER_PAGE
     n_pages = max(1, -(-len(found) // per_page))
     number = min(ask.page, n_pages)
     highest = max((row["heads"][heads[0]]["upper"] for row in visible), default=1.0)
@@ -210,7 +211,8 @@ def show_list(
         views=views_of(store, caller.principal.name),
         can_decide=caller.principal.role in ACCESS["decisions"],
         has_plan=caller.principal.role in ACCESS["plan"],
-        is_filtered=ask.is_filtered, said=DONE.get(ask.done, ""), failed=failed, peers_note=PEERS,
+        is_filtered=ask.is_filtered, most_on_a_page=MOST_ON_A_PAGE,
+        said=DONE.get(ask.done, ""), failed=failed, peers_note=PEERS,
     )  # fmt: skip
 
 

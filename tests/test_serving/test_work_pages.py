@@ -216,6 +216,18 @@ def test_the_way_back_keeps_the_filter_and_nothing_else(inspector, listed):
     assert "javascript" not in inspector.get(forged).text
 
 
+def test_a_long_list_is_never_one_page_without_end(inspector, listed, monkeypatch):
+    monkeypatch.setattr("serving.web.lists.MOST_ON_A_PAGE", 3)
+    at = f"/lists/{listed['list_id']}"
+    n = len(listed["rows"])
+    text = inspector.get(f"{at}?all=true").text
+    assert text.count('class="pos"') == 3
+    assert f"Page 1 of {-(-n // 3)}" in text
+    assert "to print" not in text
+    monkeypatch.setattr("serving.web.lists.MOST_ON_A_PAGE", n)
+    assert inspector.get(f"{at}?all=true").text.count('class="pos"') == n
+
+
 def test_views_are_saved_by_name(inspector, listed):
     at = f"/lists/{listed['list_id']}"
     form = {"name": "Recalls <b>", "list_id": listed["list_id"], "back": "why=recall&sort=last"}
