@@ -199,6 +199,8 @@ def shortfall(document: Mapping[str, Any]) -> str:
     design, n = document["design"], len(document["rows"])
     if n >= design["k"]:
         return ""
+    if not design["n_in_area"]:
+        return f"{design['k']:,} asked for, none given: the area has no such dealer on record."
     kept_out = design["n_in_area"] - design["n_eligible"]
     return (
         f"{design['k']:,} asked for, {n:,} given: of "

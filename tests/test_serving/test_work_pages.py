@@ -228,6 +228,15 @@ def test_a_long_list_is_never_one_page_without_end(inspector, listed, monkeypatc
     assert inspector.get(f"{at}?all=true").text.count('class="pos"') == n
 
 
+def test_a_list_of_nobody_says_so_and_offers_nothing_to_show(service, inspector):
+    listed = service.post("/v1/rank", "inspector", {"k": 10, "area": {"state": "GU"}}).json()
+    assert listed["rows"] == []
+    text = inspector.get(f"/lists/{listed['list_id']}").text
+    assert "10 asked for, none given: the area has no such dealer on record." in text
+    assert "No dealer is on this list" in text
+    assert "Show all 0" not in text
+
+
 def test_views_are_saved_by_name(inspector, listed):
     at = f"/lists/{listed['list_id']}"
     form = {"name": "Recalls <b>", "list_id": listed["list_id"], "back": "why=recall&sort=last"}
