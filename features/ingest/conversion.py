@@ -19,7 +19,7 @@ from features.domain.missing_values import (
 )
 from features.domain.postal import zip_sql
 from features.schema import Column
-from features.sources.publishers.listing import STATE_FIPS
+from features.sources.publishers.listing import STATE_FIPS, county_sql
 from features.sql import as_text, literal
 
 _TRUE: Final = (
@@ -123,7 +123,7 @@ def _text(column: Column, text: str) -> str:
         "citation": lambda _: "normal_citation",
         "premises_zip": zip_sql,
         "mail_zip": zip_sql,
-        "county_fips": lambda t: county_today_sql(_county(t)),
+        "county_fips": _county,
         "area": _area,
         "license_type": lambda t: _padded(t, 1, 2),
     }
@@ -136,13 +136,12 @@ def _text(column: Column, text: str) -> str:
 
 def _county(text: str) -> str:
     """Return SQL for the code of a county; its state may be given by its two letters: ``TX067``."""
-    states = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in STATE_FIPS.items())
+    number = f"regexp_extract({text}, '[0-9]+$')"
     lettered = f"regexp_full_match({text}, '[A-Za-z]{{2}}[ -]?[0-9]{{1,3}}')"
-    number = f"lpad(regexp_extract({text}, '[0-9]+$'), 3, '0')"
-    state = f"(CASE upper(left({text}, 2)) {states} END)"
     return (
-        f"CASE WHEN ascii({text}) >= 65 AND {lettered} THEN {state} || {number} "
-        f"ELSE {_padded(text, 4, 5)} END"
+        f"CASE WHEN ascii({text}) >= 65 AND {lettered} "
+        f"THEN {county_sql(f'left({text}, 2)', number)} "
+        f"ELSE {county_today_sql(_padded(text, 4, 5))} END"
     )
 
 
