@@ -76,8 +76,12 @@ def test_the_page_of_staffing_answers_the_form_and_empty_fields_are_not_stated(n
     visitor = Visitor(named, "analyst")
     plain = visitor.get("/staffing?office=&investigators=&hours=&border_share=")
     assert plain.status_code == 200
+    first = plain.text.split('id="most-h"')[1].split("<li>")[1].split("</li>")[0]
     found = staffing(simulated.warehouse, AS_OF)
     office = found.offices[0].name
+    most = max(found.offices, key=lambda row: row.added_high or 0)
+    assert f"(office {most.name})" in first
+    assert first.endswith(f"{amount(most.added_high)} severe findings.")
     asked = visitor.get(f"/staffing?office={office}&investigators=7&hours=250&border_share=50")
     more = staffing(simulated.warehouse, AS_OF, WhatIf({office: 7.0}, 250.0, 0.5))
     for answer, told in ((plain, found), (asked, more)):
