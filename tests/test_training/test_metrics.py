@@ -13,6 +13,7 @@ from training.evaluation.metrics import (
     Ranking,
     bootstrap,
     brier,
+    calibration_errors,
     effective_sample_size,
     reliability,
     require_two_classes,
@@ -147,3 +148,13 @@ def test_equal_weights_lose_nothing_and_one_heavy_row_loses_most():
 def test_one_class_is_refused_and_named():
     with pytest.raises(OneClassError, match="compliance"):
         require_two_classes(np.zeros(5), what="compliance")
+
+
+@pytest.mark.parametrize("n", [7, 40, 403])
+def test_calibration_errors_of_many_are_those_of_each(n):
+    rng = np.random.default_rng(n)
+    p, weight = np.round(rng.random(n), 1), rng.uniform(0.0, 2.0, n)
+    weight[: n // 5] = 0.0
+    drawn = (rng.random((6, n)) < p).astype(float)
+    each = [reliability(y, p, weight=weight).ece for y in drawn]
+    assert calibration_errors(drawn, p, weight) == pytest.approx(each)

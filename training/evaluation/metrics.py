@@ -313,6 +313,28 @@ def reliability(
     return Reliability(predicted / size, observed / size, size, size**2 / squares[keep])
 
 
+def calibration_errors(drawn: Floats, p: Floats, weight: Floats, *, n_bins: int = 10) -> Floats:
+    """Return the expected calibration error of many outcomes of the same rows, shape (n_drawn,).
+
+    What `reliability` says of each, with the rows put into order once.
+
+    Parameters
+    ----------
+    drawn : array of shape (n_drawn, n)
+        Outcomes of each row.
+    p, weight : array of shape (n,)
+    """
+    order = np.argsort(p, kind="stable")
+    bins = np.arange(len(p)) * n_bins // len(p)
+    starts = np.flatnonzero(np.diff(bins, prepend=-1))
+    w, expected = weight[order], p[order]
+    size = np.add.reduceat(w, starts)
+    keep = size > 0
+    predicted = np.add.reduceat(expected * w, starts)[keep] / size[keep]
+    observed = np.add.reduceat(drawn[:, order] * w, starts, axis=1)[:, keep] / size[keep]
+    return np.asarray(np.abs(observed - predicted) @ size[keep] / size.sum())
+
+
 def effective_sample_size(weight: Floats) -> float:
     """Return how many equally weighted rows would carry the same information (Kish).
 
