@@ -181,7 +181,7 @@ def build_features(
         Columns ``dealer`` and ``as_of``: exactly these pairs, listed or not, instead of the
         dealers listed as of each date.
     engine : optional
-        `features.engine.chosen` says which by default: the embedded one, unless Spark was named.
+        `features.engine.choice` says which by default: the embedded one, unless Spark was named.
     progress : callable, optional
         Called as ``progress(family, done, total)``.
 
@@ -190,7 +190,7 @@ def build_features(
     AsOfError
         When a date is before any data, or in the future.
     """
-    from features.engine.chosen import chosen_engine
+    from features.engine.choice import chosen_engine
     from features.engine.population import population
     from features.signals.variants import select
 

@@ -26,7 +26,6 @@ from serving.errors import NotReadyError
 from serving.field.outcomes import apply_outcomes, newest_outcomes
 from serving.field.rescoring import FILE as RESCORED
 from serving.field.rescoring import Rescored
-from serving.heavy import HeavyWork
 from serving.schedule.record import ROUTINES, read_record, record_file
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
@@ -37,6 +36,7 @@ from serving.settings import Settings
 from serving.store import journal
 from serving.store.database import Store
 from serving.versions import code_version
+from serving.work_pool import HeavyWork
 
 if TYPE_CHECKING:
     from serving.access.oidc import Verifier

@@ -194,7 +194,7 @@ class FflRisk:
 
         from features.errors import FflRiskError
         from serving import clock
-        from serving.access.clock import newest_record
+        from serving.access.clock_check import newest_record
         from serving.following.delivery import Deliverer
         from serving.runtime import Runtime, logger
         from serving.server.app import build_app

@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from features.engine.chosen import engine_named, require_engine
+from features.engine.choice import engine_named, require_engine
 from features.errors import AsOfError, FeatureError, LeakError
 from features.home import home
 from features.leakage import COPIES, Moved, prove

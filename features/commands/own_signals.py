@@ -20,7 +20,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from features.engine.chosen import chosen_engine, engine_named, require_engine
+from features.engine.choice import chosen_engine, engine_named, require_engine
 from features.engine.embedded import EmbeddedEngine
 from features.engine.incremental import KeptEngine
 from features.errors import LeakError, OwnSignalError

@@ -20,9 +20,9 @@ import duckdb
 
 from features.errors import InvalidValueError, SourceError, did_you_mean
 from features.home import keep_private
+from features.ingest.dry_run import preview_of, trial_copy
 from features.ingest.load import Load, Loader
 from features.ingest.summary import FileSummary, IngestSummary
-from features.ingest.trial import preview_of, trial_copy
 from features.object_store import address_of, fetch
 from features.schema import TABLES
 from features.sources.agency.database import pulled

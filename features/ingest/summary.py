@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from features.ingest.trial import Preview
+from features.ingest.dry_run import Preview
 from features.openjson import Json
 from features.sources.files.archive import Unread
 

@@ -5,7 +5,7 @@ becomes how far its level lies above or below the average, in log-odds or log-ra
 rows the level has. So no tree needs a categorical split, and the contributions of a column's
 features add up to the column's. A level never seen is an average one.
 
-`models.columns.encoder` learns it; this module applies it.
+`models.columns.encoding_fit` learns it; this module applies it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.columns.categories import Target
-from models.columns.encoder import Encoded, fit_columns
+from models.columns.encoding_fit import Encoded, fit_columns
 from models.linear import Basis, Family, Problem, fit_basis, losses
 from models.margin.boosting import Crew, mix
 from models.margin.level import Level

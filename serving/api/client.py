@@ -39,8 +39,8 @@ from serving.contract.field import (
     OutcomeRequest,
     Referrals,
 )
-from serving.contract.kept import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
 from serving.contract.kept_plan import KeptPlan, PlanList, PlanSummary
+from serving.contract.kept_records import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
 from serving.contract.plan import PlanAnswer, PlanAsk
 from serving.contract.referral import (
     CaseAnswer,

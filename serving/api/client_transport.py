@@ -17,8 +17,8 @@ from serving.api.problems import Problem
 from serving.contract.answers import ListPage
 from serving.contract.changes import ListSummaries
 from serving.contract.field import Referrals
-from serving.contract.kept import KeptDecisions, KeptOutcomes
 from serving.contract.kept_plan import PlanList
+from serving.contract.kept_records import KeptDecisions, KeptOutcomes
 from serving.errors import ServingError
 
 Asked = int | float | str | Sequence[str] | None

@@ -43,8 +43,8 @@ def users_add(
 
     Example: ffl-risk users add maria --role inspector --area office:776085
     """
-    from serving.commands.opened import directory
     from serving.commands.printing import say
+    from serving.commands.store_access import directory
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else None
     with directory() as accounts:
@@ -55,8 +55,8 @@ def users_add(
 @users_app.command("list")
 def users_list(as_json: JsonOption = False) -> None:
     """List the accounts."""
-    from serving.commands.opened import directory
     from serving.commands.printing import print_rows
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         print_rows("Accounts", accounts.accounts(), as_json=as_json)
@@ -68,8 +68,8 @@ def users_password(name: Account) -> None:
 
     Example: ffl-risk users password maria < new-password.txt
     """
-    from serving.commands.opened import directory
     from serving.commands.printing import say
+    from serving.commands.store_access import directory
 
     password = sys.stdin.readline().rstrip("\n")
     with directory() as accounts:
@@ -87,7 +87,7 @@ def users_role(
 
     Example: ffl-risk users role maria supervisor --area division:Phoenix
     """
-    from serving.commands.opened import directory
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         accounts.set_role(name, role, areas=area or None)
@@ -99,7 +99,7 @@ def users_areas(name: Account, area: AreaOption = None) -> None:
 
     Example: ffl-risk users areas maria --area office:776085 --area office:776090
     """
-    from serving.commands.opened import directory
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         accounts.set_areas(name, area or [])
@@ -112,8 +112,8 @@ def users_sessions_end(
     ],
 ) -> None:
     """End every browser session of an account or of an issuer's identity, at once."""
-    from serving.commands.opened import directory
     from serving.commands.printing import say
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         say(f"{accounts.end_sessions(name)} sessions of {name} are over.")
@@ -122,7 +122,7 @@ def users_sessions_end(
 @users_app.command("disable")
 def users_disable(name: Account) -> None:
     """Disable an account: its sessions end at once, its tokens within two seconds."""
-    from serving.commands.opened import directory
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         accounts.set_active(name, False)
@@ -131,7 +131,7 @@ def users_disable(name: Account) -> None:
 @users_app.command("enable")
 def users_enable(name: Account) -> None:
     """Enable a disabled account."""
-    from serving.commands.opened import directory
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         accounts.set_active(name, True)
@@ -147,7 +147,7 @@ def tokens_issue(
 
     Example: ffl-risk tokens issue maria --days 30
     """
-    from serving.commands.opened import directory
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         typer.echo(accounts.issue_token(account, label=label, days=days))
@@ -156,8 +156,8 @@ def tokens_issue(
 @tokens_app.command("list")
 def tokens_list(as_json: JsonOption = False) -> None:
     """List the tokens, without their secrets."""
-    from serving.commands.opened import directory
     from serving.commands.printing import print_rows
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         print_rows("Tokens", accounts.tokens(), as_json=as_json)
@@ -168,7 +168,7 @@ def tokens_revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="As `tokens list` shows it.")],
 ) -> None:
     """Make a token useless within two seconds; sessions opened with it end at once."""
-    from serving.commands.opened import directory
+    from serving.commands.store_access import directory
 
     with directory() as accounts:
         accounts.revoke_token(token_id)

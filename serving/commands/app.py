@@ -9,9 +9,9 @@ from typing import Annotated, Optional
 import typer
 
 from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, users_app
-from serving.commands.governing import govern_app, responsibilities_app
+from serving.commands.backup import keeping_app
+from serving.commands.governance import govern_app, responsibilities_app
 from serving.commands.insight import insight_app
-from serving.commands.keeping import keeping_app
 from serving.commands.schedule import schedule_app
 from serving.commands.trial import trial_app
 from serving.commands.webhooks import webhooks_app
@@ -70,7 +70,7 @@ def score(
 
     Example: ffl-risk score --as-of 2026-01-01
     """
-    from features.engine.chosen import engine_named
+    from features.engine.choice import engine_named
     from features.home import home
     from features.warehouse import Warehouse
     from serving.commands.printing import print_published, working

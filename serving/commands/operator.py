@@ -18,7 +18,7 @@ from serving.access import audit
 from serving.access.accounts import Principal
 from serving.access.audit import subjects
 from serving.access.audit_witness import noted_in
-from serving.commands.opened import operator_name, recorded, store
+from serving.commands.store_access import operator_name, recorded, store
 from serving.contract.answers import Area, RankRequest
 from serving.contract.records.dealers import ExplanationDocument
 from serving.contract.records.lists import ListDocument, ListIdRecord

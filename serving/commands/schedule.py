@@ -132,8 +132,8 @@ def prune(
     Example: ffl-risk prune --dry-run
     """
     from features.home import home
-    from serving.commands.opened import store
     from serving.commands.printing import say
+    from serving.commands.store_access import store
     from serving.keeping.prune import prune as remove
 
     with store() as opened:

@@ -60,7 +60,7 @@ def trial_plan(
 
     Two lists interleaved: add --list-a a.csv --list-b b.csv --ends-on 2027-10-01
     """
-    from serving.commands.trials import plan_trial
+    from serving.commands.trial_steps import plan_trial
     from serving.trials.planning import Asked
 
     asked = Asked.by_lot(name, question, (arm_a, arm_b), starts_on.date(), difference)
@@ -84,7 +84,7 @@ def trial_read(
 
     Example: ffl-risk trial read spring
     """
-    from serving.commands.trials import read_trial
+    from serving.commands.trial_steps import read_trial
 
     read_trial(name, today=date.today(), warehouse=warehouse, as_json=as_json)  # noqa: DTZ011
 
@@ -99,6 +99,6 @@ def trial_averts(warehouse: WarehouseOption = None, as_json: JsonOption = False)
 
     Example: ffl-risk trial averts
     """
-    from serving.commands.trials import estimate_averted
+    from serving.commands.trial_steps import estimate_averted
 
     estimate_averted(today=date.today(), warehouse=warehouse, as_json=as_json)  # noqa: DTZ011

@@ -31,8 +31,8 @@ def webhooks_add(
 
     Example: ffl-risk webhooks add https://hooks.example.gov/ffl --account nightly
     """
-    from serving.commands.opened import recorded
     from serving.commands.printing import say
+    from serving.commands.store_access import recorded
     from serving.following import webhooks
     from serving.following.addresses import check_url, origins
     from serving.settings import Settings
@@ -50,8 +50,8 @@ def webhooks_list(as_json: JsonOption = False) -> None:
 
     Example: ffl-risk webhooks list
     """
-    from serving.commands.opened import store
     from serving.commands.printing import print_rows
+    from serving.commands.store_access import store
     from serving.following import webhooks
 
     with store() as opened:
@@ -79,8 +79,8 @@ def webhooks_remove(
 
     Example: ffl-risk webhooks remove W-0123456789abcdef
     """
-    from serving.commands.opened import recorded
     from serving.commands.printing import say
+    from serving.commands.store_access import recorded
     from serving.following import webhooks
 
     with recorded() as (opened, ledger):

@@ -31,7 +31,7 @@ from serving.contract.records.lists import (
 from serving.errors import NotReadyError, UnknownListError
 from serving.lists.compose import Issue, compose
 from serving.lists.owners import is_own, office_of
-from serving.lists.seen import FACTS, for_auditor, without
+from serving.lists.visible_list import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import own_rows
 from serving.scores.rebuild import rebuilt

@@ -6,8 +6,8 @@ import numpy as np
 
 from models.random_share import PERIOD_MONTHS, Draw, lowest, period
 from serving.planning.candidates import Candidates
-from serving.planning.choose import least_drive_hours
 from serving.planning.request import Bools, PlanRequest
+from serving.planning.selection import least_drive_hours
 
 
 def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:

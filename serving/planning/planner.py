@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from features import abandonment
-from serving.planning import choose, price
+from serving.planning import price, selection
 from serving.planning.candidates import Candidates, read_candidates
-from serving.planning.choose import Choice, Selection
 from serving.planning.draw import draw
 from serving.planning.itinerary import Plan, visits_of, weeks_of
 from serving.planning.price import PlanInfeasibleError
 from serving.planning.request import Bools, Ints, PlanRequest, policy
 from serving.planning.route import Tour, route
+from serving.planning.selection import Choice, Selection
 
 
 def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
@@ -35,9 +35,9 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     """
     candidates = read_candidates(frame, request)
     is_drawn, probability = draw(candidates, request)
-    problem = choose.build(candidates, request, is_drawn=is_drawn)
+    problem = selection.build(candidates, request, is_drawn=is_drawn)
     abandonment.check()
-    choice = choose.solve(problem)
+    choice = selection.solve(problem)
     if choice is None:
         raise PlanInfeasibleError(price.relaxations(problem, candidates, request))
     is_required = problem.is_required | _quota(problem, choice)
@@ -74,7 +74,7 @@ def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
     """Why each dealer would be in the plan; what the quota alone brings in is coverage."""
     by_quota = np.zeros(len(problem.gain), dtype=bool)
     if problem.n_overdue_wanted:
-        free = choose.solve_relaxed(replace(problem, n_overdue_wanted=0))
+        free = selection.solve_relaxed(replace(problem, n_overdue_wanted=0))
         if free is not None:
             by_quota = problem.is_overdue & choice.is_chosen & ~free.is_chosen
     return np.select(

@@ -11,10 +11,10 @@ from scipy.sparse import csr_array
 
 from features.domain.number_words import counted
 from serving.contract.plan import least, most
-from serving.planning import choose
+from serving.planning import selection
 from serving.planning.candidates import Candidates
-from serving.planning.choose import Selection
 from serving.planning.request import Bools, Floats, PlanError, PlanRequest
+from serving.planning.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class PlanInfeasibleError(PlanError):
 def costs(problem: Selection, candidates: Candidates) -> tuple[Cost, ...]:
     """Return what each rule costs; a rule that binds nothing costs 0."""
     none = np.zeros(len(candidates), dtype=bool)
-    base = choose.solve_relaxed(problem)
+    base = selection.solve_relaxed(problem)
     variants = (
         ("recalls", "without having to visit recalls due", replace(problem, is_recall=none)),
         ("random_share", "without the dealers drawn at random", replace(problem, is_drawn=none)),
@@ -110,7 +110,7 @@ def costs(problem: Selection, candidates: Candidates) -> tuple[Cost, ...]:
     )
     out = []
     for rule, meaning, variant in variants:
-        choice = choose.solve_relaxed(variant)
+        choice = selection.solve_relaxed(variant)
         lost = 0.0 if choice is None or base is None else choice.bound - base.bound
         out.append(Cost(rule, meaning, max(lost, 0.0)))
     return tuple(out)
@@ -124,13 +124,13 @@ def sensitivity(
     factors: tuple[float, ...] = (0.8, 1.2),
 ) -> tuple[Sensitivity, ...]:
     """Return what the plan could yield with other hours, the draw and the rules unchanged."""
-    base = choose.solve_relaxed(choose.build(candidates, request, is_drawn=is_drawn))
+    base = selection.solve_relaxed(selection.build(candidates, request, is_drawn=is_drawn))
     out = []
     for factor in factors:
         name = "hours_per_week"
         hours = min(max(request.hours_per_week * factor, least(name)), most(name))
         other = replace(request, hours_per_week=hours)
-        choice = choose.solve_relaxed(choose.build(candidates, other, is_drawn=is_drawn))
+        choice = selection.solve_relaxed(selection.build(candidates, other, is_drawn=is_drawn))
         bound = None if choice is None else choice.bound
         change = None if bound is None or base is None else bound - base.bound
         out.append(Sensitivity(hours, bound, change))
@@ -189,8 +189,8 @@ def _more_hours(
 
     def is_possible(**changes: float) -> bool:
         other = replace(request, **changes)  # type: ignore[arg-type]
-        again = choose.build(candidates, other, is_drawn=problem.is_drawn)
-        return choose.solve(replace(again, gain=np.zeros_like(again.gain))) is not None
+        again = selection.build(candidates, other, is_drawn=problem.is_drawn)
+        return selection.solve(replace(again, gain=np.zeros_like(again.gain))) is not None
 
     out = []
     now = request.hours_per_week
@@ -247,7 +247,7 @@ def _extreme(problem: Selection, goal: Floats, *, lower: Bools) -> float | None:
         integrality=np.ones(len(goal)),
         bounds=Bounds(lower.astype(np.float64), np.ones(len(goal))),
         constraints=[
-            *choose.capacity_rows(problem),
+            *selection.capacity_rows(problem),
             LinearConstraint(overdue, problem.n_overdue_wanted, np.inf),
         ],
         options={"mip_rel_gap": 0.0, "time_limit": 3.0},

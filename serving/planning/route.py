@@ -17,8 +17,8 @@ from pyvrp.stop import MaxIterations, MultipleCriteria
 
 from features import abandonment
 from serving.planning.candidates import Candidates
-from serving.planning.choose import n_parts
 from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
+from serving.planning.selection import n_parts
 from serving.planning.travel import drive_hours, km_matrix
 
 _MINUTES = 60

@@ -13,7 +13,7 @@ from serving.api.deprecations import DEPRECATED
 from serving.api.problems import MEDIA_TYPE
 from serving.contract.examples import EXAMPLES
 from serving.contract.field import EventTable
-from serving.server.replays import ROUTES
+from serving.server.idempotent_answers import ROUTES
 
 _PROBLEM: Final = "#/components/schemas/Problem"
 SERVERS: Final = [{"url": "/", "description": "The service that gave this document"}]

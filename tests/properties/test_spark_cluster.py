@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ffl_risk
-from features.engine.chosen import engine_named
+from features.engine.choice import engine_named
 from features.engine.embedded import EmbeddedEngine
 from features.errors import InvalidValueError
 from features.ingest import ingest
@@ -109,7 +109,7 @@ def test_every_command_that_builds_signals_takes_the_engine(command, tmp_path, m
         raise InvalidValueError("far enough")
         yield
 
-    monkeypatch.setattr("features.engine.chosen.engine_named", named)
+    monkeypatch.setattr("features.engine.choice.engine_named", named)
     monkeypatch.setattr("features.commands.build.engine_named", named)
     day = [] if command == "train" else ["--as-of", AS_OF.isoformat()]
     done = CliRunner().invoke(ffl_risk.app, [command, "--engine", "spark", *day])
@@ -117,7 +117,7 @@ def test_every_command_that_builds_signals_takes_the_engine(command, tmp_path, m
 
 
 def test_a_chosen_engine_builds_every_table_until_the_block_ends(tmp_path: Path, monkeypatch):
-    from features.engine import chosen, spark
+    from features.engine import choice, spark
 
     write_country(tmp_path / "files")
     ingest(tmp_path / "files", tmp_path / "warehouse", today=date(2026, 6, 1))
@@ -135,7 +135,7 @@ def test_a_chosen_engine_builds_every_table_until_the_block_ends(tmp_path: Path,
 
     monkeypatch.setattr(spark, "session", Session)
     monkeypatch.setattr(spark, "SparkEngine", Engine)
-    with chosen.engine_named("spark"):
+    with choice.engine_named("spark"):
         build_features(warehouse, AS_OF, families=["license"])
         build_features(warehouse, AS_OF, families=["license"])
     build_features(warehouse, AS_OF, families=["license"])

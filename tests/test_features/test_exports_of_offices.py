@@ -11,7 +11,7 @@ import xlsxwriter
 
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
-from features.ingest.proposal import propose
+from features.ingest.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, csv_text, row
 

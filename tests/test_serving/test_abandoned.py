@@ -15,9 +15,9 @@ import pytest
 from features import abandonment
 from features.engine.embedded import EmbeddedEngine
 from features.warehouse import Warehouse
-from serving import heavy
+from serving import work_pool
 from serving.papers import spreadsheet
-from serving.planning import PlanRequest, make_plan, program
+from serving.planning import PlanRequest, make_plan, solver
 from tests.benchmarks.office import STARTS_ON, invented_office
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ LARGE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=26, n_investigators=10)
 
 def abandoned_after(seconds, work, *args):
     """Begin work as the service does, stop waiting for it, and return how long it then went on."""
-    pool = heavy.HeavyWork(1)
+    pool = work_pool.HeavyWork(1)
     ended = threading.Event()
 
     def observed():
@@ -76,7 +76,7 @@ def test_a_query_of_a_study_ends_in_the_middle(tmp_path):
 
 
 def test_work_that_goes_on_is_not_ended_when_nobody_waits():
-    pool, seen = heavy.HeavyWork(1), []
+    pool, seen = work_pool.HeavyWork(1), []
 
     def work():
         time.sleep(0.3)
@@ -97,16 +97,16 @@ def test_work_that_goes_on_is_not_ended_when_nobody_waits():
 def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):
     """A program that takes HiGHS far longer than the test waits: all of it is one run."""
     monkeypatch.setattr(
-        program, "policy",
+        solver, "policy",
         lambda: {"solver_gap": 0.0, "solver_nodes": 10**9, "solver_seconds": 60.0},
     )  # fmt: skip
     rng = np.random.default_rng(0)
     weights = rng.integers(1_000, 9_999, (12, 80)).astype(float)
-    rows = [program.LinearConstraint(weights, weights.sum(axis=1) / 2, weights.sum(axis=1) / 2 + 1)]
+    rows = [solver.LinearConstraint(weights, weights.sum(axis=1) / 2, weights.sum(axis=1) / 2 + 1)]
     cost = -rng.integers(1, 100, 80).astype(float)
 
     def solve():
-        program.minimize(cost, np.zeros(80), rows=rows, is_whole=True)
+        solver.minimize(cost, np.zeros(80), rows=rows, is_whole=True)
 
     assert abandoned_after(1.0, solve) < 5.0  # of a minute
 
@@ -194,7 +194,7 @@ def test_a_plan_leaves_the_solver_to_the_releases_of_its_process():
 import numpy as np
 from scipy.optimize import LinearConstraint
 from features.insight.sharing.attack import bounds
-from serving.planning.program import minimize
+from serving.planning.solver import minimize
 from tests.test_insight.test_sharing import little
 
 draw = np.random.default_rng(1)

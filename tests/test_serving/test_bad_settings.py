@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from features.errors import FflRiskError
 from serving.access.audit import Access, append, open_chain
-from serving.access.clock import check_clock
+from serving.access.clock_check import check_clock
 from serving.errors import AuditError, NotReadyError
 from serving.server import supervisor
 from serving.store.database import Store

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from serving.contract import answers, audit, changes, field, kept, referral
+from serving.contract import answers, audit, changes, field, kept_records, referral
 from serving.contract.records import audit as audits
 from serving.contract.records import dealers, lists, referrals, scores
 from serving.contract.records import field as records_field
@@ -40,12 +40,12 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (lists.ListPageDocument, answers.ListPage),
     (lists.ListSummaryRecord, changes.ListSummary),
     (lists.DecisionRecord, field.DecisionAnswer),
-    (lists.KeptDecisionRecord, kept.KeptDecision),
+    (lists.KeptDecisionRecord, kept_records.KeptDecision),
     (records_field.OutcomeRecord, field.OutcomeAnswer),
     (records_field.CitationRecord, field.Citation),
-    (records_field.KeptOutcomeRecord, kept.KeptOutcome),
-    (records_field.DecisionsDocument, kept.KeptDecisions),
-    (records_field.OutcomesDocument, kept.KeptOutcomes),
+    (records_field.KeptOutcomeRecord, kept_records.KeptOutcome),
+    (records_field.DecisionsDocument, kept_records.KeptDecisions),
+    (records_field.OutcomesDocument, kept_records.KeptOutcomes),
     (records_field.RejectedRecord, field.RejectedEvent),
     (records_field.EventsDocument, field.EventsAnswer),
     (records_field.ChangeRecord, changes.Change),

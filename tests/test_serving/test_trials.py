@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from features.errors import FflRiskError
 from features.ingest import ingest
 from ffl_risk import app
-from serving.commands.trials import averted_in_words
+from serving.commands.trial_steps import averted_in_words
 from serving.errors import InvalidRequestError
 from serving.lists import draw_frames
 from serving.scores.snapshot import Snapshot

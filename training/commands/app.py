@@ -67,7 +67,7 @@ def train(
     """
     import json
 
-    from features.engine.chosen import engine_named
+    from features.engine.choice import engine_named
     from features.home import home
     from features.warehouse import Warehouse
     from training.commands.promote import promote_candidate
@@ -167,8 +167,8 @@ def rollback(as_json: JsonOption = False) -> None:
     What was in force and what is now are kept as ``reports/rollback.html`` and ``.json``.
     """
     from features.home import home
+    from training.commands.output import tell
     from training.commands.promote import keep_model, rollback_page
-    from training.commands.telling import tell
     from training.progress import Steps
     from training.registry.promotion import promotion_lock, read_champion, reconcile, roll_back
     from training.registry.tracker import Tracker
@@ -198,7 +198,7 @@ def compare(
     The report is kept as ``reports/compare-NUMBER-NUMBER.html`` and ``.json``.
     """
     from features.home import home
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.studies.comparison import compare_candidates
     from training.studies.comparison_page import comparison_page
 
@@ -237,7 +237,7 @@ def backtest(
     """
     from features.home import home
     from features.warehouse import Warehouse
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
     from training.registry.tracker import Tracker
@@ -277,7 +277,7 @@ def indicators(
     """
     from features.home import home
     from features.warehouse import Warehouse
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
     from training.registry.tracker import Tracker
@@ -302,7 +302,7 @@ def fairness(candidate: CandidateOption = None, as_json: JsonOption = False) -> 
     judged. The report is kept as ``reports/fairness-NUMBER.html`` and ``.json``.
     """
     from features.home import home
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.evaluation.candidate import open_candidate
     from training.studies.fairness import fairness as report
     from training.studies.fairness_page import fairness_page
@@ -332,7 +332,7 @@ def drift(
     """
     from features.home import home
     from features.warehouse import Warehouse
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.errors import DriftError
     from training.progress import Steps, one_thread
     from training.registry.tracker import Tracker
@@ -373,7 +373,7 @@ def rivals(
     """
     from features.home import home
     from features.warehouse import Warehouse
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.progress import Steps
     from training.studies.rivals import judge_decisions
     from training.studies.rivals_page import rivals_page
@@ -400,7 +400,7 @@ def search(
     """
     from features.home import home
     from features.warehouse import Warehouse
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.progress import Steps, one_thread
     from training.recipe import load_recipe
     from training.registry.tracker import Tracker

@@ -49,7 +49,7 @@ def rehearse(
     Example: ffl-risk rehearse --rounds 6 --random-share 0,0.1,0.2 --obey 1,0.7 --seeds 3
     """
     from features.home import home
-    from training.commands.telling import tell
+    from training.commands.output import tell
     from training.progress import Steps
     from training.recipe import load_recipe
     from training.studies.rehearsal import Plan, require_sound

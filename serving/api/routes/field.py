@@ -25,7 +25,7 @@ from serving.contract.field import (
     OutcomeAnswer,
     OutcomeRequest,
 )
-from serving.contract.kept import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
+from serving.contract.kept_records import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
 from serving.contract.records.field import (
     DecisionsDocument,
     EventsDocument,

@@ -16,8 +16,8 @@ from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array
 
 from serving.planning.candidates import Candidates
-from serving.planning.program import minimize
 from serving.planning.request import Bools, Floats, Ints, PlanRequest
+from serving.planning.solver import minimize
 
 # Thresholds of the packing rows, as shares of an investigator's week.
 _PACKING = (0.5, 0.4, 0.3, 0.2)

@@ -14,7 +14,7 @@ import typer
 from features.domain.number_words import counted
 from features.home import home, write_atomically
 from features.warehouse import Warehouse
-from serving.commands.opened import recorded
+from serving.commands.store_access import recorded
 from serving.errors import InvalidRequestError
 from serving.lists.draw_frames import frames
 from serving.trials import assignments, averts, planning, reading

@@ -29,8 +29,8 @@ def suspend(
     Example: ffl-risk suspend --why "The feed of traces is wrong since Monday"
     """
     from serving.access import suspension
-    from serving.commands.opened import recorded
     from serving.commands.printing import say
+    from serving.commands.store_access import recorded
 
     with recorded() as (opened, ledger):
         suspension.suspend(opened, why, ledger=ledger)
@@ -46,8 +46,8 @@ def resume(
     Example: ffl-risk resume --why "The feed was mended and the table published anew"
     """
     from serving.access import suspension
-    from serving.commands.opened import recorded
     from serving.commands.printing import say
+    from serving.commands.store_access import recorded
 
     with recorded() as (opened, ledger):
         ended = suspension.resume(opened, why, ledger=ledger)
@@ -84,8 +84,8 @@ def responsibilities_add(
 
     Example: ffl-risk responsibilities add HSI --area nation --subject foreign_traces --contact x
     """
-    from serving.commands.opened import recorded
     from serving.commands.printing import say
+    from serving.commands.store_access import recorded
     from serving.field import responsibility
 
     with recorded() as (opened, ledger):
@@ -111,7 +111,7 @@ def responsibilities_end(
     ] = None,
 ) -> None:
     """Let a row end."""
-    from serving.commands.opened import recorded
+    from serving.commands.store_access import recorded
     from serving.field import responsibility
 
     with recorded() as (opened, ledger):
@@ -124,8 +124,8 @@ def responsibilities_list(as_json: JsonOption = False) -> None:
     """List who answers for what."""
     from dataclasses import asdict
 
-    from serving.commands.opened import store
     from serving.commands.printing import print_rows
+    from serving.commands.store_access import store
     from serving.field import responsibility
 
     with store() as opened:

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from features.warehouse import Warehouse
-from serving import heavy
+from serving import work_pool
 from serving.errors import DiskError, OverloadedError
-from serving.heavy import HeavyWork
 from serving.scores.publish import publish
+from serving.work_pool import HeavyWork
 from tests.test_serving.test_end_to_end import AS_OF, country  # noqa: F401 - a fixture
 
 
@@ -66,7 +66,7 @@ def test_work_that_nobody_waits_for_ends_and_gives_its_place_up():
             begun.set()
             try:
                 while True:
-                    heavy.check()
+                    work_pool.check()
             finally:
                 ended.set()
 
