@@ -84,6 +84,18 @@ def test_southbound_traces_at_dealers_seen_before(
     assert abs(figures["mexico_short_seen_before"] - seen) <= 1  # a leap day
 
 
+def test_seized_firearms_are_joined_with_their_traces(
+    simulated: Simulated, figures: dict[str, float | None]
+) -> None:
+    seizures = simulated.warehouse.read("seizures", as_of=YEAR.ends_on).to_pandas()
+    traces = simulated.warehouse.read("traces", as_of=YEAR.ends_on).to_pandas()
+    on = seizures["seized_on"]
+    own = seizures[(on >= YEAR.starts_on) & (on < YEAR.ends_on)]
+    traced = own["trace_id"].isin(traces.loc[traces["dealer"].notna(), "trace_id"])
+    assert figures["seized"] == len(own) > 10
+    assert figures["seized_to_dealer"] == (own["dealer"].notna() | traced).sum() > 0
+
+
 def test_every_measure_is_said_or_says_why(figures: dict[str, float | None]) -> None:
     report = measure(registry(), figures, YEAR)
     assert len(report.measures) >= 15

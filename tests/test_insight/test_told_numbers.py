@@ -255,6 +255,9 @@ def recounted(simulated: Simulated) -> dict[str, tuple[float, float, float] | fl
     missing = sum(row["firearms_unaccounted_final"] or 0 for row in visits)
     at_first = sum(row["firearms_unaccounted_initial"] or 0 for row in visits)
     lost = wilson(missing, at_first)
+    seized = [r for r in rows(simulated, "seizures") if date(2024, 1, 1) <= r["seized_on"] < END]
+    to_dealer = {r["trace_id"] for r in rows(simulated, "traces") if r["dealer"]}
+    known = [r for r in seized if r["dealer"] or r["trace_id"] in to_dealer]
     return {
         "severe_share": wilson(len(severe), len(visits)),
         "severe_per_1000_hours": tuple(1000 * n / hours for n in (len(severe), low, high)),
@@ -267,6 +270,8 @@ def recounted(simulated: Simulated) -> dict[str, tuple[float, float, float] | fl
         ),
         "repeats_after_warning": wilson(*cited_again(simulated)),
         "softened": wilson(len(milder), len(asked)),
+        "seized_on_the_way": float(len(seized)),
+        "seized_traced_to_dealer": wilson(len(known), len(seized)),
         "office_spread": max(shares) - min(shares) if shares else float("nan"),
         "random_prevalence": wilson(
             sum(row["outcome"] in SEVERE for row in drawn), len(drawn)

@@ -51,6 +51,8 @@ KNOWN: Final = {
     "mexico_expected": "requests under full submission in those quarters and states",
     "random_visits": "compliance inspections drawn at random",
     "random_severe": "of those, severe",
+    "seized": "firearms seized on their way to the border in the period",
+    "seized_to_dealer": "of those, traced to a dealer",
 }
 
 
@@ -82,6 +84,8 @@ def warehouse_figures(warehouse: Warehouse, period: Period) -> Figures:
         if engine.has("traces"):
             _southbound(engine, period, found)
             _completeness(engine, period, found)
+        if engine.has("seizures"):
+            _seized(engine, period, found)
     return found
 
 
@@ -224,3 +228,21 @@ def _completeness(engine: EmbeddedEngine, period: Period, found: Figures) -> Non
     if is_known.any() and expected > 0:
         found["mexico_requests"] = float(told.n[is_known][:, inside].sum())
         found["mexico_expected"] = expected
+
+
+def _seized(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+    """Firearms seized in the period, and of how many the dealer was known by its end."""
+    end, standing = day_sql(period.ends_on), _standing("seizures", period)
+    traced = "SELECT NULL::VARCHAR AS trace_id WHERE false"
+    if engine.has("traces"):
+        traced = f"SELECT trace_id FROM traces WHERE {in_force_sql(end)} AND dealer IS NOT NULL"
+    row = _row(
+        engine,
+        f"""
+        SELECT count(*) AS seized,
+               count(*) FILTER (dealer IS NOT NULL OR trace_id IN ({traced})) AS seized_to_dealer
+        FROM {standing}
+        WHERE seized_on >= {day_sql(period.starts_on)} AND seized_on < {end}
+        """,
+    )
+    found |= {name: float(value) for name, value in row.items()}
