@@ -12,6 +12,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import ffl_risk
+from features.insight.measures.measure import REGISTRY
 from features.insight.sharing.rules import AGREEMENTS
 from features.schema import TABLES
 from features.signals.registry import FAMILIES
@@ -27,7 +28,7 @@ ROWS = [
 SPANS = sorted({span for row in ROWS for cell in row for span in re.findall(r"`([^`]+)`", cell)})
 COMMANDS = typer.main.get_command(ffl_risk.app).commands  # type: ignore[attr-defined]
 FILES = {"corridors.csv", "classes.csv", "counties.csv", "outbound.csv", "ports.csv"}
-FILES |= {"crossings.csv", AGREEMENTS}
+FILES |= {"crossings.csv", AGREEMENTS, REGISTRY}
 
 
 def addresses() -> set[str]:
