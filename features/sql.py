@@ -16,13 +16,17 @@ def literal(text: str) -> str:
 
 
 def as_text(expression: str) -> str:
-    """Return SQL for the text of a value of any type, a whole number of a float without ``.0``.
+    """Return SQL for the text of a value of any type, a whole number without ``.0`` or ``.000``.
 
     A column of whole numbers with a hole in it is one of floats in many programs.
     """
     text = f"CAST({expression} AS VARCHAR)"
     whole = f"regexp_replace({text}, '[.]0$', '')"
-    return f"CASE WHEN typeof({expression}) IN ('DOUBLE', 'FLOAT') THEN {whole} ELSE {text} END"
+    exact = f"regexp_replace({text}, '[.]0+$', '')"
+    return (
+        f"CASE WHEN typeof({expression}) IN ('DOUBLE', 'FLOAT') THEN {whole} "
+        f"WHEN starts_with(typeof({expression}), 'DECIMAL') THEN {exact} ELSE {text} END"
+    )
 
 
 def list_sql(texts: Iterable[str]) -> str:

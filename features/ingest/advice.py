@@ -10,7 +10,7 @@ from typing import Any, Final
 from features.errors import SourceError
 from features.ingest.summary import IngestSummary, TableCounts
 from features.schema import TABLES
-from features.sql import quoted
+from features.sql import literal, quoted
 
 _OF_REASON: Final = {
     "undecodable": "save the text as UTF-8, or name its encoding in a mapping",
@@ -20,6 +20,11 @@ _OF_REASON: Final = {
     "unknown_inspection": "load the inspections first, or together with their citations",
 }
 _NUMBERS: Final = r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-](?:[0-9]{4}|[0-9]{2})\b"
+# Thousands apart from each other; blanks and apostrophes of every width.
+_GROUPED: Final = (
+    r"[+-]?[1-9][0-9]{0,2}(?P<sign>[., \u00a0\u2009\u202f'\u2019])[0-9]{3}((?P=sign)[0-9]{3})*"
+)
+_GROUPED_SQL: Final = "[+-]?[1-9][0-9]{0,2}([., \u00a0\u2009\u202f'\u2019][0-9]{3})+"
 _CONFLICT_INSIDE: Final = (
     "put rows that belong together into one (`query` of a mapping, such as SELECT ..., "
     "sum(...) ... GROUP BY ...), or give rows of their own a key of their own"
@@ -83,11 +88,40 @@ def mending(faults: Sequence[Fault]) -> str:
             "write dates as YYYY-MM-DD, or read the file through --mapping with their date_format "
             "(`ffl-risk mapping new` proposes one)"
         )
-    if first.reason == "out_of_range" and re.fullmatch(r"[+-]?[0-9][0-9.,]*,[0-9]+", value):
-        return 'say how numbers are written: `decimal = ","` or `thousands = ","` of a mapping'
+    if first.reason == "out_of_range" and _spelling(first.column or "", value):
+        return _spelling(first.column or "", value)
     if first.reason in ("unknown_code", "unknown_type"):
         return f"map its values to codes (`values` of columns.{first.column} in a mapping)"
     return _OF_REASON.get(first.reason, "correct the file or read it through --mapping")
+
+
+def _spelling(column: str, value: str) -> str:
+    r"""Return how to say in which spelling a number is written, or nothing.
+
+    >>> _spelling("n_firearms", "1'250")
+    'write `thousands = "\'"` at columns.n_firearms of a mapping'
+    >>> _spelling("n_firearms", "1.000")[:63]
+    '1.000 is 1000 or 1: write `thousands = "."` or `decimal = "."` '
+    """
+    where = f"at columns.{column} of a mapping"
+    grouped = re.fullmatch(_GROUPED, value)
+    sign = grouped["sign"] if grouped else ""
+    is_whole = any(
+        c.kind == "integer" for table in TABLES.values() for c in table.columns if c.name == column
+    )
+    if is_whole and re.fullmatch("[+-]?[0-9]{1,3}[.,]000", value):
+        digits = value.replace(sign, "")
+        return (
+            f'{value} is {digits} or {digits[:-3]}: write `thousands = "{sign}"` or '
+            f'`decimal = "{sign}"` {where}'
+        )
+    if grouped and (is_whole or sign not in ".,"):
+        return f'write `thousands = "{sign}"` {where}'
+    if grouped and sign == ".":
+        return f'write `decimal = ","` and `thousands = "."` {where}'
+    if re.fullmatch(r"[+-]?[0-9][0-9.,]*,[0-9]+", value):
+        return 'say how numbers are written: `decimal = ","` or `thousands = ","` of a mapping'
+    return ""
 
 
 def refusal(file: str, counts: TableCounts, limit: float, faults: Sequence[Fault]) -> SourceError:
@@ -189,6 +223,29 @@ def turned_dates(con: Any, table: str, source: int) -> list[str]:
     return [
         f"dates in {column} that are days with month and day the other way round: {n:,}, such as "
         f"{value!r}; the column holds two formats, and others of it may have been misread"
+        for column, n, value in found
+    ]
+
+
+def grouped_numbers(con: Any, table: str, source: int) -> list[str]:
+    """Tell of rejected numbers in which a sign stands between thousands, or may stand there.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Holds the rejects.
+    table : str
+    source : int
+        Number of the file.
+    """
+    found = con.execute(
+        "SELECT column_name, count(*), arg_min(value, source_line) FROM rejected "
+        f"WHERE table_name = '{table}' AND source_id = {source} AND reason = 'out_of_range' "
+        f"AND regexp_full_match(value, {literal(_GROUPED_SQL)}) GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    return [
+        f"numbers in {column} with a sign between thousands, or that may have one: {n:,}, such as "
+        f"{value!r}, rejected; {_spelling(column, value)}"
         for column, n, value in found
     ]
 

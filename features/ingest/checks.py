@@ -7,7 +7,7 @@ conditions hold for every source, because adapters only say where a column comes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -98,11 +98,21 @@ class CheckQuery:
     unknowns : tuple of str
         The columns whose bits ``unknown`` holds, from the lowest: a value was given there that
         stands for nothing, such as the first date that a program can write.
+    doubts : tuple of str
+        The columns of numbers written as text. ``doubt_x`` holds one that has two readings
+        (``1.000``), and ``dots_x`` what each row tells of the dots of its column.
     """
 
     sql: str
     rules: tuple[Rule, ...]
     unknowns: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    def rule_of(self, column: str, reason: RejectReason) -> int:
+        """Return the number of the first rule for a column and a reason."""
+        return next(
+            n for n, r in enumerate(self.rules, 1) if (r.column, r.reason) == (column, reason)
+        )
 
 
 def check_query(
@@ -135,19 +145,36 @@ def check_query(
     if _has_dealer_of_number(plan):
         derived += f", {dealer_of_number_sql('license_number')} AS dealer"
     unknowns = _unknowns(table, plan)
+    doubted = [
+        column
+        for column in table.columns
+        if column.kind in ("integer", "number") and types.get(column.name) == "VARCHAR"
+    ]
     bits = " + ".join(
         f"CASE WHEN {condition} THEN {1 << n} ELSE 0 END"
         for n, condition in enumerate(unknowns.values())
     )
     sql = (
         f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
-        f"CAST({bits or '0'} AS UINTEGER) AS unknown, "
+        f"CAST({bits or '0'} AS UINTEGER) AS unknown, {_dots(doubted)}"
         f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value"
         f"{_row_as_text(len(raw_text))} FROM ("
         f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
         f"FROM (SELECT *, {derived} FROM ({_typed(table, plan, types, raw_text)})))"
     )
-    return CheckQuery(sql, tuple(rules), tuple(unknowns))
+    return CheckQuery(sql, tuple(rules), tuple(unknowns), tuple(c.name for c in doubted))
+
+
+def _dots(columns: Sequence[Column]) -> str:
+    """Return SQL for numbers that have two readings, and for what their columns tell of dots."""
+    told = ""
+    for column in columns:
+        given, value = quoted("given_" + column.name), quoted(column.name)
+        doubt = conversion.doubtful(column, given)
+        dots = f"CAST({conversion.sign_of_dots(value, given, doubt)} AS UTINYINT)"
+        told += f"{doubt} AS {quoted('doubt_' + column.name)}, "
+        told += f"{dots} AS {quoted('dots_' + column.name)}, "
+    return told
 
 
 def _row_as_text(n_columns: int) -> str:

@@ -114,6 +114,39 @@ def converted(column: Column, kind: str, given: str) -> str:
     )
 
 
+def doubtful(column: Column, given: str) -> str:
+    """Return SQL for the text of a number that is another where the dot stands between thousands.
+
+    Of whole numbers ``1.000`` alone is one: ``1.500`` and ``7.0`` have one reading.
+    """
+    digits = "000" if column.kind == "integer" else "[0-9]{3}"
+    is_one = f"regexp_full_match({given}, '[+-]?[1-9][0-9]{{0,2}}[.]{digits}')"
+    return f"CASE WHEN contains({given}, '.') AND {is_one} THEN {given} END"
+
+
+def sign_of_dots(value: str, given: str, doubt: str) -> str:
+    """Return SQL for what a text tells of the dots in its column.
+
+    The bits are 1 where it is a number whose dot ends the whole part, 2 where a dot can only stand
+    between thousands or a comma only before a fraction.
+
+    Parameters
+    ----------
+    value : str
+        SQL of the number, null where it cannot be read.
+    given : str
+        SQL of the text.
+    doubt : str
+        SQL of `doubtful`.
+    """
+    grouped = f"regexp_full_match({given}, '[+-]?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+')"
+    comma = f"regexp_full_match({given}, '[+-]?[0-9.]+,([0-9]{{1,2}}|[0-9]{{4,}})')"
+    return (
+        f"CASE WHEN {value} IS NOT NULL AND contains({given}, '.') AND {doubt} IS NULL THEN 1 "
+        f"WHEN {value} IS NULL AND ({grouped} OR {comma}) THEN 2 ELSE 0 END"
+    )
+
+
 def _text(column: Column, text: str) -> str:
     """Return SQL for a text in the spelling of the contract."""
     name = column.name

@@ -14,6 +14,7 @@ import pyarrow as pa
 from features.errors import SourceError
 from features.ingest.advice import (
     conflicts_inside,
+    grouped_numbers,
     other_dealers,
     sales_without_recovery,
     turned_dates,
@@ -153,6 +154,7 @@ class Loader:
             is_first = odd is not None and plan is plans[0]
             with step(f"check {table}"):
                 query = self._check(load, plan)
+                self.rejects.add_doubted(table, query)
                 notes += self._set_footers_aside(len(load.names), odd if is_first else None)
                 self.rejects.add_faults(table, load.number, file, query)
                 if odd is not None and is_first:
@@ -160,6 +162,7 @@ class Loader:
                 notes += self._retain(file, plan) + self._unknowns(query)
                 notes += sales_without_recovery(self.con, table)
                 notes += turned_dates(self.con, table, load.number)
+                notes += grouped_numbers(self.con, table, load.number)
                 if table == "licenses":
                     notes += self._unknown_counties()
             with step(f"store {table}"):

@@ -203,19 +203,25 @@ def _is_nothing(value: str, column: Column) -> bool:
     return row is not None and bool(row[0])
 
 
-def number_lines(values: Counter[str]) -> list[str]:
+def number_lines(values: Counter[str], *, is_whole: bool = False) -> list[str]:
     """Return how numbers are written, where not as in 1234.5.
 
     >>> number_lines(Counter({"52,5": 1})), number_lines(Counter({"1,234.5": 1, "12": 1}))
     (['decimal = ","'], ['thousands = ","'])
     >>> number_lines(Counter({"1,234": 1}))[0]
     '# ? 1,234: a thousand or so, or a fraction? Leave one of the two.'
+    >>> number_lines(Counter({"1.000": 1, "3": 2}), is_whole=True)[0]
+    '# ? 1.000: a thousand or so, or a fraction? Leave one of the two.'
+    >>> [number_lines(Counter([a, "3"]), is_whole=True) for a in ("1.500", "1,234", "7.0")]
+    [['thousands = "."'], ['thousands = ","'], []]
     """
     signed = [text for text in values if re.search(r"[0-9]", text)]
     commas = [text for text in signed if "," in text]
     points = [text for text in signed if "." in text]
     spaced = next((s for s in (" ", "\u00a0", "\u202f", "'") if any(s in t for t in signed)), "")
     lines = [f"thousands = {toml(spaced)}"] if spaced else []
+    if is_whole and not lines and bool(commas) != bool(points):
+        return _whole_lines(commas or points, "," if commas else ".")
     if not commas:
         many = [text for text in points if text.count(".") > 1]
         return [*lines, 'thousands = "."'] if many and not lines else lines
@@ -225,8 +231,24 @@ def number_lines(values: Counter[str]) -> list[str]:
         return ['thousands = ","']
     if any(not re.fullmatch(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}", text) for text in commas):
         return [*lines, 'decimal = ","']
-    ask = f"# ? {commas[0]}: a thousand or so, or a fraction? Leave one of the two."
-    return [ask, '# thousands = ","', '# decimal = ","']
+    return _asked_of(commas[0], ",")
+
+
+def _whole_lines(texts: list[str], sign: str) -> list[str]:
+    """Return what a comma or a dot is in whole numbers, whose fractions can only be zero."""
+    grouped = rf"[+-]?[1-9][0-9]{{0,2}}({re.escape(sign)}[0-9]{{3}})+"
+    others = [text for text in texts if not re.fullmatch(grouped, text)]
+    if not others and any(text.count(sign) > 1 or text[-3:] != "000" for text in texts):
+        return [f"thousands = {toml(sign)}"]
+    apart = [text for text in texts if re.fullmatch(grouped, text)]
+    if others and all(text.count(sign) == 1 and text.endswith("000") for text in apart):
+        return [] if sign == "." else ['decimal = ","']
+    return _asked_of(apart[0], sign)
+
+
+def _asked_of(text: str, sign: str) -> list[str]:
+    ask = f"# ? {text}: a thousand or so, or a fraction? Leave one of the two."
+    return [ask, f"# thousands = {toml(sign)}", f"# decimal = {toml(sign)}"]
 
 
 def toml(text: str) -> str:

@@ -343,7 +343,7 @@ def _entry(column: Column, match: _Match | None, told: Any) -> list[str]:
     if column.kind == "date":
         lines += date_lines(match.values, is_month=column.name == "month")
     if column.kind in ("number", "integer"):
-        lines += number_lines(match.values)
+        lines += number_lines(match.values, is_whole=column.kind == "integer")
     if column.allowed:
         lines += code_lines(column, match.values)
     lines += key_lines(column, match.values)

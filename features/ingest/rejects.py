@@ -49,6 +49,27 @@ class RejectBook:
             "left(fault_value, 200) FROM checked WHERE fault > 0"
         )
 
+    def add_doubted(self, table: str, query: CheckQuery) -> None:
+        """Make faults of numbers with a dot that their column leaves two readings.
+
+        A whole number such as ``1.000`` is one or a thousand: it is believed where another row
+        (``7.0``) shows that a dot ends the whole part. Of other numbers a dot before three digits
+        is doubted only where another row shows that it does not.
+        """
+        for name in query.doubts:
+            doubt, dots = quoted(f"doubt_{name}"), quoted(f"dots_{name}")
+            n_doubted, told = self.con.execute(
+                f"SELECT count({doubt}), coalesce(bit_or({dots}), 0) FROM checked "
+                "WHERE NOT is_set_aside"
+            ).fetchone()
+            is_whole = TABLES[table].column(name).kind == "integer"
+            if n_doubted and (told & 2 or (is_whole and not told)):
+                rule = query.rule_of(name, "out_of_range")
+                self.con.execute(
+                    f"UPDATE checked SET fault = {rule}, fault_value = {doubt} "
+                    f"WHERE fault = 0 AND NOT is_set_aside AND {doubt} IS NOT NULL"
+                )
+
     def add_odd(self, table: str, source: int, file: str, odd: OddRows) -> None:
         """Write down the rows that are no rows."""
         if not odd.n_rows:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.errors import SourceError
 from features.ingest import ingest
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
@@ -139,3 +141,84 @@ def _in_zone(times: list[datetime], zone: str) -> pa.Array:
 
     own = timezone(timedelta(hours=5, minutes=30)) if zone.startswith("+") else ZoneInfo(zone)
     return pa.array([t.replace(tzinfo=own) for t in times], pa.timestamp("us", zone))
+
+
+@pytest.mark.parametrize(
+    ("texts", "stored"),
+    [
+        (["1.000", "3"], None),  # a thousand, or one: nobody knows
+        (["1.000", "7.0"], [1, 7]),
+        (["1.000", "1.500", "7.0"], None),
+        (["7.00", "3.", "1234.000"], [7, 3, 1234]),
+        (["1.000.000", "3"], None),
+    ],
+)
+def test_a_dot_among_whole_numbers_is_not_guessed(
+    texts: list[str], stored: list[int] | None, tmp_path: Path
+) -> None:
+    rows = [row("thefts_losses", report_id=f"L{n}", n_firearms=t) for n, t in enumerate(texts)]
+    path = write(tmp_path, "thefts_losses.csv", rows)
+    if stored is None:
+        with pytest.raises(SourceError, match=r'thousands = "[.]"'):
+            ingest(path, tmp_path / "w", today=TODAY)
+        return
+    ingest(path, tmp_path / "w", today=TODAY)
+    read = Warehouse.open(tmp_path / "w").read("thefts_losses").sort_by("report_id")
+    assert read["n_firearms"].to_pylist() == stored
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "stored"),
+    [
+        ('thousands = "."', "1.000", 1000),
+        ('decimal = "."', "1.000", 1),
+        ('decimal = ","', "1,000", 1),
+        ('thousands = ","', "1,000", 1000),
+        ('thousands = ","', "1.000", 1),
+        ('thousands = "\'"', "1'000", 1000),
+        ('thousands = " "', "1 000", 1000),
+    ],
+)
+def test_a_mapping_says_what_a_dot_is(setting: str, text: str, stored: int, tmp_path: Path) -> None:
+    names = [name for name in row("thefts_losses") if name != "n_firearms"]
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'table = "thefts_losses"\n'
+        + "".join(f'[columns.{name}]\nfrom = "{name}"\n' for name in names)
+        + f'[columns.n_firearms]\nfrom = "n_firearms"\n{setting}\n'
+    )
+    path = write(tmp_path, "e.csv", [row("thefts_losses", n_firearms=text)])
+    ingest(path, tmp_path / "w", mapping=own, today=TODAY)
+    assert Warehouse.open(tmp_path / "w").read("thefts_losses")["n_firearms"].to_pylist() == [
+        stored
+    ]
+    own.write_text(own.read_text().replace(setting, ""))
+    with pytest.raises(SourceError, match="thousands = "):
+        ingest(path, tmp_path / "w2", mapping=own, today=TODAY)
+
+
+def test_decimals_of_a_typed_column_are_not_doubted(tmp_path: Path) -> None:
+    rows = [row("thefts_losses", report_id="L1") | {"n_firearms": Decimal("1.000")}]
+    path = tmp_path / "thefts_losses.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    ingest(path, tmp_path / "w", today=TODAY)
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'table = "thefts_losses"\n'
+        + "".join(f'[columns.{name}]\nfrom = "{name}"\n' for name in rows[0])
+    )
+    ingest(path, tmp_path / "w2", mapping=own, today=TODAY)
+    for home in ("w", "w2"):
+        read = Warehouse.open(tmp_path / home).read("thefts_losses")
+        assert read["n_firearms"].to_pylist() == [1]
+
+
+def test_hours_with_a_comma_beside_them_doubt_a_dot(tmp_path: Path) -> None:
+    hours = ["21.250", "12", *["5"] * 10]
+    for other, n_rejected in (("7.5", 0), ('"7,5"', 2)):
+        rows = [row("inspections", inspection_id=f"I{n}", hours=h) for n, h in enumerate(hours)]
+        path = write(tmp_path, "inspections.csv", rows)
+        path.write_text(path.read_text().replace(",12,", f",{other},"))
+        summary = ingest(path, tmp_path / other.strip('"'), today=TODAY)
+        assert summary.counts["rejected"] == n_rejected
+    assert any("columns.hours" in note for note in summary.files[0].notes)

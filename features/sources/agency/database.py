@@ -300,7 +300,7 @@ def _text(value: Any, name: str) -> str | None:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return str(int(value)) if value == value.to_integral_value() else format(value, "f")
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # a column of whole numbers with a hole in it may be one of floats
     if isinstance(value, bytes | bytearray | memoryview):

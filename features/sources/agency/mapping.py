@@ -260,18 +260,25 @@ def _plain_number(text: str, entry: Mapping[str, Any], column: Column) -> str:
     no ``1.2345``.
     """
     point, grouped = str(entry.get("decimal", ".")), "thousands" in entry
-    if column.kind not in ("number", "integer") or (point == "." and not grouped):
+    if column.kind not in ("number", "integer") or not (grouped or "decimal" in entry):
         return text
+    if point == "." and not grouped:
+        return _whole(text, column)
     sign = _signs(str(entry["thousands"])) if grouped else ""
     whole = f"([0-9]+|[0-9]{{1,3}}({sign}[0-9]{{3}})+)" if grouped else "[0-9]+"
     spelled = f"[+-]?{whole}({re.escape(point)}[0-9]*)? ?%?"
     plain = f"regexp_replace({text}, {literal(sign)}, '', 'g')" if grouped else text
     plain = f"replace({plain}, {literal(point)}, '.')" if point != "." else plain
     return (
-        f"CASE WHEN regexp_full_match({text}, {literal(spelled)}) THEN {plain} "
+        f"CASE WHEN regexp_full_match({text}, {literal(spelled)}) THEN {_whole(plain, column)} "
         f"WHEN regexp_matches({text}, '[0-9]') THEN {text} || ' (not written as the mapping says)' "
         f"ELSE {text} END"
     )
+
+
+def _whole(text: str, column: Column) -> str:
+    """Return SQL for a number whose spelling is told: a whole one has nothing behind it."""
+    return f"regexp_replace({text}, '[.]0*$', '')" if column.kind == "integer" else text
 
 
 def _signs(sign: str) -> str:
