@@ -187,7 +187,12 @@ def sources(
 
 def withdraw(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Number of a source, or the name of its file.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Number of a source or the name of its file; or all of an archive, a workbook or "
+            "a folder as it was loaded, or a range of numbers such as 3-80.",
+        ),
     ],
     why: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it is kept.")],
     is_from_start: Annotated[
@@ -202,7 +207,7 @@ def withdraw(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take the rows of one source out of the warehouse, as of now.
+    """Take the rows of one source, or of all of one archive or folder, out again, as of now.
 
     A read as of an earlier day still sees them. A corrected file that is loaded afterwards replaces
     them and never mixes with them; it counts from today for the rows that it corrects. With
@@ -214,6 +219,8 @@ def withdraw(
       ffl-risk sources
 
       ffl-risk withdraw traces_export.csv --from-start --why "read through the wrong mapping"
+
+      ffl-risk withdraw exports.zip --from-start --why "read through the wrong mapping"
     """
     import json
 
@@ -224,9 +231,18 @@ def withdraw(
     if as_json:
         typer.echo(json.dumps(done.as_dict(), indent=1))
         return
-    rows = ", ".join(f"{n:,} of {table}" for table, n in done.rows.items()) or "no rows"
     since = f"from {done.on} on" if done.on else "on every day"
-    typer.echo(f"Withdrawn {since}: source {done.source}, {done.file}: {rows}.")
+    one, last = f"source {done.source}", done.sources[-1]
+    named = (
+        one if len(done.sources) == 1 else f"{len(done.sources):,} sources, {done.source}-{last}"
+    )
+    typer.echo(f"Withdrawn {since}: {named}, {done.file}.")
+    for table, n_read in done.read.items():
+        n_rows, n_stood = done.rows.get(table, 0), done.standing.get(table, 0)
+        typer.echo(
+            f"Of {n_read:,} rows of {table} read, {n_rows:,} were stored: {n_stood:,} stood until "
+            f"now, {n_rows - n_stood:,} were superseded, repeated or in dispute."
+        )
     for table, n in done.restored.items():
         if n:
             typer.echo(f"Of other sources {n:,} rows of {table} stand again.")

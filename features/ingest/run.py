@@ -197,9 +197,11 @@ class Run:
         with duckdb.connect(config=engine_settings(self.draft, n_bytes=n_bytes)) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
             summaries = []
+            first = len(self.draft.manifest["sources"])
             for source, layout, names in known:
                 try:
-                    summaries.append(self._load(loader, source, layout, names))
+                    origin = _origin(first, given[source.path])
+                    summaries.append(self._load(loader, source, layout, names, origin))
                 except SourceError as error:
                     error.given = given[source.path]
                     raise
@@ -291,7 +293,12 @@ class Run:
         return source
 
     def _load(
-        self, loader: Loader, source: SourceFile, layout: Layout, names: list[str]
+        self,
+        loader: Loader,
+        source: SourceFile,
+        layout: Layout,
+        names: list[str],
+        origin: Mapping[str, Any],
     ) -> FileSummary:
         identity = {"sha256": source.sha256, "options": dict(layout.options)}
         entries = self.draft.manifest["sources"]
@@ -309,6 +316,7 @@ class Run:
                 "id": load.number,
                 "file": source.name,
                 **identity,
+                **origin,
                 "layout": layout.name,
                 "tables": {t.table: t.n_read for t in tables},
                 "rows": sum(t.n_read for t in tables),
@@ -321,6 +329,11 @@ class Run:
             source.name, source.sha256, layout.name, is_new=True, tables=tuple(tables),
             notes=tuple(notes), seconds=clock.seconds,
         )  # fmt: skip
+
+
+def _origin(first: int, given: Path | None) -> dict[str, Any]:
+    """Return by what a source is named again: the first of its load, and what was given to load."""
+    return {"load": first, "given": str(given.absolute()) if given else ""}
 
 
 def _is_same(entry: dict[str, Any], identity: dict[str, Any]) -> bool:

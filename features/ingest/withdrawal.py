@@ -1,4 +1,4 @@
-"""Taking one source's rows out again: as of now, or as if they had never been loaded.
+"""Taking the rows of sources out again: as of now, or as if they had never been loaded.
 
 *As of now* is for a source that was true of its day and no longer counts. Its rows end today: a
 read as of an earlier day still sees them, because they were what the agency knew, and what another
@@ -14,6 +14,7 @@ file then counts from its own days.
 from __future__ import annotations
 
 import getpass
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -21,8 +22,9 @@ from typing import Any, Final
 
 import duckdb
 
-from features.errors import InvalidValueError, SourceError
+from features.errors import InvalidValueError
 from features.ingest.load import revise, withdrawn_sources
+from features.ingest.source_names import find_sources
 from features.ingest.versions import resolve_keys
 from features.openjson import Json
 from features.schema import TABLES
@@ -50,20 +52,20 @@ class Rederivation:
     draft : Draft
         The warehouse about to change.
     table : str
-    number : int
-        The source whose keys they are.
+    numbers : sequence of int
+        The sources whose keys they are.
     """
 
-    def __init__(self, con: Any, draft: Draft, table: str, number: int) -> None:
-        self.con, self.draft, self.table, self.number = con, draft, table, number
+    def __init__(self, con: Any, draft: Draft, table: str, numbers: Sequence[int]) -> None:
+        self.con, self.draft, self.table, self.numbers = con, draft, table, numbers
 
     def find_keys(self) -> None:
-        """Make ``touched``: the keys of the source's rows."""
+        """Make ``touched``: the keys of the sources' rows."""
         key = ", ".join(quoted(name) for name in TABLES[self.table].key)
         rows = scan_table(self.table, live(self.draft, self.table))
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {key} FROM {rows} "
-            f"WHERE source_id = {self.number}"
+            f"WHERE {_of(self.numbers)}"
         )
 
     def rederive(self) -> None:
@@ -93,15 +95,21 @@ class Withdrawal:
     Parameters
     ----------
     source : int
-        Number of the source in the manifest.
+        Number of the source in the manifest; of several the first.
     file : str
-        Its name.
+        Its name; of several what they were named by.
     on : str
         The day from which its rows no longer stand; empty for one from the start.
     why, by, at : str
         The reason, who, and when.
     rows : mapping of str to int
-        Rows that were taken out, by table.
+        Rows that were taken out, by table, superseded and disputed ones included.
+    standing : mapping of str to int
+        Those of them that stood until now.
+    read : mapping of str to int
+        Rows that the files held, by table.
+    sources : tuple of int
+        Numbers of all sources that were taken out.
     restored : mapping of str to int
         Rows of other sources that stand again.
     again : tuple of str
@@ -117,6 +125,9 @@ class Withdrawal:
     rows: dict[str, int] = field(default_factory=dict)
     restored: dict[str, int] = field(default_factory=dict)
     again: tuple[str, ...] = ()
+    standing: dict[str, int] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
+    sources: tuple[int, ...] = ()
 
     def as_dict(self) -> Json:
         """Return everything as plain values, for JSON."""
@@ -136,12 +147,13 @@ def withdraw(
     is_from_start: bool = False,
     today: date | None = None,
 ) -> Withdrawal:
-    """Take the rows of one source out of the warehouse.
+    """Take the rows of one source, or of all that one name means, out of the warehouse.
 
     Parameters
     ----------
     source : str
-        Its number, the name of its file, or the beginning of its SHA-256.
+        The number of a source, the name of its file, or the beginning of its SHA-256; or the
+        archive, workbook or folder as it was loaded, or a range of numbers such as ``3-80``.
     warehouse : Path
         The folder of the warehouse.
     why : str
@@ -154,7 +166,7 @@ def withdraw(
     Raises
     ------
     SourceError
-        When no source, or more than one, is called so.
+        When no source, or more than one load, is called so.
     WarehouseError
         When the warehouse cannot be written; it is unchanged.
     """
@@ -167,9 +179,10 @@ def withdraw(
         draft = Draft(warehouse)
         try:
             draft.open_staging()
-            entry = _found(draft.manifest["sources"], source)
+            entries = find_sources(draft.manifest["sources"], source)
             with duckdb.connect(config=engine_settings(draft)) as con:
-                done = _take_out(con, draft, entry, (day, is_from_start, why.strip()))
+                how = (day, is_from_start, why.strip())
+                done = _take_out(con, draft, entries, source, how)
             draft.commit()
         except duckdb.Error as error:
             raise full_disk(error, warehouse) from error
@@ -178,65 +191,82 @@ def withdraw(
     return done
 
 
-def _found(entries: list[dict[str, Any]], source: str) -> Json:
-    """Return the entry of the source called `source`."""
-    held = [entry for entry in entries if "withdrawn" not in entry]
-    found = [e for e in held if str(e["id"]) == source]
-    found = found or [e for e in held if source in (e["file"], Path(e["file"]).name)]
-    found = found or [e for e in held if len(source) >= 8 and e["sha256"].startswith(source)]
-    if len(found) == 1:
-        return found[0]
-    listed = "; ".join(f"{e['id']}: {e['file']} of {e['ingested_at'][:10]}" for e in held[-20:])
-    raise SourceError(
-        f"{len(found) or 'No'} source{'s are' if len(found) > 1 else ' is'} called {source!r}.",
-        found=listed or "no source that is not withdrawn",
-        fix="name one by its number; `ffl-risk sources` lists all",
-    )
-
-
 def _take_out(
-    con: Any, draft: Draft, entry: dict[str, Any], how: tuple[date, bool, str]
+    con: Any,
+    draft: Draft,
+    entries: list[dict[str, Any]],
+    name: str,
+    how: tuple[date, bool, str],
 ) -> Withdrawal:
     day, is_from_start, why = how
-    number = int(entry["id"])
+    numbers = tuple(int(entry["id"]) for entry in entries)
     done = Withdrawal(
-        number, entry["file"], "" if is_from_start else day.isoformat(), why, getpass.getuser(),
+        numbers[0], entries[0]["file"] if len(entries) == 1 else name,
+        "" if is_from_start else day.isoformat(), why, getpass.getuser(),
         datetime.now(UTC).isoformat(timespec="seconds"),
-        again=_repeaters(draft.manifest["sources"], entry),
+        again=_repeaters(draft.manifest["sources"], entries), sources=numbers,
     )  # fmt: skip
-    entry["withdrawn"] = {"on": done.on, "at": done.at, "by": done.by, "why": why}
+    for entry in entries:
+        entry["withdrawn"] = {"on": done.on, "at": done.at, "by": done.by, "why": why, "rows": {}}
+        for table, n_read in entry["tables"].items():
+            done.read[table] = done.read.get(table, 0) + n_read
     for table in TABLES:
-        if not any(_n_of(con, table, [file], number) for file in live(draft, table)):
+        counted = _counted(con, table, live(draft, table), numbers)
+        if not counted:
             continue
-        work = Rederivation(con, draft, table, number)
+        for entry in entries:
+            if entry["id"] in counted:
+                entry["withdrawn"]["rows"][table] = counted[entry["id"]][0]
+        done.rows[table] = sum(n for n, _ in counted.values())
+        done.standing[table] = sum(n for _, n in counted.values())
+        work = Rederivation(con, draft, table, numbers)
         work.find_keys()
-        done.rows[table] = _n_of(con, table, live(draft, table), number)
         if is_from_start:
-            _keep_apart(con, draft, table, number)
-            _delete(con, draft, table, number)
+            for number in counted:
+                _keep_apart(con, draft, table, number)
+            _delete(con, draft, table, numbers)
             work.rederive()
         else:
-            _end(con, draft, table, (number, day))
+            _end(con, draft, table, (numbers, day))
             done.restored[table] = _restore(con, draft, table, day)
             work.forget_keys()
-    entry["withdrawn"]["rows"] = dict(done.rows)
     return done
 
 
-def _repeaters(entries: list[dict[str, Any]], entry: dict[str, Any]) -> tuple[str, ...]:
-    """Let files that repeated rows of a source be loaded again; return their names."""
+def _repeaters(entries: list[dict[str, Any]], gone: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Let files that repeated rows of sources be loaded again; return their names."""
+    numbers = {entry["id"] for entry in gone}
     told = []
     for other in entries:
-        repeats = set(other.get("duplicates", {})) & set(entry["tables"])
-        if other["id"] > entry["id"] and repeats and "withdrawn" not in other:
+        before = [e for e in gone if e["id"] < other["id"]]
+        repeats = set(other.get("duplicates", {})) & {t for e in before for t in e["tables"]}
+        if repeats and "withdrawn" not in other and other["id"] not in numbers:
             other["may_come_again"] = True
             told.append(str(other["file"]))
     return tuple(told)
 
 
-def _n_of(con: Any, table: str, files: list[str], number: int) -> int:
+def _of(numbers: Sequence[int]) -> str:
+    """Return the SQL condition of the rows of some sources."""
+    return f"source_id IN ({', '.join(map(str, numbers))})"
+
+
+def _counted(
+    con: Any, table: str, files: list[str], numbers: Sequence[int]
+) -> dict[int, tuple[int, int]]:
+    """Return the stored rows of each source that has any, and how many of them stand."""
+    if not files:
+        return {}
+    found = con.execute(
+        "SELECT source_id, count(*), count(*) FILTER (superseded_on IS NULL) "
+        f"FROM {scan_table(table, files)} WHERE {_of(numbers)} GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return {number: (n_rows, n_standing) for number, n_rows, n_standing in found}
+
+
+def _n_of(con: Any, table: str, files: list[str], numbers: Sequence[int]) -> int:
     rows = scan_table(table, files)
-    return int(con.execute(f"SELECT count(*) FROM {rows} WHERE source_id = {number}").fetchone()[0])
+    return int(con.execute(f"SELECT count(*) FROM {rows} WHERE {_of(numbers)}").fetchone()[0])
 
 
 def _keep_apart(con: Any, draft: Draft, table: str, number: int) -> None:
@@ -251,13 +281,13 @@ def _keep_apart(con: Any, draft: Draft, table: str, number: int) -> None:
     target.chmod(0o600)
 
 
-def _delete(con: Any, draft: Draft, table: str, number: int) -> None:
+def _delete(con: Any, draft: Draft, table: str, numbers: Sequence[int]) -> None:
     for file in live(draft, table):
-        n = _n_of(con, table, [file], number)
+        n = _n_of(con, table, [file], numbers)
         if n == con.execute(f"SELECT count(*) FROM {scan_table(table, [file])}").fetchone()[0]:
             draft.drop(table, _path_of(draft, table, file))
         elif n:
-            query = f"SELECT * FROM {scan_table(table, [file])} WHERE source_id <> {number}"
+            query = f"SELECT * FROM {scan_table(table, [file])} WHERE NOT {_of(numbers)}"
             rewrite_batch(con, draft, table, place=file, query=query)
 
 
@@ -265,19 +295,19 @@ def _path_of(draft: Draft, table: str, place: str) -> str:
     return str(next(f["path"] for f in draft.files(table) if str(draft.location(f)) == place))
 
 
-def _end(con: Any, draft: Draft, table: str, what: tuple[int, date]) -> None:
-    """Let the rows of a source end; one that is known since that day only was never in force."""
-    number, day = what
+def _end(con: Any, draft: Draft, table: str, what: tuple[Sequence[int], date]) -> None:
+    """Let the rows of sources end; one that is known since that day only was never in force."""
+    numbers, day = what
     last = f"DATE {literal(day.isoformat())}"
     columns = ", ".join(
-        f"CASE WHEN source_id = {number} THEN greatest(known_on, "
+        f"CASE WHEN {_of(numbers)} THEN greatest(known_on, "
         f"least(coalesce(superseded_on, {last}), {last})) ELSE superseded_on END AS superseded_on"
         if name == "superseded_on"
         else quoted(name)
         for name in stored_columns(table)
     )
     for file in live(draft, table):
-        if _n_of(con, table, [file], number):
+        if _n_of(con, table, [file], numbers):
             query = f"SELECT {columns} FROM {scan_table(table, [file])}"
             rewrite_batch(con, draft, table, place=file, query=query)
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import WarehouseError
@@ -32,7 +33,7 @@ class TableReport:
     first_known_on, last_known_on : str or None
         Range of ``known_on``.
     rejects : mapping of str to int
-        Rejected rows by reason code.
+        Rejected rows by reason code, those of withdrawn sources left out.
     """
 
     table: str
@@ -167,6 +168,9 @@ def _report(warehouse: Warehouse, table: str) -> TableReport:
     rejects = warehouse.rejects(table)
     reasons: dict[str, int] = {}
     if rejects is not None:
+        gone = [e["id"] for e in warehouse.manifest["sources"] if "withdrawn" in e]
+        is_gone = pc.is_in(rejects["source_id"], pa.array(gone, pa.int32()))
+        rejects = rejects.filter(pc.invert(is_gone))
         counted = pc.value_counts(rejects["reason"]).to_pylist()
         counted.sort(key=lambda item: (-item["counts"], item["values"]))
         reasons = {item["values"]: item["counts"] for item in counted}
