@@ -133,19 +133,21 @@ def test_more_places_meet_the_same_dealers_first(snapshot_of):
     assert drawn <= {row["dealer"] for row in many["rows"]}
 
 
-def test_a_visited_dealer_moves_no_other_out_of_the_draw(service):
-    first = service.post("/v1/rank", "chief", {"k": 60, "random_share": 0.4}).json()
-    gone = next(row["dealer"] for row in first["rows"] if row["why"] == ["random"])
-    snapshot = service.runtime.snapshot
-    row = np.array([snapshot.row_of[gone]])
-    service.runtime.update(
-        lambda s: s.changed(row, eligible_on=np.array(["2026-12-01"], dtype="datetime64[s]"))
-    )
-    again = service.post("/v1/rank", "chief", {"k": 60, "random_share": 0.4}).json()
-    left = {row["dealer"] for row in first["rows"] if row["why"] == ["random"]} - {gone}
-    now = {row["dealer"] for row in again["rows"]}
-    assert len(left - now) <= 1  # the rounding among strata may move one place
-    assert gone not in now
+def test_a_visited_dealer_moves_no_other_out_of_the_draw(snapshot_of):
+    """By a key that is fixed: how many places the rounding among strata moves hangs on it."""
+    before = snapshot_of()
+    first = composed(before, k=60, random_share=0.4)
+    drawn = [row["dealer"] for row in first["rows"] if row["why"] == ["random"]]
+    assert len(drawn) > 10
+    moved = []
+    for gone in drawn:
+        row = np.array([before.row_of[gone]])
+        visited = np.array(["2026-12-01"], dtype="datetime64[s]")
+        again = composed(before.changed(row, eligible_on=visited), k=60, random_share=0.4)
+        now = {row["dealer"] for row in again["rows"]}
+        assert gone not in now
+        moved.append(len(set(drawn) - {gone} - now))
+    assert np.mean(moved) < 0.1, moved
 
 
 def test_another_period_and_another_office_draw_anew():
