@@ -75,13 +75,14 @@ class Restraint:
             return ""
         if self.scale >= 1.0:
             return (
-                f"Heads beside compliance count in full: they cost a list {self.cost:.1%} of the "
-                f"severe findings expected of it, where the policy allows {self.maximum:.1%}."
+                "What ranks beside the chance of a severe finding, such as traces, counts in full: "
+                f"it costs a list {self.cost:.1%} of the severe findings expected of it, where the "
+                f"policy allows {self.maximum:.1%}."
             )
         return (
-            f"Heads beside compliance count {self.scale:.0%} of their weight: in full they would "
-            f"cost a list {self.cost_in_full:.1%} of the severe findings expected of it, where the "
-            f"policy allows {self.maximum:.1%}."
+            "What ranks beside the chance of a severe finding, such as traces, counts "
+            f"{self.scale:.0%} of its weight: in full it would cost a list {self.cost_in_full:.1%} "
+            f"of the severe findings expected of it, where the policy allows {self.maximum:.1%}."
         )
 
 

@@ -63,7 +63,7 @@ def _show(request: Request, caller: Caller) -> Response:
         ("Predicts, with its weight in the priority", "; ".join(
             f"{head_label(n)} (weight {weights[n]:g})" if n in weights else head_label(n)
             for n in snapshot.heads)),
-        *([("How far heads beside compliance count", restraint)] if restraint else []),
+        *([("How far what is beside findings counts", restraint)] if restraint else []),
         ("Restriction", snapshot.restriction),
         ("Code", str(manifest.get("git_commit", "unknown"))[:12]),
     ]  # fmt: skip

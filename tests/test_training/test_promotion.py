@@ -251,7 +251,7 @@ def test_the_page_of_gates_says_how_far_heads_beside_compliance_count(tmp_path, 
     )  # fmt: skip
     promote_candidate(made, tmp_path, Aliases(tmp_path), Steps())
     page = (tmp_path / "reports" / "gates-000001.html").read_text(encoding="utf-8")
-    assert "Heads beside compliance count 35% of their weight" in page
+    assert "such as traces, counts 35% of its weight" in page
     assert "4.7% of the severe findings" in page
     found = json.loads((tmp_path / "reports" / "gates-000001.json").read_text(encoding="utf-8"))
     assert found["restraint"] == held.state()

@@ -116,7 +116,9 @@ def test_promotion_moves_alias_and_bundle_and_rollback_returns(home, warehouse, 
     assert {v["gate"] for v in gates["verdicts"]} >= {"schema", "calibration", "fairness"}
     page = (home / "reports" / "gates-000002.html").read_text(encoding="utf-8")
     assert "Every gate passed." in page
-    assert "Heads beside compliance" not in page  # there is no compliance head to price them in
+    assert (
+        "beside the chance of a severe finding" not in page
+    )  # there is no compliance head to price them in
     run(home, "rollback")
     rolled = json.loads((home / "reports" / "rollback.json").read_text(encoding="utf-8"))
     assert (rolled["version"], rolled["before"]["version"]) == ("1", "2")
