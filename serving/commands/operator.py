@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from features.domain import license_number
-from features.errors import InvalidValueError
+from features.errors import InvalidValueError, did_you_mean
 from features.home import home
 from serving.access import audit
 from serving.access.accounts import Principal
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from features.warehouse import Warehouse
     from serving.access.audit import Verdict
     from serving.lists.issued import Verification
+    from serving.scores.snapshot import Snapshot
+
+_SHOWN: Final = 12  # names of places in a message
 
 
 @contextmanager
@@ -70,6 +73,7 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
     with _running() as (runtime, operator):
         runtime.switch.check("rank")
         view = runtime.scope(operator).view
+        require_place(view.snapshot, area)
         issue = Issue(
             list_id="L-00000000-000000000000",
             issued_at=instant(),
@@ -80,6 +84,27 @@ def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -
         dealers = subjects(row["dealer"] for row in document["rows"])
         _record(runtime, operator, "print_list", dealers)
         return document
+
+
+def require_place(snapshot: Snapshot, area: Mapping[str, str | None]) -> None:
+    """Refuse an office, division or state that no scored dealer has: its list would be empty.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming those that there are.
+    """
+    for kind, asked in area.items():
+        if asked is None or snapshot.where(kind, [asked]).any():
+            continue
+        known = sorted(filter(None, map(str, snapshot.codes(kind)[1])))
+        shown = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+        raise InvalidValueError(
+            f"No scored dealer has the {kind} {asked!r}{did_you_mean(asked, known)}",
+            expected=shown or f"none: the listings name no {kind} that the reference knows",
+            fix="a dealer's office and division follow its county by the reference table, whatever "
+            "codes the visits name; `--state` needs no county",
+        )
 
 
 def local_explanation(dealer: str, *, k: int, warehouse: Path | None) -> ExplanationDocument:

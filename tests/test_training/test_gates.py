@@ -232,6 +232,18 @@ def test_an_order_that_goes_with_strictness_is_refused():
     assert gates.free_of_strictness(Interval(-0.4, -0.6, -0.2), limit=0.15).outcome == "refused"
     assert gates.free_of_strictness(Interval(0.2, -0.1, 0.5), limit=0.15).outcome == "unsaid"
     assert gates.free_of_strictness(None, limit=0.15).is_passed
+    one = gates.free_of_strictness(None, limit=0.15, n_visiting=1, n_placed=1)
+    alike = gates.free_of_strictness(None, limit=0.15, n_visiting=5, n_placed=5)
+    assert one.is_passed
+    assert alike.is_passed
+    assert "equally strict" in alike.measured
+
+
+def test_offices_whose_dealers_are_not_known_are_not_judged():
+    """An export without counties, of one state: nobody can say whose list goes with whom."""
+    unknown = gates.free_of_strictness(None, limit=0.15, n_visiting=5, n_placed=1)
+    assert unknown.outcome == "unsaid"
+    assert "5 offices visit" in unknown.measured
 
 
 def test_a_list_is_compared_with_the_one_in_force():

@@ -75,7 +75,8 @@ def promote_candidate(
             ),
             expected="at least one that tells dealers apart",
             fix="ingest more years of inspections, or traces, sales and reports beside them, and "
-            "train again; its report shows what simple rules would find until then",
+            "train again, with `--recipe country` if this was another: it reads more signals and "
+            "judges more years; the report shows what simple rules would find until then",
         )
     limits = Gates.model_validate(candidate.evaluation["gates"])
     with promotion_lock(folder):

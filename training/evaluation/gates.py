@@ -282,11 +282,32 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
     )  # fmt: skip
 
 
-def free_of_strictness(dependence: Interval | None, *, limit: float) -> Verdict:
-    """Ask that the order not go with the strictness of the dealer's office, at the same risk."""
+def free_of_strictness(
+    dependence: Interval | None, *, limit: float, n_visiting: int = 0, n_placed: int = 0
+) -> Verdict:
+    """Ask that the order not go with the strictness of the dealer's office, at the same risk.
+
+    Parameters
+    ----------
+    dependence : Interval, optional
+        None where there is nothing to compare.
+    limit : float
+    n_visiting : int
+        Offices that visits name.
+    n_placed : int
+        Offices to which dealers are known to belong.
+    """
     wanted = f"a correlation of at most {limit:.2f} either way"
     if dependence is None:
-        return Verdict("strictness", "order", PASSED, "fewer than two offices to compare", wanted)
+        shown, why = PASSED, "fewer than two offices to compare"
+        if n_visiting >= 2:
+            why = "offices are found to be equally strict"
+        if n_placed < 2 <= n_visiting:
+            shown = UNSAID
+            why = (
+                f"{n_visiting} offices visit, and no county or state tells whose dealers are whose"
+            )
+        return Verdict("strictness", "order", shown, why, wanted)
     size = abs(dependence.value)
     shown = PASSED if size <= limit else REFUSED if dependence.excludes(0.0) else UNSAID
     return Verdict(

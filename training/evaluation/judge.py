@@ -75,9 +75,18 @@ def _order_gates(candidate: Candidate, capacity: float) -> list[Verdict]:
         gates.not_worse_than_rules(_ORDER, simple, capacity=capacity),
         gates.gains_within(rows, "investigator", capacity=capacity),
         gates.free_of_strictness(
-            None if dependence is None else Interval(**dependence), limit=limit
+            None if dependence is None else Interval(**dependence),
+            limit=limit,
+            n_visiting=_n_offices(candidate),
+            n_placed=rows["home"].nunique() if "home" in rows else 0,
         ),
     ]
+
+
+def _n_offices(candidate: Candidate) -> int:
+    """Return how many offices' strictness was estimated; none without a compliance head."""
+    told = candidate.evaluation["heads"].get("compliance", {}).get("strictness") or {}
+    return len(told.get("effects", {}).get("office", {}).get("groups", ()))
 
 
 def _beside_champion(
