@@ -24,6 +24,15 @@ _NUMBERS: Final = r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-](?:[0-9]{4}|[0-9]{2})\b"
 _GROUPED: Final = (
     r"[+-]?[1-9][0-9]{0,2}(?P<sign>[., \u00a0\u2009\u202f'\u2019])[0-9]{3}((?P=sign)[0-9]{3})*"
 )
+# The tables whose rows count something, and what; a visit has its own number and counts nothing.
+COUNTED: Final = {
+    "violations": "instances",
+    "multiple_sales": "n_firearms",
+    "thefts_losses": "n_firearms",
+    "sales_volume": "n_checks",
+    "denials": "n_denied",
+    "ballistic_leads": "n_linked_events",
+}
 _GROUPED_SQL: Final = "[+-]?[1-9][0-9]{0,2}([., \u00a0\u2009\u202f'\u2019][0-9]{3})+"
 _CONFLICT_INSIDE: Final = (
     "put rows that belong together into one (`query` of a mapping, such as SELECT ..., "
@@ -171,6 +180,37 @@ def conflicts_inside(table: str, n_rows: int) -> list[str]:
     return [
         f"rows of {table} in this file that say different things of the same key and day: "
         f"{n_rows:,}; none stands: {_CONFLICT_INSIDE}"
+    ]
+
+
+def equal_counts(con: Any, table: str) -> list[str]:
+    """Tell of rows of one file that say the same of one key, in a table that counts something.
+
+    A file that was joined twice has them, and so has one whose rows each count apart.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        Holds the rows as ``resolved``.
+    table : str
+        The table that they are of.
+    """
+    measure = COUNTED.get(table)
+    if measure is None:
+        return []
+    names = TABLES[table].key
+    key = ", ".join(map(quoted, names))
+    n_more, example = con.execute(
+        f"SELECT coalesce(sum(n - 1), 0), min(shown) FROM (SELECT count(*) AS n, "
+        f"concat_ws(' ', {key}) AS shown FROM resolved WHERE file IS NULL "
+        f"GROUP BY {key}, known_on HAVING n > 1 AND NOT bool_or(verdict = 'disputed'))"
+    ).fetchone()
+    if not n_more:
+        return []
+    return [
+        f"rows of {table} that are equal to another of the same {', '.join(names)} in this file: "
+        f"{n_more:,}, such as {example!r}; stored once. If each counts apart, add them up: `query` "
+        f"of a mapping, such as SELECT ..., sum({measure}) ... GROUP BY ..."
     ]
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from features.errors import SourceError
 from features.ingest.advice import (
     conflicts_inside,
+    equal_counts,
     grouped_numbers,
     other_dealers,
     sales_without_recovery,
@@ -173,6 +174,8 @@ class Loader:
                     self.rejects.add_conflicts(table, load.number, file)
                     notes += self._disputed_before(table, resolution)
                     notes += conflicts_inside(table, self.rejects.n_repeated(table, load.number))
+                if resolution.n_duplicate:
+                    notes += equal_counts(self.con, table)
                 if resolution.n_superseded or resolution.n_conflict:
                     notes += other_dealers(self.con, table)
                 counts.append(self._count(load, table, resolution, odd if is_first else None))

@@ -12,6 +12,8 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import ingest
+from features.ingest.advice import COUNTED
+from features.schema import TABLES
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
     TODAY,
@@ -222,3 +224,22 @@ def test_hours_with_a_comma_beside_them_doubt_a_dot(tmp_path: Path) -> None:
         summary = ingest(path, tmp_path / other.strip('"'), today=TODAY)
         assert summary.counts["rejected"] == n_rejected
     assert any("columns.hours" in note for note in summary.files[0].notes)
+
+
+def test_rows_that_are_equal_in_key_and_count_are_told(tmp_path: Path) -> None:
+    """They are stored once: whether each counts apart only the agency knows."""
+    with_counts = {t.name for t in TABLES.values() if any(c.kind == "integer" for c in t.columns)}
+    assert with_counts == {*COUNTED, "inspections"}
+    ingest(write(tmp_path, "inspections.csv", [row("inspections")]), tmp_path / "w", today=TODAY)
+    three = row("violations", instances="3")
+    other = row("violations", citation="478.125(e)", instances="1")
+    again = write(tmp_path, "violations.csv", [three, three, other, three])
+    summary = ingest(again, tmp_path / "w", today=TODAY)
+    told = [note for note in summary.files[0].notes if "equal to another" in note]
+    assert len(told) == 1
+    assert "inspection_id, citation in this file: 2, such as 'I1 478.124(c)(1)'" in told[0]
+    assert "sum(instances)" in told[0]
+    assert summary.counts["duplicate"] == 2
+    # The same export again repeats the file, not itself.
+    once = write(tmp_path, "violations.csv", [other, three])
+    assert not ingest(once, tmp_path / "w", today=TODAY).files[0].notes
