@@ -16,9 +16,9 @@ from serving.planning import (
     PlanInfeasibleError,
     PlanRequest,
     arrange,
-    choose,
     expected_hours,
     make_plan,
+    selection,
 )
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.candidates import read_candidates
@@ -178,7 +178,9 @@ def test_no_tour_beats_the_driving_bound(seed):
     frame = invented_office(120, seed=seed)
     plan = make_plan(frame, request)
     candidates = read_candidates(frame, request)
-    least = dict(zip(candidates.dealer, choose.least_drive_hours(candidates, request), strict=True))
+    least = dict(
+        zip(candidates.dealer, selection.least_drive_hours(candidates, request), strict=True)
+    )
     assert sum(least[d] for d in plan.dealers) <= sum(w.drive_hours for w in plan.weeks) + 1e-9
 
 

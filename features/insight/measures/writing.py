@@ -128,21 +128,20 @@ def frozen_before(home: Path, period: str) -> list[Report]:
     return [report for report in reports if report is not None]
 
 
-def _with_unit(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return a definition with its unit; one kept before there were units has that of today.
+def _definition(kept: dict[str, Any]) -> Definition:
+    """Return a definition as kept; one of before there were units has the unit of today.
 
     Only what is worked out as it was then: another formula may have another unit.
     """
-    if "unit" in definition:
-        return definition
     units = {(one.name, one.formula): one.unit for one in registry()}
-    return definition | {"unit": units.get((definition["name"], definition["formula"]), "")}
+    unit = units.get((kept["name"], kept["formula"]), "")
+    return Definition(**({"unit": unit} | kept))
 
 
 def _report(content: dict[str, Any]) -> Report:
     measures = tuple(
         Measured(
-            **{**m, "definition": Definition(**_with_unit(m["definition"])),
+            **{**m, "definition": _definition(m["definition"]),
                "trend": tuple((p, v) for p, v in m["trend"])}
         )
         for m in content["measures"]
