@@ -331,7 +331,7 @@ class Run:
         )  # fmt: skip
 
 
-def _origin(first: int, given: Path | None) -> dict[str, Any]:
+def _origin(first: int, given: Path | None) -> dict[str, int | str]:
     """Return by what a source is named again: the first of its load, and what was given to load."""
     return {"load": first, "given": str(given.absolute()) if given else ""}
 

@@ -17,7 +17,7 @@ _INSIDE: Final = re.compile(r"[!\[]")  # what stands between a container and the
 Entries = Sequence[dict[str, Any]]
 
 
-def find_sources(entries: Entries, name: str) -> list[dict[str, Any]]:
+def find_sources(entries: Entries, name: str) -> Entries:
     """Return the entries of the manifest that `name` means and that are not withdrawn yet.
 
     Parameters
@@ -69,7 +69,7 @@ def _is_of_one_load(found: Entries) -> bool:
     return len({entry.get("load") for entry in found}) == 1 and len(set(names)) == len(names)
 
 
-def _in_range(held: Entries, name: str) -> list[dict[str, Any]]:
+def _in_range(held: Entries, name: str) -> Entries:
     asked = _RANGE.fullmatch(name)
     if not asked:
         return []
