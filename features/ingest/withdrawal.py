@@ -194,7 +194,7 @@ def withdraw(
 def _take_out(
     con: Any,
     draft: Draft,
-    entries: list[dict[str, Any]],
+    entries: Sequence[dict[str, Any]],
     name: str,
     how: tuple[date, bool, str],
 ) -> Withdrawal:
