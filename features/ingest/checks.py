@@ -101,12 +101,15 @@ class CheckQuery:
     doubts : tuple of str
         The columns of numbers written as text. ``doubt_x`` holds one that has two readings
         (``1.000``), and ``dots_x`` what each row tells of the dots of its column.
+    n_columns : int
+        Of the texts among which ``first_cell`` is the first that is filled.
     """
 
     sql: str
     rules: tuple[Rule, ...]
     unknowns: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    n_columns: int = 0
 
     def rule_of(self, column: str, reason: RejectReason) -> int:
         """Return the number of the first rule for a column and a reason."""
@@ -116,7 +119,12 @@ class CheckQuery:
 
 
 def check_query(
-    plan: Plan, types: Mapping[str, str], raw_text: tuple[str, ...], today: date
+    plan: Plan,
+    types: Mapping[str, str],
+    raw_text: tuple[str, ...],
+    today: date,
+    *,
+    is_trimmed: bool,
 ) -> CheckQuery:
     """Return the query that checks the rows of `plan`.
 
@@ -127,10 +135,12 @@ def check_query(
     types : mapping of str to str
         The DuckDB type of each expression of the plan.
     raw_text : tuple of str
-        The text columns of the file, trimmed; a row that has nothing in any of them is no row.
-        Empty for Parquet, whose text is trimmed here.
+        The text columns of the file; a row that has nothing in any of them is no row. Empty where
+        columns are typed.
     today : date
         The day of ingest; a later date is a fault.
+    is_trimmed : bool
+        Whether they come without blanks around them and null where nothing is left.
     """
     table = TABLES[plan.table]
     rules = _rules(table, plan, types, today)
@@ -154,15 +164,22 @@ def check_query(
         f"CASE WHEN {condition} THEN {1 << n} ELSE 0 END"
         for n, condition in enumerate(unknowns.values())
     )
+    rows = _typed(table, plan, types, raw_text, is_trimmed=is_trimmed)
     sql = (
         f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
         f"CAST({bits or '0'} AS UINTEGER) AS unknown, {_dots(doubted)}"
         f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value"
         f"{_row_as_text(len(raw_text))} FROM ("
         f"SELECT *, CAST(CASE WHEN is_set_aside THEN 0{faults} ELSE 0 END AS UTINYINT) AS fault "
-        f"FROM (SELECT *, {derived} FROM ({_typed(table, plan, types, raw_text)})))"
+        f"FROM (SELECT *, {derived} FROM ({rows})))"
     )
-    return CheckQuery(sql, tuple(rules), tuple(unknowns), tuple(c.name for c in doubted))
+    doubts = tuple(column.name for column in doubted)
+    return CheckQuery(sql, tuple(rules), tuple(unknowns), doubts, len(raw_text))
+
+
+def _trimmed(names: tuple[str, ...], is_trimmed: bool) -> list[str]:
+    """Return SQL of the texts of a row, null where nothing is left."""
+    return [quoted(name) if is_trimmed else conversion.trimmed(quoted(name)) for name in names]
 
 
 def _dots(columns: Sequence[Column]) -> str:
@@ -202,13 +219,21 @@ def _unknowns(table: Table, plan: Plan) -> dict[str, str]:
     }
 
 
-def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[str, ...]) -> str:
+def _typed(
+    table: Table,
+    plan: Plan,
+    types: Mapping[str, str],
+    raw_text: tuple[str, ...],
+    *,
+    is_trimmed: bool,
+) -> str:
     """Return SQL with each column as given (``given_x``) and typed (``x``).
 
     What the file holds is ``shown_x``. In ``given_x`` words for nothing are null, and of dates the
     first reading is ``read_x``: a mark of no date is read and yet no date.
     """
     shown, given, read, typed = [], [], [], []
+    texts = _trimmed(raw_text, is_trimmed)
     for column in _columns(table, plan):
         name = column.name
         own = quoted("own_known_on" if name == "known_on" else name)
@@ -216,7 +241,7 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {own}")
             continue
         kind, as_shown, as_given = types[name], quoted("shown_" + name), quoted("given_" + name)
-        shown.append(f"{conversion.shown(plan.columns[name], kind, not raw_text)} AS {as_shown}")
+        shown.append(f"{conversion.shown(plan.columns[name], kind, not is_trimmed)} AS {as_shown}")
         given.append(f"{conversion.given(column, kind, as_shown)} AS {as_given}")
         if column.kind == "date":
             as_read = quoted("read_" + name)
@@ -235,15 +260,15 @@ def _typed(table: Table, plan: Plan, types: Mapping[str, str], raw_text: tuple[s
             " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
             " LEFT JOIN known_citations ON given_citation = cited_as"
         )
-    if 1 < len(raw_text) <= _MOST_COLUMNS:
-        shown += [f"{quoted(name)} AS raw_{n}" for n, name in enumerate(raw_text)]
+    if 1 < len(texts) <= _MOST_COLUMNS:
+        shown += [f"{text} AS raw_{n}" for n, text in enumerate(texts)]
     inner = (
         f"SELECT {', '.join(shown)}, {LINE}, {plan.set_aside} AS is_set_aside, "
         f"{DAMAGED} OR coalesce({plan.undecodable}, false) AS is_undecodable "
         f"FROM {plan.rows} AS source_rows"
     )
-    if raw_text:
-        inner += f" WHERE coalesce({', '.join(map(quoted, raw_text))}) IS NOT NULL"
+    if texts:
+        inner += f" WHERE coalesce({', '.join(texts)}) IS NOT NULL"
     dates = f", {', '.join(read)}" if read else ""
     return (
         f"SELECT *, {', '.join(typed)}{rest} FROM (SELECT *{dates} FROM "

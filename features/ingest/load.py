@@ -21,7 +21,7 @@ from features.ingest.advice import (
     turned_dates,
 )
 from features.ingest.checks import CheckQuery, check_query
-from features.ingest.opening import damaged, is_about_file, open_raw
+from features.ingest.opening import damaged, is_about_file, open_raw, texts_of
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
 from features.ingest.versions import Resolution, resolve
@@ -156,7 +156,7 @@ class Loader:
             with step(f"check {table}"):
                 query = self._check(load, plan)
                 self.rejects.add_doubted(table, query)
-                notes += self._set_footers_aside(len(load.names), odd if is_first else None)
+                notes += self._set_footers_aside(load, query, odd if is_first else None)
                 self.rejects.add_faults(table, load.number, file, query)
                 if odd is not None and is_first:
                     self.rejects.add_odd(table, load.number, file, odd)
@@ -190,11 +190,13 @@ class Loader:
     def _check(self, load: Load, plan: Plan) -> CheckQuery:
         """Run the checks into the table ``checked``."""
         is_text = load.layout.form is not None and not load.layout.query
-        raw_text = tuple(load.names) if is_text else ()
+        raw_text = tuple(load.names) if is_text else texts_of(self.con, load.layout, plan)
         if plan.table == "violations":
             self._know_inspections()
             self._know_citations(plan)
-        query = check_query(plan, self._types(plan, bool(raw_text)), raw_text, self.today)
+        query = check_query(
+            plan, self._types(plan, is_text), raw_text, self.today, is_trimmed=is_text
+        )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE checked AS {query.sql}")
         self.con.execute(
             "CREATE OR REPLACE TEMP VIEW good AS SELECT rowid AS row, * FROM checked "
@@ -202,9 +204,14 @@ class Loader:
         )
         return query
 
-    def _set_footers_aside(self, n_columns: int, odd: OddRows | None) -> list[str]:
-        """Set sums of other rows aside, and words behind the last row; they are no bad rows."""
-        last = self.con.execute(f"SELECT coalesce(max({LINE}), 0) FROM good").fetchone()[0]
+    def _set_footers_aside(self, load: Load, query: CheckQuery, odd: OddRows | None) -> list[str]:
+        """Set sums of other rows aside, and words behind the last row; they are no bad rows.
+
+        What a query gives has no order of the file: there words may stand anywhere.
+        """
+        n_columns, last = query.n_columns or len(load.names), 0
+        if not load.layout.query:
+            last = self.con.execute(f"SELECT coalesce(max({LINE}), 0) FROM good").fetchone()[0]
         lines: list[int] = []
         if odd is not None:
             odd.settle(last)

@@ -8,8 +8,9 @@ from typing import Any
 import duckdb
 
 from features.errors import SourceError
+from features.sources.agency.register import LISTED_ON
 from features.sources.files.source_file import SourceFile
-from features.sources.layout import Join, Layout
+from features.sources.layout import Join, Layout, Plan
 from features.sources.rows.delimited import DAMAGED, LINE, OddRows, open_rows
 from features.sources.rows.parquet import has_instants, open_days
 from features.sql import as_text, literal, quoted
@@ -58,6 +59,19 @@ def open_raw(
             told += missing
         con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
     return odd, told
+
+
+def texts_of(con: Any, layout: Layout, plan: Plan) -> tuple[str, ...]:
+    """Return the columns of texts that a mapping made of a query's or a typed file's rows.
+
+    None where no mapping did: then columns have types. The day that a register gives to every row
+    is none of its texts.
+    """
+    if "mapping" not in layout.options or (layout.form is not None and not layout.query):
+        return ()
+    described = con.execute(f"DESCRIBE SELECT * FROM {plan.rows} AS source_rows").fetchall()
+    own = (LINE, DAMAGED, LISTED_ON)
+    return tuple(row[0] for row in described if row[1] == "VARCHAR" and row[0] not in own)
 
 
 def _joined(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from features.ingest import IngestSummary, ingest
 from features.ingest.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, csv_text, row
+from tests.test_features.test_mappings_of_a_clerk import load as load_export
+from tests.test_features.test_mappings_of_a_clerk import mapping
+from tests.test_features.test_registers import listing
 
 
 def load(folder: Path, name: str, content: bytes | str, **options: object) -> IngestSummary:
@@ -229,3 +233,31 @@ def test_a_month_needs_no_day_and_a_country_is_told_by_its_name(tmp_path: Path) 
     lines = propose(tmp_path / "t.csv", "traces").splitlines()
     asked = lines.index("[columns.recovery_country]")
     assert lines[asked + 2] == 'values = { "MEXICO" = "MX", "USA" = "US" }'
+
+
+FOOTED = "NR,FFL,BEGIN,STD\n1,5-74-90001,2024-05-01,5\n,,,\n{},,,5\nSource: the agency,,,\n"
+
+
+@pytest.mark.parametrize("word", ["Total geral", "Gesamt", "Suma", "Totaux", "Totale", "Summe:"])
+def test_sums_of_other_languages_are_set_aside_behind_a_query(word: str, tmp_path: Path) -> None:
+    own = mapping(tmp_path, "query = \"SELECT *, '5-' || FFL AS KEY FROM export\"")
+    summary = load_export(tmp_path, FOOTED.format(word), own, max_rejects=0.0)
+    assert (summary.counts["stored"], summary.counts["set_aside"]) == (1, 2)
+
+
+def test_sums_are_set_aside_of_a_register_and_a_database(tmp_path: Path) -> None:
+    lines = "1;1;1;TX;201;05-MAR-2019;\nSumme;;;;;;\nStand: heute;;;;;;\n"
+    (tmp_path / "r").mkdir()
+    summary = listing(tmp_path / "r", f"R;S;T;ST;CN;GRANTED;GONE\n{lines}", max_rejects=0.0)
+    days = summary.counts["stored"]
+    assert days == 4
+    assert (summary.counts["set_aside"], summary.counts["rejected"]) == (2 * days, 0)
+    with sqlite3.connect(tmp_path / "cases.db") as con:
+        con.execute("CREATE TABLE v (NR, FFL, BEGIN)")
+        con.execute("INSERT INTO v VALUES (1, '5-74-90001', '2024-05-01'), ('Total ', ' ', NULL)")
+    con.close()
+    own = mapping(tmp_path, '[database]\nquery = "SELECT * FROM v"')
+    summary = ingest(
+        tmp_path / "cases.db", tmp_path / "w", mapping=own, max_rejects=0.0, today=TODAY
+    )
+    assert (summary.counts["stored"], summary.counts["set_aside"]) == (1, 1)

@@ -12,13 +12,14 @@ from typing import Final
 from features.sql import literal
 
 _SUMS: Final = (
-    r"(?i)\W*((grand|sub|overall|report|page|record|row)[ -]?)?"
-    r"(totals?|totales|totale|totaal|count|sum|summe|gesamtsumme|gesamt|insgesamt|suma)"
-    r"(\W*[0-9.,]*|\W+(of|for|number|records?|rows?|dealers?|licensees|general|g\x{e9}n\x{e9}ral)"
-    r"(\W.*)?)\W*"
+    r"(?i)\W*((grand|gran|sub|sous|overall|report|page|record|row|gesamt|zwischen|end|eind|algemeen)"
+    r"[ -]?)?(totals?|totales|totale|totali|totaux|totais|totaal|totalen|count|sum|summen?|gesamt|"
+    r"insgesamt|gesamtzahl|anzahl|sumas?|somme|somma|soma|som)"
+    r"(\W*[0-9.,]*|\W+(of|for|number|records?|rows?|dealers?|licensees|g[e\x{e9}]n[e\x{e9}]ral|"
+    r"generale?|generaal|geral|global|complessiv[oa]|totale?|totaal)(\W.*)?)\W*"
 )
 # A place or a name in front of it is believed where most of the row is empty.
-_SUMS_OF: Final = r"(?i).{1,60}\W(sub-?)?totals?\W*"
+_SUMS_OF: Final = r"(?i).{1,60}\W(sub-?)?(totals?|totale|totaal|gesamt|insgesamt)\W*"
 # Words in the end of a file: more than one, in a row that holds nothing else.
 _LETTER: Final = r"[A-Za-z\x{80}-\x{ffff}]"
 _WORDS: Final = rf".*{_LETTER}.*\s.*\S.*|.*\S.*\s.*{_LETTER}.*"
@@ -37,6 +38,9 @@ def is_sum(text: str) -> bool:
 
     >>> [is_sum(t) for t in ("Total:", "Grand Total", "Count: 1,900", "Totally Guns", "TOTAL ARMS")]
     [True, True, True, False, False]
+    >>> words = "Total geral;Gesamtsumme:;SUMA TOTAL;Totale generale;Totaux;Eindtotaal 12"
+    >>> all(map(is_sum, words.split(";"))), any(map(is_sum, ("Somerset", "Gesamtschule", "Sommer")))
+    (True, False)
     """
     return _IS_SUM.fullmatch(text) is not None
 
