@@ -80,6 +80,10 @@ def mending(faults: Sequence[Fault]) -> str:
     'they look like the day numbers of a spreadsheet: '
     >>> mending([Fault("out_of_range", "hours", "1,5", 2, 30)])
     'say how numbers are written: `decimal = ","` or `thousands = ","` of a mapping'
+    >>> [mending([Fault("bad_date", "sold_on", t, 2, 3)])[15:27] for t in ("1709251200", "1" * 13)]
+    ['seconds sinc', 'milliseconds']
+    >>> mending([Fault("unparsed_license", "dealer", "5.74E+14", 2, 30)])[:39]
+    'a spreadsheet has cut their digits off,'
     """
     if any(fault.value and "inside a quote" in fault.value for fault in faults):
         return "close the quote, or write two for one that belongs to a value"
@@ -93,12 +97,26 @@ def mending(faults: Sequence[Fault]) -> str:
                 "they look like the day numbers of a spreadsheet: read the file through a mapping "
                 'with `date_format = "excel"`'
             )
+        if re.fullmatch("[0-2]?[0-9]{9}|[0-2]?[0-9]{12}", value):
+            unit, factor = ("seconds", "000000") if len(value) < 11 else ("milliseconds", "000")
+            return (
+                f"they look like {unit} since 1970: make days of them in `query` of a mapping "
+                f"(CAST(make_timestamp(CAST(X AS BIGINT) * 1{factor}) AS DATE) AS X, for a column "
+                "X), or in that of its database"
+            )
         return (
             "write dates as YYYY-MM-DD, or read the file through --mapping with their date_format "
             "(`ffl-risk mapping new` proposes one)"
         )
     if first.reason == "out_of_range" and _spelling(first.column or "", value):
         return _spelling(first.column or "", value)
+    if first.reason == "unparsed_license" and re.fullmatch(
+        r"(?i)[0-9][.,]?[0-9]*E\+?[0-9]+", value
+    ):
+        return (
+            "a spreadsheet has cut their digits off, and they cannot be made again: export the "
+            "column anew as text, and open the export in no spreadsheet before it is loaded"
+        )
     if first.reason in ("unknown_code", "unknown_type"):
         return f"map its values to codes (`values` of columns.{first.column} in a mapping)"
     return _OF_REASON.get(first.reason, "correct the file or read it through --mapping")

@@ -261,3 +261,35 @@ def test_sums_are_set_aside_of_a_register_and_a_database(tmp_path: Path) -> None
         tmp_path / "cases.db", tmp_path / "w", mapping=own, max_rejects=0.0, today=TODAY
     )
     assert (summary.counts["stored"], summary.counts["set_aside"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("<html><table><tr><td>ID</td></tr></table></html>", "save it as a workbook"),
+        ("ID\tFFL\tOPEN\n1\t5-74-90001\t2024-01-01\n", "give it the ending .csv"),
+        ("\x89PNG\x00", "copy the file again"),
+    ],
+)
+def test_what_only_its_name_calls_a_workbook_says_what_it_is(
+    content: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match="no workbook") as caught:
+        load(tmp_path, "visits.xls", content)
+    assert told in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reported_on": "1709251200"}, "seconds since 1970"),
+        ({"reported_on": "1709251200000"}, "milliseconds since 1970"),
+        ({"dealer": "5.74E+14"}, "a spreadsheet has cut their digits off"),
+    ],
+)
+def test_values_of_programs_are_told_with_what_helps(
+    changes: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        load(tmp_path, "thefts_losses.csv", csv_text([row("thefts_losses", **changes)]))
+    assert told in caught.value.fix

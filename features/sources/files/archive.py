@@ -20,7 +20,7 @@ from typing import Final
 from features.errors import SourceError
 from features.schema import TABLES
 from features.sources.files import workbook
-from features.sources.files.source_file import HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC
+from features.sources.files.source_file import HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC, is_markup
 from features.sources.files.streams import BLOCK, Compression, open_bytes
 
 _TEXTS: Final = (".csv", ".txt", ".tsv", ".psv", ".dat", ".jsonl", ".ndjson", ".json")
@@ -134,16 +134,28 @@ def _file(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
     if workbook.is_workbook(path, magic):
         _sheets(path, name, unpack_to, finds)
     elif name.lower().endswith(workbook.ENDINGS):
-        raise SourceError(
-            f"{name} is no workbook, whatever its name says.",
-            found=f"first bytes {magic[:4]!r}",
-            expected="a workbook (.xlsx, .xlsb, .xls, .ods)",
-            fix="copy the file again from its origin, or correct its ending",
-        )
+        raise _no_workbook(name, magic)
     elif magic.startswith(ZIP_MAGIC):
         _unpacked(path, name, unpack_to, finds)
     else:
         finds.found.append(Found(path, name, table_of(name)))
+
+
+def _no_workbook(name: str, magic: bytes) -> SourceError:
+    """Return the error of a file that only its name calls a workbook."""
+    found = f"first bytes {magic[:4]!r}"
+    fix = "copy the file again from its origin, or correct its ending"
+    if is_markup(magic):
+        found = "a web page or XML, as many programs write for spreadsheets to open"
+        fix = "open it in a spreadsheet and save it as a workbook (.xlsx) or as CSV in UTF-8"
+    elif magic.isascii() and re.sub(rb"\s", b"", magic).decode().isprintable():
+        found, fix = f"text that begins with {magic.decode()!r}", "give it the ending .csv"
+    return SourceError(
+        f"{name} is no workbook, whatever its name says.",
+        found=found,
+        expected="a workbook (.xlsx, .xlsb, .xls, .ods)",
+        fix=fix,
+    )
 
 
 def _magic(path: Path) -> bytes:

@@ -277,14 +277,23 @@ _KINDS: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32 text", "save the file as UTF-8"),
     (codecs.BOM_UTF32_BE, "UTF-32 text", "save the file as UTF-8"),
 )
-_MARKUP: Final = (b"<!doctype html", b"<html", b"<?xml", b"<table")
+_MARKUP: Final = (b"<!docty", b"<html", b"<?xml", b"<table")
+
+
+def is_markup(head: bytes) -> bool:
+    """Tell a web page or XML by its first bytes.
+
+    >>> is_markup(b" <!DOCTYPE html>"), is_markup(b"<html xm"), is_markup(b"dealer,n")
+    (True, True, False)
+    """
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    return start.startswith(_MARKUP)
 
 
 def _refuse_other_kinds(name: str, head: bytes) -> None:
     """Refuse what is no table at all in words that say what it is."""
-    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     found = next((kind for kind in _KINDS if head.startswith(kind[0])), None)
-    if found is None and start.startswith(_MARKUP):
+    if found is None and is_markup(head):
         found = (b"", "a web page or XML", "check that the download needed no sign-in, or open it "
                  "in a spreadsheet and save it as a workbook")  # fmt: skip
     if found is None and head[257:262] == b"ustar":
