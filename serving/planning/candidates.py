@@ -40,6 +40,8 @@ class Candidates:
     is_recall_due, is_overdue : array of bool, shape (n,)
     set_aside : mapping of str to int
         How many candidates were left out, by reason.
+    recalls_aside : mapping of str to str
+        Why a recall due that the law would allow was left out, by dealer.
     """
 
     dealer: npt.NDArray[np.object_]
@@ -52,6 +54,7 @@ class Candidates:
     is_recall_due: Bools
     is_overdue: Bools
     set_aside: Mapping[str, int]
+    recalls_aside: Mapping[str, str]
 
     def __len__(self) -> int:
         return len(self.dealer)
@@ -79,7 +82,9 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     has_place = frame[["latitude", "longitude"]].notna().all(axis=1).to_numpy()
     is_lawful = first_week < request.weeks
     way = _way_hours(frame, request)
-    on_site = request.hours_per_week - 2.0 * way  # what one investigator has left in a week there
+    week = np.minimum(first_week, request.weeks - 1).astype(np.int64)
+    # What one investigator has left there in the longest week that the law and holidays leave.
+    on_site = request.longest_from()[week] - 2.0 * way
     is_near = ~has_place | (on_site >= np.minimum(hours, 0.25 * request.hours_per_week))
     n_parts = np.ceil(hours / np.maximum(np.nan_to_num(on_site), 1.0))
     weeks_left = np.maximum(request.weeks - first_week, 0)
@@ -88,6 +93,11 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     horizon = request.weeks * 7
     limit = np.inf if request.coverage_years is None else request.coverage_years * 365.0
     kept = frame[keep]
+    reasons = np.select(
+        [~has_place, ~is_near], ["no place known", "too far to drive in a week"],
+        default="longer than the weeks left",
+    )  # fmt: skip
+    aside = frame["is_recall_due"].to_numpy(bool) & is_lawful & ~keep
     return Candidates(
         dealer=kept["dealer"].to_numpy(object),
         latitude=kept["latitude"].to_numpy(np.float64),
@@ -103,6 +113,10 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
             "not eligible in these weeks": int((has_place & ~is_lawful).sum()),
             "too far to drive in a week": int((has_place & is_lawful & ~is_near).sum()),
             "longer than the weeks left": int((has_place & is_lawful & is_near & ~fits).sum()),
+        },
+        recalls_aside={
+            str(dealer): str(reason)
+            for dealer, reason in zip(frame.loc[aside, "dealer"], reasons[aside], strict=True)
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,17 @@ class Placed:
     dealer : str
     week, investigator : int
         Counted from 1.
+    hours : float, optional
+        On site in this part; an equal share of the visit when absent.
+    is_moved : bool
+        Inserted where it lengthens its week least; what was not moved keeps its order.
     """
 
     dealer: str
     week: int
     investigator: int
+    hours: float | None = None
+    is_moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Changed:
     Parameters
     ----------
     tours : tuple of Tour
-        In the order that drives least after inserting each visit where it lengthens its week least.
+        What was not moved in the order given, what was moved inserted where it drives least.
     km, hours, objective : float
         Road kilometers, hours spent with driving, and expected yield of the whole arrangement.
     broken : tuple of str
@@ -58,7 +65,13 @@ class Changed:
         return [str(self.candidates.dealer[stop.candidate]) for stop in tour.stops]
 
 
-def arrange(frame: pd.DataFrame, request: PlanRequest, *, placed: list[Placed]) -> Changed:
+def arrange(
+    frame: pd.DataFrame,
+    request: PlanRequest,
+    *,
+    placed: list[Placed],
+    left_out: Collection[str] = (),
+) -> Changed:
     """Return what an arrangement by hand drives and yields, and which rules it breaks.
 
     Parameters
@@ -67,7 +80,9 @@ def arrange(frame: pd.DataFrame, request: PlanRequest, *, placed: list[Placed]) 
         The candidates the plan was made from.
     request : PlanRequest
     placed : list of Placed
-        Each planned dealer once for each part of its visit.
+        Each planned dealer once for each part of its visit, in visiting order.
+    left_out : collection of str
+        Recalls due that the plan as made has no place for and names: no change by hand broke that.
 
     Raises
     ------
@@ -80,13 +95,13 @@ def arrange(frame: pd.DataFrame, request: PlanRequest, *, placed: list[Placed]) 
         _check(place, row, request)
     members = np.array(sorted({row[place.dealer] for place in placed}), dtype=np.int64)
     ways = places(candidates, request, members=members)
-    groups: dict[tuple[int, int], list[Stop]] = {}
-    for place, stop in zip(placed, _stops(candidates, placed, row), strict=True):
-        groups.setdefault((place.week - 1, place.investigator - 1), []).append(stop)
+    groups: dict[tuple[int, int], list[tuple[Placed, Stop]]] = {}
+    for pair in zip(placed, _stops(candidates, placed, row), strict=True):
+        groups.setdefault((pair[0].week - 1, pair[0].investigator - 1), []).append(pair)
     tours = []
-    for (week, investigator), stops in sorted(groups.items()):
-        order: list[Stop] = []
-        for stop in stops:
+    for (week, investigator), pairs in sorted(groups.items()):
+        order = [stop for place, stop in pairs if not place.is_moved]
+        for stop in (stop for place, stop in pairs if place.is_moved):
             tries = [[*order[:i], stop, *order[i:]] for i in range(len(order) + 1)]
             order = min(tries, key=lambda stops: ways.tour_km([s.candidate for s in stops]))
         km = ways.tour_km([stop.candidate for stop in order])
@@ -96,7 +111,7 @@ def arrange(frame: pd.DataFrame, request: PlanRequest, *, placed: list[Placed]) 
         km=sum(tour.km for tour in tours),
         hours=sum(tour.hours for tour in tours),
         objective=float(candidates.expected_yield[members].sum()),
-        broken=_broken(candidates, request, tours=tours),
+        broken=_broken(candidates, request, tours=tours, left_out=left_out),
         candidates=candidates,
     )
 
@@ -111,11 +126,18 @@ def _stops(candidates: Candidates, placed: list[Placed], row: dict[str, int]) ->
         part = seen.get(place.dealer, 0)
         seen[place.dealer] = part + 1
         n, index = total[place.dealer], row[place.dealer]
-        out.append(Stop(index, part, n, float(candidates.hours[index]) / n))
+        hours = float(candidates.hours[index]) / n if place.hours is None else place.hours
+        out.append(Stop(index, part, n, hours))
     return out
 
 
-def _broken(candidates: Candidates, request: PlanRequest, *, tours: list[Tour]) -> tuple[str, ...]:
+def _broken(
+    candidates: Candidates,
+    request: PlanRequest,
+    *,
+    tours: list[Tour],
+    left_out: Collection[str],
+) -> tuple[str, ...]:
     out = []
     for tour in tours:
         over = tour.hours - request.hours_in(tour.week, tour.investigator)
@@ -142,7 +164,7 @@ def _broken(candidates: Candidates, request: PlanRequest, *, tours: list[Tour]) 
     out += [
         f"{candidates.dealer[i]} is due for recall and is not in the plan."
         for i in np.flatnonzero(candidates.is_recall_due)
-        if int(i) not in planned
+        if int(i) not in planned and candidates.dealer[i] not in left_out
     ]
     return tuple(out)
 

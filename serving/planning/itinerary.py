@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -101,7 +101,8 @@ class Plan:
     set_aside : mapping of str to int
         Candidates that could not be planned, by reason.
     shortfalls : tuple of str
-        Required visits that fit the hours in sum but no single investigator's week; usually empty.
+        Required visits that fit the hours in sum but for which no place was found, and recalls due
+        that could not be planned; usually empty.
     costs : tuple of Cost
     sensitivity : tuple of Sensitivity
     inclusion_probability : float
@@ -168,7 +169,20 @@ def visits_of(
                 )
             )
             clock += stop.hours
-    return tuple(out)
+    return _parts_in_order(out)
+
+
+def _parts_in_order(visits: list[Visit]) -> tuple[Visit, ...]:
+    """Return the visits with the parts of each dealer numbered as they begin."""
+    n_begun: dict[str, int] = {}
+    part_of: dict[int, int] = {}
+    begins = sorted(
+        range(len(visits)),
+        key=lambda i: (visits[i].week, visits[i].starts_after_hours, visits[i].investigator),
+    )
+    for i in begins:
+        part_of[i] = n_begun[visits[i].dealer] = n_begun.get(visits[i].dealer, 0) + 1
+    return tuple(replace(visit, part=part_of[i]) for i, visit in enumerate(visits))
 
 
 def weeks_of(request: PlanRequest, tours: Sequence[Tour]) -> tuple[Week, ...]:

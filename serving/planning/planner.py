@@ -111,11 +111,23 @@ def _gap(objective: float, bound: float) -> float:
 def _shortfalls(
     candidates: Candidates, tours: tuple[Tour, ...], *, is_required: Bools
 ) -> tuple[str, ...]:
-    """Name required visits for which no investigator's week has enough room in one piece."""
+    """Name the required visits for which the route found no place, and recalls set aside."""
     visited = {stop.candidate for tour in tours for stop in tour.stops}
     missed = [int(i) for i in np.flatnonzero(is_required) if int(i) not in visited]
-    return tuple(
-        f"{candidates.dealer[i]} is required and fits no investigator's week in one piece"
-        f" ({candidates.hours[i]:.1f} hours on site)."
-        for i in missed
+    aside = [
+        f"{dealer} is due for recall and is left out of this plan: {reason}."
+        for dealer, reason in candidates.recalls_aside.items()
+    ]
+    return (
+        *aside,
+        *(
+            f"{candidates.dealer[i]} {_required_as(candidates, i)} and found no place in any"
+            f" investigator's week, whole or in parts ({candidates.hours[i]:.1f} hours on site,"
+            f" {2 * candidates.way_hours[i]:.1f} driving there and back)."
+            for i in missed
+        ),
     )
+
+
+def _required_as(candidates: Candidates, i: int) -> str:
+    return "is due for recall" if candidates.is_recall_due[i] else "is to be visited"

@@ -122,6 +122,16 @@ class PlanRequest:
         days = known[investigator] if investigator < len(known) else _DAYS
         return self.hours_per_week * min(days, _DAYS) / _DAYS
 
+    def longest_from(self) -> Floats:
+        """Return the longest week that anybody has from each week on, shape (weeks,).
+
+        Where nobody works at all it is a whole week: that nothing fits is said by the hours.
+        """
+        people = range(self.n_investigators)
+        longest = [max(self.hours_in(week, p) for p in people) for week in range(self.weeks)]
+        best = np.maximum.accumulate(np.array(longest[::-1]))[::-1]
+        return np.where(best > 0, best, self.hours_per_week)
+
     def hours_off(self) -> Floats:
         """Return the hours that holidays and leave take from each week, shape (weeks,)."""
         people = range(self.n_investigators)

@@ -7,6 +7,7 @@ not fit stays out, cheapest first.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 
@@ -18,11 +19,14 @@ from pyvrp.stop import MaxIterations, MultipleCriteria
 from features import abandonment
 from serving.planning.candidates import Candidates
 from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
-from serving.planning.selection import n_parts
+from serving.planning.selection import ROUNDING, n_parts
 from serving.planning.travel import drive_hours, km_matrix
 
 _MINUTES = 60
 _REQUIRED_PRIZE = 10**6
+_LEAST_PART = 4.0  # hours on site: nobody drives there for less
+_MORE_PARTS = 2  # where weeks are shortened, a visit is cut once or twice more
+_EPSILON = 1e-9
 _YIELD_PRIZE = 20_000  # of the best visit; a kilometer costs 1, so driving only breaks near ties
 
 
@@ -117,9 +121,53 @@ def route(
         Candidates the router may visit.
     is_required : array of bool, shape (n,)
         Visits that are worth more than all others together.
+
+    Returns
+    -------
+    tuple of Tour
+        A visit in parts is cut evenly, and unevenly where an even cut leaves a required visit out.
+        What finds no place in any way is not in the pool of the last, so that its hours are used.
     """
+    is_cut = n_parts(candidates, request) > 1
+    tours: tuple[Tour, ...] = ()
+    missed = [int(i) for i in np.flatnonzero(is_required)]
+    for wanted, is_even in _ways_to_cut(candidates, is_required=is_required):
+        again = _routed(candidates, request, pool=pool, is_required=wanted, is_even=is_even)
+        out = _missed(candidates, again, is_required)
+        if not tours or _weight(candidates, out) < _weight(candidates, missed):
+            tours, missed = again, out
+        if not missed or not (is_required & is_cut)[pool].any():
+            return tours
+    rest = np.setdiff1d(pool, [i for i in missed if is_cut[i]])
+    without = _routed(candidates, request, pool=rest, is_required=is_required, is_even=True)
+    out = _missed(candidates, without, is_required)
+    return without if _weight(candidates, out) <= _weight(candidates, missed) else tours
+
+
+def _ways_to_cut(candidates: Candidates, *, is_required: Bools) -> list[tuple[Bools, bool]]:
+    """Return what the router must bring in and whether it cuts evenly, in the order to try."""
+    recalls = is_required & candidates.is_recall_due
+    ways = [(is_required, True), (is_required, False)]
+    return ways if (recalls == is_required).all() else [*ways, (recalls, True), (recalls, False)]
+
+
+def _missed(candidates: Candidates, tours: tuple[Tour, ...], is_required: Bools) -> list[int]:
+    visited = {stop.candidate for tour in tours for stop in tour.stops}
+    return [int(i) for i in np.flatnonzero(is_required) if int(i) not in visited]
+
+
+def _weight(candidates: Candidates, missed: list[int]) -> tuple[int, int]:
+    """How bad it is to leave these out: recalls due first, then all that is required."""
+    return int(candidates.is_recall_due[missed].sum()), len(missed)
+
+
+def _routed(
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools, is_even: bool
+) -> tuple[Tour, ...]:
+    if not len(pool):
+        return ()
     ways = places(candidates, request, members=pool)
-    parts = _parts(candidates, request, pool=pool, is_required=is_required)
+    parts = _parts(candidates, request, pool=pool, is_required=is_required, is_even=is_even)
     if not parts:
         return ()
     slots = _slots(request)
@@ -170,21 +218,16 @@ class _Part:
 
 
 def _parts(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools, is_even: bool
 ) -> list[_Part]:
     """Split long visits, and give their parts weeks now, so that they stay together.
 
-    Split visits take whole investigator-weeks, so they are placed first, by worth, in the earliest
-    weeks that have room; what finds none stays out.
+    Parts are placed first, by worth, in the earliest weeks that have room; what finds none stays
+    out. No two of them share an investigator's week.
     """
-    parts_of, n_people = n_parts(candidates, request), request.n_investigators
-    # A part of a split visit takes a whole week: one shortened by a holiday has no room for it.
-    free = np.array(
-        [
-            sum(request.hours_in(w, i) >= request.hours_per_week for i in range(n_people))
-            for w in range(request.weeks)
-        ]
-    )
+    parts_of, people = n_parts(candidates, request), range(request.n_investigators)
+    free = [sorted(request.hours_in(w, i) for i in people) for w in range(request.weeks)]
+    longest = request.longest_from()
     worth = candidates.expected_yield + np.where(is_required, 1e6, 0.0)
     out: list[_Part] = []
     row = {int(index): i + 1 for i, index in enumerate(pool)}
@@ -195,24 +238,48 @@ def _parts(
             stop = Stop(index, 0, 1, hours)
             out.append(_Part(stop, first, request.weeks - 1, row[index]))
             continue
-        for week, part in _consecutive(free, first, n):
-            free[week] -= 1
-            out.append(_Part(Stop(index, part, n, hours / n), week, week, row[index]))
+        drive = 2.0 * float(candidates.way_hours[index]) + ROUNDING
+        most = float(longest[first]) - drive
+        for n_tried in range(n, n + _MORE_PARTS + 1):
+            cut = _cut(hours, n_tried, most=most, is_even=is_even)
+            weeks = _consecutive(free, first, [piece + drive for piece in cut])
+            if weeks:
+                break
+        for part, week in enumerate(weeks):
+            free[week].pop(_fitting(free[week], cut[part] + drive))
+            out.append(_Part(Stop(index, part, len(cut), cut[part]), week, week, row[index]))
     return out
 
 
-def _consecutive(free: Ints, first: int, n: int) -> list[tuple[int, int]]:
-    """Return (week, part) for `n` parts in the earliest run of weeks with room for all."""
+def _cut(hours: float, n: int, *, most: float, is_even: bool) -> list[float]:
+    """Return the hours on site of each part: alike, or all but the last as long as can be."""
+    if is_even:
+        return [hours / n] * n
+    last = max(hours - (n - 1) * most, min(_LEAST_PART, hours / n))
+    return [*[(hours - last) / (n - 1)] * (n - 1), last]
+
+
+def _consecutive(free: list[list[float]], first: int, needs: list[float]) -> list[int]:
+    """Return the week of each part in the earliest run of weeks with room for all, or nothing."""
     for start in range(first, len(free)):
-        taken: list[tuple[int, int]] = []
+        taken: list[int] = []
         for week in range(start, len(free)):
-            room = min(int(free[week]), n - len(taken))
-            if room == 0:
-                break
-            taken += [(week, len(taken) + i) for i in range(room)]
-            if len(taken) == n:
+            left = list(free[week])
+            n_before = len(taken)
+            while len(taken) < len(needs) and (at := _fitting(left, needs[len(taken)])) >= 0:
+                left.pop(at)
+                taken.append(week)
+            if len(taken) == len(needs):
                 return taken
+            if len(taken) == n_before:
+                break
     return []
+
+
+def _fitting(rooms: list[float], need: float) -> int:
+    """Return the place of the smallest room, of a sorted list, that holds what is needed, or -1."""
+    at = bisect_left(rooms, need - _EPSILON)
+    return at if at < len(rooms) else -1
 
 
 def _problem(

@@ -21,6 +21,7 @@ from serving.planning.solver import minimize
 
 # Thresholds of the packing rows, as shares of an investigator's week.
 _PACKING = (0.5, 0.4, 0.3, 0.2)
+ROUNDING = 0.05  # hours that a way there and back can lose to whole minutes
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,9 @@ def build(candidates: Candidates, request: PlanRequest, *, is_drawn: Bools) -> S
 
 def n_parts(candidates: Candidates, request: PlanRequest) -> Ints:
     """Return over how many investigator-weeks each visit is spread, shape (n,), usually 1."""
-    on_site = request.hours_per_week - 2.0 * candidates.way_hours - 0.05  # rounding to minutes
-    return np.maximum(np.ceil(candidates.hours / on_site), 1).astype(np.int64)
+    longest = request.longest_from()[candidates.first_week]
+    on_site = longest - 2.0 * candidates.way_hours - ROUNDING
+    return np.maximum(np.ceil(candidates.hours / np.maximum(on_site, 1.0)), 1).astype(np.int64)
 
 
 def least_drive_hours(candidates: Candidates, request: PlanRequest) -> Floats:
@@ -166,7 +168,7 @@ def capacity_rows(problem: Selection) -> list[LinearConstraint]:
 
     The nested capacities say that what is eligible from a week on fits the hours from it on. The
     packing rows are dual feasible functions of bin packing: of visits longer than half a week, for
-    example, no two share one.
+    example, no two share one. A visit in parts is in the hours only: how it is cut is the router's.
     """
     starts = np.unique(np.append(problem.first_week, 0))
     week_hours = problem.hours_per_week * problem.n_investigators
@@ -174,8 +176,8 @@ def capacity_rows(problem: Selection) -> list[LinearConstraint]:
     off = np.append(np.cumsum(problem.hours_off[::-1])[::-1], 0.0)
     room = week_hours * (problem.weeks - starts) - off[starts]
     rows = [LinearConstraint(csr_array(hours), -np.inf, room)]
-    size = problem.load / problem.n_parts / problem.hours_per_week
-    packed = np.array([_packing(size, limit) * problem.n_parts for limit in _PACKING])
+    size = np.where(problem.n_parts == 1, problem.load / problem.hours_per_week, 0.0)
+    packed = np.array([_packing(size, limit) for limit in _PACKING])
     n_tours = float(problem.n_investigators * problem.weeks)
     rows.append(LinearConstraint(csr_array(packed), -np.inf, n_tours))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,9 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from serving.contract.kept_plan import KeptPlan
-from serving.planning.kept.document import WeekOf, weeks_of_document
+from serving.planning.kept.document import WeekOf, names_of, weeks_of_document
 from serving.planning.kept.files import address, days_in_words, last_visit, part_of
-from serving.planning.kept.in_names import move_in_words
+from serving.planning.kept.in_names import in_names, move_in_words
+from serving.scores.snapshot import View
 from serving.web import atlas
 
 RULES: Final = {
@@ -76,13 +78,28 @@ def totals(weeks: list[Shown]) -> dict[str, float]:
     }
 
 
-def for_template(plan: KeptPlan) -> dict[str, Any]:
-    """Return what the itinerary part of a page needs."""
+def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()) -> dict[str, Any]:
+    """Return what the itinerary part of a page needs.
+
+    Parameters
+    ----------
+    can_return : collection of str
+        Dealers that a move can put into the plan again.
+    """
     weeks = weeks_shown(plan)
-    names = {visit.dealer: visit.name for visit in plan.visits}
+    moved = {move.partition("~")[0] for move in plan.moves}
+    names = names_of(view, {*moved, *can_return} - {visit.dealer for visit in plan.visits})
+    left_out = [(dealer, names[dealer]) for dealer in can_return if dealer in names]
+    names |= {visit.dealer: visit.name for visit in plan.visits}
+
+    def named(sentence: str) -> str:
+        return in_names(sentence, plan.investigators, names)
+
     return {
         "doc": plan,
         "moved_by_hand": [move_in_words(move, plan.investigators, names) for move in plan.moves],
+        "left_out": left_out,
+        "named": named,
         "weeks": weeks,
         "totals": totals(weeks),
         "n_dealers": len({visit.dealer for visit in plan.visits}),

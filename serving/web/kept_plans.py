@@ -17,7 +17,7 @@ from serving.api.routes.plans import FILES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
 from serving.errors import ForbiddenRoleError, InvalidRequestError, ServingError
 from serving.planning.for_caller import closed_dealers
-from serving.planning.kept.document import rearranged
+from serving.planning.kept.document import rearranged, recalls_missing
 from serving.planning.kept.store import (
     keep_version,
     plans_for,
@@ -37,7 +37,7 @@ _DONE: Final = {
     "kept": "The plan is kept.",
     "moved": "The change is kept as a new version; the plan is a draft again.",
     "approved": "The plan is approved. Hand it over to those who carry it out.",
-    "handed_over": "The plan is handed over; the investigators named see it under Plans.",
+    "handed_over": "The plan is handed over.",
     "withdrawn": "The plan is withdrawn.",
 }
 
@@ -93,7 +93,24 @@ async def show(
     said = _DONE.get(done, "")
     if done == "kept" and not plan.broken:
         said += " Approve it, then hand it over."
+    if done == "handed_over":
+        said += await asyncio.to_thread(_who_sees, caller, plan)
     return await asyncio.to_thread(_show, request, caller, plan, said=said)
+
+
+def _named(caller: Caller, plan: KeptPlan) -> tuple[list[str], list[str]]:
+    """Return who of the people of a plan sees it, and under which names nobody does."""
+    named = [name for name in plan.investigators if not name.startswith("investigator ")]
+    strangers = not_known(caller.runtime.store, named, ACCESS["plans"])
+    return [name for name in named if name not in strangers], strangers
+
+
+def _who_sees(caller: Caller, plan: KeptPlan) -> str:
+    known, _ = _named(caller, plan)
+    if not known:
+        return " None of those who carry it out sees it here: give them the PDF."
+    who = " and ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
+    return f" {who} {'sees' if len(known) == 1 else 'see'} it under Plans."
 
 
 def _show(
@@ -105,7 +122,6 @@ def _show(
     error: ServingError | None = None,
 ) -> Response:
     store = caller.runtime.store
-    named = [name for name in plan.investigators if not name.startswith("investigator ")]
     versions = versions_of(store, plan.plan_id)
     can_change = caller.principal.role in ACCESS["plan"]
     return page(
@@ -113,8 +129,8 @@ def _show(
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
         versions=versions, is_newest=plan.version == versions[0]["version"],
         can_change=can_change, can_approve=caller.principal.role in LEADS,
-        status_words=STATUS_WORDS, strangers=not_known(store, named, ACCESS["plans"]),
-        **for_template(plan),
+        status_words=STATUS_WORDS, strangers=_named(caller, plan)[1],
+        **for_template(plan, caller.scope.view, can_return=sorted(recalls_missing(plan))),
     )  # fmt: skip
 
 

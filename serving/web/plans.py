@@ -20,8 +20,9 @@ from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
 from serving.planning import Changed, PlanError, PlanInfeasibleError
 from serving.planning.for_caller import Made, closed_dealers, next_monday, plan_office
-from serving.planning.kept.document import Terms, document, moved
+from serving.planning.kept.document import Terms, document
 from serving.planning.kept.files import plan_ics
+from serving.planning.kept.moves import moved
 from serving.planning.kept.store import keep_new, plans_for
 from serving.planning.workdays import Leave
 from serving.web.itinerary import RULES as RULE_WORDS
@@ -165,14 +166,24 @@ async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     """Show the form, and the plan when one is asked for."""
     purpose = caller.purpose()
     ask = _read(request.query_params)
+    error: PlanError | None = None
     if not ask.office:
         return await asyncio.to_thread(_form, request, caller, ask)
     try:
         made, doc, changed = await caller.heavy(proposal, caller, ask)
-    except PlanError as error:
-        return await asyncio.to_thread(_form, request, caller, ask, error)
+    except PlanError as fault:
+        if not ask.move:
+            return await asyncio.to_thread(_form, request, caller, ask, fault)
+        # The change cannot be made: the plan as it was before stays, with what is wrong above it.
+        error, ask = fault, ask.model_copy(update={"move": ask.move[:-1]})
+        try:
+            made, doc, changed = await caller.heavy(proposal, caller, ask)
+        except PlanError as other:
+            return await asyncio.to_thread(_form, request, caller, ask, other)
     await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
-    return await asyncio.to_thread(_show, request, caller, ask, made=made, doc=doc, changed=changed)
+    return await asyncio.to_thread(
+        lambda: _show(request, caller, ask, made=made, doc=doc, changed=changed, error=error)
+    )
 
 
 @router.get("/plan.ics")
@@ -243,6 +254,7 @@ def _show(
     made: Made,
     doc: KeptPlan,
     changed: Changed | None,
+    error: PlanError | None,
 ) -> Response:
     plan = made.plan
     choices = _choices(caller, ask)
@@ -251,7 +263,8 @@ def _show(
     most = max((cost.yield_lost for cost in plan.costs), default=0.0)
     return page(
         request, "plan.html", title=f"Plan for office {ask.office}", active="plan",
-        me=caller.principal, error=None, plan=plan, head=caller.scope.view.snapshot.heads[0],
+        me=caller.principal, status=200 if error is None else error.status, error=error,
+        relaxations=(), plan=plan, head=caller.scope.view.snapshot.heads[0],
         query=urlencode(fields), file_query=urlencode(fields + moves), fields=fields,
         made_moves=ask.move, moves=urlencode(moves),
         changed=_change_in_words(caller, ask, made, doc) if changed is not None else None,
@@ -267,7 +280,12 @@ def _show(
             for cost in plan.costs
             if cost.yield_lost < 0.005
         ],
-        **for_template(doc), **choices,
+        **for_template(
+            doc,
+            caller.scope.view,
+            can_return=[d for d in plan.dealers if d not in {v.dealer for v in doc.visits}],
+        ),
+        **choices,
     )  # fmt: skip
 
 

@@ -23,6 +23,9 @@ from serving.planning import (
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.candidates import read_candidates
 from serving.planning.draw import draw
+from serving.planning.itinerary import visits_of
+from serving.planning.kept.in_names import dealers_in
+from serving.planning.kept.moves import after
 from serving.planning.route import places
 from tests.benchmarks.office import STARTS_ON, invented_office
 
@@ -327,3 +330,91 @@ def test_the_solver_prints_nothing_between_the_lines_of_a_log():
     code = "from features.domain.solver import new_solver as new; print('a'); new(); print('b')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("a\nb\n", "")
+
+
+OFFICE_OF_RECALLS = PlanRequest(
+    32.8137, -90.7041, STARTS_ON, weeks=2, n_investigators=2, random_share=0.0
+)
+
+
+def recalls_due() -> pd.DataFrame:
+    """Seven recalls, one of them too long and too far for one piece, in just enough hours."""
+    places = [
+        (32.5839, -93.7098, 35.66), (31.5158, -90.5159, 14.18), (32.5735, -92.0453, 8.6),
+        (33.3321, -88.6349, 8.0), (34.9597, -90.1453, 8.0), (32.3623, -92.3869, 16.16),
+        (32.5908, -89.6889, 8.0),
+    ]  # fmt: skip
+    frame = pd.DataFrame(places, columns=["latitude", "longitude", "hours"])
+    return frame.assign(
+        dealer=[f"5-72-Q000{i}" for i in range(len(places))],
+        expected_yield=0.1,
+        eligible_on=pd.Timestamp(STARTS_ON),
+        is_recall_due=True,
+        unseen_days=900.0,
+    )
+
+
+@pytest.mark.parametrize("hours", [39, 40, 41, 42, 45])
+def test_a_recall_in_parts_is_in_whenever_its_parts_fit(hours):
+    plan = make_plan(recalls_due(), replace(OFFICE_OF_RECALLS, hours_per_week=hours))
+    assert not plan.shortfalls
+    parts = [v for v in plan.visits if v.dealer == "5-72-Q0000"]
+    assert [v.part for v in sorted(parts, key=lambda v: (v.week, v.starts_after_hours))] == [1, 2]
+    assert sum(v.hours for v in parts) == pytest.approx(35.66)
+    assert all(w.visit_hours + w.drive_hours <= hours for w in plan.weeks)
+    assert plan.objective <= plan.bound + 1e-9
+
+
+def test_a_visit_too_long_for_the_days_of_every_week_is_split():
+    frame = recalls_due().iloc[[0]].assign(hours=24.0)
+    short = replace(OFFICE_OF_RECALLS, n_workdays=((4, 4), (4, 4)))  # 32 hours, 12 of them driving
+    assert len(make_plan(frame, OFFICE_OF_RECALLS).visits) == 1
+    assert [v.n_parts for v in make_plan(frame, short).visits] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("hours", "why"), [(34, "found no place"), (16, "longer than the weeks left")]
+)
+def test_a_recall_left_out_is_named_and_a_change_by_hand_does_not_break_that(hours, why):
+    request = replace(OFFICE_OF_RECALLS, hours_per_week=hours)
+    frame = recalls_due()
+    plan = make_plan(frame if hours > 16 else frame.iloc[[0, 6]], request)
+    assert len(plan.shortfalls) == 1
+    assert plan.shortfalls[0].startswith("5-72-Q0000 is due for recall")
+    assert why in plan.shortfalls[0]
+    assert "5-72-Q0000" not in plan.dealers
+    placed = [Placed(v.dealer, v.week, v.investigator, v.hours) for v in plan.visits]
+    named = dealers_in(plan.shortfalls)
+    same = arrange(frame, request, placed=placed, left_out=named)
+    assert not any("5-72-Q0000" in sentence for sentence in same.broken)
+    judged = arrange(frame, request, placed=placed)
+    assert any("5-72-Q0000" in sentence for sentence in judged.broken) == (hours > 16)
+
+
+def test_what_is_not_moved_keeps_its_order_and_its_days():
+    frame, request = recalls_due(), replace(OFFICE_OF_RECALLS, hours_per_week=45)
+    plan = make_plan(frame, request)
+    places = [Placed(v.dealer, v.week, v.investigator, v.hours) for v in plan.visits]
+    dealer = next(v.dealer for v in plan.visits if v.week == 1 and v.n_parts == 1)
+    person = next(v.investigator for v in plan.visits if v.dealer == dealer)
+    moved = after(places, f"{dealer}~1.{3 - person}", weeks=2, can_return=())
+    changed = arrange(frame, request, placed=moved)
+    before = [(v.dealer, v.investigator, v.starts_after_hours) for v in plan.visits if v.week == 2]
+    again = visits_of(
+        changed.candidates, request, tours=changed.tours,
+        why=np.full(len(frame), "recall"), probability=1.0,
+    )  # fmt: skip
+    assert before == [
+        (v.dealer, v.investigator, v.starts_after_hours) for v in again if v.week == 2
+    ]
+
+
+def test_parts_move_together_and_never_past_the_end():
+    both = [Placed("5-72-Q0000", 1, 2, 17.8), Placed("5-72-Q0000", 1, 1, 17.8)]
+    moved = after(both, "5-72-Q0000~2.1", weeks=2, can_return=())
+    assert sorted((p.week, p.investigator, p.hours) for p in moved) == [(2, 1, 17.8), (2, 2, 17.8)]
+    late = [both[0], replace(both[1], week=2)]
+    with pytest.raises(PlanError, match="would end in week 3, after the plan") as caught:
+        after(late, "5-72-Q0000~2.1", weeks=2, can_return=())
+    assert "week up to 1" in caught.value.fix
+    assert after([], "5-72-Q0000~1.1", weeks=2, can_return=["5-72-Q0000"])[0].week == 1

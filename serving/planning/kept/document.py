@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
@@ -15,8 +15,9 @@ from serving.contract.kept_plan import Absence, Holiday, KeptPlan, KeptVisit
 from serving.planning.change import Changed, Placed, arrange
 from serving.planning.for_caller import Made
 from serving.planning.itinerary import Visit, visits_of
-from serving.planning.kept.in_names import in_names
-from serving.planning.request import PlanError, PlanRequest
+from serving.planning.kept.in_names import dealers_in, in_names
+from serving.planning.kept.moves import after
+from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
 from serving.scores.snapshot import Scope, View
@@ -24,7 +25,6 @@ from serving.scores.told_apart import told_apart
 
 _N_REASONS: Final = 3
 _N_WEIGHED: Final = 5
-_OUT: Final = "out"
 _NO_ID: Final = "P-00000000-000000000000"
 
 
@@ -63,43 +63,6 @@ class Terms:
         )
 
 
-def moved(made: Made, moves: Sequence[str]) -> Changed | None:
-    """Return the itinerary with changes by hand, None when there is none.
-
-    Parameters
-    ----------
-    moves : sequence of str
-        ``DEALER~WEEK.INVESTIGATOR`` or ``DEALER~out``.
-
-    Raises
-    ------
-    PlanError
-        When a move cannot be read, or names what is not in the plan.
-    """
-    if not moves:
-        return None
-    places = [Placed(v.dealer, v.week, v.investigator) for v in made.plan.visits]
-    for move in moves:
-        places = _after(places, move)
-    return arrange(made.table, made.request, placed=places)
-
-
-def _after(places: list[Placed], move: str) -> list[Placed]:
-    dealer, _, where = move.partition("~")
-    parts = [i for i, place in enumerate(places) if place.dealer == dealer]
-    if not parts:
-        raise PlanError("A visit to move is not in the plan.", found=dealer)
-    if where == _OUT:
-        return [place for place in places if place.dealer != dealer]
-    week, _, investigator = where.partition(".")
-    if not (week.isdecimal() and investigator.isdecimal()):
-        raise PlanError("A move cannot be read.", expected="DEALER~WEEK.INVESTIGATOR")
-    out = list(places)
-    for offset, i in enumerate(parts):
-        out[i] = Placed(dealer, int(week) + offset, int(investigator))
-    return out
-
-
 def retimed(
     changed: Changed, request: PlanRequest, planned: Mapping[str, tuple[str, float]]
 ) -> tuple[Visit, ...]:
@@ -136,9 +99,16 @@ def rearranged(view: View, table: pd.DataFrame, plan: KeptPlan, move: str) -> Ke
     """
     days = terms_of(plan).workdays(plan.starts_on, plan.weeks)
     request = request_of(plan, days)
-    placed = [Placed(v.dealer, v.week, v.investigator) for v in plan.visits]
-    changed = arrange(table, request, placed=_after(placed, move))
-    planned = {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
+    missing = recalls_missing(plan)
+    placed = [Placed(v.dealer, v.week, v.investigator, v.hours) for v in plan.visits]
+    changed = arrange(
+        table,
+        request,
+        placed=after(placed, move, weeks=plan.weeks, can_return=missing),
+        left_out=dealers_in(plan.shortfalls),
+    )
+    planned = dict.fromkeys(missing, ("recall", 1.0))
+    planned |= {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
     broken = list(changed.broken)
     visits = _visits(view, retimed(changed, request, planned), request, days=days, broken=broken)
     changes: dict[str, Any] = {
@@ -146,18 +116,26 @@ def rearranged(view: View, table: pd.DataFrame, plan: KeptPlan, move: str) -> Ke
         "moves": [*plan.moves, move],
         "objective": changed.objective,
         "bound": None,
-        "broken": _said(broken, visits, plan.investigators),
+        "broken": said(view, broken, plan.investigators),
         "status": "draft",
     }
     return plan.model_copy(update=changes)
 
 
-def _said(
-    broken: Sequence[str], visits: Sequence[KeptVisit], investigators: Sequence[str]
-) -> list[str]:
-    """Return what is broken in the names of those who read it."""
-    names = {visit.dealer: visit.name for visit in visits}
-    return [in_names(sentence, investigators, names) for sentence in broken]
+def recalls_missing(plan: KeptPlan) -> frozenset[str]:
+    """Return the recalls due that are left out against the rules: they can be put back."""
+    return dealers_in(plan.broken) - {visit.dealer for visit in plan.visits}
+
+
+def said(view: View, sentences: Sequence[str], investigators: Sequence[str]) -> list[str]:
+    """Return sentences in the names of those who read them and of the dealers they see."""
+    names = names_of(view, dealers_in(sentences))
+    return [in_names(sentence, investigators, names) for sentence in sentences]
+
+
+def names_of(view: View, dealers: Collection[str]) -> dict[str, str]:
+    """Return what dealers are called, those that the caller sees."""
+    return {one: _facts(view, one)["name"] for one in dealers if view.row(one) is not None}
 
 
 def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -> KeptPlan:
@@ -190,8 +168,8 @@ def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -
         objective=plan.objective if changed is None else changed.objective,
         bound=plan.bound if changed is None else None,
         set_aside=dict(plan.set_aside),
-        shortfalls=list(plan.shortfalls),
-        broken=_said(broken, kept_visits, terms.investigators),
+        shortfalls=said(view, plan.shortfalls, terms.investigators),
+        broken=said(view, broken, terms.investigators),
         note="",
         owner=terms.owner,
         who=terms.owner,
@@ -390,21 +368,29 @@ def request_of(plan: KeptPlan, days: Workdays) -> PlanRequest:
 
 def seen_by(plan: KeptPlan, scope: Scope) -> KeptPlan:
     """Return a plan as a caller may see it: a dealer held from the caller was never in it."""
-    view = scope.view
-    shown = [visit for visit in plan.visits if view.row(visit.dealer) is not None]
-    if len(shown) == len(plan.visits):
+    hidden = _hidden(plan, scope)
+    if not hidden:
         return plan
-    hidden = {visit.dealer for visit in plan.visits} - {visit.dealer for visit in shown}
+    shown = [visit for visit in plan.visits if visit.dealer not in hidden]
     worth = {v.dealer: v.expected_yield for v in plan.visits if v.dealer in hidden}
+    is_whole = len(shown) == len(plan.visits)
     changes: dict[str, Any] = {
         "visits": measured(shown, plan.latitude, plan.longitude),
         "objective": plan.objective - sum(worth.values()),
-        "bound": None,
+        "bound": plan.bound if is_whole else None,
         "moves": [m for m in plan.moves if m.partition("~")[0] not in hidden],
         "broken": [s for s in plan.broken if not any(dealer in s for dealer in hidden)],
         "shortfalls": [s for s in plan.shortfalls if not any(dealer in s for dealer in hidden)],
     }
     return plan.model_copy(update=changes)
+
+
+def _hidden(plan: KeptPlan, scope: Scope) -> set[str]:
+    """Return the dealers held from a caller that a plan visits or names."""
+    named = dealers_in([*plan.moves, *plan.broken, *plan.shortfalls])
+    row_of = scope.view.snapshot.row_of
+    unseen = {one for one in named if one in row_of and scope.view.row(one) is None}
+    return unseen | {v.dealer for v in plan.visits if scope.view.row(v.dealer) is None}
 
 
 def with_unseen(changed: KeptPlan, whole: KeptPlan, scope: Scope) -> KeptPlan:
@@ -420,17 +406,17 @@ def with_unseen(changed: KeptPlan, whole: KeptPlan, scope: Scope) -> KeptPlan:
     seen = seen_by(whole, scope)
     if seen is whole:
         return changed
-    shown = {visit.dealer for visit in seen.visits}
-    unseen = [visit for visit in whole.visits if visit.dealer not in shown]
+    hidden = _hidden(whole, scope)
+    unseen = [visit for visit in whole.visits if visit.dealer in hidden]
     worth = {visit.dealer: visit.expected_yield for visit in unseen}
 
     def of(sentences: list[str]) -> list[str]:
-        return [s for s in sentences if any(dealer in s for dealer in worth)]
+        return [s for s in sentences if any(dealer in s for dealer in hidden)]
 
     changes: dict[str, Any] = {
         "visits": measured([*changed.visits, *unseen], whole.latitude, whole.longitude),
         "objective": changed.objective + sum(worth.values()),
-        "moves": [*changed.moves, *(m for m in whole.moves if m.partition("~")[0] in worth)],
+        "moves": [*changed.moves, *(m for m in whole.moves if m.partition("~")[0] in hidden)],
         "broken": [*changed.broken, *of(whole.broken)],
         "shortfalls": [*changed.shortfalls, *of(whole.shortfalls)],
     }

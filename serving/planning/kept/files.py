@@ -47,6 +47,7 @@ def about(plan: KeptPlan) -> list[str]:
         for one in plan.absences
     ]
     lines += [f"Breaks a rule: {sentence}" for sentence in plan.broken]
+    lines += [f"Left out: {sentence}" for sentence in plan.shortfalls]
     if not plan.visits:
         lines.append("No dealer can be visited under these terms.")
     return [*lines, basis_sentence(plan.basis.model_dump(mode="json")), *plan.disclaimers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 _PERSON: Final = re.compile(r"\binvestigator (\d+)")
@@ -35,6 +35,11 @@ def in_names(sentence: str, investigators: Sequence[str], dealers: Mapping[str, 
         return f"{name} ({found[0]})" if name else found[0]
 
     return _DEALER.sub(dealer, _PERSON.sub(person, sentence))
+
+
+def dealers_in(sentences: Iterable[str]) -> frozenset[str]:
+    """Return the keys of the dealers that sentences name."""
+    return frozenset(key for sentence in sentences for key in _DEALER.findall(sentence))
 
 
 def move_in_words(move: str, investigators: Sequence[str], dealers: Mapping[str, str]) -> str:

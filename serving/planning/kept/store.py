@@ -108,7 +108,7 @@ def with_status(plan: KeptPlan, status: Status) -> KeptPlan:
         raise ConflictError(
             "A plan that breaks a rule cannot be approved.",
             found=plan.broken[0],
-            fix="move or leave out the visits named, then approve",
+            fix="move, leave out or put back the visits named, then approve",
         )
     return plan.model_copy(update={"status": status})
 
