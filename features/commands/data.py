@@ -122,9 +122,11 @@ def check(
 ) -> None:
     """Read an export through a mapping, change nothing, and show what it would give.
 
-    Shows all faults of the mapping at once, ten rows as they would be stored, the values that
-    no code was found for with their counts, and both readings of dates that could be read in two
-    ways. Exit code 3 when the file would be refused, also for its share of bad rows.
+    Goes as far as it can in four steps, each of which tells all that it finds at once: faults of
+    the mapping against the contract; columns that the export or the query does not give; dates
+    that could be read in two ways; then ten rows as they would be stored, and the values that no
+    code was found for with their counts. Exit code 3 when the file would be refused, also for its
+    share of bad rows.
     """
     import json
     from dataclasses import asdict

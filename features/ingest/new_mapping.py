@@ -43,6 +43,7 @@ from features.sql import as_text, quoted
 _N_VALUES: Final = 200
 _NEAR: Final = 0.72
 _N_SHOWN: Final = 3
+_N_NAMED: Final = 10
 _LIKE_DAY: Final = re.compile(r"\s*[0-9]{1,4}[-/. ]+\w{1,12}[-/. ]+[0-9]{2,4}\b")
 _LONGEST: Final = 30
 # Words of other systems for the words of the contract.
@@ -129,7 +130,7 @@ def propose(path: Path, table: str, sheet: str = "") -> str:
         if asked:
             found = pulled(asked, [path], Path(folder) / "asked").found[0]
         else:
-            found = _one(path, expand([path], Path(folder) / "unpacked").found, sheet)
+            found = _one(path, expand([path], Path(folder) / "unpacked").found, sheet, table)
         names, values, delimiter, encoding = _read(found, table, Path(folder) / "records")
     matches = _matched(table, names, values)
     lines = [
@@ -193,18 +194,39 @@ def _is_value(name: str) -> bool:
     return bool(re.fullmatch(r"[-+$]?[0-9][0-9.,/:T -]*%?", name)) and len(name) != 4
 
 
-def _one(path: Path, found: list[Found], sheet: str) -> Found:
-    """Return the one table under `path`, or the sheet that is asked for."""
+def _one(path: Path, found: list[Found], sheet: str, table: str) -> Found:
+    """Return the one table under `path`, the sheet that is asked for, or the first of files alike.
+
+    Files of one archive or folder that have the same columns are read through one mapping.
+    """
     chosen = [file for file in found if not sheet or file.sheet == sheet]
     if len(chosen) == 1:
         return chosen[0]
-    named = ", ".join(repr(file.sheet or file.name) for file in found)
     is_workbook = any(file.sheet for file in found)
+    if chosen and not is_workbook:
+        columns = [_columns(file, table) for file in chosen]
+        if columns[0] and all(names == columns[0] for names in columns):
+            return chosen[0]
+    named = ", ".join(repr(file.sheet or file.name) for file in found[:_N_NAMED])
+    more = f" and {len(found) - _N_NAMED:,} more" if len(found) > _N_NAMED else ""
     raise SourceError(
-        f"{path} holds {len(found)} tables" + (f", none called {sheet!r}." if sheet else "."),
-        found=named,
-        fix="say which one with --sheet" if is_workbook else "name one file",
+        f"{path} holds {len(found)} tables"
+        + (f", none called {sheet!r}." if sheet else " that are not alike."),
+        found=named + more,
+        fix="say which one with --sheet"
+        if is_workbook
+        else "unpack it, sort files of the same columns together, and propose one of each kind",
     )
+
+
+def _columns(file: Found, table: str) -> list[str]:
+    """Return the columns of one of several files; nothing where only a closer look tells them."""
+    source = inspect(file.path, file.name)
+    if source.form != "text" or json_document.is_document(source):
+        return []
+    if json_lines.is_json_lines(source):
+        return []
+    return _likeliest(list(forms(source, None if source.is_utf8 else "cp1252")), table)[1]
 
 
 def _read(

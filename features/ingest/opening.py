@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from features.errors import SourceError
+from features.ingest.query_faults import UNFIT, not_askable, require_given
 from features.sources.agency.register import LISTED_ON
 from features.sources.files.source_file import SourceFile
 from features.sources.layout import Join, Layout, Plan
@@ -57,7 +58,16 @@ def open_raw(
         for n, join in enumerate(layout.joins):
             relation, missing = _joined(con, relation, join, n, opened)
             told += missing
-        con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
+        try:
+            con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
+        except UNFIT as error:
+            if not layout.query:
+                raise
+            described = con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+            held = [row[0] for row in described if row[0] not in (LINE, DAMAGED)]
+            raise not_askable(error, layout, source, held) from error
+        if layout.query:
+            require_given(con, layout)
     return odd, told
 
 

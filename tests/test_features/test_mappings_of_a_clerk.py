@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
+from features.ingest.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, digest, row, write
 
@@ -210,3 +212,32 @@ def test_a_trial_shows_the_whole_load_and_changes_nothing(tmp_path: Path) -> Non
         export(tmp_path, text), nowhere, mapping=own, max_rejects=1.0, today=TODAY, is_trial=True
     )
     assert not nowhere.exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ('SELECT *, "FLL" AS KEY FROM export', "no column is called 'FLL'; did you mean 'FFL'"),
+        ("SELECT * FROM exprt", "Table with name exprt does not exist"),
+        ("SELECT NR AS NUMR, FFL, BEGIN AS BEGINN FROM export",
+         "columns.hold_id reads 'NR'; did you mean 'NUMR'.*; columns.starts_on reads 'BEGIN'; did "
+         "you mean 'BEGINN'"),
+        ("SELECT * FROM export WHERE CAST(NR AS INTEGER) > 0", "fails on rows of .*TRY_CAST"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_query_is_the_mapping_s(query: str, told: str, tmp_path: Path) -> None:
+    own = mapping(tmp_path, f"query = '''{query}'''")
+    with pytest.raises(SourceError, match=f"(?s)The query of mapping own.toml .*{told}") as refused:
+        load(tmp_path, holds("2025-05-05").replace("\nH", "\nX"), own)
+    assert "is complete" not in str(refused.value)
+
+
+def test_a_mapping_is_proposed_of_a_zip_whose_files_are_alike(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "months.zip", "w") as archive:
+        for n in range(3):
+            archive.writestr(f"{n}.csv", f"HOLD_ID,FFL,STARTS\nH{n},5-74-90001,2025-05-0{n + 1}\n")
+    assert 'from = "HOLD_ID"' in propose(tmp_path / "months.zip", "holds")
+    with zipfile.ZipFile(tmp_path / "months.zip", "a") as archive:
+        archive.writestr("other.csv", "A,B\n1,2\n")
+    with pytest.raises(SourceError, match=r"4 tables that are not alike"):
+        propose(tmp_path / "months.zip", "holds")
