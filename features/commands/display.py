@@ -42,6 +42,7 @@ def ingest_view(summary: IngestSummary) -> RenderableType:
     if summary.unread:
         lines.append(Text(f"NOT READ: {len(summary.unread):,} files", style="bold yellow"))
         lines += [Text(f"    {u.file}: {u.why}", style="yellow") for u in summary.unread]
+    lines += [Text(f"WARNING: {told}", style="bold yellow") for told in summary.warnings]
     return Group(
         grid,
         *lines,
@@ -138,6 +139,14 @@ def _lines(n: int, file: FileSummary) -> list[Text]:
         if counts.reasons:
             told = ", ".join(f"{many:,} {reason}" for reason, many in counts.reasons.items())
             lines.append(Text(f"    {counts.table} rejected: {told}", style="yellow"))
+    for counts in file.tables:
+        if counts.n_superseded_before or counts.n_disputed_before:
+            lines.append(
+                Text(
+                    f"    of earlier loads: {counts.n_superseded_before:,} rows of {counts.table} "
+                    f"superseded, {counts.n_disputed_before:,} brought into dispute"
+                )
+            )
     if file.seconds:
         lines.append(Text(f"    {_spent(file.seconds)}", style="dim"))
     return lines
@@ -173,6 +182,11 @@ def check_view(report: WarehouseReport) -> RenderableType:
         Text(f"{table.table}: rejected {n:,} {reason}", style="yellow")
         for table in report.tables
         for reason, n in table.rejects.items()
+    ]
+    lines += [
+        Text(f"{table.table}: {table.n_never:,} rows never in force: repeated or in dispute")
+        for table in report.tables
+        if table.n_never
     ]
     intact = "intact" if not report.faults else "DAMAGED"
     lines.append(Text(f"{report.n_sources:,} sources; files {intact}"))

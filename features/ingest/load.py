@@ -21,10 +21,12 @@ from features.ingest.advice import (
     turned_dates,
 )
 from features.ingest.checks import CheckQuery, check_query
+from features.ingest.effects import Effects
 from features.ingest.opening import damaged, is_about_file, open_raw, texts_of
+from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
-from features.ingest.versions import Resolution, resolve
+from features.ingest.versions import Resolution, resolve, revise
 from features.reference.citation import normalize_column
 from features.reference.files import DATA
 from features.schema import TABLES
@@ -35,11 +37,11 @@ from features.sources.rows.dates import settle
 from features.sources.rows.delimited import LINE, OddRows
 from features.sources.rows.footers import note_sql, sum_sql
 from features.sql import literal, quoted
-from features.warehouse.batches import full_disk, live, rewrite_batch, scan, write_batch
+from features.warehouse.batches import full_disk, live, scan, write_batch
 from features.warehouse.manifest import Draft
 from features.warehouse.retention import TABLE as RETAINED
 from features.warehouse.retention import drop_expired, expired_sql
-from features.warehouse.stored import scan_table, stored_columns
+from features.warehouse.stored import scan_table
 
 _MAX_SHOWN: Final = 5  # codes in a note
 
@@ -89,6 +91,7 @@ class Loader:
         self.max_rejects = max_rejects
         self.today = today
         self.rejects = RejectBook(con)
+        self.effects = Effects(con, draft)
 
     def load(self, load: Load, step: Step) -> tuple[list[TableCounts], list[str]]:
         """Load one file; return the counts of each of its tables, and notes.
@@ -125,8 +128,13 @@ class Loader:
         with ExitStack() as opened:
             with step("open"):
                 odd, told = open_raw(self.con, load.source, load.layout, load.names, opened)
+            try:
                 load = self._settled(load, told)
-            return self._load_tables(load, odd, step)
+                return self._load_tables(load, odd, step)
+            except duckdb.Error as error:
+                if load.layout.query and is_about_file(error, load.source):
+                    raise fails_on_rows(error, load.layout, load.source) from error
+                raise
 
     def _settled(self, load: Load, notes: list[str]) -> Load:
         """Return the load with one date format a column, as the rows of the file tell it."""
@@ -180,6 +188,8 @@ class Loader:
                     notes += other_dealers(self.con, table)
                 counts.append(self._count(load, table, resolution, odd if is_first else None))
                 self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
+                if resolution.has_contested:
+                    counts[-1] = self.effects.add(counts[-1])
                 self._store(load, table, resolution)
         if not any(one.n_read for one in counts):
             notes.append("holds no rows")
@@ -397,7 +407,7 @@ class Loader:
 
     def _store(self, load: Load, table: str, resolution: Resolution) -> None:
         """Write the new rows, then the batches that hold rows which they supersede."""
-        if load_has_rows(resolution):
+        if resolution.has_rows:
             names = ", ".join(quoted(name) for name in TABLES[table].names)
             query = (
                 f"SELECT {names}, g.known_on AS known_on, {resolution.superseded_on} "
@@ -417,25 +427,3 @@ def withdrawn_sources(draft: Draft) -> dict[int, str]:
         for entry in entries
         if entry.get("withdrawn", {}).get("on")
     }
-
-
-def revise(con: Any, draft: Draft, table: str, place: str) -> None:
-    """Write the batch at `place` anew, with the days on which its rows are superseded now."""
-    key = [*TABLES[table].key, "known_on", "source_id", "source_line"]
-    same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
-    columns = ", ".join(
-        "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
-        "AS superseded_on"
-        if name == "superseded_on"
-        else f"s.{quoted(name)} AS {quoted(name)}"
-        for name in stored_columns(table)
-    )
-    revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
-    query = f"SELECT {columns} FROM {scan_table(table, [place])} s LEFT JOIN {revised} r ON {same}"
-    rewrite_batch(con, draft, table, place=place, query=query)
-
-
-def load_has_rows(resolution: Resolution) -> bool:
-    """Whether any row of a load is stored, in force or not."""
-    kept = (resolution.n_stored, resolution.n_superseded, resolution.n_restated)
-    return any((*kept, resolution.n_conflict))

@@ -27,6 +27,7 @@ from features.object_store import address_of, fetch
 from features.schema import TABLES
 from features.sources.agency.database import pulled
 from features.sources.agency.mapping import ExportMapping, read_mapping
+from features.sources.agency.mapping_faults import formats_of
 from features.sources.files.archive import Finds, Found, Unread, expand
 from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Layout
@@ -148,14 +149,14 @@ def ingest(
             run = Run(
                 draft, choices, max_rejects, today or datetime.now(UTC).date(), clock, mappings
             )
-            summaries, unread = run.load(files)
+            summaries, unread, warnings = run.load(files)
             if draft.has_changed:
                 with clock.step("commit"):
                     draft.commit()
         finally:
             draft.close()
     told = fingerprint(draft.manifest)
-    return IngestSummary(tuple(summaries), told, clock.seconds, unread)
+    return IngestSummary(tuple(summaries), told, clock.seconds, unread, warnings=warnings)
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,9 @@ class Run:
     clock: Clock
     mappings: Mapping[Path, ExportMapping] = field(default_factory=dict)
 
-    def load(self, paths: Sequence[Path]) -> tuple[list[FileSummary], tuple[Unread, ...]]:
+    def load(
+        self, paths: Sequence[Path]
+    ) -> tuple[list[FileSummary], tuple[Unread, ...], tuple[str, ...]]:
         """Load every file under `paths`, inspections before violations, traces before sales."""
         with self.clock.step("inspect"):
             finds = self._finds(paths)
@@ -196,7 +199,8 @@ class Run:
         n_bytes = sum(source.path.stat().st_size for source in sources)
         with duckdb.connect(config=engine_settings(self.draft, n_bytes=n_bytes)) as con:
             loader = Loader(con, self.draft, self.max_rejects, self.today)
-            summaries = []
+            summaries: list[FileSummary] = []
+            warnings: tuple[str, ...] = ()
             first = len(self.draft.manifest["sources"])
             for source, layout, names in known:
                 try:
@@ -207,8 +211,23 @@ class Run:
                     raise
             if any(summary.is_new for summary in summaries):
                 with self.clock.step("finish"):
+                    summaries = loader.effects.settle(summaries)
+                    warnings = loader.effects.warnings(summaries, self._read_from())
                     loader.finish()
-        return summaries, tuple(finds.unread)
+        return summaries, tuple(finds.unread), warnings
+
+    def _read_from(self) -> dict[str, dict[str, str]]:
+        """Return, for each table read through a mapping, where its columns come from."""
+        used = [self.choices.mapping, *self.mappings.values()]
+        return {
+            mapping.table: {
+                name: " and ".join(formats_of(entry["from"]))
+                for name, entry in mapping.columns.items()
+                if "from" in entry
+            }
+            for mapping in used
+            if mapping
+        }
 
     def _finds(self, paths: Sequence[Path]) -> Finds:
         """Return the files to read: those under the paths, or what a database answers."""

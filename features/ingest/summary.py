@@ -12,7 +12,7 @@ from features.sources.files.archive import Unread
 
 @dataclass(frozen=True)
 class TableCounts:
-    """What became of the rows of one table of one file.
+    """What became of the rows of one table of one file, as they stand at the end of the load.
 
     ``n_read = n_stored + n_superseded + n_duplicate + n_set_aside + n_rejected``.
 
@@ -34,6 +34,10 @@ class TableCounts:
         Bad, kept in ``rejects/``.
     reasons : mapping of str to int
         Rejected rows by reason code.
+    n_superseded_before : int
+        Rows of earlier loads that stood until now and that rows of this file supersede.
+    n_disputed_before : int
+        Rows of earlier loads that stood until now and that rows of this file bring into dispute.
     """
 
     table: str
@@ -44,6 +48,8 @@ class TableCounts:
     n_set_aside: int = 0
     n_rejected: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    n_superseded_before: int = 0
+    n_disputed_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class IngestSummary:
         Whether nothing was changed.
     preview : Preview or None
         Of a trial: rows as they would be stored, and rejects.
+    warnings : tuple of str
+        What looks like a load that went wrong.
     """
 
     files: tuple[FileSummary, ...]
@@ -103,6 +111,7 @@ class IngestSummary:
     unread: tuple[Unread, ...] = ()
     is_trial: bool = False
     preview: Preview | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -22,7 +22,9 @@ from typing import Any, Final
 
 from features.schema import TABLES
 from features.sql import literal, quoted
-from features.warehouse.stored import scan_table
+from features.warehouse.batches import rewrite_batch
+from features.warehouse.manifest import Draft
+from features.warehouse.stored import scan_table, stored_columns
 
 # The token is dropped two years after the sale, so two reports may differ in it alone.
 _NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
@@ -53,6 +55,12 @@ class Resolution:
     n_disputed_before: int = 0
     rewritten: tuple[str, ...] = ()
     has_contested: bool = True
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether any row of the load is stored, in force or not."""
+        kept = (self.n_stored, self.n_superseded, self.n_restated, self.n_conflict)
+        return any(kept)
 
     @property
     def rows(self) -> str:
@@ -182,6 +190,22 @@ def _stored(rows: str, keys_from: str, content: str, key: list[str]) -> str:
         f"FROM {rows} s "
         f"JOIN (SELECT DISTINCT {keys} FROM {keys_from}) g ON {same}"
     )
+
+
+def revise(con: Any, draft: Draft, table: str, place: str) -> None:
+    """Write the batch at `place` anew, with the days on which its rows are superseded now."""
+    key = [*TABLES[table].key, "known_on", "source_id", "source_line"]
+    same = " AND ".join(f"s.{quoted(k)} = r.{quoted(k)}" for k in key)
+    columns = ", ".join(
+        "CASE WHEN r.known_on IS NULL THEN s.superseded_on ELSE r.superseded_on END "
+        "AS superseded_on"
+        if name == "superseded_on"
+        else f"s.{quoted(name)} AS {quoted(name)}"
+        for name in stored_columns(table)
+    )
+    revised = f"(SELECT * FROM revised WHERE file = {literal(place)})"
+    query = f"SELECT {columns} FROM {scan_table(table, [place])} s LEFT JOIN {revised} r ON {same}"
+    rewrite_batch(con, draft, table, place=place, query=query)
 
 
 # Of equal rows of a day a stored one comes first, then the order of the file. Only the first of

@@ -23,9 +23,9 @@ from typing import Any, Final
 import duckdb
 
 from features.errors import InvalidValueError
-from features.ingest.load import revise, withdrawn_sources
+from features.ingest.load import withdrawn_sources
 from features.ingest.source_names import find_sources
-from features.ingest.versions import resolve_keys
+from features.ingest.versions import resolve_keys, revise
 from features.openjson import Json
 from features.schema import TABLES
 from features.sql import literal, quoted

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from features.errors import WarehouseError
 from features.openjson import Json
@@ -28,8 +30,9 @@ class TableReport:
     ----------
     table : str
         The table.
-    n_rows, n_files, n_superseded : int
-        Rows of all versions, live files, and rows that a later version replaced.
+    n_rows, n_files, n_superseded, n_never : int
+        Rows of all versions, live files, rows that a later version replaced or that a withdrawal
+        ended, and rows that were never in force: they repeat another, or are disputed.
     first_known_on, last_known_on : str or None
         Range of ``known_on``.
     rejects : mapping of str to int
@@ -43,6 +46,7 @@ class TableReport:
     first_known_on: str | None
     last_known_on: str | None
     rejects: Mapping[str, int]
+    n_never: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,12 +178,27 @@ def _report(warehouse: Warehouse, table: str) -> TableReport:
         counted = pc.value_counts(rejects["reason"]).to_pylist()
         counted.sort(key=lambda item: (-item["counts"], item["values"]))
         reasons = {item["values"]: item["counts"] for item in counted}
+    n_superseded, n_never = _ended(warehouse, entry["files"])
     return TableReport(
         table,
         entry["n_rows"],
         len(entry["files"]),
-        sum(file["n_superseded"] for file in entry["files"]),
+        n_superseded,
         entry.get("min_known_on"),
         entry.get("max_known_on"),
         reasons,
+        n_never,
     )
+
+
+def _ended(warehouse: Warehouse, files: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Return how many rows ended, and how many never were in force."""
+    n_superseded = n_never = 0
+    for file in files:
+        path = warehouse.path / file["path"]
+        if file["n_superseded"] and path.is_file():
+            days = pq.read_table(path, columns=["known_on", "superseded_on"], partitioning=None)
+            n_later = pc.sum(pc.greater(days["superseded_on"], days["known_on"])).as_py() or 0
+            n_superseded += n_later
+            n_never += file["n_superseded"] - n_later
+    return n_superseded, n_never
