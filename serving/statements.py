@@ -41,8 +41,8 @@ def old_records(records_to: date, age_days: int) -> str:
     """Say that the records are old, and what that means for a visit."""
     return (
         f"These answers rest on records to {records_to.isoformat()}, {age_days:,} days ago. What "
-        "happened since is not in them: whether a dealer may be visited is said on records to that "
-        "day, and an inspection after it would not show."
+        "happened since is in them only where it was told to this service, as the outcome of a "
+        "visit is: that counts for when a dealer may be visited; one not told does not."
     )
 
 

@@ -38,7 +38,9 @@ class ListSummary(Answer):
     area: str
     as_of: str = Field(json_schema_extra={"format": "date"})
     n_rows: int
-    n_decided: int
+    n_decided: int = Field(
+        description="Dealers decided about, or visited as was told after the list was issued"
+    )
 
 
 class ListSummaries(Answer):

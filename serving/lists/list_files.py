@@ -188,8 +188,17 @@ def _for_sheet(field: Field, value: str | float | None) -> Value:
     return value
 
 
-def to_pdf(document: Mapping[str, Any]) -> bytes:
-    """Return the list as a tagged PDF, one block a dealer, the statements on its first page."""
+def to_pdf(document: Mapping[str, Any], since: Mapping[str, str] | None = None) -> bytes:
+    """Return the list as a tagged PDF, one block a dealer, the statements on its first page.
+
+    Parameters
+    ----------
+    document : mapping
+    since : mapping of str to str, optional
+        What was told of dealers since the list was issued: said in the place of what the list
+        knew of when they may be visited.
+    """
+    told = since or {}
     title, *lines = header(document)
     basis = document["basis"]
     content = {
@@ -197,7 +206,7 @@ def to_pdf(document: Mapping[str, Any]) -> bytes:
         "lines": [data_sentence(basis["as_of"]), *lines[:2]],
         "statements": lines[2:],
         "foot": f"{document['list_id']}. {data_sentence(basis['as_of'])}",
-        "rows": [_block(row) for row in document["rows"]],
+        "rows": [_block(row, told.get(row["dealer"], "")) for row in document["rows"]],
     }
     return pdf("list", content, created=_issued_at(document))
 
@@ -210,23 +219,25 @@ class _Block(TypedDict):
     reasons: list[str]
 
 
-def _block(row: Mapping[str, Any]) -> _Block:
+def _block(row: Mapping[str, Any], told: str = "") -> _Block:
     name = row["business_name"] or row["licensee_name"] or row["dealer"]
     place = ", ".join(p for p in (row["street"], row["city"], f"{row['state']} {row['zip']}") if p)
     must = " Mandatory." if row.get("is_mandatory") else ""
     facts = [f"On the list: {', '.join(map(why_label, row['why']))}.{must}"]
     # What an auditor reads says nothing of inspections and scores.
     if "last_inspected_on" in row:
+        if told:
+            facts.append(told)
         last = row["last_inspected_on"]
         from features.reference.outcome import outcome_label  # the command line needs no tables
 
         outcome = outcome_label(row["last_outcome"])
         facts.append(
-            f"Last compliance inspection {last}: {outcome}."
+            f"{'Before that: last' if told else 'Last'} compliance inspection {last}: {outcome}."
             if last
-            else "No compliance inspection on record."
+            else f"No {'earlier ' if told else ''}compliance inspection on record."
         )
-    if "is_eligible" in row:
+    if "is_eligible" in row and not told:
         facts.append(
             "May be visited, on these records."
             if row["is_eligible"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ from serving.contract.records.lists import (
 )
 from serving.lists.issued import may_read
 from serving.lists.owners import SCHEDULE, office_of, own_names
+from serving.lists.since import first_told
 from serving.runtime import Runtime
 from serving.scores.snapshot import Scope
 from serving.store.database import Store
@@ -121,15 +122,18 @@ def summary_page(
         query = query.where(sa.tuple_(LISTS.c.issued_at, LISTS.c.list_id) < place_of(cursor))
     scope = runtime.scope(principal)
 
+    listed: dict[str, set[str]] = {}
+
     def shown(gist: _Gist) -> SeenListRecord | None:
+        listed[gist.facts["list_id"]] = {row["dealer"] for row in gist.rows} - scope.hidden
         return _shown(gist, principal, scope)
 
     with runtime.store.read() as connection:
         keys = list(connection.scalars(query))
     found, has_more = page(_each_gist(runtime.store, keys), shown, limit)
-    decided = _n_decided(runtime.store, [one["list_id"] for one in found], scope.hidden)
+    done = _done(runtime.store, found, listed)
     out: list[ListSummaryRecord] = [
-        {**one, "n_decided": decided.get(one["list_id"], 0)} for one in found
+        {**one, "n_decided": len(done[one["list_id"]])} for one in found
     ]
     last = found[-1] if has_more else None
     return out, None if last is None else cursor_of(last["issued_at"], last["list_id"])
@@ -178,12 +182,18 @@ def _each_gist(store: Store, keys: Sequence[str]) -> Iterator[_Gist]:
         yield from _gists_of(store, keys[start : start + _READ_AT_ONCE])
 
 
-def _n_decided(store: Store, list_ids: list[str], hidden: frozenset[str]) -> dict[str, int]:
-    """Return how many dealers of each list were decided about; a held one is not counted."""
-    query = (
-        sa.select(DECISIONS.c.list_id, sa.func.count(sa.distinct(DECISIONS.c.dealer)))
-        .where(DECISIONS.c.list_id.in_(list_ids), DECISIONS.c.dealer.not_in(sorted(hidden)))
-        .group_by(DECISIONS.c.list_id)
-    )
+def _done(
+    store: Store, found: Sequence[SeenListRecord], listed: Mapping[str, set[str]]
+) -> dict[str, set[str]]:
+    """Return of each list the visible dealers decided about, or visited and told of since."""
+    query = sa.select(DECISIONS.c.list_id, DECISIONS.c.dealer).distinct()
+    query = query.where(DECISIONS.c.list_id.in_([one["list_id"] for one in found]))
+    done: dict[str, set[str]] = {one["list_id"]: set() for one in found}
     with store.read() as connection:
-        return {row[0]: int(row[1]) for row in connection.execute(query)}
+        for row in connection.execute(query):
+            done[row.list_id].add(row.dealer)
+    told = first_told(store, min(one["issued_at"] for one in found)) if found else []
+    for one in found:
+        done[one["list_id"]] |= {dealer for dealer, at in told if at >= one["issued_at"]}
+        done[one["list_id"]] &= listed[one["list_id"]]
+    return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypedDict
 
 import sqlalchemy as sa
 
@@ -13,9 +13,10 @@ from serving.contract.records.lists import (
     HandedRecord,
     StoredDecisionRecord,
 )
+from serving.lists.since import first_told
 from serving.store.database import Store, instant
 from serving.store.rows import picked
-from serving.store.tables import ASSIGNMENTS, DECISIONS, VIEWS
+from serving.store.tables import ASSIGNMENTS, DECISIONS, LISTS, OUTCOMES, VIEWS
 
 _MOST: Final = 200
 
@@ -48,6 +49,13 @@ def assigned_to(store: Store, name: str) -> list[AssignmentRecord]:
     with store.read() as connection:
         rows = [picked(HandedRecord, row._mapping) for row in connection.execute(query)]
         done = {(row.list_id, row.dealer) for row in connection.execute(decided)}
+        named = [row["list_id"] for row in rows if row["to"] == name]
+        issued = sa.select(LISTS.c.list_id, LISTS.c.issued_at).where(LISTS.c.list_id.in_(named))
+        issued_at = {row.list_id: row.issued_at for row in connection.execute(issued)}
+    told = first_told(store, min(issued_at.values())) if issued_at else []
+    done |= {
+        (key, dealer) for key, since in issued_at.items() for dealer, at in told if at >= since
+    }
     newest: dict[tuple[str, str], HandedRecord] = {}
     for row in rows:
         newest.setdefault((row["list_id"], row["dealer"]), row)
@@ -67,6 +75,31 @@ def decisions_by(store: Store, name: str) -> list[StoredDecisionRecord]:
     )
     with store.read() as connection:
         return [picked(StoredDecisionRecord, row._mapping) for row in connection.execute(query)]
+
+
+class VisitRecord(TypedDict):
+    """A visit as its teller's work shows it."""
+
+    dealer: str
+    list_id: str
+    inspection_id: str
+    kind: str
+    opened_on: str
+    outcome: str
+    at: str
+
+
+def visits_by(store: Store, name: str) -> list[VisitRecord]:
+    """Return the visits whose outcome somebody told, as told last, the newest first."""
+    query = sa.select(OUTCOMES).where(OUTCOMES.c.who == name)
+    query = query.order_by(OUTCOMES.c.outcome_id.desc()).limit(_MOST)
+    newest: dict[str, VisitRecord] = {}
+    with store.read() as connection:
+        for row in connection.execute(query):
+            newest.setdefault(
+                row.inspection_id, picked(VisitRecord, {**row.document, **row._mapping})
+            )
+    return list(newest.values())
 
 
 def save_view(store: Store, title: str, query: str, *, ledger: Ledger) -> None:

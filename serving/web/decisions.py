@@ -136,13 +136,18 @@ class _Decided(StoredDecisionRecord):
     place: str
 
 
+class _Visited(work.VisitRecord):
+    name: str
+    place: str
+
+
 @router.get("/work")
 async def mine(request: Request, caller: Annotated[Caller, Depends(may("decisions"))]) -> Response:
-    """Show what was handed to the caller, and what the caller decided."""
+    """Show what was handed to the caller, and what the caller decided and told."""
     purpose = caller.purpose()
     scope = caller.scope
 
-    def read() -> tuple[list[_Handed], list[_Decided]]:
+    def read() -> tuple[list[_Handed], list[_Decided], list[_Visited]]:
         store, name = caller.runtime.store, caller.principal.name
         handed: list[_Handed] = [
             {**one, "name": named[0], "place": named[1]}
@@ -154,15 +159,20 @@ async def mine(request: Request, caller: Annotated[Caller, Depends(may("decision
             for one in work.decisions_by(store, name)
             if (named := _named(caller, one["dealer"]))
         ]
-        return handed, done
+        visits: list[_Visited] = [
+            {**one, "name": named[0], "place": named[1]}
+            for one in work.visits_by(store, name)
+            if (named := _named(caller, one["dealer"]))
+        ]
+        return handed, done, visits
 
-    assigned, decided = await asyncio.to_thread(read)
+    assigned, decided, visited = await asyncio.to_thread(read)
     assigned = [one for one in assigned if scope.row(one["dealer"]) is not None]
-    shown = {one["dealer"] for one in (*assigned, *decided)}
+    shown = {one["dealer"] for one in (*assigned, *decided, *visited)}
     await caller.record(f"work {' '.join(sorted(shown))}", purpose=purpose)
     return page(
         request, "work.html", title="My work", active="lists", me=caller.principal,
-        assigned=assigned, decided=decided,
+        assigned=assigned, decided=decided, visited=visited,
     )  # fmt: skip
 
 

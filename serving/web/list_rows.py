@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypedDict
 from urllib.parse import urlencode
 
@@ -77,11 +77,20 @@ def choices(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def filtered(
-    rows: Iterable[Mapping[str, Any]], ask: Ask, decisions: Mapping[str, Mapping[str, Any]]
+    rows: Iterable[Mapping[str, Any]],
+    ask: Ask,
+    decisions: Mapping[str, Mapping[str, Any]],
+    visited: Collection[str] = (),
 ) -> list[Mapping[str, Any]]:
-    """Return the rows asked for, in the order asked for."""
+    """Return the rows asked for, in the order asked for; one `visited` since is not open."""
     words = ask.q.casefold().split()
-    kept = [row for row in rows if _matches(row, ask, words, decisions.get(row["dealer"]))]
+    kept = [
+        row
+        for row in rows
+        if _matches(row, ask, words, decisions.get(row["dealer"]))
+        and not (ask.decided == "open" and row["dealer"] in visited)
+        and not (ask.decided == "visited" and row["dealer"] not in visited)
+    ]
     orders: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "name": lambda row: dealer_name(row).casefold(),
         "city": lambda row: (row["state"], row["city"].casefold()),
@@ -108,7 +117,7 @@ def _matches(
         and (not ask.why or ask.why in row["why"])
         and (not ask.type or ask.type == row["license_type"])
         and (not ask.state or ask.state == row["state"])
-        and (not ask.decided or ask.decided == made)
+        and (ask.decided in {"", "visited", made})
         and (not ask.family or any(r["family"] == ask.family for r in row["reasons"]))
     )
 

@@ -21,6 +21,7 @@ from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import issue, readable
 from serving.lists.scheduled import newest_of_week
+from serving.lists.since import told_since
 from serving.lists.summaries import decisions_of, summaries
 from serving.lists.work import assignments_of, views_of
 from serving.scores.snapshot import View
@@ -192,7 +193,8 @@ def show_list(
     decisions = decisions_of(store, document["list_id"])
     visible = document["rows"]
     heads = list(document["rows"][0]["heads"]) if document["rows"] else ["priority"]
-    found = filtered(visible, ask, decisions)
+    since = told_since(store, view, document)
+    found = filtered(visible, ask, decisions, since.keys())
     per_page = min(max(len(found), 1), MOST_ON_A_PAGE) if ask.all else PER_PAGE
     n_pages = max(1, -(-len(found) // per_page))
     number = min(ask.page, n_pages)
@@ -202,7 +204,8 @@ def show_list(
         request, "issued_list.html", title=f"List of {document['issued_at'][:10]}", active="lists",
         me=caller.principal, status=status, doc=document, rows=rows,
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
-        scale=160.0 / max(highest, 1e-9), decisions=decisions, choices=choices(visible),
+        scale=160.0 / max(highest, 1e-9), decisions=decisions, since=since,
+        choices=choices(visible),
         sorts=SORTS, reasons=OVERRIDE_REASONS, link=ask.query, back=ask.query(),
         parts=_parts(view, document, rows),
         change=change_in_words(document, _previous(caller, document)),

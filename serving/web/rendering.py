@@ -332,8 +332,8 @@ def _data(runtime: Runtime) -> _DataNote:
     return {
         "sentence": data_sentence(as_of),
         "is_old": days > runtime.settings.stale_days,
-        "warning": f"They are {days:,} days old: what happened since is not in them. Who may be"
-        " visited is said on these records.",
+        "warning": f"They are {days:,} days old: of what happened since only what was told to"
+        " this service is known. Who may be visited is said on both.",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from serving import clock
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.dealers.explaining import explain
@@ -42,7 +43,8 @@ async def show(
     found = await asyncio.to_thread(lambda: [_facts(caller, row, k) for row in rows])
     title = f"The place of {found[0]['name'][:60]}"
     return page(
-        request, "place.html", title=title, active="dealers", me=caller.principal, k=k,
+        request, "place.html", title=title, today=clock.today().isoformat(),
+        as_of=caller.scope.view.snapshot.as_of.isoformat(), active="dealers", me=caller.principal, k=k,
         one=found[0],
         other=found[1] if len(found) > 1 else None, against=against.strip(),
         families=_families(found), can_issue=caller.principal.role in ACCESS["rank"],

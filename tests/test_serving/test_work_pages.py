@@ -358,3 +358,33 @@ def test_a_packet_of_a_busy_dealer_counts_traces_by_year_and_destination():
     assert found[1][0] == "2024"
     assert found[1][-1] == "5"
     assert [row[-1] for row in found[1:]] == ["5", "400"]
+
+
+def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
+    service, inspector, listed
+):
+    first = next(row for row in listed["rows"] if row["is_eligible"])
+    dealer, at = first["dealer"], f"/v1/lists/{listed['list_id']}"
+    path = f"/lists/{listed['list_id']}"
+    before = {kind: service.get(f"{at}{kind}", "inspector") for kind in ("", ".csv", ".pdf")}
+    assert "outcome told" not in inspector.get(path).text
+    today = service.runtime.snapshot.as_of.isoformat()
+    told = {"inspection_id": "I-77", "dealer": dealer, "kind": "recall", "opened_on": today,
+            "closed_on": today, "outcome": "report", "selected_by": "risk"}  # fmt: skip
+    answer = service.post("/v1/outcomes", "inspector", told)
+    assert answer.status_code in {200, 201}, answer.text
+    until = str(service.get(f"/v1/dealers/{dealer}", "inspector").json()["score"]["eligible_on"])
+    page = inspector.get(path).text
+    row = page[page.index(f'id="d-{dealer}"') :].split("</tr>")[0]
+    assert f"Visited {today}: outcome told; not before {until}." in row
+    assert "eligible</span>" not in row
+    assert f'id="d-{dealer}"' not in inspector.get(f"{path}?decided=open").text
+    assert f'id="d-{dealer}"' in inspector.get(f"{path}?decided=visited").text
+    summary = service.get("/v1/lists", "inspector").json()["lists"][0]
+    assert (summary["list_id"], summary["n_decided"]) == (listed["list_id"], 1)
+    assert "recall, from" in inspector.get("/work").text
+    for kind in ("", ".csv"):
+        assert service.get(f"{at}{kind}", "inspector").content == before[kind].content
+    after = service.get(f"{at}.pdf", "inspector")
+    assert after.headers["etag"] != before[".pdf"].headers["etag"]
+    assert after.content != before[".pdf"].content

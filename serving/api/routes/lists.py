@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from serving.access.roles import OVERSEES
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
@@ -18,6 +19,7 @@ from serving.contract.changes import ListSummaries
 from serving.contract.records.lists import ListDocument, ListPageDocument
 from serving.lists import list_files
 from serving.lists.issued import issue, readable
+from serving.lists.since import told_since
 from serving.lists.summaries import summary_page
 from serving.settings import MAX_LIST
 from serving.store.pages import CURSOR
@@ -27,7 +29,7 @@ LONG: Final = 500
 
 router = APIRouter(prefix="/v1", tags=["lists"])
 
-_FILES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], bytes]]]] = {
+_FILES: Final[Mapping[str, tuple[str, Callable[..., bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", list_files.to_csv),
     "xlsx": (
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -98,10 +100,14 @@ async def read_file(
     """Return the list as CSV, spreadsheet or PDF; what must be said with the CSV is beside it."""
     content = await _content(caller, list_id)
     media, write = _FILES[kind]
-    tag = tag_of(content, kind)
+    # A table is the list as issued; what people read also says what was told since.
+    since = await asyncio.to_thread(_since, caller, content) if kind == "pdf" else {}
+    tag = tag_of(content, kind + "".join(f"\0{d}\0{said}" for d, said in sorted(since.items())))
     if is_known(tag, known):
         return not_modified(tag)
-    made = await caller.heavy(lambda: write(json.loads(content)))
+    made = await caller.heavy(
+        lambda: write(json.loads(content), since) if since else write(json.loads(content))
+    )
     headers = tagged(tag) | {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
     if kind == "csv":
         beside = f"{list_id}.csvm"
@@ -138,6 +144,14 @@ async def _content(caller: Caller, list_id: str) -> bytes:
     content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
     await caller.record(list_id, purpose=purpose, list_id=list_id)
     return content
+
+
+def _since(caller: Caller, content: bytes) -> dict[str, str]:
+    """Return what was told of the dealers since, in words; not to whom sees no inspections."""
+    if caller.principal.role in OVERSEES:
+        return {}
+    found = told_since(caller.runtime.store, caller.scope.view, json.loads(content))
+    return {dealer: one.sentence for dealer, one in found.items()}
 
 
 def page_of(document: ListDocument, *, cursor: int, limit: int) -> ListPageDocument:
