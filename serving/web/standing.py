@@ -44,7 +44,8 @@ async def show(
     title = f"The place of {found[0]['name'][:60]}"
     return page(
         request, "place.html", title=title, today=clock.today().isoformat(),
-        as_of=caller.scope.view.snapshot.as_of.isoformat(), active="dealers", me=caller.principal, k=k,
+        as_of=caller.scope.view.snapshot.as_of.isoformat(), active="dealers",
+        me=caller.principal, k=k,
         one=found[0],
         other=found[1] if len(found) > 1 else None, against=against.strip(),
         families=_families(found), can_issue=caller.principal.role in ACCESS["rank"],

@@ -168,6 +168,21 @@ def test_targets_are_large_enough_and_text_may_be_spread(page, site, list_path):
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), path
 
 
+@pytest.mark.parametrize("width", [640, 683])
+def test_at_twice_the_size_no_page_scrolls_sideways(page, site, list_path, width):
+    dealer = open_list(page, site, list_path)
+    page.set_viewport_size({"width": width, "height": 500})
+    wide = []
+    for path in addresses(site, list_path, dealer):
+        page.goto(f"{site.url}{path}")
+        is_cut = page.evaluate(CUT)
+        if is_cut or not page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"):
+            wide.append((path, is_cut))
+    assert not wide
+
+
+CUT = """() => [...document.querySelectorAll("nav[aria-label=Pages] a")].filter(
+  (one) => one.getBoundingClientRect().right > innerWidth).map((one) => one.innerText)"""
 # As a reader's own style sheet would: past the pages' policy, which lets no style in.
 SPREAD = """(text) => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text);
   document.adoptedStyleSheets = [sheet]; }"""
