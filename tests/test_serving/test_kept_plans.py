@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from datetime import date, timedelta
+from html import unescape
 from urllib.parse import urlencode
 
 import numpy as np
@@ -296,3 +297,40 @@ def test_federal_holidays_are_those_of_the_statute():
     for day in ("2026-01-01", "2026-01-19", "2026-02-16", "2026-05-25", "2026-06-19", "2026-07-03",
                 "2026-09-07", "2026-10-12", "2026-11-11", "2026-11-26", "2026-12-25"):  # fmt: skip
         assert date.fromisoformat(day) in known
+
+
+def test_a_refused_move_leaves_the_plan_on_the_page_and_says_why(supervisor):
+    page = supervisor.get(f"/plan?{urlencode(ASK)}").text
+    dealer = re.search(r'data-dealer="([^"]+)"', page)[1]
+    refused = supervisor.get(f"/plan?{urlencode([*ASK.items(), ('move', f'{dealer}~9.1')])}")
+    assert refused.status_code == 422
+    assert "That week is not in the plan" in refused.text
+    assert "Week by week" in refused.text
+    assert refused.text.count("data-dealer=") == page.count("data-dealer=")
+
+
+def test_who_sees_a_plan_handed_over_is_said_of_those_who_do(service, supervisor):
+    plan_id = keep(supervisor, names="inspector, gus", investigators="2")
+    at = f"/plans/{plan_id}"
+    visit = service.get(f"/v1{at}", "supervisor").json()["visits"][0]
+    asked = {"move_dealer": visit["dealer"], "move_week": "out"}
+    assert supervisor.post(f"{at}/moves", asked, at=at).status_code == 303
+    for status in ("approved", "handed_over"):
+        assert supervisor.post(f"{at}/status", {"status": status}, at=at).status_code == 303
+    text = supervisor.get(f"{at}?done=handed_over").text
+    assert "The plan is handed over. inspector sees it under Plans." in text
+    assert "signs in as gus:" in text
+    assert f"{visit['name']} ({visit['dealer']}) left out" in unescape(text)
+
+
+def test_a_dealer_left_out_and_then_held_is_named_to_nobody_it_is_held_from(service, supervisor):
+    plan_id = keep(supervisor)
+    at = f"/plans/{plan_id}"
+    dealer = service.get(f"/v1{at}", "supervisor").json()["visits"][0]["dealer"]
+    asked = {"move_dealer": dealer, "move_week": "out"}
+    assert supervisor.post(f"{at}/moves", asked, at=at).status_code == 303
+    holds.place(service.runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    assert dealer not in service.get(f"/v1{at}", "supervisor").text
+    assert dealer not in supervisor.get(at).text
+    assert service.get(f"/v1{at}", "chief").json()["moves"] == [f"{dealer}~out"]
