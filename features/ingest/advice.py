@@ -55,6 +55,8 @@ class Fault:
     line : int
         The line of that one.
     n_rows : int
+    of : str
+        What the number is of where it is of no line of the file.
     """
 
     reason: str
@@ -62,6 +64,7 @@ class Fault:
     value: str | None
     line: int
     n_rows: int
+    of: str = ""
 
     def __str__(self) -> str:
         """Return the fault as a message tells it."""
@@ -69,7 +72,7 @@ class Fault:
             f"{self.n_rows:,} {self.reason}"
             + (f" in {self.column}" if self.column else "")
             + (f", such as {self.value!r}" if self.value else "")
-            + f" (first in line {self.line})"
+            + f" (first in {'row' if self.of else 'line'} {self.line}{self.of})"
         )
 
 

@@ -22,7 +22,7 @@ from features.ingest.advice import (
 )
 from features.ingest.checks import CheckQuery, check_query
 from features.ingest.effects import Effects
-from features.ingest.opening import damaged, is_about_file, open_raw, texts_of
+from features.ingest.opening import damaged, is_about_file, numbered, open_raw, texts_of
 from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
@@ -128,6 +128,8 @@ class Loader:
         with ExitStack() as opened:
             with step("open"):
                 odd, told = open_raw(self.con, load.source, load.layout, load.names, opened)
+                is_numbered = numbered(load.layout) in told
+                self.rejects.numbers_of = " of what the query gives" if is_numbered else ""
             try:
                 load = self._settled(load, told)
                 return self._load_tables(load, odd, step)
@@ -165,7 +167,8 @@ class Loader:
                 query = self._check(load, plan)
                 self.rejects.add_doubted(table, query)
                 notes += self._set_footers_aside(load, query, odd if is_first else None)
-                self.rejects.add_faults(table, load.number, file, query)
+                told_as = load.layout.told_as
+                self.rejects.add_faults(table, (load.number, file), query, told_as)
                 if odd is not None and is_first:
                     self.rejects.add_odd(table, load.number, file, odd)
                 notes += self._retain(file, plan) + self._unknowns(query)

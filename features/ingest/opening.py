@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import duckdb
 
 from features.errors import SourceError
 from features.ingest.query_faults import UNFIT, not_askable, require_given
+from features.sources.agency.lines import OWN_LINE
 from features.sources.agency.register import LISTED_ON
 from features.sources.files.source_file import SourceFile
 from features.sources.layout import Join, Layout, Plan
 from features.sources.rows.delimited import DAMAGED, LINE, OddRows, open_rows
 from features.sources.rows.parquet import has_instants, open_days
 from features.sql import as_text, literal, quoted
+
+
+def numbered(layout: Layout) -> str:
+    """Return the note that lines named of a file are none, because a query makes its rows."""
+    return (
+        "a line that is named of these rows is the number of a row that the query of "
+        f"{layout.name} gives, not a line of the file, because such a row may come from several"
+    )
 
 
 def open_raw(
@@ -59,7 +68,7 @@ def open_raw(
             relation, missing = _joined(con, relation, join, n, opened)
             told += missing
         try:
-            con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
+            has_lines = _ask(con, relation, layout)
         except UNFIT as error:
             if not layout.query:
                 raise
@@ -68,6 +77,8 @@ def open_raw(
             raise not_askable(error, layout, source, held) from error
         if layout.query:
             require_given(con, layout)
+        if not has_lines:
+            told.append(numbered(layout))
     return odd, told
 
 
@@ -150,6 +161,22 @@ def _keep_parquet(con: Any, source: SourceFile, name: str) -> None:
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {as_text('COLUMNS(*)')} FROM {rows}"
     )
+
+
+def _ask(con: Any, relation: str, layout: Layout) -> bool:
+    """Make ``raw`` of the rows or of a query over them; return whether lines are the file's own."""
+    if layout.lined_query:
+        rows = (
+            f"WITH export AS (SELECT * EXCLUDE ({LINE}, {DAMAGED}), {LINE} AS {OWN_LINE} "
+            f"FROM {relation} WHERE NOT {DAMAGED}) SELECT * EXCLUDE ({OWN_LINE}), "
+            f"CAST({OWN_LINE} AS BIGINT) AS {LINE}, false AS {DAMAGED} "
+            f"FROM ({layout.lined_query})"
+        )
+        with suppress(*UNFIT):  # a sum over all rows, or what the query cannot name
+            con.execute(f"CREATE TEMP VIEW raw AS {rows}")
+            return True
+    con.execute(f"CREATE TEMP VIEW raw AS {_queried(relation, layout.query)}")
+    return not layout.query
 
 
 def _queried(relation: str, query: str) -> str:

@@ -37,14 +37,25 @@ class RejectBook:
 
     def __init__(self, con: Any) -> None:
         self.con = con
+        self.numbers_of = ""  # what a line counts where it is none of the file
         con.execute(_TABLE)
 
-    def add_faults(self, table: str, source: int, file: str, query: CheckQuery) -> None:
-        """Write down the rows of ``checked`` that break a rule."""
+    def add_faults(
+        self,
+        table: str,
+        source: tuple[int, str],
+        query: CheckQuery,
+        told_as: Mapping[str, str],
+    ) -> None:
+        """Write down the rows of ``checked`` that break a rule, by the columns of the file."""
+        number, file = source
         reasons = " ".join(f"WHEN {n} THEN '{r.reason}'" for n, r in enumerate(query.rules, 1))
-        columns = " ".join(f"WHEN {n} THEN '{r.column}'" for n, r in enumerate(query.rules, 1))
+        columns = " ".join(
+            f"WHEN {n} THEN {literal(told_as.get(r.column, r.column))}"
+            for n, r in enumerate(query.rules, 1)
+        )
         self.con.execute(
-            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, {LINE}, "
+            f"INSERT INTO rejected SELECT '{table}', {number}, {literal(file)}, {LINE}, "
             f"CASE fault {reasons} END, nullif(CASE fault {columns} END, ''), "
             "left(fault_value, 200) FROM checked WHERE fault > 0"
         )
@@ -135,7 +146,10 @@ class RejectBook:
             f"FROM rejected WHERE source_id = {source} AND table_name = '{table}' "
             "GROUP BY reason, column_name ORDER BY 5 DESC, 1 LIMIT 5"
         ).fetchall()
-        return [Fault(*row) for row in found]
+        return [
+            Fault(reason, column, value, line, n_rows, self.numbers_of)
+            for reason, column, value, line, n_rows in found
+        ]
 
     def stage(self, draft: Draft) -> None:
         """Stage, for each table with new rejects, its whole file.

@@ -60,6 +60,10 @@ class Layout:
     query : str
         SQL over ``export``, this file with what is joined to it; its columns are then those of
         ``raw``.
+    lined_query : str
+        The same with the line of the file beside each row, where each comes from one.
+    told_as : mapping of str to str
+        Columns of the contract that faults call otherwise, because the file has others for them.
     """
 
     name: str
@@ -69,6 +73,8 @@ class Layout:
     options: Mapping[str, str] = field(default_factory=dict)
     joins: tuple[Join, ...] = ()
     query: str = ""
+    lined_query: str = ""
+    told_as: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_read_once(self) -> bool:

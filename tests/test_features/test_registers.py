@@ -141,3 +141,31 @@ def test_the_page_shows_a_register_that_is_read(tmp_path: Path) -> None:
 
 def _as_of(folder: Path, day: date) -> list[dict]:
     return Warehouse.open(folder / "w").read("holds", as_of=day).to_pylist()
+
+
+def test_a_fault_has_the_line_and_the_column_of_the_file(tmp_path: Path) -> None:
+    for query in ("", "query = '''SELECT *, S AS T2 FROM export WHERE S <> '2' '''\n"):
+        summary = listing(tmp_path, top=query + REGISTER, max_rejects=1.0, is_trial=True)
+        assert summary.preview is not None
+        (bad,) = summary.preview.rejected
+        assert (bad.column, bad.value, bad.first_line) == ("GRANTED or GONE", "soon", 10)
+        assert not any("not a line of the file" in note for note in summary.files[0].notes)
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("SELECT NR, FFL, BEGIN FROM export WHERE NR <> 'H0'", "line 4"),
+        ("SELECT * FROM export ORDER BY NR DESC", "line 4"),
+        ("SELECT NR, FFL, max(BEGIN) AS BEGIN FROM export GROUP BY ALL ORDER BY NR DESC",
+         "row 1 of what the query gives"),
+        ("SELECT max(NR) AS NR, max(FFL) AS FFL, max(BEGIN) AS BEGIN FROM export",
+         "row 1 of what the query gives"),
+    ],
+)  # fmt: skip
+def test_a_line_of_a_query_is_one_of_the_file_or_called_otherwise(
+    query: str, line: str, tmp_path: Path
+) -> None:
+    own = mapping(tmp_path, f"query = '''{query}'''")
+    with pytest.raises(SourceError, match=rf"first in {line}\)"):
+        load(tmp_path, holds("2025-05-05", "2025-05-06", "soon"), own, max_rejects=0.0)

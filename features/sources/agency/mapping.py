@@ -53,6 +53,7 @@ from features.domain.missing_values import SPACES
 from features.errors import SourceError
 from features.schema import Column
 from features.sources.agency.database import Database
+from features.sources.agency.lines import with_line
 from features.sources.agency.mapping_faults import (
     KNOWN_ON,
     column_of,
@@ -160,8 +161,14 @@ class ExportMapping:
     def layout(self, form: TextForm | None, listed_on: date | None = None) -> Layout:
         """Return the layout of an export written in `form` (None for Parquet)."""
         query = self.query
+        told_as: dict[str, str] = {}
+        lined = with_line(query) if query else ""
         if self.register:
-            query = self.register.query(query or "SELECT * FROM export", listed_on)
+            rows = query or "SELECT * FROM export"
+            query = self.register.query(rows, listed_on)
+            lined = with_line(rows)
+            lined = self.register.query(lined, listed_on) if lined else ""
+            told_as = {LISTED_ON: " or ".join(self.register.columns)}
         told = {"listed_on": listed_on.isoformat()} if listed_on else {}
         return Layout(
             f"mapping {Path(self.name).name}",
@@ -169,6 +176,8 @@ class ExportMapping:
             form,
             options={"mapping": self.sha256, **told},
             query=query,
+            lined_query=lined,
+            told_as=told_as,
         )
 
     def _day_of_listing(self, listed_on: date | None) -> dict[str, str]:

@@ -82,9 +82,14 @@ class Register:
         )
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the export that it reads: of the first day, and of the end."""
+        return (self.began, self.ended) if self.ended else (self.began,)
+
+    @property
     def sources(self) -> frozenset[str]:
         """The columns of the export that it reads."""
-        return frozenset({self.began, self.ended} - {""})
+        return frozenset(self.columns)
 
     def query(self, rows: str, only: date | None = None) -> str:
         """Return SQL for the listings.
