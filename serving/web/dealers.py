@@ -77,7 +77,7 @@ async def search(
 ) -> Response:
     """Find dealers by name, place or number."""
     purpose = caller.purpose()
-    found, is_cut = await asyncio.to_thread(_search, caller, q.strip(), box)
+    found, is_cut = await asyncio.to_thread(find_dealers, caller, q.strip(), box)
     await caller.record(subjects(row["dealer"] for row in found), purpose=purpose)
     return page(
         request, "search.html", title="Find a dealer", active="dealers", me=caller.principal,
@@ -85,7 +85,7 @@ async def search(
     )  # fmt: skip
 
 
-def _search(caller: Caller, q: str, box: str) -> tuple[list[dict[str, Any]], bool]:
+def find_dealers(caller: Caller, q: str, box: str) -> tuple[list[dict[str, Any]], bool]:
     scope = caller.scope
     view, columns = scope.view, scope.view.snapshot.columns
     if not q and not box:

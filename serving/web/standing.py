@@ -10,11 +10,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from serving import clock
+from serving.access.audit import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.dealers.explaining import explain
 from serving.errors import UnknownDealerError
 from serving.scores.snapshot import eligible_rows
+from serving.web.dealers import find_dealers
 from serving.web.list_rows import parts_of
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, may
@@ -30,16 +32,17 @@ async def show(
     request: Request,
     dealer: str,
     caller: Annotated[Caller, Depends(may("dealers"))],
-    against: Annotated[str, Query(max_length=40)] = "",
+    against: Annotated[str, Query(max_length=100)] = "",
     k: Annotated[int, Query(ge=1, le=5_000)] = _K,
 ) -> Response:
     """Show rank, cut, eligibility and what keeps a dealer down; perhaps beside another."""
     purpose = caller.purpose()
     rows = [_row(caller, dealer)]
-    if against.strip():
-        rows.append(_row(caller, against.strip()))
+    other, hits = await asyncio.to_thread(_other, caller, against.strip())
+    if other is not None:
+        rows.append(other)
     keys = [str(caller.scope.view.snapshot.columns["dealer"][row]) for row in rows]
-    await caller.record(" ".join(keys), purpose=purpose)
+    await caller.record(subjects([*keys, *(hit["dealer"] for hit in hits)]), purpose=purpose)
     found = await asyncio.to_thread(lambda: [_facts(caller, row, k) for row in rows])
     title = f"The place of {found[0]['name'][:60]}"
     return page(
@@ -47,9 +50,22 @@ async def show(
         as_of=caller.scope.view.snapshot.as_of.isoformat(), active="dealers",
         me=caller.principal, k=k,
         one=found[0],
-        other=found[1] if len(found) > 1 else None, against=against.strip(),
+        other=found[1] if len(found) > 1 else None, against=against.strip(), hits=hits,
         families=_families(found), can_issue=caller.principal.role in ACCESS["rank"],
     )  # fmt: skip
+
+
+def _other(caller: Caller, against: str) -> tuple[int | None, list[dict[str, Any]]]:
+    """Return the dealer that a number or name means, or those that it may mean."""
+    if not against:
+        return None, []
+    row = caller.scope.row(against)
+    if row is not None:
+        return row, []
+    hits, _ = find_dealers(caller, against, "")
+    if len(hits) == 1:
+        return caller.scope.row(str(hits[0]["dealer"])), []
+    return None, hits
 
 
 def _row(caller: Caller, dealer: str) -> int:

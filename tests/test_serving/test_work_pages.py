@@ -289,6 +289,12 @@ def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypa
     assert "may not be visited before" in text
     assert "Side by side" in text
     assert inspector.get("/dealers/1-99-99999/place").status_code == 404
+    name = str(columns["business_name"][own][0] or columns["licensee_name"][own][0]).split()[0]
+    named = inspector.get(f"/dealers/{dealer}/place?against={name}")
+    assert named.status_code == 200
+    assert "Which dealer is meant?" in named.text or "Side by side" in named.text
+    nobody = inspector.get(f"/dealers/{dealer}/place?against=nobody+at+all")
+    assert "No dealer within your area matches" in nobody.text
 
 
 def test_a_dealer_is_put_on_a_list_by_hand_with_its_reason(inspector, service, free):
