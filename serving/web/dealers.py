@@ -86,6 +86,7 @@ async def search(
 
 
 def find_dealers(caller: Caller, q: str, box: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return the dealers of the caller that a text or box finds, and whether there are more."""
     scope = caller.scope
     view, columns = scope.view, scope.view.snapshot.columns
     if not q and not box:
