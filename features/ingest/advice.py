@@ -154,7 +154,13 @@ def _spelling(column: str, value: str) -> str:
     return ""
 
 
-def refusal(file: str, counts: TableCounts, limit: float, faults: Sequence[Fault]) -> SourceError:
+def refusal(
+    file: str,
+    counts: TableCounts,
+    limit: float,
+    faults: Sequence[Fault],
+    notes: Sequence[str] = (),
+) -> SourceError:
     """Return the error of a file with too large a share of bad rows.
 
     Parameters
@@ -167,11 +173,13 @@ def refusal(file: str, counts: TableCounts, limit: float, faults: Sequence[Fault
         Largest share that is taken.
     faults : sequence of Fault
         The commonest first.
+    notes : sequence of str
+        What else to know of the file.
     """
     return SourceError(
         f"{file} is refused: {counts.n_rejected / counts.n_read:.1%} of its "
         f"{counts.n_read:,} rows of {counts.table} are bad; nothing of it was stored.",
-        found="; ".join(map(str, faults)),
+        found="; ".join(map(str, (*faults, *notes))),
         expected=f"at most {limit:.1%}",
         fix=f"{mending(faults)}; raise --max-rejects only if so many bad rows are expected",
     )

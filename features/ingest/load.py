@@ -190,7 +190,9 @@ class Loader:
                 if resolution.n_superseded or resolution.n_conflict:
                     notes += other_dealers(self.con, table)
                 counts.append(self._count(load, table, resolution, odd if is_first else None))
-                self.rejects.refuse_bad(file, load.number, counts[-1], self.max_rejects)
+                self.rejects.refuse_bad(
+                    file, load.number, counts[-1], self.max_rejects, load.layout.notes
+                )
                 if resolution.has_contested:
                     counts[-1] = self.effects.add(counts[-1])
                 self._store(load, table, resolution)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from features.ingest.advice import Fault, refusal
@@ -127,8 +127,28 @@ class RejectBook:
             ).fetchall()
         )
 
-    def refuse_bad(self, file: str, source: int, counts: TableCounts, limit: float) -> None:
+    def refuse_bad(
+        self,
+        file: str,
+        source: int,
+        counts: TableCounts,
+        limit: float,
+        notes: Sequence[str] = (),
+    ) -> None:
         """Refuse a file with too large a share of bad rows.
+
+        Parameters
+        ----------
+        file : str
+            Its name.
+        source : int
+            Its number.
+        counts : TableCounts
+            Of the table at fault.
+        limit : float
+            Largest share that is taken.
+        notes : sequence of str
+            What else to know of the file.
 
         Raises
         ------
@@ -137,7 +157,7 @@ class RejectBook:
         """
         if counts.n_rejected <= limit * counts.n_read:
             return
-        raise refusal(file, counts, limit, self._faults(counts.table, source))
+        raise refusal(file, counts, limit, self._faults(counts.table, source), notes)
 
     def _faults(self, table: str, source: int) -> list[Fault]:
         """Return the commonest reasons of one file, each with its first row."""

@@ -262,7 +262,10 @@ class Run:
             try:
                 source = self._inspected(file)
                 given[source.path] = file.given
-                known.append((source, *recognize(source, self._choices_for(file))))
+                layout, names = recognize(source, self._choices_for(file))
+                if file.note:
+                    layout = replace(layout, notes=(*layout.notes, file.note))
+                known.append((source, layout, names))
             except SourceError as error:
                 error.given = file.given
                 if not file.sheet:

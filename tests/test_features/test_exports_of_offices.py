@@ -7,6 +7,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import openpyxl
 import pytest
 import xlsxwriter
 
@@ -293,3 +294,24 @@ def test_values_of_programs_are_told_with_what_helps(
     with pytest.raises(SourceError) as caught:
         load(tmp_path, "thefts_losses.csv", csv_text([row("thefts_losses", **changes)]))
     assert told in caught.value.fix
+
+
+def test_formulas_that_nobody_computed_are_told(tmp_path: Path) -> None:
+    """A program that writes a workbook without computing it leaves their cells empty."""
+    names = ["hold_id", "dealer", "starts_on", "ends_on"]
+    for column, is_required in (("ends_on", False), ("starts_on", True)):
+        book = openpyxl.Workbook()
+        book.active.append(names)
+        for n in range(3):
+            cells = {"hold_id": f"H{n}", "dealer": "5-74-90001", "starts_on": "2025-05-05"}
+            book.active.append([{**cells, column: "=DATE(2026,1,1)"}.get(name) for name in names])
+        path = tmp_path / f"holds_{column}.xlsx"
+        book.save(path)
+        told = f"formulas without computed values, read as nothing: 3 in column {'DC'[is_required]}"
+        if is_required:
+            with pytest.raises(SourceError, match="missing_required") as caught:
+                ingest(path, tmp_path / column, as_table="holds", today=TODAY)
+            assert told in caught.value.found
+        else:
+            summary = ingest(path, tmp_path / column, as_table="holds", today=TODAY)
+            assert told in " ".join(summary.files[0].notes)

@@ -56,6 +56,8 @@ class Found:
         Its name where it is one of several sheets, some of which may be notes.
     given : Path or None
         What was named to be loaded: the file itself, or the folder or archive it stood in.
+    note : str
+        What to tell of it.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class Found:
     table: str | None = None
     sheet: str = ""
     given: Path | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,12 +178,15 @@ def _sheets(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
     made = workbook.sheets(path, name, unpack_to)
     finds.unread += [Unread(f"{name}[{sheet}]", "a hidden sheet") for sheet in made.hidden]
     if len(made.texts) == 1:
-        finds.found += [Found(text, name, table_of(name)) for text in made.texts.values()]
+        finds.found += [
+            Found(text, name, table_of(name), note=made.notes.get(sheet, ""))
+            for sheet, text in made.texts.items()
+        ]
         return
-    finds.found += [
-        Found(text, f"{name}[{sheet}]", sheet.lower() if sheet.lower() in TABLES else None, sheet)
-        for sheet, text in made.texts.items()
-    ]
+    for sheet, text in made.texts.items():
+        table = sheet.lower() if sheet.lower() in TABLES else None
+        note = made.notes.get(sheet, "")
+        finds.found.append(Found(text, f"{name}[{sheet}]", table, sheet, note=note))
 
 
 def _folder(folder: Path, unpack_to: Path, finds: Finds) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from typing import Any, Final
 import python_calamine
 
 from features.errors import SourceError
+from features.sources.files.formulas import uncomputed
 
 ENDINGS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -59,10 +60,13 @@ class Sheets:
         The text of each one that a reader of the workbook sees, by its name.
     hidden : tuple of str
         Names of those that the workbook hides: old states and aids, which nobody looked at.
+    notes : mapping of str to str
+        What to tell of a sheet, by its name.
     """
 
     texts: Mapping[str, Path]
     hidden: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def sheets(path: Path, name: str, folder: Path) -> Sheets:
@@ -86,7 +90,8 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
                     made[sheet.name] = target
                 else:
                     hidden.append(sheet.name)
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        notes = uncomputed(path)
+    except (python_calamine.CalamineError, zipfile.BadZipFile, OSError, ValueError) as error:
         raise SourceError(
             f"{name} cannot be read as a workbook.",
             found=str(error).splitlines()[0] if str(error) else type(error).__name__,
@@ -106,7 +111,7 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
             found=f"{len(list(folder.iterdir()))} sheets, none with more than one row",
             expected="a header row and rows of one table in each sheet",
         )
-    return Sheets(made, tuple(hidden))
+    return Sheets(made, tuple(hidden), notes)
 
 
 def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> bool:
