@@ -87,6 +87,7 @@ def _contribution(
         float(value),
         license_type=snapshot.columns["license_type"][row],
         missing=int(snapshot.missing[row, j]),
+        row=snapshot.inputs[row],
     )
     return {
         **reason,

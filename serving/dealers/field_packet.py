@@ -109,7 +109,7 @@ def _facts(document: DossierDocument) -> list[_Section]:
 
 def _cited(citation: str, n: int) -> str:
     cause = cause_of(citation)
-    times = "once" if n == 1 else f"{n} times"
+    times = "at one inspection" if n == 1 else f"at {n} inspections"
     return f"{citation}{', ' + cause if cause else ''}: {times}"
 
 

@@ -28,7 +28,7 @@ from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
 from serving.scores.peers import Peers
 from serving.scores.places import Places
-from serving.scores.reason_sentences import Sentences
+from serving.scores.reason_sentences import Sentences, measured_first
 from serving.scores.table import N_REASONS, ScoredTable, load_scored
 
 if TYPE_CHECKING:
@@ -389,9 +389,10 @@ class View:
                         contribution,
                         license_type=license_type,
                         missing=int(missing[signal]),
+                        row=inputs,
                     )
                 )
-        return out
+        return measured_first(out)
 
 
 def _plain(value: Any) -> Any:

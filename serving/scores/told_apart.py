@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from serving.scores.reason_sentences import measured_first
+
 if TYPE_CHECKING:
     from serving.contract.records.scores import ReasonRecord
 
@@ -28,10 +30,11 @@ def told_apart(rows: Sequence[Sequence[ReasonRecord]]) -> list[list[ReasonRecord
     """
     n_with = Counter(key for reasons in rows for key in {_key(one) for one in reasons})
     shared = {key for key, n in n_with.items() if n > _MOST_ALIKE * len(rows)}
-    return [
+    ordered = [
         sorted(reasons, key=lambda one: (one["contribution"] < 0, _key(one) in shared))
         for reasons in rows
     ]
+    return [measured_first(reasons) for reasons in ordered]
 
 
 def _key(reason: ReasonRecord) -> str:

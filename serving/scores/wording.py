@@ -20,6 +20,7 @@ _KM2_PER_SQUARE_MILE: Final = 2.589988110336
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _PEERS: Final = re.compile(r"[,;]?\s*(more|less) than \{percentile\}% of peers")
 _PLACES: Final = ("state", "county")
+_DAYS_A_YEAR: Final = 365
 _MOST_LOG: Final = 40.0
 # Heads that foretell a number of firearms; the others foretell a chance.
 RATES: Final = frozenset({"diversion", "mexico"})
@@ -35,7 +36,9 @@ _PLANNED: Final[Mapping[str, str]] = {"model": "findings expected"}
 _LEAST: Final = 0.001
 _LEAST_SHARE: Final = 0.0001
 _ALMOST: Final = 0.01
-_SPECIAL: Final = ("zero", "one", "negative", "yes", "no", "unknown")
+_SPECIAL: Final = (
+    "zero", "one", "negative", "yes", "no", "unknown", "estimate", "recent", "nothing",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Wording:
         For those values; empty when `main` serves. `negative` is given the size of the value.
     words : tuple of str
         What the codes 0, 1, 2, ... mean.
+    own : tuple of str
+        Signals that count the dealer's own events, of a value drawn toward similar dealers.
+    estimate, recent, nothing : str
+        Where those show none; of a dealer listed for less than three years; where there was
+        nothing to measure on.
     is_of_place : bool
         Whether all dealers of a state or county share the value: then it is no dealer's own reason.
     """
@@ -62,6 +70,10 @@ class Wording:
     no: str = ""
     unknown: str = ""
     words: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    estimate: str = ""
+    recent: str = ""
+    nothing: str = ""
     is_of_place: bool = False
 
     def say(self, value: float) -> str:
@@ -74,6 +86,10 @@ class Wording:
             return _capital(self._put(self.negative, -value))
         special = {0.0: self.zero, 1.0: self.one}.get(value, "")
         return _capital(special or self._put(self.main, value))
+
+    def say_as(self, value: float, manner: str) -> str:
+        """Return the sentence for a known value in the manner of `estimate` or `recent`."""
+        return _capital(self._put(self.estimate if manner == "estimate" else self.recent, value))
 
     def unheld(self) -> str:
         """Return the sentence for a value whose records nobody holds, without its full stop.
@@ -88,7 +104,10 @@ class Wording:
             return self.main.replace("{words}", "something not known")
         if self.yes or not _BRACES.search(self.main):
             return f"{self.yes or self.main}: not known"
-        return self._put(self.main, None)
+        text = self._put(self.main, None).removesuffix(", drawn toward similar dealers")
+        for about in ("By estimate, about an ", "About an "):
+            text = text.replace(about, "An ")
+        return text.replace("about an unknown", "an unknown")
 
     def _put(self, text: str, value: float | None) -> str:
         put = _BRACES.sub(lambda found: self._field(found.group(1), value), text)
@@ -102,6 +121,10 @@ class Wording:
             return _UNKNOWN.get(kind, "an unknown number of {plural}").format(plural=plural)
         if kind == "log":
             value = round(math.expm1(min(value, _MOST_LOG)))
+        if kind == "age":
+            days = round(_DAYS_A_YEAR * value)
+            kind, value = "q", value if days >= _DAYS_A_YEAR else float(days)
+            singular, plural = ("year", "years") if days >= _DAYS_A_YEAR else ("day", "days")
         if kind == "least":
             value = math.floor(10.0 * value) / 10.0
         if kind in {"n", "q", "log", "least"}:
@@ -119,6 +142,7 @@ _UNKNOWN: Final[Mapping[str, str]] = {
     "share": "an unknown share",
     "miles": "an unknown distance",
     "value": "an unknown number of",
+    "age": "an unknown number of years",
     "density": "an unknown number of people per square mile",
 }
 
@@ -150,6 +174,7 @@ def _read(entry: str | Mapping[str, Any]) -> Wording:
     return Wording(
         main=entry.get("say", ""),
         words=tuple(entry.get("words", ())),
+        own=tuple(entry.get("own", ())),
         is_of_place=entry.get("where") in _PLACES,
         **texts,
     )

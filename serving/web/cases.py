@@ -17,13 +17,22 @@ from serving.web.visitor import PageRoute, may
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _MOST: Final = 3
 _LEAST_RAISED: Final = 0.05
+_ABOVE_PEERS: Final = 80.0
 
 
 def cases_for(contributions: Sequence[Mapping[str, Any]]) -> list[tuple[Case, int]]:
-    """Return the studies whose signals raise a score, with how many of them do, most first."""
-    raised = {c["signal"] for c in contributions if c["contribution"] >= _LEAST_RAISED}
+    """Return the studies whose signals raise a score, with how many of them do, most first.
+
+    A study is of a dealer only where the record itself stands out in what the study names first:
+    a value observed, above that of most peers, and no estimate from similar dealers.
+    """
+    raised = {
+        c["signal"]
+        for c in contributions
+        if c["contribution"] >= _LEAST_RAISED and (c["share_below"] or 0.0) >= _ABOVE_PEERS
+    }
     found = [(case, len(raised & set(case.signals))) for case in search("", tuple(raised))]
-    return [(case, n) for case, n in found if n][:_MOST]
+    return [(case, n) for case, n in found if raised & set(case.signals[:1])][:_MOST]
 
 
 @router.get("/cases/{name}")

@@ -56,6 +56,14 @@ from tests.oracles.sentences import (
     visits,
 )
 
+
+def aged(c, known_on, unit):
+    """How old a record is, in years or, below one, in days."""
+    days = (c.as_of - known_on).days
+    assert (days < 365) is (unit == "day")
+    return days if unit == "day" else days / 365
+
+
 WHY = rf"(?P<why>{FEW}|nothing happened that it could be measured on)"
 RULES = [
     fact(
@@ -95,9 +103,19 @@ RULES = [
         none(lambda t: to_crime(t) is not None, 5),
     ),
     fact(
-        rf"About an unknown share of firearms traced in {W} were recovered within .*: {WHY}",
-        none(lambda t: to_crime(t) is not None),
+        "Share of firearms traced that were recovered soon after the sale not known: no trace with "
+        f"both days in {W}",
+        lambda c, d, m: not any(to_crime(t) is not None for t in c.traces(d, m["w"])),
     ),
+    fact(
+        f".* not known: no background checks on record in {W}",
+        lambda c, d, m: summed("sales_volume", "n_checks")(c, d, m) == 0,
+    ),
+    fact(
+        f"(?:Trend of traces|Share of traced .*) not known: no firearm traced in {W}",
+        lambda c, d, m: not c.traces(d, m["w"]),
+    ),
+    fact(f"No multiple-sale report in {W}", lambda c, d, m: summed("multiple_sales")(c, d, m) == 0),
     fact(
         rf"An unknown share of its firearms traced in {W} and recovered in Mexico were .*: {WHY}",
         none(is_mexican, 3),
@@ -256,12 +274,14 @@ RULES = [
     number(rf"{N} seizures? on the way to the border in {W} of firearms it sold", seizures),
     # Inspections.
     fact(
-        rf"Last outcome on the ladder of graduated action: (?P<what>{'|'.join(LADDER)})",
+        rf"Last outcome on the ladder of graduated action, of any kind of visit: "
+        rf"(?P<what>{'|'.join(LADDER)})",
         lambda c, d, m: STEP[stepped(c, d)[-1]["outcome"]] == LADDER.index(m["what"]),
     ),
     number(
-        r"Last outcome on the ladder of graduated action on record for (?P<n>[\d.]+) years?",
-        lambda c, d, m: (c.as_of - stepped(c, d)[-1]["known_on"]).days / 365,
+        r"Last outcome on the ladder of graduated action, of any kind of visit, on record for "
+        r"(?P<n>[\d.]+) (?P<unit>year|day)s?",
+        lambda c, d, m: aged(c, stepped(c, d)[-1]["known_on"], m["unit"]),
     ),
     fact(
         "No outcome on the ladder of graduated action on record", lambda c, d, m: not stepped(c, d)
@@ -325,8 +345,8 @@ RULES = [
         ),
     ),
     number(
-        r"Last compliance inspection on record for (?P<n>[\d.]+) years?",
-        lambda c, d, m: (c.as_of - max(r["known_on"] for r in visits(c, d))).days / 365,
+        r"Last compliance inspection on record for (?P<n>[\d.]+) (?P<unit>year|day)s?",
+        lambda c, d, m: aged(c, max(r["known_on"] for r in visits(c, d)), m["unit"]),
     ),
     fact("No compliance inspection on record", lambda c, d, m: not visits(c, d)),
     fact("Never inspected for compliance on record", lambda c, d, m: not visits(c, d)),

@@ -186,7 +186,7 @@ def test_a_definition_is_never_a_reason():
         ("border_km_to_port", 100.0, "62 miles (100 km) from the nearest land port of entry from "
          "Mexico"),
         ("violations_last_outcome", 2.0, "Last outcome on the ladder of graduated "
-         "action: a warning letter"),
+         "action, of any kind of visit: a warning letter"),
         ("license_months_to_expiry", -2.0, "License past its expiry by 2 months"),
         ("violations_log_instances_5y", math.log(9.0), "8 instances of violations counted in "
          "citations of five years"),
@@ -265,7 +265,9 @@ def faults(warehouse, table, as_of, *, most):
     for j, signal in enumerate(SIGNALS):
         for i, dealer in enumerate(dealers[:most]):
             value = float(values.iat[i, j])
-            text = said.sentence(j, value, license_type="01", missing=int(missing[i, j]))
+            text = said.sentence(j, value, license_type="01", missing=int(missing[i, j]),
+                row=values.iloc[i].to_numpy(),
+            )  # fmt: skip
             body = text.removesuffix(".").partition("; ")[0]
             found = judged(truth, dealer, body)
             forms.add(found.rule)
