@@ -11,6 +11,7 @@ from serving.scores.told_apart import told_apart
 def reason(sentence, contribution=1.0, *, signal="s", unit="count"):
     return {
         "signal": signal, "sentence": sentence, "contribution": contribution, "unit": unit,
+        "value": 1.0, "percentile": 50,
     }  # fmt: skip
 
 
