@@ -229,6 +229,16 @@ NO_DATES: Final = (
 )
 
 
+def trimmed_sql(text: str) -> str:
+    """Return SQL for `text` without white space and signs of no width at its ends.
+
+    Where both ends are plain signs there is nothing to cut: to look for each of the many takes
+    longer than all else that is asked of a value.
+    """
+    plain = " AND ".join(f"{end}({text}, 1) BETWEEN '!' AND '~'" for end in ("left", "right"))
+    return f"CASE WHEN {plain} THEN {text} ELSE trim({text}, {literal(SPACES)}) END"
+
+
 def is_null_word_sql(
     text: str, column: str, allowed: frozenset[str], *, is_typed: bool = False
 ) -> str:

@@ -12,10 +12,10 @@ from typing import Final
 from features.domain.county import county_today_sql
 from features.domain.license_number import dealer_sql, number_sql
 from features.domain.missing_values import (
-    SPACES,
     is_no_date_sql,
     is_null_word_sql,
     is_zero_date_sql,
+    trimmed_sql,
 )
 from features.domain.postal import zip_sql
 from features.schema import Column
@@ -45,7 +45,7 @@ _ISO: Final = (
 
 def trimmed(text: str) -> str:
     """Return SQL for `text` without white space around it, null where nothing is left."""
-    return f"nullif(trim({text}, {literal(SPACES)}), '')"
+    return f"nullif({trimmed_sql(text)}, '')"
 
 
 def shown(expression: str, kind: str, is_untrimmed: bool) -> str:

@@ -49,7 +49,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from features.domain.missing_values import SPACES
+from features.domain.missing_values import trimmed_sql
 from features.errors import SourceError
 from features.schema import Column
 from features.sources.agency.database import Database
@@ -248,7 +248,7 @@ def _joined(entry: Mapping[str, Any]) -> str:
     names = formats_of(entry["from"])
     pads = entry.get("pad", [])
     pads = pads if isinstance(pads, list) else [pads] * len(names)
-    texts = [f"trim({quoted(name)}, {literal(SPACES)})" for name in names]
+    texts = [trimmed_sql(quoted(name)) for name in names]
     for n, width in enumerate(pads):
         bare = f"regexp_replace({texts[n]}, '[.]0+$', '')"
         texts[n] = (

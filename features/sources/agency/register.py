@@ -25,13 +25,13 @@ from datetime import date
 from typing import Any, Final
 
 from features.domain.missing_values import (
-    SPACES,
     is_no_date_sql,
     is_null_word_sql,
     is_zero_date_sql,
+    trimmed_sql,
 )
 from features.sources.rows.dates import reading
-from features.sql import as_text, literal, quoted
+from features.sql import as_text, quoted
 
 LISTED_ON: Final = "listed_on"
 _SETTINGS: Final = {"from", "to", "first", "last", "every_months", "date_format"}
@@ -167,6 +167,6 @@ def _day(value: object) -> date:
 
 def _text(name: str) -> str:
     """Return SQL for the text of a date, empty where it is a word or a mark for none."""
-    text = f"trim({quoted(name)}, {literal(SPACES)})"
+    text = trimmed_sql(quoted(name))
     nothing = is_null_word_sql(text, LISTED_ON, frozenset(), is_typed=True)
     return f"CASE WHEN {nothing} OR {is_zero_date_sql(text)} THEN '' ELSE coalesce({text}, '') END"
