@@ -78,14 +78,14 @@ async def search(
     """Find dealers by name, place or number."""
     purpose = caller.purpose()
     found, is_cut = await asyncio.to_thread(find_dealers, caller, q.strip(), box)
-    await caller.record(subjects(row["dealer"] for row in found), purpose=purpose)
+    await caller.record(subjects(str(row["dealer"]) for row in found), purpose=purpose)
     return page(
         request, "search.html", title="Find a dealer", active="dealers", me=caller.principal,
         q=q, found=found, is_cut=is_cut, is_asked=bool(q.strip() or box),
     )  # fmt: skip
 
 
-def find_dealers(caller: Caller, q: str, box: str) -> tuple[list[dict[str, Any]], bool]:
+def find_dealers(caller: Caller, q: str, box: str) -> tuple[list[dict[str, str | int]], bool]:
     """Return the dealers of the caller that a text or box finds, and whether there are more."""
     scope = caller.scope
     view, columns = scope.view, scope.view.snapshot.columns

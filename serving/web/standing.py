@@ -42,7 +42,7 @@ async def show(
     if other is not None:
         rows.append(other)
     keys = [str(caller.scope.view.snapshot.columns["dealer"][row]) for row in rows]
-    await caller.record(subjects([*keys, *(hit["dealer"] for hit in hits)]), purpose=purpose)
+    await caller.record(subjects([*keys, *(str(hit["dealer"]) for hit in hits)]), purpose=purpose)
     found = await asyncio.to_thread(lambda: [_facts(caller, row, k) for row in rows])
     title = f"The place of {found[0]['name'][:60]}"
     return page(
@@ -55,7 +55,7 @@ async def show(
     )  # fmt: skip
 
 
-def _other(caller: Caller, against: str) -> tuple[int | None, list[dict[str, Any]]]:
+def _other(caller: Caller, against: str) -> tuple[int | None, list[dict[str, str | int]]]:
     """Return the dealer that a number or name means, or those that it may mean."""
     if not against:
         return None, []

@@ -18,7 +18,6 @@ LEFT = {
     "serving/planning/kept/files.py:_week",
     "serving/scores/peers.py:_steps",
     "serving/trials/assignments.py:dated",
-    "serving/web/dealers.py:_search",
     "serving/web/dealers.py:_values",
     "serving/web/itinerary.py:for_template",
     "serving/web/maps.py:_spot",
