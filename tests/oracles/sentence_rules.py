@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from tests.oracles.oracle_violations import STEP
+from tests.oracles.sentence_rules_trade import TRADE
 from tests.oracles.sentences import (
     CLASSES,
     FEW,
@@ -25,10 +26,7 @@ from tests.oracles.sentences import (
     is_mexican,
     is_outcome,
     last_calendar_year,
-    leads,
     left,
-    linked_sales,
-    linked_share,
     listed_years,
     mexican_states,
     months,
@@ -48,7 +46,6 @@ from tests.oracles.sentences import (
     stepped,
     succession,
     summed,
-    tips,
     to_crime,
     traced,
     trend,
@@ -392,71 +389,5 @@ RULES = [
         summed("thefts_losses", "n_firearms", kind="loss"),
     ),
     share(rf"{SHARE} of its firearms missing in {W} were lost without explanation", unexplained),
-    *[
-        number(
-            rf"{N} reports? of multiple {kind} sales in {W}", summed("multiple_sales", kind=kind)
-        )
-        for kind in ("handgun", "rifle")
-    ],
-    number(rf"{N} firearms? in multiple sales in {W}", summed("multiple_sales", "n_firearms")),
-    number(rf"{N} multiple sales? linked in {W} to a firearm traced", linked_sales(False)),
-    number(
-        rf"{N} multiple sales? linked in {W} to a firearm recovered within a year of its sale",
-        linked_sales(True),
-    ),
-    share(
-        rf"Multiple sales linked in {W} to a firearm traced: {SHARE} of the number reported, "
-        "100% at "
-        "most",
-        linked_share,
-    ),
-    number(rf"{N} background checks? in {W}", summed("sales_volume", "n_checks")),
-    number(
-        r"Background checks in the last year at about (?P<n>[\d.]+) times the yearly level of the "
-        "two years before, ten checks added to both",
-        trend("n_checks", "sales_volume", 10),
-    ),
-    number(rf"{N} sales? denied in {W}", summed("denials", "n_denied")),
-    number(
-        rf"{N} ballistic leads? in {W} on firearms it sold", lambda c, d, m: len(leads(c, d, m))
-    ),
-    number(
-        rf"{N} firearms? it sold with a ballistic lead in {W}",
-        lambda c, d, m: len({r["trace_id"] for r in leads(c, d, m)}),
-    ),
-    number(
-        rf"{N} shootings? linked by the ballistic leads of {W}, counted once a lead",
-        lambda c, d, m: sum(r["n_linked_events"] or 0 for r in leads(c, d, m)),
-    ),
-    share(
-        rf"Concentration of its traces of {W} on one maker and place: {SHARE} "
-        r"\(100% when all are alike\)",
-        concentration(
-            lambda t: (t["manufacturer"], t["recovery_country"], t["recovery_state"]),
-            lambda t: True,
-        ),
-    ),
-    number(
-        rf"{N} substantiated tips? in {W}",
-        tips(lambda t: not t["is_self_report"] and bool(t["is_substantiated"])),
-    ),
-    number(
-        rf"{N} tips? by agencies in {W} that were not found unsubstantiated",
-        tips(
-            lambda t: (
-                not t["is_self_report"]
-                and t["source"] == "agency"
-                and t["is_substantiated"] is not False
-            )
-        ),
-    ),
-    fact(
-        "Reported nothing itself in three years",
-        lambda c, d, m: tips(lambda t: t["is_self_report"])(c, d, {"w": "three years"}) == 0,
-    ),
-    fact(
-        "Reported one matter itself in three years",
-        lambda c, d, m: tips(lambda t: t["is_self_report"])(c, d, {"w": "three years"}) == 1,
-    ),
-    number(rf"Reported (?P<n>\d+) matters itself in {W}", tips(lambda t: t["is_self_report"])),
+    *TRADE,
 ]
