@@ -35,10 +35,10 @@ from features.home import sync_folder, write_atomically
 from features.openjson import Json
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
+from models.order.priority import require_peers, taken_off
+from models.order.restraint import Restraint
 from models.policy import Policy
-from models.priority import require_peers, taken_off
 from models.profile import Profile
-from models.restraint import Restraint
 from models.state import to_json
 
 if TYPE_CHECKING:  # estimators are slow to import, and lists are read without them
@@ -271,8 +271,8 @@ class Bundle:
         DataFrame
             With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
             ``priority``, the weighted sum of the heads' log-odds and log-rates, counts set against
-            who sells alike in places alike, as the policy says (`models.priority`); ``support``,
-            in 0 to 1 (see `models.profile`); ``is_insufficient_history``.
+            who sells alike in places alike, as the policy says (`models.order.priority`);
+            ``support``, in 0 to 1 (see `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
         weights = self.weights

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from models.order.restraint import Restraint
 from models.policy import Policy
-from models.restraint import Restraint
 
 _CANNOT = (
     "A score is not evidence. It orders inspections; it shows no violation and no crime, and it "

@@ -86,13 +86,13 @@ class Policy:
         How differences between offices are read.
     per_sale : mapping of str to float
         How far a head that counts firearms is ranked against dealers who sell alike: 0 by count, 1
-        only by what lies above or below their mean (`models.priority`).
+        only by what lies above or below their mean (`models.order.priority`).
     per_place : mapping of str to float
         How far a head that counts firearms is ranked against dealers in places alike: 0 by count, 1
-        only by what the place does not tell (`models.places`).
+        only by what the place does not tell (`models.order.places`).
     max_yield_cost : float
         Largest share of the findings expected of a list that the heads beside the compliance head
-        may cost (`models.restraint`); 1 for a policy that states none.
+        may cost (`models.order.restraint`); 1 for a policy that states none.
     """
 
     text: str

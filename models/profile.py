@@ -24,7 +24,7 @@ from features.errors import did_you_mean
 from models.columns.encoding import as_numbers, kind_of, plain_numbers
 from models.columns.levels import level_names
 from models.errors import InputError
-from models.priority import Peers
+from models.order.priority import Peers
 from models.state import State
 
 Floats = npt.NDArray[np.float64]

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from features.home import keep_private
-from models.random_share import Draw
+from models.order.random_share import Draw
 from serving import clock, metrics
 from serving.access.accounts import Directory, Principal
-from serving.access.audit import Access, AuditWriter, Ledger, open_chain
-from serving.access.audit_witness import Witness
+from serving.access.audit.chain import Access, AuditWriter, Ledger, open_chain
+from serving.access.audit.witness import Witness
 from serving.access.suspension import Switch
 from serving.background import Loop
 from serving.errors import NotReadyError

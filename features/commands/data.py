@@ -86,7 +86,7 @@ def new(
 
       ffl-risk mapping new export.csv --table traces --out traces.toml
     """
-    from features.ingest.new_mapping import propose
+    from features.ingest.proposals.new_mapping import propose
 
     text = propose(file, table, sheet)
     if out is None:

@@ -19,7 +19,7 @@ from serving.lists.list_files import header, to_csv
 from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:
-    from serving.access.audit import Verdict
+    from serving.access.audit.chain import Verdict
     from serving.scores.publish import Published
 
 OUT: Final = Console(highlight=False)

@@ -6,10 +6,10 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.access import audit
 from serving.access.accounts import Directory
-from serving.access.audit import Ledger
-from serving.access.audit_witness import Witness
+from serving.access.audit import chain as audit
+from serving.access.audit.chain import Ledger
+from serving.access.audit.witness import Witness
 from serving.settings import Settings
 from serving.store.database import Store
 

@@ -23,8 +23,8 @@ from serving.contract.records.dealers import (
 )
 from serving.contract.records.scores import RowScoreRecord, RowScoresDocument
 from serving.errors import InvalidRequestError, ServingError
-from serving.scores.reason_sentences import rounded
 from serving.scores.snapshot import Scope, Snapshot, View, eligible_rows
+from serving.scores.words.reason_sentences import rounded
 
 # Contributions are sums of doubles over a few thousand trees.
 ADDITIVITY_TOLERANCE: Final = 1e-6

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from serving import clock
 from serving.access.accounts import Principal
-from serving.access.audit import Ledger, subjects
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
+from serving.access.audit.chain import Ledger, subjects
 from serving.access.roles import LEADS
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.referrals import CaseRecord

@@ -21,8 +21,8 @@ from features.domain.asof import parse_date
 from features.openjson import Row
 from features.reference.twelve_month_rule import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
-from serving.access.audit import Ledger
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
+from serving.access.audit.chain import Ledger
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.collected import Collected

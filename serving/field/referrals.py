@@ -29,7 +29,7 @@ from features.openjson import Row
 from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving import clock
-from serving.access.audit import Ledger, subjects
+from serving.access.audit.chain import Ledger, subjects
 from serving.contract.records.referrals import EvidenceRecord, StandingRecord
 from serving.field.collected import Collected
 from serving.store import journal

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 
 from serving import clock
 from serving.access.accounts import Principal
-from serving.access.audit import Ledger
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
+from serving.access.audit.chain import Ledger
 from serving.access.roles import ACCESS
 from serving.errors import InvalidRequestError, UnknownRecordError
 from serving.following.visible import KINDS

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import from_numpy
-from models.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
+from models.order.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.contract.records.lists import (
@@ -28,7 +28,7 @@ from serving.errors import ConflictError, InvalidRequestError, LegalGateError, U
 from serving.scores.areas import in_words, rows_for
 from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
 from serving.scores.table import premises
-from serving.scores.told_apart import told_apart
+from serving.scores.words.told_apart import told_apart
 
 N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
 from serving.contract.records.lists import DecisionRecord, ListDocument
 from serving.errors import UnknownDealerError

@@ -14,11 +14,11 @@ import pandas as pd
 import sqlalchemy as sa
 from pydantic_core import from_json, to_json
 
-from models.random_share import Draw
+from models.order.random_share import Draw
 from serving import clock
 from serving.access.accounts import Principal
-from serving.access.audit import Access, append, subjects
-from serving.access.audited_rows import kept
+from serving.access.audit.audited_rows import kept
+from serving.access.audit.chain import Access, append, subjects
 from serving.access.roles import LEADS, OVERSEES, RUNS_SCHEDULE
 from serving.contract.answers import RankRequest
 from serving.contract.records.lists import (

@@ -13,8 +13,8 @@ from features.domain.spreadsheet_formulas import neutral_row
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
-from serving.scores.wording import RATES, why_label
-from serving.scores.wording import score as written
+from serving.scores.words.wording import RATES, why_label
+from serving.scores.words.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
 
 _COLUMNS: Final = (

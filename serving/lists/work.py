@@ -6,8 +6,8 @@ from typing import Final, TypedDict
 
 import sqlalchemy as sa
 
-from serving.access.audit import Ledger
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
+from serving.access.audit.chain import Ledger
 from serving.contract.records.lists import (
     AssignmentRecord,
     HandedRecord,

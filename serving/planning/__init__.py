@@ -10,8 +10,8 @@ from serving.planning.candidates import COLUMNS as CANDIDATE_COLUMNS
 from serving.planning.change import Changed, Placed, arrange
 from serving.planning.itinerary import Plan, Visit, Week
 from serving.planning.planner import make_plan
-from serving.planning.price import Cost, PlanInfeasibleError, Relaxation, Sensitivity
 from serving.planning.request import PlanError, PlanRequest, expected_hours
+from serving.planning.solving.price import Cost, PlanInfeasibleError, Relaxation, Sensitivity
 
 __all__ = [
     "CANDIDATE_COLUMNS",

@@ -11,8 +11,8 @@ import pandas as pd
 from features.errors import did_you_mean
 from serving.planning.candidates import Candidates, read_candidates
 from serving.planning.request import PlanError, PlanRequest
-from serving.planning.route import Stop, Tour, places
-from serving.planning.selection import n_parts
+from serving.planning.solving.route import Stop, Tour, places
+from serving.planning.solving.selection import n_parts
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.planning.candidates import Candidates
-from serving.planning.price import Cost, Sensitivity
 from serving.planning.request import Floats, PlanRequest
-from serving.planning.route import Tour
+from serving.planning.solving.price import Cost, Sensitivity
+from serving.planning.solving.route import Tour
 from serving.planning.travel import drive_hours, road_km
 
 Why = Literal["model", "random", "recall", "coverage"]

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from features import abandonment
-from serving.planning import price, selection
 from serving.planning.candidates import Candidates, read_candidates
-from serving.planning.draw import draw
 from serving.planning.itinerary import Plan, visits_of, weeks_of
-from serving.planning.price import PlanInfeasibleError
 from serving.planning.request import Bools, Ints, PlanRequest, policy
-from serving.planning.route import Tour, route
-from serving.planning.selection import Choice, Selection
+from serving.planning.solving import price, selection
+from serving.planning.solving.draw import draw
+from serving.planning.solving.price import PlanInfeasibleError
+from serving.planning.solving.route import Tour, route
+from serving.planning.solving.selection import Choice, Selection
 
 
 def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:

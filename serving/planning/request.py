@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
-from models.random_share import Draw
+from models.order.random_share import Draw
 from serving.contract.plan import RULES, PlanRules, StartPoint
 from serving.errors import InvalidRequestError
 

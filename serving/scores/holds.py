@@ -13,8 +13,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.domain.asof import from_numpy
-from serving.access.audit import Ledger
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
+from serving.access.audit.chain import Ledger
 from serving.errors import InvalidRequestError, NotReadyError
 from serving.scores.table import ScoredTable, current
 from serving.store.database import Store, instant

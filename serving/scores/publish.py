@@ -23,7 +23,6 @@ from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
 from serving.scores.inspection_facts import inspection_facts
-from serving.scores.peers import peer_table
 from serving.scores.table import (
     FILES,
     N_REASONS,
@@ -34,7 +33,8 @@ from serving.scores.table import (
     current,
     sha256_of,
 )
-from serving.scores.wording import wording
+from serving.scores.words.peers import peer_table
+from serving.scores.words.wording import wording
 
 if TYPE_CHECKING:
     from features.table import FeatureTable

@@ -22,14 +22,14 @@ import pandas as pd
 from features.domain import license_number
 from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
-from models.ordering import order
+from models.order.ordering import order
 from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
-from serving.scores.peers import Peers
 from serving.scores.places import Places
-from serving.scores.reason_sentences import Sentences, measured_first
 from serving.scores.table import N_REASONS, ScoredTable, load_scored
+from serving.scores.words.peers import Peers
+from serving.scores.words.reason_sentences import Sentences, measured_first
 
 if TYPE_CHECKING:
     from features.table import FeatureTable

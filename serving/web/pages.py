@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from serving.web import (
-    audit,
-    cases,
-    dealers,
-    decisions,
-    insight,
-    kept_plans,
-    lists,
-    maps,
-    model,
-    outcomes,
-    plans,
-    referrals,
-    sign_in,
-    single_sign_on,
-    standing,
-    supervision,
-)
+from serving.web import sign_in, single_sign_on
 from serving.web.compression import CompressedFiles
+from serving.web.dealers import cases, outcomes
+from serving.web.dealers import pages as dealers
+from serving.web.lists import decisions, standing
+from serving.web.lists import pages as lists
+from serving.web.maps import pages as maps
+from serving.web.plans import kept_plans
+from serving.web.plans import pages as plans
+from serving.web.program import audit, insight, model, referrals, supervision
 from serving.web.rendering import STATIC
 
 router = APIRouter(include_in_schema=False)

@@ -26,7 +26,7 @@ from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
-from serving.scores.wording import miles, percent, planned_label, score, why_label
+from serving.scores.words.wording import miles, percent, planned_label, score, why_label
 from serving.statements import NOT_EVIDENCE, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"

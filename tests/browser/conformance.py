@@ -88,8 +88,8 @@ CRITERIA: Final = (
     Criterion("1.4.3", "Contrast (Minimum)", "AA", (AXE,), "Light and dark."),
     Criterion("1.4.4", "Resize Text", "AA", (TWICE, AXE), "A window of 320 px is 400%."),
     Criterion("1.4.5", "Images of Text", "AA", (AXE,), "Letters in drawings are text."),
-    Criterion("1.4.10", "Reflow", "AA", (AXE, TWICE), "At 320 px no page scrolls sideways; wide tables "
-              "and drawings, which may, scroll within themselves."),
+    Criterion("1.4.10", "Reflow", "AA", (AXE, TWICE), "At 320 px no page scrolls sideways; wide "
+              "tables and drawings, which may, scroll within themselves."),
     Criterion("1.4.11", "Non-text Contrast", "AA", (COLOR,),
               "Forced colors; the contrast of each chart's colors was looked at, not measured."),
     Criterion("1.4.12", "Text Spacing", "AA", (TARGETS,)),

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from models.random_share import random_places
+from models.order.random_share import random_places
 from serving.store.database import instant
 from serving.store.tables import SESSIONS
 from tests.browser.chromium import chromium, sign_in

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from features.contract import contract, contracts, markdown, row_schema
 from features.errors import InvalidValueError
 from features.ingest import ingest
-from features.ingest.new_mapping import propose
+from features.ingest.proposals.new_mapping import propose
 from features.schema import TABLES
 from features.warehouse import Warehouse
 from ffl_risk import app

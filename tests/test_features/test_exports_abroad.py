@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from features.commands.app import app
 from features.errors import SourceError
 from features.ingest import ingest
-from features.ingest.new_mapping import propose
+from features.ingest.proposals.new_mapping import propose
 from features.sources.rows.dates import reading
 from tests.test_features.ingest_samples import TODAY, row, write
 from tests.test_features.test_mappings_of_a_clerk import export, holds, load, mapping, stored

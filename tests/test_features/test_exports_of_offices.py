@@ -13,7 +13,7 @@ import xlsxwriter
 
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
-from features.ingest.new_mapping import propose
+from features.ingest.proposals.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, csv_text, row
 from tests.test_features.test_mappings_of_a_clerk import load as load_export

@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
-from features.ingest.new_mapping import propose
+from features.ingest.proposals.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, digest, row, write
 

@@ -11,7 +11,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import IngestSummary
-from features.ingest.new_mapping import propose
+from features.ingest.proposals.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.test_mappings_of_a_clerk import export, holds, load, mapping, stored
 

@@ -16,7 +16,7 @@ import xlsxwriter
 from features.domain.license_number import parse, parse_column
 from features.errors import SourceError
 from features.ingest import IngestSummary, ingest
-from features.ingest.new_mapping import propose
+from features.ingest.proposals.new_mapping import propose
 from features.sources.rows.quotes import FOLD, folded, folded_head
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, csv_text, row

@@ -8,9 +8,9 @@ import pytest
 
 from models import Bundle, Policy, RateRegressor
 from models.errors import BundleError, InputError
-from models.priority import EXPOSURE, Peers, set_against
+from models.order.priority import EXPOSURE, Peers, set_against
+from models.order.restraint import Restraint, priorities
 from models.profile import Profile
-from models.restraint import Restraint, priorities
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.order.priority import EXPOSURE, Peers, exposure_term, exposure_weights, taken_off
 from models.policy import Policy
-from models.priority import EXPOSURE, Peers, exposure_term, exposure_weights, taken_off
 
 N = 6000
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.order.priority import EXPOSURE
+from models.order.restraint import Restraint, priorities, restrain
 from models.policy import DEFAULT, Policy
-from models.priority import EXPOSURE
-from models.restraint import Restraint, priorities, restrain
 
 N = 4000
 TEXT = DEFAULT.read_text(encoding="utf-8")

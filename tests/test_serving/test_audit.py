@@ -12,9 +12,17 @@ import pytest
 import sqlalchemy as sa
 
 from serving.access.accounts import Directory
-from serving.access.audit import Access, AuditWriter, Ledger, append, load_key, open_chain, verify
-from serving.access.audit_witness import Witness, noted, noted_in
-from serving.access.audited_rows import kept_now
+from serving.access.audit.audited_rows import kept_now
+from serving.access.audit.chain import (
+    Access,
+    AuditWriter,
+    Ledger,
+    append,
+    load_key,
+    open_chain,
+    verify,
+)
+from serving.access.audit.witness import Witness, noted, noted_in
 from serving.errors import AuditError, InvalidRequestError
 from serving.scores import holds
 from serving.store.database import Store

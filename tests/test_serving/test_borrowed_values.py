@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from features.signals.registry import SIGNALS
-from serving.scores.peers import Peers, peer_table
-from serving.scores.reason_sentences import Sentences, measured_first
-from serving.scores.wording import wording
-from serving.web.cases import cases_for
+from serving.scores.words.peers import Peers, peer_table
+from serving.scores.words.reason_sentences import Sentences, measured_first
+from serving.scores.words.wording import wording
+from serving.web.dealers.cases import cases_for
 
 NAMES = [signal.name for signal in SIGNALS]
 BUNDLED = [

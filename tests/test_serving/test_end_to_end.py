@@ -23,8 +23,8 @@ from features.ingest import ingest
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
+from models.order.priority import Peers
 from models.policy import Policy
-from models.priority import Peers
 from models.profile import Profile
 from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError

@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 
-from models.random_share import Draw
+from models.order.random_share import Draw
 from tests.test_serving.test_lists import composed
 
 

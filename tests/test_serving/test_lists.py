@@ -13,7 +13,7 @@ import pytest
 
 from features.domain.spreadsheet_formulas import neutral
 from features.errors import InvalidValueError
-from models.random_share import lowest
+from models.order.random_share import lowest
 from serving.access.accounts import Principal
 from serving.commands.operator import require_place
 from serving.commands.printing import print_list
@@ -21,7 +21,7 @@ from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
 from serving.scores.snapshot import View
-from serving.scores.wording import percent
+from serving.scores.words.wording import percent
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))
 ISSUE = Issue("L-20260101-000000000001", "2026-01-01T00:00:00.000000Z", 7)

@@ -18,15 +18,15 @@ from serving.planning import (
     arrange,
     expected_hours,
     make_plan,
-    selection,
 )
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.candidates import read_candidates
-from serving.planning.draw import draw
 from serving.planning.itinerary import visits_of
 from serving.planning.kept.in_names import dealers_in
 from serving.planning.kept.moves import after
-from serving.planning.route import places
+from serving.planning.solving import selection
+from serving.planning.solving.draw import draw
+from serving.planning.solving.route import places
 from tests.benchmarks.office import STARTS_ON, invented_office
 
 OFFICE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=3, random_share=0.0)

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from features.signals.registry import SIGNALS
 from features.table import build_features
-from serving.scores.peers import Peers, Standing, compared, peer_table
 from serving.scores.publish import strongest
-from serving.scores.reason_sentences import Sentences
-from serving.scores.wording import wording
+from serving.scores.words.peers import Peers, Standing, compared, peer_table
+from serving.scores.words.reason_sentences import Sentences
+from serving.scores.words.wording import wording
 from tests.oracles.sentence_rules import RULES
 from tests.oracles.sentences import MISCOUNTED, Country, same, same_share
 from tests.properties import invented
@@ -138,7 +138,7 @@ def test_nothing_is_compared_at_zero_or_when_not_known(value):
 
 
 def test_every_signal_has_a_wording_and_every_wording_a_signal():
-    path = resources.files("serving.scores") / "wording.toml"
+    path = resources.files("serving.scores.words") / "wording.toml"
     families = tomllib.loads(path.read_text(encoding="utf-8"))
     said = [(family, name) for family, entries in families.items() for name in entries]
     assert sorted(said) == sorted((signal.family, signal.name) for signal in SIGNALS)

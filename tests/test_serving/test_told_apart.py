@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.scores.told_apart import told_apart
+from serving.scores.words.told_apart import told_apart
 
 
 def reason(sentence, contribution=1.0, *, signal="s", unit="count"):

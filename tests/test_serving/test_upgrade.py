@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import ffl_risk
 from features.warehouse import Warehouse
 from features.warehouse.integrity import check, require_intact
-from serving.access import audit
 from serving.access.accounts import Directory, Principal
+from serving.access.audit import chain as audit
 from serving.errors import NotReadyError, StoreError
 from serving.field import outcomes, rescoring
 from serving.lists import issued

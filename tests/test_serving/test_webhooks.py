@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from typer.testing import CliRunner
 
-from serving.access.audit_verification import verify
+from serving.access.audit.verification import verify
 from serving.commands.app import app as commands
 from serving.errors import InvalidRequestError
 from serving.following import addresses, webhooks

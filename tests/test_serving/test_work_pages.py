@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from serving.store.database import instant
 from serving.store.tables import OUTCOMES, SESSIONS
-from serving.web.list_rows import Ask, change_in_words, log_part
-from serving.web.timeline import timeline
+from serving.web.dealers.timeline import timeline
+from serving.web.lists.list_rows import Ask, change_in_words, log_part
 from tests.test_serving.pages import Visitor
 
 
@@ -217,14 +217,14 @@ def test_the_way_back_keeps_the_filter_and_nothing_else(inspector, listed):
 
 
 def test_a_long_list_is_never_one_page_without_end(inspector, listed, monkeypatch):
-    monkeypatch.setattr("serving.web.lists.MOST_ON_A_PAGE", 3)
+    monkeypatch.setattr("serving.web.lists.pages.MOST_ON_A_PAGE", 3)
     at = f"/lists/{listed['list_id']}"
     n = len(listed["rows"])
     text = inspector.get(f"{at}?all=true").text
     assert text.count('class="pos"') == 3
     assert f"Page 1 of {-(-n // 3)}" in text
     assert "to print" not in text
-    monkeypatch.setattr("serving.web.lists.MOST_ON_A_PAGE", n)
+    monkeypatch.setattr("serving.web.lists.pages.MOST_ON_A_PAGE", n)
     assert inspector.get(f"{at}?all=true").text.count('class="pos"') == n
 
 
@@ -279,11 +279,11 @@ def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypa
     late = own & (columns["eligible_on"] > np.datetime64("2026-01-01"))
     dealer, other = str(columns["dealer"][late][0]), str(columns["dealer"][own][0])
     until = columns["eligible_on"][late][0].astype("datetime64[D]").item()
-    monkeypatch.setattr("serving.web.standing.clock.today", lambda: until)
+    monkeypatch.setattr("serving.web.lists.standing.clock.today", lambda: until)
     text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
     assert f"may be visited since {until}" in text
     assert "may not be visited before" not in text
-    monkeypatch.setattr("serving.web.standing.clock.today", lambda: until - timedelta(days=1))
+    monkeypatch.setattr("serving.web.lists.standing.clock.today", lambda: until - timedelta(days=1))
     text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
     assert "It is not among the office" in text
     assert "may not be visited before" in text

@@ -22,7 +22,7 @@ from training.progress import Steps
 from training.recipe import RECIPES, Recipe, load_recipe
 from training.studies import backtest as backtests
 from training.studies.backtest import against_truth, backtest, nearer_the_truth
-from training.studies.backtest_page import backtest_page
+from training.studies.pages.backtest import backtest_page
 
 
 def judged(n: int = 400, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:

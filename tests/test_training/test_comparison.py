@@ -14,7 +14,7 @@ from training.evaluation import candidate as candidates
 from training.pages.page import Page, Section, format_interval, render, terminal, write_page
 from training.studies.comparison import compare_candidates
 from training.studies.fairness import by_group
-from training.studies.fairness_page import fairness_page
+from training.studies.pages.fairness import fairness_page
 
 
 def judged(strength: float, *, n: int = 3000, seed: int = 0, first: int = 0) -> pd.DataFrame:

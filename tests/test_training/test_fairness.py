@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from training.studies.fairness import by_group
-from training.studies.fairness_page import fairness_page
+from training.studies.pages.fairness import fairness_page
 
 
 def rows(rate: dict[str, float], score: dict[str, float], n: int = 6000) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from training.labels.splits import group_folds
 from training.pages.page import render
 from training.progress import Steps
 from training.studies.indicators import Inspected, assess, oriented, verdict
-from training.studies.indicators_page import indicators_page
+from training.studies.pages.indicators import indicators_page
 
 
 def made_of(**directions: int) -> Design:

@@ -6,9 +6,9 @@ import pytest
 
 from features.signals.registry import SIGNALS
 from features.table import FeatureTable
+from models.order.priority import set_against
+from models.order.restraint import priorities, restrain
 from models.policy import Policy
-from models.priority import set_against
-from models.restraint import priorities, restrain
 from training.evaluation.evaluation import RULE
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, held_out_table

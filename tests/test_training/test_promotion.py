@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from models.restraint import Restraint
+from models.order.restraint import Restraint
 from training.commands import train as train_command
 from training.commands.promote import promote_candidate
 from training.errors import BusyError, NotTrainedError

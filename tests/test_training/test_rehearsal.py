@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from features.simulation.country.options import Options
 from features.simulation.ongoing import Ongoing
 from ffl_risk import app
-from models.random_share import Draw
+from models.order.random_share import Draw
 from training.errors import TrainingError
 from training.progress import Steps
 from training.recipe import load_recipe

@@ -13,8 +13,8 @@ from ffl_risk import app
 from models.policy import Policy
 from training.errors import DecisionsError
 from training.pages.page import render
+from training.studies.pages.rivals import rivals_page
 from training.studies.rivals import outcomes, read_decisions, rival_order, rivals, wilson
-from training.studies.rivals_page import rivals_page
 
 A, B, C = "1-54-00001", "1-54-00002", "1-54-00003"
 

@@ -16,8 +16,8 @@ from training.heads.fit import Design
 from training.labels.splits import require_disjoint
 from training.pages.page import render
 from training.recipe import load_recipe
+from training.studies.pages.search import search_page
 from training.studies.search import DEFAULTS, search
-from training.studies.search_page import search_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -99,8 +99,8 @@ def _rivals(decisions: Path, store: Warehouse, run: Recipe, *, stem: str) -> Non
     from features.home import home
     from training.pages.page import write_page
     from training.progress import Steps
+    from training.studies.pages.rivals import rivals_page
     from training.studies.rivals import judge_decisions
-    from training.studies.rivals_page import rivals_page
 
     found = judge_decisions(
         decisions, store, horizon_months=run.horizon_months, policy=run.read_policy()
@@ -200,7 +200,7 @@ def compare(
     from features.home import home
     from training.commands.output import tell
     from training.studies.comparison import compare_candidates
-    from training.studies.comparison_page import comparison_page
+    from training.studies.pages.comparison import comparison_page
 
     found = compare_candidates(home(), candidate, against)
     stem = f"compare-{found['candidate']}-{found['against']}"
@@ -243,7 +243,7 @@ def backtest(
     from training.registry.tracker import Tracker
     from training.studies import tracked
     from training.studies.backtest import backtest as judge
-    from training.studies.backtest_page import backtest_page
+    from training.studies.pages.backtest import backtest_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     run = load_recipe(recipe)
@@ -283,7 +283,7 @@ def indicators(
     from training.registry.tracker import Tracker
     from training.studies import tracked
     from training.studies.indicators import indicators as assess
-    from training.studies.indicators_page import indicators_page
+    from training.studies.pages.indicators import indicators_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     with Tracker() as tracker, one_thread():
@@ -305,7 +305,7 @@ def fairness(candidate: CandidateOption = None, as_json: JsonOption = False) -> 
     from training.commands.output import tell
     from training.evaluation.candidate import open_candidate
     from training.studies.fairness import fairness as report
-    from training.studies.fairness_page import fairness_page
+    from training.studies.pages.fairness import fairness_page
 
     chosen = open_candidate(home(), candidate)
     found = {"candidate": chosen.number, "heads": report(chosen)}
@@ -338,7 +338,7 @@ def drift(
     from training.registry.tracker import Tracker
     from training.studies import tracked
     from training.studies.drift import drift_as_of
-    from training.studies.drift_page import drift_page
+    from training.studies.pages.drift import drift_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     with Tracker() as tracker, one_thread():
@@ -375,8 +375,8 @@ def rivals(
     from features.warehouse import Warehouse
     from training.commands.output import tell
     from training.progress import Steps
+    from training.studies.pages.rivals import rivals_page
     from training.studies.rivals import judge_decisions
-    from training.studies.rivals_page import rivals_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     with Steps().step("outcomes"):
@@ -405,8 +405,8 @@ def search(
     from training.recipe import load_recipe
     from training.registry.tracker import Tracker
     from training.studies import tracked
+    from training.studies.pages.search import search_page
     from training.studies.search import search_compliance
-    from training.studies.search_page import search_page
 
     store = Warehouse.open(warehouse or home() / "warehouse")
     run = load_recipe(recipe)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from models.bundle import MANIFEST, Bundle
-from models.restraint import RESTRAINT, Restraint
+from models.order.restraint import RESTRAINT, Restraint
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate
 from training.evaluation.judge import judge

@@ -74,7 +74,7 @@ class HeadResult:
         stood before them; what the order of a list is judged by.
     place_signals : tuple of str
         Signals that name the office, left out of the compliance head; what the other heads owe to
-        them is taken off the priority (`models.places`).
+        them is taken off the priority (`models.order.places`).
     judged_place_signals : mapping of Timestamp to tuple of str
         The same of the model that stood before each judged date.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models.restraint import Restraint
+from models.order.restraint import Restraint
 from training.evaluation.baselines import LOGISTIC, RANDOM
 from training.evaluation.documents import SectionRecord
 from training.pages.page import format_interval, words

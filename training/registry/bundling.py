@@ -16,9 +16,9 @@ from features.openjson import Json
 from features.table import FeatureTable
 from models import Bundle
 from models.card import Card
-from models.priority import Peers, set_against
+from models.order.priority import Peers, set_against
+from models.order.restraint import RESTRAINT, Restraint, restrain
 from models.profile import Profile
-from models.restraint import RESTRAINT, Restraint, restrain
 from training.heads.fit import HeadResult, place_signals
 from training.pages.report import format_interval
 from training.recipe import Recipe

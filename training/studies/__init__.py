@@ -1,1 +1,1 @@
-"""Questions asked of history, each beside the page that answers it."""
+"""Questions asked of history, each beside the page in `pages` that answers it."""

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from features.domain.asof import from_numpy, parse_date
 from features.reference.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
-from serving.access.audit import subjects
+from serving.access.audit.chain import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, tagged_json
 from serving.contract.answers import DealerKey, Identifier, ListId

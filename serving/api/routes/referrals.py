@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving import clock
-from serving.access.audit import subjects
+from serving.access.audit.chain import subjects
 from serving.access.roles import LEADS
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals

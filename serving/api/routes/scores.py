@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from serving.access.audit import subjects
+from serving.access.audit.chain import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
 from serving.contract.field import FeaturesAnswer, FeaturesRequest

@@ -21,7 +21,7 @@ from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
 from serving.scores.snapshot import Scope, View
-from serving.scores.told_apart import told_apart
+from serving.scores.words.told_apart import told_apart
 
 _N_REASONS: Final = 3
 _N_WEIGHED: Final = 5

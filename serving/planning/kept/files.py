@@ -11,7 +11,7 @@ from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
-from serving.scores.wording import miles, planned_label
+from serving.scores.words.wording import miles, planned_label
 from serving.statements import basis_sentence, data_sentence
 
 _FIELDS: Final = (

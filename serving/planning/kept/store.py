@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from serving import clock
 from serving.access.accounts import Principal
-from serving.access.audit import Ledger, subjects
-from serving.access.audited_rows import kept as entry
+from serving.access.audit.audited_rows import kept as entry
+from serving.access.audit.chain import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError

@@ -11,9 +11,9 @@ import pandas as pd
 
 from features.home import write_json
 from features.warehouse import Warehouse
+from models.order.priority import EXPOSURE
+from models.order.restraint import Restraint, priorities, restrain
 from models.policy import Policy
-from models.priority import EXPOSURE
-from models.restraint import Restraint, priorities, restrain
 from tests.benchmarks.countries.standing import MARGIN, PLACE, kept_scores
 from training.evaluation.metrics import Ranking, cluster_weights
 from training.recipe import Recipe

@@ -20,7 +20,7 @@ from features.home import write_atomically, write_json
 from features.signals.registry import SIGNALS
 from features.table import build_features
 from features.warehouse import Warehouse
-from models.priority import EXPOSURE, set_against
+from models.order.priority import EXPOSURE, set_against
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.evaluation import RULE
 from training.evaluation.metrics import LEVEL

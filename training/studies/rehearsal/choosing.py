@@ -13,7 +13,7 @@ from features.simulation.ongoing import Ongoing
 from features.simulation.visits import findings
 from features.simulation.visits.orders import Orders
 from features.simulation.visits.selection import RANDOM, RISK
-from models.random_share import Draw, lowest, random_places
+from models.order.random_share import Draw, lowest, random_places
 from training.errors import TrainingError
 
 Floats = npt.NDArray[np.float64]

@@ -29,7 +29,7 @@ from features.ingest import ingest
 from features.simulation.country.options import Options
 from features.simulation.ongoing import Ongoing
 from features.warehouse import Warehouse
-from models.random_share import Draw
+from models.order.random_share import Draw
 from training.errors import TrainingError
 from training.progress import Steps, one_thread
 from training.recipe import Recipe

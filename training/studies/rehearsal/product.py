@@ -14,9 +14,9 @@ from features.signals.registry import all_signals
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle
-from models.priority import Peers, set_against
+from models.order.priority import Peers, set_against
+from models.order.restraint import RESTRAINT, restrain
 from models.profile import Profile
-from models.restraint import RESTRAINT, restrain
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL

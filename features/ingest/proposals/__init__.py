@@ -1,0 +1,1 @@
+"""A mapping proposed from an export, for a clerk to complete."""

@@ -1,0 +1,1 @@
+"""The audit chain: its records, its key, its verification, its witnesses."""

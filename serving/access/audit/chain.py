@@ -1,0 +1,172 @@
+"""The audit chain: one append-only record for each access to dealer-level data.
+
+Each record's digest is an HMAC over its fields and the digest before it, so a record changed,
+removed or put in between breaks the chain from there on, and whoever can write the database but
+has not the key cannot mend it. A head row names the end and is signed with the same key, so that a
+chain cut short shows too, and nothing is ever added to a chain whose head does not carry its
+signature. A head kept from earlier and put back is told only by what was noted down elsewhere:
+see `serving.access.audit.witness`.
+
+A record of a write holds the digest of the row that was written in the same transaction
+(`serving.access.audit.audited_rows`): a decision, outcome, hold or role changed afterwards shows as
+well.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+from concurrent.futures import Future
+from typing import Final
+
+import sqlalchemy as sa
+
+from serving import metrics
+from serving.access.audit.key import chain_key, load_key, open_chain
+from serving.access.audit.records import (
+    GENESIS,
+    Access,
+    Ledger,
+    append,
+    head_of,
+    is_signed,
+    record_of,
+    signature_of,
+    statements,
+    subjects,
+)
+from serving.access.audit.verification import Verdict, verify
+from serving.access.audit.witness import Witness
+from serving.background import Loop
+from serving.errors import AuditError
+from serving.store.database import Store, instant
+from serving.store.tables import AUDIT_HEAD
+
+__all__ = [
+    "GENESIS", "Access", "AuditWriter", "Ledger", "Verdict", "append", "chain_key", "head_of",
+    "load_key", "open_chain", "subjects", "verify",
+]  # fmt: skip
+
+_MOST_AT_ONCE: Final = 512
+_PROBE_SECONDS: Final = 2.0
+
+
+class AuditWriter:
+    """Writes records from one thread, all that are waiting in one transaction.
+
+    A caller awaits the returned future before it answers: what cannot be recorded is not shown.
+    """
+
+    def __init__(
+        self, store: Store, key: bytes, witness: Witness, direct: sqlite3.Connection | None
+    ) -> None:
+        self._store, self._key = store, key
+        self._witness, self._direct = witness, direct
+        self._waiting: queue.SimpleQueue[tuple[Access, Future[int]] | None] = queue.SimpleQueue()
+        self._loop = Loop("audit", self._round, pause=0.0, patience=30.0)
+
+    @classmethod
+    def open(cls, store: Store, key: bytes, witness: Witness | None = None) -> AuditWriter:
+        """Take a connection of the store's and begin to write; `close` ends it."""
+        writer = cls(store, key, witness or Witness(""), store.direct_connection())
+        writer._loop.start()
+        return writer
+
+    def write_now(self, access: Access) -> int | None:
+        """Write one record in the caller's thread if that takes no waiting; else return None.
+
+        Handing a record to another thread and back costs more than writing it. Only one thread
+        may call this. A store on a server, a lock held by another writer and every fault are left
+        to `submit`, which may wait and which says what went wrong.
+        """
+        if self._direct is None or not self._waiting.empty():
+            return None
+        sql = statements("sqlite")
+        cursor = self._direct.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            head = cursor.execute(sql.head).fetchone()
+            if head is None or not is_signed(self._key, *head):
+                cursor.execute("ROLLBACK")
+                return None
+            record = record_of(self._key, access, head[0] + 1, head[1], instant())
+            cursor.execute(sql.insert, record)
+            signature = signature_of(self._key, record["seq"], record["digest"])
+            cursor.execute(sql.advance, record | {"signature": signature})
+            cursor.execute("COMMIT")
+            self._witness.note(record["seq"], record["digest"])
+        except sqlite3.Error:
+            if self._direct.in_transaction:
+                cursor.execute("ROLLBACK")
+            return None
+        finally:
+            cursor.close()
+        return int(record["seq"])
+
+    def submit(self, access: Access) -> Future[int]:
+        """Queue one record; the future holds its sequence number once it is committed."""
+        future: Future[int] = Future()
+        self._waiting.put((access, future))
+        self._loop.wake()
+        return future
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._loop.stopping.set()
+        self._waiting.put(None)
+        self._loop.close(seconds=30)
+        while not self._waiting.empty():
+            left = self._waiting.get()
+            if left is not None and left[1].set_running_or_notify_cancel():
+                left[1].set_exception(AuditError("The service stops."))
+        self._witness.close()
+        if self._direct is not None:
+            self._direct.close()
+
+    def testify(self) -> None:
+        """Send the newest head to where heads are noted, if it was not sent yet."""
+        self._witness.send()
+
+    @property
+    def loop(self) -> Loop:
+        """The thread that writes: kept alive and asked for its health with the others."""
+        return self._loop
+
+    def _round(self) -> None:
+        """Write all that waits, once."""
+        try:
+            waiting = [self._waiting.get(timeout=_PROBE_SECONDS)]
+        except queue.Empty:
+            if self._loop.is_ill:  # nobody asks a service that says it is not ready: see for itself
+                with self._store.write() as connection:
+                    connection.execute(sa.select(AUDIT_HEAD.c.seq))
+            return
+        while len(waiting) < _MOST_AT_ONCE and not self._waiting.empty():
+            waiting.append(self._waiting.get())
+        # Whoever stopped waiting was told that there is no answer, so there is nothing to record;
+        # from here on a future cannot be cancelled, and setting it cannot fail.
+        batch = [
+            item for item in waiting if item is not None and item[1].set_running_or_notify_cancel()
+        ]
+        if batch:
+            self._write(batch)
+
+    def _write(self, batch: list[tuple[Access, Future[int]]]) -> None:
+        try:
+            with self._store.write() as connection:
+                last = append(connection, self._key, [access for access, _ in batch])
+                digest = connection.scalar(sa.select(AUDIT_HEAD.c.digest))
+            self._witness.note(last, str(digest))
+        except Exception as error:
+            metrics.AUDIT_FAILURES.inc(len(batch))
+            failure = AuditError(
+                "The audit record could not be written, so the answer is withheld.",
+                found=type(error).__name__,
+                fix="try again; if it lasts, tell the operator of the service",
+            )
+            for _, future in batch:
+                future.set_exception(failure)
+            # The loop counts it, says so in the log, and goes on.
+            raise failure from error
+        for offset, (_, future) in enumerate(batch):
+            future.set_result(last - len(batch) + 1 + offset)

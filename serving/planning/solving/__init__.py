@@ -1,0 +1,1 @@
+"""The solver's part of a plan: draw, choose, route, price."""

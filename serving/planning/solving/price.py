@@ -1,0 +1,255 @@
+"""What each rule costs, what other hours would bring, and what to relax when nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from features.domain.number_words import counted
+from serving.contract.plan import least, most
+from serving.planning.candidates import Candidates
+from serving.planning.request import Bools, Floats, PlanError, PlanRequest
+from serving.planning.solving import selection
+from serving.planning.solving.selection import Selection
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one rule takes from the yield, by solving again without it.
+
+    Parameters
+    ----------
+    rule : str
+    meaning : str
+        What was left out, in words.
+    yield_lost : float
+        Optimum without the rule less the optimum with it, both relaxed (a visit may be
+        fractional), both with the least driving possible; not of the routed itinerary.
+    """
+
+    rule: str
+    meaning: str
+    yield_lost: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What the plan could yield with other hours.
+
+    Parameters
+    ----------
+    hours_per_week : float
+    bound : float, optional
+        Relaxed optimum; None when the rules cannot be met with these hours.
+    change : float, optional
+        `bound` less that of the hours asked for.
+    """
+
+    hours_per_week: float
+    bound: float | None
+    change: float | None
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """One way to make an impossible request possible.
+
+    Parameters
+    ----------
+    rule : str
+        ``hours``, ``investigators``, ``recalls``, ``random_share`` or ``coverage``.
+    now, to : float
+        Value asked for and the nearest value that works.
+    sentence : str
+    """
+
+    rule: str
+    now: float
+    to: float
+    sentence: str
+
+
+class PlanInfeasibleError(PlanError):
+    """No plan meets all rules; `relaxations` says which to relax, and to what."""
+
+    code = "plan_infeasible"
+    status = 409
+
+    def __init__(self, relaxations: tuple[Relaxation, ...]) -> None:
+        self.relaxations = relaxations
+        super().__init__(
+            "No plan meets all the rules of this request.",
+            expected="hours that hold every recall due, the random share and the coverage quota",
+            fix=" Or: ".join(r.sentence for r in relaxations) or "Relax several rules together.",
+        )
+
+
+def costs(problem: Selection, candidates: Candidates) -> tuple[Cost, ...]:
+    """Return what each rule costs; a rule that binds nothing costs 0."""
+    none = np.zeros(len(candidates), dtype=bool)
+    base = selection.solve_relaxed(problem)
+    variants = (
+        ("recalls", "without having to visit recalls due", replace(problem, is_recall=none)),
+        ("random_share", "without the dealers drawn at random", replace(problem, is_drawn=none)),
+        ("coverage", "without the coverage quota", replace(problem, n_overdue_wanted=0)),
+        (
+            "twelve_months",
+            "if dealers that become eligible during the plan were eligible from its first day",
+            replace(problem, first_week=np.zeros_like(problem.first_week)),
+        ),
+        ("travel", "without any driving", replace(problem, load=candidates.hours)),
+        (
+            "hours",
+            "with one investigator more",
+            replace(problem, n_investigators=problem.n_investigators + 1),
+        ),
+    )
+    out = []
+    for rule, meaning, variant in variants:
+        choice = selection.solve_relaxed(variant)
+        lost = 0.0 if choice is None or base is None else choice.bound - base.bound
+        out.append(Cost(rule, meaning, max(lost, 0.0)))
+    return tuple(out)
+
+
+def sensitivity(
+    candidates: Candidates,
+    request: PlanRequest,
+    *,
+    is_drawn: Bools,
+    factors: tuple[float, ...] = (0.8, 1.2),
+) -> tuple[Sensitivity, ...]:
+    """Return what the plan could yield with other hours, the draw and the rules unchanged."""
+    base = selection.solve_relaxed(selection.build(candidates, request, is_drawn=is_drawn))
+    out = []
+    for factor in factors:
+        name = "hours_per_week"
+        hours = min(max(request.hours_per_week * factor, least(name)), most(name))
+        other = replace(request, hours_per_week=hours)
+        choice = selection.solve_relaxed(selection.build(candidates, other, is_drawn=is_drawn))
+        bound = None if choice is None else choice.bound
+        change = None if bound is None or base is None else bound - base.bound
+        out.append(Sensitivity(hours, bound, change))
+    return tuple(out)
+
+
+def relaxations(
+    problem: Selection, candidates: Candidates, request: PlanRequest
+) -> tuple[Relaxation, ...]:
+    """Return, for each rule that alone can make the request possible, by how much to relax it."""
+    out = _more_hours(problem, candidates, request)
+    n_drawn, n_recall = int(problem.is_drawn.sum()), int(problem.is_recall.sum())
+    missed = _least_missed(problem, problem.is_recall & ~problem.is_drawn)
+    if n_recall and missed is not None:
+        out.append(
+            Relaxation(
+                "recalls",
+                n_recall,
+                n_recall - missed,
+                f"Leave {missed} of the {n_recall} recalls due to a later plan.",
+            )
+        )
+    missed = _least_missed(problem, problem.is_drawn & ~problem.is_recall)
+    if n_drawn and missed is not None:
+        share = request.random_share * (n_drawn - missed) / n_drawn
+        out.append(
+            Relaxation(
+                "random_share",
+                request.random_share,
+                share,
+                f"Draw {counted(n_drawn - missed, 'dealer')} at random instead of {n_drawn}:"
+                f" a random share of {share:.3f} instead of {request.random_share:g}.",
+            )
+        )
+    wanted = problem.n_overdue_wanted
+    reached = _most_covered(problem)
+    if wanted and reached is not None:
+        n_overdue = int(problem.is_overdue.sum())
+        share = np.floor(1000 * reached / n_overdue) / 1000
+        out.append(
+            Relaxation(
+                "coverage",
+                request.coverage_share,
+                float(share),
+                f"Visit {reached} of the {n_overdue} overdue dealers instead of {wanted}:"
+                f" a coverage share of {share:.3f} instead of {request.coverage_share:g}.",
+            )
+        )
+    return tuple(out)
+
+
+def _more_hours(
+    problem: Selection, candidates: Candidates, request: PlanRequest
+) -> list[Relaxation]:
+    """Longer weeks, in half hours, or more investigators: the fewest with which a plan exists."""
+
+    def is_possible(**changes: float) -> bool:
+        other = replace(request, **changes)  # type: ignore[arg-type]
+        again = selection.build(candidates, other, is_drawn=problem.is_drawn)
+        return selection.solve(replace(again, gain=np.zeros_like(again.gain))) is not None
+
+    out = []
+    now = request.hours_per_week
+    halves = _least(
+        1,
+        int(2 * (most("hours_per_week") - now)),
+        lambda n: is_possible(hours_per_week=now + n / 2),
+    )
+    if halves is not None:
+        to = now + halves / 2
+        sentence = f"Give each investigator {to:g} hours a week instead of {now:g}."
+        out.append(Relaxation("hours", now, to, sentence))
+    people = request.n_investigators
+    more = _least(
+        people + 1, int(most("n_investigators")), lambda n: is_possible(n_investigators=n)
+    )
+    if more is not None:
+        sentence = f"Send {more} investigators instead of {people}."
+        out.append(Relaxation("investigators", people, more, sentence))
+    return out
+
+
+def _least(low: int, high: int, is_enough: Callable[[int], bool]) -> int | None:
+    """Least whole number from `low` to `high` that is enough, given that more never is less."""
+    if low > high or not is_enough(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    return high
+
+
+def _least_missed(problem: Selection, free: Bools) -> int | None:
+    """Fewest of the `free` required visits that must be left out when all else holds."""
+    if not free.any():
+        return None
+    lower = problem.is_required & ~free
+    result = _extreme(problem, -free.astype(np.float64), lower=lower)
+    return None if result is None else int(free.sum()) - round(-result)
+
+
+def _most_covered(problem: Selection) -> int | None:
+    """Most overdue dealers that can be visited when all else holds."""
+    without = replace(problem, n_overdue_wanted=0)
+    goal = -problem.is_overdue.astype(np.float64)
+    result = _extreme(without, goal, lower=problem.is_required)
+    return None if result is None else round(-result)
+
+
+def _extreme(problem: Selection, goal: Floats, *, lower: Bools) -> float | None:
+    overdue = csr_array(problem.is_overdue[None, :].astype(np.float64))
+    result = milp(
+        goal,
+        integrality=np.ones(len(goal)),
+        bounds=Bounds(lower.astype(np.float64), np.ones(len(goal))),
+        constraints=[
+            *selection.capacity_rows(problem),
+            LinearConstraint(overdue, problem.n_overdue_wanted, np.inf),
+        ],
+        options={"mip_rel_gap": 0.0, "time_limit": 3.0},
+    )
+    return None if result.x is None else float(result.fun)

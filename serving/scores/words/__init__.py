@@ -1,0 +1,1 @@
+"""Reasons in words: values, comparisons with peers, sentences, and their order."""

@@ -1,0 +1,164 @@
+"""Reasons in sentences: what is known of a dealer in plain words, and how it compares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from serving.scores.words.peers import Peers, Standing, compared
+from serving.scores.words.wording import wording
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from serving.contract.records.scores import ReasonRecord
+
+# Units that are no amounts: "more than 90% of peers" would say nothing.
+_NOT_QUANTITIES: Final = frozenset({"code", "yes or no", "step", "log instances"})
+# Units of what cannot be counted: "as much as", not "as many as".
+_NOT_COUNTS: Final = frozenset({"share", "km", "ratio", "index", "years", "months", "days"})
+_NO_SOURCE: Final = 1
+_NOTHING: Final = 2
+_MISSING: Final = {
+    _NO_SOURCE: "no such records are held",
+    _NOTHING: "nothing happened that it could be measured on",
+    3: "too few cases to say",
+}
+# Listed for less than this, a dealer may have no whole years of three to be compared.
+_YEARS_LISTED: Final = "license_years_listed"
+_WHOLE_YEARS: Final = 3.0
+# Said of a value whose place among peers would say nothing of it.
+_BACKWARDS: Final = frozenset({"license_months_to_expiry"})
+# What is said of a value is the same for every dealer that has it, and many have: zeros, ones.
+_MOST_SAID: Final = 20_000
+# Sentence, percentile, share below and group of a value.
+_Said = tuple[str, int | None, float | None, str | None]
+
+
+class Sentences:
+    """Writes the reasons of one bundle.
+
+    Parameters
+    ----------
+    signals : sequence of mapping
+        The bundle's signals: name, family, unit, definition, reason, restriction.
+    peers : Peers
+    """
+
+    def __init__(self, signals: Sequence[Mapping[str, Any]], peers: Peers) -> None:
+        self.signals = signals
+        self.peers = peers
+        self._wordings = [wording(str(signal["name"]), signal) for signal in signals]
+        self._at = {str(signal["name"]): j for j, signal in enumerate(signals)}
+        self._said = lru_cache(maxsize=_MOST_SAID)(self._say)
+
+    def reason(
+        self, index: int, value: float, contribution: float, *, license_type: str, missing: int = 0,
+        row: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> ReasonRecord:  # fmt: skip
+        """Return one reason, ready for the contract's `Reason`; `row` is all of its signals."""
+        signal = self.signals[index]
+        is_known = math.isfinite(value)
+        sentence, percentile, below, group = self._said(
+            index, value if is_known else None, license_type, missing, self._manner(index, row)
+        )
+        return {
+            "signal": signal["name"],
+            "family": signal["family"],
+            "sentence": sentence,
+            "value": rounded(value) if is_known else None,
+            "unit": signal["unit"],
+            "percentile": percentile,
+            "share_below": below,
+            "peers": group,
+            "contribution": rounded(contribution),
+            "restriction": signal["restriction"],
+        }
+
+    def _say(
+        self, index: int, value: float | None, license_type: str, missing: int, manner: str
+    ) -> _Said:
+        value = math.nan if value is None else value  # as a key, one missing value is not another
+        standing = self.peers.standing(str(self.signals[index]["name"]), license_type, value)
+        sentence = self._sentence(index, value, standing, missing=missing, manner=manner)
+        if standing is None or manner:
+            return sentence, None, None, None
+        percentile = math.floor(standing.upto + 1e-9)
+        return sentence, percentile, round(standing.below, 2), standing.group
+
+    def sentence(self, index: int, value: float, *, license_type: str, missing: int = 0,
+        row: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> str:  # fmt: skip
+        """Say a signal's value, how it compares with peers', or why it is missing."""
+        name = str(self.signals[index]["name"])
+        standing = self.peers.standing(name, license_type, value)
+        manner = self._manner(index, row)
+        return self._sentence(index, value, standing, missing=missing, manner=manner)
+
+    def _manner(self, index: int, row: npt.NDArray[np.floating[Any]] | None) -> str:
+        """Return how a value is said beside the other signals of its dealer, empty for as it is."""
+        words = self._wordings[index]
+        if row is None:
+            return ""
+        if words.own:
+            counted = [row[self._at[name]] for name in words.own if name in self._at]
+            return "" if any(n > 0 for n in counted) else "estimate"
+        at = self._at.get(_YEARS_LISTED)
+        is_recent = bool(words.recent) and at is not None and row[at] < _WHOLE_YEARS
+        return "recent" if is_recent else ""
+
+    def _sentence(
+        self, index: int, value: float, standing: Standing | None, *, missing: int, manner: str
+    ) -> str:
+        signal = self.signals[index]
+        words = self._wordings[index]
+        if missing == _NO_SOURCE and not math.isfinite(value):
+            return f"{words.unheld()}: {_MISSING[missing]}."
+        if missing == _NOTHING and words.nothing and not math.isfinite(value):
+            return f"{words.nothing}."
+        if manner and math.isfinite(value):
+            return f"{words.say_as(value, manner)}."
+        text = words.say(value).rstrip(".")
+        if not math.isfinite(value):
+            has_why = bool(words.unknown) or missing not in _MISSING
+            return f"{text}." if has_why else f"{text}: {_MISSING[missing]}."
+        is_backwards = value < 0 and signal["name"] in _BACKWARDS
+        if (
+            not is_backwards
+            and not signal.get("is_category")
+            and signal["unit"] not in _NOT_QUANTITIES
+        ):
+            said = compared(standing, value, is_count=signal["unit"] not in _NOT_COUNTS)
+            text += f"; {said}" if said else ""
+        return text + "."
+
+    def is_own(self, index: int) -> bool:
+        """Whether a signal tells dealers of one county apart; else it is no dealer's own reason."""
+        return not self._wordings[index].is_of_place
+
+    def missing(self, code: int) -> str | None:
+        """Say why a value is missing; None when it is observed."""
+        return _MISSING.get(code)
+
+
+def measured_first(reasons: Sequence[ReasonRecord]) -> list[ReasonRecord]:
+    """Put what could not be measured, and estimates that are no count of its own, at the end.
+
+    A fact such as "No compliance inspection on record" has no value and is a reason nonetheless.
+    """
+    return sorted(reasons, key=_is_weak)
+
+
+def _is_weak(reason: ReasonRecord) -> bool:
+    sentence = reason["sentence"]
+    if reason["value"] is None:
+        return "not known" in sentence or "unknown" in sentence
+    return "similar dealers" in sentence and reason["percentile"] is None
+
+
+def rounded(value: float) -> float:
+    """Return the shortest number that a single-precision `value` stands for."""
+    return float(f"{value:.7g}")

@@ -1,0 +1,1 @@
+"""Pages of one dealer: the dossier, its timeline, what a visit found, studies like it."""

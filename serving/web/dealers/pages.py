@@ -1,0 +1,314 @@
+"""The dealer page: score, reasons, records, and the form for what an inspection found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request
+from markupsafe import Markup
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from features import reference
+from features.insight.flows.places import label_of
+from serving.access.audit.chain import subjects
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.contract.answers import Area
+from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
+from serving.dealers.explaining import explain
+from serving.dealers.field_packet import field_packet
+from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.lists.owners import own_names
+from serving.lists.summaries import lists_with
+from serving.planning.office import office_place, office_rows
+from serving.planning.travel import drive_hours, road_km
+from serving.scores.areas import asked_rows
+from serving.scores.snapshot import View
+from serving.scores.words.wording import miles
+from serving.statements import INTERVALS, PEERS
+from serving.web import atlas, charts
+from serving.web.dealers.cases import cases_for
+from serving.web.dealers.timeline import KINDS, timeline
+from serving.web.lists.list_rows import Ask
+from serving.web.lists.pages import license_types
+from serving.web.rendering import dealer_name, office_label, page
+from serving.web.visitor import PageRoute, may
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_MOST_FOUND: Final = 50
+_K: Final = 50
+_TEXTS: Final = ("dealer", "license_number", "licensee_name", "business_name", "city", "zip")
+
+
+class _Haystack:
+    """What a search looks through, one line a dealer, made once a table."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._texts: list[str] = []
+
+    def of(self, view: View) -> list[str]:
+        """Return the lines of the view's table."""
+        columns = view.snapshot.columns
+        # Rescored dealers keep their names: those columns stay the same object.
+        key = columns["licensee_name"]
+        if self._key is not key:
+            lines = zip(*(columns[name].tolist() for name in _TEXTS), strict=True)
+            self._texts = [" ".join(line).casefold() for line in lines]
+            self._key = key
+        return self._texts
+
+
+_HAYSTACK: Final = _Haystack()
+
+
+@router.get("/dealers")
+async def search(
+    request: Request,
+    caller: Annotated[Caller, Depends(may("dealers"))],
+    q: Annotated[str, Query(max_length=100)] = "",
+    box: Annotated[str, Query(max_length=80)] = "",
+) -> Response:
+    """Find dealers by name, place or number."""
+    purpose = caller.purpose()
+    found, is_cut = await asyncio.to_thread(find_dealers, caller, q.strip(), box)
+    await caller.record(subjects(str(row["dealer"]) for row in found), purpose=purpose)
+    return page(
+        request, "search.html", title="Find a dealer", active="dealers", me=caller.principal,
+        q=q, found=found, is_cut=is_cut, is_asked=bool(q.strip() or box),
+    )  # fmt: skip
+
+
+def find_dealers(caller: Caller, q: str, box: str) -> tuple[list[dict[str, str | int]], bool]:
+    """Return the dealers of the caller that a text or box finds, and whether there are more."""
+    scope = caller.scope
+    view, columns = scope.view, scope.view.snapshot.columns
+    if not q and not box:
+        return [], False
+    mask = view.is_visible & scope.own
+    if box:
+        mask = mask & asked_rows(view.snapshot, _area(box))
+    exact = scope.row(q) if q else None
+    rows = np.flatnonzero(mask) if exact is None else np.array([exact])
+    if q and exact is None:
+        texts, words = _HAYSTACK.of(view), q.casefold().split()
+        rows = np.array(
+            [row for row in rows.tolist() if all(word in texts[row] for word in words)],
+            dtype=np.int64,
+        )
+    rows = rows[np.argsort(view.national_rank[rows], kind="stable")]
+    found = [
+        {name: columns[name][row] for name in (*_TEXTS, "state")}
+        | {"office_rank": int(view.office_rank[row])}
+        for row in rows[:_MOST_FOUND].tolist()
+    ]
+    return found, len(rows) > _MOST_FOUND
+
+
+def _area(box: str) -> Area:
+    try:
+        west, south, east, north = (float(part) for part in box.split(","))
+        return Area(box=(west, south, east, north))
+    except ValueError:
+        raise InvalidRequestError(
+            "The area cannot be read.", expected="west,south,east,north in degrees"
+        ) from None
+
+
+@router.get("/dealers/{dealer}")
+async def show(
+    request: Request,
+    dealer: str,
+    caller: Annotated[Caller, Depends(may("dealers"))],
+    list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
+    saved: Annotated[bool, Query()] = False,
+    back: Annotated[str, Query(max_length=500)] = "",
+) -> Response:
+    """Show one dealer."""
+    said = "The outcome is kept. Once closed it is part of the next training set." if saved else ""
+    try:
+        filter_of_list = Ask.model_validate(dict(parse_qsl(back))).query()
+    except ValidationError:
+        filter_of_list = ""
+    return await _page(request, caller, dealer, list_id=list_id, saved=said, back=filter_of_list)
+
+
+async def _page(
+    request: Request,
+    caller: Caller,
+    dealer: str,
+    *,
+    list_id: str = "",
+    saved: str = "",
+    back: str = "",
+) -> Response:
+    purpose = caller.purpose()
+    scope = caller.scope
+    row = scope.row(dealer)
+    if row is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    await caller.record(str(scope.view.snapshot.columns["dealer"][row]), purpose=purpose)
+    values = await asyncio.to_thread(_values, caller, row)
+    return page(
+        request, "dealer.html", title=f"{dealer_name(values['doc'])[:60]}", active="dealers",
+        me=caller.principal,
+        list_id=list_id, saved=saved, k=_K, back=back,
+        can_record=caller.principal.role in ACCESS["outcomes"], **values,
+    )  # fmt: skip
+
+
+def _values(caller: Caller, row: int) -> dict[str, Any]:
+    scope = caller.scope
+    view, columns = scope.view, scope.view.snapshot.columns
+    warehouse = caller.runtime.settings.home / "warehouse"
+    dealer = str(columns["dealer"][row])
+    lists = lists_with(caller.runtime.store, dealer, owners=own_names(caller.principal))
+    document = dossier(scope, row, warehouse, lists=lists, store=caller.runtime.store)
+    why = explain(scope, row, k=_K, warehouse=warehouse)
+    families, scale = charts.families(why)
+    same = view.is_visible & (columns["license_type"] == columns["license_type"][row])
+    priorities = columns["priority"].astype(np.float64)
+    counties = reference.counties()
+    county = str(columns["county"][row])
+    name = str(counties.loc[county, "county_name"]) if county in counties.index else county
+    entries = sorted(document["timeline"], key=lambda entry: str(entry["on"]), reverse=True)
+    arranged = timeline(entries)
+    return {
+        "doc": document,
+        "why": why,
+        "families": families,
+        "scale": scale,
+        "percent_below": view.percent_below(row),
+        "n_related_elsewhere": n_related_elsewhere(scope, row),
+        "peers_note": PEERS,
+        "intervals_note": INTERVALS,
+        "peers": charts.peers(priorities[same], float(priorities[row])),
+        "shown_records": {entry["record_id"] for entry in arranged.in_sight},
+        "timeline": arranged,
+        "soon": _soon(document["traces"]["by_time_to_crime"]),
+        "recovered": _recovered(document["traces"]["by_recovery"]),
+        "cases": cases_for(why["contributions"]),
+        "kinds": KINDS,
+        "start": why["base"],
+        "total": float(columns["priority"][row]),
+        "type_text": dict(license_types()).get(document["license_type"], "other license"),
+        "county_name": name or "not known",
+        "n_in_office": int((view.is_visible & (columns["office"] == columns["office"][row])).sum()),
+        "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
+        "place": _place(view, row),
+    }
+
+
+# From soonest to latest, as a page says it.
+_SOON: Final[Mapping[str, str]] = {
+    "up to 90 days": "up to 90 days", "up to 1 year": "91 days to 1 year",
+    "up to 3 years": "over 1 to 3 years", "over 3 years": "over 3 years", "not known": "not known",
+}  # fmt: skip
+_MOST_PLACES: Final = 8
+
+
+def _soon(by: Mapping[str, int]) -> dict[str, int]:
+    return {said: by[name] for name, said in _SOON.items() if name in by}
+
+
+def _recovered(by: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return places of recovery in words: those with most, and the others."""
+    named = [(label_of(place), n) for place, n in by.items()]
+    return dict(named[:_MOST_PLACES]), dict(named[_MOST_PLACES:])
+
+
+@router.get("/dealers/{dealer}/packet.pdf")
+async def packet(
+    request: Request, dealer: str, caller: Annotated[Caller, Depends(may("dealers"))]
+) -> Response:
+    """Return two pages to take along to a dealer."""
+    purpose = caller.purpose()
+    row = caller.scope.row(dealer)
+    if row is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    key = str(caller.scope.view.snapshot.columns["dealer"][row])
+    await caller.record(f"packet {key}", purpose=purpose)
+    content = await caller.heavy(_packet, caller, row)
+    headers = {"Content-Disposition": f'attachment; filename="{key}.pdf"'}
+    return Response(content, media_type="application/pdf", headers=headers)
+
+
+def _packet(caller: Caller, row: int) -> bytes:
+    scope, store = caller.scope, caller.runtime.store
+    view, columns = scope.view, scope.view.snapshot.columns
+    warehouse = caller.runtime.settings.home / "warehouse"
+    document = dossier(scope, row, warehouse, lists=[], store=store)
+    rows = office_rows(view, scope.own, document["office"])
+    place = float(columns["latitude"][row]), float(columns["longitude"][row])
+    way = ""
+    if np.isfinite(place).all():
+        start = office_place(view, rows, document["office"])
+        km = float(
+            road_km(
+                np.array([start[0]]), np.array([start[1]]), to_latitude=place[0],
+                to_longitude=place[1],
+            )[0]
+        )  # fmt: skip
+        hours = drive_hours(km)
+        way = (
+            f"{miles(km)} by road from {office_label(document['office'])}, about {hours:.1f} hours"
+            " (estimated from the straight line)."
+        )
+    return field_packet(
+        document,
+        name=dealer_name(document),
+        picture=_picture(view, row),
+        way=way,
+        traces=traces_by_year(warehouse, document["dealer"], view.snapshot.as_of),
+    )
+
+
+def _picture(view: View, row: int) -> str:
+    """Draw where a dealer is, with its colors in the drawing: paper has no style sheet."""
+    columns = view.snapshot.columns
+    xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
+    if not np.isfinite(xy).all():
+        return ""
+    (x, y), width = xy[0], 480.0
+    box = (x - width / 2, y - width / 2, width, width)
+    shapes, states = atlas.shapes("counties"), atlas.shapes("states")
+    counties = "".join(f'<path d="{shapes.paths[c]}"/>' for c in shapes.within(box))
+    borders = "".join(f'<path d="{states.paths[c]}"/>' for c in states.within(box))
+    where = " ".join(f"{part:.0f}" for part in box)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{where}">'
+        f'<g fill="#f8fafb" stroke="#8895a3" stroke-width="1">{counties}</g>'
+        f'<g fill="none" stroke="#44515f" stroke-width="2">{borders}</g>'
+        f'<path fill="none" stroke="#0a6b62" stroke-width="4" d="{atlas.border_path(box)}"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="#7f2a0d"/></svg>'
+    )
+
+
+def _place(view: View, row: int) -> Markup | None:
+    """Draw where a dealer is: its county and neighbors, as a picture without words."""
+    columns = view.snapshot.columns
+    xy = atlas.project(columns["latitude"][row], columns["longitude"][row])
+    if not np.isfinite(xy).all():
+        return None
+    (x, y), width = xy[0], 640.0
+    box = (x - width / 2, y - width * 0.31, width, width * 0.62)
+    shapes, states = atlas.shapes("counties"), atlas.shapes("states")
+    counties = "".join(f'<path class="county" d="{shapes.paths[c]}"/>' for c in shapes.within(box))
+    borders = "".join(f'<path class="state" d="{states.paths[c]}"/>' for c in states.within(box))
+    where = " ".join(f"{part:.0f}" for part in box)
+    return Markup(  # noqa: S704 - numbers and paths of our own only
+        f'<div class="map"><svg class="canvas" viewBox="{where}" role="img"'
+        f' aria-label="Map of the county and its neighbors with the dealer in the middle">'
+        f'{counties}{borders}<path class="border" d="{atlas.border_path(box)}"/>'
+        f'<circle class="dot q5" cx="{x:.1f}" cy="{y:.1f}" r="9"/></svg></div>'
+    )

@@ -1,0 +1,220 @@
+"""Decisions about the dealers of a list, one or many; rows handed over; saved views; my work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Final
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from features.errors import FflRiskError
+from serving.access.people import not_known
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.api.routes import field
+from serving.contract.field import DecisionRequest
+from serving.contract.records.lists import AssignmentRecord, StoredDecisionRecord
+from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.lists import work
+from serving.lists.issued import readable
+from serving.scores.table import premises
+from serving.web.lists.list_rows import Ask
+from serving.web.lists.pages import show_list
+from serving.web.rendering import dealer_name, page
+from serving.web.visitor import PageRoute, checked_form, may, text
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_MOST_AT_ONCE: Final = 200
+
+
+@router.post("/lists/{list_id}/decisions")
+async def record_decision(
+    request: Request, list_id: str, caller: Annotated[Caller, Depends(may("decisions"))]
+) -> Response:
+    """Keep an inspector's decision about a dealer of a list."""
+    form = await checked_form(request, caller.principal)
+    back = _back(form)
+    dealer, decision = text(form, "dealer"), text(form, "decision")
+    try:
+        asked = _decision(list_id, dealer, decision, form=form, purpose=caller.purpose())
+        await field.decisions(asked, caller)
+    except FflRiskError as error:
+        content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
+        failed = {
+            "dealer": dealer, "reason": text(form, "reason"), "note": text(form, "note"),
+            "what": error.what, "to": "", "at": "decision",
+        }  # fmt: skip
+        return await asyncio.to_thread(
+            show_list, request, caller, json.loads(content), back, failed=failed, status=422
+        )
+    return _to(list_id, back, "accept" if decision == "accept" else "override", f"#d-{dealer}")
+
+
+@router.post("/lists/{list_id}/accept")
+async def accept_many(
+    request: Request, list_id: str, caller: Annotated[Caller, Depends(may("decisions"))]
+) -> Response:
+    """Accept all dealers ticked."""
+    form = await checked_form(request, caller.principal)
+    back = _back(form)
+    dealers = [str(value) for value in form.getlist("dealers")][:_MOST_AT_ONCE]
+    if not dealers:
+        raise InvalidRequestError(
+            "No dealer is ticked.", fix="go back, tick the dealers to accept, and send again"
+        )
+    for dealer in dealers:
+        asked = _decision(list_id, dealer, "accept", form=form, purpose=caller.purpose())
+        await field.decisions(asked, caller)
+    return _to(list_id, back, "bulk")
+
+
+@router.post("/lists/{list_id}/assign")
+async def assign(
+    request: Request, list_id: str, caller: Annotated[Caller, Depends(may("decisions"))]
+) -> Response:
+    """Hand a dealer of a list over to somebody."""
+    form = await checked_form(request, caller.principal)
+    back, purpose = _back(form), caller.purpose()
+    dealer, who = text(form, "dealer"), text(form, "to").lower()[:120]
+    content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
+    listed = {row["dealer"] for row in json.loads(content)["rows"]}
+    if dealer not in listed or caller.scope.row(dealer) is None:
+        raise UnknownDealerError("There is no such dealer on that list.")
+    nobody = _nobody(caller, who) if who else "Say to whom: give an account name."
+    if nobody:
+        failed = {
+            "dealer": dealer, "reason": "", "note": "", "what": nobody,
+            "to": text(form, "to"), "at": "to",
+        }  # fmt: skip
+        return await asyncio.to_thread(
+            show_list, request, caller, json.loads(content), back, failed=failed, status=422
+        )
+    await asyncio.to_thread(
+        lambda: work.assign(
+            caller.runtime.store, list_id=list_id, dealer=dealer, to=who,
+            ledger=caller.runtime.ledger(caller.principal, purpose=purpose, list_id=list_id),
+        )
+    )  # fmt: skip
+    return _to(list_id, back, "assigned", f"#d-{dealer}")
+
+
+def _nobody(caller: Caller, who: str) -> str:
+    """Say that nobody could see what is handed over under a name; empty when somebody can."""
+    if not not_known(caller.runtime.store, [who], ACCESS["decisions"]):
+        return ""
+    return f"No inspector or supervisor signs in as {who}: nothing was handed over."
+
+
+@router.post("/views")
+async def save_view(request: Request, caller: Annotated[Caller, Depends(may("lists"))]) -> Response:
+    """Keep a filter under a name, for any list."""
+    form = await checked_form(request, caller.principal)
+    back, name = _back(form), text(form, "name")[:60]
+    list_id = text(form, "list_id")
+    if not name:
+        raise InvalidRequestError("Give the view a name.", expected="1 to 60 characters")
+    await asyncio.to_thread(
+        work.save_view, caller.runtime.store, name, back.query(page=1),
+        ledger=caller.runtime.ledger(caller.principal),
+    )  # fmt: skip
+    return _to(list_id, back, "view")
+
+
+class _Handed(AssignmentRecord):
+    name: str
+    place: str
+
+
+class _Decided(StoredDecisionRecord):
+    name: str
+    place: str
+
+
+class _Visited(work.VisitRecord):
+    name: str
+    place: str
+
+
+@router.get("/work")
+async def mine(request: Request, caller: Annotated[Caller, Depends(may("decisions"))]) -> Response:
+    """Show what was handed to the caller, and what the caller decided and told."""
+    purpose = caller.purpose()
+    scope = caller.scope
+
+    def read() -> tuple[list[_Handed], list[_Decided], list[_Visited]]:
+        store, name = caller.runtime.store, caller.principal.name
+        handed: list[_Handed] = [
+            {**one, "name": named[0], "place": named[1]}
+            for one in work.assigned_to(store, name)
+            if (named := _named(caller, one["dealer"]))
+        ]
+        done: list[_Decided] = [
+            {**one, "name": named[0], "place": named[1]}
+            for one in work.decisions_by(store, name)
+            if (named := _named(caller, one["dealer"]))
+        ]
+        visits: list[_Visited] = [
+            {**one, "name": named[0], "place": named[1]}
+            for one in work.visits_by(store, name)
+            if (named := _named(caller, one["dealer"]))
+        ]
+        return handed, done, visits
+
+    assigned, decided, visited = await asyncio.to_thread(read)
+    assigned = [one for one in assigned if scope.row(one["dealer"]) is not None]
+    shown = {one["dealer"] for one in (*assigned, *decided, *visited)}
+    await caller.record(f"work {' '.join(sorted(shown))}", purpose=purpose)
+    return page(
+        request, "work.html", title="My work", active="lists", me=caller.principal,
+        assigned=assigned, decided=decided, visited=visited,
+    )  # fmt: skip
+
+
+def _named(caller: Caller, dealer: str) -> tuple[str, str] | None:
+    """Return name and place of a dealer; None when the caller no longer sees it."""
+    view = caller.scope.view
+    row = view.row(dealer)
+    if row is None:
+        return None
+    found = premises(view.snapshot.columns, row)
+    return dealer_name(found), f"{found['city']}, {found['state']}"
+
+
+def _back(form: FormData) -> Ask:
+    try:
+        return Ask.model_validate(dict(parse_qsl(text(form, "back"))))
+    except ValidationError:
+        return Ask()
+
+
+def _to(list_id: str, back: Ask, done: str, place: str = "") -> Response:
+    query = back.query()
+    return RedirectResponse(
+        f"/lists/{list_id}?{query}{'&' if query else ''}done={done}{place}", status_code=303
+    )
+
+
+def _decision(
+    list_id: str, dealer: str, decision: str, *, form: FormData, purpose: str
+) -> DecisionRequest:
+    try:
+        return DecisionRequest.model_validate(
+            {
+                "list_id": list_id,
+                "dealer": dealer,
+                "decision": decision,
+                "reason": (text(form, "reason") or None) if decision == "override" else None,
+                "note": text(form, "note"),
+                "purpose": purpose or None,
+            }
+        )
+    except ValidationError:
+        raise InvalidRequestError(
+            "Choose a reason to override, or accept.", expected="a decision and, to override, why"
+        ) from None

@@ -1,0 +1,115 @@
+"""Why a dealer stands where it stands, or is not on a list; and two dealers side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from serving import clock
+from serving.access.audit.chain import subjects
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.dealers.explaining import explain
+from serving.errors import UnknownDealerError
+from serving.scores.snapshot import eligible_rows
+from serving.web.dealers.pages import find_dealers
+from serving.web.lists.list_rows import parts_of
+from serving.web.rendering import dealer_name, page
+from serving.web.visitor import PageRoute, may
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_K: Final = 50
+_MOST_REASONS: Final = 6
+
+
+@router.get("/dealers/{dealer}/place")
+async def show(
+    request: Request,
+    dealer: str,
+    caller: Annotated[Caller, Depends(may("dealers"))],
+    against: Annotated[str, Query(max_length=100)] = "",
+    k: Annotated[int, Query(ge=1, le=5_000)] = _K,
+) -> Response:
+    """Show rank, cut, eligibility and what keeps a dealer down; perhaps beside another."""
+    purpose = caller.purpose()
+    rows = [_row(caller, dealer)]
+    other, hits = await asyncio.to_thread(_other, caller, against.strip())
+    if other is not None:
+        rows.append(other)
+    keys = [str(caller.scope.view.snapshot.columns["dealer"][row]) for row in rows]
+    await caller.record(subjects([*keys, *(str(hit["dealer"]) for hit in hits)]), purpose=purpose)
+    found = await asyncio.to_thread(lambda: [_facts(caller, row, k) for row in rows])
+    title = f"The place of {found[0]['name'][:60]}"
+    return page(
+        request, "place.html", title=title, today=clock.today().isoformat(),
+        as_of=caller.scope.view.snapshot.as_of.isoformat(), active="dealers",
+        me=caller.principal, k=k,
+        one=found[0],
+        other=found[1] if len(found) > 1 else None, against=against.strip(), hits=hits,
+        families=_families(found), can_issue=caller.principal.role in ACCESS["rank"],
+    )  # fmt: skip
+
+
+def _other(caller: Caller, against: str) -> tuple[int | None, list[dict[str, str | int]]]:
+    """Return the dealer that a number or name means, or those that it may mean."""
+    if not against:
+        return None, []
+    row = caller.scope.row(against)
+    if row is not None:
+        return row, []
+    hits, _ = find_dealers(caller, against, "")
+    if len(hits) == 1:
+        return caller.scope.row(str(hits[0]["dealer"])), []
+    return None, hits
+
+
+def _row(caller: Caller, dealer: str) -> int:
+    row = caller.scope.row(dealer)
+    if row is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    return row
+
+
+def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
+    scope = caller.scope
+    view, columns = scope.view, scope.view.snapshot.columns
+    why = explain(scope, row, k=k, warehouse=caller.runtime.settings.home / "warehouse")
+    ranked = view.order[eligible_rows(view)[view.order]]
+    office = ranked[columns["office"][ranked] == columns["office"][row]]
+    priority = float(columns["priority"][row])
+    ahead = int((columns["priority"][office] > priority).sum())
+    names = ("dealer", "business_name", "licensee_name", "city", "state", "office")
+    texts = {name: str(columns[name][row]) for name in names}
+    own = [item for item in why["contributions"] if abs(item["contribution"]) >= 0.005]
+    lowering = sorted(own, key=lambda item: item["contribution"])
+    return {
+        **texts,
+        "name": dealer_name(texts),
+        "priority": priority,
+        "parts": parts_of(view, [(view.heads(row), priority)])[0],
+        "heads": view.heads(row),
+        "by_family": why["by_family"],
+        "is_eligible": view.is_eligible(row),
+        "eligible_on": view.eligible_on(row),
+        "n_ahead": ahead,
+        "n_eligible": len(office),
+        "cut": float(columns["priority"][office[k - 1]]) if len(office) >= k else None,
+        "is_on": view.is_eligible(row) and ahead < k,
+        "lowering": [i for i in lowering if i["contribution"] < 0][:_MOST_REASONS],
+        "raising": [i for i in reversed(lowering) if i["contribution"] > 0][:_MOST_REASONS],
+    }
+
+
+def _families(found: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
+    """Return what each family adds to each dealer, those that tell them apart most first."""
+    tables: list[Mapping[str, float]] = [one["by_family"] for one in found]
+    names = sorted({name for table in tables for name in table})
+    rows = [(name, [table.get(name, 0.0) for table in tables]) for name in names]
+    return sorted(rows, key=lambda row: -abs(row[1][0] - (row[1][1] if len(row[1]) > 1 else 0)))

@@ -1,0 +1,1 @@
+"""The page Map, and the marks on it."""

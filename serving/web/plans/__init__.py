@@ -1,0 +1,1 @@
+"""Pages of plans: made, kept, changed, handed over."""

@@ -1,0 +1,308 @@
+"""The plan page: hours in, an itinerary out; changes by hand with their cost; kept by a button."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
+from starlette.responses import RedirectResponse, Response
+
+from serving.access.audit.chain import subjects
+from serving.api.callers import Caller
+from serving.contract.kept_plan import KeptPlan
+from serving.contract.plan import RULES, FirstDay
+from serving.planning import Changed, PlanError, PlanInfeasibleError
+from serving.planning.for_caller import Made, closed_dealers, next_monday, plan_office
+from serving.planning.kept.document import Terms, document
+from serving.planning.kept.files import plan_ics
+from serving.planning.kept.moves import moved
+from serving.planning.kept.store import keep_new, plans_for
+from serving.planning.workdays import Leave
+from serving.web.plans.itinerary import RULES as RULE_WORDS
+from serving.web.plans.itinerary import for_template, totals, weeks_shown
+from serving.web.rendering import page
+from serving.web.visitor import PageRoute, checked_form, may, text
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_MOST_MOVES: Final = 60
+_MOST_LEAVE: Final = 40
+_SHOWN: Final = 0.005  # rounds to a hundredth
+_MANY: Final = frozenset({"move", "leave"})
+
+
+def _rule(name: str) -> Any:
+    """Return the default and the bounds of a rule, as the API has them."""
+    return RULES[name]
+
+
+class Ask(BaseModel):
+    """What is planned; all of it is in the address, and the same address gives the same plan."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
+
+    office: str = Field(default="", max_length=80)
+    starts_on: FirstDay | None = None
+    weeks: int = _rule("weeks")
+    investigators: int = _rule("n_investigators")
+    names: str = Field(default="", max_length=1_000)
+    hours: float = _rule("hours_per_week")
+    random_share: float = _rule("random_share")
+    coverage_years: float | None = _rule("coverage_years")
+    coverage_share: float = _rule("coverage_share")
+    holidays: bool = True
+    move: list[Annotated[str, Field(max_length=60)]] = Field(
+        default_factory=list, max_length=_MOST_MOVES
+    )
+    leave: list[Annotated[str, Field(max_length=40)]] = Field(
+        default_factory=list, max_length=_MOST_LEAVE
+    )
+
+    @classmethod
+    def read(cls, query: QueryParams) -> Ask:
+        """Read the address; an empty field is one that was not filled in."""
+        fields: dict[str, Any] = {n: v for n, v in query.items() if v and n not in _MANY}
+        moves = [move for move in query.getlist("move") if move]
+        if dealer := fields.get("move_dealer"):
+            person = fields.get("move_investigator", "1")
+            week = fields.get("move_week", "")
+            moves.append(f"{dealer}~out" if week == "out" else f"{dealer}~{week}.{person}")
+        leave = [one for one in query.getlist("leave") if one]
+        if (first := fields.get("leave_from")) and (person := fields.get("leave_of")):
+            leave.append(f"{person}~{first}~{fields.get('leave_to') or first}")
+        return cls.model_validate(fields | {"move": moves, "leave": leave})
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Name and value of all but the moves."""
+        values = self.model_dump(mode="json", exclude=set(_MANY), exclude_none=True)
+        shown = [(name, str(value)) for name, value in values.items() if value != ""]
+        return [*shown, *(("leave", one) for one in self.leave)]
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who carries the plan out: the names given, then numbers."""
+        given = [name.strip().lower() for name in self.names.split(",") if name.strip()]
+        given = list(dict.fromkeys(given))[: self.investigators]
+        rest = range(len(given) + 1, self.investigators + 1)
+        return (*given, *(f"investigator {n}" for n in rest))
+
+    @property
+    def absences(self) -> tuple[Leave, ...]:
+        """Whose days are off.
+
+        Raises
+        ------
+        PlanError
+            When one cannot be read, or is nobody's of this plan.
+        """
+        out = []
+        for one in self.leave:
+            try:
+                person, first, last = one.split("~")
+                read = Leave(int(person), date.fromisoformat(first), date.fromisoformat(last))
+            except ValueError:
+                raise PlanError(
+                    "An absence cannot be read.", expected="an investigator, a first and a last day"
+                ) from None
+            if not 1 <= read.investigator <= self.investigators or read.last_on < read.first_on:
+                raise PlanError(
+                    "An absence does not fit this plan.",
+                    found=f"investigator {read.investigator}, {read.first_on} to {read.last_on}",
+                    expected=f"an investigator from 1 to {self.investigators}, days in order",
+                )
+            out.append(read)
+        return tuple(out)
+
+
+def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
+    """Return the plan that is asked for, and on what terms."""
+    starts_on = ask.starts_on or next_monday(caller.scope.view.snapshot.as_of)
+    terms = Terms(
+        office=ask.office,
+        investigators=ask.people,
+        leave=ask.absences,
+        moves=tuple(ask.move),
+        with_holidays=ask.holidays,
+        owner=caller.principal.name,
+    )
+    rules = {
+        "weeks": ask.weeks,
+        "hours_per_week": float(ask.hours),
+        "n_investigators": ask.investigators,
+        "random_share": ask.random_share,
+        "coverage_years": None if ask.coverage_years is None else float(ask.coverage_years),
+        "coverage_share": ask.coverage_share,
+        "draw": caller.runtime.draw(caller.scope.view.snapshot.as_of),
+        "n_workdays": terms.workdays(starts_on, ask.weeks).n_days,
+    }
+    made = plan_office(
+        caller.scope,
+        caller.principal,
+        ask.office,
+        rules=rules,
+        starts_on=starts_on,
+        closed=closed_dealers(caller.runtime.store),
+    )
+    return made, terms
+
+
+def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
+    """Return the plan with its changes by hand, as one document that nobody has kept yet."""
+    made, terms = planned(caller, ask)
+    changed = moved(made, ask.move)
+    return made, document(caller.scope.view, made, terms, changed=changed), changed
+
+
+@router.get("/plan")
+async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]) -> Response:
+    """Show the form, and the plan when one is asked for."""
+    purpose = caller.purpose()
+    ask = _read(request.query_params)
+    error: PlanError | None = None
+    if not ask.office:
+        return await asyncio.to_thread(_form, request, caller, ask)
+    try:
+        made, doc, changed = await caller.heavy(proposal, caller, ask)
+    except PlanError as fault:
+        if not ask.move:
+            return await asyncio.to_thread(_form, request, caller, ask, fault)
+        # The change cannot be made: the plan as it was before stays, with what is wrong above it.
+        error, ask = fault, ask.model_copy(update={"move": ask.move[:-1]})
+        try:
+            made, doc, changed = await caller.heavy(proposal, caller, ask)
+        except PlanError as other:
+            return await asyncio.to_thread(_form, request, caller, ask, other)
+    await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
+    return await asyncio.to_thread(
+        lambda: _show(request, caller, ask, made=made, doc=doc, changed=changed, error=error)
+    )
+
+
+@router.get("/plan.ics")
+async def calendar(request: Request, caller: Annotated[Caller, Depends(may("plan"))]) -> Response:
+    """Return the plan as a calendar file, changes by hand included."""
+    purpose = caller.purpose()
+    ask = _read(request.query_params)
+    _, doc, _ = await caller.heavy(proposal, caller, ask)
+    await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
+    headers = {"Content-Disposition": 'attachment; filename="plan.ics"'}
+    return Response(plan_ics(doc), media_type="text/calendar; charset=utf-8", headers=headers)
+
+
+@router.post("/plans")
+async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]) -> Response:
+    """Keep a plan as it is shown, changes by hand included."""
+    form = await checked_form(request, caller.principal)
+    purpose = caller.purpose()
+    ask = _read(QueryParams(parse_qsl(text(form, "ask"))))
+    _, doc, _ = await caller.heavy(proposal, caller, ask)
+    note = text(form, "note")[:2_000]
+    ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
+    kept = await asyncio.to_thread(
+        lambda: keep_new(caller.runtime.store, doc, ledger=ledger, note=note)
+    )
+    return RedirectResponse(f"/plans/{kept.plan_id}?done=kept", status_code=303)
+
+
+def _read(query: QueryParams) -> Ask:
+    try:
+        return Ask.read(query)
+    except ValueError:
+        raise PlanError(
+            "The plan's form holds something unusable.",
+            expected="1 to 26 weeks, 1 to 20 investigators, 8 to 80 hours each",
+        ) from None
+
+
+def _form(request: Request, caller: Caller, ask: Ask, error: PlanError | None = None) -> Response:
+    relaxations = error.relaxations if isinstance(error, PlanInfeasibleError) else ()
+    return page(
+        request, "plan.html", title="Plan visits", active="plan", me=caller.principal,
+        status=200 if error is None else error.status, error=error, relaxations=relaxations,
+        plan=None, query="", **_choices(caller, ask),
+    )  # fmt: skip
+
+
+def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
+    scope = caller.scope
+    offices = np.unique(scope.view.snapshot.columns["office"][scope.own].astype(str))
+    shown = ask.model_copy(
+        update={"starts_on": ask.starts_on or next_monday(scope.view.snapshot.as_of)}
+    )
+    return {
+        "offices": [str(office) for office in offices if office],
+        "ask": shown,
+        # One that cannot be read is refused where the plan is made, and not offered again.
+        "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
+        "kept": plans_for(caller.runtime.store, caller.principal, scope),
+    }
+
+
+def _show(
+    request: Request,
+    caller: Caller,
+    ask: Ask,
+    *,
+    made: Made,
+    doc: KeptPlan,
+    changed: Changed | None,
+    error: PlanError | None,
+) -> Response:
+    plan = made.plan
+    choices = _choices(caller, ask)
+    fields = choices["ask"].fields
+    moves = [("move", move) for move in ask.move]
+    most = max((cost.yield_lost for cost in plan.costs), default=0.0)
+    return page(
+        request, "plan.html", title=f"Plan for office {ask.office}", active="plan",
+        me=caller.principal, status=200 if error is None else error.status, error=error,
+        relaxations=(), plan=plan, head=caller.scope.view.snapshot.heads[0],
+        query=urlencode(fields), file_query=urlencode(fields + moves), fields=fields,
+        made_moves=ask.move, moves=urlencode(moves),
+        changed=_change_in_words(caller, ask, made, doc) if changed is not None else None,
+        costs=[
+            {
+                "label": RULE_WORDS.get(cost.rule, cost.rule), "meaning": cost.meaning,
+                "yield_lost": cost.yield_lost, "width": 200 * cost.yield_lost / max(most, 1e-9),
+            }
+            for cost in sorted(plan.costs, key=lambda cost: -cost.yield_lost)
+        ],
+        free_rules=[
+            RULE_WORDS.get(cost.rule, cost.rule).lower()
+            for cost in plan.costs
+            if cost.yield_lost < 0.005
+        ],
+        **for_template(
+            doc,
+            caller.scope.view,
+            can_return=[d for d in plan.dealers if d not in {v.dealer for v in doc.visits}],
+        ),
+        **choices,
+    )  # fmt: skip
+
+
+def _change_in_words(caller: Caller, ask: Ask, made: Made, doc: KeptPlan) -> Mapping[str, Any]:
+    _, terms = planned(caller, ask)
+    as_made = document(caller.scope.view, made, terms, changed=None)
+    before, after = totals(weeks_shown(as_made)), totals(weeks_shown(doc))
+    km, hours = after["km"] - before["km"], after["hours"] - before["hours"]
+    gain = doc.objective - made.plan.objective
+    sentence = (
+        f"It drives {abs(km) * 0.621371:,.0f} miles ({abs(km):,.0f} km)"
+        f" {'more' if km >= 0 else 'less'}, takes {abs(hours):.1f} hours"
+        f" {'more' if hours >= 0 else 'less'}, and"
+        + (
+            f" changes the expected findings by {gain:+.2f}."
+            if abs(gain) >= _SHOWN
+            else " leaves the expected findings as they are."
+        )
+    )
+    return {"sentence": sentence.replace("-", "−"), "broken": doc.broken}

@@ -1,0 +1,1 @@
+"""Pages about the program: model, measures, flows, staffing, referrals, audit."""

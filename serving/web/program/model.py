@@ -1,0 +1,333 @@
+"""The model page: the card, how well the model did, and how to read it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+from starlette.responses import Response
+
+from models.order.restraint import Restraint
+from serving.api.callers import Caller
+from serving.scores.words.wording import RATES, percent
+from serving.statements import NOT_EVIDENCE
+from serving.web.charts import Axes, LineChart, nice_steps
+from serving.web.lists.pages import license_types
+from serving.web.program.evidence import evaluation_of, report_of
+from serving.web.rendering import head_label, page, rule_label, upper_first
+from serving.web.visitor import PageRoute, may
+
+_MOST_ROWS: Final = 15
+_LEAST_SHARE: Final = 0.03
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a sentence of reading help."""
+
+    id: str
+    heading: str
+    help: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@router.get("/model")
+async def show(request: Request, caller: Annotated[Caller, Depends(may("measures"))]) -> Response:
+    """Show what ranks the dealers and how well it does."""
+    await caller.record("model", purpose=caller.principal.purpose)
+    return await asyncio.to_thread(_show, request, caller)
+
+
+def _show(request: Request, caller: Caller) -> Response:
+    snapshot = caller.runtime.snapshot
+    manifest = snapshot.bundle.manifest
+    evaluation = evaluation_of(caller.runtime) or {}
+    heads: Mapping[str, Any] = evaluation.get("heads", {})
+    in_force = {name: entry for name, entry in heads.items() if name in snapshot.heads}
+    # As restrained: what a head has in the priority, not what the policy would give it at most.
+    weights = snapshot.bundle.weights
+    restraint = Restraint.of_manifest(manifest).in_words()
+    facts = [
+        ("Learned from records before", str(manifest.get("as_of", snapshot.as_of))),
+        ("Scores on records before", str(snapshot.as_of)),
+        ("Signals", f"{len(snapshot.bundle.signals)}"),
+        ("Predicts, with its weight in the priority", "; ".join(
+            f"{head_label(n)} (weight {weights[n]:g})" if n in weights else head_label(n)
+            for n in snapshot.heads)),
+        *([("How far what is beside findings counts", restraint)] if restraint else []),
+        ("Restriction", snapshot.restriction),
+        ("Code", str(manifest.get("git_commit", "unknown"))[:12]),
+    ]  # fmt: skip
+    charts = [
+        chart
+        for name, entry in in_force.items()
+        for chart in (_gain(name, entry), _calibration(name, entry))
+        if chart is not None
+    ]
+    tables = [
+        *(
+            _rules(name, entry, float(evaluation.get("capacity", 0.1)))
+            for name, entry in in_force.items()
+        ),
+        *_reports(caller),
+    ]
+    return page(
+        request, "model.html", title="Model", active="model", me=caller.principal, facts=facts,
+        charts=charts, tables=tables, answers=_answers(caller, in_force, evaluation),
+        card=card_html(getattr(snapshot.bundle, "card", "")),
+        has_evidence=bool(in_force),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a supervisor asks of a model, and what was measured."""
+
+    question: str
+    said: tuple[str, ...]
+
+
+def _answers(
+    caller: Caller, heads: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> list[Answer]:
+    """Answer in a few sentences: is it better, is it right, who bears it, what is it not for."""
+    better, right = [], []
+    share = percent(float(evaluation.get("capacity", 0.1)))
+    for name, entry in heads.items():
+        found = entry["model"]["recall"]
+        text = (
+            f"{upper_first(head_label(name))}: visiting {share} of the dealers finds"
+            f" {found['value']:.0%} of what there is ({found['low']:.0%} to {found['high']:.0%})"
+        )
+        rules = entry.get("rules", {})
+        if rules:
+            rule = max(rules, key=lambda one: rules[one]["recall"]["value"])
+            other = rules[rule]["recall"]
+            is_better = found["low"] > other["high"]
+            verdict = "better than" if is_better else "not shown to be better than"
+            text += (
+                f", {verdict} the best simple rule, {rule_label(rule)}, with"
+                f" {other['value']:.0%} ({other['low']:.0%} to {other['high']:.0%})"
+            )
+        better.append(text + ".")
+        error = entry.get("calibration", {}).get("ece")
+        if error is not None and name not in RATES:
+            right.append(
+                f"{upper_first(head_label(name))}: what is stated and what came true differ by"
+                f" {100 * error:.1f} points on average."
+            )
+    unknown = ("It was not measured on this machine.",)
+    limits = caller.runtime.snapshot.table.manifest.get("limits", ())
+    return [
+        Answer("Is it better than a simple rule?", tuple(better) or unknown),
+        Answer("Is it right?", tuple(right) or unknown),
+        Answer("Who bears it?", _bearers(caller)),
+        Answer("What may it not be used for?", (NOT_EVIDENCE, *limits[1:3])),
+    ]
+
+
+def _bearers(caller: Caller) -> tuple[str, ...]:
+    """Say which license types stand in the first tenth more often than among all."""
+    view = caller.runtime.scope(caller.principal).view
+    types = view.snapshot.columns["license_type"][view.order].astype(str)
+    if not len(types):
+        return ("No dealer is in force.",)
+    first = types[: max(len(types) // 10, 1)]
+    names = dict(license_types())
+    out = []
+    for code in np.unique(types):
+        among, ahead = float((types == code).mean()), float((first == code).mean())
+        if among >= _LEAST_SHARE or ahead >= _LEAST_SHARE:
+            out.append((ahead - among, code, among, ahead))
+    return tuple(
+        f"{names.get(code, 'type ' + code).capitalize()} (type {code}): {percent(among)} of all"
+        f" dealers, {percent(ahead)} of the first tenth."
+        for _, code, among, ahead in sorted(out, reverse=True)
+    )
+
+
+def card_html(markdown: str) -> Markup:
+    """Render a model card; markup inside it stays text, and its headings move two levels down."""
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"])
+    tokens = renderer.parse(markdown or "No card came with this bundle.")
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+    _head_rows(tokens)
+    html: str = renderer.renderer.render(tokens, renderer.options, {})
+    return Markup(html)  # noqa: S704 - markup in the card is escaped by the renderer
+
+
+def _head_rows(tokens: Sequence[Token]) -> None:
+    """Make the first cell of each row of a table the row's header."""
+    is_first = False
+    for token in tokens:
+        if token.type == "tr_open":
+            is_first = True
+        elif token.type == "td_open" and is_first:
+            token.tag = "th"
+            token.attrSet("scope", "row")
+        elif token.type == "td_close" and is_first:
+            token.tag, is_first = "th", False
+
+
+def _gain(name: str, entry: Mapping[str, Any]) -> LineChart | None:
+    curves = entry.get("curves", {})
+    if "score" not in curves:
+        return None
+    n = len(curves["score"])
+    share = [0.0, *((i + 1) / n for i in range(n))]
+    axes = Axes()
+    rules = {rule: curve for rule, curve in curves.items() if rule not in {"score", "random"}}
+    best = max(rules, key=lambda rule: sum(rules[rule]), default=None)
+    lines = [axes.line("model", "s-accent", x=share, y=[0.0, *curves["score"]])]
+    if best is not None:
+        label = f"best simple rule: {rule_label(best)}"
+        lines.append(axes.line(label, "s-raise", x=share, y=[0.0, *rules[best]]))
+    lines.append(axes.line("at random", "s-grey", x=[0.0, 1.0], y=[0.0, 1.0]))
+    tenth = curves["score"][max(n // 10 - 1, 0)]
+    steps = (0.05, 0.1, 0.2, 0.3, 0.5)
+    return LineChart(
+        id=f"gain-{name}",
+        heading=f"Gain: {head_label(name)}",
+        title=f"Gain curve: the first tenth of the list holds {tenth:.0%} of what there is to find",
+        help=(
+            f"Going down the list, how much of all there is to find has been found. The first tenth"
+            f" of the list holds {tenth:.0%}; visits at random would find 10%."
+        ),
+        lines=tuple(lines),
+        x_ticks=axes.x_ticks((0, 0.2, 0.4, 0.6, 0.8, 1)),
+        y_ticks=axes.y_ticks((0, 0.2, 0.4, 0.6, 0.8, 1)),
+        x_label="share of dealers visited, highest first",
+        y_label="share found",
+        columns=("Visited", "Found"),
+        rows=tuple((f"{s:.0%}", f"{curves['score'][max(round(s * n) - 1, 0)]:.0%}") for s in steps),
+    )
+
+
+def _calibration(name: str, entry: Mapping[str, Any]) -> LineChart | None:
+    curve = entry.get("calibration", {})
+    predicted, observed = curve.get("predicted"), curve.get("observed")
+    if not predicted or not observed:
+        return None
+    steps = nice_steps(max(*predicted, *observed))
+    is_chance = max(*predicted, *observed) <= 1
+    form = "{:.0%}" if is_chance and steps[1] >= 0.01 else "{:g}"
+    axes = Axes(x=(0.0, steps[-1]), y=(0.0, steps[-1]))
+    return LineChart(
+        id=f"calibration-{name}",
+        heading=f"Calibration: {head_label(name)}",
+        title=f"Calibration: mean distance from the diagonal {curve['ece']:.3f}",
+        help=(
+            "Dealers given the same chance are put together; the dot shows how often it came true."
+            " On the line, a stated 20% happens 20% of the time; below it the model says too much."
+        ),
+        lines=(
+            axes.line("model", "s-accent", x=predicted, y=observed, has_dots=True),
+            axes.line("as stated", "s-grey", x=[0.0, steps[-1]], y=[0.0, steps[-1]]),
+        ),
+        x_ticks=axes.x_ticks(steps, form),
+        y_ticks=axes.y_ticks(steps, form),
+        x_label="stated",
+        y_label="came true",
+        columns=("Stated", "Came true", "Dealers"),
+        rows=tuple(
+            (f"{p:.3f}", f"{o:.3f}", f"{n:,.0f}")
+            for p, o, n in zip(predicted, observed, curve.get("size", []), strict=False)
+        ),
+    )
+
+
+def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
+    """Compare the model with the simple rules at capacity."""
+
+    def row(label: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+        found = figures["recall"]
+        interval = f"{found['low']:.0%} to {found['high']:.0%}"
+        return label, f"{found['value']:.0%}", interval, f"{figures['auc']['value']:.3f}"
+
+    rules = entry.get("rules", {})
+    ordered = sorted(rules.items(), key=lambda item: -item[1]["recall"]["value"])
+    return Table(
+        id=f"rules-{name}",
+        heading=f"Against simple rules: {head_label(name)}",
+        help=(
+            f"What each way of ordering finds when {percent(capacity)} of the dealers are visited."
+            " Intervals that overlap mean that the difference may be chance."
+        ),
+        columns=("Order by", "Found", "95% interval", "AUC"),
+        rows=(
+            row("this model", entry["model"]),
+            *(row(rule_label(rule), figures) for rule, figures in ordered),
+        ),
+    )
+
+
+def _reports(caller: Caller) -> list[Table]:
+    """Return the newest indicator and drift reports as tables."""
+    found = (
+        _indicators(report_of(caller.runtime, "indicators")),
+        _drift(report_of(caller.runtime, "drift")),
+    )
+    return [table for table in found if table is not None]
+
+
+def _indicators(report: Mapping[str, Any] | None) -> Table | None:
+    if report is None:
+        return None
+    known = [one for one in report.get("signals", []) if one.get("auc")]
+    known.sort(key=lambda one: -abs(one["auc"]["value"] - 0.5))
+    return Table(
+        id="indicators",
+        heading="Indicator efficacy",
+        help=(
+            f"How well each indicator alone tells dealers with findings from others, over"
+            f" {report.get('n', 0):,} past inspections: 0.5 is chance, 1 is perfect. An interval"
+            " that holds 0.5 shows nothing."
+        ),
+        columns=("Indicator", "AUC", "95% interval", "On random visits"),
+        rows=tuple(
+            (
+                str(one["signal"]).replace("_", " "),
+                f"{one['auc']['value']:.2f}",
+                f"{one['auc']['low']:.2f} to {one['auc']['high']:.2f}",
+                f"{one['auc_random']['value']:.2f}" if one.get("auc_random") else "too few",
+            )
+            for one in known[:_MOST_ROWS]
+        ),
+    )
+
+
+def _drift(report: Mapping[str, Any] | None) -> Table | None:
+    if report is None:
+        return None
+    return Table(
+        id="drift",
+        heading="Drift",
+        help=(
+            "How far today's dealers differ from those the model learned from: below 0.1 is"
+            f" stable, above 0.25 asks for action. In all: {report.get('advice', 'not known')}."
+        ),
+        columns=("Signal or head", "Stability index", "Missing then", "Missing now", "Advice"),
+        rows=tuple(
+            (
+                str(one["name"]).replace("_", " "),
+                f"{one['stability_index']:.3f}",
+                percent(one["share_missing_then"]),
+                percent(one["share_missing_now"]),
+                str(one["advice"]),
+            )
+            for one in report.get("drift", [])[:_MOST_ROWS]
+        ),
+    )

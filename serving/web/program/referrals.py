@@ -1,0 +1,100 @@
+"""The agent's page of referrals, and the page of who answers for what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, get_args
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from serving.access.audit.chain import subjects
+from serving.access.roles import ACCESS
+from serving.api.callers import Caller
+from serving.api.routes.referrals import make_step, queue_for, referral_for, responsibilities_for
+from serving.contract.records.referrals import ReferralDocument
+from serving.contract.referral import Result, StepRequest
+from serving.errors import ConflictError, InvalidRequestError
+from serving.web.rendering import page
+from serving.web.visitor import PageRoute, checked_form, may, text
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_DONE = {
+    "take": "The referral is yours.",
+    "hand_over": "The referral is handed over.",
+    "close": "The referral is closed.",
+}
+
+
+@router.get("/referrals")
+async def index(
+    request: Request,
+    caller: Annotated[Caller, Depends(may("referrals"))],
+    done: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """Show the queue."""
+    return await _page(request, caller, said=_DONE.get(done, ""))
+
+
+async def _page(
+    request: Request, caller: Caller, *, said: str = "", error: str = "", status: int = 200
+) -> Response:
+    purpose = caller.purpose()
+    found = await asyncio.to_thread(_with_calls, caller)
+    await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
+    return page(
+        request, "referrals.html", title="Referrals", active="referrals", me=caller.principal,
+        status=status, referrals=found, results=get_args(Result), said=said, error=error,
+        can_step=caller.principal.role in ACCESS["referral_steps"],
+    )  # fmt: skip
+
+
+def _with_calls(caller: Caller) -> list[ReferralDocument]:
+    queue = queue_for(caller)
+    waiting = [one for one in queue if one["status"] != "closed"]
+    closed = [one for one in queue if one["status"] == "closed"]
+    return [referral_for(caller, int(one["referral_id"])) for one in [*waiting, *closed[:20]][:100]]
+
+
+@router.post("/referrals/{referral_id}/steps")
+async def take_step(
+    request: Request,
+    referral_id: Annotated[int, Path(ge=1, le=2**62)],
+    caller: Annotated[Caller, Depends(may("referral_steps"))],
+) -> Response:
+    """Take, hand over or close a referral."""
+    form = await checked_form(request, caller.principal)
+    try:
+        asked = _step(form)
+        await asyncio.to_thread(make_step, caller, referral_id, asked, caller.purpose())
+    except (ConflictError, InvalidRequestError) as error:
+        return await _page(request, caller, error=error.what, status=error.status)
+    return RedirectResponse(f"/referrals?done={asked.step}#r-{referral_id}", status_code=303)
+
+
+def _step(form: FormData) -> StepRequest:
+    names = ("step", "to_agency", "to_who", "note")
+    try:
+        return StepRequest.model_validate(
+            {name: text(form, name) for name in names} | {"result": text(form, "result") or None}
+        )
+    except ValidationError:
+        raise InvalidRequestError(
+            "The form holds something unusable.", expected="a step, and to close a result"
+        ) from None
+
+
+@router.get("/responsibilities")
+async def responsible(
+    request: Request, caller: Annotated[Caller, Depends(may("responsibilities"))]
+) -> Response:
+    """Show which agency answers for what, what is doubled and what is missing."""
+    found = await asyncio.to_thread(responsibilities_for, caller)
+    await caller.record("responsibilities", purpose=caller.principal.purpose)
+    return page(
+        request, "responsibilities.html", title="Who answers for what", active="areas",
+        me=caller.principal, **found,
+    )  # fmt: skip

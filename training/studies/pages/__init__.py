@@ -1,0 +1,1 @@
+"""The studies as pages, a module each."""
