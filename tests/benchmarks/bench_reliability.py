@@ -32,7 +32,7 @@ from tests.benchmarks.service_wire import report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.test_serving.test_crash import Country
+    from tests.test_serving.server.test_crash import Country
 
 SHARE = float(os.environ.get("FFL_RISK_BENCH_RELIABILITY", "0.1"))
 N_KILLS, N_FILES = max(2, round(200 * SHARE)), max(10, round(1_000 * SHARE))
@@ -44,7 +44,7 @@ TODAY = date(2026, 6, 1)
 
 def service(country: Country) -> None:
     """Kill two workers while four clients write; count what was acknowledged and what was lost."""
-    from tests.test_serving.test_crash import Writers, kill
+    from tests.test_serving.server.test_crash import Writers, kill
 
     rng = random.Random(1)
     n_kills, n_writes, n_lost = N_KILLS // 2, 0, 0
@@ -299,7 +299,7 @@ PARTS: dict[str, Callable[[Country], None]] = {
 def main() -> None:
     """Make a country and run the parts."""
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp())
-    from tests.test_serving.test_crash import Country
+    from tests.test_serving.server.test_crash import Country
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"

@@ -24,8 +24,8 @@ from serving.access.audit.chain import chain_key, verify
 from serving.store.database import Store
 from tests.test_deploy.test_recipes import COMPOSE, proxy_text
 from tests.test_deploy.tools import program
+from tests.test_serving.keeping.test_postgresql import Server
 from tests.test_serving.test_end_to_end import publish_country
-from tests.test_serving.test_postgresql import Server
 from training.registry.tracker import Tracker
 
 pytestmark = [

@@ -16,7 +16,7 @@ import models
 
 # Of `features` these modules, which import nothing else of it.
 FEATURES: Final = ("__init__.py", "errors.py", "home.py", "openjson.py")
-# What scoring a bundle imports, as a fresh process shows (`tests/test_training/test_registry.py`).
+# What scoring a bundle imports, as a fresh process shows: `test_registry.py`.
 DISTRIBUTIONS: Final = (
     "lightgbm", "numba", "numpy", "pandas", "pyarrow", "python-dateutil", "scikit-learn", "scipy",
     "threadpoolctl",
