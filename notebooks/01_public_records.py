@@ -31,7 +31,7 @@ from features.table import build_features
 from features.warehouse import Warehouse
 from training.labels import labels
 from training.labels.cohort import places
-from training.evaluation.evaluation import measure
+from training.evaluation.head_evaluation import measure
 from training.heads.fit import cross_fit, design, estimator, held_out_table, rule_columns
 from training.pages.plots import calibration, gain_curve
 from training.progress import one_thread

@@ -42,7 +42,7 @@ from training.labels import labels
 from training.studies.backtest import read_truth
 from training.evaluation.baselines import LogLogistic, apply_rule
 from training.errors import TooFewLabelsError
-from training.evaluation.evaluation import list_membership
+from training.evaluation.head_evaluation import list_membership
 from training.heads.fit import design
 from training.pages.plots import forest
 from training.progress import Steps, one_thread

@@ -195,7 +195,7 @@ class FflRisk:
         from features.errors import FflRiskError
         from serving import clock
         from serving.access.clock_check import newest_record
-        from serving.following.delivery import Deliverer
+        from serving.changes.webhook_delivery import Deliverer
         from serving.runtime import Runtime, logger
         from serving.server.app import build_app
         from serving.server.tracing import Traced

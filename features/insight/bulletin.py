@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from features.insight.sharing.bound_cells import TOTAL
 from features.insight.sharing.quarters import Published
 from features.insight.sharing.release import DISCLAIMERS
-from features.insight.sharing.system import TOTAL
 from features.reference.destinations import destination_label
 from features.reference.weapons import class_label
 

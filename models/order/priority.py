@@ -5,9 +5,9 @@ next to nothing: the logarithm of next to no expected traces has no floor. So th
 far such a head is ranked against **dealers who sell alike**: 0 by count, 1 only by what lies above
 or below their mean. A dealer of few sales then stands at the mean of the small, not at the foot of
 the large. And it says how far such a head is ranked against **dealers in places alike**
-(`models.order.places`): where police trace, and how far the border is, is no dealer's doing. What
-is taken off is a sum of functions of one signal each, so an explanation of the priority stays an
-exact sum.
+(`models.order.place_effects`): where police trace, and how far the border is, is no dealer's doing.
+What is taken off is a sum of functions of one signal each, so an explanation of the priority stays
+an exact sum.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from models.errors import BundleError
-from models.order.places import Places
+from models.order.place_effects import Places
 from models.policy import Policy
 from models.state import State
 

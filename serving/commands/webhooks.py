@@ -31,10 +31,10 @@ def webhooks_add(
 
     Example: ffl-risk webhooks add https://hooks.example.gov/ffl --account nightly
     """
+    from serving.changes import webhooks
+    from serving.changes.webhook_addresses import check_url, origins
     from serving.commands.printing import say
     from serving.commands.store_access import recorded
-    from serving.following import webhooks
-    from serving.following.addresses import check_url, origins
     from serving.settings import Settings
 
     check_url(url, origins(Settings.from_environment().webhook_origins))
@@ -50,9 +50,9 @@ def webhooks_list(as_json: JsonOption = False) -> None:
 
     Example: ffl-risk webhooks list
     """
+    from serving.changes import webhooks
     from serving.commands.printing import print_rows
     from serving.commands.store_access import store
-    from serving.following import webhooks
 
     with store() as opened:
         found = webhooks.registered(opened)
@@ -79,9 +79,9 @@ def webhooks_remove(
 
     Example: ffl-risk webhooks remove W-0123456789abcdef
     """
+    from serving.changes import webhooks
     from serving.commands.printing import say
     from serving.commands.store_access import recorded
-    from serving.following import webhooks
 
     with recorded() as (opened, ledger):
         webhooks.remove(opened, webhook_id, ledger=ledger)

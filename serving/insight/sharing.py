@@ -13,7 +13,7 @@ from features.errors import InvalidValueError, WarehouseError
 from features.insight.sharing.quarters import Published, kept, released_year
 from features.insight.sharing.release import Release, part_of, require_past
 from features.insight.sharing.rules import NoAgreementError, latest_release, partner_for
-from features.insight.sharing.suppress import UnprotectedReleaseError
+from features.insight.sharing.suppression import UnprotectedReleaseError
 from serving.access.accounts import Principal
 from serving.access.roles import PUBLIC_ONLY
 from serving.errors import ConflictError, InvalidRequestError, NoReleaseError, NotReadyError

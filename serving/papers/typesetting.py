@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from features import abandonment
 from serving.errors import ServingError
-from serving.papers.press import typeset
+from serving.papers.typesetting_process import typeset
 
 # A paper of more than this takes long enough for somebody to stop waiting: it has its own process.
 INLINE_CHARACTERS: Final = 200_000

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.order.ordering import turns_among_ties
+from models.order.ties import turns_among_ties
 
 Ints = npt.NDArray[np.int64]
 

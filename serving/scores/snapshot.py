@@ -22,7 +22,7 @@ import pandas as pd
 from features.domain import license_number
 from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
-from models.order.ordering import order
+from models.order.ties import order
 from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion

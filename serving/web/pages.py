@@ -11,9 +11,9 @@ from serving.web.dealers import pages as dealers
 from serving.web.lists import decisions, standing
 from serving.web.lists import pages as lists
 from serving.web.maps import pages as maps
+from serving.web.oversight import audit, insight, model, referrals, supervision
 from serving.web.plans import kept_plans
 from serving.web.plans import pages as plans
-from serving.web.program import audit, insight, model, referrals, supervision
 from serving.web.rendering import STATIC
 
 router = APIRouter(include_in_schema=False)

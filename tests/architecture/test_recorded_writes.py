@@ -10,7 +10,7 @@ WITHOUT = {
     "serving/access/audit/key.py:_claim": "the key is noted before there is a chain",
     "serving/server/idempotency.py:_note": "the answer to a write that is on record",
     "serving/store/journal.py:store_id": "a name, given once",
-    "serving/following/webhooks.py:passed": "what was sent is on record from before it was",
+    "serving/changes/webhooks.py:passed": "what was sent is on record from before it was",
     "serving/store/database.py:_locked": "migrations",
     "serving/keeping/server_store.py": "a copy of the store, its records with it",
 }

@@ -33,7 +33,7 @@ from features.warehouse import Warehouse
 from models import RateRegressor
 from models.policy import Policy
 from training.evaluation.baselines import RANDOM, LogLogistic
-from training.evaluation.evaluation import RULE
+from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import LEVEL, Ranking, cluster_weights
 from training.heads import compliance
 from training.heads.country import known_range

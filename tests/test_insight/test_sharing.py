@@ -17,6 +17,7 @@ from scipy.optimize import linprog
 from features.errors import InvalidValueError, WarehouseError
 from features.insight.bulletin import bulletin
 from features.insight.sharing.attack import bounds
+from features.insight.sharing.bound_cells import Cell, System
 from features.insight.sharing.quarters import (
     FOLDER,
     Published,
@@ -35,13 +36,12 @@ from features.insight.sharing.rules import (
     quarter_of,
     rules_on,
 )
-from features.insight.sharing.suppress import (
+from features.insight.sharing.suppression import (
     Pattern,
     UnprotectedReleaseError,
     protect,
     require_protected,
 )
-from features.insight.sharing.system import Cell, System
 from tests.simulated import AS_OF, Simulated
 
 RULES = rules_on(AS_OF)

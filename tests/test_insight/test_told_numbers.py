@@ -25,7 +25,7 @@ from features.insight.measures.figures import Period, warehouse_figures
 from features.insight.measures.measure import measure, registry
 from features.insight.measures.writing import as_text
 from features.reference.geography import border_line
-from serving.web.program.flow_answers import flow_answers
+from serving.web.oversight.flow_answers import flow_answers
 from tests.simulated import AS_OF, Simulated
 
 YEARS = 8

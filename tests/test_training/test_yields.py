@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.errors import TooFewLabelsError
-from training.evaluation.evaluation import list_membership
+from training.evaluation.head_evaluation import list_membership
 from training.evaluation.metrics import weighted_share
 from training.heads import yields
 from training.labels.propensity import Propensity, fit_propensity

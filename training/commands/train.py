@@ -19,8 +19,8 @@ from features.table import FeatureTable
 from features.warehouse import Warehouse
 from training.errors import RecipeError
 from training.evaluation.candidate import Candidate, commit, stage
-from training.evaluation.evaluation import contribution_summary
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
+from training.evaluation.head_evaluation import contribution_summary
 from training.evaluation.judge import judge
 from training.evaluation.metrics import Interval
 from training.evaluation.verdict import REFUSED, UNSAID, Verdict

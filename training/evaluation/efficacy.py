@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.evaluation.baselines import LogLogistic
-from training.evaluation.evaluation import list_membership
+from training.evaluation.head_evaluation import list_membership
 from training.evaluation.metrics import LEVEL, Interval, Ranking
 
 Floats = npt.NDArray[np.float64]

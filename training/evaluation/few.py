@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.stats import binomtest, mannwhitneyu
 
 from features.domain.number_words import counted
-from training.evaluation.evaluation import list_membership
+from training.evaluation.head_evaluation import list_membership
 from training.evaluation.metrics import LEVEL
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from training.evaluation import few
-from training.evaluation.evaluation import (
+from training.evaluation.head_evaluation import (
     GROUP,
     RULE,
     level_weight,

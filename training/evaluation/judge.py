@@ -12,7 +12,7 @@ from features.errors import FflRiskError
 from training.errors import NotTrainedError
 from training.evaluation import gates
 from training.evaluation.candidate import Candidate
-from training.evaluation.evaluation import list_overlap
+from training.evaluation.head_evaluation import list_overlap
 from training.evaluation.metrics import Interval
 from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, told
 from training.recipe import Gates

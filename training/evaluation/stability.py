@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from training.evaluation.documents import PairRecord, StabilityRecord
-from training.evaluation.evaluation import list_overlap
+from training.evaluation.head_evaluation import list_overlap
 
 SHARES: Final = np.round(np.linspace(0.01, 0.5, 50), 2)
 

@@ -19,8 +19,8 @@ from features.openjson import Json
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
 from training.evaluation.documents import SectionRecord, StabilityRecord
-from training.evaluation.evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.gates import LEVEL_KNOWN
+from training.evaluation.head_evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.metrics import LEVEL, Interval
 from training.heads import hours
 from training.heads.compliance import FittedCompliance, Looked, place_labels
@@ -114,7 +114,7 @@ def judge(
     Returns
     -------
     held_out : DataFrame
-        Inspected rows of every year (`training.evaluation.evaluation`).
+        Inspected rows of every year (`training.evaluation.head_evaluation`).
     everyone : DataFrame
         The same of every dealer, with ``margin``, `HOME`, `STRICT`, `BEYOND` and `INSPECTED`.
     entry : dict

@@ -12,7 +12,7 @@ from features.openjson import Json
 from features.warehouse import Warehouse
 from training.errors import OneClassError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
-from training.evaluation.evaluation import measure
+from training.evaluation.head_evaluation import measure
 from training.heads.country import CountryHistory
 from training.heads.fit import (
     Design,

@@ -13,7 +13,7 @@ import pandas as pd
 from features.errors import did_you_mean
 from training.errors import MissingSignalError
 from training.evaluation.baselines import LOGISTIC, RANDOM, LogLogistic, apply_rule, rule_signals
-from training.evaluation.evaluation import RULE
+from training.evaluation.head_evaluation import RULE
 from training.labels.splits import group_folds, require_disjoint
 from training.recipe import Head
 
@@ -60,7 +60,7 @@ class HeadResult:
     definition, judged_on : str
         The label, and on what it was judged, in words.
     held_out : DataFrame
-        Judged rows (see `training.evaluation.evaluation`).
+        Judged rows (see `training.evaluation.head_evaluation`).
     estimator : RiskClassifier or RateRegressor or None
         Fitted on everything known; None when the head was refused.
     X : DataFrame
@@ -74,7 +74,7 @@ class HeadResult:
         stood before them; what the order of a list is judged by.
     place_signals : tuple of str
         Signals that name the office, left out of the compliance head; what the other heads owe to
-        them is taken off the priority (`models.order.places`).
+        them is taken off the priority (`models.order.place_effects`).
     judged_place_signals : mapping of Timestamp to tuple of str
         The same of the model that stood before each judged date.
     """

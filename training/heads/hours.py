@@ -22,7 +22,7 @@ import pandas as pd
 from features.reference.citation import normalize_column
 from features.warehouse import Warehouse
 from training.evaluation.documents import HoursRecord
-from training.evaluation.evaluation import RULE
+from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import Ranking, bootstrap
 from training.labels import labels
 

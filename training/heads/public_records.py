@@ -16,8 +16,8 @@ from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from training.errors import RecipeError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
-from training.evaluation.evaluation import list_overlap, measure
 from training.evaluation.gates import better_than_chance
+from training.evaluation.head_evaluation import list_overlap, measure
 from training.heads.fit import (
     HeadResult,
     cross_fit,

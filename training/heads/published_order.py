@@ -19,7 +19,7 @@ from features.openjson import Json
 from features.table import FeatureTable
 from models.order.priority import EXPOSURE, set_against
 from models.order.restraint import RESTRAINT, Restraint, priorities, restrain
-from training.evaluation.evaluation import RULE, list_membership, measure
+from training.evaluation.head_evaluation import RULE, list_membership, measure
 from training.evaluation.metrics import Interval, bootstrap
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, place_signals
@@ -41,7 +41,7 @@ class Order:
     Parameters
     ----------
     rows : DataFrame
-        Inspected rows (`training.evaluation.evaluation`), the priority in ``score``.
+        Inspected rows (`training.evaluation.head_evaluation`), the priority in ``score``.
     X : DataFrame
         Their signals, so that a later champion can be judged on them.
     latest : DataFrame

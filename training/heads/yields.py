@@ -154,7 +154,7 @@ def served(score: Floats, interval: Floats, *, share: float) -> Interval:
     share : float
         Share of dealers that are listed.
     """
-    from training.evaluation.evaluation import list_membership
+    from training.evaluation.head_evaluation import list_membership
 
     listed = list_membership(score, share)
     low, high = listed @ interval / listed.sum()
@@ -207,7 +207,7 @@ def every_estimate(
     Without any visit of known probability only the bounds stand: what was found by choice says
     nothing of a list, however it is weighted.
     """
-    from training.evaluation.evaluation import list_membership
+    from training.evaluation.head_evaluation import list_membership
 
     listed = list_membership(score, share)
     out: dict[str, Interval | None] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluation.evaluation import CURVE
+from training.evaluation.head_evaluation import CURVE
 
 # Letters stay text, identifiers do not depend on the clock: equal input gives equal bytes.
 mpl.rcParams.update({"svg.hashsalt": "ffl-risk", "svg.fonttype": "none", "font.size": 9})

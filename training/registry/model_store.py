@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from features.openjson import Json
 from training.errors import NotTrainedError, TrainingError
-from training.evaluation.evaluation import flat_metrics
+from training.evaluation.head_evaluation import flat_metrics
 from training.registry.bentoml_store import BUNDLE, ENTRY
 from training.registry.promotion import CHAMPION, Champion, champion_candidate
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.openjson import Json
-from training.evaluation.evaluation import flat_metrics
+from training.evaluation.head_evaluation import flat_metrics
 from training.heads.fit import HeadResult
 from training.recipe import Recipe
 

@@ -28,7 +28,7 @@ from models.policy import SevereFinding
 from training.errors import NotTrainedError
 from training.evaluation import stability
 from training.evaluation.baselines import RANDOM
-from training.evaluation.evaluation import RULE, measure
+from training.evaluation.head_evaluation import RULE, measure
 from training.evaluation.metrics import LEVEL, Ranking, require_two_classes
 from training.heads import compliance, country, hours
 from training.heads.country import CountryHistory

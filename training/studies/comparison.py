@@ -8,8 +8,8 @@ import numpy as np
 
 from training.errors import NotTrainedError
 from training.evaluation.candidate import Candidate, open_candidate
-from training.evaluation.evaluation import CURVE, list_overlap
 from training.evaluation.gates import recall_differences
+from training.evaluation.head_evaluation import CURVE, list_overlap
 from training.evaluation.metrics import Ranking
 from training.registry.promotion import read_champion
 from training.studies.documents import ComparisonDocument, HeadComparison

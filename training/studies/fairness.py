@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.evaluation.candidate import Candidate
-from training.evaluation.evaluation import GROUP, list_membership
+from training.evaluation.head_evaluation import GROUP, list_membership
 from training.evaluation.metrics import Interval, bootstrap
 from training.studies.documents import GroupFairness
 

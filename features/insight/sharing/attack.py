@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from features.domain.solver import new_solver
-from features.insight.sharing.system import Flags, System
+from features.insight.sharing.bound_cells import Flags, System
 
 _LOOKS: Final = 16
 _SAME: Final = 1e-6

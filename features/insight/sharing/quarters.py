@@ -19,9 +19,9 @@ import numpy as np
 from features.engine.embedded import EmbeddedEngine
 from features.errors import InvalidValueError, WarehouseError
 from features.home import write_atomically
+from features.insight.sharing.bound_cells import System
 from features.insight.sharing.rules import Rules, release_day, rules_on
-from features.insight.sharing.suppress import Pattern, protect
-from features.insight.sharing.system import System
+from features.insight.sharing.suppression import Pattern, protect
 from features.insight.sharing.tables import (
     Groups,
     groups_of,

@@ -14,9 +14,9 @@ from typing import Final
 
 from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
+from features.insight.sharing.bound_cells import TOTAL
 from features.insight.sharing.quarters import Key, Published, released_year
 from features.insight.sharing.rules import Partner, quarter_of
-from features.insight.sharing.system import TOTAL
 from features.insight.sharing.tables import REST, Groups
 from features.openjson import Json
 from features.reference.geography import ports

@@ -14,8 +14,8 @@ import pandas as pd
 
 from features.domain.asof import day_sql, in_force_sql, known_sql
 from features.engine.embedded import EmbeddedEngine
+from features.insight.sharing.bound_cells import TOTAL, System, counted
 from features.insight.sharing.rules import Rules, quarter_end, quarter_start
-from features.insight.sharing.system import TOTAL, System, counted
 from features.reference.destinations import destination_names, destination_sql
 from features.reference.places import MEXICO_BORDER_STATES
 from features.reference.weapons import class_names, class_sql, seized_class_sql

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from serving.access.audit.chain import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
+from serving.changes.visible_changes import visible
 from serving.contract.changes import Changes
-from serving.following.visible import visible
 
 router = APIRouter(prefix="/v1", tags=["changes"])
 _MOST: Final = 1_000

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from features.insight.library import Case, library, search
 from serving.api.callers import Caller
-from serving.web.program.model import card_html
+from serving.web.oversight.model import card_html
 from serving.web.rendering import page
 from serving.web.visitor import PageRoute, may
 

@@ -22,7 +22,7 @@ from features.table import build_features
 from features.warehouse import Warehouse
 from models.order.priority import EXPOSURE, set_against
 from training.evaluation.baselines import LogLogistic
-from training.evaluation.evaluation import RULE
+from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import LEVEL
 from training.heads import compliance, country
 from training.heads.fit import Design, design, estimator, inputs_of, rule_columns, thin

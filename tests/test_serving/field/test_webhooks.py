@@ -14,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from serving.access.audit.verification import verify
+from serving.changes import webhook_addresses as addresses
+from serving.changes import webhooks
+from serving.changes.webhook_delivery import Deliverer
 from serving.commands.app import app as commands
 from serving.errors import InvalidRequestError
-from serving.following import addresses, webhooks
-from serving.following.delivery import Deliverer
 from serving.scores import holds
 
 
@@ -156,7 +157,7 @@ def test_nothing_is_told_of_what_the_account_may_not_see(service, receiver, told
 
 
 def test_a_receiver_that_hangs_does_not_hold_the_thread(service, receiver, told, monkeypatch):
-    from serving.following import delivery
+    from serving.changes import webhook_delivery as delivery
 
     monkeypatch.setattr(delivery, "_MOST_SECONDS", 0.3)
     _, _, deliverer = told

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from features.insight.flows.corridors import Corridor
 from features.insight.flows.hubs import CountyHub
-from serving.web.program.flow_answers import county_in_words, flow_answers, lane_in_words
+from serving.web.oversight.flow_answers import county_in_words, flow_answers, lane_in_words
 
 
 @dataclass(frozen=True)

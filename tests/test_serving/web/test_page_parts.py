@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from serving.web import atlas, charts
 from serving.web.lists.pages import Ask, filtered
-from serving.web.program.model import card_html
+from serving.web.oversight.model import card_html
 from serving.web.sign_in import set_cookie
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from training.errors import RecipeError
 from training.evaluation.baselines import RANDOM, LogLogistic, apply_rule
-from training.evaluation.evaluation import RULE
+from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import Ranking
 from training.heads.fit import rule_columns
 

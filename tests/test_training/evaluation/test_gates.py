@@ -10,7 +10,7 @@ import pytest
 
 from training.errors import GateRefusedError
 from training.evaluation import gates
-from training.evaluation.evaluation import list_membership, list_overlap
+from training.evaluation.head_evaluation import list_membership, list_overlap
 from training.evaluation.metrics import Interval
 from training.evaluation.verdict import MENDING, require_passed
 

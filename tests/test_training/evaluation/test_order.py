@@ -9,7 +9,7 @@ from features.table import FeatureTable
 from models.order.priority import set_against
 from models.order.restraint import priorities, restrain
 from models.policy import Policy
-from training.evaluation.evaluation import RULE
+from training.evaluation.head_evaluation import RULE
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, held_out_table
 from training.heads.published_order import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.evaluation.evaluation import CURVE
+from training.evaluation.head_evaluation import CURVE
 from training.pages import plots
 from training.pages.page import NOT_SAID, Page, Plot, Section, format_interval, words
 

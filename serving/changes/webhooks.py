@@ -23,8 +23,8 @@ from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.chain import Ledger
 from serving.access.roles import ACCESS
+from serving.changes.visible_changes import KINDS
 from serving.errors import InvalidRequestError, UnknownRecordError
-from serving.following.visible import KINDS
 from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import ACCOUNTS, CURSORS, WEBHOOKS

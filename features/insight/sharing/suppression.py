@@ -18,8 +18,8 @@ import numpy as np
 
 from features.errors import FeatureError
 from features.insight.sharing.attack import Bounds, Ints, Probe, bounds
+from features.insight.sharing.bound_cells import Flags, System
 from features.insight.sharing.rules import Rules
-from features.insight.sharing.system import Flags, System
 
 _ROUNDS: Final = 200
 _SLACK: Final = 1e-6

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.errors import InputError
-from models.order.ordering import order, turns_among_ties
+from models.order.ties import order, turns_among_ties
 
 
 def by_key(scores, keys):

@@ -20,7 +20,7 @@ from serving.scores.words.wording import RATES, percent
 from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.lists.pages import license_types
-from serving.web.program.evidence import evaluation_of, report_of
+from serving.web.oversight.evidence import evaluation_of, report_of
 from serving.web.rendering import head_label, page, rule_label, upper_first
 from serving.web.visitor import PageRoute, may
 

@@ -12,11 +12,11 @@ from pydantic_core import to_json
 
 from serving import metrics
 from serving.background import Loop
+from serving.changes import webhooks
+from serving.changes.visible_changes import visible
+from serving.changes.webhook_addresses import Target, origins, target_of
+from serving.changes.webhooks import Standing, Webhook
 from serving.errors import InvalidRequestError
-from serving.following import webhooks
-from serving.following.addresses import Target, origins, target_of
-from serving.following.visible import visible
-from serving.following.webhooks import Standing, Webhook
 from serving.runtime import Runtime
 from serving.store import journal
 
