@@ -22,7 +22,7 @@ from serving.papers.typesetting_process import typeset
 # A paper of more than this takes long enough for somebody to stop waiting: it has its own process.
 INLINE_CHARACTERS: Final = 200_000
 _LOOK_SECONDS: Final = 0.05
-_PRESS: Final = Path(__file__).parent / "press.py"
+_PROCESS: Final = Path(__file__).parent / "typesetting_process.py"
 
 
 class PaperError(ServingError):
@@ -59,7 +59,7 @@ def _pressed(asked: Mapping[str, Any]) -> bytes:
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as made:
         given.write(json.dumps(asked).encode())
         given.seek(0)
-        command = [sys.executable, "-I", str(_PRESS)]
+        command = [sys.executable, "-I", str(_PROCESS)]
         with subprocess.Popen(  # noqa: S603 - our own program
             command, stdin=given, stdout=made, stderr=subprocess.DEVNULL
         ) as press:
