@@ -1,7 +1,8 @@
 """Faults on purpose: processes killed at random moments, load, hostile files, another's machine.
 
 Each part counts what went wrong; the target of all of them is 0. `FFL_RISK_BENCH_RELIABILITY` is
-the share of the stated sizes (200 kills, 60 s at 200 requests/s, 1,000 files), 0.1 by default.
+the share of the stated sizes (200 kills, 60 s at 200 requests/s, 1,000 files), 0.1 by default;
+`FFL_RISK_BENCH_SEED` draws other moments and files, so that shares of a size add up.
 
 ``python -m tests.benchmarks.bench_reliability [PART...]`` runs some of: service, commands,
 training, load, files.
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tests.test_serving.server.test_crash import Country
 
 SHARE = float(os.environ.get("FFL_RISK_BENCH_RELIABILITY", "0.1"))
+SEED = os.environ.get("FFL_RISK_BENCH_SEED", "1")
 N_KILLS, N_FILES = max(2, round(200 * SHARE)), max(10, round(1_000 * SHARE))
 RATE, SECONDS = 200, max(5.0, 60 * SHARE)
 N_CONNECTIONS = 16
@@ -46,7 +48,7 @@ def service(country: Country) -> None:
     """Kill two workers while four clients write; count what was acknowledged and what was lost."""
     from tests.test_serving.server.test_crash import Writers, kill
 
-    rng = random.Random(1)
+    rng = random.Random(f"service {SEED}")
     n_kills, n_writes, n_lost = N_KILLS // 2, 0, 0
     for n in range(n_kills):
         with country.serving() as process:
@@ -85,7 +87,7 @@ def lost(country: Country, acknowledged: dict[str, set[object]]) -> int:
 
 def commands(country: Country) -> None:
     """Kill `ingest` and `score` at random moments; count homes neither as before nor as after."""
-    rng = random.Random(2)
+    rng = random.Random(f"commands {SEED}")
     for name, typed, state in (
         ("ingest", ["ingest", "more"], _warehouse_state),
         ("score", ["score", "--as-of", AS_OF], _table_state),
@@ -214,7 +216,7 @@ def files(country: Country) -> None:
     from features.errors import FflRiskError
     from features.ingest import ingest
 
-    rng = random.Random(3)
+    rng = random.Random(f"files {SEED}")
     models = [*sorted((country.home / "files").iterdir()), *_as_text(country.home)]
     outcomes: Counter[str] = Counter()
     for n in range(N_FILES):
@@ -288,7 +290,7 @@ def training(_: Country) -> None:
     """Kill `train` and `promote`, and give them a disk that takes no more."""
     from tests.benchmarks import training_faults
 
-    training_faults.training(N_KILLS // 4, N_KILLS // 10)
+    training_faults.training(N_KILLS // 4, N_KILLS // 10, SEED)
 
 
 PARTS: dict[str, Callable[[Country], None]] = {

@@ -153,9 +153,9 @@ def expected_after(name: str, before: tuple[list[str], str]) -> tuple[list[str],
     return ([*numbers, following], champion) if name == "train" else (numbers, "000002")
 
 
-def training(n_kills: int, n_full: int) -> None:
+def training(n_kills: int, n_full: int, seed: str) -> None:
     """Kill `train` and `promote`, and give them a disk that is full, and report."""
-    rng = random.Random(4)
+    rng = random.Random(f"training {seed}")
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
         for name, typed in (("train", place.train), ("promote", PROMOTE)):
