@@ -198,10 +198,11 @@ class FflRisk:
         from serving.changes.webhook_delivery import Deliverer
         from serving.runtime import Runtime, logger
         from serving.server.app import build_app
+        from serving.server.supervisor import end_with_supervisor
         from serving.server.tracing import Traced
         from serving.settings import Settings
 
-        _end_with_supervisor()
+        end_with_supervisor()
         self.runtime = Runtime.open(Settings.from_environment())
         # A worker begun anew after the clock was set back goes on where the others are.
         if (newest := newest_record(self.runtime.store)) is not None:
@@ -292,20 +293,6 @@ class FflRisk:
         if self.traced is not None:
             self.traced.close()
         self.runtime.close()
-
-
-def _end_with_supervisor() -> None:
-    """Stop this worker in order when the process that supervises it is killed.
-
-    Left alone it would go on answering, unsupervised, and keep the port from the next server.
-    """
-    import ctypes
-    import signal
-    import sys
-
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 FflRisk.add_asgi_middleware(Front)  # type: ignore[attr-defined]

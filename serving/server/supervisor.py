@@ -8,12 +8,17 @@ it talks to its workers over pipes of their own, and the one socket that is open
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import logging
+import multiprocessing
+import multiprocessing.process
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,6 +105,25 @@ def _check(settings: Settings) -> None:
         check_clock(store, settings.clock_tolerance)
     finally:
         store.close()
+
+
+def end_with_supervisor() -> None:
+    """Stop this worker in order when the process that supervises it is gone, or is already.
+
+    Left alone it would go on answering, unsupervised, and keep the port from the next server. One
+    that was killed while this worker was still starting can send it nothing any more.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), name="supervised", daemon=True).start()
+    elif sys.platform == "linux":  # started by BentoML's own supervisor
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
