@@ -105,6 +105,15 @@ class Principal:
         )
 
 
+def cookie_name(name: str, *, is_https: bool) -> str:
+    """Return what a cookie is called: over https, by a name that no neighboring host can set.
+
+    >>> cookie_name(COOKIE, is_https=True)
+    '__Host-ffl_risk_session'
+    """
+    return f"__Host-{name}" if is_https else name
+
+
 def check_account(name: str, role: str, areas: Sequence[str]) -> None:
     """Refuse an account that makes no sense."""
     if not _NAME.fullmatch(name):

@@ -62,7 +62,7 @@ class Journey:
             When it is not of this service's making, is too old, or is of another sign-in.
         """
         body, _, seal = cookie.partition(".")
-        if not hmac.compare_digest(_seal(key, body), seal):
+        if not hmac.compare_digest(_seal(key, body).encode(), seal.encode("utf-8", "replace")):
             raise UnauthenticatedError(_STARTED_ELSEWHERE, fix="sign in again")
         found = cls(**json.loads(base64.urlsafe_b64decode(body)))
         is_same = hmac.compare_digest(found.state.encode(), state.encode("utf-8", "replace"))

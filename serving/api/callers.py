@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from features.openjson import Json
-from serving.access.accounts import COOKIE, Principal
+from serving.access.accounts import COOKIE, Principal, cookie_name
 from serving.access.rates import RateLimiter
 from serving.access.roles import check_purpose, check_role, require_known
 from serving.api.queries import check_query
@@ -66,7 +66,7 @@ async def authenticate(request: Request, runtime: Runtime) -> Principal:
     header = request.headers.get("authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
-        token = token.strip()
+        token = token.strip(" \t")
         if scheme.lower() != "bearer" or not token or len(token) > 8_192:
             raise UnauthenticatedError(
                 "The Authorization header cannot be used.", expected="Authorization: Bearer TOKEN"
@@ -77,7 +77,7 @@ async def authenticate(request: Request, runtime: Runtime) -> Principal:
         if (known := runtime.directory.remembered(token)) is not None:
             return known
         return await asyncio.to_thread(runtime.directory.principal_of_token, token)
-    cookie = request.cookies.get(COOKIE)
+    cookie = request.cookies.get(cookie_name(COOKIE, is_https=runtime.settings.is_https))
     # A cookie alone never changes anything: a page of another site could send it along.
     if cookie and request.method in {"GET", "HEAD"}:
         return await asyncio.to_thread(runtime.directory.principal_of_session, cookie)

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 _ONCE: Final = frozenset(
     {b"authorization", b"content-encoding", b"content-length", b"content-type",
-     b"ffl-risk-purpose", b"host", b"idempotency-key"}
+     b"ffl-risk-purpose", b"host", b"idempotency-key", b"transfer-encoding"}
 )  # fmt: skip
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~%\[\]:-]{1,300}")
 Fault = tuple[int, str, str]
 
@@ -31,6 +32,10 @@ def fault_of_headers(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1
     if len(seen) != len(set(seen)):
         return 400, "refused", "A header that may stand once stands twice."
     given = dict(headers)
+    if version not in _VERSIONS:
+        return 400, "refused", "The request is not HTTP/1.1."
+    if given.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        return 400, "refused", "The body is packed on the way; send it as it is."
     if version == "1.0" and b"transfer-encoding" in given:
         return 400, "refused", "HTTP/1.0 has no Transfer-Encoding."
     host = given.get(b"host")

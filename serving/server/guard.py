@@ -59,6 +59,10 @@ def _is_heavy(scope: Message) -> bool:
     return path.startswith((*_HEAVY, *_STUDIES)) or path.endswith(_FILES)
 
 
+class _LeftError(Exception):
+    """A client that went in the middle of its request."""
+
+
 class Guard:
     """Wraps the application.
 
@@ -114,6 +118,9 @@ class Guard:
                 body = await _read_body(scope, receive)
         except TimeoutError:
             await answer.refuse(scope, 504, "timeout", "The body did not arrive in time.")
+            return
+        except _LeftError:
+            answer.status = _GONE
             return
         if body is None:
             await answer.refuse(
@@ -242,7 +249,13 @@ async def _nothing() -> Message:
 
 
 async def _read_body(scope: Message, receive: Receive) -> bytes | None:
-    """Return the whole body, None when it is over the limit."""
+    """Return the whole body, None when it is over the limit.
+
+    Raises
+    ------
+    _LeftError
+        When the client went before it was whole: half of what was meant is nothing to act on.
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and (not value.isdigit() or int(value) > MAX_BODY_BYTES):
             return None
@@ -251,7 +264,7 @@ async def _read_body(scope: Message, receive: Receive) -> bytes | None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"".join(parts)
+            raise _LeftError
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY_BYTES:

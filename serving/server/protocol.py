@@ -11,6 +11,7 @@ import asyncio
 import resource
 from typing import Any, Final
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving import metrics
@@ -21,6 +22,8 @@ _RESERVED: Final = 256
 _FEWEST: Final = 16
 _MOST_HEADER_BYTES: Final = 65_536
 _MOST_HEADERS: Final = 200
+# What asks for another protocol than the one that is spoken here.
+_UPGRADE: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
 def _refusal(status: bytes, code: str, detail: str, *more: bytes) -> bytes:
@@ -58,6 +61,27 @@ def connection_bound(wanted: int) -> int:
     return max(_FEWEST, min(wanted, soft - _RESERVED))
 
 
+class _Parser(HttpRequestParser):
+    """Reads HTTP/1.1 on where it is asked for another protocol.
+
+    A client may offer HTTP/2 along with a request (``Upgrade: h2c``, as Java's does by itself) and
+    is answered in HTTP/1.1 all the same. The parser alone would stop there and lose the body.
+    """
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        super().__init__(protocol)
+        # As uvicorn does: after a request that closes, what else was sent is no fault of it.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._protocol = protocol
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]
+        """Read bytes."""
+        try:
+            super().feed_data(data)
+        except HttpParserUpgrade as asked:
+            self._protocol.read_on(data[asked.args[0] :])
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, with bounds.
 
@@ -70,9 +94,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = _Parser(self)
         self._headers_due: asyncio.TimerHandle | None = None
         self._reading_due: asyncio.TimerHandle | None = None
-        self._n_unfinished = 0  # bytes that came while headers were waited for
+        self._n_unfinished = 0  # bytes that came of headers, or of a body's framing
         self._n_header_bytes = 0
         self._is_in_body = False
 
@@ -96,11 +121,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read what came; what belongs to no request in progress does not extend the wait."""
         if self.transport.is_closing():
             return
-        if not self._is_in_body:
-            self._n_unfinished += len(data)
+        self._n_unfinished += len(data)
         super().data_received(data)
-        if self._headers_due is not None and self._n_unfinished > _MOST_HEADER_BYTES:
-            self._refuse_headers()
+        if self._n_unfinished > _MOST_HEADER_BYTES and not self.transport.is_closing():
+            if self._is_in_body:  # a trailer or a note on a chunk without end
+                self._give_up("long_headers")
+            elif self._headers_due is not None:
+                self._refuse_headers()
             return
         if self.parser is not None and (self.cycle is None or self.cycle.response_complete):
             self._expect_headers()
@@ -111,13 +138,20 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header while they are not too many or too long."""
+        """Keep a header while they are not too many or too long, and none that follows a body.
+
+        What comes last was seen by no proxy in front, and by no check of the headers.
+        """
+        if self._is_in_body:
+            return
         self._n_header_bytes += len(name) + len(value)
         if self._has_bounded_headers():
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
+        if self.parser.should_upgrade():  # then `read_on` has them read once more
+            return
         self._headers_came()
         self._is_in_body = True
         if self._has_bounded_headers():
@@ -127,14 +161,35 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, unless its request was refused."""
+        self._n_unfinished = 0
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Know that a request is whole, unless it was refused."""
+        """Know that a request is whole, unless it was refused or is read once more."""
+        if self.parser.should_upgrade():
+            return
         self._is_in_body = False
         if not self.transport.is_closing():
             super().on_message_complete()
+
+    def on_chunk_header(self) -> None:
+        """Know that the framing of a body goes on."""
+        self._n_unfinished = 0
+
+    def read_on(self, rest: bytes) -> None:
+        """Read a request as if it asked for no other protocol, and what follows it."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("CONNECT")
+            return
+        wanted = [part for part in self.headers if part[0] not in _UPGRADE]
+        lines = [b"%s %s HTTP/1.1" % (method, self.url)]
+        for name, value in wanted:
+            kept = _without_upgrade(value) if name == b"connection" else value
+            lines.append(b"%s: %s" % (name, kept))
+        self.parser = _Parser(self)
+        self.parser.feed_data(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
@@ -186,6 +241,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _give_up(self, why: str) -> None:
         metrics.REFUSED_CONNECTIONS.labels(why).inc()
         self.transport.abort()
+
+
+def _without_upgrade(connection: bytes) -> bytes:
+    parts = (part.strip() for part in connection.split(b","))
+    return b", ".join(part for part in parts if part.lower() not in _UPGRADE)
 
 
 def set_bounds(*, header_seconds: float, connections: int) -> None:

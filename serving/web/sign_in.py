@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Query, Request
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
 from features.reference.outcome import outcome_label
-from serving.access.accounts import COOKIE, Principal
+from serving.access.accounts import COOKIE, Principal, cookie_name
 from serving.access.passwords import Attempts, source_of
 from serving.access.roles import PURPOSES
 from serving.errors import (
@@ -24,12 +25,14 @@ from serving.errors import (
 from serving.runtime import Runtime
 from serving.web.form_words import field_label
 from serving.web.rendering import page, pages_for
-from serving.web.visitor import PageRoute, check_form, visitor
+from serving.web.visitor import PageRoute, check_form, cookie_of, visitor
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 # Ties the sign-in form to the browser that asked for it: nobody is signed in by another's form.
 FORM_COOKIE: Final = "ffl_risk_form"
+# A form that waits for its sender to sign in.
+_KEPT: Final = TypeAdapter(list[tuple[str, str]])
 
 
 @router.get("/")
@@ -77,7 +80,7 @@ async def sign_in(
 ) -> Response:
     """Open a session for a token, or for a name and password."""
     runtime: Runtime = request.app.state.runtime
-    check_form(request, request.cookies.get(FORM_COOKIE), form_token)
+    check_form(request, cookie_of(request, FORM_COOKIE), form_token)
     next_page = local_address(next_page)
     try:
         if purpose not in PURPOSES:
@@ -97,7 +100,7 @@ async def sign_in(
     if kept:
         answer = await asyncio.to_thread(_give_back, request, cookie, local_address(resume), kept)
     set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
-    answer.delete_cookie(FORM_COOKIE, path="/")
+    forget_cookie(answer, runtime, FORM_COOKIE)
     return answer
 
 
@@ -117,8 +120,8 @@ def _give_back(request: Request, cookie: str, resume: str, kept: str) -> Respons
     """Show a form that waited for a new session; nothing is sent before the person says so."""
     runtime: Runtime = request.app.state.runtime
     try:
-        fields = [(str(name), str(value)) for name, value in json.loads(kept)]
-    except (ValueError, TypeError):
+        fields = _KEPT.validate_json(kept)
+    except ValidationError:
         return RedirectResponse("/", status_code=303)
     return page(
         request,
@@ -181,9 +184,11 @@ async def sign_out(request: Request, csrf: Annotated[str, Form(max_length=100)] 
     principal = await visitor(request)
     check_form(request, principal.csrf, csrf)
     ledger = runtime.ledger(principal, purpose=principal.purpose)
-    await asyncio.to_thread(runtime.directory.end_session, request.cookies[COOKIE], ledger=ledger)
+    await asyncio.to_thread(
+        runtime.directory.end_session, cookie_of(request, COOKIE), ledger=ledger
+    )
     answer = RedirectResponse("/sign-in", status_code=303)
-    answer.delete_cookie(COOKIE, path="/")
+    forget_cookie(answer, runtime, COOKIE)
     return answer
 
 
@@ -218,17 +223,31 @@ def _form(
     return answer
 
 
-def set_cookie(answer: Response, runtime: Runtime, name: str, value: str, *, hours: float) -> None:
+def set_cookie(
+    answer: Response,
+    runtime: Runtime,
+    name: str,
+    value: str,
+    *,
+    hours: float,
+    same_site: Literal["strict", "lax"] = "strict",
+) -> None:
     """Set a cookie that scripts cannot read and other sites cannot send."""
     answer.set_cookie(
-        name,
+        cookie_name(name, is_https=runtime.settings.is_https),
         value,
         max_age=int(hours * 3_600),
         path="/",
         httponly=True,
-        samesite="strict",
+        samesite=same_site,
         secure=runtime.settings.is_https,
     )
+
+
+def forget_cookie(answer: Response, runtime: Runtime, name: str) -> None:
+    """Have the browser forget a cookie."""
+    is_https = runtime.settings.is_https
+    answer.delete_cookie(cookie_name(name, is_https=is_https), path="/", secure=is_https)
 
 
 def local_address(address: str) -> str:

@@ -15,8 +15,8 @@ from serving.access.roles import PURPOSES
 from serving.errors import InvalidRequestError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.web.rendering import page
-from serving.web.sign_in import local_address, set_cookie
-from serving.web.visitor import PageRoute
+from serving.web.sign_in import forget_cookie, local_address, set_cookie
+from serving.web.visitor import PageRoute, cookie_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -54,14 +54,13 @@ async def leave(
         address, verifier, journey, redirect_uri=_redirect_uri(request, verifier)
     )
     answer = RedirectResponse(where, status_code=303)
-    answer.set_cookie(
+    set_cookie(
+        answer,
+        runtime,
         JOURNEY_COOKIE,
         journey.sealed(runtime.audit_key),
-        max_age=LIFETIME_SECONDS,
-        path=_PATH,
-        httponly=True,
-        samesite="lax",  # the way back begins on the issuer's site
-        secure=runtime.settings.is_https,
+        hours=LIFETIME_SECONDS / 3_600,
+        same_site="lax",  # the way back begins on the issuer's site
     )
     return answer
 
@@ -78,9 +77,7 @@ async def come_back(
     runtime: Runtime = request.app.state.runtime
     verifier = _verifier(runtime)
     try:
-        journey = Journey.opened(
-            request.cookies.get(JOURNEY_COOKIE, ""), runtime.audit_key, state=state
-        )
+        journey = Journey.opened(cookie_of(request, JOURNEY_COOKIE), runtime.audit_key, state=state)
         if error or not code or (iss and iss != verifier.settings.issuer):
             raise UnauthenticatedError("The issuer did not sign you in.", found=error)
         principal = await asyncio.to_thread(
@@ -93,7 +90,7 @@ async def come_back(
             heading="Not signed in", detail=refused.what, found=refused.found,
             expected=refused.expected, fix="sign in again",
         )  # fmt: skip
-        answer.delete_cookie(JOURNEY_COOKIE, path=_PATH)
+        forget_cookie(answer, runtime, JOURNEY_COOKIE)
         return answer
     hours = runtime.settings.session_hours
     ledger = runtime.ledger(principal, purpose=journey.purpose)
@@ -104,5 +101,5 @@ async def come_back(
     # began on another.
     answer = page(request, "signed_in.html", title="Signed in", next=journey.next_page)
     set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
-    answer.delete_cookie(JOURNEY_COOKIE, path=_PATH)
+    forget_cookie(answer, runtime, JOURNEY_COOKIE)
     return answer

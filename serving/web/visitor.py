@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
-from serving.access.accounts import COOKIE, Principal
+from serving.access.accounts import COOKIE, Principal, cookie_name
 from serving.access.roles import check_role
 from serving.api.callers import Caller
 from serving.api.problems import TITLES
@@ -83,7 +83,7 @@ def _to_sign_in(request: Request) -> Response:
     where = request.url.path if request.method == "GET" else "/"
     if request.method == "GET" and request.url.query:
         where += f"?{request.url.query}"
-    over = "&over=1" if request.cookies.get(COOKIE) else ""
+    over = "&over=1" if cookie_of(request, COOKIE) else ""
     return RedirectResponse(f"/sign-in?next={quote(where, safe='')}{over}", status_code=303)
 
 
@@ -105,6 +105,12 @@ def _refusal(request: Request, error: FflRiskError) -> Response:
     )
 
 
+def cookie_of(request: Request, name: str) -> str:
+    """Return what a browser sent under a name that `set_cookie` gives, empty when nothing."""
+    settings = request.app.state.runtime.settings
+    return request.cookies.get(cookie_name(name, is_https=settings.is_https), "")
+
+
 async def visitor(request: Request) -> Principal:
     """Return who is signed in.
 
@@ -114,7 +120,7 @@ async def visitor(request: Request) -> Principal:
         When nobody is, or the session is over.
     """
     runtime: Runtime = request.app.state.runtime
-    cookie = request.cookies.get(COOKIE)
+    cookie = cookie_of(request, COOKIE)
     if not cookie:
         raise UnauthenticatedError("Nobody is signed in.")
     principal = await asyncio.to_thread(runtime.directory.principal_of_session, cookie)

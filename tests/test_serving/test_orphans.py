@@ -49,5 +49,3 @@ def test_a_supervisor_killed_while_a_worker_starts_leaves_no_worker(tmp_path):
     for left in alive:
         left.kill()
     assert not alive
-
-

@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+import time
 from contextlib import suppress
 from datetime import date
 from urllib.parse import quote, urlsplit
@@ -209,6 +210,8 @@ def test_signing_in_leads_to_no_other_site(service, to):
      ("Host: x", "Host: <script>"), ("HTTP/1.1", "HTTP/1.0"), ("Host: x", "Host : x"),
      ("Host: x", "Host: x\r\n folded"), ("Host: x", "Host: x\r\nX: a\rY: b"),
      ("Transfer-Encoding: chunked", "Transfer-Encoding: xchunked"),
+     ("Transfer-Encoding: chunked", "Transfer-Encoding: gzip, chunked"),
+     ("HTTP/1.1", "HTTP/2.0"), ("HTTP/1.1", "HTTP/0.9"),
      ("Transfer-Encoding: chunked", "Content-Length: +31"),
      ("Transfer-Encoding: chunked", "Content-Length: 31, 31"),
      ("Transfer-Encoding: chunked", "Content-Length: 0x1f"), ("\r\n1f\r\n", "\r\n-1f\r\n"),
@@ -227,10 +230,72 @@ def test_what_proxies_read_in_several_ways_is_refused(service, url, was, sent):
     assert b"national_rank" not in got
 
 
-def exchanged(url, text):
+UPGRADE = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("cut", [None, 20, 300, -3])
+def test_a_client_that_offers_another_protocol_is_answered_in_this_one(service, url, cut):
+    """As Java's does with each first request: its body must not be lost, nor what follows it."""
+    body = json.dumps({"dealers": ["1-10-00000"]})
+    plain = head_of(service, "analyst", f"Content-Length: {len(body)}")
+    offered = "\r\n".join([*plain, *UPGRADE, "Connection: Upgrade, HTTP2-Settings", "", body])
+    last = "\r\n".join([*plain, "Connection: close", "", body])
+    whole = offered + last
+    got = exchanged(url, *([whole] if cut is None else [whole[:cut], whole[cut:]]))
+    assert got.count(b"HTTP/1.1 200") == got.count(b'"national_rank"') == 2
+    refused = exchanged(url, "CONNECT /v1/audit HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert refused.startswith(b"HTTP/1.1 400")
+
+
+def test_what_follows_a_body_is_no_header(service, url):
+    """It was seen by no proxy, and comes when the headers have been checked."""
+    head = [line for line in head_of(service, "analyst", "Transfer-Encoding: chunked",
+            "Connection: close") if "Authorization" not in line]  # fmt: skip
+    token = f"Authorization: Bearer {service.tokens['analyst']}"
+    body = '1f\r\n{"dealers": ["1-10-00000"]}    \r\n0\r\n'
+    late = "\r\n".join([*head, "", f"{body}{token}", "", ""])
+    assert exchanged(url, late).startswith(b"HTTP/1.1 401")
+    owned = "\r\n".join([*head, token, "", f"{body}Content-Type: text/plain", "", ""])
+    assert exchanged(url, owned).startswith(b"HTTP/1.1 200")
+    # Nor is it read for ever: neither a trailer nor a note on a chunk.
+    for endless in ("X: ", "X: a\r\nY: "):
+        cut = exchanged(
+            url, owned.replace("Content-Type: text/plain\r\n\r\n", endless), "y" * 400_000
+        )
+        assert b"200 OK" not in cut
+    assert b"200 OK" not in exchanged(url, owned.replace("1f\r\n", "1f;"), "y" * 400_000)
+
+
+def test_half_a_request_is_not_acted_on(service, url):
+    """Its JSON may be whole by chance: what followed is not known."""
+    body = '{"k": 3}'
+    head = "\r\n".join([*head_of(service, "chief", f"Content-Length: {len(body) + 1}"), "", body])
+    head = head.replace("/v1/score", "/v1/rank")
+    n_before = len(service.get("/v1/lists", "chief").json()["lists"])
     place = urlsplit(url)
     with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
-        connection.sendall(text.encode())
+        connection.sendall(head.encode())
+        time.sleep(0.1)
+    assert exchanged(url, head.replace(f"{len(body) + 1}\r", f"{len(body)}\r\nConnection: close\r"))
+    assert len(service.get("/v1/lists", "chief").json()["lists"]) == n_before + 1
+
+
+@pytest.mark.parametrize("kept", ["[" * 100_000, '[["\\ud800", "b"]]', "[[1, 2, 3]]", "{}", "x"])
+def test_a_form_that_waits_for_a_sign_in_may_be_forged_and_harms_nobody(service, kept):
+    again = Visitor(service, "chief")
+    fields = {"token": service.tokens["chief"], "purpose": "licensing", "resume": "/lists",
+              "kept": kept, "form_token": again._secret("/sign-in", "form_token")}  # fmt: skip
+    answer = again.http.post("/sign-in", data=fields, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def exchanged(url, *parts):
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        for n, part in enumerate(parts):
+            time.sleep(0.05 * (n > 0))
+            with suppress(OSError):
+                connection.sendall(part.encode())
         got = b""
         with suppress(OSError):
             while part := connection.recv(65_536):

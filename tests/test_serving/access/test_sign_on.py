@@ -7,7 +7,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from serving.access.code_flow import Journey
 from serving.access.oidc import Verifier
+from serving.errors import UnauthenticatedError
 from serving.server.app import build_app
 from tests.test_serving.access.test_access_tokens import issuer, settings_for
 
@@ -75,7 +77,7 @@ def test_a_code_is_good_for_once(browser, issuer):
     arrival = approve(issuer, leave(browser))
     journey = browser.cookies["ffl_risk_journey"]
     assert back(browser, **arrival).status_code == 200
-    browser.cookies.set("ffl_risk_journey", journey, path="/sign-in/issuer")
+    browser.cookies.set("ffl_risk_journey", journey, path="/")
     assert back(browser, **arrival).status_code == 401
 
 
@@ -113,8 +115,10 @@ def test_an_arrival_that_does_not_fit_opens_nothing(browser, issuer, query):
 def test_a_journey_of_somebody_elses_making_is_refused(browser, issuer):
     asked = leave(browser)
     body, _, seal = browser.cookies["ffl_risk_journey"].partition(".")
+    with pytest.raises(UnauthenticatedError):
+        Journey.opened(f"{body}.\xe9", b"key", state="")
     for forged in (f"{body}.{'0' * 64}", f"{body[:-2]}.{seal}", "x", ""):
-        browser.cookies.set("ffl_risk_journey", forged, path="/sign-in/issuer")
+        browser.cookies.set("ffl_risk_journey", forged, path="/")
         assert back(browser, **approve(issuer, asked)).status_code == 401
 
 

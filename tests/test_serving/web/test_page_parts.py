@@ -5,12 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.web import atlas, charts
 from serving.web.lists.pages import Ask, filtered
 from serving.web.oversight.model import card_html
-from serving.web.sign_in import set_cookie
+from serving.web.sign_in import forget_cookie, set_cookie
+from serving.web.visitor import cookie_of
 
 
 def test_the_atlas_puts_each_county_center_within_its_county_box():
@@ -71,3 +73,13 @@ def test_behind_https_a_cookie_goes_over_nothing_else(is_https):
     parts = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")}
     assert {"httponly", "samesite=strict", "path=/"} <= parts
     assert ("secure" in parts) is is_https
+    # By this name no neighboring host can plant one (RFC 6265bis), nor is it forgotten otherwise.
+    name = "__Host-session" if is_https else "session"
+    assert answer.headers["set-cookie"].startswith(f"{name}=secret;")
+    gone = Response()
+    forget_cookie(gone, runtime, "session")
+    assert gone.headers["set-cookie"].startswith(f'{name}="";')
+    assert ("secure" in gone.headers["set-cookie"].lower()) is is_https
+    sent = {"type": "http", "headers": [(b"cookie", f"{name}=own; session=x".encode())]}
+    request = Request(sent | {"app": SimpleNamespace(state=SimpleNamespace(runtime=runtime))})
+    assert cookie_of(request, "session") == ("own" if is_https else "x")
