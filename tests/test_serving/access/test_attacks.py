@@ -34,20 +34,20 @@ def head_of(service, role, *more):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "twice",
-    ["Authorization: Bearer {analyst}", "Ffl-Risk-Purpose: statistics", "Host: y",
+TWICE = ["Authorization: Bearer {analyst}", "Ffl-Risk-Purpose: statistics", "Host: y",
      "Content-Type: text/plain", "Content-Length: 5", "Idempotency-Key: b",
-     "Content-Encoding: identity\r\nContent-Encoding: gzip"],
-)  # fmt: skip
-def test_a_request_with_two_readings_is_refused(service, url, twice):
+     "Content-Encoding: identity\r\nContent-Encoding: gzip"]  # fmt: skip
+
+
+def test_a_request_with_two_readings_is_refused(service, url):
     """Of two identities or lengths, one part would take the first and another the last."""
-    body = json.dumps({"dealers": ["1-10-00000"]}).encode()
-    plain = head_of(service, "partner", f"Content-Length: {len(body)}", "Idempotency-Key: a")
-    assert raw(url, *plain, body=body)[0] == 403  # a partner sees no score
-    status, content = raw(url, *plain, twice.format(**service.tokens), body=body)
-    assert status == 400
-    assert b"national_rank" not in content
+    for twice in TWICE:
+        body = json.dumps({"dealers": ["1-10-00000"]}).encode()
+        plain = head_of(service, "partner", f"Content-Length: {len(body)}", "Idempotency-Key: a")
+        assert raw(url, *plain, body=body)[0] == 403  # a partner sees no score
+        status, content = raw(url, *plain, twice.format(**service.tokens), body=body)
+        assert status == 400, twice
+        assert b"national_rank" not in content
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,18 @@ def test_what_is_no_http_is_refused_in_words(url):
     assert json.loads(content)["code"] == "refused"
 
 
-@pytest.mark.parametrize("chunked", ["chunked", "Chunked", "chunked, identity", " chunked"])
-def test_two_ways_of_saying_how_long_a_body_is_are_refused(service, url, chunked):
-    inner = "GET /v1/audit HTTP/1.1\r\nHost: x\r\n\r\n"
-    body = f"0\r\n\r\n{inner}".encode()
-    head = head_of(service, "analyst", f"Content-Length: {len(body)}",
-                   f"Transfer-Encoding: {chunked}")  # fmt: skip
-    status, content = raw(url, *head, body=body)
-    assert status == 400
-    assert content.count(b"HTTP/1.1") == 0  # nothing within the body was taken for a request
+LENGTHS = ["chunked", "Chunked", "chunked, identity", " chunked"]  # fmt: skip
+
+
+def test_two_ways_of_saying_how_long_a_body_is_are_refused(service, url):
+    for chunked in LENGTHS:
+        inner = "GET /v1/audit HTTP/1.1\r\nHost: x\r\n\r\n"
+        body = f"0\r\n\r\n{inner}".encode()
+        head = head_of(service, "analyst", f"Content-Length: {len(body)}",
+                       f"Transfer-Encoding: {chunked}")  # fmt: skip
+        status, content = raw(url, *head, body=body)
+        assert status == 400, chunked
+        assert content.count(b"HTTP/1.1") == 0  # nothing within the body was taken for a request
 
 
 def test_numbers_do_not_count_what_is_hidden(service):
@@ -184,29 +187,31 @@ def test_a_key_of_a_write_shows_a_held_dealer_to_nobody(service):
     assert dealer not in again.text
 
 
-@pytest.mark.parametrize("value", ["-1", "1.5", "9" * 40, "0x1", "null", "1;2", "' OR 1=1--", "é"])
-def test_forged_cursors_are_refused_and_lead_nowhere(service, value):
-    for path in ("/v1/decisions", "/v1/outcomes", "/v1/referrals", "/v1/lists", "/v1/plans"):
-        answer = service.get(path, "chief", params={"cursor": value})
-        assert answer.status_code == 422, (path, answer.text)
+FORGED_CURSORS = ["-1", "1.5", "9" * 40, "0x1", "null", "1;2", "' OR 1=1--", "é"]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "to", ["//evil.example", "/\\evil.example", "https://evil.example", "\\\\evil", "/%0d%0aX: y",
-           "/\t/evil.example", "javascript:alert(1)", "/..//evil.example"],
-)  # fmt: skip
-def test_signing_in_leads_to_no_other_site(service, to):
-    from serving.web.sign_in import local_address
-
-    found = local_address(to)
-    assert found.startswith("/")
-    assert not found.startswith(("//", "/\\"))
-    assert not set(found) & set("\r\n\t")
+def test_forged_cursors_are_refused_and_lead_nowhere(service):
+    for value in FORGED_CURSORS:
+        for path in ("/v1/decisions", "/v1/outcomes", "/v1/referrals", "/v1/lists", "/v1/plans"):
+            answer = service.get(path, "chief", params={"cursor": value})
+            assert answer.status_code == 422, (path, answer.text)
 
 
-@pytest.mark.parametrize(
-    ("was", "sent"),
-    [("Host: x\r\n", ""), ("Host: x", "Host: a b"), ("Host: x", "Host: x/../y"),
+ELSEWHERE = ["//evil.example", "/\\evil.example", "https://evil.example", "\\\\evil", "/%0d%0aX: y",
+           "/\t/evil.example", "javascript:alert(1)", "/..//evil.example"]  # fmt: skip
+
+
+def test_signing_in_leads_to_no_other_site():
+    for to in ELSEWHERE:
+        from serving.web.sign_in import local_address
+
+        found = local_address(to)
+        assert found.startswith("/")
+        assert not found.startswith(("//", "/\\"))
+        assert not set(found) & set("\r\n\t")
+
+
+READ_IN_TWO_WAYS = [("Host: x\r\n", ""), ("Host: x", "Host: a b"), ("Host: x", "Host: x/../y"),
      ("Host: x", "Host: <script>"), ("HTTP/1.1", "HTTP/1.0"), ("Host: x", "Host : x"),
      ("Host: x", "Host: x\r\n folded"), ("Host: x", "Host: x\r\nX: a\rY: b"),
      ("Transfer-Encoding: chunked", "Transfer-Encoding: xchunked"),
@@ -215,36 +220,41 @@ def test_signing_in_leads_to_no_other_site(service, to):
      ("Transfer-Encoding: chunked", "Content-Length: +31"),
      ("Transfer-Encoding: chunked", "Content-Length: 31, 31"),
      ("Transfer-Encoding: chunked", "Content-Length: 0x1f"), ("\r\n1f\r\n", "\r\n-1f\r\n"),
-     ("\r\n1f\r\n", "\r\nfffffffffffffffffff\r\n"), ("\r\n1f\r\n", "\n1f\n")],
-)  # fmt: skip
-def test_what_proxies_read_in_several_ways_is_refused(service, url, was, sent):
+     ("\r\n1f\r\n", "\r\nfffffffffffffffffff\r\n"), ("\r\n1f\r\n", "\n1f\n")]  # fmt: skip
+
+
+def test_what_proxies_read_in_several_ways_is_refused(service, url):
     """Another length, another host, another end of a line: each is one more request to smuggle."""
-    body = '{"dealers": ["1-10-00000"]}    '
-    head = "\r\n".join(head_of(service, "analyst", "Transfer-Encoding: chunked"))
-    whole = f"{head}\r\nConnection: close\r\n\r\n1f\r\n{body}\r\n0\r\n\r\n"
-    assert b"national_rank" in exchanged(url, whole)
-    assert was in whole
-    got = exchanged(url, whole.replace(was, sent, 1))
-    assert got.startswith(b"HTTP/1.1 400")
-    assert got.count(b"HTTP/1.1 ") == 1
-    assert b"national_rank" not in got
+    for was, sent in READ_IN_TWO_WAYS:
+        body = '{"dealers": ["1-10-00000"]}    '
+        head = "\r\n".join(head_of(service, "analyst", "Transfer-Encoding: chunked"))
+        whole = f"{head}\r\nConnection: close\r\n\r\n1f\r\n{body}\r\n0\r\n\r\n"
+        assert b"national_rank" in exchanged(url, whole)
+        assert was in whole
+        got = exchanged(url, whole.replace(was, sent, 1))
+        assert got.startswith(b"HTTP/1.1 400"), sent
+        assert got.count(b"HTTP/1.1 ") == 1
+        assert b"national_rank" not in got
 
 
 UPGRADE = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
 
 
-@pytest.mark.parametrize("cut", [None, 20, 300, -3])
-def test_a_client_that_offers_another_protocol_is_answered_in_this_one(service, url, cut):
+CUTS = [None, 20, 300, -3]  # fmt: skip
+
+
+def test_a_client_that_offers_another_protocol_is_answered_in_this_one(service, url):
     """As Java's does with each first request: its body must not be lost, nor what follows it."""
-    body = json.dumps({"dealers": ["1-10-00000"]})
-    plain = head_of(service, "analyst", f"Content-Length: {len(body)}")
-    offered = "\r\n".join([*plain, *UPGRADE, "Connection: Upgrade, HTTP2-Settings", "", body])
-    last = "\r\n".join([*plain, "Connection: close", "", body])
-    whole = offered + last
-    got = exchanged(url, *([whole] if cut is None else [whole[:cut], whole[cut:]]))
-    assert got.count(b"HTTP/1.1 200") == got.count(b'"national_rank"') == 2
-    refused = exchanged(url, "CONNECT /v1/audit HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert refused.startswith(b"HTTP/1.1 400")
+    for cut in CUTS:
+        body = json.dumps({"dealers": ["1-10-00000"]})
+        plain = head_of(service, "analyst", f"Content-Length: {len(body)}")
+        offered = "\r\n".join([*plain, *UPGRADE, "Connection: Upgrade, HTTP2-Settings", "", body])
+        last = "\r\n".join([*plain, "Connection: close", "", body])
+        whole = offered + last
+        got = exchanged(url, *([whole] if cut is None else [whole[:cut], whole[cut:]]))
+        assert got.count(b"HTTP/1.1 200") == got.count(b'"national_rank"') == 2
+        refused = exchanged(url, "CONNECT /v1/audit HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert refused.startswith(b"HTTP/1.1 400")
 
 
 def test_what_follows_a_body_is_no_header(service, url):
@@ -280,13 +290,16 @@ def test_half_a_request_is_not_acted_on(service, url):
     assert len(service.get("/v1/lists", "chief").json()["lists"]) == n_before + 1
 
 
-@pytest.mark.parametrize("kept", ["[" * 100_000, '[["\\ud800", "b"]]', "[[1, 2, 3]]", "{}", "x"])
-def test_a_form_that_waits_for_a_sign_in_may_be_forged_and_harms_nobody(service, kept):
-    again = Visitor(service, "chief")
-    fields = {"token": service.tokens["chief"], "purpose": "licensing", "resume": "/lists",
-              "kept": kept, "form_token": again._secret("/sign-in", "form_token")}  # fmt: skip
-    answer = again.http.post("/sign-in", data=fields, follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+WAITING = ["[" * 100_000, '[["\\ud800", "b"]]', "[[1, 2, 3]]", "{}", "x"]  # fmt: skip
+
+
+def test_a_form_that_waits_for_a_sign_in_may_be_forged_and_harms_nobody(service):
+    for kept in WAITING:
+        again = Visitor(service, "chief")
+        fields = {"token": service.tokens["chief"], "purpose": "licensing", "resume": "/lists",
+                  "kept": kept, "form_token": again._secret("/sign-in", "form_token")}  # fmt: skip
+        answer = again.http.post("/sign-in", data=fields, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 def exchanged(url, *parts):
@@ -310,32 +323,33 @@ DEEP = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", DEEP)
-def test_json_of_any_depth_is_refused_in_words(service, shape):
-    for path, role in (
-        ("/v1/score", "analyst"), ("/v1/score_features", "analyst"), ("/v1/rank", "chief"),
-        ("/v1/plan", "chief"), ("/v1/explain", "chief"), ("/v1/outcomes", "chief"),
-        ("/v1/decisions", "chief"), ("/v1/events", "scheduler"),
-    ):  # fmt: skip
-        answer = service.call("POST", path, role, content=DEEP[shape],
-                              headers={"Content-Type": "application/json"})  # fmt: skip
-        assert answer.status_code in {400, 422}, path
-        assert answer.json()["code"] in {"malformed_body", "invalid_request"}, path
+def test_json_of_any_depth_is_refused_in_words(service):
+    for shape, content in DEEP.items():
+        for path, role in (
+            ("/v1/score", "analyst"), ("/v1/score_features", "analyst"), ("/v1/rank", "chief"),
+            ("/v1/plan", "chief"), ("/v1/explain", "chief"), ("/v1/outcomes", "chief"),
+            ("/v1/decisions", "chief"), ("/v1/events", "scheduler"),
+        ):  # fmt: skip
+            answer = service.call("POST", path, role, content=content,
+                                  headers={"Content-Type": "application/json"})  # fmt: skip
+            assert answer.status_code in {400, 422}, (shape, path)
+            assert answer.json()["code"] in {"malformed_body", "invalid_request"}, path
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["\uff11-10-00000", "\u0661-10-00000", "1\u201010\u201000000", "1-10-00000\u200b",
-     "\ufeff1-10-00000", "1-10-00000\u0301", "1-10-00000\x00", "1-10-0000\u0660", "1-10-O0000"],
-)  # fmt: skip
-def test_a_key_that_only_looks_like_one_is_no_dealer_anywhere(service, key):
+LOOKALIKES = ["\uff11-10-00000", "\u0661-10-00000", "1\u201010\u201000000", "1-10-00000\u200b",
+     "\ufeff1-10-00000", "1-10-00000\u0301", "1-10-00000\x00", "1-10-0000\u0660",
+     "1-10-O0000"]  # fmt: skip
+
+
+def test_a_key_that_only_looks_like_one_is_no_dealer_anywhere(service):
     """Nor is anything kept under it, which a hold or a count by the true key would then miss."""
-    scored = service.post("/v1/score", "analyst", {"dealers": [key]}).json()["scores"]
-    assert [one["status"] for one in scored] == ["unknown"]
-    assert service.post("/v1/explain", "analyst", {"dealer": key}).status_code == 404
-    assert service.get(f"/v1/dealers/{quote(key, safe='')}", "chief").status_code == 404
-    body = {"inspection_id": "I", "dealer": key, "opened_on": "2026-02-01", "outcome": "none"}
-    assert service.post("/v1/outcomes", "chief", body).status_code == 404
+    for key in LOOKALIKES:
+        scored = service.post("/v1/score", "analyst", {"dealers": [key]}).json()["scores"]
+        assert [one["status"] for one in scored] == ["unknown"], key
+        assert service.post("/v1/explain", "analyst", {"dealer": key}).status_code == 404
+        assert service.get(f"/v1/dealers/{quote(key, safe='')}", "chief").status_code == 404
+        body = {"inspection_id": "I", "dealer": key, "opened_on": "2026-02-01", "outcome": "none"}
+        assert service.post("/v1/outcomes", "chief", body).status_code == 404
 
 
 def test_a_session_begins_anew_at_sign_in_and_writes_nothing_by_the_api(service):
