@@ -46,6 +46,7 @@ CALLED_BY_LIBRARIES = {
     "get_code": "importlib, to load a file",
     "emit": "logging",
     "send_400_response": "uvicorn",
+    "on_chunk_header": "httptools, of a body that comes in parts",
     "filter": "logging",
     "__is_ready__": "BentoML",
     "__is_alive__": "BentoML",
