@@ -28,6 +28,8 @@ _TERM: Final = re.compile(r"([+-])\s*([a-z][a-z0-9_]*)(\?)?(?:>=([0-9.]+))?")
 RANDOM: Final = "random"
 LOGISTIC: Final = "logistic"
 REGULARIZATION: Final = 0.1
+# A column whose deviation is a smaller share of its mean is constant but for rounding.
+_LEAST_SPREAD: Final = 1e-9
 
 
 def rule_signals(text: str) -> tuple[str, ...]:
@@ -153,7 +155,7 @@ class LogLogistic:
             self._median = np.nan_to_num(np.nanmedian(raw, axis=0))
         filled = np.where(is_absent, self._median, raw)
         self._mean, deviation = filled.mean(axis=0), filled.std(axis=0)
-        self._scale = np.where(deviation > 0, deviation, 1.0)
+        self._scale = spread_or_one(self._mean, deviation)
         filled -= self._mean
         filled /= self._scale
         return filled
@@ -167,6 +169,21 @@ class LogLogistic:
         raw = _signed_log(X)
         filled = np.where(np.isnan(raw), self._median, raw)
         return np.asarray((filled - self._mean) / self._scale, dtype=np.float64)
+
+
+def spread_or_one(mean: Floats, deviation: Floats) -> Floats:
+    """Return what to divide by: the deviation, or one where a column is the same in all rows.
+
+    The deviation of equal values need not be zero to the last bit; divided by what is left, a row
+    that has another value would be millions of deviations away.
+
+    Examples
+    --------
+    >>> spread_or_one(np.array([0.1, 0.1]), np.array([1e-17, 2.0])).tolist()
+    [1.0, 2.0]
+    """
+    is_constant = deviation <= _LEAST_SPREAD * np.maximum(1.0, np.abs(mean))
+    return np.where(is_constant, 1.0, deviation)
 
 
 def _signed_log(X: pd.DataFrame) -> Floats:

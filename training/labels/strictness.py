@@ -31,6 +31,7 @@ import pandas as pd
 from models.linear import Problem
 from models.policy import StrictnessPolicy
 from training.errors import TooFewLabelsError
+from training.evaluation.baselines import spread_or_one
 from training.labels.effects import Effects, fit_effects
 from training.labels.offices import divisions_of, home_offices
 from training.labels.splits import group_folds
@@ -384,7 +385,7 @@ def fit_ridge(
     filled = np.where(np.isnan(raw), middle, raw)
     mean, deviation = filled.mean(axis=0), filled.std(axis=0)
     empty = Ridge(
-        tuple(X.columns), middle, mean, np.where(deviation > 0, deviation, 1.0), np.zeros(1)
+        tuple(X.columns), middle, mean, spread_or_one(mean, deviation), np.zeros(1)
     )
     features = empty.features(X)
     q = features.shape[1]
