@@ -88,8 +88,8 @@ class Policy:
         How far a head that counts firearms is ranked against dealers who sell alike: 0 by count, 1
         only by what lies above or below their mean (`models.order.priority`).
     per_place : mapping of str to float
-        How far a head that counts firearms is ranked against dealers in places alike: 0 by count, 1
-        only by what the place does not tell (`models.order.place_effects`).
+        How far a head is ranked against dealers in places alike: 0 as it stands, 1 only by what the
+        place does not tell (`models.order.place_effects`).
     max_yield_cost : float
         Largest share of the findings expected of a list that the heads beside the compliance head
         may cost (`models.order.restraint`); 1 for a policy that states none.

@@ -3,6 +3,8 @@
 How many firearms are traced, and how many turn up in Mexico, goes by where police trace and how far
 the border is. A log-rate of such counts differs between places by more than dealers of one place
 differ, so that a list of a country would be a list of places, and of the offices that are there.
+The chance of a finding owes something to the place, too: a strict office leaves longer records of
+earlier findings, which are among its signals.
 What is taken off is a straight line over the rank of each signal of place, fitted beside sales on
 the dealers of one date: a sum of functions of one signal each, so an explanation stays exact.
 """

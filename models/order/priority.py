@@ -4,10 +4,10 @@ A head that counts traced firearms lifts whoever sells most, and sinks without l
 next to nothing: the logarithm of next to no expected traces has no floor. So the policy says how
 far such a head is ranked against **dealers who sell alike**: 0 by count, 1 only by what lies above
 or below their mean. A dealer of few sales then stands at the mean of the small, not at the foot of
-the large. And it says how far such a head is ranked against **dealers in places alike**
-(`models.order.place_effects`): where police trace, and how far the border is, is no dealer's doing.
-What is taken off is a sum of functions of one signal each, so an explanation of the priority stays
-an exact sum.
+the large. And it says how far any head is ranked against **dealers in places alike**
+(`models.order.place_effects`): where police trace, how far the border is, and how much the office
+there has found before, is no dealer's doing. What is taken off is a sum of functions of one signal
+each, so an explanation of the priority stays an exact sum.
 """
 
 from __future__ import annotations

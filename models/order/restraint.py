@@ -3,7 +3,7 @@
 A weight that fits one country drowns the compliance head in another, because heads spread as their
 records do. So the policy states a price instead: of the severe findings that a list of the first
 tenth would find by the compliance head alone, by its own probabilities, so much may be given up.
-Where the weights of the policy cost more, those of all other heads, and what is taken off for
+Where the weights of the policy cost more, those of all other heads, and what is taken off them for
 sales and place, are multiplied by the largest share that costs no more. Nobody's truth and no
 label is asked.
 """
@@ -38,8 +38,8 @@ class Restraint:
     Parameters
     ----------
     scale : float
-        Multiplies the weights of all heads but compliance, and what is taken off for sales and
-        place.
+        Multiplies the weights of all heads but compliance, and what is taken off them for sales
+        and place.
     cost : float
         Share of the findings expected of a list that this costs.
     cost_in_full : float

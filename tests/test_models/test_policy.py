@@ -20,7 +20,7 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
         ("per_place = 1.0", "per_place = -1.0", "per_place is a share"),
         ("[support]", "[suport]", "did you mean 'support'"),
         ("minimum = 0.005", "minimum = 2", "share"),
-        ("version = 5", "version = ", "no TOML"),
+        ("version = 6", "version = ", "no TOML"),
         ("maximum = 0.01", "maximum = 1.5", "share"),
         ('between_offices = "strictness"', 'between_offices = "strictnes"', "did you mean"),
         ("max_place_share = 0.5", "max_place_share = 5", "shares"),

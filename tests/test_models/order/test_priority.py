@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from models.order.priority import EXPOSURE, Peers, exposure_term, exposure_weights, taken_off
+from models.order.restraint import Restraint, priorities
 from models.policy import Policy
 
 N = 6000
@@ -159,6 +160,20 @@ def test_few_dealers_and_signals_that_say_the_same_are_not_fitted_by_chance():
     taken = places.terms("mexico", beside).sum(axis=1)
     assert taken.std() < 0.25
     assert np.abs(places.slopes["mexico"]).max() < 0.5
+
+
+def test_findings_that_offices_made_before_lift_no_place():
+    """A strict office leaves longer records, and the chance of a finding goes by them."""
+    rng = np.random.default_rng(8)
+    place, strict = rng.integers(0, 12, N), rng.normal(0, 0.5, 12)
+    margin = -2.0 + 0.4 * strict[place] + rng.normal(0, 0.4, N)
+    # Facts of places that no finding made, some nine of which stand for the office in a country.
+    beside = pd.DataFrame(rng.normal(size=(12, 9))[place]).add_prefix("area_")
+    left = priorities(Policy.read(), {"compliance": margin}, beside, Restraint())
+    level = pd.Series(strict[place])
+    before, after = (np.corrcoef(level, score)[0, 1] for score in (margin, left))
+    assert before > 0.3
+    assert abs(after) < before / 2
 
 
 def test_without_sales_places_count_and_without_either_nothing_does(border):
