@@ -384,9 +384,7 @@ def fit_ridge(
     middle = np.nan_to_num(seen.median().to_numpy(dtype=np.float64))
     filled = np.where(np.isnan(raw), middle, raw)
     mean, deviation = filled.mean(axis=0), filled.std(axis=0)
-    empty = Ridge(
-        tuple(X.columns), middle, mean, spread_or_one(mean, deviation), np.zeros(1)
-    )
+    empty = Ridge(tuple(X.columns), middle, mean, spread_or_one(mean, deviation), np.zeros(1))
     features = empty.features(X)
     q = features.shape[1]
     problem = Problem(
