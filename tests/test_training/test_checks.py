@@ -92,6 +92,26 @@ def test_too_few_labels_name_the_step_that_lost_them(make_warehouse):
         check_country(load_recipe("country"), store, Steps())
 
 
+@pytest.mark.parametrize(
+    ("severe", "says"),
+    [
+        (range(255, 300), "train again in a year"),  # all in the year that judges
+        (range(0, 300, 50), "see that outcomes and violations are ingested"),  # six in all
+    ],
+)
+def test_findings_that_come_late_or_are_rare_are_not_blamed_on_the_windows(
+    make_warehouse, severe, says
+):
+    """All findings in the last year were answered with "ask for more as-of dates"."""
+    rows = inspections(300, severe=0)
+    for i in severe:
+        rows[i]["outcome"] = "revocation"
+    with pytest.raises(TooFewLabelsError) as refused:
+        check_country(load_recipe("country"), make_warehouse(inspections=rows), Steps())
+    assert says in str(refused.value)
+    assert "  " not in str(refused.value.found)
+
+
 def test_without_traces_the_heads_that_count_them_are_left_out_and_named(make_warehouse):
     store = make_warehouse(inspections=inspections(600, severe=300))
     found = check_country(load_recipe("country"), store, Steps())

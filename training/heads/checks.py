@@ -157,7 +157,7 @@ def check_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Checked
             )
             for line in funnel.lines():
                 steps.say(f"  {line}")
-            judged.require(n_severe=head.min_positive, what=head.name)
+            judged.require(n_severe=head.min_positive, what=head.name, later=funnel)
     heads = tuple(head for head in recipe.heads if head.name not in left_out)
     require_heads(recipe, heads, left_out)
     for name, why in left_out.items():

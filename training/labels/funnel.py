@@ -62,28 +62,49 @@ class Funnel:
         """Return it as rows of a report."""
         return [[stage.name, f"{stage.count:,}", stage.change] for stage in self.stages]
 
-    def require(self, *, n_severe: int, what: str) -> None:
+    def require(self, *, n_severe: int, what: str, later: Funnel | None = None) -> None:
         """Refuse to go on with fewer severe labels.
+
+        Parameters
+        ----------
+        later : Funnel, optional
+            The same with the year that models are judged on.
 
         Raises
         ------
         TooFewLabelsError
-            Naming the step that lost most.
+            Naming the step that lost most, or that enough came too late to learn from.
         """
         if self.n_severe >= n_severe:
             return
+        fix = self._lost_most(n_severe)
+        if later is not None and later.n_severe >= n_severe:
+            fix = (
+                f"{later.n_severe} are severe with the last year, which judges the model and "
+                "cannot teach it: train again in a year, or shorten the windows by "
+                "horizon_months and every_months in a recipe of your own"
+            )
+        raise TooFewLabelsError(
+            f"Too few labels to train {what}.",
+            found="; ".join(line.strip() for line in self.lines()),
+            expected=f"at least {n_severe} severe",
+            fix=fix,
+        )
+
+    def _lost_most(self, n_severe: int) -> str:
+        """Return what would change the step that lost most."""
+        first, found = self.stages[0].count, self.stages[-1].count
+        kept_all = found / max(self.stages[-2].count, 1) * first
+        if self.stages[-2].count and kept_all < n_severe:
+            # Had no inspection been lost on the way, there would be too few all the same.
+            return self.stages[-1].change
         kept = [
             after.count / before.count if before.count else 1.0
             for before, after in zip(self.stages, self.stages[1:], strict=False)
         ]
         # The last step is the finding itself: nothing is lost there that could be had.
         where = 0 if not self.stages[0].count else 1 + kept[:-1].index(min(kept[:-1]))
-        raise TooFewLabelsError(
-            f"Too few labels to train {what}.",
-            found="; ".join(self.lines()),
-            expected=f"at least {n_severe} severe",
-            fix=self.stages[where].change,
-        )
+        return self.stages[where].change
 
 
 def label_funnel(
