@@ -6,7 +6,7 @@ import pytest
 
 from models.errors import PolicyError
 from models.policy import DEFAULT
-from training.errors import RecipeError, TooFewLabelsError
+from training.errors import OneClassError, RecipeError, TooFewLabelsError
 from training.heads.checks import check_country, check_recipe
 from training.heads.country import plan
 from training.labels.funnel import label_funnel
@@ -17,7 +17,7 @@ COUNTRY = (RECIPES / "country.toml").read_text(encoding="utf-8")
 
 
 def inspections(n: int, *, severe: int, kind: str = "compliance") -> list[dict[str, object]]:
-    """One inspection of each of `n` dealers a year, over six years."""
+    """One inspection of each of `n` dealers over six years, the severe evenly among them."""
     rows = []
     for i in range(n):
         opened = date(2018, 1, 10) + timedelta(days=(i * 365 * 6) // n)
@@ -28,7 +28,7 @@ def inspections(n: int, *, severe: int, kind: str = "compliance") -> list[dict[s
                 "kind": kind,
                 "opened_on": opened.isoformat(),
                 "closed_on": (opened + timedelta(days=30)).isoformat(),
-                "outcome": "revocation" if i % n < severe else "none",
+                "outcome": "revocation" if (i + 1) * severe // n > i * severe // n else "none",
             }
         )
     return rows
@@ -110,6 +110,16 @@ def test_findings_that_come_late_or_are_rare_are_not_blamed_on_the_windows(
         check_country(load_recipe("country"), make_warehouse(inspections=rows), Steps())
     assert says in str(refused.value)
     assert "  " not in str(refused.value.found)
+
+
+def test_a_last_year_without_a_severe_finding_is_told_before_signals_are_built(make_warehouse):
+    """All findings in an earlier year were refused after minutes, as labels that are the same."""
+    rows = inspections(600, severe=0)
+    for row in rows[300:360]:
+        row["outcome"] = "revocation"
+    with pytest.raises(OneClassError, match="none found anything severe") as refused:
+        check_country(load_recipe("country"), make_warehouse(inspections=rows), Steps())
+    assert "0 of them severe" in str(refused.value)
 
 
 def test_without_traces_the_heads_that_count_them_are_left_out_and_named(make_warehouse):

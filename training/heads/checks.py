@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from features.domain.asof import add_months
 from features.errors import did_you_mean
 from features.warehouse import Warehouse
-from training.errors import RecipeError
+from training.errors import OneClassError, RecipeError
 from training.evaluation.baselines import rule_signals
 from training.heads.country import Dates, plan
 from training.labels import labels
@@ -158,8 +159,34 @@ def check_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Checked
             for line in funnel.lines():
                 steps.say(f"  {line}")
             judged.require(n_severe=head.min_positive, what=head.name, later=funnel)
+            _require_judged(recipe, warehouse, dates)
     heads = tuple(head for head in recipe.heads if head.name not in left_out)
     require_heads(recipe, heads, left_out)
     for name, why in left_out.items():
         steps.say(f"  {name} is left out: {why}")
     return Checked(heads, left_out, funnel)
+
+
+def _require_judged(recipe: Recipe, warehouse: Warehouse, dates: Dates) -> None:
+    """Refuse a last year that holds nothing to tell a good order from a bad one by."""
+    found = labels.compliance(
+        warehouse,
+        dates.split.test_as_of,
+        rule=recipe.read_policy().severe_finding,
+        horizon_months=recipe.horizon_months,
+    )
+    if 0 < found.n_positive < len(found):
+        return
+    first = max(dates.split.test_as_of)
+    last = add_months(first, recipe.horizon_months)
+    how = "none" if not found.n_positive else "all"
+    raise OneClassError(
+        f"The last year cannot judge a model: of its inspections {how} found anything severe."
+        if len(found)
+        else "The last year cannot judge a model: nobody was inspected in it.",
+        found=f"{len(found)} inspections opened from {first} to {last} and closed, "
+        f"{found.n_positive} of them severe",
+        expected="some that are severe and some that are not",
+        fix="ingest the outcomes and violations of that year if they are missing; else train when "
+        "a later one tells, or say in the policy what is severe (severe_finding)",
+    )
