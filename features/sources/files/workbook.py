@@ -8,22 +8,27 @@ any other source. Cells merged downward hold their value in every row.
 from __future__ import annotations
 
 import csv
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import python_calamine
 
 from features.errors import SourceError
 from features.sources.files.formulas import uncomputed
+from features.sources.files.source_file import HARMLESS_BYTES, MAX_RATIO
 
 ENDINGS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ODS: Final = b"application/vnd.oasis.opendocument.spreadsheet"
 _MAX_CELLS: Final = 100_000_000
+_MOST_OF_ONE: Final = 1_032  # bytes that deflate can make of one
+_BLOCK: Final = 1 << 20
 
 
 def is_workbook(path: Path, magic: bytes) -> bool:
@@ -44,7 +49,8 @@ def is_workbook(path: Path, magic: bytes) -> bool:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
             if "mimetype" in names:
-                return archive.read("mimetype").strip() == _ODS
+                with archive.open("mimetype") as kind:
+                    return kind.read(len(_ODS) + 8).strip() == _ODS
             return bool(names & {"xl/workbook.xml", "xl/workbook.bin"})
     except (zipfile.BadZipFile, OSError, EOFError):
         return False
@@ -77,6 +83,7 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
     SourceError
         When the workbook cannot be read or holds no rows that can be seen.
     """
+    _check_sizes(path, name)
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     hidden = []
@@ -112,6 +119,44 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
             expected="a header row and rows of one table in each sheet",
         )
     return Sheets(made, tuple(hidden), notes)
+
+
+def _check_sizes(path: Path, name: str) -> None:
+    """Refuse a workbook that would fill the memory: its parts are read whole, each at once.
+
+    What a part declares is not believed; it is unpacked once and counted.
+    """
+    packed = path.stat().st_size
+    most = max(HARMLESS_BYTES, MAX_RATIO * packed)
+    if packed * _MOST_OF_ONE <= HARMLESS_BYTES or not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive, path.open("rb") as stream:
+        left = most - sum(part.file_size for part in archive.infolist())
+        if left >= 0:
+            left = most
+            for part in archive.infolist():
+                left -= _size(stream, part, left)
+    if left < 0:
+        raise SourceError(
+            f"{name} unpacks beyond all measure and was not read.",
+            found=f"more than {most >> 20:,} MB out of {max(packed >> 10, 1):,} kB",
+            expected=f"at most {MAX_RATIO} bytes out of one",
+            fix="open it where you trust it, save the sheet as CSV, and ingest that",
+        )
+
+
+def _size(stream: BinaryIO, part: zipfile.ZipInfo, most: int) -> int:
+    """Return how many bytes a part unpacks to, or a number over `most` when it is more."""
+    if part.compress_type != zipfile.ZIP_DEFLATED:
+        return max(part.file_size, part.compress_size)
+    stream.seek(part.header_offset + 26)
+    n_name, n_more = struct.unpack("<HH", stream.read(4))
+    stream.seek(n_name + n_more, 1)
+    unpacking, n, left = zlib.decompressobj(-zlib.MAX_WBITS), 0, part.compress_size
+    while n <= most and (block := unpacking.unconsumed_tail or stream.read(min(left, _BLOCK))):
+        left -= 0 if unpacking.unconsumed_tail else len(block)
+        n += len(unpacking.decompress(block, _BLOCK))
+    return n
 
 
 def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> bool:

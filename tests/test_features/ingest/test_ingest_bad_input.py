@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,39 @@ def test_a_gzip_that_unpacks_beyond_all_measure_is_stopped(
         for _ in range(80):
             stream.write(b"0" * (1 << 20))
     assert "beyond all measure" in refused(path)
+
+
+@pytest.mark.parametrize("declared", [None, 100])
+@pytest.mark.parametrize("member", ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"])
+def test_a_workbook_that_unpacks_beyond_all_measure_is_not_read(
+    tmp_path: Path, refused: Callable[..., str], member: str, declared: int | None
+) -> None:
+    """Its parts are read whole: what they hold is counted first, whatever they declare."""
+    path = tmp_path / "tips.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/workbook.xml", "<workbook/>")
+        packed.writestr(member, bytes(80 << 20))
+    if declared is not None:
+        raw = bytearray(path.read_bytes())
+        for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+            at = raw.rindex(signature) + offset
+            raw[at : at + 4] = struct.pack("<I", declared)
+        path.write_bytes(raw)
+    assert "beyond all measure" in refused(path)
+
+
+def test_a_file_that_claims_a_kind_at_length_is_not_read_whole(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    path = tmp_path / "tips.ods"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("mimetype", bytes(80 << 20))
+    tracemalloc.start()
+    try:
+        assert "no workbook" in refused(path)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
