@@ -299,6 +299,8 @@ class Client(Asking):
             with self._connection.stream("GET", f"v1/scores/export?format={form}") as answer:
                 if answer.status_code >= 400:
                     raise RefusedError(problem_in(answer.status_code, answer.read()))
+                if not answer.is_success:
+                    raise self._elsewhere(answer)
                 yield answer.iter_bytes()
         except httpx.TransportError as error:
             raise self._unreachable(error) from None

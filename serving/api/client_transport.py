@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from serving.api.problems import Problem
 from serving.contract.answers import ListPage
@@ -107,7 +107,7 @@ class Asking:
                 return
 
     def _get(self, path: str, answer: type[Answer], **query: Asked) -> Answer:
-        return answer.model_validate_json(self._read(path, **query))
+        return self._understood(answer, self._read(path, **query))
 
     def _read(self, path: str, **query: Asked) -> bytes:
         given = {name: value for name, value in query.items() if value is not None}
@@ -115,7 +115,20 @@ class Asking:
 
     def _post(self, path: str, body: BaseModel, answer: type[Answer]) -> Answer:
         content = body.model_dump_json(exclude_none=True).encode()
-        return answer.model_validate_json(self._ask("POST", path, content))
+        return self._understood(answer, self._ask("POST", path, content))
+
+    def _understood(self, answer: type[Answer], content: bytes) -> Answer:
+        try:
+            return answer.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise UnreachableError(
+                f"What answers at {self._place()} is not this service, or another version of it.",
+                found=f"{place}: {first['msg']}".removeprefix(": ")[:200],
+                expected=f"the JSON of {answer.__name__}",
+                fix="check the address; bring client and service to one version",
+            ) from None
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send a request and return the body of its answer.
@@ -143,22 +156,39 @@ class Asking:
                 continue
             if answer.status_code >= 400:
                 raise RefusedError(problem_in(answer.status_code, answer.content))
+            if not answer.is_success:  # a way elsewhere is not gone: the token would go along
+                raise self._elsewhere(answer)
             return answer.content
         raise AssertionError("unreachable")  # the last attempt returns or raises
 
     def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
-        address = self._connection.base_url
         return UnreachableError(
-            f"No answer came from {address.scheme}://{address.netloc.decode('ascii')}.",
+            f"No answer came from {self._place()}.",
             found=f"{type(error).__name__}: {error}"[:200],
             expected="a running service at that address",
             fix="check the address, that the service runs (GET /healthz), and the way there",
         )
 
+    def _elsewhere(self, answer: httpx.Response) -> UnreachableError:
+        return UnreachableError(
+            f"What answers at {self._place()} leads elsewhere.",
+            found=f"status {answer.status_code} to {answer.headers.get('location', '')}"[:200],
+            expected="an answer of the service itself",
+            fix="give the address that it leads to, if it is the service's",
+        )
+
+    def _place(self) -> str:
+        address = self._connection.base_url
+        return f"{address.scheme}://{address.netloc.decode('ascii')}"
+
 
 def _wait(told: str | None, attempt: int) -> float:
     """Return the seconds to wait: as told, else longer each time."""
-    seconds = float(told) if told is not None and told.isdigit() else 0.5 * 2.0**attempt
+    seconds = (
+        float(told)
+        if told is not None and told.isascii() and told.isdigit()
+        else 0.5 * 2.0**attempt
+    )
     return min(seconds, _LONGEST_WAIT)
 
 

@@ -19,6 +19,9 @@ _PORTS: Final = {"https": 443, "http": 80}
 _LONGEST: Final = 500
 # Nothing outside is handed out to anybody; what carries another address may carry a private one.
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# Addresses of protocols and of clouds' own services, some of which look public to the library.
+_OF_PROTOCOLS: Final = ipaddress.IPv4Network("192.0.0.0/24")
+_OF_CLOUDS: Final = frozenset({ipaddress.IPv4Address("168.63.129.16")})
 _CARRIERS: Final = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16", "3fff::/20")))
 
 
@@ -74,6 +77,22 @@ def check_url(url: str, allowed: frozenset[str]) -> SplitResult:
     return parts
 
 
+def check_now(url: str, allowed: frozenset[str]) -> bool:
+    """Return whether a webhook's name can be resolved; what it stands for is looked at if so.
+
+    Raises
+    ------
+    InvalidRequestError
+        When it may not have that URL, or its name stands for an address that is not public.
+    """
+    check_url(url, allowed)
+    try:
+        target_of(url, allowed)
+    except OSError:
+        return False
+    return True
+
+
 def target_of(url: str, allowed: frozenset[str]) -> Target:
     """Look up where a URL leads, and return the address to connect to.
 
@@ -109,6 +128,8 @@ def is_public(address: str) -> bool:
             found = found.ipv4_mapped
         elif found not in _UNICAST or any(found in network for network in _CARRIERS):
             return False
+    if isinstance(found, ipaddress.IPv4Address) and (found in _OF_PROTOCOLS or found in _OF_CLOUDS):
+        return False
     return found.is_global and not found.is_multicast
 
 

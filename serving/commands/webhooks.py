@@ -32,12 +32,13 @@ def webhooks_add(
     Example: ffl-risk webhooks add https://hooks.example.gov/ffl --account nightly
     """
     from serving.changes import webhooks
-    from serving.changes.webhook_addresses import check_url, origins
+    from serving.changes.webhook_addresses import check_now, origins
     from serving.commands.printing import say
     from serving.commands.store_access import recorded
     from serving.settings import Settings
 
-    check_url(url, origins(Settings.from_environment().webhook_origins))
+    if not check_now(url, origins(Settings.from_environment().webhook_origins)):
+        say("The name cannot be resolved here and now; it is tried again with each message.")
     with recorded() as (opened, ledger):
         hook, secret = webhooks.add(opened, url, account, kinds or [], ledger=ledger)
     say(f"{hook.webhook_id} is told from now on. Its secret, which is not shown again:")

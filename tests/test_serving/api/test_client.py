@@ -30,6 +30,12 @@ def server():
                 self.close_connection = True
                 self.connection.close()
                 return
+            if isinstance(step, bytes):  # another program answers in this one's place
+                self.send_response(200)
+                self.send_header("content-length", str(len(step)))
+                self.end_headers()
+                self.wfile.write(step)
+                return
             body = json.dumps({"referrals": [], "statement": "", "disclaimers": []}).encode()
             if step != 200:
                 problem = {
@@ -88,6 +94,21 @@ def test_what_is_refused_for_now_is_tried_again_when_told_under_the_same_key(ser
     script += [503] * 4
     with Client(url, token="t") as client, pytest.raises(RefusedError):
         client._ask("POST", "/v1/rank", b"{}")
+
+
+@pytest.mark.parametrize("answer", [302, 307, b"<html>Sign in to the network</html>", b'{"a": 1}'])
+def test_another_program_that_answers_is_one_clear_line(server, answer):
+    """A proxy that leads elsewhere, a network that asks to sign in, another version."""
+    url, asked, script = server
+    script[:] = [answer]
+    with (
+        Client(url, token="t") as client,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        client.referrals()
+    assert len(asked) == 1
+    assert "\n" not in caught.value.what
+    assert str(answer) in str(caught.value) or "not this service" in caught.value.what
 
 
 @pytest.mark.parametrize(

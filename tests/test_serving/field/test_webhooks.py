@@ -188,11 +188,19 @@ def test_surprising_addresses_are_refused_when_registered(url):
     ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254",
      "10.1.2.3", "192.168.0.1", "[fd00::1]", "[fe80::1]", "0.0.0.1", "[64:ff9b::7f00:1]",
      "[2002:7f00:1::]", "100.64.0.1", "localhost", "[::127.0.0.1]", "[::ffff:0:127.0.0.1]",
-     "[fec0::1]", "[5f00::1]", "[3fff::1]", "[2001:0:7f00:1::]"],
+     "[fec0::1]", "[5f00::1]", "[3fff::1]", "[2001:0:7f00:1::]", "192.0.0.192", "168.63.129.16",
+     "100.100.100.200", "[fd00:ec2::254]", "127.1", "017700000001"],
 )  # fmt: skip
 def test_private_addresses_are_refused_however_they_are_written(name):
     with pytest.raises(InvalidRequestError):
         addresses.target_of(f"https://{name}/", frozenset())
+    with pytest.raises(InvalidRequestError):  # and not first when it would be told something
+        addresses.check_now(f"https://{name}/", frozenset())
+
+
+def test_a_name_that_nobody_knows_yet_may_be_registered():
+    assert not addresses.check_now("https://hooks.invalid/", frozenset())
+    assert addresses.check_now("https://8.8.8.8/", frozenset())
 
 
 def test_a_name_is_looked_up_once_and_the_connection_goes_there(monkeypatch):
