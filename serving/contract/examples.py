@@ -8,6 +8,12 @@ from typing import Any, Final
 EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "ScoreRequest": {"dealers": ["1-56-21093", "9-99-99999"], "with_reasons": True},
     "RankRequest": {"area": {"state": "TX"}, "k": 20, "random_share": 0.1},
+    "FeaturesRequest": {
+        "rows": [
+            {"traces_count_1y": 12.0, "time_to_crime_share_under_1y_3y": 0.25},
+            {"traces_count_1y": 0.0, "time_to_crime_share_under_1y_3y": None},
+        ]
+    },
     "ExplainRequest": {"dealer": "1-56-21093", "k": 10},
     "PlanAsk": {"office": "houston", "weeks": 4, "n_investigators": 3},
     "DecisionRequest": {
@@ -48,4 +54,34 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
         "approver": "maria",
     },
     "CaseDecision": {"approved": ["1-56-21093"]},
+}
+
+# What stands in an address or a header: what it is, where the route does not say it, and a value.
+PARAMETERS: Final[Mapping[str, tuple[str, Any]]] = {
+    "Ffl-Risk-Purpose": ("", "licensing"),
+    "Idempotency-Key": ("", "0f8b4c6e-2d0b-4b1e-9a55-5f0c0a7f3d11"),
+    "If-None-Match": ("", '"5c01781582634b584e25183d83c84e3c"'),
+    "agreement": ("", "border-2026"),
+    "border_share": ("", 0.3),
+    "cursor": ("`next_cursor` of the last answer; the first page without it", None),
+    "dealer": ("", "1-56-21093"),
+    "decision_id": ("", 4711),
+    "format": ("How the answer is written", "csv"),
+    "hours": ("", 900.0),
+    "inspection_id": ("", "I-2026-0017"),
+    "investigators": ("", ["houston=6"]),
+    "kind": ("", "pdf"),
+    "limit": ("Most entries of one page", 50),
+    "list_id": ("", "L-20260301-0123456789ab"),
+    "partner": ("", "hsi"),
+    "plan_id": ("", "P-20260301-0123456789ab"),
+    "referral_id": ("", 4711),
+    "released_on": ("", "2026-04-01"),
+    "request_id": ("", "C-20260301-0123456789ab"),
+    "since": ("", 4711),
+    "subject": ("", "TX"),
+    "version": ("", 1),
+    "who": ("Records of one identity; all without it", "maria"),
+    "year": ("", 2025),
+    "years": ("Years that are looked back on", 5),
 }

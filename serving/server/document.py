@@ -11,10 +11,11 @@ from features.openjson import Json
 from serving.api.codes import codes
 from serving.api.deprecations import DEPRECATED
 from serving.api.problems import MEDIA_TYPE
-from serving.contract.examples import EXAMPLES
+from serving.contract.examples import EXAMPLES, PARAMETERS
 from serving.contract.field import EventTable
 from serving.server.idempotent_answers import ROUTES
 
+_UNSAID: Final = "Successful Response"
 _PROBLEM: Final = "#/components/schemas/Problem"
 SERVERS: Final = [{"url": "/", "description": "The service that gave this document"}]
 TAGS: Final = [
@@ -81,6 +82,14 @@ def _named(table: str) -> str:
     return "".join(word.capitalize() for word in table.split("_"))
 
 
+def _describe(parameter: dict[str, Any]) -> None:
+    """Say what a parameter is, and show one."""
+    said, example = PARAMETERS[parameter["name"]]
+    parameter.setdefault("description", said)
+    if example is not None and "example" not in parameter:
+        parameter["example"] = example
+
+
 def _operations(paths: dict[str, Any]) -> None:
     for path, operations in paths.items():
         for method, operation in operations.items():
@@ -91,7 +100,11 @@ def _operations(paths: dict[str, Any]) -> None:
                 operation.setdefault("parameters", []).append(_PURPOSE)
             if f"{method.upper()} {path}" in DEPRECATED:
                 operation["deprecated"] = True
+            for parameter in operation.get("parameters", ()):
+                _describe(parameter)
             for response in operation["responses"].values():
+                if response["description"] == _UNSAID:
+                    response["description"] = operation["summary"]
                 # FastAPI puts the model under the route's own media type, not under this one.
                 if MEDIA_TYPE in response.get("content", {}):
                     response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}

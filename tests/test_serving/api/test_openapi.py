@@ -154,11 +154,29 @@ def test_every_example_is_what_it_is_an_example_of(document):
         for content in operation.get("requestBody", {}).get("content", {}).values()
         if "$ref" in content["schema"]
     }
-    assert bodies - {"FeaturesRequest"} == EXAMPLES.keys()
+    assert bodies == EXAMPLES.keys()
     for name, example in EXAMPLES.items():
         kind = next(getattr(m, name) for m in (answers, field, plan, referral) if hasattr(m, name))
         kind.model_validate(example)
         assert document["components"]["schemas"][name]["examples"] == [example]
+
+
+def test_every_parameter_and_answer_says_what_it_is_and_every_parameter_shows_one(document):
+    from jsonschema import Draft202012Validator
+
+    from serving.contract.examples import PARAMETERS
+
+    named = set()
+    for path, method, operation in operations_of(document):
+        for parameter in operation.get("parameters", ()):
+            named.add(parameter["name"])
+            place = (method, path, parameter["name"])
+            assert parameter["description"], place
+            if parameter["name"] != "cursor":  # what it is differs, and is never made by hand
+                Draft202012Validator(parameter["schema"]).validate(parameter["example"])
+        for status, response in operation["responses"].items():
+            assert response["description"] not in {"", "Successful Response"}, (path, status)
+    assert named == PARAMETERS.keys()
 
 
 def test_rows_of_events_are_typed_one_schema_a_table(service, document):
