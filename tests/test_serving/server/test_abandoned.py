@@ -190,7 +190,10 @@ def test_a_client_that_goes_ends_the_work_done_for_it(service, url, monkeypatch)
 
 @pytest.mark.slow
 def test_a_plan_leaves_the_solver_to_the_releases_of_its_process():
-    """The threads of HiGHS are one pool for all: a fresh process, for the first use decides."""
+    """The threads of HiGHS are one pool for all: a fresh process, for the first use decides.
+
+    Nor does it say a word on standard output, where a command prints what it found.
+    """
     code = """
 import numpy as np
 from scipy.optimize import LinearConstraint
@@ -209,3 +212,4 @@ assert len(bounds(system, draw.random(len(system.cells)) < 0.5).low) > 3
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
