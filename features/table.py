@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:  # what builds a table is slow to import, and not needed to re
 Variant = Literal["full", "public"]
 Progress = Callable[[str, int, int], None]
 Values = npt.NDArray[np.float32]
+Made = dict[str, tuple[Values, Reasons]]
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def build_features(
     variant: Variant = "full",
     families: Sequence[str] | None = None,
     cohort: pd.DataFrame | None = None,
+    only: Sequence[str] | None = None,
     engine: EmbeddedEngine | None = None,
     progress: Progress | None = None,
 ) -> FeatureTable:
@@ -180,6 +183,9 @@ def build_features(
     cohort : DataFrame, optional
         Columns ``dealer`` and ``as_of``: exactly these pairs, listed or not, instead of the
         dealers listed as of each date.
+    only : sequence of str, optional
+        Return the rows of these dealers alone. They are worked out among all, as rates are drawn
+        toward the peers'.
     engine : optional
         `features.engine.choice` says which by default: the embedded one, unless Spark was named.
     progress : callable, optional
@@ -191,7 +197,6 @@ def build_features(
         When a date is before any data, or in the future.
     """
     from features.engine.choice import chosen_engine
-    from features.engine.population import population
     from features.signals.variants import select
 
     signals = select(variant=variant, families=families)
@@ -200,18 +205,37 @@ def build_features(
         if cohort is None:
             dates = _dates(as_of)
             check_dates(warehouse, dates)
-            pairs = population(used, dates)
+            pairs = _population(used, dates)
         else:
             pairs = _pairs(cohort)
             check_dates(warehouse, pairs.dates)
-        values, why = _columns(pairs, used, signals, progress)
+        rows = None if only is None else _rows_of(pairs, only)
+        values, why = _columns(pairs, used, (signals, rows), progress)
     finally:
         if engine is None:
             used.close()
-    frame, reasons = _frames(pairs, values, why)
+    frame, reasons = _frames(pairs if rows is None else pairs.of(rows), values, why)
     stamp = warehouse.fingerprint
     fingerprint = _fingerprint(frame, reasons, signals, stamp)
     return FeatureTable(frame, reasons, signals, variant, stamp, fingerprint)
+
+
+def _population(engine: EmbeddedEngine, dates: list[date]) -> Cohort:
+    """Return the dealers listed as of each date, as an engine may have kept them."""
+    from features.engine.context import Keeping
+    from features.engine.population import population
+
+    if isinstance(engine, Keeping):
+        return engine.keep_cohort(tuple(dates), lambda: population(engine, dates))
+    return population(engine, dates)
+
+
+def _rows_of(cohort: Cohort, dealers: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return where the rows of some dealers are, ascending."""
+    names = np.array(sorted(set(dealers)), dtype=object)
+    at = np.searchsorted(cohort.dealers, names)
+    there = at[np.append(cohort.dealers, "")[at] == names]
+    return np.flatnonzero(np.isin(cohort.dealer, there))
 
 
 def check_dates(warehouse: Warehouse, as_of: Sequence[date]) -> None:
@@ -307,25 +331,46 @@ def _pairs(cohort: pd.DataFrame) -> Cohort:
 def _columns(
     cohort: Cohort,
     engine: EmbeddedEngine,
-    signals: Sequence[Signal],
+    wanted: tuple[Sequence[Signal], npt.NDArray[np.int64] | None],
     progress: Progress | None,
 ) -> tuple[dict[str, Values], dict[str, Reasons]]:
-    """Build family by family; what is not kept is let go of before the next one begins."""
+    """Build family by family; what is not kept is let go of before the next one begins.
+
+    Of all rows, or of those that are wanted.
+    """
     from features.engine.context import Context
     from features.signals import registry
 
+    signals, some = wanted
     names = list(dict.fromkeys(s.family for s in signals))
     families = registry.all_families()
     eras = [(rows, Context(part, engine)) for rows, part in _eras(cohort, engine)]
-    values = {s.name: np.empty(len(cohort), dtype=np.float32) for s in signals}
-    reasons = {s.name: np.empty(len(cohort), dtype=np.int8) for s in signals}
+    n_rows = len(cohort) if some is None else len(some)
+    values = {s.name: np.empty(n_rows, dtype=np.float32) for s in signals}
+    reasons = {s.name: np.empty(n_rows, dtype=np.int8) for s in signals}
+
+    def made(name: str, context: Context) -> Made:
+        found = families[name].build(context)
+        columns: Made = {}
+        for column in (s.name for s in families[name].SIGNALS):
+            value = np.asarray(found.values[column], dtype=np.float32)
+            columns[column] = (value, _reasons(found, column, value))
+        return columns
 
     def build(name: str) -> None:
         for rows, context in eras:
-            found = families[name].build(context)
+            # An agency's own family may read what the engine does not know of.
+            is_kept = name in registry.FAMILIES
+            columns = (
+                context.family(name, partial(made, name, context))
+                if is_kept
+                else made(name, context)
+            )
+            into, taken = _places(rows, some)
             for column in (s.name for s in signals if s.family == name):
-                values[column][rows] = found.values[column]
-                reasons[column][rows] = _reasons(found, column, values[column][rows])
+                value, reason = columns[column]
+                values[column][into] = value[taken]
+                reasons[column][into] = reason[taken]
 
     with ThreadPoolExecutor(engine.families_at_once) as pool:
         for i, (name, done) in enumerate([(n, pool.submit(build, n)) for n in names]):
@@ -335,6 +380,16 @@ def _columns(
     if progress:
         progress("done", len(names), len(names))
     return values, reasons
+
+
+def _places(
+    rows: slice, some: npt.NDArray[np.int64] | None
+) -> tuple[slice | npt.NDArray[np.int64], slice | npt.NDArray[np.int64]]:
+    """Return where an era's rows go among those wanted, and which of its rows those are."""
+    if some is None:
+        return rows, slice(None)
+    into = np.flatnonzero((some >= rows.start) & (some < rows.stop))
+    return into, some[into] - rows.start
 
 
 def _eras(cohort: Cohort, engine: EmbeddedEngine) -> list[tuple[slice, Cohort]]:
@@ -362,7 +417,10 @@ def _frames(
     cohort: Cohort, values: dict[str, Values], reasons: dict[str, Reasons]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     dates = cohort.days.astype("datetime64[D]").astype("datetime64[s]")
-    dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
+    if len(cohort) < len(cohort.dealers):
+        dealer = pd.array(cohort.dealers[cohort.dealer], dtype="str")
+    else:
+        dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
     frame = pd.DataFrame({"dealer": dealer, "as_of": dates, **values}, copy=False)
     return frame, pd.DataFrame(reasons, copy=False)
 
@@ -371,7 +429,7 @@ def _fingerprint(
     frame: pd.DataFrame, reasons: pd.DataFrame, signals: Sequence[Signal], warehouse: str
 ) -> str:
     digest = hashlib.sha256(warehouse.encode())
-    digest.update(json.dumps([dataclasses.asdict(s) for s in signals], sort_keys=True).encode())
+    digest.update(_definitions(tuple(signals)))
     digest.update(_lines(frame["dealer"]))
     digest.update(frame["as_of"].to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
     for signal in signals:
@@ -380,6 +438,11 @@ def _fingerprint(
         digest.update(value.tobytes())
         digest.update(reasons[signal.name].to_numpy().tobytes())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _definitions(signals: tuple[Signal, ...]) -> bytes:
+    return json.dumps([dataclasses.asdict(s) for s in signals], sort_keys=True).encode()
 
 
 def _lines(words: pd.Series) -> pa.Buffer:

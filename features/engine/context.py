@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +27,7 @@ __all__ = [
     "Cohort",
     "Context",
     "Distinct",
+    "Gathered",
     "Last",
     "Measure",
     "OwnGrids",
@@ -75,6 +76,10 @@ class Cohort:
             index.astype(np.int32),
         )
 
+    def of(self, rows: npt.NDArray[np.int64]) -> Cohort:
+        """Return some rows, ascending, among the same dealers and dates."""
+        return Cohort(self.dealers, self.as_of, self.dealer[rows], self.date_index[rows])
+
     @property
     def days(self) -> npt.NDArray[np.int32]:
         """As-of day of each row, shape (n_rows,)."""
@@ -99,11 +104,52 @@ class OwnGrids(Protocol):
 
 @runtime_checkable
 class Keeping(Protocol):
-    """An engine that keeps what rests on the listings alone."""
+    """An engine that keeps what new rows do not change."""
 
     def keep(self, name: str, cohort: Cohort, make: Callable[[], Any]) -> Any:
-        """Return what was kept under a name for this cohort, else make it."""
+        """Return what was kept under a name for this cohort, which rests on listings alone."""
         ...
+
+    def keep_cohort(self, dates: tuple[date, ...], make: Callable[[], Cohort]) -> Cohort:
+        """Return the cohort that was kept of some dates."""
+        ...
+
+    def keep_family(self, name: str, cohort: Cohort, make: Callable[[], Any]) -> Any:
+        """Return what was kept of a family, else make it."""
+        ...
+
+    def noted(self, make: Callable[[], Shared]) -> tuple[Shared, frozenset[str]]:
+        """Make something and say which tables were read for it."""
+        ...
+
+    def note(self, tables: Iterable[str]) -> None:
+        """Say that tables were read for what is being made."""
+        ...
+
+    def gather(
+        self, gathered: Gathered, cohort: Cohort, tables: Mapping[str, pa.Table]
+    ) -> pa.Table:
+        """Answer a query, from what was answered before as far as new rows allow."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A query whose answer an engine may keep while rows come in.
+
+    Parameters
+    ----------
+    sql : str
+    reads : mapping of str to str
+        The tables whose new rows may change the answer, and the condition on them to do so.
+    is_additive : bool
+        Whether the answer is that of all rows for those before and for the new ones, one after the
+        other, in any order; only of a query that reads one table.
+    """
+
+    sql: str
+    reads: Mapping[str, str]
+    is_additive: bool = True
 
 
 def outputs(measures: Sequence[Measure]) -> dict[str, type]:
@@ -145,18 +191,36 @@ class Context:
 
         What is made of the listings alone an engine may keep from one build to the next.
         """
+        engine, nothing = self.engine, frozenset[str]()
         with self._locks.setdefault(name, threading.RLock()):
             if name not in self._shared:
-                if is_of_listings and isinstance(self.engine, Keeping):
-                    self._shared[name] = self.engine.keep(name, self.cohort, make)
+                if not isinstance(engine, Keeping):
+                    self._shared[name] = (make(), nothing)
+                elif is_of_listings:
+                    self._shared[name] = (engine.keep(name, self.cohort, make), nothing)
                 else:
-                    self._shared[name] = make()
-            shared: Shared = self._shared[name]
-            return shared
+                    self._shared[name] = engine.noted(make)
+            shared, reads = self._shared[name]
+            if isinstance(engine, Keeping):
+                engine.note(reads)
+            return shared  # type: ignore[no-any-return]
+
+    def family(self, name: str, make: Callable[[], Shared]) -> Shared:
+        """Return what a family is made of, which an engine may keep as long as it still holds."""
+        if isinstance(self.engine, Keeping):
+            kept: Shared = self.engine.keep_family(name, self.cohort, make)
+            return kept
+        return make()
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
         """Answer SQL over the tables in all their versions; the query must cut time itself."""
         return self.engine.query(sql, **tables)
+
+    def gather(self, gathered: Gathered, **tables: pa.Table) -> pa.Table:
+        """Answer a query as `query` does; rows come in any order, and one may come in parts."""
+        if isinstance(self.engine, Keeping):
+            return self.engine.gather(gathered, self.cohort, tables)
+        return self.query(gathered.sql, **tables)
 
     def grids(self, view: str, measures: Sequence[Measure]) -> dict[str, npt.NDArray[Any]]:
         """Evaluate measures over the rows of `view`, in one pass.
@@ -183,6 +247,10 @@ class Context:
             for name, grid in evaluate(plan, part, self.cohort.as_of):
                 kernels.put(grid, span, self._starts, self.cohort.dealer, out[name])
 
+        if len(self.cohort.dealers) <= self.engine.dealers_per_block:  # one part: no threads
+            for block in self._blocks(view, plan):
+                answer(block)
+            return out
         # The kernels let go of the interpreter, and no two parts share a row.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for block in self._blocks(view, plan):  # together they cover every row

@@ -28,6 +28,7 @@ from features.engine import kernels
 from features.engine.views import KEYS, VIEWS
 from features.reference.attribution import traces_sql
 from features.schema import TABLES
+from features.sql import literal
 from features.warehouse import Warehouse
 from features.warehouse.stored import arrow_schema
 
@@ -36,6 +37,8 @@ Ints = npt.NDArray[np.int32]
 _DAYS: Final = ("_known", "_superseded")
 # Views in which a dealer is worked out; by this column the files' statistics find a range of them.
 _NAMED: Final = frozenset({"traces", "traces_home"})
+# So few dealers are named one by one, so that the statistics of the files find them.
+_FEW_DEALERS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,14 @@ class Block:
                 self.superseded_on[rows],
                 {name: column[rows] for name, column in self.columns.items()},
             )
+
+
+def rows_sql(table: str, rows: str) -> str:
+    """Return the query of a table's rows; a trace stands at its dealer where it counts.
+
+    The one place where the rule is applied: every signal reads these rows.
+    """
+    return traces_sql(rows) if table == "traces" else f"SELECT * FROM {rows}"
 
 
 class EmbeddedEngine:
@@ -153,12 +164,8 @@ class EmbeddedEngine:
             self._expose(table, f"{table}_none")
 
     def _expose(self, table: str, rows: str) -> None:
-        """Make the view under which a table is read; a trace stands at its dealer where it counts.
-
-        The one place where the rule is applied: every signal reads these views.
-        """
-        sql = traces_sql(rows) if table == "traces" else f"SELECT * FROM {rows}"
-        self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS {sql}")
+        """Make the view under which a table is read."""
+        self.connection.execute(f"CREATE OR REPLACE VIEW {table} AS {rows_sql(table, rows)}")
 
     def _store(self, table: str, rows: pa.Table) -> None:
         """Hold rows as a table, which every thread sees; what is registered only one does."""
@@ -233,12 +240,10 @@ class EmbeddedEngine:
         names = pa.array(dealers, pa.string())
         for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = names.slice(first, end - first)
-            sql = _rows_sql(view, columns, days=days, in_order=in_order)
-            if len(bounds) > 2:
-                # The files are sorted, so that their statistics find a range of dealers.
-                ends = "' AND '".join(part[at].as_py().replace("'", "''") for at in (0, -1))
+            sql = _events_sql(view, columns, days=days, in_order=in_order)
+            if condition := _where_dealers(part, is_part=len(bounds) > 2):
                 column = "named_dealer" if view in _NAMED else "dealer"
-                sql = sql.replace("WHERE ", f"WHERE e.{column} BETWEEN '{ends}' AND ", 1)
+                sql = sql.replace("WHERE ", f"WHERE e.{column} {condition} AND ", 1)
             numbers = np.arange(end - first, dtype=np.int32)
             rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
             yield _block(rows, first, end - first, in_order=in_order)
@@ -264,7 +269,24 @@ class EmbeddedEngine:
         return int(entry["n_rows"]) if entry else 0
 
 
-def _rows_sql(view: str, columns: Mapping[str, str], *, days: range, in_order: bool) -> str:
+def _where_dealers(part: pa.Array, *, is_part: bool) -> str:
+    """Return a condition on dealers that the statistics of the sorted files answer, if one helps.
+
+    Parameters
+    ----------
+    part : Array of str
+        The dealers, ascending.
+    is_part : bool
+        Whether there are others, who are asked for apart.
+    """
+    if 0 < len(part) <= _FEW_DEALERS:
+        return f"IN ({', '.join(literal(name) for name in part.to_pylist())})"
+    if is_part and len(part):
+        return f"BETWEEN {literal(part[0].as_py())} AND {literal(part[-1].as_py())}"
+    return ""
+
+
+def _events_sql(view: str, columns: Mapping[str, str], *, days: range, in_order: bool) -> str:
     """Return the query for the rows of ``wanted_dealers`` in `view`."""
     wanted = "".join(f", {sql} AS {name}" for name, sql in columns.items())
     keys = ", ".join(f"e.{key}" for key in KEYS[view] if key != "dealer")

@@ -4,39 +4,47 @@ The score of one dealer needs the signals of all, because rates are drawn toward
 service that scores a few dealers after each event would read every event of the country for them.
 Grids (`features.engine.context.Context.grids`) hold one value a dealer, which depends on that
 dealer's events alone: when a few rows come in, only the dealers that they name are worked out
-again, and the families then see what a build from nothing would give them. What rests on the
-listings alone is kept whole until a listing changes.
+again, and the families then see what a build from nothing would give them. Of a query (`Gathered`)
+the new rows alone are asked. A family is built again only when a table that it reads has new rows.
+What rests on the listings alone is kept whole until a listing changes.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import date
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.engine.context import Cohort, Context, Measure
-from features.engine.embedded import EmbeddedEngine
-from features.engine.views import VIEWS
+from features.engine.context import Cohort, Context, Gathered, Measure
+from features.engine.embedded import EmbeddedEngine, rows_sql
+from features.engine.views import VIEWS, tables_in, tables_of
 from features.schema import TABLES
 from features.warehouse import Warehouse
+from features.warehouse.stored import scan_table
 
 Grids = dict[str, npt.NDArray[Any]]
+Made = TypeVar("Made")
 # A row without a dealer here is nobody's; elsewhere its dealer stands in another table.
 _NOBODYS: Final = frozenset({"traces"})
 
 
 @dataclass
 class _Kept:
-    """What was worked out for a cohort, and the dealers for whom it no longer holds."""
+    """What was worked out for a cohort, and what has come in since."""
 
     cohort: Cohort
     made: Any
-    changed: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)  # dealers for whom it no longer holds
+    reads: frozenset[str] = frozenset()  # tables whose new rows end it
+    files: dict[str, list[str]] = field(default_factory=dict)  # new ones, by table
 
     def is_of(self, cohort: Cohort) -> bool:
         """Whether it describes these dealers on these dates."""
@@ -66,7 +74,11 @@ class KeptEngine(EmbeddedEngine):
         self._files = _files(warehouse)
         self._grids: dict[tuple[str, str], _Kept] = {}
         self._shared: dict[str, _Kept] = {}
+        self._answers: dict[str, _Kept] = {}
+        self._families: dict[str, _Kept] = {}
+        self._cohorts: dict[tuple[date, ...], Cohort] = {}
         self._keeping = threading.Lock()
+        self._noting = threading.local()
 
     def renew(self, warehouse: Warehouse) -> None:
         """Go on with the warehouse as it is now.
@@ -82,13 +94,20 @@ class KeptEngine(EmbeddedEngine):
             self._make_table(table)
         if changed is None:
             self.forget()
+            return
         for kept in self._grids.values():
-            kept.changed |= changed or set()
+            kept.changed |= changed
+        touched = {files[f] for f in new}
+        for name in [n for n, kept in self._families.items() if kept.reads & touched]:
+            del self._families[name]
+        for answer in self._answers.values():
+            for file in sorted(new):
+                answer.files.setdefault(files[file], []).append(file)
 
     def forget(self) -> None:
         """Let go of everything that was kept."""
-        self._grids.clear()
-        self._shared.clear()
+        for kept in (self._grids, self._shared, self._answers, self._families, self._cohorts):
+            kept.clear()
         for view in self._made:
             kind = "TABLE" if VIEWS[view].is_kept else "VIEW"
             self.connection.execute(f"DROP {kind} {view}")
@@ -97,6 +116,7 @@ class KeptEngine(EmbeddedEngine):
 
     def grids(self, view: str, measures: Sequence[Measure], cohort: Cohort) -> Grids:
         """Return one value a cohort row for each output of the measures."""
+        self.note(tables_of(view))
         key = (view, repr(tuple(measures)))
         with self._keeping:
             known = self._grids.get(key)
@@ -119,6 +139,87 @@ class KeptEngine(EmbeddedEngine):
             with self._keeping:
                 self._shared[name] = known
         return known.made
+
+    def keep_cohort(self, dates: tuple[date, ...], make: Callable[[], Cohort]) -> Cohort:
+        """Return the dealers listed as of some dates, found when they are not there."""
+        if dates not in self._cohorts:
+            self._cohorts = {dates: make()}
+        return self._cohorts[dates]
+
+    def keep_family(self, name: str, cohort: Cohort, make: Callable[[], Made]) -> Made:
+        """Return what was kept of a family, made anew when a table that it reads has new rows."""
+        with self._keeping:
+            known = self._families.get(name)
+        if known is None or not known.is_of(cohort):
+            made, reads = self.noted(make)
+            known = _Kept(cohort, made, reads=reads)
+            with self._keeping:
+                self._families[name] = known
+        kept: Made = known.made
+        return kept
+
+    def noted(self, make: Callable[[], Made]) -> tuple[Made, frozenset[str]]:
+        """Make something and say which tables were read for it."""
+        with self._noted() as reads:
+            made = make()
+        self.note(reads)
+        return made, frozenset(reads)
+
+    @contextmanager
+    def _noted(self) -> Iterator[set[str]]:
+        outer, self._noting.reads = getattr(self._noting, "reads", None), set[str]()
+        try:
+            yield self._noting.reads
+        finally:
+            self._noting.reads = outer
+
+    def note(self, tables: Iterable[str]) -> None:
+        """Say that tables were read for what is being made in this thread."""
+        reads = getattr(self._noting, "reads", None)
+        if reads is not None:
+            reads.update(tables)
+
+    def has(self, view: str, *, before: int | None = None) -> bool:
+        """Whether every table that `view` reads holds rows; see `EmbeddedEngine.has`."""
+        self.note(tables_of(view))
+        return super().has(view, before=before)
+
+    def query(self, sql: str, **tables: pa.Table) -> pa.Table:
+        """Answer `sql`; see `EmbeddedEngine.query`."""
+        self.note(tables_in(sql))
+        return super().query(sql, **tables)
+
+    def gather(
+        self, gathered: Gathered, cohort: Cohort, tables: Mapping[str, pa.Table]
+    ) -> pa.Table:
+        """Answer a query; of an additive one, or where no new row matters, only the new rows."""
+        self.note(gathered.reads)
+        with self._keeping:
+            known = self._answers.get(gathered.sql)
+        if known is None or not known.is_of(cohort):
+            answer = self.query(gathered.sql, **tables)
+        elif not any(self._matters(known, table, gathered) for table in gathered.reads):
+            answer = known.made
+        elif gathered.is_additive:
+            (table,) = gathered.reads
+            new = self.query(self._of_new(known, table, gathered.sql), **tables)
+            answer = pa.concat_tables([known.made, new]).combine_chunks()
+        else:
+            answer = self.query(gathered.sql, **tables)
+        with self._keeping:
+            self._answers[gathered.sql] = _Kept(cohort, answer)
+        return answer
+
+    def _matters(self, known: _Kept, table: str, gathered: Gathered) -> bool:
+        """Whether some row that came in since may change an answer."""
+        if table not in known.files:
+            return False
+        counted = f"SELECT count(*) AS n FROM {table} WHERE {gathered.reads[table]}"
+        return bool(self.query(self._of_new(known, table, counted))["n"][0].as_py())
+
+    def _of_new(self, known: _Kept, table: str, sql: str) -> str:
+        """Return a query of the rows alone that came in since."""
+        return f"WITH {table} AS ({rows_sql(table, scan_table(table, known.files[table]))}) {sql}"
 
     def _renewed(self, known: _Kept, view: str, measures: Sequence[Measure]) -> Grids:
         cohort = known.cohort

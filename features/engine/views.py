@@ -6,8 +6,10 @@ superseded no later than it is known was never in force and is left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from features.reference.attribution import LAWFUL_SQL, UNSERIALIZED_SQL
@@ -178,3 +180,30 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     **{name: table.key for name, table in TABLES.items()},
     **{name: view.key for name, view in VIEWS.items()},
 }
+
+
+_WORD: Final = re.compile(r"\w+")
+
+
+@cache
+def tables_of(view: str) -> frozenset[str]:
+    """Return the tables that a view, or a table, is read from.
+
+    >>> sorted(tables_of("traces_home"))
+    ['licenses', 'traces']
+    """
+    if view not in VIEWS:
+        return frozenset({view})
+    found = VIEWS[view]
+    return frozenset((*found.needs, *found.uses)).union(*map(tables_of, found.parts))
+
+
+@cache
+def tables_in(sql: str) -> frozenset[str]:
+    """Return the tables that a query names, by themselves or through a view.
+
+    >>> sorted(tables_in("SELECT dealer FROM leads"))
+    ['ballistic_leads', 'traces']
+    """
+    named = KEYS.keys() & set(_WORD.findall(sql))
+    return frozenset[str]().union(*map(tables_of, named))

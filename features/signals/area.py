@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from scipy import sparse
 
 from features.domain.asof import NEVER, Y1, day_sql, from_day, known_sql, number_sql
+from features.engine.context import Gathered
 from features.reference.attribution import UNSERIALIZED_SQL
 from features.reference.legal import is_in_force, law
 from features.reference.places import counties, county_population, states, urban_rural
@@ -317,8 +317,7 @@ def _checks_of_year(when: date) -> pd.Series:
 
 def _requests(context: Context) -> pd.DataFrame:
     """Count requests for firearms recovered in each state, by the days they count from and to."""
-    found: pa.Table = context.query(
-        f"""
+    sql = f"""
         SELECT recovery_state AS state, {number_sql("known_on")} AS known,
                least({number_sql("known_on")} + {Y1.days},
                      coalesce({number_sql("superseded_on")}, {int(NEVER)})) AS until,
@@ -328,8 +327,8 @@ def _requests(context: Context) -> pd.DataFrame:
           AND {known_sql(day_sql(int(context.cohort.as_of[-1])))}
         GROUP BY ALL
         """
-    )
-    counted: pd.DataFrame = found.to_pandas()
+    seen = {"traces": "recovery_country = 'US'"}
+    counted: pd.DataFrame = context.gather(Gathered(sql, seen)).to_pandas()
     return counted
 
 

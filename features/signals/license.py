@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.domain.asof import NEVER, from_day, is_known, number_sql
+from features.engine.context import Gathered
 from features.schema import LICENSE_TYPES
 from features.signals.signal import (
     NO_SOURCE,
@@ -333,15 +334,14 @@ def _revocations(context: Context, stage: Listings) -> Revocations:
     dealers = pa.table(
         {"dealer": pa.array(stage.rows.dealers, pa.string()), "at": range(len(stage.rows.dealers))}
     )
-    found = context.query(
-        f"""
+    sql = f"""
         SELECT d.at, {number_sql("i.known_on")} AS known,
                coalesce({number_sql("i.superseded_on")}, {int(NEVER)}) AS superseded
         FROM inspections i JOIN listed_dealers d USING (dealer)
         WHERE i.outcome = 'revocation' AND i.closed_on IS NOT NULL
-        """,
-        listed_dealers=dealers,
-    )
+        """
+    revoked = {"inspections": "outcome = 'revocation'"}
+    found = context.gather(Gathered(sql, revoked), listed_dealers=dealers)
     at, known, superseded = (
         found[name].to_numpy().astype(np.int64) for name in ("at", "known", "superseded")
     )

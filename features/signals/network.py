@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.domain.asof import NEVER, Y2, Y5, day_sql, number_sql
-from features.engine.context import Distinct, Sum
+from features.engine.context import Distinct, Gathered, Sum
 from features.signals.border import stage_points
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -235,14 +235,16 @@ def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[n
     names = pa.array(stage.rows.dealers, pa.string())
     ends = (int(stage.as_of[0]) - Y2.days, int(stage.as_of[-1]) - 1)
     first, last = (day_sql(day) for day in ends)
-    found = context.query(
-        _SHARED_SQL.format(
-            days=Y2.days,
-            never=int(NEVER),
-            first=first,
-            last=last,
-            **{n: number_sql(f"e.{n}_on") for n in ("seen", "known", "superseded")},
-        ),
+    sql = _SHARED_SQL.format(
+        days=Y2.days,
+        never=int(NEVER),
+        first=first,
+        last=last,
+        **{n: number_sql(f"e.{n}_on") for n in ("seen", "known", "superseded")},
+    )
+    named = dict.fromkeys(("traces", "multiple_sales"), "purchaser_token IS NOT NULL")
+    found = context.gather(
+        Gathered(sql, named, is_additive=False),
         listed_dealers=pa.table({"dealer": names, "place": numbers}),
     )
     columns = {

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
-from features.engine.context import Context, Distinct, Sum
+from features.engine.context import Context, Distinct, Gathered, Sum
 from features.reference.short_time_to_crime import short_sql
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -207,9 +207,10 @@ def _adjusted(context: Context) -> Floats:
     """Mexican traces of three years, each over the coverage of its state when it was requested."""
     days = context.cohort.as_of
     before = int(days[-1])
-    own = context.query(_own_sql(int(days[0]) - Y3.days, before)).to_pandas()
-    requests = context.query(coverage.requests_sql(before)).to_pandas()
-    agencies = context.query(coverage.AGENCIES_SQL).to_pandas()
+    mexican = {"traces": _MEXICO}
+    own = context.gather(Gathered(_own_sql(int(days[0]) - Y3.days, before), mexican)).to_pandas()
+    requests = context.gather(Gathered(coverage.requests_sql(before), mexican)).to_pandas()
+    agencies = context.gather(Gathered(coverage.AGENCIES_SQL, {"agencies": "TRUE"})).to_pandas()
     dealers = pd.Index(context.cohort.dealers)
     place = dealers.get_indexer(pd.Index(own["dealer"]))
     own = own[place >= 0].assign(place=place[place >= 0])

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.domain.asof import EVER, Y5, Y10
-from features.engine.context import Distinct, Last, Measure, Sum
+from features.engine.context import Distinct, Gathered, Last, Measure, Sum
 from features.reference.citation import tier_of
 from features.reference.outcome import LADDER
 from features.signals.signal import (
@@ -302,9 +302,10 @@ def _of_inspections(grids: dict[str, Floats], days: npt.NDArray[np.int32]) -> di
 
 def _cited_measures(context: Context) -> list[Measure]:
     """Measures over citations; the tier of each distinct citation is looked up once."""
-    texts = context.query("SELECT DISTINCT citation FROM violations")["citation"].to_pylist()
+    sql = "SELECT DISTINCT citation FROM violations"
+    texts = context.gather(Gathered(sql, {"violations": "TRUE"}))["citation"].to_pylist()
     tiers: dict[int, list[str]] = {1: [], 2: []}
-    for text in sorted(texts):
+    for text in sorted(set(texts)):
         tiers.setdefault(tier_of(text), []).append("'" + text.replace("'", "''") + "'")
     first, second = (f"citation IN ({', '.join(tiers[t]) or 'NULL'})" for t in (1, 2))
     record = f"NOT coalesce({first}, FALSE) AND NOT coalesce({second}, FALSE)"

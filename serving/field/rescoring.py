@@ -33,9 +33,6 @@ from serving.store.tables import EVENTS
 
 if TYPE_CHECKING:
     from features.engine.incremental import KeptEngine
-    from features.table import FeatureTable
-    from features.warehouse import Warehouse
-    from models.bundle import Bundle
 
 _MOST_AT_ONCE: Final = 5_000
 # Beside the published table: what was rescored since, for every worker of the home.
@@ -211,12 +208,17 @@ def rescore(
 
     An `engine` that saw the warehouse as it is now saves what it kept from an earlier day's work.
     """
+    from features.table import build_features
     from features.warehouse import Warehouse
 
     known = [dealer for dealer in dict.fromkeys(dealers) if dealer in snapshot.row_of]
+    if not known:
+        return None
     bundle = snapshot.bundle
-    table = _among_all(Warehouse.open(warehouse), as_of, known, bundle, engine) if known else None
-    if table is None:
+    table = build_features(
+        Warehouse.open(warehouse), as_of, variant=variant_of(bundle), only=known, engine=engine
+    )
+    if table.frame.empty:
         return None
     inputs = inputs_of(bundle, table)
     scores = bundle.score(inputs)
@@ -231,27 +233,6 @@ def rescore(
         missing=table.reasons[names].to_numpy(dtype=np.int8),
         values=values,
     )
-
-
-def _among_all(
-    warehouse: Warehouse,
-    as_of: date,
-    dealers: Sequence[str],
-    bundle: Bundle,
-    engine: KeptEngine | None,
-) -> FeatureTable | None:
-    """Return the signals of some dealers, built among all: rates are drawn toward the peers'.
-
-    Built alone, dealers would be one another's only peers, and differ from the next batch.
-    """
-    from features.table import build_features
-
-    whole = build_features(warehouse, as_of, variant=variant_of(bundle), engine=engine)
-    rows = np.flatnonzero(whole.frame["dealer"].isin(dealers))
-    if not len(rows):
-        return None
-    frame = whole.frame.iloc[rows].reset_index(drop=True)
-    return replace(whole, frame=frame, reasons=whole.reasons.iloc[rows].reset_index(drop=True))
 
 
 def touched(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -145,3 +145,40 @@ def test_kept_grids_cannot_be_written_into(tmp_path: Path) -> None:
         grid = engine.grids("traces", [Sum("n", (Y1,))], cohort)["n_1y"]
         with pytest.raises(ValueError, match="read-only"):
             grid[0] = 1.0
+
+
+def test_some_dealers_are_worked_out_among_all(tmp_path: Path) -> None:
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    warehouse = invented.store(tables, tmp_path)
+    whole = build_features(warehouse, WHEN)
+    some = whole.frame["dealer"].iloc[[7, 2]].tolist()
+    part = build_features(warehouse, WHEN, only=[*some, some[0], "no dealer"])
+    rows = np.array([2, 7])
+    pd.testing.assert_frame_equal(part.frame, whole.frame.iloc[rows].reset_index(drop=True))
+    pd.testing.assert_frame_equal(part.reasons, whole.reasons.iloc[rows].reset_index(drop=True))
+
+
+def test_only_families_that_read_a_new_row_are_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from features.signals import tips, traces, violations
+
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    rows = tables["tips"]
+    new = rows[~rows.duplicated(list(TABLES["tips"].key), keep=False)].tail(1)
+    invented.load(tables | {"tips": rows.drop(new.index)}, tmp_path, 0)
+    built: list[str] = []
+    for family in (tips, traces, violations):
+
+        def counted(context, name=family.__name__, build=family.build):
+            built.append(name.rpartition(".")[2])
+            return build(context)
+
+        monkeypatch.setattr(family, "build", counted)
+    with KeptEngine(invented.opened(tmp_path)) as engine:
+        build_features(engine.warehouse, WHEN, engine=engine)
+        invented.load({"tips": new}, tmp_path, 1)
+        built.clear()
+        engine.renew(invented.opened(tmp_path))
+        build_features(engine.warehouse, WHEN, engine=engine)
+    assert built == ["tips"]

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -248,6 +249,7 @@ def _regimes(agencies: pd.DataFrame, states: tuple[str, ...], begins: Ints) -> I
     return out
 
 
+@lru_cache(maxsize=256)
 def _homicides(states: tuple[str, ...], quarters: range, as_of: date) -> Floats:
     """Homicides with firearms of the year up to each quarter, over four, as then public; else 1."""
     rows = known_before("mexico_homicides", as_of)

@@ -286,9 +286,13 @@ class Slice:
 def slices(context: Context, stage: Listings) -> Iterator[Slice]:
     """Yield the cohort rows of each date, with their dealers' places in the listings."""
     cohort, dealers = context.cohort, stage.rows.dealers
-    at = np.searchsorted(dealers, cohort.dealers)
-    at[at == len(dealers)] = 0
-    place = np.where(dealers[at] == cohort.dealers, at, -1)
+
+    def places() -> Ints:
+        at = np.searchsorted(dealers, cohort.dealers)
+        at[at == len(dealers)] = 0
+        return np.where(dealers[at] == cohort.dealers, at, -1)
+
+    place = context.once("places", places, is_of_listings=True)
     bounds = np.searchsorted(cohort.date_index, np.arange(len(cohort.as_of) + 1))
     for j in range(len(cohort.as_of)):
         rows = slice(int(bounds[j]), int(bounds[j + 1]))

@@ -39,11 +39,15 @@ def whole_grids(
     dict of str to ndarray, shape (n_dates, n_dealers)
     """
     n_dealers, n_dates = len(stage.rows.dealers), len(context.cohort.as_of)
-    everyone = Cohort(
-        stage.rows.dealers,
-        context.cohort.as_of,
-        np.tile(np.arange(n_dealers, dtype=np.int32), n_dates),
-        np.repeat(np.arange(n_dates, dtype=np.int32), n_dealers),
-    )
+
+    def all_of_all_dates() -> Cohort:
+        return Cohort(
+            stage.rows.dealers,
+            context.cohort.as_of,
+            np.tile(np.arange(n_dealers, dtype=np.int32), n_dates),
+            np.repeat(np.arange(n_dates, dtype=np.int32), n_dealers),
+        )
+
+    everyone = context.once("everyone", all_of_all_dates, is_of_listings=True)
     grids = Context(everyone, context.engine).grids(view, measures)
     return {name: grid.reshape(n_dates, n_dealers) for name, grid in grids.items()}
