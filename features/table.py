@@ -417,10 +417,7 @@ def _frames(
     cohort: Cohort, values: dict[str, Values], reasons: dict[str, Reasons]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     dates = cohort.days.astype("datetime64[D]").astype("datetime64[s]")
-    if len(cohort) < len(cohort.dealers):
-        dealer = pd.array(cohort.dealers[cohort.dealer], dtype="str")
-    else:
-        dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
+    dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
     frame = pd.DataFrame({"dealer": dealer, "as_of": dates, **values}, copy=False)
     return frame, pd.DataFrame(reasons, copy=False)
 

@@ -16,14 +16,14 @@ No file is executable or pickled. Loading verifies every hash and refuses what d
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,7 +32,8 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from features.home import sync_folder, write_atomically
-from features.openjson import Json
+from models.bundle_files import MANIFEST, SCHEMA_VERSION, read_manifest, sha256_of, verified
+from models.columns.from_numbers import few_numbers
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
 from models.order.priority import require_peers, taken_off
@@ -48,8 +49,6 @@ if TYPE_CHECKING:  # estimators are slow to import, and lists are read without t
 
     Head = RiskClassifier | RateRegressor
 
-SCHEMA_VERSION: Final = 1
-MANIFEST: Final = "manifest.json"
 RESTRICTIONS: Final = ("public", "restricted")
 PRIORITY: Final = "priority"
 COVERAGE: Final = 0.9
@@ -141,12 +140,25 @@ class Bundle:
     def __post_init__(self) -> None:
         _check_parts(self)
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """Names of the signals, in order."""
         return [str(signal["name"]) for signal in self.signals]
 
-    @property
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(self.columns)
+
+    @cached_property
+    def _places(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Where each head's columns are among the signals."""
+        place = {name: j for j, name in enumerate(self.columns)}
+        return {
+            name: np.array([place[column] for column in head.columns_], dtype=np.int64)
+            for name, head in self.heads.items()
+        }
+
+    @cached_property
     def weights(self) -> dict[str, float]:
         """Weight of each head in the priority, restrained as the manifest states."""
         return Restraint.of_manifest(self.manifest).weights(self.policy, self.heads)
@@ -174,7 +186,7 @@ class Bundle:
             **dict(self.manifest),
             "schema_version": SCHEMA_VERSION,
             "heads": {name: type(head).__name__ for name, head in self.heads.items()},
-            "files": {name: _sha256(content) for name, content in sorted(files.items())},
+            "files": {name: sha256_of(content) for name, content in sorted(files.items())},
         }
         staged = folder.with_name(f".staging-{folder.name}-{os.getpid()}")
         shutil.rmtree(staged, ignore_errors=True)
@@ -207,8 +219,8 @@ class Bundle:
             Naming the file that is missing, altered, unknown or unsafe.
         """
         folder = Path(folder)
-        manifest = _read_manifest(folder)
-        files = _verified(folder, manifest)
+        manifest = read_manifest(folder)
+        files = verified(folder, manifest)
         try:
             kinds = manifest["heads"]
             trees = {name: files[f"heads/{name}.txt"].decode() for name in kinds}
@@ -244,6 +256,8 @@ class Bundle:
         InputError
             Naming the signals that are missing.
         """
+        if X.columns.equals(self._index):
+            return X
         missing = [name for name in self.columns if name not in X.columns]
         if missing:
             known = [str(name) for name in X.columns]
@@ -275,23 +289,61 @@ class Bundle:
             ``support``, in 0 to 1 (see `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
+        numbers = few_numbers(inputs)
+        if numbers is not None and not self.profile.has_levels:
+            return pd.DataFrame(self.score_numbers(numbers, coverage=coverage), index=X.index)
+        margins = {
+            name: head.predict_margin(inputs[list(head.columns_)])
+            for name, head in self.heads.items()
+        }
+        support = self.profile.support(inputs)
+        return pd.DataFrame(self._scored(inputs, margins, support, coverage), index=X.index)
+
+    def score_numbers(self, Z: Floats, *, coverage: float = COVERAGE) -> dict[str, Any]:
+        """Score rows as `score` does, without a table: to the last bit the same.
+
+        Parameters
+        ----------
+        Z : array of shape (n, p)
+            The signals in their order, finite or missing.
+
+        Returns
+        -------
+        dict of str to array of shape (n,)
+            The columns that `score` gives.
+        """
+        margins = {}
+        for name, head in self.heads.items():
+            margin = head.margin_of(Z[:, self._places[name]])
+            if margin is None:
+                table = pd.DataFrame(Z[:, self._places[name]], columns=list(head.columns_))
+                margin = head.predict_margin(table)
+            margins[name] = margin
+        given = dict(zip(self.columns, Z.T, strict=True))
+        return self._scored(given, margins, self.profile.support_of(Z), coverage)
+
+    def _scored(
+        self,
+        given: pd.DataFrame | Mapping[str, Floats],
+        margins: Mapping[str, Floats],
+        support: Floats,
+        coverage: float,
+    ) -> dict[str, Any]:
         weights = self.weights
         columns: dict[str, Any] = {}
-        priority = np.zeros(len(inputs))
-        for name, head in self.heads.items():
-            margin = head.predict_margin(inputs[list(head.columns_)])
-            mean, lower, upper = head.from_margin(margin, coverage)
+        priority = np.zeros(len(support))
+        for name, margin in margins.items():
+            mean, lower, upper = self.heads[name].from_margin(margin, coverage)
             columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
             priority += weights[name] * margin
-        for term in taken_off(self.policy, weights, inputs, self.profile.peers).values():
+        for term in taken_off(self.policy, weights, given, self.profile.peers).values():
             priority += term
-        support = self.profile.support(inputs)
         columns |= {
             PRIORITY: priority,
             "support": support,
             "is_insufficient_history": support < self.policy.min_support,
         }
-        return pd.DataFrame(columns, index=X.index)
+        return columns
 
     def explain(self, X: pd.DataFrame, *, method: Method = "auto") -> dict[str, Explanation]:
         """Explain rows: each head, and the priority as their weighted sum.
@@ -379,72 +431,3 @@ def _unreadable(folder: Path, error: Exception) -> BundleError:
         found=repr(error),
         fix="it was written by another version; train again",
     )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _read_manifest(folder: Path) -> Json:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"No bundle in {folder}.", found=f"no {MANIFEST}") from error
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{MANIFEST} cannot be read.", found=str(error)) from error
-    if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
-        found = manifest.get("schema_version") if isinstance(manifest, dict) else "no object"
-        raise BundleError(
-            f"{MANIFEST} is of another schema version.",
-            found=str(found),
-            expected=str(SCHEMA_VERSION),
-            fix="train again with this version",
-        )
-    for key in ("files", "heads"):
-        if not isinstance(manifest.get(key), dict):
-            raise BundleError(f"{MANIFEST} lacks '{key}'.")
-    return manifest
-
-
-def _expected(heads: Sequence[str]) -> set[str]:
-    others = {"calibration.json", "policy.toml", "signals.json", "profile.json", "card.md"}
-    return others | {f"heads/{name}.txt" for name in heads}
-
-
-def _verified(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the content of every file named, once all is known to be as it was written."""
-    listed = manifest["files"]
-    for name in listed:
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
-            raise BundleError(f"{MANIFEST} names a file outside the bundle.", found=name)
-    wanted = _expected(list(manifest["heads"]))
-    if set(listed) != wanted:
-        odd = sorted(set(listed) ^ wanted)
-        raise BundleError(f"{MANIFEST} does not list the files of a bundle.", found=", ".join(odd))
-    there = {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    }
-    unknown = sorted(there - set(listed) - {MANIFEST})
-    if unknown:
-        raise BundleError("The bundle holds a file it does not list.", found=unknown[0])
-    contents: dict[str, bytes] = {}
-    for name, stated in sorted(listed.items()):
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
-            raise BundleError(
-                f"{name} is missing from the bundle or is no plain file.", expected="a plain file"
-            )
-        contents[name] = path.read_bytes()
-        found = _sha256(contents[name])
-        if found != stated:
-            raise BundleError(
-                f"{name} is not the file the bundle was saved with.",
-                found=f"SHA-256 {found}",
-                expected=f"SHA-256 {stated}",
-                fix="restore it from the registry, or train again",
-            )
-    return contents

@@ -45,6 +45,7 @@ _LEAST_SIDE: Final = 0.1
 # Bounds of the expected count between the bins, and the rows below which a bin is not fitted.
 _COUNT_BINS: Final = (0.1, 1.0, 10.0)
 _MIN_COUNT_BIN: Final = 100
+_POISSON: Final = 1e-6  # a smaller dispersion is none
 _N_LEVELS: Final = 1001
 
 
@@ -157,11 +158,11 @@ class CountInterval:
         # A level stands exactly where a count begins: rounding must not leave that count out.
         level = np.minimum(of_bin[np.digitize(mean, _COUNT_BINS)] + 1e-9, 1 - 2e-9)
         lower, upper = 0.5 - level / 2.0, 0.5 + level / 2.0
-        law = _law(mean, self.dispersion)
+        low, high = _quantiles(np.stack([lower, upper]), mean, self.dispersion)
         # Nearly all of the smallest expected counts are zero: the count expected is still inside.
         return (
-            np.minimum(np.maximum(law.ppf(lower), 0.0), np.floor(mean)),
-            np.maximum(law.ppf(upper), np.ceil(mean)),
+            np.minimum(np.maximum(low, 0.0), np.floor(mean)),
+            np.maximum(high, np.ceil(mean)),
         )
 
     def state(self) -> State:
@@ -175,10 +176,18 @@ class CountInterval:
 
 
 def _law(mean: Floats, dispersion: float) -> Any:
-    if dispersion <= 1e-6:
+    if dispersion <= _POISSON:
         return poisson(mean)
     size = 1.0 / dispersion
     return nbinom(size, size / (size + mean))
+
+
+def _quantiles(levels: Floats, mean: Floats, dispersion: float) -> Floats:
+    """Return the counts at some levels of the law, without the cost of freezing it."""
+    if dispersion <= _POISSON:
+        return np.asarray(poisson.ppf(levels, mean))
+    size = 1.0 / dispersion
+    return np.asarray(nbinom.ppf(levels, size, size / (size + mean)))
 
 
 def fit_count_interval(mean: Floats, y: Floats, w: Floats) -> CountInterval:

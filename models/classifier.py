@@ -242,6 +242,14 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         """
         return np.column_stack(self.from_margin(self.predict_margin(X), coverage)[1:])
 
+    def margin_of(self, Z: Floats) -> Floats | None:
+        """Return `predict_margin` of an array of finite or missing numbers, (n,).
+
+        None when a column is not read as a number: then a table is needed.
+        """
+        self._refuse_several()
+        return self.models_[0].of_numbers(Z, self.columns_, n_jobs=self._n_threads)
+
     def predict_margin(self, X: Any) -> Floats:
         """Return the calibrated log-odds of the positive class, shape (n,)."""
         margins = self._margins(X)

@@ -22,6 +22,7 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from models.columns.encoding import as_numbers, kind_of, plain_numbers
+from models.columns.from_numbers import FEW_ROWS
 from models.columns.levels import level_names
 from models.errors import InputError
 from models.order.priority import Peers
@@ -164,9 +165,44 @@ class Profile:
         """Names of the signals."""
         return tuple(signal.name for signal in self.signals)
 
+    @cached_property
+    def _laid_out(self) -> tuple[Floats, Floats, npt.NDArray[np.int64], Floats]:
+        """Edges of all signals side by side, filled up; surprises; last bins; weights."""
+        p, widest = len(self.signals), max(len(s.shares) for s in self.signals)
+        edges, surprises = np.full((p, widest), np.inf), np.zeros((p, widest))
+        for j, signal in enumerate(self.signals):
+            edges[j, : len(signal.edges)] = signal.edges
+            surprises[j, : len(signal.shares)] = signal.surprises
+        last = np.array([len(s.shares) - 1 for s in self.signals], dtype=np.int64)
+        return edges, surprises, last, np.ones(p) if self.weights is None else self.weights
+
+    @cached_property
+    def has_levels(self) -> bool:
+        """Whether some signal is a category."""
+        return any(signal.levels for signal in self.signals)
+
+    def support_of(self, Z: Floats) -> Floats:
+        """Return the support of rows of nothing but numbers, shape (n,).
+
+        Of few rows in one go, added up in the order of the signals, so that one row has the same
+        bits alone as among many.
+        """
+        if len(Z) > FEW_ROWS:
+            return self._support(_surprise(self.signals, _bins_of(self.signals, Z), self.weights))
+        edges, surprises, last, weights = self._laid_out
+        bins = np.where(np.isnan(Z), last, (Z[:, :, None] > edges).sum(axis=2))
+        terms = weights * surprises[np.arange(len(last)), bins]
+        total = np.add.accumulate(terms, axis=1)[:, -1]
+        return self._support(np.asarray(total / max(float(weights.sum()), 1e-12)))
+
     def support(self, X: pd.DataFrame) -> Floats:
         """Return the support of rows, shape (n,), in 0 to 1."""
-        found = _surprise(self.signals, _bins(self.signals, X), self.weights)
+        Z = None if self.has_levels else plain_numbers(X)
+        if Z is not None:
+            return self.support_of(Z)
+        return self._support(_surprise(self.signals, _bins(self.signals, X), self.weights))
+
+    def _support(self, found: Floats) -> Floats:
         grid = np.linspace(0.0, 1.0, N_QUANTILES)
         below = np.interp(found, self.surprise, grid)
         return np.asarray(np.where(found > self.surprise[-1], 0.0, 1.0 - below))
@@ -244,9 +280,19 @@ def _bins(signals: Sequence[SignalProfile], X: pd.DataFrame) -> npt.NDArray[np.i
     # One row of many signals is asked for often: taking columns out of a table one by one costs
     # more than all the rest.
     Z = None if any(signal.levels for signal in signals) else plain_numbers(X)
+    if Z is not None:
+        return _bins_of(signals, Z)
     bins = np.empty((len(X), len(signals)), dtype=np.int64)
     for j, signal in enumerate(signals):
-        bins[:, j] = signal.bins(X.iloc[:, j]) if Z is None else signal.bins_of_numbers(Z[:, j])
+        bins[:, j] = signal.bins(X.iloc[:, j])
+    return bins
+
+
+def _bins_of(signals: Sequence[SignalProfile], Z: Floats) -> npt.NDArray[np.int64]:
+    """Bin of each number in each signal, shape (n, p)."""
+    bins = np.empty(Z.shape, dtype=np.int64)
+    for j, signal in enumerate(signals):
+        bins[:, j] = signal.bins_of_numbers(Z[:, j])
     return bins
 
 

@@ -106,6 +106,13 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         except (TypeError, ValueError) as error:
             raise LabelError("The target is no number.", found=str(error)) from error
 
+    def margin_of(self, Z: Floats) -> Floats | None:
+        """Return `predict_margin` of an array of finite or missing numbers, (n,).
+
+        None when a column is not read as a number: then a table is needed.
+        """
+        return self.model_.of_numbers(Z, self.columns_, n_jobs=self._n_threads)
+
     def predict_margin(self, X: Any) -> Floats:
         """Return the log-rate, shape (n,)."""
         check_is_fitted(self, "model_")

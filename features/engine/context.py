@@ -77,8 +77,11 @@ class Cohort:
         )
 
     def of(self, rows: npt.NDArray[np.int64]) -> Cohort:
-        """Return some rows, ascending, among the same dealers and dates."""
-        return Cohort(self.dealers, self.as_of, self.dealer[rows], self.date_index[rows])
+        """Return some rows, ascending, with their dealers alone and all the dates."""
+        dealers, dealer = np.unique(self.dealer[rows], return_inverse=True)
+        return Cohort(
+            self.dealers[dealers], self.as_of, dealer.astype(np.int32), self.date_index[rows]
+        )
 
     @property
     def days(self) -> npt.NDArray[np.int32]:

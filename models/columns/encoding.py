@@ -177,9 +177,14 @@ def plain_numbers(X: pd.DataFrame) -> Floats | None:
     if not all(dtype.kind in "iufb" for dtype in X.dtypes):
         return None
     Z = X.to_numpy(dtype=np.float64, copy=True)
+    require_finite(Z, X)
+    return Z
+
+
+def require_finite(Z: Floats, X: pd.DataFrame) -> None:
+    """Refuse infinite numbers, in the words that name the column."""
     if np.isinf(Z).any():
         numbers(X.iloc[:, int(np.isinf(Z).any(axis=0).argmax())])
-    return Z
 
 
 def encode(X: pd.DataFrame, columns: Sequence[Column]) -> Floats:
@@ -190,9 +195,17 @@ def encode(X: pd.DataFrame, columns: Sequence[Column]) -> Floats:
         reader = _Reader(X)
         for j, column in enumerate(columns):
             Z[:, j] = reader.read(column)
-    for j, column in enumerate(columns):
-        if column.fill is not None:
-            Z[np.isnan(Z[:, j]), j] = column.fill
+    return filled(Z, fills_of(columns))
+
+
+def fills_of(columns: Sequence[Column]) -> Floats:
+    """Return what a missing value of each column becomes, NaN where it stays missing."""
+    return np.array([np.nan if c.fill is None else c.fill for c in columns], dtype=np.float64)
+
+
+def filled(Z: Floats, fills: Floats) -> Floats:
+    """Put the fills of the columns where a value is missing, in place, and return the rows."""
+    np.copyto(Z, fills, where=np.isnan(Z))
     return Z
 
 

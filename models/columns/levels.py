@@ -80,7 +80,7 @@ def read_levels(values: pd.Series[Any]) -> Levels:
             expected="numbers, booleans, strings, categories or dates",
             fix="take out of it what matters, one value a cell",
         ) from error
-    names = [_name(value) for value in uniques]
+    names = [name_of(value) for value in uniques]
     distinct = sorted(set(names))
     place = {name: i for i, name in enumerate(distinct)}
     lookup = np.array([place[name] for name in names] + [-1], dtype=np.int64)
@@ -93,7 +93,8 @@ def level_names(values: pd.Series[Any]) -> tuple[Ints, list[str]]:
     return levels.codes, list(levels.names)
 
 
-def _name(value: object) -> str:
+def name_of(value: object) -> str:
+    """Return the name of a level."""
     # 3 and 3.0 are one level: an integer column turns to floats as soon as one row is missing.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

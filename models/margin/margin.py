@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.columns.encoding import Column, encode, owners_of
+from models.columns.from_numbers import FromNumbers, few_numbers
 from models.explanation import Explanation, contributions_by_lightgbm
 from models.linear import Basis, mean_of
 from models.margin.boosting import quiet, read
@@ -72,11 +73,30 @@ class MarginModel:
         return tabulate(self.trees)
 
     def __getstate__(self) -> State:
-        return {k: v for k, v in self.__dict__.items() if k not in {"booster", "tables"}}
+        return {k: v for k, v in self.__dict__.items() if k not in {"booster", "tables", "_ways"}}
 
     def encode(self, X: pd.DataFrame) -> Floats:
         """Encode rows."""
-        return encode(X, self.columns)
+        Z = few_numbers(X)
+        way = None if Z is None else self._from_numbers(tuple(X.columns))
+        return encode(X, self.columns) if Z is None or way is None else way.encode(Z)
+
+    def of_numbers(self, Z: Floats, names: tuple[str, ...], *, n_jobs: int = 1) -> Floats | None:
+        """Return the margin of rows of finite or missing numbers in the order of `names`, (n,).
+
+        None when a column is not read of a number: then a table is needed.
+        """
+        way = self._from_numbers(names)
+        return None if way is None else self.margin(way.encode(Z), n_jobs=n_jobs)
+
+    def _from_numbers(self, names: tuple[str, ...]) -> FromNumbers | None:
+        if names not in self._ways:
+            self._ways[names] = FromNumbers.of(self.columns, names)
+        return self._ways[names]
+
+    @cached_property
+    def _ways(self) -> dict[tuple[str, ...], FromNumbers | None]:
+        return {}
 
     def margin(self, Z: Floats, *, n_jobs: int = 1) -> Floats:
         """Return the margin of encoded rows, shape (n,)."""

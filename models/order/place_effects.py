@@ -22,6 +22,7 @@ import pandas as pd
 from models.state import State
 
 Floats = npt.NDArray[np.float64]
+Column = pd.Series | Floats
 
 # Shares of the dealers between which a rank is read off.
 _SHARES: Final = np.linspace(0.0, 1.0, 11)
@@ -101,14 +102,18 @@ class Places:
 
     def terms(self, head: str, X: pd.DataFrame) -> Floats:
         """Return what each signal of place adds to a head, zero on average, shape (n, p)."""
-        moved = self._ranks(X) - self.middle
-        return np.where(np.isnan(moved), 0.0, moved) * self.slopes[head]
+        return self.moved(X) * self.slopes[head]
 
-    def _ranks(self, X: pd.DataFrame) -> Floats:
+    def moved(self, X: pd.DataFrame | Mapping[str, Floats]) -> Floats:
+        """Return how far the rank of each signal lies from the middle, 0 where missing, (n, p)."""
+        moved = self._ranks(X) - self.middle
+        return np.where(np.isnan(moved), 0.0, moved)
+
+    def _ranks(self, X: pd.DataFrame | Mapping[str, Floats]) -> Floats:
         """Rank of each value among the dealers fitted on, missing where it is, (n, p)."""
-        out = np.full((len(X), len(self.signals)), np.nan)
-        for j, name in enumerate(self.signals):
-            given = _numbers(X[name])
+        values = [numbers_of(X[name]) for name in self.signals]
+        out = np.full((len(values[0]) if values else len(X), len(self.signals)), np.nan)
+        for j, given in enumerate(values):
             if len(self.values[j]):
                 out[:, j] = np.interp(given, self.values[j], self.ranks[j])
             out[np.isnan(given), j] = np.nan
@@ -140,8 +145,11 @@ class Places:
         )
 
 
-def _numbers(values: pd.Series) -> Floats:
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+def numbers_of(values: Column) -> Floats:
+    """Return a column as float64, missing as NaN."""
+    if isinstance(values, pd.Series):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(values, dtype=np.float64)
 
 
 def _mean(ranks: Floats) -> float:
@@ -151,7 +159,7 @@ def _mean(ranks: Floats) -> float:
 
 def _rank_line(values: pd.Series) -> tuple[Floats, Floats]:
     """Values at some shares of the dealers, each once, and the middle of its shares."""
-    known = _numbers(values)
+    known = numbers_of(values)
     known = known[np.isfinite(known)]
     if not len(known):
         return np.zeros(0), np.zeros(0)

@@ -12,7 +12,7 @@ each, so an explanation of the priority stays an exact sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from models.errors import BundleError
-from models.order.place_effects import Places
+from models.order.place_effects import Column, Places, numbers_of
 from models.policy import Policy
 from models.state import State
 
@@ -107,12 +107,13 @@ class Peers:
         middle = {head: float(fitted.of_head(head, sales).mean()) for head in margins}
         return replace(fitted, middle=middle)
 
-    def of_head(self, head: str, sales: pd.Series) -> Floats:
+    def of_head(self, head: str, sales: Column) -> Floats:
         """Return the mean margin of those who sell as each row does, less that of all, (n,)."""
         sold = _logged(sales)
         is_known = np.isfinite(sold)
         out = np.full(len(sold), self.unknown[head])
-        out[is_known] = _hats(self.bends, sold[is_known]) @ self.means[head]
+        # Not by BLAS: one row has the same bits alone as among many.
+        out[is_known] = (_hats(self.bends, sold[is_known]) * self.means[head]).sum(axis=1)
         return np.asarray(out - self.middle[head], dtype=np.float64)
 
     def state(self) -> State:
@@ -167,17 +168,17 @@ def _without_place(
 
 
 def exposure_weights(
-    policy: Policy, weights: Mapping[str, float], columns: Iterable[str]
+    policy: Policy, weights: Mapping[str, float], columns: Container[str]
 ) -> dict[str, float]:
     """Return how far each head of these weights is set against sales; none without their signal."""
-    if EXPOSURE not in set(columns):
+    if EXPOSURE not in columns:
         return {}
     against = {head: w * policy.per_sale.get(head, 0.0) for head, w in weights.items()}
     return {head: weight for head, weight in against.items() if weight}
 
 
 def require_peers(
-    policy: Policy, weights: Mapping[str, float], columns: Iterable[str], peers: Peers | None
+    policy: Policy, weights: Mapping[str, float], columns: Container[str], peers: Peers | None
 ) -> None:
     """Refuse a bundle whose policy asks for what its profile does not hold.
 
@@ -195,12 +196,12 @@ def require_peers(
             )
 
 
-def exposure_term(sales: pd.Series, weights: Mapping[str, float], peers: Peers) -> Floats:
+def exposure_term(sales: Column, weights: Mapping[str, float], peers: Peers) -> Floats:
     """Return what is added to the priority of each row, shape (n,).
 
     Parameters
     ----------
-    sales : Series of shape (n,)
+    sales : Series or array of shape (n,)
         `EXPOSURE` of each row.
     weights : mapping of str to float
         As `exposure_weights` gives them.
@@ -220,7 +221,10 @@ def exposure_term(sales: pd.Series, weights: Mapping[str, float], peers: Peers) 
 
 
 def taken_off(
-    policy: Policy, weights: Mapping[str, float], inputs: pd.DataFrame, peers: Peers | None
+    policy: Policy,
+    weights: Mapping[str, float],
+    inputs: pd.DataFrame | Mapping[str, Floats],
+    peers: Peers | None,
 ) -> dict[str, Floats]:
     """Return what is added to the priority of each row by each signal heads are set against.
 
@@ -228,7 +232,7 @@ def taken_off(
     ----------
     weights : mapping of str to float
         Weight of each head in the priority.
-    inputs : DataFrame of shape (n, p)
+    inputs : DataFrame of shape (n, p), or mapping of str to array of shape (n,)
         Signals of the rows.
 
     Returns
@@ -239,26 +243,23 @@ def taken_off(
     if peers is None:
         return {}
     out: dict[str, Floats] = {}
-    against = exposure_weights(policy, weights, inputs.columns)
+    against = exposure_weights(policy, weights, inputs)
     if against:
         out[EXPOSURE] = exposure_term(inputs[EXPOSURE], against, peers)
     if peers.places is None:
         return out
-    for head, weight in weights.items():
-        share = weight * policy.per_place.get(head, 0.0)
-        if not share or head not in peers.places.slopes:
-            continue
-        terms = peers.places.terms(head, inputs)
+    shares = {head: weight * policy.per_place.get(head, 0.0) for head, weight in weights.items()}
+    shares = {head: s for head, s in shares.items() if s and head in peers.places.slopes}
+    moved = peers.places.moved(inputs) if shares else np.zeros((0, 0))
+    for head, share in shares.items():
+        terms = moved * peers.places.slopes[head]
         for name, term in zip(peers.places.signals, terms.T, strict=True):
-            out[name] = out.get(name, np.zeros(len(inputs))) - share * term
+            out[name] = out.get(name, np.zeros(len(term))) - share * term
     return out
 
 
-def _logged(sales: pd.Series) -> Floats:
-    return np.asarray(
-        np.log1p(np.maximum(sales.to_numpy(dtype=np.float64, na_value=np.nan), 0.0)),
-        dtype=np.float64,
-    )
+def _logged(sales: Column) -> Floats:
+    return np.asarray(np.log1p(np.maximum(numbers_of(sales), 0.0)), dtype=np.float64)
 
 
 def _hats(bends: Floats, at: Floats) -> Floats:
