@@ -290,7 +290,7 @@ class Bundle:
         """
         inputs = self.inputs(X)
         numbers = few_numbers(inputs)
-        if numbers is not None and not self.profile.has_levels:
+        if numbers is not None:
             return pd.DataFrame(self.score_numbers(numbers, coverage=coverage), index=X.index)
         margins = {
             name: head.predict_margin(inputs[list(head.columns_)])
@@ -319,8 +319,12 @@ class Bundle:
                 table = pd.DataFrame(Z[:, self._places[name]], columns=list(head.columns_))
                 margin = head.predict_margin(table)
             margins[name] = margin
+        if self.profile.has_levels:
+            support = self.profile.support(pd.DataFrame(Z, columns=self.columns))
+        else:
+            support = self.profile.support_of(Z)
         given = dict(zip(self.columns, Z.T, strict=True))
-        return self._scored(given, margins, self.profile.support_of(Z), coverage)
+        return self._scored(given, margins, support, coverage)
 
     def _scored(
         self,

@@ -214,9 +214,11 @@ def row_values(
     InvalidRequestError
         When a row has a column that the bundle does not know, or lacks one that it needs.
     """
-    names = [str(signal["name"]) for signal in snapshot.bundle.signals]
+    names = snapshot.bundle.columns
     known = set(names)
     for n, row in enumerate(rows):
+        if row.keys() == known:
+            continue
         unknown, lacking = sorted(row.keys() - known), sorted(known - row.keys())
         if unknown:
             shown = unknown[0][:80].encode("ascii", "backslashreplace").decode()
@@ -242,22 +244,23 @@ def row_values(
 
 def scores_of(snapshot: Snapshot, values: npt.NDArray[np.float64]) -> list[RowScoreRecord]:
     """Return what the bundle says of rows of signals, one entry a row."""
-    names = [str(signal["name"]) for signal in snapshot.bundle.signals]
-    scores = snapshot.bundle.score(pd.DataFrame(values.astype(np.float32), columns=names))
+    # In single precision, as the table has them.
+    found = snapshot.bundle.score_numbers(values.astype(np.float32).astype(np.float64))
+    scores = {name: column.tolist() for name, column in found.items()}
     return [
         {
             "heads": {
                 head: {
-                    "value": float(one[head]),
-                    "lower": float(one[f"{head}_lower"]),
-                    "upper": float(one[f"{head}_upper"]),
+                    "value": float(scores[head][n]),
+                    "lower": float(scores[f"{head}_lower"][n]),
+                    "upper": float(scores[f"{head}_upper"][n]),
                 }
                 for head in snapshot.heads
             },
-            "priority": float(one["priority"]),
-            "support": float(one["support"]),
+            "priority": float(scores["priority"][n]),
+            "support": float(scores["support"][n]),
         }
-        for one in scores.to_dict("records")
+        for n in range(len(values))
     ]
 
 
@@ -265,26 +268,17 @@ def rows_answer(
     snapshot: Snapshot, values: npt.NDArray[np.float64], scores: list[RowScoreRecord]
 ) -> RowScoresDocument:
     """Return the answer about rows that were scored."""
-    names = [str(signal["name"]) for signal in snapshot.bundle.signals]
     return {
         "basis": snapshot.basis,
         "scores": scores,
-        "out_of_range": _out_of_range(snapshot, names, values),
+        "out_of_range": _out_of_range(snapshot, values),
         "disclaimers": snapshot.disclaimers,
     }
 
 
-def _out_of_range(
-    snapshot: Snapshot, names: Sequence[str], values: npt.NDArray[np.float64]
-) -> list[str]:
-    out = []
-    for j, name in enumerate(names):
-        quantiles = snapshot.sentences.peers.quantiles(name, "")
-        column = values[np.isfinite(values[:, j]), j]
-        if quantiles is not None and len(column):
-            # The table holds single precision: a value copied from it must not count as beyond.
-            low, high = float(quantiles[0]), float(quantiles[-1])
-            slack = 1e-6 * max(1.0, abs(low), abs(high))
-            if column.min() < low - slack or column.max() > high + slack:
-                out.append(name)
-    return out
+def _out_of_range(snapshot: Snapshot, values: npt.NDArray[np.float64]) -> list[str]:
+    """Return the signals of which some row has a value that no dealer of the table has."""
+    names = snapshot.bundle.columns
+    low, high = snapshot.sentences.peers.ranges(tuple(names))
+    is_beyond = ((values < low) | (values > high)).any(axis=0)  # a missing value is not
+    return [names[j] for j in np.flatnonzero(is_beyond)]

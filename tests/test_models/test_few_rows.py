@@ -13,12 +13,13 @@ from models.errors import InputError
 from models.order.priority import EXPOSURE, Peers
 from models.profile import Profile
 
+NAMES = ("3", "0.1", "pawn", "1e5", "True")  # of what only the first two are numbers' names
 COLUMNS = (
     Column("a", "number", fill=2.5),
     Column("b", "number"),
-    Column("a", "category", ("3", "0.1", "pawn", "1e5", "True"), (1.0, 2.0, 3.0, 4.0, 5.0), 0.5, -1.0, "level"),
+    Column("a", "category", NAMES, (1.0, 2.0, 3.0, 4.0, 5.0), 0.5, -1.0, "level"),
     Column("b", "category", ("7", "-2.5"), (1.0, 2.0)),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

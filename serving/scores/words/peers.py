@@ -86,6 +86,9 @@ def _whole(percent: float) -> int:
     return min(math.floor(percent + 1e-9), 99)
 
 
+Floats = npt.NDArray[np.float64]
+
+
 class Peers:
     """The values of each signal, among dealers of one license type or among all.
 
@@ -100,6 +103,7 @@ class Peers:
         self._of: dict[tuple[str, str], tuple[npt.NDArray[np.float32], ...]] = {}
         self._n: dict[tuple[str, str], int] = {}
         self._is_of_known: dict[tuple[str, str], bool] = {}
+        self._ranges: dict[tuple[str, ...], tuple[Floats, Floats]] = {}
         # A table of an earlier version does not say how many dealers there are.
         table = table if "n_dealers" in table else table.assign(n_dealers=table["n_peers"] + 1)
         columns = (
@@ -114,6 +118,20 @@ class Peers:
         """Return the 101 quantiles among peers, else among all dealers, else None."""
         key = self._key(signal, license_type)
         return None if key is None else self._of[key][0]
+
+    def ranges(self, signals: tuple[str, ...]) -> tuple[Floats, Floats]:
+        """Return the least and the greatest value of each signal among all dealers, (p,) each.
+
+        Without end where nobody has the signal. The table holds single precision: a value copied
+        from it must not count as beyond.
+        """
+        if signals not in self._ranges:
+            ends = [self.quantiles(name, "") for name in signals]
+            low = np.array([-np.inf if q is None else float(q[0]) for q in ends])
+            high = np.array([np.inf if q is None else float(q[-1]) for q in ends])
+            slack = 1e-6 * np.maximum(1.0, np.maximum(np.abs(low), np.abs(high)))
+            self._ranges = {signals: (low - slack, high + slack)}
+        return self._ranges[signals]
 
     def standing(self, signal: str, license_type: str, value: float) -> Standing | None:
         """Return where a value stands, None for a missing value or a signal nobody has."""
