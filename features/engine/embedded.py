@@ -9,6 +9,7 @@ nor how they are cut can show in a result.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ Ints = npt.NDArray[np.int32]
 _DAYS: Final = ("_known", "_superseded")
 # Views in which a dealer is worked out; by this column the files' statistics find a range of them.
 _NAMED: Final = frozenset({"traces", "traces_home"})
-# So few dealers are named one by one, so that the statistics of the files find them.
+# So few dealers are looked up in the files by name, once.
 _FEW_DEALERS: Final = 200
 
 
@@ -137,6 +138,7 @@ class EmbeddedEngine:
             self._make_table(table)
         self._lock = threading.RLock()
         self._made: set[str] = set()
+        self._few: tuple[str, dict[str, str]] = ("", {})
         self._cuts: dict[str, list[str]] = {}
 
     def __enter__(self) -> EmbeddedEngine:
@@ -241,12 +243,48 @@ class EmbeddedEngine:
         for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = names.slice(first, end - first)
             sql = _events_sql(view, columns, days=days, in_order=in_order)
-            if condition := _where_dealers(part, is_part=len(bounds) > 2):
+            if 0 < len(part) <= _FEW_DEALERS:
+                sql = self._of_few(view, part) + sql
+            elif len(bounds) > 2:
+                # The files are sorted, so that their statistics find a range of dealers.
+                ends = " AND ".join(literal(part[at].as_py()) for at in (0, -1))
                 column = "named_dealer" if view in _NAMED else "dealer"
-                sql = sql.replace("WHERE ", f"WHERE e.{column} {condition} AND ", 1)
+                sql = sql.replace("WHERE ", f"WHERE e.{column} BETWEEN {ends} AND ", 1)
             numbers = np.arange(end - first, dtype=np.int32)
             rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
             yield _block(rows, first, end - first, in_order=in_order)
+
+    def _of_few(self, view: str, dealers: pa.Array) -> str:
+        """Return the clause under which `view` is read from rows of a few dealers alone.
+
+        Their rows are taken out of the files once for all views: each row of a view has the dealer
+        of the rows that it is made of.
+        """
+        made = VIEWS.get(view)
+        named = {view} if made is None else TABLES.keys() & set(re.findall(r"\w+", made.sql))
+        parts = [
+            f"{table} AS (SELECT * FROM {self._take_out(table, dealers)})"
+            for table in sorted(named)
+            if "dealer" in TABLES[table].names
+        ]
+        parts += [] if made is None else [f"{view} AS ({made.sql})"]
+        return f"WITH {', '.join(parts)} "
+
+    def _take_out(self, table: str, dealers: pa.Array) -> str:
+        """Hold the rows of a few dealers as a table, and return its name."""
+        with self._lock:
+            names = ", ".join(map(literal, dealers.to_pylist()))
+            if self._few[0] != names:
+                self._few = (names, {})
+            held = self._few[1]
+            if table not in held:
+                held[table] = f"{table}_few"
+                column = "named_dealer" if table == "traces" else "dealer"
+                self.connection.execute(
+                    f"CREATE OR REPLACE TABLE {held[table]} AS "
+                    f"SELECT * FROM {table} WHERE {column} IN ({names})"
+                )
+            return held[table]
 
     def _cut(self, view: str) -> list[str]:
         """Dealers at which each next block begins, so that each has `rows_per_block` rows."""
@@ -269,37 +307,19 @@ class EmbeddedEngine:
         return int(entry["n_rows"]) if entry else 0
 
 
-def _where_dealers(part: pa.Array, *, is_part: bool) -> str:
-    """Return a condition on dealers that the statistics of the sorted files answer, if one helps.
-
-    Parameters
-    ----------
-    part : Array of str
-        The dealers, ascending.
-    is_part : bool
-        Whether there are others, who are asked for apart.
-    """
-    if 0 < len(part) <= _FEW_DEALERS:
-        return f"IN ({', '.join(literal(name) for name in part.to_pylist())})"
-    if is_part and len(part):
-        return f"BETWEEN {literal(part[0].as_py())} AND {literal(part[-1].as_py())}"
-    return ""
-
-
 def _events_sql(view: str, columns: Mapping[str, str], *, days: range, in_order: bool) -> str:
     """Return the query for the rows of ``wanted_dealers`` in `view`."""
     wanted = "".join(f", {sql} AS {name}" for name, sql in columns.items())
     keys = ", ".join(f"e.{key}" for key in KEYS[view] if key != "dealer")
     order = f"ORDER BY _dealer, _known, {keys}, _superseded" if in_order else ""
     return f"""
-        WITH e AS (
-            SELECT * FROM {view} e WHERE {known_sql(day_sql(days.stop), row="e")}
-            AND NOT {known_sql(day_sql(days.start), row="e")}
-        )
         SELECT w.i AS _dealer, {number_sql("e.known_on")}::INTEGER AS _known,
                coalesce({number_sql("e.superseded_on")}::INTEGER, {NEVER}) AS _superseded
                {wanted}
-        FROM e JOIN wanted_dealers w ON e.dealer = w.dealer
+        FROM (
+            SELECT * FROM {view} e WHERE {known_sql(day_sql(days.stop), row="e")}
+            AND NOT {known_sql(day_sql(days.start), row="e")}
+        ) e JOIN wanted_dealers w ON e.dealer = w.dealer
         {order}
         """
 

@@ -6,6 +6,7 @@ before the date. Laws are those in force on the date.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
@@ -164,9 +165,13 @@ def build(context: Context) -> FamilyColumns:
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }
-    for part in slices(context, stage):
-        place = _Place.of(stage, part)
-        columns = _of_county(place) | _of_state(place)
+    areas = _of_listings(context, stage)
+    if len(context.cohort.as_of) == 1:  # of many dates it would be held for all at once
+        areas = context.once(
+            "areas", lambda: list(_of_listings(context, stage)), is_of_listings=True
+        )
+    for part, place, of_listings in areas:
+        columns = dict(of_listings)
         if requests is not None:
             mass = trace_masses(context, stage)["traces_3y"][part.date].astype(np.float64)
             columns |= _of_traces(place, mass, requests)
@@ -177,6 +182,13 @@ def build(context: Context) -> FamilyColumns:
 
 
 Columns = dict[str, tuple[Floats, Reasons]]
+
+
+def _of_listings(context: Context, stage: Listings) -> Iterable[tuple[Slice, _Place, Columns]]:
+    """Yield what no event changes: where the dealers are as of each date, and what that tells."""
+    for part in slices(context, stage):
+        place = _Place.of(stage, part)
+        yield part, place, _of_county(place) | _of_state(place)
 
 
 class _Place:

@@ -48,6 +48,10 @@ def whole_grids(
             np.repeat(np.arange(n_dates, dtype=np.int32), n_dealers),
         )
 
-    everyone = context.once("everyone", all_of_all_dates, is_of_listings=True)
+    everyone = (
+        context.once("everyone", all_of_all_dates, is_of_listings=True)
+        if n_dates == 1  # of many dates it is large
+        else all_of_all_dates()
+    )
     grids = Context(everyone, context.engine).grids(view, measures)
     return {name: grid.reshape(n_dates, n_dealers) for name, grid in grids.items()}
