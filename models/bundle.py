@@ -58,6 +58,7 @@ _STATED: Final = ("name", "as_of", "restriction", "data_fingerprint", "git_commi
 _TAKEN: Final = frozenset({PRIORITY, "support", "is_insufficient_history"})
 
 Floats = npt.NDArray[np.float64]
+Columns = dict[str, npt.NDArray[Any]]
 
 
 class SavedHeads(Mapping[str, "Head"]):
@@ -299,7 +300,7 @@ class Bundle:
         support = self.profile.support(inputs)
         return pd.DataFrame(self._scored(inputs, margins, support, coverage), index=X.index)
 
-    def score_numbers(self, Z: Floats, *, coverage: float = COVERAGE) -> dict[str, Any]:
+    def score_numbers(self, Z: Floats, *, coverage: float = COVERAGE) -> Columns:
         """Score rows as `score` does, without a table: to the last bit the same.
 
         Parameters
@@ -332,9 +333,9 @@ class Bundle:
         margins: Mapping[str, Floats],
         support: Floats,
         coverage: float,
-    ) -> dict[str, Any]:
+    ) -> Columns:
         weights = self.weights
-        columns: dict[str, Any] = {}
+        columns: Columns = {}
         priority = np.zeros(len(support))
         for name, margin in margins.items():
             mean, lower, upper = self.heads[name].from_margin(margin, coverage)
