@@ -32,7 +32,14 @@ import pandas as pd
 
 from features.errors import did_you_mean
 from features.home import sync_folder, write_atomically
-from models.bundle_files import MANIFEST, SCHEMA_VERSION, read_manifest, sha256_of, verified
+from models.bundle_files import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    read_manifest,
+    sha256_of,
+    unreadable,
+    verified,
+)
 from models.columns.from_numbers import few_numbers
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
@@ -99,7 +106,7 @@ class SavedHeads(Mapping[str, "Head"]):
                     self._states[name], {"trees_0": self._trees[name]}
                 )
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise _unreadable(self._folder, error) from error
+                raise unreadable(self._folder, error) from error
             _check_head(name, made)
             self._made[name] = made
         return self._made[name]
@@ -235,7 +242,7 @@ class Bundle:
                 manifest,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _unreadable(folder, error) from error
+            raise unreadable(folder, error) from error
 
     def ready(self) -> Bundle:
         """Make every head now, so that no request waits for it.
@@ -293,25 +300,30 @@ class Bundle:
         numbers = few_numbers(inputs)
         if numbers is not None:
             return pd.DataFrame(self.score_numbers(numbers, coverage=coverage), index=X.index)
-        margins = {
+        support = self.profile.support(inputs)
+        scored = self._scored(inputs, self._margins(inputs), support, coverage)
+        return pd.DataFrame(scored, index=X.index)
+
+    def score_and_explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Explanation]]:
+        """Return what `score` and `explain` return, the margins of the heads worked out once."""
+        inputs = self.inputs(X)
+        margins = self._margins(inputs)
+        scored = self._scored(inputs, margins, self.profile.support(inputs), COVERAGE)
+        return pd.DataFrame(scored, index=X.index), self._explained(inputs, margins, "auto")
+
+    def _margins(self, inputs: pd.DataFrame) -> dict[str, Floats]:
+        return {
             name: head.predict_margin(inputs[list(head.columns_)])
             for name, head in self.heads.items()
         }
-        support = self.profile.support(inputs)
-        return pd.DataFrame(self._scored(inputs, margins, support, coverage), index=X.index)
 
     def score_numbers(self, Z: Floats, *, coverage: float = COVERAGE) -> Columns:
-        """Score rows as `score` does, without a table: to the last bit the same.
+        """Return the columns that `score` gives, to the last bit, without a table.
 
         Parameters
         ----------
         Z : array of shape (n, p)
             The signals in their order, finite or missing.
-
-        Returns
-        -------
-        dict of str to array of shape (n,)
-            The columns that `score` gives.
         """
         margins = {}
         for name, head in self.heads.items():
@@ -365,16 +377,22 @@ class Bundle:
             All over the bundle's signals; additivity is checked.
         """
         inputs = self.inputs(X)
+        return self._explained(inputs, self._margins(inputs), method)
+
+    def _explained(
+        self, inputs: pd.DataFrame, margins: Mapping[str, Floats], method: Method
+    ) -> dict[str, Explanation]:
         weights = self.weights
         n, p = inputs.shape
         total = Explanation(np.zeros((n, p)), np.zeros(n), tuple(self.columns))
         priority = np.zeros(n)
         explained: dict[str, Explanation] = {}
         for name, head in self.heads.items():
-            found = head.explain(inputs[list(head.columns_)], method=method)
+            own = inputs[list(head.columns_)]
+            found = head.explain(own, method=method, margin=margins[name])
             explained[name] = found.aligned(self.columns)
             total = total + explained[name].scaled(weights[name])
-            priority += weights[name] * head.predict_margin(inputs[list(head.columns_)])
+            priority += weights[name] * margins[name]
         values = total.values.copy()
         for signal, term in taken_off(self.policy, weights, inputs, self.profile.peers).items():
             values[:, self.columns.index(signal)] += term
@@ -428,11 +446,3 @@ def _class_of(kind: str) -> type[RiskClassifier | RateRegressor]:
     from models.regressor import RateRegressor
 
     return {"RiskClassifier": RiskClassifier, "RateRegressor": RateRegressor}[kind]
-
-
-def _unreadable(folder: Path, error: Exception) -> BundleError:
-    return BundleError(
-        f"The bundle in {folder} has the right hashes but cannot be read.",
-        found=repr(error),
-        fix="it was written by another version; train again",
-    )

@@ -84,3 +84,12 @@ def verified(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
                 fix="restore it from the registry, or train again",
             )
     return contents
+
+
+def unreadable(folder: Path, error: Exception) -> BundleError:
+    """Return the error of a bundle whose verified files cannot be read."""
+    return BundleError(
+        f"The bundle in {folder} has the right hashes but cannot be read.",
+        found=repr(error),
+        fix="it was written by another version; train again",
+    )

@@ -260,7 +260,9 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         """Return probability, lower and upper of margins, each of shape (n,)."""
         return (probability(margin), *self.bands_[0].interval(margin, coverage))
 
-    def explain(self, X: Any, *, method: Method = "auto") -> Explanation:
+    def explain(
+        self, X: Any, *, method: Method = "auto", margin: Floats | None = None
+    ) -> Explanation:
         """Return each column's contribution to the log-odds; they add up, and it is checked.
 
         Parameters
@@ -268,13 +270,15 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
         X : DataFrame or array of shape (n, p)
         method : {"auto", "lightgbm", "table"}
             ``table`` is for whole tables, and what ``auto`` takes for them.
+        margin : array of shape (n,), optional
+            What `predict_margin` returned for these rows, to check against; else worked out again.
         """
         check_is_fitted(self, "models_")
         self._refuse_several()
         frame = self._read(X, reset=False)
         model = self.models_[0]
         encoded = model.encode(frame)
-        found = model.explain(encoded, method=method, n_jobs=self._n_threads)
+        found = model.explain(encoded, method=method, n_jobs=self._n_threads, margin=margin)
         return found.of(frame.loc[:, list(found.columns)])
 
     def _refuse_several(self) -> None:

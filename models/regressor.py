@@ -137,7 +137,9 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         mean = mean_of("poisson", margin)
         return (mean, *self.counts_.interval(mean, coverage))
 
-    def explain(self, X: Any, *, method: Method = "auto") -> Explanation:
+    def explain(
+        self, X: Any, *, method: Method = "auto", margin: Floats | None = None
+    ) -> Explanation:
         """Return each column's contribution to the log-rate; they add up, and it is checked.
 
         Parameters
@@ -145,11 +147,13 @@ class RateRegressor(RegressorMixin, RiskEstimator):
         X : DataFrame or array of shape (n, p)
         method : {"auto", "lightgbm", "table"}
             ``table`` is for whole tables, and what ``auto`` takes for them.
+        margin : array of shape (n,), optional
+            What `predict_margin` returned for these rows, to check against; else worked out again.
         """
         check_is_fitted(self, "model_")
         frame = self._read(X, reset=False)
         Z = self.model_.encode(frame)
-        found = self.model_.explain(Z, method=method, n_jobs=self._n_threads)
+        found = self.model_.explain(Z, method=method, n_jobs=self._n_threads, margin=margin)
         return found.of(frame.loc[:, list(found.columns)])
 
     def to_texts(self) -> dict[str, str]:

@@ -114,8 +114,18 @@ class MarginModel:
         parts = [slice(i, i + _CHUNK_ROWS) for i in range(0, len(Z), _CHUNK_ROWS)]
         return np.concatenate(in_turns(ask, parts, n_jobs, prepare=quiet))
 
-    def explain(self, Z: Floats, *, method: Method = "auto", n_jobs: int = 1) -> Explanation:
-        """Return the contributions of encoded rows; additivity is checked."""
+    def explain(
+        self,
+        Z: Floats,
+        *,
+        method: Method = "auto",
+        n_jobs: int = 1,
+        margin: Floats | None = None,
+    ) -> Explanation:
+        """Return the contributions of encoded rows; additivity is checked.
+
+        Against `margin`, what `margin` returned for these rows, where the caller has it.
+        """
         values = np.zeros(Z.shape)
         base = self.intercept
         if self.booster is not None and len(Z):
@@ -127,7 +137,7 @@ class MarginModel:
                 base += mean
         linear = self.intercept + self.basis.contributions(Z, self.coefficients, values)
         explained = Explanation(self._by_owner(values), np.full(len(Z), base), self.names)
-        return explained.checked(linear + self._trees(Z, n_jobs))
+        return explained.checked(linear + self._trees(Z, n_jobs) if margin is None else margin)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -221,8 +221,8 @@ def rescore(
     if table.frame.empty:
         return None
     inputs = inputs_of(bundle, table)
-    scores = bundle.score(inputs)
-    reasons = strongest(bundle.explain(inputs)["priority"].values, bundle.signals)
+    scores, explained = bundle.score_and_explain(inputs)
+    reasons = strongest(explained["priority"].values, bundle.signals)
     values = {name: scores[name].to_numpy() for name in scores.columns}
     values |= {name: reasons[name].to_numpy() for name in reasons.columns}
     values["as_of"] = np.full(len(inputs), np.datetime64(as_of, "s"))

@@ -183,9 +183,10 @@ class Rescorer:
     def _roll(self, snapshot: Snapshot, as_of: date) -> None:
         """Publish the table in force as of a later day, unless another was published meanwhile."""
         logger.info("events came after %s: scoring all as of %s", snapshot.as_of, as_of)
-        warehouse = Warehouse.open(self._warehouse)
+        engine = self._renewed()  # what it keeps of that day serves the next events too
+        before = snapshot.table
         try:
-            publish(warehouse, as_of, home=self._home, instead_of=snapshot.table)
+            publish(engine.warehouse, as_of, home=self._home, instead_of=before, engine=engine)
         except ConflictError as error:
             logger.info("not published: %s", error.what)
         self._runtime.catch_up()

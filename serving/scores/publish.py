@@ -37,6 +37,7 @@ from serving.scores.words.peers import peer_table
 from serving.scores.words.wording import wording
 
 if TYPE_CHECKING:
+    from features.engine.embedded import EmbeddedEngine
     from features.table import FeatureTable
     from models.bundle import Bundle
 
@@ -71,6 +72,7 @@ def publish(
     home: Path,
     progress: Callable[[str], None] = lambda _: None,
     instead_of: ScoredTable | None = None,
+    engine: EmbeddedEngine | None = None,
 ) -> Published:
     """Score all dealers listed as of `as_of` and put the table in force.
 
@@ -89,6 +91,8 @@ def publish(
         The table that this one continues on a later day: scored by the same bundle, and no younger
         by its records, for nothing but events came since. It is put in force only while that table
         still is.
+    engine : EmbeddedEngine, optional
+        Over the warehouse; one that kept its work of an earlier build saves it here.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def publish(
     wanted = None if instead_of is None else str(instead_of.manifest["champion"])
     champion, bundle = load_champion(home, wanted)
     progress("building signals")
-    table = build_features(warehouse, as_of, variant=variant_of(bundle))
+    table = build_features(warehouse, as_of, variant=variant_of(bundle), engine=engine)
     if table.frame.empty:
         raise NotReadyError(
             f"No dealer is listed as of {as_of}.", fix="ingest a listing known before that day"
@@ -155,12 +159,13 @@ def score_frames(
     """Return the frames of a scored table, by file name."""
     inputs = inputs_of(bundle, table)
     dealers = table.frame["dealer"].astype(str).to_numpy(dtype=object)
-    scores = bundle.score(inputs).reset_index(drop=True)
+    scores, explained = bundle.score_and_explain(inputs)
+    scores = scores.reset_index(drop=True)
     facts = dealer_facts(warehouse, dealers, as_of)
     scored = pd.concat([facts, scores], axis=1)
     scored["as_of"] = np.datetime64(as_of, "s")
     scored["is_in_scope"] = in_scope(bundle, facts["license_type"])
-    values = bundle.explain(inputs)["priority"].values
+    values = explained["priority"].values
     types = scored["license_type"].to_numpy(dtype=object)
     return {
         "scored.parquet": scored,

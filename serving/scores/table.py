@@ -90,7 +90,8 @@ def content_fingerprint(frame: pd.DataFrame) -> str:
             values = column.to_numpy()
             digest.update(values.dtype.str.encode() + np.ascontiguousarray(values).tobytes())
         else:
-            digest.update("\x1f".join("" if pd.isna(v) else str(v) for v in column).encode())
+            words = column.astype(object).where(column.notna(), "")
+            digest.update("\x1f".join(map(str, words.tolist())).encode())
     return digest.hexdigest()
 
 
