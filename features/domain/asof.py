@@ -197,9 +197,8 @@ def from_numpy(value: np.datetime64 | None) -> date | None:
     >>> from_numpy(np.datetime64("2024-02-29"))
     datetime.date(2024, 2, 29)
     """
-    if value is None or np.isnat(value):
-        return None
-    return from_day(int(value.astype("datetime64[D]").astype(np.int64)))
+    found: date | None = None if value is None else value.astype("datetime64[D]").item()
+    return found
 
 
 def month_ends(first: date, last: date) -> list[date]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -33,6 +34,8 @@ Hashes = npt.NDArray[np.uint64]
 SEED_BITS: Final = 53  # exact in every JSON reader
 # Lists are for a quarter unless the settings say otherwise.
 PERIOD_MONTHS: Final = 3
+# So many times the share drawn, and the lowest of each stratum are nearly always among them.
+_LOW: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,37 @@ class Draw:
             What it serves; another use has other numbers, independent of these.
         """
         offices, place = np.unique(office.astype(str), return_inverse=True)
+        return self.numbers_of(offices.tolist(), place, hashes(dealer), use=use)
+
+    def numbers_of(
+        self,
+        offices: Sequence[str],
+        place: npt.NDArray[np.integer],
+        dealers: Hashes,
+        *,
+        use: str = "list",
+    ) -> Floats:
+        """Return what `numbers` does, of dealers whose `hashes` are known.
+
+        Parameters
+        ----------
+        offices : sequence of str
+            Names.
+        place : array of int, shape (n,)
+            Each dealer's among them.
+        dealers : array of uint64, shape (n,)
+        """
         own = np.array([_hash_of(f"{use} {name}") for name in offices], dtype=np.uint64)
-        mixed = _mix(_mix(own[place], np.uint64(self.seed)), _hashes(dealer))
+        mixed = _mix(_mix(own, np.uint64(self.seed))[place], dealers)
         return np.asarray((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
 
     def start(self, office: npt.NDArray[Any], *, use: str = "list") -> float:
         """Return where the rounding of places among strata begins, 0 to 1, for a set of offices."""
-        names = "\n".join(sorted(set(office.astype(str).tolist())))
+        return self.start_of(set(office.astype(str).tolist()), use=use)
+
+    def start_of(self, offices: Iterable[str], *, use: str = "list") -> float:
+        """Return what `start` does, of different names."""
+        names = "\n".join(sorted(offices))
         own = np.array([_hash_of(f"{use} of {names}")], dtype=np.uint64)
         mixed = _mix(own, np.uint64(self.seed))
         return float((mixed[0] >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
@@ -147,16 +174,24 @@ def lowest(
     n = min(n, len(rows))
     if n == 0:
         return rows[:0], 0.0
-    order = np.lexsort((numbers, strata))
-    codes = strata[order]
-    firsts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-    ends = np.append(firsts[1:], len(rows))
+    codes = strata if 0 <= int(strata.min()) and int(strata.max()) < len(rows) else None
+    if codes is None:
+        codes = np.unique(strata, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    there = np.flatnonzero(sizes)
     # Rounding of the last edge must not fall behind n: it is set, not computed.
-    edges = np.floor(ends * (n / len(rows)) + start).astype(np.int64)
+    edges = np.floor(np.cumsum(sizes[there]) * (n / len(rows)) + start).astype(np.int64)
     edges[-1] = n
-    quota = np.diff(np.concatenate([[0], np.minimum(edges, n)]))
-    rank = np.arange(len(rows)) - np.repeat(firsts, ends - firsts)
-    taken = order[rank < np.repeat(quota, ends - firsts)]
+    quota = np.zeros(len(sizes), dtype=np.int64)
+    quota[there] = np.diff(np.concatenate([[0], np.minimum(edges, n)]))
+    # Only low numbers are drawn: of many rows few need to be put in order.
+    low = np.flatnonzero(numbers < _LOW * n / len(rows))
+    if (np.bincount(codes[low], minlength=len(sizes)) < quota).any():
+        low = np.arange(len(rows))
+    order = low[np.lexsort((numbers[low], codes[low]))]
+    of = codes[order]
+    rank = np.arange(len(order)) - np.searchsorted(of, of)
+    taken = order[rank < quota[of]]
     return rows[taken[np.argsort(numbers[taken], kind="stable")]], n / len(rows)
 
 
@@ -168,7 +203,8 @@ def _mix(a: Hashes, b: Hashes | np.uint64) -> Hashes:
     return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
 
 
-def _hashes(keys: npt.NDArray[Any]) -> Hashes:
+def hashes(keys: npt.NDArray[Any]) -> Hashes:
+    """Return the hash of each dealer's key, which random numbers are made of."""
     return np.asarray(pd.util.hash_array(keys.astype(object), categorize=False), dtype=np.uint64)
 
 

@@ -26,7 +26,7 @@ from serving.contract.records.lists import (
 )
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.snapshot import Bools, Ints, Snapshot, View, eligible_rows
+from serving.scores.snapshot import Bools, Ints, View, eligible_rows
 from serving.scores.table import premises
 from serving.scores.words.told_apart import told_apart
 
@@ -70,6 +70,28 @@ class Issue:
         return Draw(self.seed, *period(as_of, self.draw_months))
 
 
+@dataclass(frozen=True)
+class Before:
+    """What a new list is compared with.
+
+    Parameters
+    ----------
+    list_id : str
+    places : mapping of str to (int, float)
+        Position and priority of each dealer on it.
+    """
+
+    list_id: str
+    places: Mapping[str, tuple[int, float]]
+
+    @classmethod
+    def of(cls, document: ListDocument) -> Before:
+        """Take it from a list as issued."""
+        rows = document["rows"]
+        places = {row["dealer"]: (row["position"], row["priority"]) for row in rows}
+        return cls(document["list_id"], places)
+
+
 @dataclass
 class _Places:
     """The places of a list while they are given away."""
@@ -106,7 +128,7 @@ def compose(
     request: RankRequest,
     *,
     issue: Issue,
-    previous: ListDocument | None,
+    previous: Before | None,
 ) -> ListDocument:
     """Return the document of a list, ready for the contract's `IssuedList`.
 
@@ -120,8 +142,8 @@ def compose(
         What is asked.
     issue : Issue
         Identifier, instant and seed.
-    previous : mapping, optional
-        The document of the caller's last list of the same area.
+    previous : Before, optional
+        The caller's last list of the same area.
 
     Raises
     ------
@@ -144,7 +166,7 @@ def compose(
     draw = issue.draw(snapshot.as_of)
     places = _fill(view, request, eligible, within=within, draw=draw)
     rows = sorted(places.why, key=lambda row: int(view.national_rank[row]))
-    before = _positions(previous)
+    before = {} if previous is None else previous.places
     document_rows = [
         _document_row(view, row, n + 1, places=places, before=before) for n, row in enumerate(rows)
     ]
@@ -216,21 +238,15 @@ def _fill(
 
 def _drawn(view: View, rows: Ints, n: int, draw: Draw, *, use: str) -> tuple[Ints, float]:
     """Draw `n` of `rows`, spread over office and license type."""
-    snapshot = view.snapshot
-    office = snapshot.columns["office"][rows]
-    kinds = _alphabetical(snapshot, "license_type")
-    strata = _alphabetical(snapshot, "office") * (int(kinds.max(initial=0)) + 1) + kinds
-    numbers = draw.numbers(office, snapshot.columns["dealer"][rows], use=use)
-    start = draw.start(office, use=use)
-    return lowest(rows, n, numbers=numbers, strata=strata[rows], start=start)
-
-
-def _alphabetical(snapshot: Snapshot, name: str) -> Ints:
-    """Return each row's place in the alphabet of a column's values: the order of the strata."""
-    codes, names = snapshot.codes(name)
-    places = np.empty(len(names), dtype=np.int64)
-    places[np.argsort(names.astype(str), kind="stable")] = np.arange(len(names))
-    return places[codes]
+    places = view.snapshot.places
+    kinds = places.alphabetical("license_type")
+    strata = places.alphabetical("office")[rows] * (int(kinds.max(initial=0)) + 1) + kinds[rows]
+    codes, offices = places.codes("office")
+    names, own = [str(name) for name in offices], codes[rows]
+    numbers = draw.numbers_of(names, own, places.dealer_hashes[rows], use=use)
+    is_there = np.bincount(own, minlength=len(names)) > 0
+    start = draw.start_of((names[code] for code in np.flatnonzero(is_there)), use=use)
+    return lowest(rows, n, numbers=numbers, strata=strata, start=start)
 
 
 def _longest_unseen(last: npt.NDArray[Any]) -> Ints:
@@ -258,12 +274,6 @@ def _give_manual(view: View, request: RankRequest, places: _Places, *, within: B
         places.give(np.array([row]), "manual", at_most=1)
         basis = f"; legal basis: {pick.legal_basis}" if pick.legal_basis else ""
         places.note[row] = pick.reason + basis
-
-
-def _positions(previous: ListDocument | None) -> dict[str, tuple[int, float]]:
-    if previous is None:
-        return {}
-    return {row["dealer"]: (row["position"], row["priority"]) for row in previous["rows"]}
 
 
 def _document_row(
@@ -312,7 +322,7 @@ def _change(
     rows: list[ListRowRecord],
     *,
     before: Mapping[str, tuple[int, float]],
-    previous: ListDocument | None,
+    previous: Before | None,
 ) -> ListChangeRecord | None:
     """Compare with the last list; what the caller may no longer see was never there."""
     if previous is None:
@@ -320,7 +330,7 @@ def _change(
     now = {row["dealer"] for row in rows}
     left = [dealer for dealer in before if dealer not in now and view.row(dealer) is not None]
     return {
-        "previous_list": previous["list_id"],
+        "previous_list": previous.list_id,
         "n_entered": len(now - before.keys()),
         "n_left": len(left),
         "left": sorted(left),

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import sqlalchemy as sa
@@ -29,7 +30,7 @@ from serving.contract.records.lists import (
     RecipeRecord,
 )
 from serving.errors import NotReadyError, UnknownListError
-from serving.lists.compose import Issue, compose
+from serving.lists.compose import Before, Issue, compose
 from serving.lists.owners import is_own, office_of
 from serving.lists.visible_list import FACTS, for_auditor, without
 from serving.runtime import Runtime
@@ -44,6 +45,8 @@ from serving.store.tables import LISTS
 from serving.versions import code_version
 
 _MOST_SEARCHED: Final = 100
+_MOST_COMPARED: Final = 64
+_compared: WeakKeyDictionary[Store, dict[str, Before]] = WeakKeyDictionary()
 _NO_LIST: Final = "There is no such list, or it is not yours."
 
 
@@ -122,6 +125,7 @@ def issue(
         connection.execute(LISTS.insert(), row)
         journal.note(connection, "list", ticket.list_id, (r["dealer"] for r in document["rows"]))
         append(connection, runtime.audit_key, [access, *_overrides(access, document)])
+    _remember(runtime.store, Before.of(document))
     return document
 
 
@@ -147,7 +151,7 @@ def _recipe(
     request: RankRequest,
     ticket: Issue,
     *,
-    previous: ListDocument | None,
+    previous: Before | None,
 ) -> RecipeRecord:
     """Return what rebuilds the list. It names held dealers and is shown to nobody."""
     snapshot = scope.view.snapshot
@@ -167,7 +171,7 @@ def _recipe(
         },
         "hidden": sorted(hidden.tolist()),
         "n_visible": scope.view.n,
-        "previous": previous["list_id"] if previous else None,
+        "previous": previous.list_id if previous else None,
         "overlay": snapshot.overlay,
         "ages": asdict(snapshot.ages),
         "champion": snapshot.table.manifest["champion"],
@@ -176,10 +180,19 @@ def _recipe(
     }
 
 
+def _remember(store: Store, before: Before) -> Before:
+    """Keep what a later list is compared with: what was issued never changes."""
+    kept = _compared.setdefault(store, {})
+    if len(kept) >= _MOST_COMPARED:
+        kept.clear()
+    kept[before.list_id] = before
+    return before
+
+
 def last_list(
     store: Store, owner: str, area: str, *, hidden: frozenset[str] = frozenset()
-) -> ListDocument | None:
-    """Return the document of the newest list of an owner and area.
+) -> Before | None:
+    """Return the newest list of an owner and area, as far as a new one is compared with it.
 
     One that names a dealer hidden from the owner by now is passed over: a comparison with it would
     count the dealer among those that left, or show by its numbers that it does not.
@@ -193,10 +206,11 @@ def last_list(
     with store.read() as connection:
         # One document after another: to put them into their order, a store would read them all.
         for list_id in connection.scalars(newest).all():
-            one = sa.select(LISTS.c.document).where(LISTS.c.list_id == list_id)
-            document: ListDocument = from_json(connection.scalar(one) or b"")
-            if hidden.isdisjoint(row["dealer"] for row in document["rows"]):
-                return document
+            if (before := _compared.get(store, {}).get(list_id)) is None:
+                one = sa.select(LISTS.c.document).where(LISTS.c.list_id == list_id)
+                before = _remember(store, Before.of(from_json(connection.scalar(one) or b"")))
+            if hidden.isdisjoint(before.places):
+                return before
     return None
 
 
@@ -391,7 +405,7 @@ def verify(
         ),
         RankRequest.model_validate(recipe["request"]),
         issue=ticket,
-        previous=json.loads(stored_bytes(store, previous)) if previous else None,
+        previous=Before.of(json.loads(stored_bytes(store, previous))) if previous else None,
     )
     checks = {
         "stored bytes are those issued": is_kept,

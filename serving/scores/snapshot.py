@@ -29,7 +29,7 @@ from serving.scores.champion import load_champion
 from serving.scores.places import Places
 from serving.scores.table import N_REASONS, ScoredTable, load_scored
 from serving.scores.words.peers import Peers
-from serving.scores.words.reason_sentences import Sentences, measured_first
+from serving.scores.words.reason_sentences import Sentences
 
 if TYPE_CHECKING:
     from features.table import FeatureTable
@@ -374,25 +374,13 @@ class View:
     def reasons(self, row: int, n: int = N_REASONS) -> list[ReasonRecord]:
         """Return the strongest reasons of a row."""
         snapshot = self.snapshot
-        write = snapshot.sentences.reason
-        license_type = snapshot.columns["license_type"][row]
-        inputs, missing = snapshot.inputs[row], snapshot.missing[row]
-        out = []
-        for signals, contributions in snapshot.strongest[:n]:
-            contribution = float(contributions[row])
-            if contribution:
-                signal = int(signals[row])
-                out.append(
-                    write(
-                        signal,
-                        float(inputs[signal]),
-                        contribution,
-                        license_type=license_type,
-                        missing=int(missing[signal]),
-                        row=inputs,
-                    )
-                )
-        return measured_first(out)
+        return snapshot.sentences.of_row(
+            row,
+            snapshot.strongest[:n],
+            license_type=snapshot.columns["license_type"][row],
+            inputs=snapshot.inputs[row],
+            missing=snapshot.missing[row],
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -34,6 +34,8 @@ _WHOLE_YEARS: Final = 3.0
 _BACKWARDS: Final = frozenset({"license_months_to_expiry"})
 # What is said of a value is the same for every dealer that has it, and many have: zeros, ones.
 _MOST_SAID: Final = 20_000
+# Rows whose reasons are kept as they are said.
+_MOST_ROWS: Final = 4_000
 # Sentence, percentile, share below and group of a value.
 _Said = tuple[str, int | None, float | None, str | None]
 
@@ -53,6 +55,7 @@ class Sentences:
         self.peers = peers
         self._wordings = [wording(str(signal["name"]), signal) for signal in signals]
         self._at = {str(signal["name"]): j for j, signal in enumerate(signals)}
+        self._of_rows: dict[tuple[int, int], list[ReasonRecord]] = {}
         self._said = lru_cache(maxsize=_MOST_SAID)(self._say)
 
     def reason(
@@ -78,6 +81,43 @@ class Sentences:
             "restriction": signal["restriction"],
         }
 
+    def of_row(
+        self,
+        row: int,
+        strongest: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+        *,
+        license_type: str,
+        inputs: npt.NDArray[np.floating[Any]],
+        missing: npt.NDArray[np.int8],
+    ) -> list[ReasonRecord]:
+        """Return the reasons of a row of the table, said once however often they are shown.
+
+        Parameters
+        ----------
+        strongest : sequence of (array, array)
+            The signal and the contribution of each row's first, second, ... reason.
+        inputs, missing : array of shape (p,)
+            All signals of the row, and why each is missing.
+        """
+        key = (row, len(strongest))
+        if (kept := self._of_rows.get(key)) is None:
+            kept = []
+            for signals, contributions in strongest:
+                contribution = float(contributions[row])
+                if contribution:
+                    at = int(signals[row])
+                    kept.append(
+                        self.reason(
+                            at, float(inputs[at]), contribution, license_type=license_type,
+                            missing=int(missing[at]), row=inputs,
+                        )
+                    )  # fmt: skip
+            kept = measured_first(kept)
+            if len(self._of_rows) >= _MOST_ROWS:
+                self._of_rows = {}
+            self._of_rows[key] = kept
+        return list(kept)
+
     def _say(
         self, index: int, value: float | None, license_type: str, missing: int, manner: str
     ) -> _Said:
@@ -101,7 +141,7 @@ class Sentences:
     def _manner(self, index: int, row: npt.NDArray[np.floating[Any]] | None) -> str:
         """Return how a value is said beside the other signals of its dealer, empty for as it is."""
         words = self._wordings[index]
-        if row is None:
+        if row is None or not (words.own or words.recent):
             return ""
         if words.own:
             counted = [row[self._at[name]] for name in words.own if name in self._at]
