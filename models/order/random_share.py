@@ -174,7 +174,7 @@ def lowest(
     n = min(n, len(rows))
     if n == 0:
         return rows[:0], 0.0
-    codes = strata if 0 <= int(strata.min()) and int(strata.max()) < len(rows) else None
+    codes = strata if int(strata.min()) >= 0 and int(strata.max()) < len(rows) else None
     if codes is None:
         codes = np.unique(strata, return_inverse=True)[1]
     sizes = np.bincount(codes)
