@@ -141,6 +141,17 @@ class InventedBundle:
         out["is_insufficient_history"] = support < 0.12
         return pd.DataFrame({**out, "priority": margin - 2.6, "support": support})
 
+    @property
+    def columns(self) -> list[str]:
+        return list(NAMES)
+
+    def score_numbers(self, Z: np.ndarray) -> dict[str, np.ndarray]:
+        scores = self.score(pd.DataFrame(Z, columns=NAMES))
+        return {name: scores[name].to_numpy() for name in scores}
+
+    def score_and_explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+        return self.score(X), self.explain(X)
+
     def explain(self, X: pd.DataFrame) -> dict[str, Any]:
         values, base = self.values(X), np.full(len(X), -2.6)
         whole = SimpleNamespace(values=values, base=base, columns=NAMES)

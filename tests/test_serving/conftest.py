@@ -86,6 +86,17 @@ class LinearBundle:
         out |= {"priority": log_odds, "support": support, "is_insufficient_history": support < 0.02}
         return pd.DataFrame(out)
 
+    @property
+    def columns(self) -> list[str]:
+        return list(NAMES)
+
+    def score_numbers(self, Z: np.ndarray) -> dict[str, np.ndarray]:
+        scores = self.score(pd.DataFrame(Z, columns=NAMES))
+        return {name: scores[name].to_numpy() for name in scores}
+
+    def score_and_explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+        return self.score(X), self.explain(X)
+
     def explain(self, X: pd.DataFrame) -> dict[str, Any]:
         values, base = self.values(X), np.full(len(X), -3.0)
         one = SimpleNamespace(values=values, base=base, columns=NAMES)
