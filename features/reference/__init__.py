@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from features.reference.places import counties as counties
     from features.reference.places import county_office as county_office
     from features.reference.places import county_population as county_population
+    from features.reference.places import office_seats as office_seats
     from features.reference.places import offices as offices
     from features.reference.places import states as states
     from features.reference.places import urban_rural as urban_rural
@@ -34,7 +35,10 @@ _HOMES = {
     "dated": "mexico_coverage mexico_periods",
     "geography": "border_line earth_centered geodesic_km km_to_mexico_line km_to_port ports",
     "legal": "Law is_in_force law law_entry laws",
-    "places": ("counties county_office county_population offices states urban_rural zip_places"),
+    "places": (
+        "counties county_office county_population office_seats offices states urban_rural"
+        " zip_places"
+    ),
     "series": "known_before known_on latest_year publication",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

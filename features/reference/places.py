@@ -21,6 +21,7 @@ from features.reference.files import DATA, read_table
 from features.reference.geography import earth_centered
 from features.reference.series import latest_year, publication
 
+_CENSUS: Final = date(2020, 4, 1)
 MEXICO_BORDER_STATES: Final = ("AZ", "CA", "NM", "TX")
 
 LATIN_AMERICA: Final = frozenset(
@@ -126,7 +127,8 @@ def offices() -> pd.DataFrame:
     -------
     DataFrame
         ``division``, ``field_division`` (name), ``n_inspections``, and ``lat``, ``lon``: the mean
-        of the counties it was seen in weighted by visits, a stand-in for its unknown address.
+        of the counties it was seen in weighted by visits: the middle of its visits, which may be
+        open country or sea, and no place to start from (`office_seats` is).
     """
     seen = _observed().merge(counties()[["lat", "lon"]], left_on="county_fips", right_index=True)
     weight = seen["n_inspections"].astype("float64")
@@ -138,6 +140,25 @@ def offices() -> pd.DataFrame:
         table[name] = table[name] / table["n_inspections"]
     names = pd.read_csv(DATA / "divisions.csv", dtype=str)
     return table.merge(names, on="division").set_index("office").sort_index()
+
+
+@lru_cache(maxsize=1)
+def office_seats() -> pd.DataFrame:
+    """Counties that stand for offices whose address is not known, indexed by ``office``.
+
+    Returns
+    -------
+    DataFrame
+        ``county_fips``, ``county_name``, ``state``, ``lat``, ``lon``: of the county of the office's
+        area where most people live.
+    """
+    areas = county_office()[["county_fips", "office"]]
+    people = county_population(_CENSUS).reindex(areas["county_fips"]).fillna(0.0)
+    first = areas.assign(people=people.to_numpy())
+    first = first.sort_values("people", ascending=False, kind="stable").drop_duplicates("office")
+    where = counties()[["county_name", "state", "lat", "lon"]]
+    first = first.drop(columns="people").join(where, on="county_fips")
+    return first.set_index("office").sort_index()
 
 
 @lru_cache(maxsize=1)

@@ -391,7 +391,9 @@ class Explanation(Answer):
     score: Score
     base: float = Field(description="Priority of an average dealer")
     additivity_error: float = Field(description="|base + contributions - priority|")
-    contributions: list[SignalContribution]
+    contributions: list[SignalContribution] = Field(
+        description="The largest first, whichever their sign; what could not be measured stands last"
+    )
     by_family: dict[str, float]
     records: list[Records]
     way_off: WayOff

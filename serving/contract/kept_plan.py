@@ -79,6 +79,9 @@ class KeptPlan(Answer):
     hours_per_week: float
     latitude: float
     longitude: float
+    start: str = Field(
+        default="", description="What is at the start of the weeks; empty in plans kept before"
+    )
     investigators: list[str] = Field(description="Who carries it out, by account name where known")
     absences: list[Absence]
     holidays: list[Holiday]

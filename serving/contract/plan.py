@@ -76,7 +76,8 @@ class PlanAsk(PlanRules, Request):
         default=None, description="First day of the first week; the next Monday when absent"
     )
     start: StartPoint | None = Field(
-        default=None, description="The office's place as far as it is known when absent"
+        default=None,
+        description="When absent, what stands for the office",
     )
 
 
@@ -125,12 +126,21 @@ class OtherHours(Answer):
     change: float | None
 
 
+class PlanStart(Answer):
+    """Where each investigator's week starts and ends."""
+
+    latitude: float
+    longitude: float
+    what: str = Field(description="The office's stated address, or what stands for it")
+
+
 class PlanAnswer(Answer):
     """Which dealers, when, in what order, and how good that is at the most and at the least."""
 
     basis: Basis
     office: str
     starts_on: date
+    start: PlanStart
     visits: list[PlannedVisit]
     weeks: list[PlannedWeek]
     objective: float = Field(description="Expected yield of the itinerary")

@@ -24,7 +24,7 @@ from serving.contract.records.dealers import (
 from serving.contract.records.scores import RowScoreRecord, RowScoresDocument
 from serving.errors import InvalidRequestError, ServingError
 from serving.scores.snapshot import Scope, Snapshot, View, eligible_rows
-from serving.scores.words.reason_sentences import rounded
+from serving.scores.words.reason_sentences import measured_first, rounded
 
 # Contributions are sums of doubles over a few thousand trees.
 ADDITIVITY_TOLERANCE: Final = 1e-6
@@ -61,6 +61,7 @@ def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> ExplanationDo
         _contribution(view, row, j, values[j], explanations=explanations)
         for j in np.argsort(-np.abs(values), kind="stable").tolist()
     ]
+    contributions = measured_first(contributions)
     by_family: dict[str, float] = {}
     for item in contributions:
         by_family[item["family"]] = by_family.get(item["family"], 0.0) + item["contribution"]

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -16,7 +17,8 @@ import sqlalchemy as sa
 from serving.access.accounts import Principal
 from serving.errors import OutsideAreaError
 from serving.planning import Plan, PlanRequest, make_plan
-from serving.planning.office import candidate_table, office_place, office_rows
+from serving.planning.office import candidate_table, office_rows
+from serving.planning.start import Start, office_start
 from serving.scores.areas import own_in_words
 from serving.scores.snapshot import Scope, today
 from serving.store.database import Store
@@ -75,8 +77,9 @@ def plan_office(
     office: str,
     *,
     rules: Mapping[str, Any],
+    home: Path,
     starts_on: date | None = None,
-    start: tuple[float, float] | None = None,
+    start: Start | None = None,
     closed: frozenset[str] = frozenset(),
 ) -> Made:
     """Return the plan of an office.
@@ -85,10 +88,12 @@ def plan_office(
     ----------
     rules : mapping
         The fields of `PlanRequest` but for the place and the first day.
+    home : Path
+        Whose ``offices.toml`` states where offices are.
     starts_on : date, optional
         The first Monday from the as-of date on when absent.
-    start : (float, float), optional
-        Latitude and longitude where weeks start and end; the office's place when absent.
+    start : Start, optional
+        Where weeks start and end; what stands for the office when absent.
     closed : frozenset of str
         Dealers that an inspector found out of business: nobody is sent there.
 
@@ -109,10 +114,11 @@ def plan_office(
             found=office,
             expected=f"within {own_in_words(principal)}",
         )
-    latitude, longitude = start or office_place(scope.view, rows, office)
+    start = start or office_start(scope.view, rows, office, home=home)
     request = PlanRequest(
-        latitude=latitude,
-        longitude=longitude,
+        latitude=start.latitude,
+        longitude=start.longitude,
+        start=start.words,
         starts_on=starts_on or next_monday(scope.view.snapshot.as_of),
         office=office,
         **rules,

@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features import reference
-from serving.errors import InvalidRequestError
 from serving.planning.request import Floats, expected_hours
 from serving.scores.snapshot import Bools, View
 
@@ -20,28 +18,6 @@ _YEARS_LISTED: Final = "license_years_listed"
 def office_rows(view: View, own: Bools, office: str) -> npt.NDArray[np.intp]:
     """Return the rows of an office that the caller may see."""
     return np.flatnonzero(view.is_visible & own & (view.snapshot.columns["office"] == office))
-
-
-def office_place(view: View, rows: npt.NDArray[np.intp], office: str) -> tuple[float, float]:
-    """Return where an office lies: where it was seen to work, else amid its dealers.
-
-    Raises
-    ------
-    InvalidRequestError
-        When neither is known.
-    """
-    known = reference.offices()
-    if office in known.index:
-        place = known.loc[[office], ["lat", "lon"]].to_numpy(dtype=np.float64)[0]
-        return float(place[0]), float(place[1])
-    latitude = view.snapshot.columns["latitude"][rows]
-    longitude = view.snapshot.columns["longitude"][rows]
-    has_place = np.isfinite(latitude) & np.isfinite(longitude)
-    if not has_place.any():
-        raise InvalidRequestError(
-            "Where this office lies is not known.", fix="give the start point of the visits"
-        )
-    return float(np.median(latitude[has_place])), float(np.median(longitude[has_place]))
 
 
 def candidate_table(view: View, rows: npt.NDArray[np.intp]) -> pd.DataFrame:

@@ -68,6 +68,8 @@ class PlanRequest:
         Seeds the router: the same request and candidates give the same plan.
     office : str
         Whose plan it is.
+    start : str
+        What the start is, in words.
     draw : Draw, optional
         The office's random draw of the period; made from `seed` when absent.
     n_workdays : tuple of tuple of int
@@ -91,6 +93,7 @@ class PlanRequest:
     coverage_share: float = RULES["coverage_share"].default
     seed: int = RULES["seed"].default
     office: str = ""
+    start: str = ""
     draw: Draw | None = None
     n_workdays: tuple[tuple[int, ...], ...] = ()
 

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -73,7 +73,6 @@ _FAMILIES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 # Heads that count firearms; the others are chances.
 _LEAST_COMPRESSED: Final = 1_000
-_CENSUS: Final = date(2020, 4, 1)
 _OFFICE: Final = re.compile(r"\boffice (\w+)")
 _COUNTY: Final = re.compile(r"\bcounty (\d{5})\b")
 # What is said at the top of the page, or again by the card after the first two statements.
@@ -186,23 +185,11 @@ def office_label(name: str) -> str:
     """
     known = reference.offices()
     if name in known.index:
-        return f"{known['field_division'][name]}: {_main_counties()[name]} (office {name})"
+        seat = county_label(str(reference.office_seats()["county_fips"][name]))
+        return f"{known['field_division'][name]}: {seat} (office {name})"
     if name.isalnum() and any(c.isdigit() for c in name):
         return f"office {name}"
     return name or "no office"
-
-
-@cache
-def _main_counties() -> Mapping[str, str]:
-    """Return the county of each office where most people live."""
-    areas = reference.county_office().set_index("county_fips")
-    people = reference.county_population(_CENSUS).reindex(areas.index).fillna(0.0)
-    first = areas.assign(people=people).sort_values("people", ascending=False, kind="stable")
-    first = first[~first["office"].duplicated()]
-    return {
-        str(office): county_label(str(county))
-        for county, office in zip(first.index, first["office"], strict=True)
-    }
 
 
 def area_label(text: str) -> str:

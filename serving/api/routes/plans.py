@@ -19,6 +19,7 @@ from serving.contract.plan import RULES, PlanAnswer, PlanAsk
 from serving.planning.for_caller import closed_dealers, plan_office
 from serving.planning.kept import files
 from serving.planning.kept.store import plan_page, readable_plan
+from serving.planning.start import given_start
 from serving.store.pages import CURSOR
 
 router = APIRouter(prefix="/v1", tags=["plans"])
@@ -56,13 +57,14 @@ async def plan(body: PlanAsk, caller: Annotated[Caller, Depends(allow("plan"))])
 def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...]]:
     caller.runtime.follow()
     scope = caller.scope
-    start = (body.start.latitude, body.start.longitude) if body.start is not None else None
+    start = given_start(body.start.latitude, body.start.longitude) if body.start else None
     made = plan_office(
         scope,
         caller.principal,
         body.office,
         rules=body.model_dump(include=set(RULES))
         | {"draw": caller.runtime.draw(scope.view.snapshot.as_of)},
+        home=caller.runtime.settings.home,
         starts_on=body.starts_on,
         start=start,
         closed=closed_dealers(caller.runtime.store),
@@ -72,6 +74,11 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         "basis": snapshot.basis,
         "office": body.office,
         "starts_on": made.request.starts_on,
+        "start": {
+            "latitude": made.request.latitude,
+            "longitude": made.request.longitude,
+            "what": made.request.start,
+        },
         "yield_per_hour": made.plan.yield_per_hour,
         "disclaimers": snapshot.disclaimers,
     }

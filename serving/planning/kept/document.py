@@ -156,6 +156,7 @@ def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -
         hours_per_week=request.hours_per_week,
         latitude=request.latitude,
         longitude=request.longitude,
+        start=request.start,
         investigators=list(terms.investigators),
         absences=[
             Absence(investigator=one.investigator, first_on=one.first_on, last_on=one.last_on)

@@ -38,6 +38,7 @@ def about(plan: KeptPlan) -> list[str]:
         else "Not kept yet: a proposal.",
         data_sentence(plan.basis.as_of),
         "Investigators: " + ", ".join(plan.investigators) + ".",
+        start_sentence(plan),
     ]
     if plan.holidays:
         named = ", ".join(f"{one.name} ({one.on})" for one in plan.holidays)
@@ -51,6 +52,15 @@ def about(plan: KeptPlan) -> list[str]:
     if not plan.visits:
         lines.append("No dealer can be visited under these terms.")
     return [*lines, basis_sentence(plan.basis.model_dump(mode="json")), *plan.disclaimers]
+
+
+def start_sentence(plan: KeptPlan) -> str:
+    """Say where the weeks of a plan start and end, and what distances are."""
+    where = plan.start or f"the point {plan.latitude:.4f}, {plan.longitude:.4f}"
+    return (
+        f"Each week starts and ends at {where}. Distances are estimated from straight lines between"
+        " the stops."
+    )
 
 
 def title_of(plan: KeptPlan) -> str:
@@ -84,10 +94,16 @@ def _note(plan: KeptPlan, visit: KeptVisit) -> str:
             f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
             f"{visit.hours:.1f} hours on site{part_of(visit)};"
             f" in the plan: {planned_label(visit.why)}",
+            f"{miles(visit.km)} by road {_from(visit)}.",
+            start_sentence(plan),
             data_sentence(plan.basis.as_of),
             *plan.disclaimers[:2],
         )
     )
+
+
+def _from(visit: KeptVisit) -> str:
+    return "from the start" if visit.order == 1 else "from the stop before"
 
 
 def address(visit: KeptVisit) -> str:

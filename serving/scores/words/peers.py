@@ -19,6 +19,14 @@ _QUANTILES: Final = np.linspace(0.0, 1.0, 101)
 # Peers are mentioned for a value among the highest or lowest of them.
 _REMARKABLE: Final = 80
 _LEAST_BELOW: Final = 50
+# Units of time, and of what cannot be counted: "as much as", not "as many as".
+_TIMES: Final = frozenset({"years", "months", "days"})
+_AMOUNTS: Final = frozenset({"share", "km", "ratio", "index"}) | _TIMES
+_WORDS: Final = ("more than", "less than", "as much as or more than")
+_WORDS_OF_COUNT: Final = ("fewer than", "as many as or more than")
+_WORDS_OF_TIME: Final = (
+    "a longer time than", "a shorter time than", "as long a time as or a longer one than",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,31 +61,36 @@ class Standing:
         return f"{self.group} where it is known" if self.is_of_known else self.group
 
 
-def compared(standing: Standing | None, value: float, *, is_count: bool) -> str:
+def compared(standing: Standing | None, value: float, *, unit: str) -> str:
     """Return how a value compares with its peers', empty when there is nothing to say.
 
     The only place where a sentence compares. "More than N%" counts the peers strictly below, and
     "less than" those strictly above; a value that many share is not more than theirs. Nothing is
-    said of a zero, which most often means that nothing happened.
+    said of a zero, which most often means that nothing happened. Times are longer or shorter, things
+    more or fewer, and other amounts more or less.
 
-    >>> compared(Standing(97.4, 1.0, 99.0, True), 3.0, is_count=True)
+    >>> compared(Standing(97.4, 1.0, 99.0, True), 3.0, unit="traces")
     'more than 97% of peers'
-    >>> compared(Standing(60.0, 1.0, 99.0, False), 1.0, is_count=True)
+    >>> compared(Standing(60.0, 1.0, 99.0, False), 1.0, unit="traces")
     'as many as or more than 99% of all dealers'
-    >>> compared(Standing(97.4, 1.0, 99.0, True, is_of_known=True), 0.5, is_count=False)
+    >>> compared(Standing(97.4, 1.0, 99.0, True, is_of_known=True), 0.5, unit="share")
     'more than 97% of peers where it is known'
-    >>> compared(Standing(0.0, 3.0, 97.0, True), 0.0, is_count=True)
+    >>> compared(Standing(2.0, 97.4, 2.6, True), 0.2, unit="years")
+    'a shorter time than 97% of peers'
+    >>> compared(Standing(0.0, 3.0, 97.0, True), 0.0, unit="traces")
     ''
     """
     if standing is None or not math.isfinite(value) or value == 0:
         return ""
+    more, less, alike = _WORDS_OF_TIME if unit in _TIMES else _WORDS
+    if unit not in _AMOUNTS:
+        less, alike = _WORDS_OF_COUNT
     if standing.below >= _REMARKABLE:
-        return f"more than {_whole(standing.below)}% of {standing.those}"
+        return f"{more} {_whole(standing.below)}% of {standing.those}"
     if standing.above >= _REMARKABLE:
-        return f"less than {_whole(standing.above)}% of {standing.those}"
+        return f"{less} {_whole(standing.above)}% of {standing.those}"
     if standing.below >= _LEAST_BELOW and standing.upto >= _REMARKABLE:
-        much = "many" if is_count else "much"
-        return f"as {much} as or more than {_whole(standing.upto)}% of {standing.those}"
+        return f"{alike} {_whole(standing.upto)}% of {standing.those}"
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from serving.scores.words.peers import Peers, Standing, compared
 from serving.scores.words.wording import wording
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from serving.contract.records.scores import ReasonRecord
 
+# A reason, or one with what each head takes from it.
+_Reason = TypeVar("_Reason", bound="ReasonRecord")
 # Units that are no amounts: "more than 90% of peers" would say nothing.
 _NOT_QUANTITIES: Final = frozenset({"code", "yes or no", "step", "log instances"})
-# Units of what cannot be counted: "as much as", not "as many as".
-_NOT_COUNTS: Final = frozenset({"share", "km", "ratio", "index", "years", "months", "days"})
 _NO_SOURCE: Final = 1
 _NOTHING: Final = 2
 _MISSING: Final = {
@@ -171,7 +171,7 @@ class Sentences:
             and not signal.get("is_category")
             and signal["unit"] not in _NOT_QUANTITIES
         ):
-            said = compared(standing, value, is_count=signal["unit"] not in _NOT_COUNTS)
+            said = compared(standing, value, unit=signal["unit"])
             text += f"; {said}" if said else ""
         return text + "."
 
@@ -184,7 +184,7 @@ class Sentences:
         return _MISSING.get(code)
 
 
-def measured_first(reasons: Sequence[ReasonRecord]) -> list[ReasonRecord]:
+def measured_first(reasons: Sequence[_Reason]) -> list[_Reason]:
     """Put what could not be measured, and estimates that are no count of its own, at the end.
 
     A fact such as "No compliance inspection on record" has no value and is a reason nonetheless.

@@ -25,7 +25,8 @@ from serving.dealers.field_packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists.owners import own_names
 from serving.lists.summaries import lists_with
-from serving.planning.office import office_place, office_rows
+from serving.planning.office import office_rows
+from serving.planning.start import office_start
 from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows
 from serving.scores.snapshot import View
@@ -36,7 +37,7 @@ from serving.web.dealers.cases import cases_for
 from serving.web.dealers.timeline import KINDS, timeline
 from serving.web.lists.list_rows import Ask
 from serving.web.lists.pages import license_types
-from serving.web.rendering import dealer_name, office_label, page
+from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -252,17 +253,18 @@ def _packet(caller: Caller, row: int) -> bytes:
     place = float(columns["latitude"][row]), float(columns["longitude"][row])
     way = ""
     if np.isfinite(place).all():
-        start = office_place(view, rows, document["office"])
+        home = caller.runtime.settings.home
+        start = office_start(view, rows, document["office"], home=home)
         km = float(
             road_km(
-                np.array([start[0]]), np.array([start[1]]), to_latitude=place[0],
+                np.array([start.latitude]), np.array([start.longitude]), to_latitude=place[0],
                 to_longitude=place[1],
             )[0]
         )  # fmt: skip
         hours = drive_hours(km)
         way = (
-            f"{miles(km)} by road from {office_label(document['office'])}, about {hours:.1f} hours"
-            " (estimated from the straight line)."
+            f"{miles(km)} by road, about {hours:.1f} hours (estimated from the straight line), from"
+            f" {start.words}."
         )
     return field_packet(
         document,

@@ -15,6 +15,7 @@ from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.dealers.explaining import explain
 from serving.errors import UnknownDealerError
+from serving.scores.reason_sentences import measured_first
 from serving.scores.snapshot import eligible_rows
 from serving.web.dealers.pages import find_dealers
 from serving.web.lists.list_rows import parts_of
@@ -88,7 +89,6 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
     names = ("dealer", "business_name", "licensee_name", "city", "state", "office")
     texts = {name: str(columns[name][row]) for name in names}
     own = [item for item in why["contributions"] if abs(item["contribution"]) >= 0.005]
-    lowering = sorted(own, key=lambda item: item["contribution"])
     return {
         **texts,
         "name": dealer_name(texts),
@@ -102,8 +102,8 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         "n_eligible": len(office),
         "cut": float(columns["priority"][office[k - 1]]) if len(office) >= k else None,
         "is_on": view.is_eligible(row) and ahead < k,
-        "lowering": [i for i in lowering if i["contribution"] < 0][:_MOST_REASONS],
-        "raising": [i for i in reversed(lowering) if i["contribution"] > 0][:_MOST_REASONS],
+        "lowering": measured_first([i for i in own if i["contribution"] < 0])[:_MOST_REASONS],
+        "raising": measured_first([i for i in own if i["contribution"] > 0])[:_MOST_REASONS],
     }
 
 

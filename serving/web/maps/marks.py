@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Final, TypedDict
 
 import numpy as np
 
 from features import reference
+from serving.planning.start import Start
 from serving.scores.snapshot import Ints, View
 from serving.web import atlas
 from serving.web.atlas import Box
@@ -52,14 +53,23 @@ def ports(box: Box) -> list[Mark]:
     ]
 
 
-def offices(names: Iterable[str], box: Box) -> list[Mark]:
-    """Return the offices in view, with their names in words."""
-    known = reference.offices()
-    known = known[known.index.isin(list(names))]
+def offices(names: Collection[str], box: Box, *, stated: Mapping[str, Start]) -> list[Mark]:
+    """Return the offices in view: at their stated address, else amid what they are named after."""
+    seats = reference.office_seats()
+    places = {
+        name: (float(seats["lat"][name]), float(seats["lon"][name]))
+        for name in names
+        if name in seats.index
+    }
+    places |= {name: (stated[name].latitude, stated[name].longitude) for name in stated}
+    known = sorted(places.keys() & set(names))
     size = box[2] / 200
+    xy = atlas.project(
+        np.array([places[name][0] for name in known]), np.array([places[name][1] for name in known])
+    )
     return [
-        {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": office_label(str(name))}
-        for (x, y), name in zip(atlas.project(known["lat"], known["lon"]), known.index, strict=True)
+        {"x": round(x, 1), "y": round(y, 1), "s": round(size, 1), "name": office_label(name)}
+        for (x, y), name in zip(xy, known, strict=True)
         if _is_inside(x, y, box)
     ]
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from features import reference
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
+from serving.planning.start import stated_starts
 from serving.scores.snapshot import View
 from serving.web import atlas
 from serving.web.atlas import Box, Floats, shrunk_means
@@ -143,7 +144,11 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "frames": marks.frames(box, codes=_states_of(view, points)),
         "dealers_url": _dealers_url(view, seen),
         "ports": marks.ports(box),
-        "offices": marks.offices(_names(view, "office", points.row), box),
+        "offices": marks.offices(
+            _names(view, "office", points.row),
+            box,
+            stated=stated_starts(caller.runtime.settings.home),
+        ),
         "hubs": marks.hubs(view, points.row, box),
         "least_recovered": marks.LEAST_RECOVERED,
         "table": _county_table(counties, ask),

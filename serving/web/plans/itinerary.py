@@ -11,7 +11,13 @@ from markupsafe import Markup
 
 from serving.contract.kept_plan import KeptPlan
 from serving.planning.kept.document import WeekOf, names_of, weeks_of_document
-from serving.planning.kept.files import address, days_in_words, last_visit, part_of
+from serving.planning.kept.files import (
+    address,
+    days_in_words,
+    last_visit,
+    part_of,
+    start_sentence,
+)
 from serving.planning.kept.in_names import in_names, move_in_words
 from serving.scores.snapshot import View
 from serving.web import atlas
@@ -107,6 +113,7 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
         "address": address,
         "part_of": part_of,
         "last_visit": last_visit,
+        "start_sentence": start_sentence(plan),
         "itinerary": drawing(plan, weeks) if plan.visits else None,
     }
 

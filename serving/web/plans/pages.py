@@ -148,6 +148,7 @@ def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
         caller.principal,
         ask.office,
         rules=rules,
+        home=caller.runtime.settings.home,
         starts_on=starts_on,
         closed=closed_dealers(caller.runtime.store),
     )

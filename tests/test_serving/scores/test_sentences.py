@@ -26,7 +26,8 @@ from tests.oracles.sentences import MISCOUNTED, Country, same, same_share
 from tests.properties import invented
 
 COMPARISON = re.compile(
-    r"; (more than|less than|as many as or more than|as much as or more than) (\d+)%"
+    r"; (more than|less than|fewer than|as many as or more than|as much as or more than|"
+    r"a longer time than|a shorter time than|as long a time as or a longer one than) (\d+)%"
     r" of (peers|all dealers)(?: where it is known)?\.$"
 )
 AS_OF = date(2021, 1, 2)
@@ -58,6 +59,20 @@ def country(stored):
     return values, types
 
 
+# How a comparison is said of what, by its unit: of more, of less, and of as much.
+WORDS = {
+    "time": ("a longer time than", "a shorter time than", "as long a time as or a longer one than"),
+    "amount": ("more than", "less than", "as much as or more than"),
+    "count": ("more than", "fewer than", "as many as or more than"),
+}
+
+
+def kind_of(signal):
+    if signal.unit in {"years", "months", "days"}:
+        return "time"
+    return "amount" if signal.unit in {"share", "km", "ratio", "index"} else "count"
+
+
 def true_shares(values, types, name, license_type, value):
     """Count in the raw table, the slow and plain way."""
     column = values[name].to_numpy(dtype=np.float64)
@@ -85,7 +100,8 @@ def test_no_comparison_of_a_whole_country_is_false(country):
             n_said += 1
             how, stated, group = found.group(1), int(found.group(2)), found.group(3)
             among, below, above, upto = true_shares(values, types, signal.name, license_type, value)
-            true = {"more than": below, "less than": above}.get(how, upto)
+            assert how in WORDS[kind_of(signal)], text
+            true = (below, above, upto)[WORDS[kind_of(signal)].index(how)]
             assert value != 0, text
             assert group == among, text
             assert stated <= true + 1e-9, (text, true)
@@ -133,8 +149,8 @@ def test_shares_are_at_most_the_true_ones_however_many_values_are_kept(numbers, 
 
 @pytest.mark.parametrize("value", [0.0, math.nan])
 def test_nothing_is_compared_at_zero_or_when_not_known(value):
-    assert compared(Standing(99.0, 0.0, 100.0, True), value, is_count=True) == ""
-    assert compared(Standing(0.0, 99.0, 1.0, True), value, is_count=True) == ""
+    assert compared(Standing(99.0, 0.0, 100.0, True), value, unit="traces") == ""
+    assert compared(Standing(0.0, 99.0, 1.0, True), value, unit="traces") == ""
 
 
 def test_every_signal_has_a_wording_and_every_wording_a_signal():
@@ -310,7 +326,7 @@ def test_a_share_is_of_those_whose_value_is_known():
     table = peer_table(pd.DataFrame({"x": column}), types)
     standing = Peers(table).standing("x", "01", 5.0)
     assert (
-        compared(standing, 5.0, is_count=True) == "more than 90% of all dealers where it is known"
+        compared(standing, 5.0, unit="traces") == "more than 90% of all dealers where it is known"
     )
     older = Peers(table.drop(columns="n_dealers")).standing("x", "01", 5.0)
     assert older == standing
