@@ -392,7 +392,7 @@ class Explanation(Answer):
     base: float = Field(description="Priority of an average dealer")
     additivity_error: float = Field(description="|base + contributions - priority|")
     contributions: list[SignalContribution] = Field(
-        description="The largest first, whichever their sign; what could not be measured stands last"
+        description="The largest first, of either sign; what could not be measured stands last"
     )
     by_family: dict[str, float]
     records: list[Records]

@@ -25,6 +25,7 @@ from serving.errors import (
 from serving.runtime import Runtime
 from serving.web.form_words import field_label
 from serving.web.rendering import page, pages_for
+from serving.web.sealed import MOST, opened, sealed
 from serving.web.visitor import PageRoute, check_form, cookie_of, visitor
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -33,6 +34,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 FORM_COOKIE: Final = "ffl_risk_form"
 # A form that waits for its sender to sign in.
 _KEPT: Final = TypeAdapter(list[tuple[str, str]])
+_RESUME: Final = "resume"
 
 
 @router.get("/")
@@ -89,6 +91,7 @@ async def sign_in(
     except (UnauthenticatedError, InvalidRequestError, RateLimitError, OverloadedError) as error:
         return _form(
             request, next_page=next_page, name=name, message=error.what, status=error.status,
+            wrong="token" if token.strip() else "password" if name.strip() else "name",
             resume=local_address(resume) if kept else "", kept=kept,
         )  # fmt: skip
     hours = runtime.settings.session_hours
@@ -117,17 +120,39 @@ def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
 
 
 def _give_back(request: Request, cookie: str, resume: str, kept: str) -> Response:
-    """Show a form that waited for a new session; nothing is sent before the person says so."""
+    """Go to a form that waited for a new session; nothing is sent before the person says so."""
     runtime: Runtime = request.app.state.runtime
     try:
         fields = _KEPT.validate_json(kept)
     except ValidationError:
         return RedirectResponse("/", status_code=303)
+    principal = runtime.directory.principal_of_session(cookie)
+    draft = sealed([("resume", resume), *fields], principal, _RESUME)
+    if len(draft) > MOST:
+        return _waiting(request, principal, resume, fields)
+    return RedirectResponse(f"/resume?draft={draft}", status_code=303)
+
+
+@router.get("/resume")
+async def show_waiting(
+    request: Request, draft: Annotated[str, Query(max_length=2 * MOST)] = ""
+) -> Response:
+    """Show a form that waited for this session."""
+    principal = await visitor(request)
+    found = opened(draft, principal, _RESUME)
+    if not found:
+        return RedirectResponse("/", status_code=303)
+    return await asyncio.to_thread(_waiting, request, principal, found[0][1], found[1:])
+
+
+def _waiting(
+    request: Request, principal: Principal, resume: str, fields: list[tuple[str, str]]
+) -> Response:
     return page(
         request,
         "resume.html",
         title="Your form",
-        me=runtime.directory.principal_of_session(cookie),
+        me=principal,
         resume=resume,
         fields=[(n, v) for n, v in fields if n != "csrf"],
         shown=[(field_label(n), _in_words(n, v)) for n, v in fields if v and n not in _NOT_SHOWN],
@@ -198,6 +223,7 @@ def _form(
     next_page: str,
     name: str = "",
     message: str = "",
+    wrong: str = "",
     notice: str = "",
     status: int = 200,
     resume: str = "",
@@ -213,6 +239,7 @@ def _form(
         next=next_page,
         name=name,
         message=message,
+        wrong=wrong,
         notice=notice,
         form_token=token,
         has_issuer=bool(oidc and oidc.settings.client_id),

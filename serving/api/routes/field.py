@@ -32,10 +32,16 @@ from serving.contract.records.field import (
     OutcomeRecord,
     OutcomesDocument,
 )
-from serving.errors import LegalGateError, UnknownDealerError
+from serving.errors import (
+    ConflictError,
+    LegalGateError,
+    ServingError,
+    UnknownDealerError,
+    UnknownListError,
+)
 from serving.field import events as event_rows
 from serving.field import outcome_rules, outcomes, reading, referrals
-from serving.field.ordered import investigator_token
+from serving.field.ordered import design_of, investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
 from serving.scores.snapshot import Snapshot
@@ -111,6 +117,29 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         "is_mandatory": kept.document.get("is_mandatory"),
         "at": kept.at,
     }
+
+
+def refusals(caller: Caller, body: OutcomeRequest) -> list[ServingError]:
+    """Return what would refuse an outcome by law or by the list that ordered it, all at once."""
+    runtime, scope = caller.runtime, caller.scope
+    row = scope.row(body.dealer)
+    if row is None:
+        return []
+    dealer = str(scope.view.snapshot.columns["dealer"][row])
+    known = outcomes.newest_outcomes(runtime.store, [dealer])
+    told = body.model_dump(mode="json") | {"dealer": dealer}
+    found: list[ServingError] = []
+    try:
+        if body.legal_basis is None:
+            _check_gate(outcomes.apply_outcomes(scope.view.snapshot, known), row, body, known=known)
+    except LegalGateError as error:
+        found.append(error)
+    try:
+        with runtime.store.read() as connection:
+            design_of(connection, told, dealer=dealer)
+    except (ConflictError, UnknownListError) as error:
+        found.append(error)
+    return found
 
 
 def _check_gate(

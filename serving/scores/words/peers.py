@@ -66,8 +66,8 @@ def compared(standing: Standing | None, value: float, *, unit: str) -> str:
 
     The only place where a sentence compares. "More than N%" counts the peers strictly below, and
     "less than" those strictly above; a value that many share is not more than theirs. Nothing is
-    said of a zero, which most often means that nothing happened. Times are longer or shorter, things
-    more or fewer, and other amounts more or less.
+    said of a zero, which most often means that nothing happened. Times are longer or shorter,
+    things more or fewer, and other amounts more or less.
 
     >>> compared(Standing(97.4, 1.0, 99.0, True), 3.0, unit="traces")
     'more than 97% of peers'

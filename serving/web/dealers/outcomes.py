@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
@@ -23,7 +24,8 @@ from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, LegalGateError, UnknownDealerError
 from serving.field import outcome_rules
 from serving.store.tables import OUTCOMES
-from serving.web.rendering import dealer_name, page
+from serving.web.rendering import dealer_name, page, upper_first
+from serving.web.sealed import MOST, opened, sealed
 from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -56,6 +58,13 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "firearms_unaccounted_initial": "Enter a number of firearms, 0 or more",
     "firearms_unaccounted_final": "Enter a number of firearms, 0 or more",
 }
+# Words of a refusal that is about the days of a visit.
+_ABOUT_DAYS: Final = frozenset({"future.", "opened"})
+_ON_PAGE: Final = (
+    "inspection_id", "kind", "selected_by", "opened_on", "closed_on", "outcome",
+    "recommended_outcome", "hours", "firearms_unaccounted_initial", "firearms_unaccounted_final",
+    "legal_basis",
+)  # fmt: skip
 KINDS: Final = ("compliance", "recall", "application", "trace", "criminal", "warrant")
 SELECTIONS: Final = (
     "risk", "random", "recall", "complaint", "application", "other", "unknown",
@@ -90,11 +99,15 @@ async def ask(
     dealer: str,
     caller: Annotated[Caller, Depends(may("outcomes"))],
     list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
+    draft: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
-    """Show the empty form."""
+    """Show the empty form, or one on its way: to be mended, gone on with, or checked."""
     row = _row(caller, dealer)
     await caller.record(row["dealer"], purpose=caller.purpose())
-    return _form(request, caller, row, Filled({"list_id": list_id}, []))
+    fields = opened(draft, caller.principal, row["dealer"]) if draft else None
+    if fields is None:
+        return _form(request, caller, row, Filled({"list_id": list_id}, []), is_lost=bool(draft))
+    return await _answer(request, caller, row, FormData(dict(fields)))
 
 
 @router.post("/dealers/{dealer}/outcomes")
@@ -104,7 +117,33 @@ async def record(
     """Check a form, show it to be checked, or keep it."""
     form = await checked_form(request, caller.principal)
     row = _row(caller, dealer)
-    step = text(form, "step") or "save"
+    if (text(form, "step") or "save") != "save":
+        fields = [(n, v) for n, v in form.multi_items() if n != "csrf" and isinstance(v, str) and v]
+        draft = sealed(fields, caller.principal, row["dealer"])
+        if len(draft) > MOST:
+            return await _answer(request, caller, row, form)
+        return RedirectResponse(f"/dealers/{row['dealer']}/outcome?draft={draft}", status_code=303)
+    filled = await asyncio.to_thread(_read, caller, form, row)
+    if filled.errors or filled.request is None:
+        return _form(request, caller, row, filled, status=422)
+    try:
+        await routes.outcome(filled.request, caller)
+    except UnknownDealerError:
+        raise
+    except FflRiskError as error:
+        filled.errors[_at(error)] = _in_words(error)
+        status = int(getattr(error, "status", 422))
+        return _form(request, caller, row, filled, status=status)
+    list_id = filled.values.get("list_id", "")
+    back = f"&list={list_id}" if list_id else ""
+    return RedirectResponse(f"/dealers/{dealer}?saved=1{back}", status_code=303)
+
+
+async def _answer(
+    request: Request, caller: Caller, row: Mapping[str, str], form: FormData
+) -> Response:
+    """Show what a form that is not kept yet leads to: more lines, what is wrong, or the check."""
+    step = text(form, "step")
     filled = await asyncio.to_thread(_read, caller, form, row)
     if step == "more":
         filled.errors.clear()
@@ -112,22 +151,18 @@ async def record(
     if step == "edit" or filled.errors or filled.request is None:
         return _form(request, caller, row, filled, status=422 if filled.errors else 200)
     before = await asyncio.to_thread(_before, caller, filled.request, row["dealer"])
-    if step == "check":
-        return _check(request, caller, row, filled, before=before)
-    try:
-        await routes.outcome(filled.request, caller)
-    except UnknownDealerError:
-        raise
-    except FflRiskError as error:
-        at = "legal_basis" if isinstance(error, LegalGateError) else "inspection_id"
-        if "future" in error.what:
-            at = "opened_on"
-        filled.errors[at] = f"{error.what} {error.expected or error.fix or ''}".strip()
-        status = int(getattr(error, "status", 422))
-        return _form(request, caller, row, filled, status=status)
-    list_id = filled.values.get("list_id", "")
-    back = f"&list={list_id}" if list_id else ""
-    return RedirectResponse(f"/dealers/{dealer}?saved=1{back}", status_code=303)
+    return _check(request, caller, row, filled, before=before)
+
+
+def _at(error: FflRiskError) -> str:
+    """Return the field at which a refusal stands."""
+    if isinstance(error, LegalGateError):
+        return "legal_basis"
+    return "opened_on" if _ABOUT_DAYS & set(error.what.split()) else "inspection_id"
+
+
+def _in_words(error: FflRiskError) -> str:
+    return f"{error.what} {upper_first(error.expected or error.fix or '')}".strip()
 
 
 def _row(caller: Caller, dealer: str) -> dict[str, str]:
@@ -150,12 +185,15 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
         try:
             known = normalize(cited).text
         except InvalidValueError:
+            known = ""
             filled.errors[f"citation_{n}"] = (
                 f"{cited[:40]} is not a citation; enter a provision such as 478.124(c)(1)"
             )
-            continue
         if instances and not (instances.isdecimal() and int(instances) <= 1_000_000):
-            filled.errors[f"citation_{n}"] = "Enter how many instances as a whole number"
+            said = "Enter how many instances as a whole number"
+            other = filled.errors.get(f"citation_{n}")
+            filled.errors[f"citation_{n}"] = f"{other}. {said}" if other else said
+        if f"citation_{n}" in filled.errors:
             continue
         violations.append(
             {
@@ -167,23 +205,29 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
     given: dict[str, Any] = {name: value or None for name, value in values.items()}
     given["kind"] = given["kind"] or "compliance"
     given["selected_by"] = given["selected_by"] or "risk"
+    given |= {
+        "dealer": row["dealer"],
+        "purpose": caller.purpose() or None,
+        "violations": violations,
+    }
     try:
-        filled.request = OutcomeRequest.model_validate(
-            given
-            | {
-                "dealer": row["dealer"],
-                "purpose": caller.purpose() or None,
-                "violations": violations,
-            }
-        )
+        filled.request = OutcomeRequest.model_validate(given)
     except ValidationError as faults:
         for fault in faults.errors():
             name = str(fault["loc"][0]) if fault["loc"] else "closed_on"
             filled.errors.setdefault(name, _EXPECTED.get(name, "Choose one of those offered"))
-    if filled.request is not None:
-        _check_dates(filled)
-        _check_number(caller, filled, row["dealer"])
+    # All that is wrong is said at once: also what does not wait for the other fields.
+    _check_dates(filled)
+    _check_number(caller, filled, row["dealer"])
+    _check_law(caller, filled, given)
+    filled.errors = {name: filled.errors[name] for name in _in_order(filled.errors)}
     return filled
+
+
+def _in_order(errors: Mapping[str, str]) -> list[str]:
+    """Return the fields with an error as they follow each other on the page."""
+    order = {name: n for n, name in enumerate(_ON_PAGE)}
+    return sorted(errors, key=lambda name: (order.get(name, len(order)), name))
 
 
 def _cited(form: FormData) -> list[tuple[str, bool, str]]:
@@ -203,21 +247,48 @@ def _cited(form: FormData) -> list[tuple[str, bool, str]]:
 
 def _check_dates(filled: Filled) -> None:
     today = clock.today()
-    asked = filled.request
+    days: dict[str, date] = {}
     for name in ("opened_on", "closed_on"):
-        day = getattr(asked, name)
-        if day is not None and day > today:
+        try:
+            days[name] = date.fromisoformat(filled.values[name])
+        except ValueError:
+            continue
+        if days[name] > today:
             filled.errors[name] = f"Enter a day that is not in the future; today is {today}"
+    if len(days) == 2 and days["closed_on"] < days["opened_on"]:
+        filled.errors.setdefault("closed_on", _EXPECTED["closed_on"])
 
 
 def _check_number(caller: Caller, filled: Filled, dealer: str) -> None:
     """Say at its field that the number is that of an inspection of another dealer."""
     number, runtime = filled.values["inspection_id"], caller.runtime
+    if not number or "inspection_id" in filled.errors:
+        return
     warehouse = runtime.settings.home / "warehouse"
     if outcome_rules.is_of_another(runtime.store, warehouse, number, dealer):
         filled.errors["inspection_id"] = (
             "This number belongs to an inspection of another dealer; enter this one's"
         )
+
+
+def _check_law(caller: Caller, filled: Filled, given: Mapping[str, Any]) -> None:
+    """Say at their fields what the law and the list that ordered the visit ask for.
+
+    Fields that are wrong themselves are left out: the law's answer does not hang on them.
+    """
+    wrong = {name for name in filled.errors if name not in {"opened_on", "inspection_id"}}
+    stand_in = {"outcome": "none", "kind": "compliance", "selected_by": "risk"}
+    asked = {name: value for name, value in given.items() if name not in wrong} | {
+        name: value for name, value in stand_in.items() if name in wrong or not given.get(name)
+    }
+    if "inspection_id" in filled.errors:
+        asked["inspection_id"] = "not-given"
+    try:
+        request = OutcomeRequest.model_validate(asked)
+    except ValidationError:
+        return  # without its day nothing can be said
+    for error in routes.refusals(caller, request):
+        filled.errors.setdefault(_at(error), _in_words(error))
 
 
 def _before(caller: Caller, asked: OutcomeRequest, dealer: str) -> Mapping[str, Any] | None:
@@ -241,6 +312,7 @@ def _form(
     *,
     status: int = 200,
     n_more: int = 0,
+    is_lost: bool = False,
 ) -> Response:
     n_lines = min(max(_LEAST_LINES, len(filled.citations) + n_more), _MOST_LINES)
     empty = [("", False, "")] * (n_lines - len(filled.citations))
@@ -250,7 +322,7 @@ def _form(
         active="dealers", me=caller.principal, status=status, row=row, name=name,
         values={name: filled.values.get(name, "") for name in _FIELDS}, errors=filled.errors,
         lines=[*filled.citations, *empty], labels=LABELS, kinds=KINDS, selections=SELECTIONS,
-        bases=BASES, outcomes=NAMES, known=known_citations(),
+        bases=BASES, outcomes=NAMES, known=known_citations(), is_lost=is_lost,
     )  # fmt: skip
 
 

@@ -45,6 +45,13 @@ def outcome(**changes):
     } | changes  # fmt: skip
 
 
+def follow(visitor, dealer, fields):
+    """Send the form and load the page that its answer is the address of."""
+    sent = visitor.post(f"/dealers/{dealer}/outcomes", fields, at=f"/dealers/{dealer}/outcome")
+    assert sent.status_code == 303, sent.text
+    return visitor.get(sent.headers["location"])
+
+
 def n_outcomes(service):
     with service.runtime.store.read() as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(OUTCOMES))
@@ -54,7 +61,7 @@ def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_o
     service, inspector, free
 ):
     at = f"/dealers/{free}/outcome"
-    checked = inspector.post(f"/dealers/{free}/outcomes", outcome(), at=at)
+    checked = follow(inspector, free, outcome())
     assert checked.status_code == 200
     assert "478.124(c)(1)" in checked.text
     assert "report of violations" in checked.text
@@ -87,9 +94,7 @@ def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_o
 def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(
     service, inspector, free, changes, field
 ):
-    answer = inspector.post(
-        f"/dealers/{free}/outcomes", outcome(**changes), at=f"/dealers/{free}/outcome"
-    )
+    answer = follow(inspector, free, outcome(**changes))
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.text
     assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
@@ -107,7 +112,7 @@ def test_the_number_of_another_dealers_inspection_is_refused(service, inspector,
     other = str(columns["dealer"][never][1])
     body = {"inspection_id": "I-7", "dealer": other, "opened_on": "2026-02-02", "outcome": "none"}
     assert service.post("/v1/outcomes", "inspector", body).status_code == 200
-    answer = inspector.post(f"/dealers/{free}/outcomes", outcome(), at=f"/dealers/{free}/outcome")
+    answer = follow(inspector, free, outcome())
     assert answer.status_code == 422
     assert "another dealer" in answer.text
 
@@ -115,9 +120,7 @@ def test_the_number_of_another_dealers_inspection_is_refused(service, inspector,
 def test_a_change_of_outcome_is_said_before_it_is_kept(service, inspector, free):
     body = {"inspection_id": "I-7", "dealer": free, "opened_on": "2026-02-02", "outcome": "none"}
     assert service.post("/v1/outcomes", "inspector", body).status_code == 200
-    answer = inspector.post(
-        f"/dealers/{free}/outcomes", outcome(outcome="revocation"), at=f"/dealers/{free}/outcome"
-    )
+    answer = follow(inspector, free, outcome(outcome="revocation"))
     assert "Outcome: no violation becomes revocation or denied renewal" in answer.text
     assert "Citations: none become 478.124(c)(1)" in answer.text
     assert n_outcomes(service) == 1
@@ -138,6 +141,8 @@ def test_a_form_whose_session_ended_is_given_back_after_signing_in(service, insp
     fields = {name: unescape(value) for name, value in hidden.items()}
     fields |= {"token": service.tokens["inspector"], "purpose": "licensing"}
     back = inspector.http.post("/sign-in", data=fields, follow_redirects=False)
+    assert back.status_code == 303
+    back = inspector.get(back.headers["location"])
     assert back.status_code == 200
     assert "Your form is still here" in back.text
     assert "Citation 1" in back.text
