@@ -314,7 +314,7 @@ def test_an_outcome_is_recorded_and_the_legal_gate_answers_in_words(visitor, run
         f"/dealers/{free}/outcomes",
         **(fields | {"inspection_id": "I-2", "opened_on": "2026-03-02"}),
     )
-    assert again.status_code == 409
+    assert again.status_code == 422
     assert "twelve months before" in again.text
     missing = visitor.post(f"/dealers/{free}/outcomes", **(fields | {"outcome": ""}))
     assert missing.status_code == 422
