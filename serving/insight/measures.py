@@ -24,6 +24,7 @@ from features.warehouse import Warehouse
 from serving import clock
 from serving.access.roles import PUBLIC_ONLY
 from serving.errors import NotReadyError
+from serving.insight.best_rule import best_rule
 from serving.insight.cached import warehouse_of
 from serving.store.database import Store
 from serving.store.tables import REFERRALS
@@ -78,11 +79,10 @@ def _evaluation(home: Path, found: Figures) -> None:
     head = heads.get("compliance") if isinstance(heads, dict) else None
     if not isinstance(head, dict):
         return
-    own = head.get("model", {}).get("recall", {}).get("value")
-    rules = [rule.get("recall", {}).get("value") for rule in head.get("rules", {}).values()]
-    known = [float(value) for value in rules if value is not None]
-    if own is not None and known:
-        found["recall_at_capacity"], found["recall_best_rule"] = float(own), max(known)
+    best = best_rule(head)
+    if best is not None:
+        found["recall_at_capacity"], found["recall_best_rule"] = best.model, best.rule
+        found["recall_gain_low"] = best.gain_low
 
 
 def _indicators(home: Path, found: Figures) -> None:

@@ -122,6 +122,28 @@ def test_a_missed_target_carries_the_explanation_that_was_recorded(
     assert (missed.verdict, missed.said) == ("not met", "Too few people.")
 
 
+@pytest.mark.parametrize(
+    ("least", "verdict"), [(0.004, "met"), (0.0, "not shown"), (-0.03, "not shown"),
+                           (None, "not shown")],
+)  # fmt: skip
+def test_a_target_met_by_what_may_be_chance_is_not_said_to_be_met(least, verdict) -> None:
+    told = {"recall_at_capacity": 0.33, "recall_best_rule": 0.31, "recall_gain_low": least}
+    own = [one for one in registry() if one.name == "hit_rate_over_rule"]
+    (found,) = measure(own, told, YEAR).measures
+    assert found.value >= found.definition.target
+    assert found.verdict == verdict
+    assert bool(found.said) == (verdict == "not shown")
+    (missed,) = measure(own, told | {"recall_at_capacity": 0.31}, YEAR).measures
+    assert missed.verdict == "not met"
+
+
+def test_a_figure_that_shows_a_measure_must_be_known(tmp_path: Path) -> None:
+    text = (files("features.insight.measures") / "measures.toml").read_text(encoding="utf-8")
+    (tmp_path / "measures.toml").write_text(text.replace('"recall_gain_low"', '"recal_gain_low"'))
+    with pytest.raises(InvalidValueError, match="recal_gain_low"):
+        registry(tmp_path)
+
+
 def test_intervals_are_those_published() -> None:
     """Wilson: 10 of 100 is 5.5% to 17.4% (Newcombe 1998); Poisson by gamma quantiles."""
     found = evaluate("share(a, b)", {"a": 10, "b": 100}, what="x")

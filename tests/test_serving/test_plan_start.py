@@ -14,7 +14,7 @@ from features import reference
 from serving.errors import NotReadyError
 from serving.planning.start import office_start, stated_starts
 from serving.planning.travel import road_km
-from serving.web.marks import offices as office_marks
+from serving.web.maps.marks import offices as office_marks
 from serving.web.rendering import office_label
 from tests.test_serving.pages import Visitor
 

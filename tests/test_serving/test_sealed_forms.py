@@ -61,7 +61,7 @@ def test_every_step_of_an_outcome_is_a_page_that_can_be_asked_again(service, fre
 
 
 def test_a_form_too_long_for_an_address_is_answered_all_the_same(service, free, monkeypatch):
-    monkeypatch.setattr("serving.web.outcomes.MOST", 100)
+    monkeypatch.setattr("serving.web.dealers.outcomes.MOST", 100)
     sent = Visitor(service, "inspector").post(
         f"/dealers/{free}/outcomes", outcome(), at=f"/dealers/{free}/outcome"
     )
@@ -113,7 +113,7 @@ def test_a_wrong_token_or_password_leaves_the_focus_at_its_field(service):
 def test_only_refusals_and_what_is_too_long_answer_a_form_with_a_page():
     """Each handler of a form returns an address; whoever adds one meets this list."""
     pages = set()
-    for path in sorted(WEB.glob("*.py")):
+    for path in sorted(WEB.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.AsyncFunctionDef) and any(
                 ast.unparse(one).startswith("router.post") for one in node.decorator_list

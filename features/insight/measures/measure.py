@@ -19,6 +19,7 @@ NOTES: Final = "measures_notes.toml"
 ADDED: Final = {
     "recall_at_capacity": "share found by the bundle in force at capacity",
     "recall_best_rule": "share found by the best simple rule at capacity",
+    "recall_gain_low": "least gain over that rule, by the 95% interval of the difference",
     "referrals_opened": "referrals opened in the period",
     "referrals_closed": "of those, closed with a result",
     "indicators_judged": "indicators judged in the newest report",
@@ -28,13 +29,18 @@ _FIELDS: Final = (
     "goal", "indicator", "formula", "better", "target", "baseline", "baseline_period",
     "time_frame", "owner", "source", "caveat", "decision", "is_public",
 )  # fmt: skip
+_OPTIONAL: Final = ("unit", "shown_by")
 # How a value is written: a share in per cent, "times", "years" and "days" with their word.
 UNITS: Final = ("", "share", "times", "years", "days")
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One measure of the registry."""
+    """One measure of the registry.
+
+    `shown_by` names a figure that must lie above zero for a target to be met: what a value shows
+    that rests on few cases may be chance.
+    """
 
     name: str
     goal: str
@@ -51,6 +57,7 @@ class Definition:
     decision: str
     is_public: bool
     unit: str = ""
+    shown_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,8 @@ class Measured:
     value, low, high : float or None
         None when it cannot be said; an interval where the formula carries one.
     verdict : str
-        ``met``, ``not met`` or ``cannot be said``.
+        ``met``, ``not met``, ``not shown`` (the value meets the target and may do so by chance)
+        or ``cannot be said``.
     said : str
         Why it cannot be said, or the explanation recorded for a missed target.
     trend : tuple of (str, float or None)
@@ -130,9 +138,10 @@ def _definition(name: str, entry: Mapping[str, Any], path: Path) -> Definition:
                 f"{what} lacks {field!r}.", expected=f"the fields {', '.join(_FIELDS)}"
             )
     for field in entry:
-        if field not in (*_FIELDS, "unit"):
+        if field not in (*_FIELDS, *_OPTIONAL):
             raise InvalidValueError(
-                f"{what} has an unknown field {field!r}{did_you_mean(field, (*_FIELDS, 'unit'))}."
+                f"{what} has an unknown field {field!r}"
+                f"{did_you_mean(field, (*_FIELDS, *_OPTIONAL), end='.')}"
             )
     unit = entry.get("unit", "")
     if unit not in UNITS:
@@ -144,7 +153,11 @@ def _definition(name: str, entry: Mapping[str, Any], path: Path) -> Definition:
             f"{what}: better is {entry['better']!r}.", expected="higher or lower"
         )
     require_known(entry["formula"], KNOWN | ADDED, what=what)
-    return Definition(name, **{field: entry[field] for field in _FIELDS}, unit=unit)
+    shown_by = str(entry.get("shown_by", ""))
+    if shown_by:
+        require_known(shown_by, KNOWN | ADDED, what=what)
+    fields = {field: entry[field] for field in _FIELDS}
+    return Definition(name, **fields, unit=unit, shown_by=shown_by)
 
 
 def measure(
@@ -195,6 +208,10 @@ def _measured(
     is_met = value.value >= definition.target if is_higher else value.value <= definition.target
     said = "" if is_met else note or "no explanation is recorded"
     verdict = "met" if is_met else "not met"
+    least = figures.get(definition.shown_by) if definition.shown_by else None
+    if is_met and definition.shown_by and (least is None or least <= 0):
+        verdict = "not shown"
+        said = "the value reaches the target, but the difference behind it may be chance"
     return Measured(definition, value.value, value.low, value.high, verdict, said, trend)
 
 

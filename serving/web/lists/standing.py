@@ -15,8 +15,8 @@ from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.dealers.explaining import explain
 from serving.errors import UnknownDealerError
-from serving.scores.reason_sentences import measured_first
 from serving.scores.snapshot import eligible_rows
+from serving.scores.words.reason_sentences import measured_first
 from serving.web.dealers.pages import find_dealers
 from serving.web.lists.list_rows import parts_of
 from serving.web.rendering import dealer_name, page

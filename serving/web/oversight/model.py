@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from models.order.restraint import Restraint
 from serving.api.callers import Caller
+from serving.insight.best_rule import BestRule, best_rule
 from serving.scores.words.wording import RATES, percent
 from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
@@ -108,16 +109,10 @@ def _answers(
             f"{upper_first(head_label(name))}: visiting {share} of the dealers finds"
             f" {found['value']:.0%} of what there is ({found['low']:.0%} to {found['high']:.0%})"
         )
-        rules = entry.get("rules", {})
-        if rules:
-            rule = max(rules, key=lambda one: rules[one]["recall"]["value"])
-            other = rules[rule]["recall"]
-            is_better = found["low"] > other["high"]
-            verdict = "better than" if is_better else "not shown to be better than"
-            text += (
-                f", {verdict} the best simple rule, {rule_label(rule)}, with"
-                f" {other['value']:.0%} ({other['low']:.0%} to {other['high']:.0%})"
-            )
+        best = best_rule(entry)
+        if best is not None:
+            verdict = "better than" if best.is_beaten else "not shown to be better than"
+            text += f", {verdict} the best simple rule, {rule_label(best.name)}, {_gained(best)}"
         better.append(text + ".")
         error = entry.get("calibration", {}).get("ece")
         if error is not None and name not in RATES:
@@ -133,6 +128,16 @@ def _answers(
         Answer("Who bears it?", _bearers(caller)),
         Answer("What may it not be used for?", (NOT_EVIDENCE, *limits[1:3])),
     ]
+
+
+def _gained(best: BestRule) -> str:
+    """Say what the best rule finds, and how far apart the two are on the same dealers."""
+    text = f"with {best.rule:.0%}"
+    if best.gain_low is None or best.gain_high is None:
+        return text
+    points = [100 * one for one in (best.model - best.rule, best.gain_low, best.gain_high)]
+    said = [f"{one:+.1f}".replace("-", "\N{MINUS SIGN}") for one in points]
+    return f"{text}; the difference is {said[0]} points ({said[1]} to {said[2]})"
 
 
 def _bearers(caller: Caller) -> tuple[str, ...]:
@@ -264,7 +269,8 @@ def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
         heading=f"Against simple rules: {head_label(name)}",
         help=(
             f"What each way of ordering finds when {percent(capacity)} of the dealers are visited."
-            " Intervals that overlap mean that the difference may be chance."
+            " Each interval is that of one order alone; whether the model finds more is said"
+            " above, by the difference on the same dealers."
         ),
         columns=("Order by", "Found", "95% interval", "AUC"),
         rows=(
