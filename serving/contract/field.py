@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -34,6 +35,17 @@ OverrideReason = Literal[
     "recently_visited", "out_of_business", "known_low_risk", "wrong_place", "capacity",
     "safety", "other_agency_lead", "local_knowledge_higher_risk", "other",
 ]  # fmt: skip
+OVERRIDE_WORDS: Final[Mapping[str, str]] = {
+    "recently_visited": "Recently visited",
+    "out_of_business": "Out of business",
+    "known_low_risk": "Known to be low risk",
+    "wrong_place": "Wrong place",
+    "capacity": "No capacity",
+    "safety": "Safety",
+    "other_agency_lead": "Another agency leads",
+    "local_knowledge_higher_risk": "Another dealer matters more",
+    "other": "Other",
+}
 EventTable = Literal[
     "traces", "multiple_sales", "thefts_losses", "seizures", "ballistic_leads", "tips"
 ]  # fmt: skip

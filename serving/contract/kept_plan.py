@@ -65,6 +65,9 @@ class KeptVisit(Answer):
     last_inspected_on: date | None
     last_outcome: str | None
     reasons: list[str]
+    override: str = Field(
+        default="", description="That the dealer was overridden on a list since; empty when not"
+    )
 
 
 class KeptPlan(Answer):

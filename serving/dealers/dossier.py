@@ -18,6 +18,7 @@ from features.reference.outcome import NAMES
 from features.reference.short_time_to_crime import short_days
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.dealers import (
     DossierDocument,
     FactsRecord,
@@ -285,7 +286,7 @@ def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[Timeli
     with store.read() as connection:
         for row in connection.execute(decisions):
             said = "accepted" if row.decision == "accept" else "overridden"
-            why = f", {row.reason.replace('_', ' ')}" if row.reason else ""
+            why = f", {OVERRIDE_WORDS.get(row.reason, row.reason).lower()}" if row.reason else ""
             note = f": {row.note}" if row.note else ""
             out.append(
                 {

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.errors import OutsideAreaError
@@ -21,8 +20,6 @@ from serving.planning.office import candidate_table, office_rows
 from serving.planning.start import Start, office_start
 from serving.scores.areas import own_in_words
 from serving.scores.snapshot import Scope, today
-from serving.store.database import Store
-from serving.store.tables import DECISIONS
 
 _MOST_KEPT: Final = 32
 
@@ -130,13 +127,3 @@ def plan_office(
         return made
     aside = {**made.plan.set_aside, "overridden as out of business": int(is_closed.sum())}
     return replace(made, plan=replace(made.plan, set_aside=aside))
-
-
-def closed_dealers(store: Store) -> frozenset[str]:
-    """Return the dealers whose newest decision says that they are out of business."""
-    query = sa.select(DECISIONS.c.dealer, DECISIONS.c.decision, DECISIONS.c.reason)
-    newest: dict[str, bool] = {}
-    with store.read() as connection:
-        for row in connection.execute(query.order_by(DECISIONS.c.decision_id)):
-            newest[row.dealer] = row.decision == "override" and row.reason == "out_of_business"
-    return frozenset(dealer for dealer, is_closed in newest.items() if is_closed)

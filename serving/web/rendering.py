@@ -21,6 +21,7 @@ from features.reference.outcome import outcome_label
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL, NOT_IN_NAVIGATION
+from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.scores import BasisRecord
 from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
@@ -251,6 +252,7 @@ def environment() -> Environment:
         "miles": miles,
         "why_label": why_label,
         "planned_label": planned_label,
+        "override_label": lambda reason: OVERRIDE_WORDS.get(reason, reason).lower(),
     }
     return env
 

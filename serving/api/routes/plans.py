@@ -16,8 +16,9 @@ from serving.api.callers import Caller, allow, content_of, json_answer, response
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
 from serving.contract.plan import RULES, PlanAnswer, PlanAsk
-from serving.planning.for_caller import closed_dealers, plan_office
+from serving.planning.for_caller import plan_office
 from serving.planning.kept import files
+from serving.planning.kept.overrides import closed_dealers
 from serving.planning.kept.store import plan_page, readable_plan
 from serving.planning.start import given_start
 from serving.store.pages import CURSOR

@@ -24,6 +24,7 @@ _FIELDS: Final = (
     Field("Part", width=9), Field("In the plan because", width=16),
     Field("Probability of the draw", "percent", 12), Field("Last inspected", "date", 12),
     Field("Last outcome", width=18), Field("What stands out", width=70),
+    Field("Overridden", width=36),
 )  # fmt: skip
 _MILES_PER_KM: Final = 0.621371192
 
@@ -47,6 +48,8 @@ def about(plan: KeptPlan) -> list[str]:
         f"{plan.investigators[one.investigator - 1]} is away from {one.first_on} to {one.last_on}."
         for one in plan.absences
     ]
+    told = {visit.dealer: visit for visit in plan.visits if visit.override}
+    lines += [f"{one.name} ({one.dealer}) was {one.override}." for one in told.values()]
     lines += [f"Breaks a rule: {sentence}" for sentence in plan.broken]
     lines += [f"Left out: {sentence}" for sentence in plan.shortfalls]
     if not plan.visits:
@@ -78,7 +81,7 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
             uid=f"{plan.plan_id}-{visit.dealer}-{visit.part}@ffl-risk",
             first_on=visit.first_on,
             last_on=visit.last_on,
-            title=f"{visit.name} ({plan.investigators[visit.investigator - 1]})",
+            title=_title(plan, visit),
             place=address(visit),
             text=_note(plan, visit),
         )
@@ -86,6 +89,11 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
         if investigator in {None, visit.investigator}
     ]
     return to_calendar(entries, made_at=_made_at(plan), sequence=plan.version, name=title_of(plan))
+
+
+def _title(plan: KeptPlan, visit: KeptVisit) -> str:
+    said = f", {visit.override}" if visit.override else ""
+    return f"{visit.name} ({plan.investigators[visit.investigator - 1]}{said})"
 
 
 def _note(plan: KeptPlan, visit: KeptVisit) -> str:
@@ -129,7 +137,7 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             part_of(visit).removeprefix(", "), planned_label(visit.why),
             visit.inclusion_probability, visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
-            " ".join(visit.reasons),
+            " ".join(visit.reasons), visit.override,
         )
         for visit in plan.visits
     ]  # fmt: skip
@@ -169,6 +177,7 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
                 "last": last_visit(visit),
                 "reasons": visit.reasons,
                 "why": planned_label(visit.why),
+                "override": visit.override,
             }
             for visit in week.visits
         ],

@@ -17,6 +17,7 @@ from serving import clock
 from serving.access.roles import ACCESS, OVERSEES
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
+from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import issue, readable
@@ -48,17 +49,6 @@ _BLANK: Final[Mapping[str, Any]] = {
     "k": _DEFAULT_K, "n_coverage": 0, "office": "", "state": "", "license_type": "", "box": "",
     "county": "", "random_share": "",
 }  # fmt: skip
-OVERRIDE_REASONS: Final = (
-    ("recently_visited", "Recently visited"),
-    ("out_of_business", "Out of business"),
-    ("known_low_risk", "Known to be low risk"),
-    ("wrong_place", "Wrong place"),
-    ("capacity", "No capacity"),
-    ("safety", "Safety"),
-    ("other_agency_lead", "Another agency leads"),
-    ("local_knowledge_higher_risk", "Another dealer matters more"),
-    ("other", "Other"),
-)
 
 
 @router.get("/lists")
@@ -206,7 +196,7 @@ def show_list(
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
         scale=160.0 / max(highest, 1e-9), decisions=decisions, since=since,
         choices=choices(visible),
-        sorts=SORTS, reasons=OVERRIDE_REASONS, link=ask.query, back=ask.query(),
+        sorts=SORTS, reasons=OVERRIDE_WORDS, link=ask.query, back=ask.query(),
         parts=_parts(view, document, rows),
         change=change_in_words(document, _previous(caller, document)),
         shortfall=shortfall(document),

@@ -16,8 +16,9 @@ from serving.api.callers import Caller
 from serving.api.routes.plans import FILES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
 from serving.errors import ForbiddenRoleError, InvalidRequestError, ServingError
-from serving.planning.for_caller import closed_dealers
+from serving.planning.kept.clashes import clashes
 from serving.planning.kept.document import rearranged, recalls_missing
+from serving.planning.kept.overrides import closed_dealers
 from serving.planning.kept.store import (
     keep_version,
     plans_for,
@@ -129,6 +130,7 @@ def _show(
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
         versions=versions, is_newest=plan.version == versions[0]["version"],
         can_change=can_change, can_approve=caller.principal.role in LEADS,
+        clashes=clashes(plan, plans_for(store, caller.principal, caller.scope)),
         status_words=STATUS_WORDS, strangers=_named(caller, plan)[1],
         **for_template(plan, caller.scope.view, can_return=sorted(recalls_missing(plan))),
     )  # fmt: skip

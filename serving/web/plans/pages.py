@@ -19,10 +19,11 @@ from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
 from serving.planning import Changed, PlanError, PlanInfeasibleError
-from serving.planning.for_caller import Made, closed_dealers, next_monday, plan_office
+from serving.planning.for_caller import Made, next_monday, plan_office
 from serving.planning.kept.document import Terms, document
 from serving.planning.kept.files import plan_ics
 from serving.planning.kept.moves import moved
+from serving.planning.kept.overrides import closed_dealers, marked, overrides
 from serving.planning.kept.store import keep_new, plans_for
 from serving.planning.workdays import Leave
 from serving.web.plans.itinerary import RULES as RULE_WORDS
@@ -159,7 +160,8 @@ def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
     """Return the plan with its changes by hand, as one document that nobody has kept yet."""
     made, terms = planned(caller, ask)
     changed = moved(made, ask.move)
-    return made, document(caller.scope.view, made, terms, changed=changed), changed
+    doc = document(caller.scope.view, made, terms, changed=changed)
+    return made, marked(doc, overrides(caller.runtime.store)), changed
 
 
 @router.get("/plan")

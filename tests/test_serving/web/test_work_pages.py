@@ -199,7 +199,8 @@ def test_decisions_are_seen_again_one_or_many_mine_and_handed_over(service, insp
     assert work.count("accepted") == 2
     assert f"/dealers/{fourth}" in work
     assert (
-        "overridden by inspector, capacity: next month" in inspector.get(f"/dealers/{first}").text
+        "overridden by inspector, no capacity: next month"
+        in inspector.get(f"/dealers/{first}").text
     )
     entries = service.get(f"/v1/dealers/{first}", "inspector").json()["timeline"]
     assert entries[0]["table"] == "decisions"
