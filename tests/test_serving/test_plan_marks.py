@@ -24,6 +24,11 @@ def supervisor(service):
     return Visitor(service, "supervisor")
 
 
+def kept_plan(service, visitor):
+    answer = service.get(f"/v1/plans/{keep(visitor)}", "supervisor")
+    return KeptPlan.model_validate(answer.json())
+
+
 def decide(service, dealer, decision, reason):
     listed = service.post("/v1/rank", "supervisor", {"area": {"office": "office0"}, "k": 60}).json()
     assert dealer in {row["dealer"] for row in listed["rows"]}
@@ -63,9 +68,7 @@ def test_an_overridden_dealer_is_marked_wherever_the_plan_is_shown(service, supe
 
 
 def test_the_mark_of_an_override_is_taken_off_by_a_visit_since(service, supervisor):
-    plan = KeptPlan.model_validate(
-        service.get(f"/v1/plans/{keep(supervisor)}", "supervisor").json()
-    )
+    plan = kept_plan(service, supervisor)
     dealer = plan.visits[0].dealer
     found = {dealer: Override("safety", date(2026, 1, 5))}
     assert marked(plan, found).visits[0].override == "overridden 2026-01-05: safety"
@@ -86,9 +89,7 @@ def other(**changes) -> PlanSummary:
 
 
 def test_a_clash_is_of_the_same_people_in_the_same_weeks(service, supervisor):
-    plan = KeptPlan.model_validate(
-        service.get(f"/v1/plans/{keep(supervisor)}", "supervisor").json()
-    )
+    plan = kept_plan(service, supervisor)
     plan = plan.model_copy(update={"investigators": ["maria", "omar"], "weeks": 3})
     (found,) = clashes(plan, [other()])
     assert found.sentence == ("maria is in another plan, handed over, of 2 weeks from 2026-01-12")
@@ -110,10 +111,8 @@ def test_a_second_plan_for_the_same_weeks_and_people_is_warned_of(service, super
     for status in ("approved", "handed_over"):
         supervisor.post(f"/plans/{first}/status", {"status": status}, at=f"/plans/{first}")
     page = unescape(supervisor.get(f"/plans/{second}").text)
-    assert (
-        f'inspector is in another plan, handed over, of 3 weeks from 2026-01-12: <a href="/plans/{first}">'
-        in page
-    )
+    said = "inspector is in another plan, handed over, of 3 weeks from 2026-01-12"
+    assert f'{said}: <a href="/plans/{first}">' in page
     assert "in another plan" not in supervisor.get(f"/plans/{first}").text
     supervisor.post(f"/plans/{second}/status", {"status": "approved"}, at=f"/plans/{second}")
     assert f"/plans/{second}" in supervisor.get(f"/plans/{first}").text
