@@ -70,6 +70,7 @@ NOT_IN_NAVIGATION: Final[Mapping[str, frozenset[str]]] = {
     "/plans": ACCESS["plan"],
     "/responsibilities": frozenset({"inspector", "analyst", "scheduler"}),
     "/measures": OVERSEES,
+    "/shares": frozenset({"supervisor", "analyst", "scheduler"}),
 }
 
 # What shows one dealer's data: `statistics` reaches none of it.

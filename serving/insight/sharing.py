@@ -12,7 +12,13 @@ from typing import Final
 from features.errors import InvalidValueError, WarehouseError
 from features.insight.sharing.quarters import Published, kept, released_year
 from features.insight.sharing.release import Release, part_of, require_past
-from features.insight.sharing.rules import NoAgreementError, latest_release, partner_for
+from features.insight.sharing.rules import (
+    NoAgreementError,
+    Partner,
+    latest_release,
+    partner_for,
+    partners_for,
+)
 from features.insight.sharing.suppression import UnprotectedReleaseError
 from serving.access.accounts import Principal
 from serving.access.roles import PUBLIC_ONLY
@@ -22,6 +28,22 @@ from serving.insight.cached import warehouse_of
 _one_at_a_time = threading.Lock()
 _PURPOSE: Final = "statistics"
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)  # a zip is the same bytes on any day
+
+
+def releases_for(principal: Principal, home: Path, today: date) -> tuple[str, date, list[Partner]]:
+    """Return the newest quarter released, its day, and the partners whose release a caller may get.
+
+    Raises
+    ------
+    NotReadyError
+        When the agreements cannot be read.
+    """
+    day = latest_release(today)
+    account = principal.name if principal.role in PUBLIC_ONLY else ""
+    try:
+        return require_past(day, today), day, partners_for(home=home, on=day, account=account)
+    except InvalidValueError as error:
+        raise NotReadyError(error.what) from error
 
 
 def share_for(

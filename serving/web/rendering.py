@@ -92,6 +92,7 @@ _PAGES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("flows", "/flows", "Flows", "flows"),
     ("areas", "/responsibilities", "Who answers", "responsibilities"),
     ("audit", "/audit", "Audit", "audit"),
+    ("shares", "/shares", "Releases", "shares"),
     ("measures", "/measures", "Measures", "measures"),
     ("model", "/model", "Model", "measures"),
 )

@@ -183,6 +183,31 @@ def partner_for(
     return replace(whole, agreement=told, states=own)
 
 
+def partners_for(*, home: Path, on: date, account: str = "") -> list[Partner]:
+    """Return the releases that may be received: the public ones, and one for each agreement.
+
+    Parameters
+    ----------
+    account : str
+        Only agreements that name this account count; empty for all.
+    """
+    out = []
+    for name, entry in _document()["partner"].items():
+        if not entry["needs_agreement"]:
+            out.append(partner_for(name, home=home, on=on))
+            continue
+        for agreement in _in_force(name, home, on):
+            if account and account not in map(str, agreement.get("accounts", [])):
+                continue
+            reference = str(agreement.get("reference") or "")
+            try:
+                found = partner_for(name, home=home, on=on, reference=reference, account=account)
+            except InvalidValueError:
+                continue  # it names no states, or no reference tells it from another
+            out.append(found)
+    return out
+
+
 def _agreement(name: str, home: Path, on: date, *, reference: str, account: str) -> Json:
     found = _in_force(name, home, on)
     if account:

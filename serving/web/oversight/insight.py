@@ -20,6 +20,7 @@ from serving.api.callers import Caller
 from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
 from serving.insight.measures import measures_for
+from serving.insight.sharing import releases_for
 from serving.scores.table import premises
 from serving.web.atlas import flow_ground
 from serving.web.oversight.flow_answers import flow_answers
@@ -86,7 +87,21 @@ async def show_measures(
     return page(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",
         me=caller.principal, report=report, as_text=as_text,
-        can_see={name: _may(caller, name) for name in ("repeats", "staffing")},
+        can_see={name: _may(caller, name) for name in ("repeats", "staffing", "shares")},
+    )  # fmt: skip
+
+
+@router.get("/shares")
+async def show_shares(
+    request: Request, caller: Annotated[Caller, Depends(may("shares"))]
+) -> Response:
+    """Show which releases of aggregates the caller may take, and where."""
+    home, today = caller.runtime.settings.home, clock.today()
+    quarter, day, found = await asyncio.to_thread(releases_for, caller.principal, home, today)
+    await caller.record("shares", purpose=caller.principal.purpose)
+    return page(
+        request, "shares.html", title="Releases", active="shares", me=caller.principal,
+        quarter=quarter, day=day, partners=found,
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ WITHOUT_DEALERS = {
     "POST /v1/score_features", "POST /v1/events", "GET /livez", "GET /healthz", "GET /readyz",
     "GET /metrics", "GET /docs.json", "GET /", "GET /sign-in", "POST /sign-in", "POST /sign-out",
     "GET /model", "GET /v1/completeness", "GET /cases/{name}",
-    "GET /v1/responsibilities", "GET /responsibilities",
+    "GET /v1/responsibilities", "GET /responsibilities", "GET /shares", "GET /resume",
     "GET /v1/shares/{partner}", "POST /views", "GET /measures", "GET /v1/measures",
     "GET /sign-in/issuer", "GET /sign-in/issuer/back",
 }  # fmt: skip

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
 import zipfile
 from dataclasses import replace
 from datetime import date
+from html import unescape
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from features.insight.staffing import staffing
 from serving.api.client import Client, RefusedError
 from serving.scores import holds
 from tests.simulated import AS_OF
+from tests.test_serving.pages import Visitor
 
 ROUTES = {
     "/v1/flows?subject=US": {"inspector", "supervisor", "analyst"},
@@ -159,6 +162,27 @@ def test_a_partner_gets_its_own_release_and_no_other(served):
     )
     assert served.get(path, "partner").status_code == 404
     assert served.get(path, "analyst").status_code == 200
+
+
+def test_a_partner_finds_its_releases_on_a_page_and_no_other_s(served):
+    text = AGREEMENT + AGREEMENT.replace('"hsi"', '"mexico"').replace(
+        '["partner"]', '["another"]'
+    ).replace("MOU 12", "MOU <i>13</i>")
+    path = served.runtime.settings.home / "agreements.toml"
+    path.write_text(text)
+    partner, chief = Visitor(served, "partner"), Visitor(served, "chief")
+    assert '<a href="/shares"' in partner.get("/measures").text
+    page = partner.get("/shares").text
+    own = [unescape(href) for href in re.findall(r'href="(/v1/shares/[^"]+)"', page)]
+    assert {href.split("?")[0] for href in own} == {"/v1/shares/hsi", "/v1/shares/public"}
+    assert "agreement=MOU%2012" in next(href for href in own if "/hsi" in href)
+    seen = chief.get("/shares").text
+    assert "/v1/shares/mexico?" in seen
+    assert "MOU &lt;i&gt;13" in seen
+    assert '<a class="button" href="/shares"' in chief.get("/measures").text
+    assert Visitor(served, "inspector").get("/shares").status_code == 403
+    path.write_text("[[agreement")
+    assert partner.get("/shares").status_code == 503
 
 
 def test_a_state_s_account_gets_its_own_state(served):
