@@ -323,7 +323,7 @@ def _data(runtime: Runtime) -> _DataNote:
         "sentence": data_sentence(as_of),
         "is_old": days > runtime.settings.stale_days,
         "warning": f"They are {days:,} days old: of what happened since only what was told to"
-        " this service is known. Who may be visited is said on both.",
+        " this service is known. Who may be visited rests on both.",
     }
 
 

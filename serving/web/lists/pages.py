@@ -108,14 +108,21 @@ async def issue_list(request: Request, caller: Annotated[Caller, Depends(may("ra
     form = await checked_form(request, caller.principal)
     fields = {name: text(form, name) for name in form}
     try:
-        asked = _rank_request(fields, caller.purpose())
+        asked = rank_request(fields, caller.purpose())
         document = await asyncio.to_thread(issue, caller.runtime, caller.principal, asked)
     except FflRiskError as error:
         return await asyncio.to_thread(_index, request, caller, fields, error)
     return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
 
 
-def _rank_request(fields: Mapping[str, str], purpose: str) -> RankRequest:
+def rank_request(fields: Mapping[str, str], purpose: str) -> RankRequest:
+    """Return what a form asks for.
+
+    Raises
+    ------
+    InvalidRequestError
+        When it holds something unusable.
+    """
     area: dict[str, Any] = {
         name: fields[name] for name in ("office", "state", "county") if fields.get(name)
     }

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from serving import clock
 from serving.access.audit.chain import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.dealers.explaining import explain
-from serving.errors import UnknownDealerError
+from serving.errors import InvalidRequestError, LegalGateError, UnknownDealerError
+from serving.lists.issued import issue
 from serving.scores.snapshot import eligible_rows
 from serving.scores.words.reason_sentences import measured_first
 from serving.web.dealers.pages import find_dealers
 from serving.web.lists.list_rows import parts_of
+from serving.web.lists.pages import rank_request
 from serving.web.rendering import dealer_name, page
-from serving.web.visitor import PageRoute, may
+from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _K: Final = 50
+_MOST_K: Final = 5_000
 _MOST_REASONS: Final = 6
 
 
@@ -34,9 +38,56 @@ async def show(
     dealer: str,
     caller: Annotated[Caller, Depends(may("dealers"))],
     against: Annotated[str, Query(max_length=100)] = "",
-    k: Annotated[int, Query(ge=1, le=5_000)] = _K,
+    k: Annotated[int, Query(ge=1, le=_MOST_K)] = _K,
 ) -> Response:
     """Show rank, cut, eligibility and what keeps a dealer down; perhaps beside another."""
+    return await _page(request, caller, dealer, against=against, k=k)
+
+
+@router.post("/dealers/{dealer}/list")
+async def issue_with(
+    request: Request, dealer: str, caller: Annotated[Caller, Depends(may("rank"))]
+) -> Response:
+    """Issue a list that has the dealer, whatever its place: by hand, with a reason."""
+    form = await checked_form(request, caller.principal)
+    row = _row(caller, dealer)
+    columns = caller.scope.view.snapshot.columns
+    fields = {name: text(form, name) for name in ("manual_reason", "legal_basis", "k")} | {
+        "manual_dealer": str(columns["dealer"][row]),
+        "office": str(columns["office"][row]),
+    }
+    try:
+        asked = rank_request(fields, caller.purpose())
+        document = await asyncio.to_thread(issue, caller.runtime, caller.principal, asked)
+    except LegalGateError:
+        wrong = Wrong("legal_basis", "It was inspected within twelve months: choose a legal basis")
+    except InvalidRequestError as error:
+        at = "manual_reason" if not fields["manual_reason"] else "k"
+        wrong = Wrong(at, "Say why" if at == "manual_reason" else error.what)
+    else:
+        return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
+    k = int(fields["k"]) if fields["k"].isdecimal() and 1 <= int(fields["k"]) <= _MOST_K else _K
+    return await _page(request, caller, dealer, k=k, wrong=wrong, filled=fields)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with the form, and at which field."""
+
+    at: str
+    said: str
+
+
+async def _page(
+    request: Request,
+    caller: Caller,
+    dealer: str,
+    *,
+    k: int,
+    against: str = "",
+    wrong: Wrong | None = None,
+    filled: Mapping[str, str] | None = None,
+) -> Response:
     purpose = caller.purpose()
     rows = [_row(caller, dealer)]
     other, hits = await asyncio.to_thread(_other, caller, against.strip())
@@ -53,6 +104,7 @@ async def show(
         one=found[0],
         other=found[1] if len(found) > 1 else None, against=against.strip(), hits=hits,
         families=_families(found), can_issue=caller.principal.role in ACCESS["rank"],
+        wrong=wrong, filled=filled or {}, status=200 if wrong is None else 422,
     )  # fmt: skip
 
 

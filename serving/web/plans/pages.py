@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
+from serving import clock
 from serving.access.audit.chain import subjects
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
@@ -125,7 +126,7 @@ class Ask(BaseModel):
 
 def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
     """Return the plan that is asked for, and on what terms."""
-    starts_on = ask.starts_on or next_monday(caller.scope.view.snapshot.as_of)
+    starts_on = ask.starts_on or _first_monday(caller)
     terms = Terms(
         office=ask.office,
         investigators=ask.people,
@@ -154,6 +155,11 @@ def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
         closed=closed_dealers(caller.runtime.store),
     )
     return made, terms
+
+
+def _first_monday(caller: Caller) -> date:
+    """Return the first Monday from today on, or from the records' day where that is later."""
+    return next_monday(max(clock.today(), caller.scope.view.snapshot.as_of))
 
 
 def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
@@ -237,14 +243,13 @@ def _form(request: Request, caller: Caller, ask: Ask, error: PlanError | None = 
 def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
     scope = caller.scope
     offices = np.unique(scope.view.snapshot.columns["office"][scope.own].astype(str))
-    shown = ask.model_copy(
-        update={"starts_on": ask.starts_on or next_monday(scope.view.snapshot.as_of)}
-    )
+    shown = ask.model_copy(update={"starts_on": ask.starts_on or _first_monday(caller)})
     return {
         "offices": [str(office) for office in offices if office],
         "ask": shown,
         # One that cannot be read is refused where the plan is made, and not offered again.
         "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
+        "is_past": shown.starts_on is not None and shown.starts_on < clock.today(),
         "kept": plans_for(caller.runtime.store, caller.principal, scope),
     }
 

@@ -56,6 +56,7 @@ WITHOUT_DEALERS = {
 # A form whose answer is that of a route above.
 FORMS = {
     "POST /lists": "POST /v1/rank", "POST /lists/{list_id}/decisions": "POST /v1/decisions",
+    "POST /dealers/{dealer}/list": "POST /v1/rank",
     "POST /dealers/{dealer}/outcomes": "POST /v1/outcomes", "POST /plans": "POST /v1/plan",
     "POST /referrals/{referral_id}/steps": "POST /v1/referrals/{referral_id}/steps",
     "POST /lists/{list_id}/accept": "POST /v1/decisions",

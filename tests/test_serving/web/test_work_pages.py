@@ -304,16 +304,33 @@ def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypa
 
 
 def test_a_dealer_is_put_on_a_list_by_hand_with_its_reason(inspector, service, free):
-    form = {
-        "manual_dealer": free,
-        "manual_reason": "tip of a neighbor",
-        "office": "office0",
-        "k": "5",
-    }
-    answer = inspector.post("/lists", form, at="/lists")
+    form = {"manual_reason": "tip of a neighbor's", "k": "5"}
+    at = f"/dealers/{free}/place"
+    answer = inspector.post(f"/dealers/{free}/list", form, at=at)
     assert answer.status_code == 303
-    text = inspector.get(answer.headers["location"]).text
-    assert "tip of a neighbor" in text
+    text = unescape(inspector.get(answer.headers["location"]).text)
+    assert "tip of a neighbor's" in text
+
+
+def test_what_is_wrong_with_a_list_by_hand_stands_at_its_field(inspector, service, free):
+    columns = service.runtime.snapshot.columns
+    shut = columns["eligible_on"] > np.datetime64(service.runtime.snapshot.as_of)
+    visited = str(columns["dealer"][(columns["office"] == "office0") & shut][0])
+    for dealer, form, field in (
+        (visited, {"manual_reason": "told", "k": "5"}, "legal_basis"),
+        (free, {"manual_reason": "", "k": "5"}, "manual_reason"),
+    ):
+        at = f"/dealers/{dealer}/place"
+        answer = inspector.post(f"/dealers/{dealer}/list", form, at=at)
+        assert answer.status_code == 422
+        assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
+        assert f'href="#{field}"' in answer.text
+        assert f'value="{form["manual_reason"]}"' in answer.text
+        assert "legal_basis:" not in answer.text
+    basis = {"manual_reason": "told", "k": "5", "legal_basis": "warrant"}
+    at = f"/dealers/{visited}/place"
+    assert inspector.post(f"/dealers/{visited}/list", basis, at=at).status_code == 303
+    assert inspector.post("/dealers/9-99-99999/list", basis, at=at).status_code == 404
 
 
 def test_a_timeline_counts_what_is_many_and_shows_what_matters():
