@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Annotated
 
@@ -97,6 +98,9 @@ async def show_shares(
 ) -> Response:
     """Show which releases of aggregates the caller may take, and where."""
     home, today = caller.runtime.settings.home, clock.today()
+    with contextlib.suppress(NotReadyError):
+        # Of a quarter that the records do not reach there is nothing to tell.
+        today = min(today, caller.runtime.snapshot.as_of)
     quarter, day, found = await asyncio.to_thread(releases_for, caller.principal, home, today)
     await caller.record("shares", purpose=caller.principal.purpose)
     return page(

@@ -17,6 +17,7 @@ from serving.api.routes.referrals import make_step, queue_for, referral_for, res
 from serving.contract.records.referrals import ReferralDocument
 from serving.contract.referral import Result, StepRequest
 from serving.errors import ConflictError, InvalidRequestError
+from serving.web.program.referral_words import in_words
 from serving.web.rendering import page
 from serving.web.visitor import PageRoute, checked_form, may, text
 
@@ -47,7 +48,9 @@ async def _page(
     await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
     return page(
         request, "referrals.html", title="Referrals", active="referrals", me=caller.principal,
-        status=status, referrals=found, results=get_args(Result), said=said, error=error,
+        status=status, referrals=[(one, in_words(one, caller.scope)) for one in found],
+        results=get_args(Result), done=said, error=error,
+        can_open=caller.principal.role in ACCESS["dealers"],
         can_step=caller.principal.role in ACCESS["referral_steps"],
     )  # fmt: skip
 
