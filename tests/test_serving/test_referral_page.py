@@ -42,7 +42,7 @@ def test_a_referral_is_said_in_words_with_its_dealers_by_name(service, queued):
     page = Visitor(service, "agent").get("/referrals").text
     text = text_of(page)
     assert "A firearm recovered within 60 days of its sale" in text
-    assert "Recovered 1 day after its sale in Mexico." in text
+    assert "Recovered in Mexico 1 day after its sale." in text
     assert "One purchaser at several dealers within 7 days" in text
     assert "7 firearms sold from 2026-01-02 to 2026-01-04." in text
     assert "open for less than a day" in text

@@ -64,10 +64,9 @@ def _seen(evidence: EvidenceRecord) -> str:
         said.append(f"sold {first}" if first == last else f"sold from {first} to {last}")
     if "days_from_sale_to_recovery" in evidence:
         days = evidence["days_from_sale_to_recovery"]
-        said.append("recovered on the day of its sale" if not days else
-                    f"recovered {counted(days, 'day')} after its sale")  # fmt: skip
-    if destination := evidence.get("destination"):
-        said.append(f"in {destination_label(destination)}")
+        where = evidence.get("destination")
+        said.append(f"recovered in {destination_label(where)}" if where else "recovered")
+        said.append(f"{counted(days, 'day')} after its sale" if days else "on the day of its sale")
     return " ".join(said)
 
 
