@@ -17,7 +17,7 @@ from serving.api.routes.referrals import make_step, queue_for, referral_for, res
 from serving.contract.records.referrals import ReferralDocument
 from serving.contract.referral import Result, StepRequest
 from serving.errors import ConflictError, InvalidRequestError
-from serving.web.program.referral_words import in_words
+from serving.web.oversight.referral_words import in_words
 from serving.web.rendering import page
 from serving.web.visitor import PageRoute, checked_form, may, text
 

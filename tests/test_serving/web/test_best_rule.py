@@ -11,7 +11,7 @@ from features.insight.measures.figures import Period
 from features.insight.measures.measure import measure, registry
 from serving.insight.best_rule import best_rule
 from serving.insight.measures import added_figures
-from serving.web.program import model
+from serving.web.oversight import model
 
 
 def head(gain: tuple[float, float] | None, *, apart: bool) -> dict:
