@@ -59,15 +59,20 @@ async def issue_with(
     try:
         asked = rank_request(fields, caller.purpose())
         document = await asyncio.to_thread(issue, caller.runtime, caller.principal, asked)
-    except LegalGateError:
-        wrong = Wrong("legal_basis", "It was inspected within twelve months: choose a legal basis")
-    except InvalidRequestError as error:
-        at = "manual_reason" if not fields["manual_reason"] else "k"
-        wrong = Wrong(at, "Say why" if at == "manual_reason" else error.what)
-    else:
-        return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
-    k = int(fields["k"]) if fields["k"].isdecimal() and 1 <= int(fields["k"]) <= _MOST_K else _K
-    return await _page(request, caller, dealer, k=k, wrong=wrong, filled=fields)
+    except (LegalGateError, InvalidRequestError) as error:
+        wrong = _wrong(error, fields)
+        k = int(fields["k"]) if fields["k"].isdecimal() else _K
+        k = min(max(k, 1), _MOST_K)
+        return await _page(request, caller, dealer, k=k, wrong=wrong, filled=fields)
+    return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
+
+
+def _wrong(error: LegalGateError | InvalidRequestError, fields: Mapping[str, str]) -> Wrong:
+    if isinstance(error, LegalGateError):
+        return Wrong("legal_basis", "It was inspected within twelve months: choose a legal basis")
+    if not fields["manual_reason"]:
+        return Wrong("manual_reason", "Say why")
+    return Wrong("k", error.what)
 
 
 @dataclass(frozen=True)
