@@ -225,11 +225,20 @@ def flow_view(flow: Flow) -> RenderableType:
     for link in flow.links[:20]:
         n = f"{link.low:,} to {link.n:,}" if link.status == "inferred" else f"{link.n:,}"
         links.add_row(link.source, link.target, link.course, link.status, n, f"{link.n_short:,}")
-    lanes = _grid("Corridors, by excess over sales", ("from", "to"), ("traces", "excess", "95%"))
+    lanes = _grid(
+        "Corridors, by excess over sales",
+        ("from", "to"),
+        ("traces", "submitted in full", "excess", "95%"),
+    )
     for lane in [c for c in flow.corridors if c.course != "intrastate"][:15]:
         span = "" if lane.low is None else f"{lane.low:.1f} to {lane.high:.1f}"
         excess = "" if lane.excess is None else f"{lane.excess:.1f}"
-        lanes.add_row(lane.source, lane.market, f"{lane.n:,}", excess, span)
+        full = (
+            ""
+            if lane.adjusted_low is None or lane.adjusted_high is None
+            else f"{lane.adjusted_low:,.0f} to {lane.adjusted_high:,.0f}"
+        )
+        lanes.add_row(lane.source, lane.market, f"{lane.n:,}", full, excess, span)
     places = _grid("Counties by Mexican traces", ("county", "zone"), ("traces", "excess"))
     for hub in flow.counties[:12]:
         excess = "" if hub.excess is None else f"{hub.excess:.1f}"

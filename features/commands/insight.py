@@ -96,7 +96,7 @@ def follow(
         typer.Option(
             metavar="FILE",
             help="Write the links as .csv, .graphml, .geojson, .json, or a Sankey as .svg "
-            "(a map as .map.svg).",
+            "(a map as .map.svg); the corridors as .corridors.csv.",
         ),
     ] = None,
     warehouse: WarehouseOption = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -11,7 +13,9 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from features.commands.display import flow_view
 from features.errors import InvalidValueError
 from features.insight.flows.clusters import DAYS
 from features.insight.flows.corridors import corridors, course_of, rate_range
@@ -230,6 +234,32 @@ def test_every_format_holds_the_links(nation: Flow, name: str) -> None:
         assert found["statements"][0] == NO_WRONG
     if name == "f.csv":
         assert content.decode().count("\n") == 1 + len(nation.links) + len(nation.statements)
+
+
+def test_a_corridor_s_range_under_full_submission_is_in_file_and_terminal(nation: Flow) -> None:
+    rows = list(csv.DictReader(io.StringIO(content_for(nation, "f.corridors.csv").decode())))
+    lanes = {(lane.source, lane.market): lane for lane in nation.corridors}
+    told = 0
+    for row in rows[: len(lanes)]:
+        lane = lanes[row["source"], row["market"]]
+        assert int(row["n"]) == lane.n
+        for name in ("adjusted_low", "adjusted_high"):
+            value = getattr(lane, name)
+            assert row[name] == ("" if value is None else str(value))
+        told += lane.adjusted_low is not None
+    assert told
+    assert len(rows) == len(nation.corridors) + len(nation.statements)
+    screen = Console(width=200, record=True, file=io.StringIO())
+    screen.print(flow_view(nation))
+    text = screen.export_text()
+    shown = [one for one in nation.corridors if one.course != "intrastate"][:15]
+    ranges = [
+        f"{one.adjusted_low:,.0f} to {one.adjusted_high:,.0f}"
+        for one in shown
+        if one.adjusted_low is not None
+    ]
+    assert ranges
+    assert all(said in text for said in ranges)
 
 
 def test_pictures_take_the_color_of_the_page_and_name_no_place_over_another(nation: Flow) -> None:

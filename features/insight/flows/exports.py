@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ import igraph
 
 from features.domain.spreadsheet_formulas import neutral
 from features.errors import InvalidValueError
+from features.insight.flows.corridors import Corridor
 from features.insight.flows.follow import Flow, Link
 from features.insight.flows.places import label_of, point_of
 from features.openjson import Json
@@ -36,6 +37,8 @@ def content_for(flow: Flow, name: str) -> bytes:
 
     if name.endswith(".map.svg"):
         return flow_map(flow).encode()
+    if name.endswith("corridors.csv"):
+        return corridors_csv(flow)
     writers: dict[str, Callable[[Flow], bytes]] = {
         "csv": to_csv, "graphml": to_graphml, "geojson": to_geojson, "json": to_json,
         "svg": lambda one: sankey(one).encode(),
@@ -44,7 +47,7 @@ def content_for(flow: Flow, name: str) -> bytes:
     if ending not in writers:
         raise InvalidValueError(
             f"No flow can be written as {name[-40:]!r}.",
-            expected=f"a name that ends in .{', .'.join(writers)} or .map.svg",
+            expected=f"a name that ends in .{', .'.join(writers)}, .map.svg or .corridors.csv",
         )
     return writers[ending](flow)
 
@@ -56,6 +59,19 @@ def to_csv(flow: Flow) -> bytes:
     writer.writerow(_COLUMNS)
     for link in flow.links:
         writer.writerow([_safe(getattr(link, name)) for name in _COLUMNS])
+    for sentence in flow.statements:
+        writer.writerow([f"# {sentence}"])
+    return text.getvalue().encode()
+
+
+def corridors_csv(flow: Flow) -> bytes:
+    """Return the corridors as CSV: counted, expected, and the range under full submission."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [field.name for field in fields(Corridor)]
+    writer.writerow(names)
+    for lane in flow.corridors:
+        writer.writerow([_safe(getattr(lane, name)) for name in names])
     for sentence in flow.statements:
         writer.writerow([f"# {sentence}"])
     return text.getvalue().encode()

@@ -36,7 +36,8 @@ from serving.statements import disclaimers
 router = APIRouter(prefix="/v1", tags=["insight"])
 _PATIENCE: Final = 0.9  # of the time limit, after which it is said that the work goes on
 _MEDIA: Final = {
-    "csv": "text/csv; charset=utf-8", "graphml": "application/xml", "svg": "image/svg+xml",
+    "csv": "text/csv; charset=utf-8", "corridors.csv": "text/csv; charset=utf-8",
+    "graphml": "application/xml", "svg": "image/svg+xml",
     "geojson": "application/geo+json", "map.svg": "image/svg+xml",
 }  # fmt: skip
 
@@ -54,7 +55,7 @@ async def read_flow(
     ] = "US",
     years: Annotated[int, Query(ge=1, le=25)] = 5,
     form: Annotated[
-        Literal["json", "csv", "graphml", "geojson", "svg", "map.svg"],
+        Literal["json", "csv", "corridors.csv", "graphml", "geojson", "svg", "map.svg"],
         Query(alias="format", description="How the answer is written"),
     ] = "json",
 ) -> Response:

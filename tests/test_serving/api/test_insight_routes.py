@@ -134,7 +134,7 @@ def test_without_a_warehouse_the_service_says_so(service):
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
 
 
-@pytest.mark.parametrize("form", ["csv", "graphml", "geojson", "svg", "map.svg"])
+@pytest.mark.parametrize("form", ["csv", "corridors.csv", "graphml", "geojson", "svg", "map.svg"])
 def test_every_format_is_served(served, form):
     answer = served.get(f"/v1/flows?subject=AZ&format={form}", "analyst")
     assert answer.status_code == 200

@@ -156,3 +156,22 @@ def test_a_packet_says_what_the_list_and_the_dossier_say(service, tmp_path, monk
         allowed = "May be visited" if row["is_eligible"] else row["eligible_on"]
         assert allowed in paper["lines"][2]
         assert f"{dossier['traces']['n_traces']:,} traces" in paper["traces_title"]
+
+
+def test_a_field_packet_says_at_how_many_inspections_a_citation_was_found(service, monkeypatch):
+    from serving.dealers import field_packet
+
+    papers = []
+    monkeypatch.setattr(
+        field_packet, "pdf", lambda _, content, **__: papers.append(content) or b"%PDF-"
+    )
+    (row,) = service.post("/v1/rank", "chief", {"k": 1, "random_share": 0}).json()["rows"]
+    dossier = service.get(f"/v1/dealers/{row['dealer']}", "chief").json()
+    dossier["citations"] = {"478.124(c)(1)": 1, "478.125(e)": 3}
+    field_packet.field_packet(dossier, name="Shop", picture="", way="", traces=[])
+    cited = next(part for part in papers[0]["facts"] if part["title"] == "Citations found")
+    assert [line.rpartition(": ")[2] for line in cited["lines"]] == [
+        "at one inspection",
+        "at 3 inspections",
+    ]
+    assert all("478.12" in line for line in cited["lines"])

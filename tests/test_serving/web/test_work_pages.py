@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from serving.lists import list_files
 from serving.store.database import instant
 from serving.store.tables import OUTCOMES, SESSIONS
 from serving.web.dealers.timeline import timeline
@@ -396,7 +397,7 @@ def test_a_packet_of_a_busy_dealer_counts_traces_by_year_and_destination():
 
 
 def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
-    service, inspector, listed
+    service, inspector, listed, monkeypatch
 ):
     first = next(row for row in listed["rows"] if row["is_eligible"])
     dealer, at = first["dealer"], f"/v1/lists/{listed['list_id']}"
@@ -420,6 +421,18 @@ def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
     assert "recall, from" in inspector.get("/work").text
     for kind in ("", ".csv"):
         assert service.get(f"{at}{kind}", "inspector").content == before[kind].content
+    papers = []
+    monkeypatch.setattr(
+        list_files, "pdf", lambda _, content, **__: papers.append(content) or b"%PDF-"
+    )
+    service.get(f"{at}.pdf", "inspector")
+    monkeypatch.undo()
+    facts = {row["title"].partition(". ")[0]: row["facts"] for row in papers[0]["rows"]}
+    said = facts.pop(str(first["position"]))
+    assert f"Visited {today}: outcome told; not before {until}." in said
+    assert "May be visited" not in said
+    assert "Before that" in said or "No earlier compliance inspection" in said
+    assert not any("outcome told" in other for other in facts.values())
     after = service.get(f"{at}.pdf", "inspector")
     assert after.headers["etag"] != before[".pdf"].headers["etag"]
     assert after.content != before[".pdf"].content
