@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,9 +13,9 @@ from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
-from serving.contract.records.lists import DecisionRecord, ListDocument
+from serving.contract.records.lists import DecisionRecord
 from serving.errors import UnknownDealerError
-from serving.lists.issued import readable
+from serving.lists.issued import document_for
 from serving.runtime import Runtime
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
@@ -41,7 +40,7 @@ def decide(
     UnknownListError, UnknownDealerError
         When the list is not the caller's to read, or the dealer is not on it for the caller.
     """
-    document: ListDocument = json.loads(readable(runtime, principal, request.list_id))
+    document = document_for(runtime, principal, request.list_id)
     scope = runtime.scope(principal)
     row = scope.row(request.dealer)
     dealer = None if row is None else scope.view.snapshot.columns["dealer"][row]

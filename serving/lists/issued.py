@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 import pandas as pd
@@ -275,6 +275,19 @@ def readable(runtime: Runtime, principal: Principal, list_id: str) -> bytes:
 
     Where nothing on it is hidden from the caller these are the bytes that were issued.
     """
+    content, shown = _read(runtime, principal, list_id)
+    return to_json(shown) if content is None else content
+
+
+def document_for(runtime: Runtime, principal: Principal, list_id: str) -> ListDocument:
+    """Return a list's document as the caller may see it: `readable`, read once."""
+    return _read(runtime, principal, list_id)[1]
+
+
+def _read(
+    runtime: Runtime, principal: Principal, list_id: str
+) -> tuple[bytes | None, ListDocument]:
+    """Return a list as a caller may see it, and its bytes where they are those issued."""
     query = sa.select(LISTS).where(LISTS.c.list_id == list_id)
     with runtime.store.read() as connection:
         row = connection.execute(query).first()
@@ -289,14 +302,8 @@ def readable(runtime: Runtime, principal: Principal, list_id: str) -> bytes:
     if not may_read(principal, scope, shown["owner"], shown["rows"], recipe["principal"]):
         raise UnknownListError(_NO_LIST)
     if principal.role in OVERSEES:
-        return to_json(for_auditor(shown))
-    return content if document is None else to_json(document)
-
-
-def document_for(runtime: Runtime, principal: Principal, list_id: str) -> ListDocument:
-    """Return a list's document as the caller may see it."""
-    document: ListDocument = json.loads(readable(runtime, principal, list_id))
-    return document
+        return None, cast("ListDocument", for_auditor(shown))
+    return (content, shown) if document is None else (None, shown)
 
 
 def seen_document(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
@@ -21,7 +20,7 @@ from serving.contract.field import DecisionRequest
 from serving.contract.records.lists import AssignmentRecord, StoredDecisionRecord
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists import work
-from serving.lists.issued import readable
+from serving.lists.issued import document_for
 from serving.scores.table import premises
 from serving.web.lists.list_rows import Ask
 from serving.web.lists.pages import show_list
@@ -45,13 +44,13 @@ async def record_decision(
         asked = _decision(list_id, dealer, decision, form=form, purpose=caller.purpose())
         await field.decisions(asked, caller)
     except FflRiskError as error:
-        content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
+        document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
         failed = {
             "dealer": dealer, "reason": text(form, "reason"), "note": text(form, "note"),
             "what": error.what, "to": "", "at": "decision",
         }  # fmt: skip
         return await asyncio.to_thread(
-            show_list, request, caller, json.loads(content), back, failed=failed, status=422
+            show_list, request, caller, document, back, failed=failed, status=422
         )
     return _to(list_id, back, "accept" if decision == "accept" else "override", f"#d-{dealer}")
 
@@ -82,8 +81,8 @@ async def assign(
     form = await checked_form(request, caller.principal)
     back, purpose = _back(form), caller.purpose()
     dealer, who = text(form, "dealer"), text(form, "to").lower()[:120]
-    content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
-    listed = {row["dealer"] for row in json.loads(content)["rows"]}
+    document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
+    listed = {row["dealer"] for row in document["rows"]}
     if dealer not in listed or caller.scope.row(dealer) is None:
         raise UnknownDealerError("There is no such dealer on that list.")
     nobody = _nobody(caller, who) if who else "Say to whom: give an account name."
@@ -93,7 +92,7 @@ async def assign(
             "to": text(form, "to"), "at": "to",
         }  # fmt: skip
         return await asyncio.to_thread(
-            show_list, request, caller, json.loads(content), back, failed=failed, status=422
+            show_list, request, caller, document, back, failed=failed, status=422
         )
     await asyncio.to_thread(
         lambda: work.assign(

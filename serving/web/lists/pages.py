@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -20,7 +19,7 @@ from serving.contract.answers import RankRequest
 from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
-from serving.lists.issued import issue, readable
+from serving.lists.issued import document_for, issue
 from serving.lists.scheduled import newest_of_week
 from serving.lists.since import told_since
 from serving.lists.summaries import decisions_of, summaries
@@ -166,9 +165,9 @@ async def show(
 ) -> Response:
     """Show a list as issued, filtered and sorted as asked."""
     purpose = caller.purpose()
-    content = await asyncio.to_thread(readable, caller.runtime, caller.principal, list_id)
+    document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
     await caller.record(list_id, purpose=purpose, list_id=list_id)
-    return await asyncio.to_thread(show_list, request, caller, json.loads(content), ask)
+    return await asyncio.to_thread(show_list, request, caller, document, ask)
 
 
 def show_list(
@@ -222,7 +221,7 @@ def _previous(caller: Caller, document: ListDocument) -> ListDocument | None:
         return None
     before = document["change"]["previous_list"]
     try:
-        found: ListDocument = json.loads(readable(caller.runtime, caller.principal, before))
+        found = document_for(caller.runtime, caller.principal, before)
     except UnknownListError:
         return None
     view = caller.scope.view
