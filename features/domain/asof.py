@@ -1,4 +1,4 @@
-"""As-of dates and half-open windows: the only arithmetic on dates in the project.
+"""As-of dates, half-open windows and the cut of time.
 
 Everything is days since 1970-01-01 in an ``int32``, the representation that Arrow, DuckDB and the
 kernels share. A fact is visible as of ``T`` when its ``known_on < T``; a window of ``n`` days
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EPOCH = date(1970, 1, 1)
+DAYS_A_YEAR = 365  # of every window and duration: none depends on where leap days fall
 NEVER = np.int32(2**31 - 1)  # a day that never comes: rows that nothing supersedes
 
 
@@ -34,7 +35,7 @@ class Window:
     name : str
         The suffix that a column carries.
     days : int
-        Length in days; a year is 365 days, so a window never depends on where leap days fall.
+        Length in days; a year is `DAYS_A_YEAR`.
     """
 
     name: str
@@ -42,12 +43,8 @@ class Window:
 
 
 D90 = Window("90d", 90)
-Y1 = Window("1y", 365)
-Y2 = Window("2y", 730)
-Y3 = Window("3y", 1095)
-Y5 = Window("5y", 1825)
-Y10 = Window("10y", 3650)
-EVER = Window("ever", 100 * 365)
+Y1, Y2, Y3, Y5, Y10 = (Window(f"{n}y", n * DAYS_A_YEAR) for n in (1, 2, 3, 5, 10))
+EVER = Window("ever", 100 * DAYS_A_YEAR)
 
 
 def parse_date(text: str | date) -> date:

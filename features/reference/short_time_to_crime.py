@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import pandas as pd
 
+from features.domain.asof import D90, Y1
 from features.reference.legal import law
 
 DAYS: Final = "(recovered_on - sold_on)"
+BANDS: Final = ("up to 90 days", "up to 1 year", "up to 3 years", "over 3 years", "not known")
 
 
 def short_days() -> int:
@@ -43,3 +45,17 @@ def is_short(days: Any) -> Any:
     """
     found = (days >= 0) & (days <= short_days())
     return found.fillna(False) if isinstance(found, pd.Series) else found
+
+
+def band_sql(*, named: bool = False) -> str:
+    """Return the SQL that puts a trace into one of `BANDS`: its index, or its name.
+
+    >>> band_sql().split(" THEN ")[0]
+    'CASE WHEN (recovered_on - sold_on) IS NULL'
+    """
+    words = [f"'{name}'" for name in BANDS] if named else [str(n) for n in range(len(BANDS))]
+    limits = (D90.days, Y1.days, short_days())
+    within = " ".join(
+        f"WHEN {DAYS} <= {days} THEN {word}" for days, word in zip(limits, words, strict=False)
+    )
+    return f"CASE WHEN {DAYS} IS NULL THEN {words[-1]} {within} ELSE {words[-2]} END"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.domain.asof import NEVER, from_day, is_known, number_sql
+from features.domain.asof import DAYS_A_YEAR, NEVER, from_day, is_known, number_sql
 from features.engine.context import Gathered
 from features.schema import LICENSE_TYPES
 from features.signals.signal import (
@@ -213,7 +213,7 @@ def _own(stage: Listings, part: Slice) -> dict[str, Floats]:
     expires[expires == UNKNOWN_DAY] = np.nan
     own = {
         "type": part.take(order[stage.at_last("license_type", j)]),
-        "years_listed": part.take((when - stage.at_first("listed", j)) / 365.0),
+        "years_listed": part.take((when - stage.at_first("listed", j)) / DAYS_A_YEAR),
         "months_to_expiry": part.take((expires - when) / _DAYS_A_MONTH),
         "renewals": part.take(stage.renewals[:, j]),
         "moves_5y": part.take(stage.moves[:, j]),

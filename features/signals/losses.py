@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from features.domain.asof import Y1, Y3, Y5
+from features.domain.asof import Y1, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference.legal import law
 from features.signals.signal import NO_SOURCE, FamilyColumns, Signal, no_source, rate
@@ -68,9 +68,9 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 )  # fmt: skip
 
 
-def _late() -> str:
+def _late(on: date) -> str:
     """Return the condition of a report made after the hours that the law gives."""
-    days = int(law("theft_report_hours", date.max)) // 24
+    days = int(law("theft_report_hours", on)) // 24
     return f"reported_on - discovered_on > {days}"
 
 
@@ -85,7 +85,7 @@ def build(context: Context) -> FamilyColumns:
             *(Sum(kind, (Y5,), f"kind = '{kind}'") for kind in _KINDS),
             Sum("firearms", (Y3, Y5), value="n_firearms"),
             Sum("lost_firearms", (Y5,), "kind = 'loss'", value="n_firearms"),
-            Sum("late", (Y5,), _late()),
+            Sum("late", (Y5,), _late(from_day(int(context.cohort.as_of[-1])))),
         ],
     )
     values = {name: g[name] for name in (s.name.removeprefix("losses_") for s in SIGNALS)

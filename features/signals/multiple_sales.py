@@ -129,7 +129,7 @@ def _traced(
             values[name] = np.full(context.n_rows, np.nan)
             reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
         return
-    soon = short_sql(at_most=365)
+    soon = short_sql(at_most=Y1.days)
     found = context.grids(
         "multiple_sales_traced",
         [Distinct("any", (Y3,), "report_id"), Distinct("soon", (Y3,), "report_id", where=soon)],

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from features.domain.asof import Y1, Y3, Y5
+from features.domain.asof import D90, Y1, Y3, Y5
 from features.engine.context import Context, Quantile, Sum
 from features.reference.short_time_to_crime import DAYS, short_days, short_sql
 from features.signals.signal import (
@@ -98,7 +98,7 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("traces"):
         return no_source(SIGNALS, context.n_rows)
-    limits = {"90d": 90, "1y": 365, "3y": short_days()}
+    limits = {"90d": D90.days, "1y": Y1.days, "3y": short_days()}
     g = context.grids(
         "traces",
         [

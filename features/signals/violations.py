@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from features.domain.asof import EVER, Y5, Y10
+from features.domain.asof import DAYS_A_YEAR, EVER, Y5, Y10
 from features.engine.context import Distinct, Gathered, Last, Measure, Sum
 from features.reference.citation import tier_of
 from features.reference.outcome import LADDER
@@ -286,10 +286,10 @@ def _of_inspections(grids: dict[str, Floats], days: npt.NDArray[np.int32]) -> di
     is_recent = (days - step_on) <= Y5.days
     values = {
         "last_outcome": step,
-        "years_since_last_outcome": (days - step_on) / 365.0,
+        "years_since_last_outcome": (days - step_on) / DAYS_A_YEAR,
         "worst_outcome_5y": worst,
         "step_due": np.where(is_recent, np.minimum(np.nan_to_num(step) + 1, 4), 1.0),
-        "years_since_inspection": (days - visit_on) / 365.0,
+        "years_since_inspection": (days - visit_on) / DAYS_A_YEAR,
         "never_inspected": np.isnan(visit_on).astype(np.float64),
         "inspections_5y": grids["visits_5y"],
         "inspections_10y": grids["visits_10y"],

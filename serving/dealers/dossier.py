@@ -15,7 +15,7 @@ from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
 from features.reference.destinations import destination_label, destination_sql, place_sql
 from features.reference.outcome import NAMES
-from features.reference.short_time_to_crime import short_days
+from features.reference.short_time_to_crime import band_sql
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.contract.field import OVERRIDE_WORDS
@@ -155,20 +155,13 @@ def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> Tra
     """
     every = _in_force(warehouse, "traces")
     own = f"(SELECT * FROM {every} WHERE {COUNTS_SQL})"  # noqa: S608 - schema names only
-    soon = (
-        "CASE WHEN sold_on IS NULL OR recovered_on IS NULL THEN 'not known' "
-        "WHEN recovered_on - sold_on <= 90 THEN 'up to 90 days' "
-        "WHEN recovered_on - sold_on <= 365 THEN 'up to 1 year' "
-        f"WHEN recovered_on - sold_on <= {short_days()} THEN 'up to 3 years' "
-        "ELSE 'over 3 years' END"
-    )
     place = f"CASE WHEN recovery_country = 'MX' THEN 'MX' ELSE {place_sql()} END"
 
     def by(what: str, order: str = "2 DESC, 1") -> dict[str, int]:
         query = f"SELECT {what}, count(*) FROM {own} GROUP BY 1 ORDER BY {order}"  # noqa: S608
         return dict(connection.execute(query, given).fetchall())
 
-    by_time, by_class = by(soon, "1"), by(class_sql())
+    by_time, by_class = by(band_sql(named=True), "1"), by(class_sql())
     apart = (
         f"SELECT count(*) FILTER ({UNSERIALIZED_SQL}), "  # noqa: S608 - schema names only
         f"count(*) FILTER (NOT {UNSERIALIZED_SQL} AND {LAWFUL_SQL}) FROM {every}"

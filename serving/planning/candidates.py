@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.asof import DAYS_A_YEAR
 from serving.planning.request import Bools, Floats, Ints, PlanError, PlanRequest, policy
 from serving.planning.travel import drive_hours, road_km
 
@@ -91,7 +92,7 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     fits = n_parts <= request.n_investigators * weeks_left
     keep = has_place & is_lawful & is_near & fits
     horizon = request.weeks * 7
-    limit = np.inf if request.coverage_years is None else request.coverage_years * 365.0
+    limit = np.inf if request.coverage_years is None else request.coverage_years * DAYS_A_YEAR
     kept = frame[keep]
     reasons = np.select(
         [~has_place, ~is_near], ["no place known", "too far to drive in a week"],

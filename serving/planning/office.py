@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.asof import DAYS_A_YEAR
 from serving.planning.request import Floats, expected_hours
 from serving.scores.snapshot import Bools, View
 
@@ -29,7 +30,7 @@ def candidate_table(view: View, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     columns = view.snapshot.columns
     as_of = np.datetime64(view.snapshot.as_of, "s")
     last, eligible = columns["last_inspected_on"][rows], columns["eligible_on"][rows]
-    listed_days = _signal(view, rows, _YEARS_LISTED) * 365.25
+    listed_days = _signal(view, rows, _YEARS_LISTED) * DAYS_A_YEAR
     since_visit = (as_of - last).astype("timedelta64[D]").astype(np.float64)
     unseen = np.where(
         np.isnat(last), np.where(np.isnan(listed_days), np.inf, listed_days), since_visit

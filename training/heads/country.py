@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import add_months
+from features.domain.asof import DAYS_A_YEAR, add_months
 from features.engine.population import first_listing
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
@@ -27,7 +27,7 @@ from training.progress import Steps
 from training.recipe import Recipe
 
 # Records of so many days stand before the first list: signals count over a year and more.
-_BEFORE: Final = 365
+_BEFORE: Final = DAYS_A_YEAR
 _DAY: Final = timedelta(days=1)
 
 

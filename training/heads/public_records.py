@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from features.domain.asof import is_known
 from features.openjson import Json
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
@@ -113,7 +114,7 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
     )
     made = design(table, head)
     trained_on = _training_day(keyed["as_of"])
-    is_train = (keyed["known_on"] < pd.Timestamp(trained_on)).to_numpy()
+    is_train = is_known(keyed["known_on"], pd.Timestamp(trained_on)).to_numpy()
     is_test = (keyed["as_of"] >= pd.Timestamp(trained_on)).to_numpy()
     y = keyed["y"].to_numpy(dtype=np.float64)
     _require_both(y, is_train, is_test, trained_on)

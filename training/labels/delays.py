@@ -20,9 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.asof import DAYS_A_YEAR
+
 Floats = npt.NDArray[np.float64]
 # Visits opened so long ago have closed, but for one in a hundred.
-SETTLED_DAYS: Final = 365
+SETTLED_DAYS: Final = DAYS_A_YEAR
 # Visits so new that fewer of either outcome would be known say nothing yet.
 MIN_SHARE: Final = 0.2
 # Fewer settled visits of an outcome do not tell how long it takes.

@@ -12,7 +12,7 @@ from datetime import date
 
 import pandas as pd
 
-from features.domain.asof import add_months
+from features.domain.asof import add_months, is_known
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import TooFewLabelsError
@@ -130,7 +130,7 @@ def label_funnel(
     first = pd.Timestamp(min(as_of))
     last = pd.Timestamp(add_months(max(as_of), horizon_months))
     in_window = targets[(targets["opened_on"] > first) & (targets["opened_on"] <= last)]
-    known = in_window[in_window["known_on"] < pd.Timestamp(trained_on)]
+    known = in_window[is_known(in_window["known_on"], pd.Timestamp(trained_on))]
     found = labels.compliance(
         warehouse, as_of, rule=rule, known_before=trained_on, horizon_months=horizon_months
     )

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import add_months
+from features.domain.asof import add_months, is_known
 from features.reference.attribution import COLUMNS, counts_toward_dealer
 from features.reference.destinations import countries_of, destination_label
 from features.reference.outcome import LADDER, policy_regime
@@ -82,8 +82,8 @@ class Labels:
 
     def known_before(self, trained_on: date) -> Labels:
         """Return only the labels known before the training day."""
-        is_known = self.frame["known_on"] < pd.Timestamp(trained_on)
-        frame = self.frame[is_known].reset_index(drop=True)
+        is_told = is_known(self.frame["known_on"], pd.Timestamp(trained_on))
+        frame = self.frame[is_told].reset_index(drop=True)
         if DELAY_WEIGHT in frame:
             visits = frame.drop_duplicates("inspection_id")
             weight = pd.Series(
@@ -106,7 +106,7 @@ class Labels:
         FutureLabelError
             Naming the first label that was not known yet.
         """
-        late = self.frame[~(self.frame["known_on"] < pd.Timestamp(trained_on))]
+        late = self.frame[~is_known(self.frame["known_on"], pd.Timestamp(trained_on))]
         if len(late):
             first = late.iloc[0]
             raise FutureLabelError(
@@ -262,7 +262,7 @@ def diversion(
         end = pd.Timestamp(add_months(start.date(), horizon_months))
         if known_before is not None and end > pd.Timestamp(known_before):
             continue
-        in_window = (traces["known_on"] >= start) & (traces["known_on"] < end)
+        in_window = (traces["known_on"] >= start) & is_known(traces["known_on"], end)
         counts = traces.loc[in_window, "dealer"].value_counts()
         y = rows["dealer"].map(counts).fillna(0).to_numpy(dtype=np.float64)
         parts.append(

@@ -14,10 +14,10 @@ import igraph
 import numpy as np
 import pandas as pd
 
+from features.domain.asof import Y2
 from features.insight.flows.tally import Tally, records
 
 DAYS: Final = 5  # between purchases of one token at two dealers
-_YEARS_SQL: Final = "730"  # tokens count for two years
 _SEED: Final = 20_260_101
 
 
@@ -61,7 +61,7 @@ class Community:
 
 def _events(tally: Tally) -> str:
     """Return SQL of purchases by token: dealer, token, day of sale."""
-    first = f"known_on >= DATE '{tally.span.as_of}' - {_YEARS_SQL}"
+    first = f"known_on >= DATE '{tally.span.as_of}' - {Y2.days}"
     parts = [
         f"SELECT dealer, purchaser_token, sold_on FROM {table} WHERE {tally.span.condition} AND "
         f"{first} AND purchaser_token IS NOT NULL AND dealer IS NOT NULL AND sold_on IS NOT NULL"

@@ -16,9 +16,10 @@ from features.insight.flows.clusters import Cluster, Community, Pattern
 from features.insight.flows.corridors import Corridor, corridors, course_of
 from features.insight.flows.hubs import CountyHub, DealerHub, county_hubs, dealer_hubs, fast_hubs
 from features.insight.flows.subject import Subject
-from features.insight.flows.tally import BANDS, MARKET, YEARS, Span, Tally, records, where_source
+from features.insight.flows.tally import MARKET, YEARS, Span, Tally, records, where_source
 from features.openjson import Json
 from features.reference.geography import ports
+from features.reference.short_time_to_crime import BANDS
 from features.signals.stages import coverage
 from features.warehouse import Warehouse
 

@@ -14,23 +14,18 @@ from typing import Final
 
 import pandas as pd
 
-from features.domain.asof import day_sql, in_force_sql
+from features.domain.asof import DAYS_A_YEAR, day_sql, in_force_sql
 from features.engine.embedded import EmbeddedEngine
 from features.insight.flows.subject import Subject
 from features.openjson import Row
 from features.reference.destinations import destination_sql, place_sql
-from features.reference.short_time_to_crime import DAYS, short_sql
+from features.reference.short_time_to_crime import band_sql, short_sql
 from features.reference.weapons import class_code_sql, class_names, seized_class_sql
 from features.sql import list_sql, literal
 from features.warehouse import Warehouse
 
-BANDS: Final = ("up to 90 days", "up to 1 year", "up to 3 years", "over 3 years", "not known")
 YEARS: Final = 5
 
-_BAND: Final = (
-    f"CASE WHEN sold_on IS NULL OR recovered_on IS NULL THEN 4 WHEN {DAYS} <= 90 THEN 0 "
-    f"WHEN {DAYS} <= 365 THEN 1 WHEN {short_sql()} THEN 2 ELSE 3 END"
-)
 # A link is complete when sale and place of recovery are known, else partial.
 _COMPLETE: Final = (
     "sold_on IS NOT NULL AND recovered_on IS NOT NULL AND (recovery_state IS NOT NULL "
@@ -49,7 +44,7 @@ class Span:
     @classmethod
     def before(cls, as_of: date, years: int = YEARS) -> Span:
         """Return so many years before a date."""
-        return cls(as_of - timedelta(days=365 * years), as_of)
+        return cls(as_of - timedelta(days=DAYS_A_YEAR * years), as_of)
 
     @property
     def condition(self) -> str:
@@ -116,7 +111,8 @@ class Tally:
             f"""
             WITH found AS (
                 SELECT p.area, recovery_country, recovery_state, {class_code_sql()} AS class,
-                       {_BAND}::TINYINT AS band, count(*) AS n, count(*) FILTER ({_COMPLETE}) AS k
+                       {band_sql()}::TINYINT AS band, count(*) AS n,
+                       count(*) FILTER ({_COMPLETE}) AS k
                 FROM (SELECT * FROM traces WHERE {self.span.condition} AND dealer IS NOT NULL) t
                 JOIN place p ON p.dealer = t.dealer
                 WHERE {where} GROUP BY ALL)

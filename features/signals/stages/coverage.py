@@ -24,14 +24,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import NEVER, day_sql, from_day, is_known, known_sql, number_sql, to_day
+from features.domain.asof import (
+    DAYS_A_YEAR,
+    NEVER,
+    day_sql,
+    from_day,
+    is_known,
+    known_sql,
+    number_sql,
+    to_day,
+)
 from features.reference.dated import mexico_coverage
 from features.reference.series import known_before
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-RAMP_DAYS: Final = 365  # after its first request a state's own agency submits in part
+RAMP_DAYS: Final = DAYS_A_YEAR  # after its first request a state's own agency submits in part
 SETTLED_DAYS: Final = 60  # after a quarter its requests are known, but for a few
 MIN_REQUESTS: Final = 12  # requests in full, or federal-only, quarters below which nothing is told
 MIN_QUARTERS: Final = 2

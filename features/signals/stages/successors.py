@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.asof import DAYS_A_YEAR
 from features.reference.legal import law
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _pairs(begun: Ints, begun_code: Ints, ended: Ints, ended_code: Ints) -> tupl
 
 def window_days(as_of: date) -> int:
     """Days within which a new license counts as a successor; a year is 365 days."""
-    return 365 * int(law("successor_window_years", as_of))
+    return DAYS_A_YEAR * int(law("successor_window_years", as_of))
 
 
 def _codes(key: pd.Series, *, is_known: pd.Series) -> Ints:

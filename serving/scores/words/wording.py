@@ -15,12 +15,13 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from features.domain.asof import DAYS_A_YEAR
+
 MILES_PER_KM: Final = 0.621371192
 _KM2_PER_SQUARE_MILE: Final = 2.589988110336
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _PEERS: Final = re.compile(r"[,;]?\s*(more|less) than \{percentile\}% of peers")
 _PLACES: Final = ("state", "county")
-_DAYS_A_YEAR: Final = 365
 _MOST_LOG: Final = 40.0
 # Heads that foretell a number of firearms; the others foretell a chance.
 RATES: Final = frozenset({"diversion", "mexico"})
@@ -122,9 +123,9 @@ class Wording:
         if kind == "log":
             value = round(math.expm1(min(value, _MOST_LOG)))
         if kind == "age":
-            days = round(_DAYS_A_YEAR * value)
-            kind, value = "q", value if days >= _DAYS_A_YEAR else float(days)
-            singular, plural = ("year", "years") if days >= _DAYS_A_YEAR else ("day", "days")
+            days = round(DAYS_A_YEAR * value)
+            kind, value = "q", value if days >= DAYS_A_YEAR else float(days)
+            singular, plural = ("year", "years") if days >= DAYS_A_YEAR else ("day", "days")
         if kind == "least":
             value = math.floor(10.0 * value) / 10.0
         if kind in {"n", "q", "log", "least"}:
