@@ -11,12 +11,14 @@ For those from whom nothing is held the list is the one that was issued, byte fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Final, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.order.ties import turns_among_ties
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
 from serving.contract.records.lists import (
@@ -29,6 +31,7 @@ from serving.contract.records.lists import (
     RecipeRecord,
 )
 from serving.scores.areas import is_asked, is_own
+from serving.scores.snapshot import allows_visit
 
 # What an auditor does not see of a row: the audit is about who saw whom, not about scores.
 _SCORES: Final = frozenset(
@@ -102,14 +105,15 @@ def _n_above(
     ranks = np.sort([listed[dealer] for dealer in facts["dealer"][is_listed]])
     own = np.array([row["national_rank"] for row in rows], dtype=np.int64)
     n: npt.NDArray[np.int64] = np.searchsorted(ranks, own).astype(np.int64)
-    # Of those that were not on the list only the priority is known; equal ones stand by their key.
+    # Of those that were not on the list only the priority is known; ties stand as in the ranking.
     others = facts[~is_listed]
     lower = np.sort(-others["priority"].to_numpy(dtype=np.float64))
     mine = -np.array([row["priority"] for row in rows], dtype=np.float64)
     n += np.searchsorted(lower, mine, side="left")
     for i in np.flatnonzero(np.isin(mine, lower)).tolist():
         equal = others["dealer"][others["priority"].to_numpy(dtype=np.float64) == -mine[i]]
-        n[i] += int((equal < rows[i]["dealer"]).sum())
+        turns = turns_among_ties(np.array([*equal, rows[i]["dealer"]], dtype=np.str_))
+        n[i] += int((turns[:-1] < turns[-1]).sum())
     return n
 
 
@@ -135,8 +139,7 @@ def _design(
     issued = document["design"]
     within = _within(recipe, facts)
     when = facts["eligible_on"].to_numpy(dtype="datetime64[s]")
-    as_of = np.datetime64(str(document["basis"]["as_of"]), "s")
-    is_eligible = within & (np.isnat(when) | (when <= as_of))
+    is_eligible = within & allows_visit(when, date.fromisoformat(document["basis"]["as_of"]))
     n_by_why: dict[str, int] = {}
     for row in shown:
         n_by_why[row["why"][0]] = n_by_why.get(row["why"][0], 0) + 1

@@ -35,7 +35,8 @@ RULES = {
         # Days that a setting counts, and figures of the published reports that a country imitates.
         {"serving/settings.py", "serving/scores/snapshot.py", "serving/schedule/routines.py",
          "features/simulation/targets/figures.py",
-         "features/simulation/targets/figures_inspections.py", "features/simulation/reports/trace_rows.py",
+         "features/simulation/targets/figures_inspections.py",
+         "features/simulation/reports/trace_rows.py",
          "features/simulation/visits/inspections.py"},
     ),
 }  # fmt: skip
