@@ -113,6 +113,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "FFL_RISK_SIGNALS", "text", "",
             "Folder of an agency's own families of signals, for every command and the service",
         ),
+        Variable("FFL_RISK_SPARK_MASTER", "text", "local[*]", "Cluster of `--engine spark`"),
         Variable(
             "FFL_RISK_STORE_URL", "secret", "",
             "SQLAlchemy URL of the store; SQLite in the state folder by default. A SQLite URL that "

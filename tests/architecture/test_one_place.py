@@ -106,3 +106,16 @@ def test_no_rule_about_a_role_stands_outside_the_table_of_roles() -> None:
             if compared or grouped:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert found == []
+
+
+def test_no_template_names_a_role() -> None:
+    from serving.access.roles import ROLES
+
+    named = re.compile(r"role\s*(==|!=|in)|[\"'](" + "|".join(ROLES) + r")[\"']")
+    found = [
+        f"{path.name}:{number}"
+        for path in sorted((ROOT / "serving/web/templates").glob("*.html"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if named.search(line)
+    ]
+    assert found == []

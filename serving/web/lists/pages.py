@@ -78,7 +78,7 @@ def _index(
         weekly=weekly,
         status=200 if error is None else int(getattr(error, "status", 422)),
         lists=[one for one in found if one not in weekly],
-        can_issue=can_issue,
+        can_issue=can_issue, is_field=caller.principal.role in ACCESS["decisions"],
         offices=sorted({str(o) for o in np.unique(columns["office"][own].astype(str)) if o}),
         states=sorted({str(s) for s in np.unique(columns["state"][own].astype(str)) if s}),
         license_types=types,

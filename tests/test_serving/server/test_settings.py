@@ -1,5 +1,6 @@
 """The settings page says what is read, and paths of any name mean what they say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def test_the_page_names_every_variable():
     assert (DOCS / "settings.md").read_text().endswith(as_markdown())
+
+
+def test_every_variable_that_code_reads_is_on_the_page():
+    page = (DOCS / "settings.md").read_text()
+    read = set()
+    for package in ("features", "models", "training", "serving"):
+        for path in (DOCS.parent / package).rglob("*.py"):
+            code = path.read_text(encoding="utf-8")
+            read |= set(re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"[\])]?(?!\] =)", code))
+            read |= set(re.findall(r"\"(FFL_RISK_[A-Z_]+)\"", code))
+    assert "FFL_RISK_SPARK_MASTER" in read
+    unsaid = {name for name in read if f"`{name}`" not in page}
+    assert unsaid <= {"BENTOML_DO_NOT_TRACK"}, "it is set for the service, never read"
 
 
 @pytest.mark.parametrize("name", ["100%", "what?", "a#b", "a b", "x:y@z", "é", "50%25"])
