@@ -43,3 +43,8 @@ def test_every_make_target_shown_exists(path: Path) -> None:
 def test_every_relative_link_leads_to_a_file(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_index_names_every_command() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [name for name in COMMAND.commands if f"`{name}`" not in index] == []

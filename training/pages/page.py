@@ -91,7 +91,7 @@ def write_page(page: Page, found: Mapping[str, Any], folder: Path, *, stem: str)
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of ``training/templates``; a name it lacks is an error."""
+    """Fill a template of ``templates``; a name it lacks is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
