@@ -25,7 +25,6 @@ import pyarrow as pa
 
 from features.abandonment import ended_by
 from features.domain.asof import NEVER, day_sql, known_sql, number_sql, to_day
-from features.engine import kernels
 from features.engine.views import KEYS, VIEWS
 from features.reference.attribution import traces_sql
 from features.schema import TABLES
@@ -326,6 +325,8 @@ def _events_sql(view: str, columns: Mapping[str, str], *, days: range, in_order:
 
 def _block(table: pa.Table, first: int, n_dealers: int, *, in_order: bool) -> Block:
     """Put the rows of each dealer together."""
+    from features.engine import kernels  # compiled: slow to load where nothing is counted
+
     arrays = {name: _numbers(table[name]) for name in table.column_names}
     dealer = arrays.pop("_dealer")
     start, place = kernels.group(dealer, n_dealers)

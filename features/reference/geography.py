@@ -13,23 +13,30 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import shapely
-from pyproj import Geod
 
 from features.errors import InvalidValueError
 from features.reference.files import DATA
 
+if TYPE_CHECKING:
+    import shapely
+    from pyproj import Geod
+
 Floats = npt.NDArray[np.float64]
 
-WGS84: Final = Geod(ellps="WGS84")
 MAX_GAP_M: Final = 50.0
-_RUN: Final = 64  # points of a line that are looked at, or passed over, together
+
+
+@lru_cache(maxsize=1)
+def wgs84() -> Geod:
+    """Return the ellipsoid of all distances."""
+    from pyproj import Geod  # slow to import, and not needed to name a port
+
+    return Geod(ellps="WGS84")
 
 
 @lru_cache(maxsize=2)
@@ -43,6 +50,8 @@ def border_line(country: str = "MX") -> shapely.LineString:
     """
     if country != "MX":
         raise InvalidValueError(f"No border line of {country!r} is shipped.", expected="'MX'")
+    import shapely
+
     text = (DATA / "border_mexico.geojson").read_text(encoding="utf-8")
     parts = [shapely.geometry.shape(f["geometry"]) for f in json.loads(text)["features"]]
     return shapely.line_merge(shapely.union_all(parts))
@@ -65,14 +74,15 @@ def earth_centered(lat: npt.ArrayLike, lon: npt.ArrayLike) -> Floats:
     Straight-line distance between two such points orders neighbors as the geodesic does, which
     degrees do not.
     """
+    ellipsoid = wgs84()
     phi, lam = np.radians(np.asarray(lat, float)), np.radians(np.asarray(lon, float))
-    normal = WGS84.a / np.sqrt(1 - WGS84.es * np.sin(phi) ** 2)
+    normal = ellipsoid.a / np.sqrt(1 - ellipsoid.es * np.sin(phi) ** 2)
     return (
         np.column_stack(
             (
                 normal * np.cos(phi) * np.cos(lam),
                 normal * np.cos(phi) * np.sin(lam),
-                normal * (1 - WGS84.es) * np.sin(phi),
+                normal * (1 - ellipsoid.es) * np.sin(phi),
             )
         )
         / 1000.0
@@ -81,7 +91,7 @@ def earth_centered(lat: npt.ArrayLike, lon: npt.ArrayLike) -> Floats:
 
 def geodesic_km(lat1: Floats, lon1: Floats, lat2: Floats, lon2: Floats) -> Floats:
     """Length of the geodesic between pairs of points, km, shape (n,)."""
-    return np.asarray(WGS84.inv(lon1, lat1, lon2, lat2)[2], dtype=np.float64) / 1000.0
+    return np.asarray(wgs84().inv(lon1, lat1, lon2, lat2)[2], dtype=np.float64) / 1000.0
 
 
 def km_to_mexico_line(lat: npt.ArrayLike, lon: npt.ArrayLike) -> Floats:
@@ -128,6 +138,8 @@ def _nearest(
 
     Each distinct point is measured once: dealers of one ZIP code share theirs.
     """
+    from features.reference.nearest_points import closest  # a compiled kernel
+
     points = np.column_stack((np.asarray(lat, float), np.asarray(lon, float)))
     km = np.full(len(points), np.nan)
     nearest = np.full(len(points), -1, dtype=np.intp)
@@ -135,7 +147,7 @@ def _nearest(
     if not is_known.any():
         return km, nearest
     distinct, back = np.unique(points[is_known], axis=0, return_inverse=True)
-    found = _closest(
+    found = closest(
         earth_centered(distinct[:, 0], distinct[:, 1]), *_runs(earth_centered(to_lat, to_lon))
     )
     measured = geodesic_km(distinct[:, 0], distinct[:, 1], to_lat[found], to_lon[found])
@@ -145,44 +157,19 @@ def _nearest(
 
 def _runs(targets: Floats) -> tuple[Floats, Floats, Floats]:
     """Cut targets into runs of neighbors; each with its center and the reach of its points."""
-    runs = [targets[i : i + _RUN] for i in range(0, len(targets), _RUN)]
+    from features.reference.nearest_points import RUN
+
+    runs = [targets[i : i + RUN] for i in range(0, len(targets), RUN)]
     centers = np.array([run.mean(axis=0) for run in runs])
     reach = [np.linalg.norm(run - c, axis=1).max() for run, c in zip(runs, centers, strict=True)]
     return targets, centers, np.array(reach) + 1e-9
 
 
-@numba.njit(cache=True, nogil=True)
-def _closest(points: Any, targets: Any, centers: Any, reach: Any) -> Any:
-    """Position of the target nearest to each point, by the straight line; shape (n,).
-
-    A k-d tree must look at most of a line when the point is far from all of it. A run whose every
-    point is farther than one already seen is passed over instead.
-    """
-    nearest = np.empty(len(points), dtype=np.int64)
-    away = np.empty(len(centers))
-    for p in range(len(points)):
-        x, y, z = points[p]
-        best = np.inf
-        for r in range(len(centers)):
-            dx, dy, dz = x - centers[r, 0], y - centers[r, 1], z - centers[r, 2]
-            away[r] = np.sqrt(dx * dx + dy * dy + dz * dz)
-            best = min(best, away[r] + reach[r])
-        best *= best * (1 + 1e-12)
-        for r in range(len(centers)):
-            if away[r] > reach[r] and (away[r] - reach[r]) ** 2 > best:
-                continue
-            for t in range(r * _RUN, min((r + 1) * _RUN, len(targets))):
-                dx, dy, dz = x - targets[t, 0], y - targets[t, 1], z - targets[t, 2]
-                square = dx * dx + dy * dy + dz * dz
-                if square < best:
-                    best = square
-                    nearest[p] = t
-    return nearest
-
-
 @lru_cache(maxsize=1)
 def _border_points() -> tuple[Floats, Floats]:
     """Latitudes and longitudes of the line, filled in along geodesics."""
+    import shapely
+
     corners = np.asarray(shapely.get_coordinates(border_line()))
     lon, lat = corners[:, 0], corners[:, 1]
     gaps = geodesic_km(lat[:-1], lon[:-1], lat[1:], lon[1:]) * 1000.0
@@ -190,7 +177,7 @@ def _border_points() -> tuple[Floats, Floats]:
     for start, stop, gap in zip(corners[:-1], corners[1:], gaps, strict=True):
         n_between = int(gap // MAX_GAP_M)
         if n_between:
-            between = WGS84.npts(*start, *stop, n_between)
+            between = wgs84().npts(*start, *stop, n_between)
             filled.append(np.asarray(between, dtype=np.float64))
     points = np.vstack(filled)
     return points[:, 1].copy(), points[:, 0].copy()

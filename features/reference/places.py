@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from features.reference.areas import area_of
 from features.reference.files import DATA, read_table
@@ -223,6 +222,8 @@ def _fill(filled: pd.DataFrame, rows: pd.Index, known: pd.DataFrame) -> None:
 
 
 def _nearest(points: pd.DataFrame, targets: pd.DataFrame) -> npt.NDArray[np.intp]:
+    from scipy.spatial import cKDTree
+
     tree = cKDTree(earth_centered(targets["lat"].to_numpy(), targets["lon"].to_numpy()))
     found = tree.query(earth_centered(points["lat"].to_numpy(), points["lon"].to_numpy()))[1]
     return np.asarray(found, dtype=np.intp)

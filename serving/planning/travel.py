@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import overload
 
 import numpy as np
-from pyproj import Geod
 
+from features.reference.geography import wgs84
 from serving.planning.request import Floats, policy
-
-_EARTH = Geod(ellps="WGS84")
 
 
 def road_km(
@@ -25,7 +23,7 @@ def road_km(
     border crossing or mountain: where roads detour more, the plan is too hopeful.
     """
     a, b, c, d = np.broadcast_arrays(longitude, latitude, to_longitude, to_latitude)
-    _, _, meters = _EARTH.inv(a.ravel(), b.ravel(), c.ravel(), d.ravel())
+    _, _, meters = wgs84().inv(a.ravel(), b.ravel(), c.ravel(), d.ravel())
     straight = np.asarray(meters, dtype=np.float64).reshape(a.shape) / 1000.0
     return straight * policy()["road_factor"]
 

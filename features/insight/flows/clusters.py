@@ -10,7 +10,6 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-import igraph
 import numpy as np
 import pandas as pd
 
@@ -106,6 +105,8 @@ def clusters(found: pd.DataFrame, most: int = 25) -> tuple[Cluster, ...]:
     """Return groups of dealers joined by shared purchasers, largest first."""
     if found.empty:
         return ()
+    import igraph  # brings a library of drawings along
+
     graph = igraph.Graph.TupleList(
         zip(found["first"], found["second"], found["n"], strict=True), edge_attrs=["n"]
     )
@@ -154,6 +155,8 @@ def communities(cells: pd.DataFrame, found: pd.DataFrame, most: int = 12) -> tup
             joined[b, a] += row["n"]
     weight = np.where(alike >= 0.8, alike, 0.0) + joined / max(float(joined.max()), 1.0)
     first, second = np.nonzero(np.triu(weight, 1))
+    import igraph  # brings a library of drawings along
+
     graph = igraph.Graph(
         n=len(names), edges=list(zip(first.tolist(), second.tolist(), strict=True))
     )

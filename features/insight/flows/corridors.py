@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from features.insight.flows.tally import records
 from features.signals.stages.coverage import Coverage
@@ -107,6 +106,8 @@ def corridors(
 
 def rate_range(n: Floats) -> tuple[Floats, Floats]:
     """Return the 95% interval of Poisson means from counts, shape (n,) each."""
+    from scipy import stats  # slow to import
+
     tail = (1 - _LEVEL) / 2
     low = np.where(n > 0, stats.gamma.ppf(tail, n + 0.5), 0.0)
     return low, stats.gamma.ppf(1 - tail, n + 0.5)

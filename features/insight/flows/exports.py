@@ -11,8 +11,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Final
 
-import igraph
-
 from features.domain.spreadsheet_formulas import neutral
 from features.errors import InvalidValueError
 from features.insight.flows.corridors import Corridor
@@ -84,6 +82,8 @@ def _safe(value: object) -> object:
 
 def to_graphml(flow: Flow) -> bytes:
     """Return the links as GraphML."""
+    import igraph  # brings a library of drawings along
+
     names = list(dict.fromkeys(end for link in flow.links for end in (link.source, link.target)))
     place = {name: i for i, name in enumerate(names)}
     graph = igraph.Graph(directed=True)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from scipy import stats
-
 from features.errors import InvalidValueError, did_you_mean
 
 _Z: Final = 1.959964
@@ -144,6 +142,8 @@ def _share(n: float, of: float) -> Value:
 
 def _rate(n: float, exposure: float) -> Value:
     """Return a rate with the interval of a Poisson mean (Jeffreys)."""
+    from scipy import stats  # slow to import
+
     low = float(stats.gamma.ppf(0.025, n + 0.5)) if n > 0 else 0.0
     return Value(n / exposure, low / exposure, float(stats.gamma.ppf(0.975, n + 0.5)) / exposure)
 

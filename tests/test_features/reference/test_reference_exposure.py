@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features import reference
-from features.reference.geography import WGS84
+from features.reference.geography import wgs84
 from features.signals.stages import exposure, graph, nearness
 
 HOUSTON, LAREDO, FARGO = (29.76, -95.37), (27.51, -99.51), (46.88, -96.79)
@@ -18,7 +18,7 @@ EXPOSED = exposure.Exposures(POINTS)
 
 
 def _geodesic_km(a, b):
-    return WGS84.inv(a[1], a[0], b[1], b[0])[2] / 1000
+    return wgs84().inv(a[1], a[0], b[1], b[0])[2] / 1000
 
 
 def test_neighbors_are_those_within_the_geodesic_radius():

@@ -12,7 +12,7 @@ from pyproj import Geod
 from features import reference
 from features.errors import InvalidValueError
 from features.reference.files import read_toml
-from features.reference.geography import WGS84, earth_centered
+from features.reference.geography import earth_centered, wgs84
 
 EL_PASO, TUCSON, NEW_YORK = (31.7587, -106.4869), (32.2226, -110.9747), (40.7128, -74.0060)
 
@@ -40,7 +40,7 @@ def test_distance_moves_no_faster_than_the_point():
     generator = np.random.default_rng(7)
     lat, lon = generator.uniform(26, 48, 200), generator.uniform(-120, -70, 200)
     azimuth, step_m = generator.uniform(0, 360, 200), generator.uniform(100, 50_000, 200)
-    lon2, lat2, _ = WGS84.fwd(lon, lat, azimuth, step_m)
+    lon2, lat2, _ = wgs84().fwd(lon, lat, azimuth, step_m)
     moved = reference.km_to_mexico_line(lat2, lon2) - reference.km_to_mexico_line(lat, lon)
     assert (np.abs(moved) <= step_m / 1000 + 0.006).all()
 
@@ -54,7 +54,7 @@ def test_nearest_port_is_the_nearest_of_all():
     km, code = reference.km_to_port(lat, lon)
     for i in range(3):
         n = len(table)
-        each = WGS84.inv(np.full(n, lon[i]), np.full(n, lat[i]), table["lon"], table["lat"])[2]
+        each = wgs84().inv(np.full(n, lon[i]), np.full(n, lat[i]), table["lon"], table["lat"])[2]
         assert km[i] == pytest.approx(each.min() / 1000)
         assert code[i] == table.index[each.argmin()]
     assert code[0] == "2402"
@@ -105,7 +105,9 @@ def test_unseen_county_takes_the_nearest_seen_county_of_its_state():
         near = seen[seen["state"] == row["state"]]
         near = near if len(near) else seen
         n = len(near)
-        km = WGS84.inv(np.full(n, row["lon"]), np.full(n, row["lat"]), near["lon"], near["lat"])[2]
+        km = wgs84().inv(np.full(n, row["lon"]), np.full(n, row["lat"]), near["lon"], near["lat"])[
+            2
+        ]
         assert near.iloc[km.argmin()]["office"] == row["office"]
 
 
