@@ -42,3 +42,12 @@ def test_a_command_loads_nothing_that_it_does_not_use(tmp_path, command, never):
     loaded = set(done.stdout.partition("LOADED")[2].split())
     assert "ffl_risk" in loaded, done.stderr
     assert not loaded & never
+
+
+def test_a_worker_loads_nothing_that_only_some_answers_use():
+    program = "import sys, serving.server.app; print('LOADED', *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(done.stdout.partition("LOADED")[2].split())
+    assert "serving.server.app" in loaded, done.stderr
+    never = HEAVY | {"igraph", "sklearn", "lightgbm"}
+    assert loaded & never == set()
