@@ -10,8 +10,8 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "RankRequest": {"area": {"state": "TX"}, "k": 20, "random_share": 0.1},
     "FeaturesRequest": {
         "rows": [
-            {"traces_count_1y": 12.0, "time_to_crime_share_under_1y_3y": 0.25},
-            {"traces_count_1y": 0.0, "time_to_crime_share_under_1y_3y": None},
+            {"traces_n_1y": 12.0, "time_to_crime_share_under_1y_3y": 0.25},
+            {"traces_n_1y": 0.0, "time_to_crime_share_under_1y_3y": None},
         ]
     },
     "ExplainRequest": {"dealer": "1-56-21093", "k": 10},

@@ -31,7 +31,7 @@ class JsonLines(logging.Formatter):
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)  # escaped: U+2028 ends a line for some readers
 
 
 class TextLines(logging.Formatter):
@@ -47,7 +47,9 @@ class TextLines(logging.Formatter):
         line = self.formatMessage(record)
         if record.exc_info and record.exc_info[0] is not None:
             line += f" ({record.exc_info[0].__name__})"
-        return line.replace("\n", " ")
+        return " ".join(
+            line.splitlines()
+        )  # of every kind, so that nobody writes lines of their own
 
 
 def configure_logs(form: LogFormat) -> None:

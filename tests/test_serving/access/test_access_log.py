@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.server.app import build_app
-from serving.server.logs import JsonLines
+from serving.server.logs import JsonLines, TextLines
 
 
 @pytest.mark.parametrize("given", ["abc-1.x", "bad id\u00e9", "", "x" * 65])
@@ -39,3 +39,10 @@ def test_one_line_a_request_without_its_values(service, caplog, given):
     told = json.dumps(lines)
     assert dealer not in told
     assert "Zq9Secret" not in told
+
+
+def test_nobody_writes_a_line_of_the_log_of_his_own():
+    said = "a\r\nb\x0bc\u2028d\x85e\x1cf"
+    record = logging.LogRecord("ffl_risk", logging.INFO, "", 0, "%s", (said,), None)
+    assert len(TextLines().format(record).splitlines()) == 1
+    assert len(JsonLines().format(record).splitlines()) == 1

@@ -145,6 +145,22 @@ def test_a_pdf_made_in_a_process_of_its_own_has_the_same_bytes(monkeypatch):
         typesetting.pdf("no_such_template", content, created=datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def test_a_name_that_no_font_can_show_costs_no_paper():
+    """It stands as what it is a form of, or as a character that says something was there."""
+    from serving.papers import typesetting
+
+    def made(name):
+        rows = [{"title": name, "place": name, "facts": "", "scores": "", "reasons": [name]}]
+        content = {"title": "List", "lines": ["a"], "statements": [], "foot": "foot", "rows": rows}
+        return typesetting.pdf("list", content, created=datetime(2026, 1, 1, tzinfo=UTC))
+
+    for name, shown in (
+        ("\uff1d1\uff0b1 PAWN", "=1+1 PAWN"), ("\u65e5\u672c \U0001f389", "\ufffd\ufffd \ufffd"),
+        ("Ju\u00e1rez \u65e5 \"\\u{41}\"", "Ju\u00e1rez \ufffd \"\\u{41}\""),
+    ):  # fmt: skip
+        assert made(name) == made(shown), name
+
+
 def test_work_that_somebody_waits_for_is_not_stopped():
     work = abandonment.Abandonment()
     context = contextvars.copy_context()
