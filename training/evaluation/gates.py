@@ -137,18 +137,28 @@ def recall_differences(
     return dict(zip(others, intervals, strict=True))
 
 
-def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
+def calibrated(head: str, rows: pd.DataFrame, *, limit: float, n_heads: int = 1) -> Verdict:
     """Ask that what is served agree with what is found: in level, in slope, and bin by bin.
 
     The level is served over observed, with its interval, by the rows that may tell it. One that is
     off by more than `LEVEL_TOLERANCE`, and not by chance, is refused; an interval that holds both
-    one and half or twice cannot say. Among chosen rows alone the level cannot be said either, far
-    off or not: those who chose knew more, and a right level looks too low. Bins are then compared
-    at the level of these rows.
+    one and half or twice cannot say. One of several heads is off by chance more often than a single
+    one, and a refusal of one holds the whole bundle back: it takes an interval for all of them at
+    once (Bonferroni), and what only the head's own excludes cannot be said.
+
+    Among chosen rows alone the level cannot be said either, far off or not: those who chose knew
+    more, and a right level looks too low. Bins are then compared at the level of these rows.
 
     The slope is that of findings on the served log-odds among all judged rows. It is refused where
     its whole interval lies outside `SLOPES`, and cannot be said where it does, or where the
     interval holds zero: then the data do not tell that more is found where more is served.
+
+    Parameters
+    ----------
+    limit : float
+        Largest calibration error beyond chance, as a share of the rate.
+    n_heads : int
+        Heads of the bundle that are judged.
     """
     seen = rows[level_weight(rows) > 0]
     y, weight = seen["y"].to_numpy(dtype=np.float64), level_weight(seen)
@@ -158,7 +168,8 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     slope = _slope(rows)
     rate = float(np.average(y, weights=weight))
     is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
-    is_off = is_known and _is_off(level, y, score, weight, clusters)
+    seems_off = is_known and _seems_off(level)
+    is_off = seems_off and _is_shown(y, score, weight, clusters, n_heads)
     if not is_known:
         score = np.minimum(score / max(level.value, 1e-12), 1.0)
     error = reliability(y, score, weight=weight).ece / rate
@@ -174,11 +185,13 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
         REFUSED
         if is_off or is_bent or beyond > limit
         else UNSAID
-        if is_vague or is_untold or not is_known
+        if is_vague or is_untold or seems_off or not is_known
         else PASSED
     )
     bent = "" if slope is None else f", slope {slope}"
     drawn = "" if is_known else "; no visit of known probability tells the level"
+    if seems_off and not is_off:
+        drawn = "; by chance a right level may be so far off"
     return Verdict(
         "calibration",
         head,
@@ -191,25 +204,33 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float) -> Verdict:
     )
 
 
-def _level(y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike) -> Interval:
+def _level(
+    y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike, *, sure: float = LEVEL
+) -> Interval:
     """Return served over observed."""
     (level,) = bootstrap(
         lambda w: np.array([float(w * weight @ score) / max(float(w * weight @ y), 1e-12)]),
         clusters,
         n_resamples=N_RESAMPLES,
+        level=sure,
     )
     return level
 
 
-def _is_off(
-    level: Interval, y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike
+def _seems_off(level: Interval) -> bool:
+    """Tell whether a level lies beyond what is tolerated, by its own interval."""
+    is_tolerated = 1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE
+    return not is_tolerated and level.excludes(1.0)
+
+
+def _is_shown(
+    y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike, n_heads: int
 ) -> bool:
-    """Tell whether a level is shown to be wrong; of few findings the exact interval must say it."""
-    if 1 / LEVEL_TOLERANCE <= level.value <= LEVEL_TOLERANCE or not level.excludes(1.0):
-        return False
+    """Tell whether a level that seems off is shown to be; of few findings by an exact interval."""
+    sure = 1.0 - (1.0 - LEVEL) / n_heads
     if np.count_nonzero(y) >= MANY_FINDINGS or not np.isin(y, (0.0, 1.0)).all():
-        return True
-    found = weighted_share(y, weight, clusters)
+        return _level(y, score, weight, clusters, sure=sure).excludes(1.0)
+    found = weighted_share(y, weight, clusters, level=sure)
     return found.excludes(float(np.average(score, weights=weight)))
 
 

@@ -53,7 +53,9 @@ def judge(
                 head, rows, auc=Interval(**candidate.evaluation["heads"][head]["model"]["auc"])
             ),
             gates.not_worse_than_rules(head, rows, capacity=capacity),
-            gates.calibrated(head, rows, limit=limits.max_calibration_error),
+            gates.calibrated(
+                head, rows, limit=limits.max_calibration_error, n_heads=len(candidate.heads)
+            ),
         ]
     verdicts += _order_gates(candidate, capacity)
     verdicts += _beside_champion(candidate, champion, limits, is_first=is_first)

@@ -112,6 +112,18 @@ def test_what_is_true_is_refused_no_more_often_than_chance_allows():
     assert sum(v.outcome == "refused" for v in verdicts) <= 3
 
 
+def test_one_of_three_heads_is_refused_no_more_often_than_a_single_one():
+    """Twenty findings of 83 drawn visits, served at .166: refused, and right by the truth."""
+    y = np.r_[np.ones(20), np.zeros(63)]
+    frame = pd.DataFrame({"y": y, "score": 0.15, "weight": 1.0, "cluster": np.arange(83)})
+    assert gates.calibrated("h", frame, limit=5.0).outcome == "refused"
+    verdict = gates.calibrated("h", frame, limit=5.0, n_heads=3)
+    assert verdict.outcome == "unsaid"
+    assert "by chance" in verdict.measured
+    half = gates.calibrated("h", frame.assign(score=0.12), limit=5.0, n_heads=3)
+    assert half.outcome == "refused"
+
+
 def test_a_slope_that_is_wrong_is_refused_at_the_right_level():
     rng = np.random.default_rng(0)
     margin = rng.normal(-2, 1, 3000)
