@@ -13,6 +13,26 @@ from serving.store import journal
 KINDS: Final = ("outcome", "event", "decision", "list")
 
 
+def page_of(
+    runtime: Runtime, principal: Principal, *, since: int, limit: int
+) -> tuple[list[ChangeRecord], int]:
+    """Return what a caller may see of the changes after a number, and what to ask for next.
+
+    Whoever sees the whole country would know by a number that moves without a change that there is
+    something held: it then stays at the last change that is shown. Of others' areas it tells only
+    that there are some.
+    """
+    at, shown = since, list[ChangeRecord]()
+    while not shown:
+        shown, seen_to = visible(runtime, principal, since=at, limit=limit)
+        if seen_to == at or not principal.is_national:
+            break
+        at = seen_to
+    if not principal.is_national:
+        return shown, seen_to
+    return shown, shown[-1]["seq"] if shown else since
+
+
 def visible(
     runtime: Runtime, principal: Principal, *, since: int, limit: int
 ) -> tuple[list[ChangeRecord], int]:

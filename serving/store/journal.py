@@ -66,8 +66,11 @@ def lock(connection: Connection) -> int:
 
 
 def note(connection: Connection, kind: Kind, ref: str, dealers: Iterable[str] = ()) -> int:
-    """Note a write within its own transaction and return its number."""
-    seq = lock(connection) + 1
+    """Note a write within its own transaction and return its number.
+
+    The numbers have gaps of their own: without them, one that a caller is not shown would be seen.
+    """
+    seq = lock(connection) + 1 + secrets.randbelow(4)
     row = {
         "seq": seq, "at": instant(), "kind": kind, "ref": ref[:80], "dealers": sorted(set(dealers)),
     }  # fmt: skip

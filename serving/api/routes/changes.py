@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from serving.access.audit.chain import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
-from serving.changes.visible_changes import visible
+from serving.changes.visible_changes import page_of
 from serving.contract.changes import Changes
 
 router = APIRouter(prefix="/v1", tags=["changes"])
@@ -31,11 +31,12 @@ async def changes(
 ) -> Response:
     """Return outcomes, events and decisions of the caller's area, and lists it may read, in order.
 
-    Ask again with `since` set to `next`. No number is skipped or comes late.
+    Ask again with `since` set to `next`. Nothing comes late or twice; the numbers have gaps of
+    their own.
     """
     purpose = caller.purpose()
     found, following = await asyncio.to_thread(
-        visible, caller.runtime, caller.principal, since=since, limit=limit
+        page_of, caller.runtime, caller.principal, since=since, limit=limit
     )
     dealers = {dealer for one in found for dealer in one["dealers"]}
     await caller.record(subjects(dealers), purpose=purpose)
