@@ -15,7 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from features import reference
 from features.domain.number_words import counted
 from features.reference.outcome import outcome_label
 from serving import clock
@@ -27,6 +26,7 @@ from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
+from serving.scores.words.area_names import county_label, office_label
 from serving.scores.words.wording import miles, percent, planned_label, score, why_label
 from serving.statements import NOT_EVIDENCE, data_sentence
 
@@ -176,24 +176,6 @@ def counted_records(n: int, table: str) -> str:
     return counted(n, one, many)
 
 
-@cache
-def office_label(name: str) -> str:
-    """Return an office by its division and the county where most people of its area live.
-
-    The published records know offices by code only.
-
-    >>> office_label("785110"), office_label("")
-    ('Phoenix: Maricopa County, AZ (office 785110)', 'no office')
-    """
-    known = reference.offices()
-    if name in known.index:
-        seat = county_label(str(reference.office_seats()["county_fips"][name]))
-        return f"{known['field_division'][name]}: {seat} (office {name})"
-    if name.isalnum() and any(c.isdigit() for c in name):
-        return f"office {name}"
-    return name or "no office"
-
-
 def area_label(text: str) -> str:
     """Return an area as a list names it, its codes in words.
 
@@ -203,19 +185,6 @@ def area_label(text: str) -> str:
     text = text.replace("everything within the caller's area", "all of the owner's area")
     text = _OFFICE.sub(lambda found: office_label(found[1]), text)
     return _COUNTY.sub(lambda found: county_label(found[1]), text)
-
-
-@cache
-def county_label(code: str) -> str:
-    """Return a county in words.
-
-    >>> county_label("48141"), county_label("99999")
-    ('El Paso County, TX', 'county 99999')
-    """
-    known = reference.counties()
-    if code not in known.index:
-        return f"county {code}"
-    return f"{known['county_name'][code]!s}, {known['state'][code]!s}"
 
 
 @cache

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Final
 
+from features.domain.number_words import counted
 from features.reference.outcome import outcome_label
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit
 from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
+from serving.scores.words.area_names import office_label
 from serving.scores.words.wording import miles, planned_label
 from serving.statements import basis_sentence, data_sentence
 
@@ -68,7 +70,8 @@ def start_sentence(plan: KeptPlan) -> str:
 
 def title_of(plan: KeptPlan) -> str:
     """Return what a plan is called."""
-    return f"Visits of office {plan.office}, {plan.weeks} weeks from {plan.starts_on}"
+    weeks = counted(plan.weeks, "week")
+    return f"Visits of {office_label(plan.office)}, {weeks} from {plan.starts_on}"
 
 
 def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:

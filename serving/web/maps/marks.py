@@ -11,9 +11,9 @@ import numpy as np
 from features import reference
 from serving.planning.start import Start
 from serving.scores.snapshot import Ints, View
+from serving.scores.words.area_names import county_label, office_label
 from serving.web import atlas
 from serving.web.atlas import Box
-from serving.web.rendering import county_label, office_label
 
 BORDER_KM: Final = 100.0
 # An inland hub: a county beyond the border stratum whose dealers sold that many firearms recovered

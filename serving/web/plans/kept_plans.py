@@ -27,6 +27,7 @@ from serving.planning.kept.store import (
     with_status,
 )
 from serving.planning.office import candidate_table, office_rows
+from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import for_template
 from serving.web.rendering import page
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -126,7 +127,7 @@ def _show(
     versions = versions_of(store, plan.plan_id)
     can_change = caller.principal.role in ACCESS["plan"]
     return page(
-        request, "kept_plan.html", title=f"Plan of office {plan.office}", active="plan",
+        request, "kept_plan.html", title=f"Plan of {office_label(plan.office)}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
         versions=versions, is_newest=plan.version == versions[0]["version"],
         can_change=can_change, can_approve=caller.principal.role in LEADS,

@@ -27,6 +27,7 @@ from serving.planning.kept.moves import moved
 from serving.planning.kept.overrides import closed_dealers, marked, overrides
 from serving.planning.kept.store import keep_new, plans_for
 from serving.planning.workdays import Leave
+from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import RULES as RULE_WORDS
 from serving.web.plans.itinerary import for_template, totals, weeks_shown
 from serving.web.rendering import page
@@ -270,7 +271,7 @@ def _show(
     moves = [("move", move) for move in ask.move]
     most = max((cost.yield_lost for cost in plan.costs), default=0.0)
     return page(
-        request, "plan.html", title=f"Plan for office {ask.office}", active="plan",
+        request, "plan.html", title=f"Plan for {office_label(ask.office)}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, error=error,
         relaxations=(), plan=plan, head=caller.scope.view.snapshot.heads[0],
         query=urlencode(fields), file_query=urlencode(fields + moves), fields=fields,

@@ -14,8 +14,8 @@ from features import reference
 from serving.errors import NotReadyError
 from serving.planning.start import office_start, stated_starts
 from serving.planning.travel import road_km
+from serving.scores.words.area_names import office_label
 from serving.web.maps.marks import offices as office_marks
-from serving.web.rendering import office_label
 from tests.test_serving.pages import Visitor
 
 ASK = {"office": "office0", "weeks": "2", "hours": "40", "starts_on": "2026-01-12"}
