@@ -111,6 +111,10 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.click("text=Keep it for ever")
     assert "The outcome is kept." in page.locator(".note.good").inner_text()
     assert "Not before 2027-02-03" in page.locator(".note.warn").inner_text()
+    # Back finds every page again: none of them was a form's own answer.
+    for title in ("Check the outcome", "Error: Outcome", "Outcome"):
+        page.go_back()
+        assert page.title().startswith(title)
     # Plan, move a visit, take the calendar along.
     page.goto(f"{site.url}/plan")
     page.select_option("#office", site.office)
