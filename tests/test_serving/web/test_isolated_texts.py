@@ -13,7 +13,7 @@ _TEXT = re.compile(
     r"\{\{ (?:[a-z_]+\.(?:name|city|street|note|agency|contact|to_agency|licensee_name)"
     r"|[a-z_]+ \| dealer_name|address\([a-z]+\))(?: or [^}]*)? \}\}"
 )
-_OWN = re.compile(r"\{\{ (?:me|week|bar|county|hub|year|month)\.name")
+_OWN = re.compile(r"\{\{ (?:me|week|bar|line|county|hub|year|month)\.name")
 
 
 def test_every_text_of_others_is_isolated_or_an_attribute():
