@@ -72,6 +72,8 @@ async def take_step(
     form = await checked_form(request, caller.principal)
     try:
         asked = _step(form)
+        if asked.step == "close" and asked.result is None:
+            raise InvalidRequestError("Choose a result to close the referral.")
         await asyncio.to_thread(make_step, caller, referral_id, asked, caller.purpose())
     except (ConflictError, InvalidRequestError) as error:
         return await _page(request, caller, error=error.what, status=error.status)

@@ -56,6 +56,18 @@ def test_a_referral_is_said_in_words_with_its_dealers_by_name(service, queued):
     assert "_" not in re.sub(r"<[^>]+>", "", page[page.index("<main") : page.index("</main")])
 
 
+def test_a_referral_is_not_closed_without_a_result_and_the_page_says_what_to_do(service, queued):
+    agent = Visitor(service, "agent")
+    number = re.search(r'id="r-(\d+)"', agent.get("/referrals").text)[1]
+    path = f"/referrals/{number}/steps"
+    assert agent.post(path, {"step": "take"}, at="/referrals").status_code == 303
+    refused = agent.post(path, {"step": "close"}, at="/referrals")
+    assert refused.status_code == 422
+    assert "Choose a result to close the referral." in refused.text
+    closed = agent.post(path, {"step": "close", "result": "lawful"}, at="/referrals")
+    assert closed.status_code == 303
+
+
 def test_whoever_may_open_a_dossier_has_the_way_to_it(service, queued):
     own, far = queued
     page = Visitor(service, "supervisor").get("/referrals").text
