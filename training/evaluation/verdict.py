@@ -18,7 +18,8 @@ UNSAID: Final[Outcome] = "unsaid"
 MENDING: Final = {
     "better_than_chance": "give more labels (a wider window in the recipe), or leave the head out",
     "not_worse_than_rules": "use the rule that is better, or give more labels",
-    "calibration": "train again with the newest outcomes; visits drawn at random tell the level",
+    "calibration": "train again with the newest outcomes (visits drawn at random tell the level), "
+    "or leave out a head that the list can do without (a recipe of your own)",
     "within_investigator": "the order tells who looked: check who made the visits, and for whom",
     "strictness": "check the codes of offices, and the strictness section of policy.toml",
     "stability": "see what changed in the records (ffl-risk check, ffl-risk drift)",
