@@ -304,12 +304,14 @@ class Bundle:
         scored = self._scored(inputs, self._margins(inputs), support, coverage)
         return pd.DataFrame(scored, index=X.index)
 
-    def score_and_explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Explanation]]:
+    def score_and_explain(
+        self, X: pd.DataFrame, *, method: Method = "auto"
+    ) -> tuple[pd.DataFrame, dict[str, Explanation]]:
         """Return what `score` and `explain` return, the margins of the heads worked out once."""
         inputs = self.inputs(X)
         margins = self._margins(inputs)
         scored = self._scored(inputs, margins, self.profile.support(inputs), COVERAGE)
-        return pd.DataFrame(scored, index=X.index), self._explained(inputs, margins, "auto")
+        return pd.DataFrame(scored, index=X.index), self._explained(inputs, margins, method)
 
     def _margins(self, inputs: pd.DataFrame) -> dict[str, Floats]:
         return {

@@ -221,7 +221,8 @@ def rescore(
     if table.frame.empty:
         return None
     inputs = inputs_of(bundle, table)
-    scores, explained = bundle.score_and_explain(inputs)
+    # As of whole tables, however few rows: to the last bit what the next batch gives them.
+    scores, explained = bundle.score_and_explain(inputs, method="table")
     reasons = strongest(explained["priority"].values, bundle.signals)
     values = {name: scores[name].to_numpy() for name in scores.columns}
     values |= {name: reasons[name].to_numpy() for name in reasons.columns}

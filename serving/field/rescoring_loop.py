@@ -32,7 +32,7 @@ from serving.field.rescoring import (
     n_waiting,
     rescore,
 )
-from serving.scores.champion import variant_of
+from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
 from serving.store.database import Store
@@ -214,13 +214,15 @@ class Rescorer:
         self._warm_for = asked
         try:
             engine = self._renewed()
-            build_features(
+            table = build_features(
                 engine.warehouse,
                 asked[1],
                 variant=variant_of(snapshot.bundle),
                 engine=engine,
                 progress=self._go_on,
             )
+            one = inputs_of(snapshot.bundle, table).head(1)
+            snapshot.bundle.score_and_explain(one, method="table")  # lays the trees out
         except _StoppingError:
             return
         except FflRiskError as error:

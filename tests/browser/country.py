@@ -149,7 +149,9 @@ class InventedBundle:
         scores = self.score(pd.DataFrame(Z, columns=NAMES))
         return {name: scores[name].to_numpy() for name in scores}
 
-    def score_and_explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    def score_and_explain(
+        self, X: pd.DataFrame, *, method: str = "auto"
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
         return self.score(X), self.explain(X)
 
     def explain(self, X: pd.DataFrame) -> dict[str, Any]:

@@ -57,6 +57,15 @@ def test_one_row_few_rows_and_many_are_scored_to_the_same_bits(counting, rows):
     pd.testing.assert_frame_equal(numbers, whole.iloc[:5], check_exact=True)
 
 
+def test_a_row_alone_is_explained_to_the_bits_it_has_in_a_table(counting, rows):
+    scores, whole = counting.score_and_explain(rows, method="table")
+    pd.testing.assert_frame_equal(scores, counting.score(rows), check_exact=True)
+    for i in (0, 3, len(rows) - 1):
+        _, alone = counting.score_and_explain(rows.iloc[[i]], method="table")
+        for name, found in alone.items():
+            np.testing.assert_array_equal(found.values[0], whole[name].values[i])
+
+
 def test_a_bundle_with_a_category_scores_a_row_alone_as_among_many(bundle, draw):
     rows = draw(FEW_ROWS + 10, 9)[0]
     alone = pd.concat([bundle.score(rows.iloc[[i]]) for i in range(12)])
