@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -194,8 +194,10 @@ def from_numpy(value: np.datetime64 | None) -> date | None:
     >>> from_numpy(np.datetime64("2024-02-29"))
     datetime.date(2024, 2, 29)
     """
-    found: date | None = None if value is None else value.astype("datetime64[D]").item()
-    return found
+    found = None if value is None else value.item()
+    if isinstance(found, int):  # of a unit finer than Python's own
+        found = value.astype("datetime64[D]").item()
+    return found.date() if isinstance(found, datetime) else found
 
 
 def month_ends(first: date, last: date) -> list[date]:

@@ -36,8 +36,6 @@ _BACKWARDS: Final = frozenset({"license_months_to_expiry"})
 _MOST_SAID: Final = 20_000
 # Rows whose reasons are kept as they are said.
 _MOST_ROWS: Final = 4_000
-# Sentence, percentile, share below and group of a value.
-_Said = tuple[str, int | None, float | None, str | None]
 
 
 class Sentences:
@@ -63,23 +61,10 @@ class Sentences:
         row: npt.NDArray[np.floating[Any]] | None = None,
     ) -> ReasonRecord:  # fmt: skip
         """Return one reason, ready for the contract's `Reason`; `row` is all of its signals."""
-        signal = self.signals[index]
-        is_known = math.isfinite(value)
-        sentence, percentile, below, group = self._said(
-            index, value if is_known else None, license_type, missing, self._manner(index, row)
-        )
-        return {
-            "signal": signal["name"],
-            "family": signal["family"],
-            "sentence": sentence,
-            "value": rounded(value) if is_known else None,
-            "unit": signal["unit"],
-            "percentile": percentile,
-            "share_below": below,
-            "peers": group,
-            "contribution": rounded(contribution),
-            "restriction": signal["restriction"],
-        }
+        known = value if math.isfinite(value) else None  # as a key, one NaN is not another
+        said = self._said(index, known, license_type, missing, self._manner(index, row)).copy()
+        said["contribution"] = rounded(contribution)
+        return said
 
     def of_row(
         self,
@@ -119,15 +104,25 @@ class Sentences:
         return list(kept)
 
     def _say(
-        self, index: int, value: float | None, license_type: str, missing: int, manner: str
-    ) -> _Said:
-        value = math.nan if value is None else value  # as a key, one missing value is not another
-        standing = self.peers.standing(str(self.signals[index]["name"]), license_type, value)
+        self, index: int, known: float | None, license_type: str, missing: int, manner: str
+    ) -> ReasonRecord:
+        """Return a reason as far as it is that of every dealer with this value."""
+        signal, value = self.signals[index], math.nan if known is None else known
+        standing = self.peers.standing(str(signal["name"]), license_type, value)
         sentence = self._sentence(index, value, standing, missing=missing, manner=manner)
-        if standing is None or manner:
-            return sentence, None, None, None
-        percentile = math.floor(standing.upto + 1e-9)
-        return sentence, percentile, round(standing.below, 2), standing.group
+        told = None if manner else standing
+        return {
+            "signal": signal["name"],
+            "family": signal["family"],
+            "sentence": sentence,
+            "value": None if known is None else rounded(known) + 0.0,  # no negative zero
+            "unit": signal["unit"],
+            "percentile": None if told is None else math.floor(told.upto + 1e-9),
+            "share_below": None if told is None else round(told.below, 2),
+            "peers": None if told is None else told.group,
+            "contribution": 0.0,
+            "restriction": signal["restriction"],
+        }
 
     def sentence(self, index: int, value: float, *, license_type: str, missing: int = 0,
         row: npt.NDArray[np.floating[Any]] | None = None,
