@@ -194,10 +194,13 @@ def from_numpy(value: np.datetime64 | None) -> date | None:
     >>> from_numpy(np.datetime64("2024-02-29"))
     datetime.date(2024, 2, 29)
     """
-    found = None if value is None else value.item()
+    if value is None:
+        return None
+    found = value.item()
     if isinstance(found, int):  # of a unit finer than Python's own
         found = value.astype("datetime64[D]").item()
-    return found.date() if isinstance(found, datetime) else found
+    when: date | None = found.date() if isinstance(found, datetime) else found
+    return when
 
 
 def month_ends(first: date, last: date) -> list[date]:
