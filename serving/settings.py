@@ -180,6 +180,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "FFL_RISK_LOG_FORMAT", "choice", "text", "Form of a line of the log",
             choices=("text", "json"),
         ),
+        Variable("FFL_RISK_PROXIES", "text", "", "Proxies in front, believed about who asks"),
         Variable(
             "FFL_RISK_WEBHOOK_ORIGINS", "text", "",
             "Where webhooks may go besides https at public addresses, comma-separated, such as "
@@ -321,6 +322,7 @@ class Settings:
     notify_url: str = field(default="", repr=False)
     notify_on: Literal["always", "failure"] = "always"
     webhook_origins: str = ""
+    proxies: str = ""
 
     @classmethod
     def from_environment(cls, folder: Path | None = None) -> Settings:
@@ -359,6 +361,7 @@ class Settings:
             notify_url=read["notify_url"],
             notify_on=read["notify_on"],
             webhook_origins=read["webhook_origins"],
+            proxies=read["proxies"],
         )
 
 

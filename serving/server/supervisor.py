@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import fcntl
+import ipaddress
 import logging
 import multiprocessing
 import multiprocessing.process
@@ -28,6 +29,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from features.errors import FflRiskError
+from serving.errors import InvalidRequestError
 from serving.server.logs import configure_logs
 from serving.server.protocol import BoundedProtocol
 from serving.settings import Settings
@@ -68,13 +70,31 @@ def config_of(settings: Settings, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=_proxies(settings.proxies),
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 5,
         timeout_worker_healthcheck=_HANGS_SECONDS,
         **options,
     )
+
+
+def _proxies(text: str) -> list[str]:
+    """Return the addresses and networks of the proxies that stand in front.
+
+    They alone are believed about who asks: everybody else could give any address as his own. When
+    none is named, all who come through a proxy count as one, and share its bound of sign-ins.
+    """
+    named = [one.strip() for one in text.split(",") if one.strip()]
+    try:
+        return [str(ipaddress.ip_network(one)) for one in named]
+    except ValueError as error:
+        raise InvalidRequestError(
+            "FFL_RISK_PROXIES names what is no address and no network.",
+            found=str(error)[:120],
+            expected="addresses or networks, comma-separated, such as 10.0.0.7,192.168.1.0/24",
+        ) from None
 
 
 def serve(host: str, port: int) -> int:

@@ -1,11 +1,13 @@
 """The settings page says what is read, and paths of any name mean what they say."""
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from serving.errors import InvalidRequestError
 from serving.settings import VARIABLES, Settings, as_markdown, sqlite_url
 from serving.store.database import Store
 
@@ -46,3 +48,35 @@ def test_every_default_is_within_its_own_bounds(monkeypatch):
             assert variable.read({variable.name: str(variable.default)}) == variable.default
             with pytest.raises(Exception, match=variable.name):
                 variable.read({variable.name: "-1"})
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "seen"),
+    [("", "10.0.0.7", "10.0.0.7"), ("10.0.0.0/24", "10.0.0.7", "203.0.113.9"),
+     ("10.0.0.7, fd00::/8", "10.0.0.7", "203.0.113.9"), ("10.0.0.8", "10.0.0.7", "10.0.0.7")],
+)  # fmt: skip
+def test_a_proxy_that_is_named_and_no_other_is_believed_about_who_asks(proxies, peer, seen):
+    """Without it, one who guesses passwords would hold up the sign-in of all behind the proxy."""
+    from serving.server.supervisor import config_of
+
+    found = []
+
+    async def told(scope, *_):
+        found.append(scope["client"][0])
+
+    config = config_of(Settings(Path(), "sqlite://", Path(), proxies=proxies), "127.0.0.1", 0)
+    config.app, config.factory = told, False
+    config.load()
+    # What the client itself wrote stands first; what the proxy added, last.
+    headers = [(b"x-forwarded-for", b"198.51.100.1, 203.0.113.9")]
+    scope = {"type": "http", "client": (peer, 1), "headers": headers, "scheme": "http"}
+    asyncio.run(config.loaded_app(scope, None, None))
+    assert found == [seen]
+
+
+@pytest.mark.parametrize("proxies", ["*", "proxy.internal", "10.0.0.1/8", "10.0.0.7;10.0.0.8"])
+def test_proxies_that_are_no_addresses_are_refused_in_one_line(proxies):
+    from serving.server.supervisor import config_of
+
+    with pytest.raises(InvalidRequestError, match="FFL_RISK_PROXIES"):
+        config_of(Settings(Path(), "sqlite://", Path(), proxies=proxies), "127.0.0.1", 0)
