@@ -444,6 +444,7 @@ def _definitions(signals: tuple[Signal, ...]) -> bytes:
 
 def _lines(words: pd.Series) -> pa.Buffer:
     """Join words by line feeds; one buffer, where Python would make every word an object."""
-    column = pa.array(words).cast(pa.large_string())
+    found = pa.array(words).cast(pa.large_string())
+    column = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
     whole = pa.LargeListArray.from_arrays(pa.array([0, len(column)], pa.int64()), column)
     return pc.binary_join(whole, pa.scalar("\n", pa.large_string()))[0].as_buffer()

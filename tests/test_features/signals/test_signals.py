@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -14,7 +15,7 @@ from features.errors import AsOfError, FeatureError, InvalidValueError
 from features.signals import catalog
 from features.signals.registry import FAMILIES, SIGNALS
 from features.signals.variants import select
-from features.table import FeatureTable, build_features
+from features.table import FeatureTable, _lines, build_features
 from ffl_risk import app
 from tests.properties import invented
 
@@ -124,6 +125,16 @@ def test_the_command_writes_a_table_that_reads_back(warehouse, tmp_path):
     assert list(report["dealers"]) == ["2018-01-01", "2020-01-01"]
     for name, shares in report["signals"].items():
         assert sum(shares.values()) == pytest.approx(1), name
+
+
+def test_words_in_several_chunks_are_the_same_words():
+    """As those of a million dealers are read: such a table could be published and never served."""
+    words = [f"{n}-10-00000" for n in range(9)]
+    parts = pa.chunked_array([words[:4], words[4:]])
+    chunked = pd.Series(pd.array(parts, dtype=pd.ArrowDtype(pa.string())))
+    assert isinstance(pa.array(chunked), pa.ChunkedArray)
+    assert _lines(chunked).to_pybytes() == _lines(pd.Series(words)).to_pybytes()
+    assert _lines(chunked).to_pybytes() == "\n".join(words).encode()
 
 
 def test_a_table_changed_by_hand_is_refused(warehouse, tmp_path):
