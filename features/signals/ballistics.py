@@ -6,35 +6,23 @@ from typing import Final
 
 from features.domain.asof import Y1, Y3
 from features.engine.context import Context, Distinct, Sum
-from features.signals.signal import FamilyColumns, Signal, no_source
+from features.signals.signal import FamilyColumns, Signal, no_source, signals_of
 
 _NIBIN = "ATF, National Integrated Ballistic Information Network"
-
-
-def _signal(name: str, unit: str, definition: str, reason: str, window: str) -> Signal:
-    return Signal(
-        name=f"ballistics_{name}",
-        family="ballistics",
-        table="ballistic_leads",
-        unit=unit,
-        definition=definition,
-        reason=reason,
-        window=window,
-        reference=_NIBIN,
-        direction=1,
-        restriction="restricted",
-    )
-
+_signal = signals_of(
+    "ballistics", direction=1, reference=_NIBIN, restriction="restricted", table="ballistic_leads"
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
-    _signal("leads_1y", "leads", "Ballistic leads on firearms the dealer sold, over a year.",
-            "{value} ballistic leads on firearms it sold in a year", "1y"),
-    _signal("leads_3y", "leads", "Ballistic leads on firearms the dealer sold, over three years.",
-            "{value} ballistic leads on firearms it sold in three years", "3y"),
-    _signal("firearms_3y", "firearms", "Distinct firearms with a ballistic lead, in three years.",
-            "{value} firearms it sold have a ballistic lead", "3y"),
-    _signal("events_3y", "events", "Shootings linked by the leads of three years.",
-            "{value} shootings linked to firearms it sold", "3y"),
+    _signal("leads_1y", "Ballistic leads on firearms the dealer sold, over a year.",
+            "{value} ballistic leads on firearms it sold in a year", unit="leads", window="1y"),
+    _signal("leads_3y", "Ballistic leads on firearms the dealer sold, over three years.",
+            "{value} ballistic leads on firearms it sold in three years", unit="leads",
+            window="3y"),
+    _signal("firearms_3y", "Distinct firearms with a ballistic lead, in three years.",
+            "{value} firearms it sold have a ballistic lead", unit="firearms", window="3y"),
+    _signal("events_3y", "Shootings linked by the leads of three years.",
+            "{value} shootings linked to firearms it sold", unit="events", window="3y"),
 )  # fmt: skip
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-import numpy as np
-
 from features.domain.asof import Y1, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference.legal import law
-from features.signals.signal import NO_SOURCE, FamilyColumns, Signal, no_source, rate
-from features.signals.stages.shrinkage import shrink
+from features.signals.signal import FamilyColumns, Signal, no_source, rate, signals_of
+from features.signals.stages.sales_rate import per_1000_sales
 
 _FORM = "ATF Form 3310.11, theft or loss report; 27 CFR 478.39a"
 _KINDS = {
@@ -20,20 +18,14 @@ _KINDS = {
     "larceny": ("larcenies", 1),
     "loss": ("unexplained losses", 1),
 }
-
-
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {"unit": "reports", "direction": 1, "reference": _FORM}
-    return Signal(
-        name=f"losses_{name}",
-        family="losses",
-        table="thefts_losses",
-        definition=definition,
-        reason=reason,
-        restriction="restricted",
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "losses",
+    direction=1,
+    reference=_FORM,
+    restriction="restricted",
+    table="thefts_losses",
+    unit="reports",
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     _signal("reports_1y", "Theft and loss reports of a year.", "{value} reports in a year",
@@ -93,19 +85,9 @@ def build(context: Context) -> FamilyColumns:
     share, why = rate(g["lost_firearms_5y"], g["firearms_5y"])
     values["unexplained_share_5y"] = share
     reasons = {"unexplained_share_5y": why}
-    name = "per_1000_sales_3y"
-    if context.has("sales_volume"):
-        sales = context.grids("sales_volume", [Sum("n", (Y3,), value="n_checks")])["n_3y"]
-        values[name], reasons[name] = shrink(
-            g["firearms_3y"],
-            sales,
-            peers=context.peers,
-            date_index=context.cohort.date_index,
-            times=1000.0,
-        )
-    else:
-        values[name] = np.full(context.n_rows, np.nan)
-        reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+    values["per_1000_sales_3y"], reasons["per_1000_sales_3y"] = per_1000_sales(
+        context, g["firearms_3y"]
+    )
     return FamilyColumns(
         {f"losses_{k}": v for k, v in values.items()},
         {f"losses_{k}": v for k, v in reasons.items()},

@@ -21,26 +21,21 @@ from features.signals.signal import (
     Signal,
     no_source,
     rate,
+    signals_of,
 )
-from features.signals.stages.shrinkage import shrink
+from features.signals.stages.sales_rate import per_1000_sales
 
 _FORMS = "ATF Forms 3310.4 and 3310.12; 18 USC 923(g)(3)"
 _KOPER = "Koper (2005), multiple sales as a risk factor"
 _MIN = 5
-
-
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {"unit": "reports", "direction": 1, "reference": _FORMS}
-    return Signal(
-        name=f"multiple_sales_{name}",
-        family="multiple_sales",
-        table="multiple_sales",
-        definition=definition,
-        reason=reason,
-        restriction="restricted",
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "multiple_sales",
+    direction=1,
+    reference=_FORMS,
+    restriction="restricted",
+    table="multiple_sales",
+    unit="reports",
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     *(
@@ -98,19 +93,9 @@ def build(context: Context) -> FamilyColumns:
     values: dict[str, Floats] = {name: g[name] for name in names}
     reasons: dict[str, Reasons] = {}
     _traced(context, g["reports_3y"], values, reasons)
-    name = "per_1000_sales_3y"
-    if context.has("sales_volume"):
-        sales = context.grids("sales_volume", [Sum("n", (Y3,), value="n_checks")])["n_3y"]
-        values[name], reasons[name] = shrink(
-            g["reports_3y"],
-            sales,
-            peers=context.peers,
-            date_index=context.cohort.date_index,
-            times=1000.0,
-        )
-    else:
-        values[name] = np.full(context.n_rows, np.nan)
-        reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+    values["per_1000_sales_3y"], reasons["per_1000_sales_3y"] = per_1000_sales(
+        context, g["reports_3y"]
+    )
     return FamilyColumns(
         {f"multiple_sales_{k}": v for k, v in values.items()},
         {f"multiple_sales_{k}": v for k, v in reasons.items()},

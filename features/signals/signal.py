@@ -13,9 +13,9 @@ networks, peers) works on the context's cohort directly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,21 @@ class Signal:
     def __post_init__(self) -> None:
         if not self.name.startswith(f"{self.family}_"):
             raise FeatureError(f"Signal {self.name!r} does not start with {self.family!r}_.")
+
+
+def signals_of(family: str, **shared: object) -> Callable[..., Signal]:
+    """Return what makes a family's signals: its name before theirs, and what most of them share.
+
+    >>> make = signals_of("tips", table="tips", unit="tips", reference="OIG")
+    >>> make("n_1y", "Tips of a year.", "{value} tips in a year").name
+    'tips_n_1y'
+    """
+
+    def make(name: str, definition: str, reason: str, **own: object) -> Signal:
+        stated: dict[str, Any] = {"definition": definition, "reason": reason, **shared, **own}
+        return Signal(name=f"{family}_{name}", family=family, **stated)
+
+    return make
 
 
 @dataclass(frozen=True)

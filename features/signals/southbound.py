@@ -26,28 +26,23 @@ from features.signals.signal import (
     Signal,
     no_source,
     rate,
+    signals_of,
 )
 from features.signals.stages import coverage
+from features.signals.stages.sales_rate import per_1000_sales
 from features.signals.stages.shrinkage import shrink
 
 _MEXICO = "recovery_country = 'MX'"
 _MIN = 3  # Mexican traces below which a share among them is null
 _GAO = "GAO-21-322 (2021), firearms recovered in Mexico"
-
-
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {
-        "unit": "firearms", "direction": 1, "reference": _GAO, "table": "traces",
-    }  # fmt: skip
-    return Signal(
-        name=f"southbound_{name}",
-        family="southbound",
-        definition=definition,
-        reason=reason,
-        restriction="restricted",
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "southbound",
+    direction=1,
+    reference=_GAO,
+    restriction="restricted",
+    table="traces",
+    unit="firearms",
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     *(
@@ -185,19 +180,9 @@ def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str,
     )
     why = np.where(placed > 0, TOO_FEW, NO_EXPOSURE)
     reasons["corridor_concentration_5y"] = np.where(is_enough, OBSERVED, why).astype(np.int8)
-    name = "per_1000_sales_3y"
-    if context.has("sales_volume"):
-        sales = context.grids("sales_volume", [Sum("n", (Y3,), value="n_checks")])["n_3y"]
-        values[name], reasons[name] = shrink(
-            g["mexico_3y"],
-            sales,
-            peers=context.peers,
-            date_index=context.cohort.date_index,
-            times=1000.0,
-        )
-    else:
-        values[name] = np.full(context.n_rows, np.nan)
-        reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
+    values["per_1000_sales_3y"], reasons["per_1000_sales_3y"] = per_1000_sales(
+        context, g["mexico_3y"]
+    )
 
 
 _PARTS: Final = 65_536  # weights are whole numbers of this part, so that no order of adding shows

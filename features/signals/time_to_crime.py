@@ -22,6 +22,7 @@ from features.signals.signal import (
     Reasons,
     Signal,
     no_source,
+    signals_of,
 )
 from features.signals.stages.groups import by_date
 from features.signals.stages.shrinkage import shrink
@@ -29,21 +30,15 @@ from features.signals.stages.shrinkage import shrink
 _KNOWN = f"{DAYS} >= 0"
 _MIN = 5  # traces below which a quantile is null
 _REFERENCE = "ATF, National Firearms Commerce and Trafficking Assessment, volume II"
-
-
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {"unit": "share", "direction": 1, "window": "3y"}
-    return Signal(
-        name=f"time_to_crime_{name}",
-        family="time_to_crime",
-        table="traces",
-        definition=definition,
-        reason=reason,
-        reference=_REFERENCE,
-        restriction="restricted",
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "time_to_crime",
+    direction=1,
+    reference=_REFERENCE,
+    restriction="restricted",
+    table="traces",
+    unit="share",
+    window="3y",
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     *(

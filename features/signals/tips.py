@@ -10,23 +10,12 @@ from typing import Final
 
 from features.domain.asof import Y1, Y3
 from features.engine.context import Context, Sum
-from features.signals.signal import FamilyColumns, Signal, no_source
+from features.signals.signal import FamilyColumns, Signal, no_source, signals_of
 
 _OIG = "DOJ OIG I-2013-005 (April 2013): tips among the high-risk indicators"
-
-
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {"direction": 1, "reference": _OIG, "unit": "tips"}
-    return Signal(
-        name=f"tips_{name}",
-        family="tips",
-        table="tips",
-        definition=definition,
-        reason=reason,
-        restriction="restricted",
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "tips", direction=1, reference=_OIG, restriction="restricted", table="tips", unit="tips"
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     _signal("substantiated_1y", "Substantiated tips by others, over a year.",

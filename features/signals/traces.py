@@ -28,6 +28,7 @@ from features.signals.signal import (
     Signal,
     no_source,
     rate,
+    signals_of,
 )
 from features.signals.stages.shrinkage import prior, shrink
 
@@ -47,22 +48,14 @@ def _in_words(name: str) -> str:
     return f"the {label}" if name == "caribbean" else label
 
 
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {
-        "unit": "firearms",
-        "reference": _TRACED,
-        "direction": 1,
-        "restriction": "restricted",
-    }
-    return Signal(
-        name=f"traces_{name}",
-        family="traces",
-        table="traces",
-        definition=definition,
-        reason=reason,
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "traces",
+    direction=1,
+    reference=_TRACED,
+    restriction="restricted",
+    table="traces",
+    unit="firearms",
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     *(

@@ -22,29 +22,20 @@ from features.signals.signal import (
     Reasons,
     Signal,
     no_source,
+    signals_of,
 )
 from features.signals.stages.groups import by_date
 from features.signals.stages.shrinkage import shrink
 
 _WINTEMUTE = "Wintemute, Cook and Wright (2005), Injury Prevention 11:357"
-
-
-def _signal(name: str, definition: str, reason: str, **more: object) -> Signal:
-    defaults: dict[str, object] = {
-        "unit": "background checks",
-        "direction": 0,
-        "reference": "Wintemute (2009), Injury Prevention 15:291",
-        "table": "sales_volume",
-    }
-    return Signal(
-        name=f"volume_{name}",
-        family="volume",
-        definition=definition,
-        reason=reason,
-        restriction="restricted",
-        **{**defaults, **more},  # type: ignore[arg-type]
-    )
-
+_signal = signals_of(
+    "volume",
+    direction=0,
+    reference="Wintemute (2009), Injury Prevention 15:291",
+    restriction="restricted",
+    table="sales_volume",
+    unit="background checks",
+)
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     _signal("sales_1y", "Background checks of the dealer over a year.",
