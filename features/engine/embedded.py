@@ -257,7 +257,7 @@ class EmbeddedEngine:
         """Return the clause under which `view` is read from rows of a few dealers alone.
 
         Their rows are taken out of the files once for all views: each row of a view has the dealer
-        of the rows that it is made of.
+        of the rows that it is made of, as far as those name one.
         """
         made = VIEWS.get(view)
         named = {view} if made is None else TABLES.keys() & set(re.findall(r"\w+", made.sql))
@@ -278,10 +278,14 @@ class EmbeddedEngine:
             held = self._few[1]
             if table not in held:
                 held[table] = f"{table}_few"
-                column = "named_dealer" if table == "traces" else "dealer"
+                # A row that names nobody may still be a dealer's, by the trace that it names.
+                own = (
+                    f"named_dealer IN ({names})"
+                    if table == "traces"
+                    else (f"(dealer IN ({names}) OR dealer IS NULL)")
+                )
                 self.connection.execute(
-                    f"CREATE OR REPLACE TABLE {held[table]} AS "
-                    f"SELECT * FROM {table} WHERE {column} IN ({names})"
+                    f"CREATE OR REPLACE TABLE {held[table]} AS SELECT * FROM {table} WHERE {own}"
                 )
             return held[table]
 
