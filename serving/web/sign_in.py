@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +11,7 @@ from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
 from features.reference.outcome import outcome_label
-from serving.access.accounts import COOKIE, Principal, cookie_name
+from serving.access.accounts import COOKIE, Principal
 from serving.access.passwords import Attempts, source_of
 from serving.access.roles import PURPOSES
 from serving.errors import (
@@ -26,12 +24,17 @@ from serving.runtime import Runtime
 from serving.web.form_words import field_label
 from serving.web.rendering import page, pages_for
 from serving.web.sealed import MOST, opened, sealed
+from serving.web.sign_in_form import (
+    FORM_COOKIE,
+    forget_cookie,
+    local_address,
+    set_cookie,
+    show_form,
+)
 from serving.web.visitor import PageRoute, check_form, cookie_of, visitor
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-# Ties the sign-in form to the browser that asked for it: nobody is signed in by another's form.
-FORM_COOKIE: Final = "ffl_risk_form"
 # A form that waits for its sender to sign in.
 _KEPT: Final = TypeAdapter(list[tuple[str, str]])
 _RESUME: Final = "resume"
@@ -65,7 +68,7 @@ async def ask(
 ) -> Response:
     """Show the form."""
     notice = "The session is over. Sign in to go on where you were." if over else ""
-    return _form(request, next_page=local_address(next_page), notice=notice)
+    return show_form(request, next_page=local_address(next_page), notice=notice)
 
 
 @router.post("/sign-in")
@@ -89,7 +92,7 @@ async def sign_in(
             raise InvalidRequestError("Choose a purpose.", expected=", ".join(PURPOSES))
         principal = await _identify(request, token.strip(), name.strip().lower(), password)
     except (UnauthenticatedError, InvalidRequestError, RateLimitError, OverloadedError) as error:
-        return _form(
+        return show_form(
             request, next_page=next_page, name=name, message=error.what, status=error.status,
             wrong="token" if token.strip() else "password" if name.strip() else "name",
             resume=local_address(resume) if kept else "", kept=kept,
@@ -105,18 +108,6 @@ async def sign_in(
     set_cookie(answer, runtime, COOKIE, cookie, hours=hours)
     forget_cookie(answer, runtime, FORM_COOKIE)
     return answer
-
-
-def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
-    """Show the sign-in form to somebody whose session ended over a form; the form waits in it."""
-    return _form(
-        request,
-        next_page="/",
-        notice="The session is over. Sign in, and your form is given back as you left it.",
-        resume=local_address(request.url.path),
-        kept=json.dumps(fields),
-        status=401,
-    )
 
 
 def _give_back(request: Request, cookie: str, resume: str, kept: str) -> Response:
@@ -215,69 +206,3 @@ async def sign_out(request: Request, csrf: Annotated[str, Form(max_length=100)] 
     answer = RedirectResponse("/sign-in", status_code=303)
     forget_cookie(answer, runtime, COOKIE)
     return answer
-
-
-def _form(
-    request: Request,
-    *,
-    next_page: str,
-    name: str = "",
-    message: str = "",
-    wrong: str = "",
-    notice: str = "",
-    status: int = 200,
-    resume: str = "",
-    kept: str = "",
-) -> Response:
-    token = secrets.token_urlsafe(24)
-    oidc = request.app.state.runtime.oidc
-    answer = page(
-        request,
-        "sign_in.html",
-        title="Sign in",
-        status=status,
-        next=next_page,
-        name=name,
-        message=message,
-        wrong=wrong,
-        notice=notice,
-        form_token=token,
-        has_issuer=bool(oidc and oidc.settings.client_id),
-        resume=resume,
-        kept=kept,
-    )
-    set_cookie(answer, request.app.state.runtime, FORM_COOKIE, token, hours=1)
-    return answer
-
-
-def set_cookie(
-    answer: Response,
-    runtime: Runtime,
-    name: str,
-    value: str,
-    *,
-    hours: float,
-    same_site: Literal["strict", "lax"] = "strict",
-) -> None:
-    """Set a cookie that scripts cannot read and other sites cannot send."""
-    answer.set_cookie(
-        cookie_name(name, is_https=runtime.settings.is_https),
-        value,
-        max_age=int(hours * 3_600),
-        path="/",
-        httponly=True,
-        samesite=same_site,
-        secure=runtime.settings.is_https,
-    )
-
-
-def forget_cookie(answer: Response, runtime: Runtime, name: str) -> None:
-    """Have the browser forget a cookie."""
-    is_https = runtime.settings.is_https
-    answer.delete_cookie(cookie_name(name, is_https=is_https), path="/", secure=is_https)
-
-
-def local_address(address: str) -> str:
-    """Return an address on this site only: no one is sent elsewhere after signing in."""
-    is_local = address.startswith("/") and not address.startswith(("//", "/\\", "/sign-"))
-    return address if is_local and address.isascii() and address.isprintable() else "/"

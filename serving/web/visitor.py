@@ -22,6 +22,7 @@ from serving.api.problems import TITLES
 from serving.errors import InvalidRequestError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.web.rendering import page
+from serving.web.sign_in_form import ask_again
 
 _NEVER_KEPT: Final = frozenset({"/sign-in", "/sign-out"})
 
@@ -45,8 +46,6 @@ class PageRoute(APIRoute):
                 return await handle(request)
             except UnauthenticatedError:
                 if kept := await kept_form(request):
-                    from serving.web.sign_in import ask_again
-
                     return ask_again(request, kept)
                 return _to_sign_in(request)
             except FflRiskError as error:

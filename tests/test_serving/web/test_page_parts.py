@@ -11,7 +11,7 @@ from starlette.responses import Response
 from serving.web import atlas, charts
 from serving.web.lists.pages import Ask, filtered
 from serving.web.oversight.model import card_html
-from serving.web.sign_in import forget_cookie, set_cookie
+from serving.web.sign_in_form import forget_cookie, set_cookie
 from serving.web.visitor import cookie_of
 
 
