@@ -242,7 +242,8 @@ class EmbeddedEngine:
         for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             part = names.slice(first, end - first)
             sql = _events_sql(view, columns, days=days, in_order=in_order)
-            if 0 < len(part) <= _FEW_DEALERS:
+            if len(bounds) == 2 and 0 < len(part) <= _FEW_DEALERS:
+                # In one block alone: another thread may be at another block, and they share it.
                 sql = self._of_few(view, part) + sql
             elif len(bounds) > 2:
                 # The files are sorted, so that their statistics find a range of dealers.

@@ -15,8 +15,6 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from features.domain.asof import DAYS_A_YEAR
-
 MILES_PER_KM: Final = 0.621371192
 _KM2_PER_SQUARE_MILE: Final = 2.589988110336
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
@@ -123,6 +121,8 @@ class Wording:
         if kind == "log":
             value = round(math.expm1(min(value, _MOST_LOG)))
         if kind == "age":
+            from features.domain.asof import DAYS_A_YEAR  # numpy: not for a command without ages
+
             days = round(DAYS_A_YEAR * value)
             kind, value = "q", value if days >= DAYS_A_YEAR else float(days)
             singular, plural = ("year", "years") if days >= DAYS_A_YEAR else ("day", "days")
