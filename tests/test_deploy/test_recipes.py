@@ -265,6 +265,14 @@ def test_a_unit_starts_a_command_there_is(path: Path):
     assert timer.is_file() == (path.name != "ffl-risk.service")
 
 
+@pytest.mark.parametrize("recipe", ["Containerfile", "bento.dockerfile.j2"])
+def test_compiled_kernels_outlive_a_restart(recipe: str):
+    text = (DEPLOY / "container" / recipe).read_text()
+    (kept,) = re.findall(r"NUMBA_CACHE_DIR=(\S+)", text)
+    (volume,) = re.findall(r"^VOLUME (\S+)", text, re.MULTILINE)
+    assert Path(kept).is_relative_to(volume)
+
+
 def test_the_image_copies_what_it_needs_and_nothing_else():
     text = (DEPLOY / "container/Containerfile").read_text().replace("\\\n", " ")
     steps = [line.split(maxsplit=1) for line in text.splitlines() if line and line[0] not in "# "]
