@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.errors import did_you_mean
 from features.home import sync_folder, write_atomically
 from models.bundle_files import (
@@ -64,7 +65,6 @@ _HEAD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _STATED: Final = ("name", "as_of", "restriction", "data_fingerprint", "git_commit")
 _TAKEN: Final = frozenset({PRIORITY, "support", "is_insufficient_history"})
 
-Floats = npt.NDArray[np.float64]
 Columns = dict[str, npt.NDArray[Any]]
 
 

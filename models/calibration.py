@@ -23,15 +23,13 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 from scipy.stats import nbinom, norm, poisson
 
+from features.arrays import Floats
 from models.linear import weighted_quantiles
 from models.margin.level import Level
 from models.state import State
-
-Floats = npt.NDArray[np.float64]
 
 # Error of a shrunken margin over that of its members alone, for many rows of the rarer class, and
 # how many more of them double it. Set on invented worlds; see tests/test_models/test_coverage.py.

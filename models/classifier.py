@@ -12,17 +12,16 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from features.arrays import Flags, Floats
 from models.calibration import Spread, fit_spread
 from models.errors import InputError, LabelError
-from models.estimator import Floats, RiskEstimator
+from models.estimator import RiskEstimator
 from models.explanation import Explanation
 from models.margin.fitting import FittedMargin, fit_margin, set_level
 from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
 from models.margin.margin import MarginModel, Method, probability
 from models.margin.threads import single_threaded_algebra
 from models.state import State
-
-Flags = npt.NDArray[np.bool_]
 
 
 class RiskClassifier(ClassifierMixin, RiskEstimator):

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
+from features.arrays import Floats, Ints
 from features.errors import did_you_mean
 from features.home import write_atomically
 from features.openjson import Options
@@ -25,9 +26,6 @@ from models.linear import Family
 from models.margin.settings import Settings
 from models.margin.threads import n_threads
 from models.state import State, to_json
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SCHEMA_VERSION: Final = 1
 STATE_FILE: Final = "model.json"

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.errors import AdditivityError
-
-Floats = npt.NDArray[np.float64]
 
 TOLERANCE: Final = 1e-6
 

@@ -12,14 +12,12 @@ from functools import cache, cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from features.arrays import Floats, Ints
 from models.state import State
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Family = Literal["binary", "poisson"]
 
 N_KNOTS: Final = 33

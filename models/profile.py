@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.errors import did_you_mean
 from models.columns.encoding import as_numbers, kind_of, plain_numbers
 from models.columns.from_numbers import FEW_ROWS
@@ -27,8 +28,6 @@ from models.columns.levels import level_names
 from models.errors import InputError
 from models.order.priority import Peers
 from models.state import State
-
-Floats = npt.NDArray[np.float64]
 
 N_QUANTILES: Final = 101
 _N_BINS: Final = 10

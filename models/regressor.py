@@ -10,9 +10,10 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from features.arrays import Floats
 from models.calibration import CountInterval, fit_count_interval
 from models.errors import LabelError
-from models.estimator import Floats, RiskEstimator
+from models.estimator import RiskEstimator
 from models.explanation import Explanation
 from models.linear import mean_of
 from models.margin.fitting import fit_margin

@@ -36,7 +36,6 @@ __all__ = [
     "outputs",
 ]
 
-Floats = npt.NDArray[np.float64]
 Shared = TypeVar("Shared")
 
 # SQL number of a listing: its day.

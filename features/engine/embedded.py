@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.abandonment import ended_by
+from features.arrays import Ints32
 from features.domain.asof import NEVER, day_sql, known_sql, number_sql, to_day
 from features.engine.views import KEYS, VIEWS
 from features.reference.attribution import traces_sql
@@ -31,8 +32,6 @@ from features.schema import TABLES
 from features.sql import literal
 from features.warehouse import Warehouse
 from features.warehouse.stored import arrow_schema
-
-Ints = npt.NDArray[np.int32]
 
 _DAYS: Final = ("_known", "_superseded")
 # Views in which a dealer is worked out; by this column the files' statistics find a range of them.
@@ -61,9 +60,9 @@ class Block:
 
     first: int
     start: npt.NDArray[np.int64]
-    dealer: Ints
-    known_on: Ints
-    superseded_on: Ints
+    dealer: Ints32
+    known_on: Ints32
+    superseded_on: Ints32
     columns: Mapping[str, npt.NDArray[Any]]
 
     @property

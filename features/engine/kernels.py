@@ -20,8 +20,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+from features.arrays import Floats, Ints32
+
 Bits = npt.NDArray[np.uint64]
 
 # Two-level histogram of non-negative whole days: 1,024 blocks of 64, the last catches the rest.
@@ -34,21 +34,21 @@ def quantize(values: npt.NDArray[np.floating]) -> Floats:
     return np.round(np.asarray(values, dtype=np.float64) * 2.0**20) / 2.0**20
 
 
-def leaves(as_of: Ints, known_on: Ints, superseded_on: Ints, window_days: int) -> Ints:
+def leaves(as_of: Ints32, known_on: Ints32, superseded_on: Ints32, window_days: int) -> Ints32:
     """Index of the first as-of date that no longer sees each event, shape (n,)."""
     found = np.empty(len(known_on), dtype=np.int32)
     _leave(_table(as_of), int(as_of[0]), known_on, superseded_on, window_days, found)
     return found
 
 
-def places(as_of: Ints, days: Ints) -> Ints:
+def places(as_of: Ints32, days: Ints32) -> Ints32:
     """Index of the first as-of date after each day, shape (n,); ``len(as_of)`` when none is."""
     found = np.empty(len(days), dtype=np.int32)
     _leave(_table(as_of), int(as_of[0]), days, days, 0, found)
     return found
 
 
-def _table(as_of: Ints) -> Ints:
+def _table(as_of: Ints32) -> Ints32:
     """Place of every day from the eve of the first date to the last.
 
     One look-up a day is several times faster than a search, and the span of days is short.
@@ -193,7 +193,14 @@ def _run_sums(out: Any, into: Any) -> None:
 
 
 def sums(
-    dealer: Ints, enters: Ints, leaves: Ints, *, bits: Bits, values: Floats, spec: Ints, into: Any
+    dealer: Ints32,
+    enters: Ints32,
+    leaves: Ints32,
+    *,
+    bits: Bits,
+    values: Floats,
+    spec: Ints32,
+    into: Any,
 ) -> None:
     """Evaluate additive measures for a block of dealers.
 

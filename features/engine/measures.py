@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Ints32
 from features.domain.asof import Window
 from features.engine import kernels
 from features.engine.embedded import Block
 
-Ints = npt.NDArray[np.int32]
 Named = Iterator[tuple[str, npt.NDArray[Any]]]
 
 
@@ -154,14 +154,14 @@ def _distinct_names(m: Distinct) -> list[str]:
 class _Events:
     """The events of some dealers on a grid of as-of dates."""
 
-    def __init__(self, plan: Plan, block: Block, as_of: Ints) -> None:
+    def __init__(self, plan: Plan, block: Block, as_of: Ints32) -> None:
         self.plan, self.block, self.as_of = plan, block, as_of
         self.bits = block.columns["_bits"]
         self.enters = kernels.places(as_of, block.known_on)
         self.shape = (block.n_dealers, len(as_of))
-        self._leaves: dict[Window, Ints] = {}
+        self._leaves: dict[Window, Ints32] = {}
 
-    def leaves(self, window: Window) -> Ints:
+    def leaves(self, window: Window) -> Ints32:
         """Index of the first date that no longer sees each event."""
         if window not in self._leaves:
             known, superseded = self.block.known_on, self.block.superseded_on
@@ -234,7 +234,7 @@ class _Events:
                 yield next(names), grid
 
 
-def evaluate(plan: Plan, block: Block, as_of: Ints) -> Named:
+def evaluate(plan: Plan, block: Block, as_of: Ints32) -> Named:
     """Run the kernels over one block; each grid has shape (n_dealers, n_as_of).
 
     A grid is good until the next one is asked for.

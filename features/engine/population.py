@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.arrays import Ints
 from features.domain.asof import EVER, NEVER, day_sql, known_sql, number_sql, to_days
 from features.engine.context import LISTED_DAY, Cohort, Context, Last
 from features.engine.embedded import EmbeddedEngine
@@ -26,8 +27,6 @@ from features.warehouse import Warehouse
 LISTING_SHARE: Final = 0.1
 INSPECTION_RECORDS: Final = "inspection records"  # the layout's name in the manifest
 _STATES: Final = 128**2  # more than any state code
-
-Ints = npt.NDArray[np.int64]
 
 
 def population(engine: EmbeddedEngine, dates: Sequence[date]) -> Cohort:

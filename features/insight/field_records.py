@@ -8,7 +8,6 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months, day_sql, in_force_sql
@@ -18,8 +17,6 @@ from features.reference.outcome import SEVERE, WARNED
 from features.reference.places import MEXICO_BORDER_STATES, county_office
 from features.reference.twelve_month_rule import ended_on, recall_spans
 from features.warehouse import Warehouse
-
-Floats = npt.NDArray[np.float64]
 
 _DEALERS: Final = """
 SELECT dealer, arg_max(premises_state, listed_on) AS state,

@@ -21,9 +21,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from features.arrays import Floats
 from features.domain.asof import add_months
 from features.errors import InvalidValueError, WarehouseError, did_you_mean
-from features.insight.field_records import FieldRecords, Floats, field_records
+from features.insight.field_records import FieldRecords, field_records
 from features.openjson import Json
 from features.reference.legal import law
 from features.reference.twelve_month_rule import interval_months

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.errors import InvalidValueError
 from features.reference.files import DATA
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import shapely
     from pyproj import Geod
 
-Floats = npt.NDArray[np.float64]
 
 MAX_GAP_M: Final = 50.0
 

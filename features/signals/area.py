@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, day_sql, from_day, known_sql, number_sql
 from features.engine.context import Gathered
 from features.reference.attribution import UNSERIALIZED_SQL
@@ -28,7 +29,6 @@ from features.signals.signal import (
     OBSERVED,
     TOO_FEW,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats
 from features.domain.asof import from_day
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
     OBSERVED,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

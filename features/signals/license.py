@@ -15,18 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR, NEVER, from_day, is_known, number_sql
 from features.engine.context import Gathered
 from features.schema import LICENSE_TYPES
-from features.signals.signal import (
-    NO_SOURCE,
-    OBSERVED,
-    FamilyColumns,
-    Floats,
-    Reasons,
-    Signal,
-    no_source,
-)
+from features.signals.signal import NO_SOURCE, OBSERVED, FamilyColumns, Reasons, Signal, no_source
 from features.signals.stages.listings import UNKNOWN_DAY, Listings, Slice, listings, slices
 from features.signals.stages.successors import Careers, link, window_days
 

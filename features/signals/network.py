@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from features.arrays import Floats
 from features.domain.asof import NEVER, Y2, Y5, day_sql, number_sql
 from features.engine.context import Distinct, Gathered, Sum
 from features.signals.border import stage_points
@@ -25,7 +26,6 @@ from features.signals.signal import (
     OBSERVED,
     TOO_FEW,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

@@ -20,9 +20,9 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats
 from features.errors import FeatureError
 
-Floats = npt.NDArray[np.float64]
 Reasons = npt.NDArray[np.int8]
 
 # Why a value is there or missing; stored as codes beside every value.

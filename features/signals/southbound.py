@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
 from features.engine.context import Context, Distinct, Gathered, Sum
 from features.reference.short_time_to_crime import short_sql
@@ -21,7 +22,6 @@ from features.signals.signal import (
     OBSERVED,
     TOO_FEW,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

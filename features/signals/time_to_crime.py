@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from features.arrays import Floats
 from features.domain.asof import D90, Y1, Y3, Y5
 from features.engine.context import Context, Quantile, Sum
 from features.reference.short_time_to_crime import DAYS, short_days, short_sql
@@ -18,7 +19,6 @@ from features.signals.signal import (
     OBSERVED,
     TOO_FEW,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from features.arrays import Floats
 from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference import law
@@ -23,7 +24,6 @@ from features.signals.signal import (
     NO_SOURCE,
     OBSERVED,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

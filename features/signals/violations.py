@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR, EVER, Y5, Y10
 from features.engine.context import Distinct, Gathered, Last, Measure, Sum
 from features.reference.citation import tier_of
@@ -24,7 +25,6 @@ from features.signals.signal import (
     OBSERVED,
     TOO_FEW,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from features.arrays import Floats
 from features.domain.asof import Y1, Y3
 from features.engine.context import Context, Sum
 from features.reference.places import counties
@@ -18,7 +19,6 @@ from features.signals.signal import (
     NO_SOURCE,
     OBSERVED,
     FamilyColumns,
-    Floats,
     Reasons,
     Signal,
     no_source,

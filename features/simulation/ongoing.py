@@ -12,12 +12,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.arrays import Flags, Floats
 from features.simulation.country.options import Options
 from features.simulation.country.world import World, make_world
 from features.simulation.files.dirt import DirtBook
@@ -25,8 +24,6 @@ from features.simulation.simulate import live_month
 from features.simulation.visits.inspections import Inspectorate
 from features.simulation.visits.orders import Orders
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 # The day on which a row is known, by table: the first column that is there.
 _KNOWN: Final = {
     "licenses": ("listed_on",),

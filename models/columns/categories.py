@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from models.columns.levels import Levels
 from models.linear import Family, link_of, loss, mean_of
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # Rows' worth of the expected that a level's own rows are mixed with: which, the held-out rows say.
 _PULLS: Final = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)

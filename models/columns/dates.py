@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 _ISO: Final = r"\d{4}-\d{2}-\d{2}(?:[T ].*)?"
 _SLASHED: Final = r"\d{1,2}/\d{1,2}/\d{4}(?: .*)?"

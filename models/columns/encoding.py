@@ -15,15 +15,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.columns.dates import days, is_text_of_dates
 from models.columns.levels import Levels, read_levels
 from models.errors import InputError
 from models.state import State
 
-Floats = npt.NDArray[np.float64]
 Kind = Literal["number", "category", "date"]
 
 _NUMBERS_IN_OBJECTS: Final = frozenset(

@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats, Ints
 from models.columns.categories import Target
 from models.columns.dates import days
 from models.columns.encoding import MONTH, WEEKDAY, Column, Kind, kind_of, numbers, part_of
 from models.columns.extras import fit_identities, fit_pairs
 from models.columns.levels import Levels, read_levels
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # A category of fewer levels tells trees apart by its code alone; more get their size too.
 _MIN_COUNTED_LEVELS: Final = 10

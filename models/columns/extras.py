@@ -13,16 +13,13 @@ from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats, Ints
 from models.columns.categories import Target
 from models.columns.encoding import Column, kind_of, numbers
 from models.columns.levels import Levels, read_levels
 from models.linear import Problem
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # A number of at most so many values may be half of a pair; one of more may be an identity.
 _MAX_VALUES: Final = 60

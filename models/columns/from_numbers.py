@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.columns.encoding import Column, filled, fills_of, require_finite
 from models.columns.levels import name_of
-
-Floats = npt.NDArray[np.float64]
 
 # Of so many rows at most; beyond, a table is as fast.
 FEW_ROWS: Final = 64

@@ -14,15 +14,12 @@ from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from features.openjson import Options
 from models.columns.categories import Target
 from models.linear import Family
 from models.margin.threads import in_turns
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 Shape = Literal["shallow", "deep"]
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats, Ints
 from models.columns.categories import Target
 from models.columns.encoding_fit import Encoded, fit_columns
 from models.linear import Basis, Family, Problem, fit_basis, losses
@@ -23,9 +24,6 @@ from models.margin.level import Level
 from models.margin.margin import MarginModel
 from models.margin.settings import Settings
 from models.margin.threads import in_turns
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
-Floats = npt.NDArray[np.float64]
+from features.arrays import Floats
 
 # Prior standard deviations in log-odds: a choice by hearsay may well double or halve the odds, but
 # seldom changes how steeply they rise.

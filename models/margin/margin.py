@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.columns.encoding import Column, encode, owners_of
 from models.columns.from_numbers import FromNumbers, few_numbers
 from models.explanation import Explanation, contributions_by_lightgbm
@@ -26,7 +26,6 @@ from models.state import State
 if TYPE_CHECKING:
     from models.margin.tabulated import Tabulated
 
-Floats = npt.NDArray[np.float64]
 Method = Literal["auto", "lightgbm", "table"]
 
 # From so many rows on, laying out the trees as tables pays for itself.

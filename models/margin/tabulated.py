@@ -19,13 +19,10 @@ from typing import Final
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from models.errors import ModelError
 from models.margin.boosting import blocks
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # Patterns are kept in eight bits; trees of `boosting` have at most five features on a path.
 _MAX_FEATURES: Final = 8

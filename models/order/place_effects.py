@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.state import State
 
-Floats = npt.NDArray[np.float64]
 Column = pd.Series | Floats
 
 # Shares of the dealers between which a rank is read off.

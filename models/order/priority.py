@@ -17,16 +17,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from features.arrays import Floats
 from models.errors import BundleError
 from models.order.place_effects import Column, Places, numbers_of
 from models.policy import Policy
 from models.state import State
-
-Floats = npt.NDArray[np.float64]
 
 # Sales of a year stand for exposure.
 EXPOSURE: Final = "volume_sales_1y"

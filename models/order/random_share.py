@@ -25,10 +25,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats, Ints
 from features.domain.asof import add_months
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 SEED_BITS: Final = 53  # exact in every JSON reader

@@ -15,13 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from models.order.priority import Peers, taken_off
 from models.policy import Policy
-
-Floats = npt.NDArray[np.float64]
 
 # The head whose probabilities the price is paid in.
 PRICED: Final = "compliance"

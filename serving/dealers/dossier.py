@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
+from features.arrays import Flags
 from features.domain.asof import in_force_sql
 from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
@@ -26,7 +27,7 @@ from serving.contract.records.dealers import (
     TimelineRecord,
     TracesRecord,
 )
-from serving.scores.snapshot import Bools, Scope
+from serving.scores.snapshot import Scope
 from serving.scores.table import premises
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES
@@ -250,7 +251,7 @@ def n_related_elsewhere(scope: Scope, row: int) -> int:
     return int(((same_place | same_name) & ~scope.own).sum())
 
 
-def _alike(scope: Scope, row: int) -> tuple[Bools, Bools]:
+def _alike(scope: Scope, row: int) -> tuple[Flags, Flags]:
     """Return which visible dealers have the same premises and which the same licensee name."""
     columns = scope.view.snapshot.columns
     is_other = scope.view.is_visible.copy()

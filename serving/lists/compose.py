@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Flags, Ints
 from features.domain.asof import from_numpy
 from models.order.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
 from serving.access.accounts import Principal
@@ -26,7 +27,7 @@ from serving.contract.records.lists import (
 )
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.snapshot import Bools, Ints, View, eligible_rows
+from serving.scores.snapshot import View, eligible_rows
 from serving.scores.table import premises
 from serving.scores.words.told_apart import told_apart
 
@@ -204,7 +205,7 @@ def compose(
 
 
 def _fill(
-    view: View, request: RankRequest, eligible: Bools, *, within: Bools, draw: Draw
+    view: View, request: RankRequest, eligible: Flags, *, within: Flags, draw: Draw
 ) -> _Places:
     """Give away the k places: by hand, recalls, coverage, the model's, then the random share."""
     columns = view.snapshot.columns
@@ -255,7 +256,7 @@ def _longest_unseen(last: npt.NDArray[Any]) -> Ints:
     return np.argsort(np.where(np.isnat(last), np.iinfo(np.int64).min, days), kind="stable")
 
 
-def _give_manual(view: View, request: RankRequest, places: _Places, *, within: Bools) -> None:
+def _give_manual(view: View, request: RankRequest, places: _Places, *, within: Flags) -> None:
     if len(request.manual) > request.k:
         raise InvalidRequestError("More dealers are put on the list by hand than it has places.")
     for pick in request.manual:

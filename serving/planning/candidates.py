@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Flags, Floats, Ints
 from features.domain.asof import DAYS_A_YEAR
-from serving.planning.request import Bools, Floats, Ints, PlanError, PlanRequest, policy
+from serving.planning.request import PlanError, PlanRequest, policy
 from serving.planning.travel import drive_hours, road_km
 
 COLUMNS = (
@@ -52,8 +53,8 @@ class Candidates:
     hours: Floats
     way_hours: Floats
     first_week: Ints
-    is_recall_due: Bools
-    is_overdue: Bools
+    is_recall_due: Flags
+    is_overdue: Flags
     set_aside: Mapping[str, int]
     recalls_aside: Mapping[str, str]
 

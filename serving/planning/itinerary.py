@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats
 from serving.planning.candidates import Candidates
-from serving.planning.request import Floats, PlanRequest
+from serving.planning.request import PlanRequest
 from serving.planning.solving.price import Cost, Sensitivity
 from serving.planning.solving.route import Tour
 from serving.planning.travel import drive_hours, road_km

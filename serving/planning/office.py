@@ -8,15 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Flags, Floats
 from features.domain.asof import DAYS_A_YEAR
-from serving.planning.request import Floats, expected_hours
-from serving.scores.snapshot import Bools, View
+from serving.planning.request import expected_hours
+from serving.scores.snapshot import View
 
 _SALES: Final = "volume_sales_1y"
 _YEARS_LISTED: Final = "license_years_listed"
 
 
-def office_rows(view: View, own: Bools, office: str) -> npt.NDArray[np.intp]:
+def office_rows(view: View, own: Flags, office: str) -> npt.NDArray[np.intp]:
     """Return the rows of an office that the caller may see."""
     return np.flatnonzero(view.is_visible & own & (view.snapshot.columns["office"] == office))
 

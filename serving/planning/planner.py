@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from features import abandonment
+from features.arrays import Flags, Ints
 from serving.planning.candidates import Candidates, read_candidates
 from serving.planning.itinerary import Plan, visits_of, weeks_of
-from serving.planning.request import Bools, Ints, PlanRequest, policy
+from serving.planning.request import PlanRequest, policy
 from serving.planning.solving import price, selection
 from serving.planning.solving.draw import draw
 from serving.planning.solving.price import PlanInfeasibleError
@@ -84,7 +85,7 @@ def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
     )
 
 
-def _quota(problem: Selection, choice: Choice) -> Bools:
+def _quota(problem: Selection, choice: Choice) -> Flags:
     """Chosen overdue dealers that the router must keep to fill the quota, the best first."""
     keep = np.zeros(len(problem.gain), dtype=bool)
     overdue = np.flatnonzero(problem.is_overdue & choice.is_chosen)
@@ -94,7 +95,7 @@ def _quota(problem: Selection, choice: Choice) -> Bools:
     return keep
 
 
-def _pool(problem: Selection, choice: Choice, *, is_required: Bools) -> Ints:
+def _pool(problem: Selection, choice: Choice, *, is_required: Flags) -> Ints:
     """Candidates the router may use: required, then chosen, then spares by yield per hour."""
     rate = problem.gain / problem.load
     rank = np.select([is_required, choice.is_chosen], [0, 1], default=2)
@@ -109,7 +110,7 @@ def _gap(objective: float, bound: float) -> float:
 
 
 def _shortfalls(
-    candidates: Candidates, tours: tuple[Tour, ...], *, is_required: Bools
+    candidates: Candidates, tours: tuple[Tour, ...], *, is_required: Flags
 ) -> tuple[str, ...]:
     """Name the required visits for which the route found no place, and recalls set aside."""
     visited = {stop.candidate for tour in tours for stop in tour.stops}

@@ -12,18 +12,13 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
+from features.arrays import Floats
 from models.order.random_share import Draw
 from serving.contract.plan import RULES, PlanRules, StartPoint
 from serving.errors import InvalidRequestError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-
 
 _DAYS: Final = 5
 

@@ -6,8 +6,9 @@ from typing import overload
 
 import numpy as np
 
+from features.arrays import Floats
 from features.reference.geography import wgs84
-from serving.planning.request import Floats, policy
+from serving.planning.request import policy
 
 
 def road_km(

@@ -8,33 +8,34 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Flags
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
 from serving.errors import OutsideAreaError
-from serving.scores.snapshot import Bools, Snapshot, View
+from serving.scores.snapshot import Snapshot, View
 
 _NAMED: Final = ("office", "division", "state", "county")
 
 
-def own_rows(snapshot: Snapshot, principal: Principal) -> Bools:
+def own_rows(snapshot: Snapshot, principal: Principal) -> Flags:
     """Return the rows within the caller's own area, shape (n,)."""
     if principal.is_national:
         return np.ones(len(snapshot.columns["dealer"]), dtype=bool)
-    mask: Bools = snapshot.where("office", principal.offices)
+    mask: Flags = snapshot.where("office", principal.offices)
     return mask | snapshot.where("division", principal.divisions)
 
 
-def is_own(columns: Mapping[str, npt.NDArray[Any]], principal: Principal) -> Bools:
+def is_own(columns: Mapping[str, npt.NDArray[Any]], principal: Principal) -> Flags:
     """Return which of some dealers lie within a caller's own area: `own_rows` of a few."""
     if principal.is_national:
         return np.ones(len(columns["dealer"]), dtype=bool)
-    mask: Bools = np.isin(columns["office"].astype(str), list(principal.offices))
+    mask: Flags = np.isin(columns["office"].astype(str), list(principal.offices))
     return mask | np.isin(columns["division"].astype(str), list(principal.divisions))
 
 
-def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
+def asked_rows(snapshot: Snapshot, area: Area) -> Flags:
     """Return the rows within all that the request names, shape (n,)."""
-    mask: Bools = np.ones(len(snapshot.columns["dealer"]), dtype=bool)
+    mask: Flags = np.ones(len(snapshot.columns["dealer"]), dtype=bool)
     for name in _NAMED:
         wanted = getattr(area, name)
         if wanted is not None:
@@ -42,9 +43,9 @@ def asked_rows(snapshot: Snapshot, area: Area) -> Bools:
     return _within_shapes(snapshot.columns, area, mask)
 
 
-def is_asked(columns: Mapping[str, npt.NDArray[Any]], area: Area) -> Bools:
+def is_asked(columns: Mapping[str, npt.NDArray[Any]], area: Area) -> Flags:
     """Return which of some dealers lie within all that a request names: `asked_rows` of a few."""
-    mask: Bools = np.ones(len(columns["dealer"]), dtype=bool)
+    mask: Flags = np.ones(len(columns["dealer"]), dtype=bool)
     for name in _NAMED:
         wanted = getattr(area, name)
         if wanted is not None:
@@ -52,7 +53,7 @@ def is_asked(columns: Mapping[str, npt.NDArray[Any]], area: Area) -> Bools:
     return _within_shapes(columns, area, mask)
 
 
-def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Bools) -> Bools:
+def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Flags) -> Flags:
     latitude, longitude = columns["latitude"], columns["longitude"]
     if area.box is not None:
         west, south, east, north = area.box
@@ -71,7 +72,7 @@ def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Bo
     return mask
 
 
-def rows_for(view: View, principal: Principal, area: Area) -> Bools:
+def rows_for(view: View, principal: Principal, area: Area) -> Flags:
     """Return the rows that the request names and the caller may see.
 
     A dealer that does not exist for the caller makes no difference to the answer, nor to whether

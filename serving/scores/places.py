@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Ints
 from models.order.random_share import hashes
 from models.order.ties import turns_among_ties
-
-Ints = npt.NDArray[np.int64]
 
 
 class Places:

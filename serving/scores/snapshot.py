@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Flags, Ints
 from features.domain import license_number
 from features.domain.asof import from_numpy
 from features.errors import FeatureError, InvalidValueError
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
         ReasonRecord,
         ScoreRecord,
     )
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -223,11 +221,11 @@ class Snapshot:
         """Return a place column as integer codes and the names they stand for."""
         return self.places.codes(name)
 
-    def where(self, name: str, wanted: Iterable[str]) -> Bools:
+    def where(self, name: str, wanted: Iterable[str]) -> Flags:
         """Return the rows whose place column is one of `wanted`, shape (n,)."""
         codes, names = self.codes(name)
         kept = np.flatnonzero(np.isin(names, list(wanted)))
-        mask: Bools = np.isin(codes, kept)
+        mask: Flags = np.isin(codes, kept)
         return mask
 
     def row(self, asked: str) -> int | None:
@@ -299,7 +297,7 @@ class View:
         self.snapshot = snapshot
         columns = snapshot.columns
         # A license type that the bundle was not trained on has no score to show.
-        self.is_visible: Bools = np.ones(len(columns["dealer"]), dtype=bool)
+        self.is_visible: Flags = np.ones(len(columns["dealer"]), dtype=bool)
         rows = [snapshot.row_of[d] for d in hidden if d in snapshot.row_of]
         self.is_visible[rows] = False
         self.is_visible &= columns["is_in_scope"]
@@ -312,7 +310,7 @@ class View:
         by_office = pd.Series(snapshot.codes("office")[0][self.order])
         self.office_rank[self.order] = by_office.groupby(by_office).cumcount().to_numpy() + 1
 
-    def row(self, asked: str, within: Bools | None = None) -> int | None:
+    def row(self, asked: str, within: Flags | None = None) -> int | None:
         """Return the row of a dealer that this caller can see, else None."""
         row = self.snapshot.row(asked)
         if row is None or not self.is_visible[row] or (within is not None and not within[row]):
@@ -410,7 +408,7 @@ class Scope:
     """
 
     view: View
-    own: Bools
+    own: Flags
     hidden: frozenset[str] = frozenset()
 
     def row(self, asked: str) -> int | None:
@@ -418,9 +416,9 @@ class Scope:
         return self.view.row(asked, self.own)
 
 
-def eligible_rows(view: View) -> Bools:
+def eligible_rows(view: View) -> Flags:
     """Return the rows that the twelve-month rule allows to visit on the as-of date."""
-    mask: Bools = allows_visit(view.snapshot.columns["eligible_on"], view.snapshot.as_of)
+    mask: Flags = allows_visit(view.snapshot.columns["eligible_on"], view.snapshot.as_of)
     return mask
 
 

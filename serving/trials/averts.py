@@ -21,13 +21,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t
 
+from features.arrays import Flags, Floats
 from features.domain.asof import add_months
 from features.reference.attribution import COLUMNS, counts_toward_dealer
 from features.reference.short_time_to_crime import is_short
 from features.warehouse import Warehouse
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 # Counts of traces are so uneven that fewer drawn dealers have no mean to speak of.
 MIN_DRAWN: Final = 30

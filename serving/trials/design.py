@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import nct, norm, t
 
+from features.arrays import Floats
 from features.domain.asof import add_months
 from serving.errors import InvalidRequestError
 
-Floats = npt.NDArray[np.float64]
 Arm = Literal["a", "b"]
 ALPHA: Final = 0.05
 POWER: Final = 0.8

@@ -16,11 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm, t
 
+from features.arrays import Floats
 from serving.errors import InvalidRequestError
 from serving.trials.assignments import Look, Trial, wait
 from serving.trials.design import Cell
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

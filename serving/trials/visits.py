@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.domain.asof import add_months
 from features.warehouse import Warehouse
 from models.policy import Policy
 from models.severity import severe
 from serving.errors import InvalidRequestError
 
-Floats = npt.NDArray[np.float64]
 _PAST_PERIODS = 8
 _KINDS = ("compliance",)
 _FOLLOW_UPS = ("recall",)

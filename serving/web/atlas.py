@@ -20,9 +20,9 @@ import numpy.typing as npt
 from pyproj import Transformer
 
 from features import reference
+from features.arrays import Floats
 from features.insight.flows.pictures import Ground
 
-Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 WIDTH: Final = 9750.0
 HEIGHT: Final = 6100.0

@@ -17,13 +17,12 @@ from copy import copy
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.errors import did_you_mean
 from training.errors import RecipeError
 
-Floats = npt.NDArray[np.float64]
 _TERM: Final = re.compile(r"([+-])\s*([a-z][a-z0-9_]*)(\?)?(?:>=([0-9.]+))?")
 RANDOM: Final = "random"
 LOGISTIC: Final = "logistic"

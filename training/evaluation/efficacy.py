@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.head_evaluation import list_membership
 from training.evaluation.metrics import LEVEL, Interval, Ranking
 
-Floats = npt.NDArray[np.float64]
 _MAX_STEPS: Final = 30
 _TOLERANCE: Final = 1e-3
 _Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)

@@ -16,15 +16,14 @@ from math import ceil
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest, mannwhitneyu
 
+from features.arrays import Floats
 from features.domain.number_words import counted
 from training.evaluation.head_evaluation import list_membership
 from training.evaluation.metrics import LEVEL
 
-Floats = npt.NDArray[np.float64]
 # Ten for each of two numbers that are fitted (Peduzzi and others 1996).
 FEW_FINDINGS: Final = 20
 _TAIL: Final = (1.0 - LEVEL) / 2.0

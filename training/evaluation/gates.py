@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
+from features.arrays import Floats
 from training.evaluation import few
 from training.evaluation.head_evaluation import (
     GROUP,
@@ -34,7 +35,6 @@ from training.evaluation.metrics import (
 )
 from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
 
-Floats = npt.NDArray[np.float64]
 N_RESAMPLES = 300
 _AT_ONCE: Final = 20  # drawn outcomes of all rows that are held together
 # An AUC shown to be below this is no gain worth a visit.

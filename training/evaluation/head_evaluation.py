@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from training.evaluation.documents import (
     CalibrationRecord,
     ContributionSummary,
@@ -25,7 +26,6 @@ from training.evaluation.documents import (
 from training.evaluation.metrics import Ranking, bootstrap, brier, reliability
 from training.recipe import Evaluation
 
-Floats = npt.NDArray[np.float64]
 RULE: Final = "rule_"
 GROUP: Final = "group_"
 LEVEL_WEIGHT: Final = "level_weight"

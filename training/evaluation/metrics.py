@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta, gamma
 
+from features.arrays import Floats
 from training.errors import OneClassError
 
-Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
 
 

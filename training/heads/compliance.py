@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.domain.number_words import counted
 from models.policy import StrictnessPolicy
 from training.evaluation.baselines import LogLogistic
@@ -29,8 +30,6 @@ from training.labels.recency import Recency, fit_recency
 from training.labels.sample_design import PROBABILITY, WHY, Sampled, sampled
 from training.labels.strictness import Strictness, fit_strictness, who_looked
 from training.recipe import Head, Recipe
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

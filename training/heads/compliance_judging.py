@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.openjson import Json
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
@@ -42,7 +41,6 @@ from training.labels.splits import Split
 from training.labels.strictness import Strictness, who_looked
 from training.recipe import Head, Recipe
 
-Floats = npt.NDArray[np.float64]
 # Severe findings that rows of known probability must have made to judge the level by them alone.
 MIN_RANDOM_POSITIVE = 10
 _YIELDS = (

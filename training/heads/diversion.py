@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.openjson import Json
 from features.warehouse import Warehouse
 from training.errors import OneClassError, TooFewLabelsError
@@ -33,7 +34,6 @@ from training.recipe import Head, Recipe
 if TYPE_CHECKING:
     from models import RateRegressor, RiskClassifier
 
-Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 # Models of earlier years are judged beside the last, and order dealers beside the compliance head.
 EARLIER_ROWS = 6_000

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.errors import did_you_mean
 from training.errors import MissingSignalError
 from training.evaluation.baselines import LOGISTIC, RANDOM, LogLogistic, apply_rule, rule_signals
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from features.signals.signal import Signal
     from features.table import FeatureTable
     from models import RateRegressor, RiskClassifier
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

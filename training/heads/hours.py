@@ -16,9 +16,9 @@ from datetime import date
 from typing import Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.reference.citation import normalize_column
 from features.warehouse import Warehouse
 from training.evaluation.documents import HoursRecord
@@ -26,7 +26,6 @@ from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import Ranking, bootstrap
 from training.labels import labels
 
-Floats = npt.NDArray[np.float64]
 SHARES: Final = np.round(np.linspace(0.02, 1.0, 50), 2)
 PER_HOURS: Final = 1000.0
 # Columns of `visits`, with the words they go by.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.openjson import Json
 from features.table import FeatureTable
 from models.order.priority import EXPOSURE, set_against
@@ -25,7 +25,6 @@ from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, place_signals
 from training.recipe import Recipe
 
-Floats = npt.NDArray[np.float64]
 N_RESAMPLES: Final = 200
 # Rows of the newest date that tell how far two lists overlap.
 MAX_LATEST: Final = 20_000

@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Flags, Floats
 from training.errors import TooFewLabelsError
 from training.evaluation.metrics import Interval, Ranking, bootstrap, weighted_share
 from training.labels.propensity import Propensity
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 N_RESAMPLES = 300
 # Rows that a modelled weight must rest on. One of known probability says something for itself.
 _ENOUGH = 10

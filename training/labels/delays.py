@@ -17,12 +17,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR
 
-Floats = npt.NDArray[np.float64]
 # Visits opened so long ago have closed, but for one in a hundred.
 SETTLED_DAYS: Final = DAYS_A_YEAR
 # Visits so new that fewer of either outcome would be known say nothing yet.

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from features.arrays import Floats, Ints
 
 _MAX_STEPS: Final = 60
 _TOLERANCE: Final = 1e-3

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from features.reference import county_office
 from training.labels.cohort import UNKNOWN
 
-Floats = npt.NDArray[np.float64]
 # So many rows tell how a signal varies.
 _MAX_ROWS: Final = 20_000
 

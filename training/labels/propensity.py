@@ -21,14 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Flags, Floats
 from features.openjson import Json
 from training.errors import WeightsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.metrics import Ranking, effective_sample_size
 from training.labels.splits import group_folds
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 # A dealer inspected with less than this share of the average probability is out of reach: weights
 # beyond its inverse rest on a handful of inspections.

@@ -18,11 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from features.arrays import Floats
 from models.linear import losses
 from training.evaluation.documents import RecencyRecord
 from training.labels.strictness import fit_ridge
-
-Floats = npt.NDArray[np.float64]
 
 HALF_LIVES: Final = (4.0, 2.0, 1.0)
 _YEAR: Final = 365.25

@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from features.arrays import Flags, Floats
 
 # Columns of a visit that tell its design, as the warehouse has them.
 COLUMNS: Final = (

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats, Ints
 from models.linear import Problem
 from models.policy import StrictnessPolicy
 from training.errors import TooFewLabelsError
@@ -35,9 +36,6 @@ from training.evaluation.baselines import spread_or_one
 from training.labels.effects import Effects, fit_effects
 from training.labels.offices import divisions_of, home_offices
 from training.labels.splits import group_folds
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # The penalty of a logistic regression that does well on some thousand labels (C = .003).
 _PENALTY: Final = 333.0

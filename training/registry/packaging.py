@@ -15,7 +15,7 @@ import features
 import models
 
 # Of `features` these modules, which import nothing else of it.
-FEATURES: Final = ("__init__.py", "errors.py", "home.py", "openjson.py")
+FEATURES: Final = ("__init__.py", "arrays.py", "errors.py", "home.py", "openjson.py")
 # What scoring a bundle imports, as a fresh process shows: `test_registry.py`.
 DISTRIBUTIONS: Final = (
     "lightgbm", "numba", "numpy", "pandas", "pyarrow", "python-dateutil", "scikit-learn", "scipy",

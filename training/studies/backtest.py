@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.home import write_json
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
@@ -57,7 +58,6 @@ from training.studies.documents import (
 )
 from training.studies.learning_curve import learning_curve
 
-Floats = npt.NDArray[np.float64]
 SHIPPED, NAIVE, LEARNABLE = "shipped", "naive", "learnable"
 LEARNABLE_ROWS = 80_000
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from features.arrays import Floats
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle
@@ -34,7 +35,6 @@ from training.registry.promotion import read_champion
 from training.studies.documents import DriftDocument, DriftSummary
 from training.studies.findings_since import FindingsSince, findings_since
 
-Floats = npt.NDArray[np.float64]
 WATCH: Final = 0.1
 ACT: Final = 0.25
 # Sources: a share of values gone missing, or of codes never seen in training.

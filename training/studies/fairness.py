@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from training.evaluation.candidate import Candidate
 from training.evaluation.head_evaluation import GROUP, list_membership
 from training.evaluation.metrics import Interval, bootstrap
 from training.studies.documents import GroupFairness
 
-Floats = npt.NDArray[np.float64]
 Reason = Literal["none", "base rate", "model", "too few"]
 N_RESAMPLES = 200
 MIN_POSITIVE = 10

@@ -13,9 +13,9 @@ from datetime import date
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.openjson import Json
 from features.table import build_features
 from features.warehouse import Warehouse
@@ -26,7 +26,6 @@ from training.heads.compliance import place_labels
 from training.labels import labels
 from training.labels.labels import Labels
 
-Floats = npt.NDArray[np.float64]
 Advice = Literal["none", "watch", "train again"]
 HEAD: Final = "compliance"
 # Fewer findings tell neither a level nor an order.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.warehouse import Warehouse
 from training.errors import TooFewLabelsError
 from training.evaluation import efficacy
@@ -39,7 +40,6 @@ from training.studies.documents import (
     StratumRecord,
 )
 
-Floats = npt.NDArray[np.float64]
 N_FOLDS = 3
 MIN_POSITIVE = 20
 # The random share is small: below this many findings (and clean rows) it says nothing.

@@ -11,15 +11,14 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from training.errors import TooFewLabelsError
 from training.evaluation import efficacy
 from training.labels.labels import Labels
 from training.studies.documents import CurvePoint
 
-Floats = npt.NDArray[np.float64]
 FRACTIONS: Final = (0.125, 0.25, 0.5, 1.0)
 # Fits one subset of the labels and scores the judged rows: by the model and by the rule.
 Fit = Callable[[Labels], tuple[Floats, Floats]]

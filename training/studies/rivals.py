@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.errors import did_you_mean
 from features.warehouse import Warehouse
 from models.policy import Policy, SevereFinding
@@ -30,7 +31,6 @@ from training.evaluation.metrics import LEVEL
 from training.labels import labels
 from training.studies.documents import RangeRecord, ReasonFigures, RivalRecord, RivalsDocument
 
-Floats = npt.NDArray[np.float64]
 ACCEPT: Final = "accept"
 OVERRIDE: Final = "override"
 # Reasons that doubt the risk: the dealer is known to be low, or another one matters more. The

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
+from features.arrays import Floats
 from features.warehouse import Warehouse
 from training.errors import NotTrainedError
 from training.heads import compliance, country
@@ -28,7 +29,6 @@ from training.progress import Steps
 from training.recipe import Head, Recipe
 from training.studies.documents import SearchDocument, SearchRecord
 
-Floats = npt.NDArray[np.float64]
 N_FOLDS = 3
 MAX_TRIALS = 50
 # What the estimators do unless told otherwise; always judged first.

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.insight.flows.tally import records
 from features.signals.stages.coverage import Coverage
 
-Floats = npt.NDArray[np.float64]
 _LEVEL: Final = 0.95
 _Z: Final = 1.645
 MIN_COUNT: Final = 5  # traces below which a corridor is not ranked by excess

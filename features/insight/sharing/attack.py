@@ -12,17 +12,15 @@ from typing import Final
 
 import highspy
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from features.arrays import Flags, Floats, Ints
 from features.domain.solver import new_solver
-from features.insight.sharing.bound_cells import Flags, System
+from features.insight.sharing.bound_cells import System
 
 _LOOKS: Final = 16
 _SAME: Final = 1e-6
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import pandas as pd
 from features.insight.sharing.rules import Rules
 
 TOTAL: Final = "all"
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

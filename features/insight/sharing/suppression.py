@@ -16,9 +16,10 @@ from typing import Final
 
 import numpy as np
 
+from features.arrays import Flags, Ints
 from features.errors import FeatureError
-from features.insight.sharing.attack import Bounds, Ints, Probe, bounds
-from features.insight.sharing.bound_cells import Flags, System
+from features.insight.sharing.attack import Bounds, Probe, bounds
+from features.insight.sharing.bound_cells import System
 from features.insight.sharing.rules import Rules
 
 _ROUNDS: Final = 200

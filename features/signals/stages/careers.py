@@ -11,8 +11,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Ints
+
 Days = npt.NDArray[np.int32]
-Ints = npt.NDArray[np.int64]
 
 
 @numba.njit(cache=True)

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats, Ints
 from features.domain.asof import (
     DAYS_A_YEAR,
     NEVER,
@@ -36,9 +37,6 @@ from features.domain.asof import (
 )
 from features.reference.dated import mexico_coverage
 from features.reference.series import known_before
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 RAMP_DAYS: Final = DAYS_A_YEAR  # after its first request a state's own agency submits in part
 SETTLED_DAYS: Final = 60  # after a quarter its requests are known, but for a few

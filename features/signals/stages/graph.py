@@ -14,8 +14,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from features.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from features.arrays import Ints
 
 
 def by_date(

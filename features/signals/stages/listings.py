@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from features.arrays import Flags, Floats, Ints
 from features.domain.asof import NEVER, Y5, day_sql, known_sql, number_sql
 from features.reference.areas import area_sql
 from features.reference.places import counties, zip_places
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from features.engine.context import Context
 
 Days = npt.NDArray[np.int32]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 # A day is a listing of a state when at least this share of the state's dealers is on it.
 MIN_LISTED_SHARE: Final = 0.1
@@ -171,7 +169,7 @@ class Listings:
     moves: Ints
     newest_on: Ints
     oldest_on: Ints
-    is_listed: Bools
+    is_listed: Flags
 
     def at_last(self, name: str, date: int) -> npt.NDArray[Any]:
         """Column of the newest listing row as of a date; of row 0 where there is none."""
@@ -183,7 +181,7 @@ class Listings:
         column: npt.NDArray[Any] = self.rows[name][np.maximum(self.first[:, date], 0)]
         return column
 
-    def has(self, date: int) -> Bools:
+    def has(self, date: int) -> Flags:
         """Whether the dealer stands in any listing known before a date."""
         return np.asarray(self.last[:, date] >= 0)
 

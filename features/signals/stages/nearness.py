@@ -20,9 +20,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from features.arrays import Floats
 from features.reference.geography import earth_centered
-
-Floats = npt.NDArray[np.float64]
 
 MEAN_RADIUS_KM: Final = 6371.0088
 _POINTS: Final = 4_000  # points that a thread takes at a time

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats
 from features.domain.asof import Y3
 from features.engine.measures import Sum
 from features.signals.signal import NO_SOURCE
 from features.signals.stages.shrinkage import shrink
 
 if TYPE_CHECKING:
+    from features.arrays import Floats
     from features.engine.context import Context
-    from features.signals.signal import Floats, Reasons
+    from features.signals.signal import Reasons
 
 
 def per_1000_sales(context: Context, events: npt.NDArray[np.floating]) -> tuple[Floats, Reasons]:

@@ -18,7 +18,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from features.signals.signal import NO_EXPOSURE, OBSERVED, Floats, Reasons
+from features.arrays import Floats
+from features.signals.signal import NO_EXPOSURE, OBSERVED, Reasons
 from features.signals.stages.groups import by_date
 
 MIN_PEERS: Final = 20

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Ints
 from features.domain.asof import DAYS_A_YEAR
 from features.reference.legal import law
 
@@ -43,8 +44,6 @@ RULES: Final[Mapping[int, str]] = {
     1: "same_licensee",
 }
 MAX_SAME_LICENSEE: Final = 5
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

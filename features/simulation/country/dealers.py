@@ -14,14 +14,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Flags, Floats, Ints
 from features.simulation.country import names, national
 from features.simulation.country.options import Options
 from features.simulation.country.places import RESERVED_LETTERS, Places, draw, known_places
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
-Flags = npt.NDArray[np.bool_]
 
 YEARLY_EXIT: Final = 0.095
 _SLOPPY_WITH_DIVERSION: Final = 0.25  # correlation of carelessness and diversion

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.openjson import Json
 from features.reference import files
 from features.reference.places import states
 
-Floats = npt.NDArray[np.float64]
 TYPES: Final = ("01", "02", "06", "07", "08", "09", "10", "11")
 # No later year of the series is complete.
 _LAST_FULL_YEAR: Final = 2022

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from features.arrays import Floats, Ints
 from features.reference import files, places
 from features.reference.geography import border_line, earth_centered
 from features.simulation.country.options import Options
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
 
 # Interior metropolitan areas and border cities that supply Mexico: lat, lon, weight. The weights

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.arrays import Flags
 from features.domain.asof import to_day
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, table_of
@@ -16,7 +17,6 @@ from features.simulation.files.write import TRUTH, CountryWriter
 from features.simulation.reports import mexico
 from features.simulation.visits.findings import Chances
 
-Flags = npt.NDArray[np.bool_]
 _HORIZON = 12
 
 

@@ -9,14 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from features.domain.asof import to_day
 from features.simulation.country import national
 from features.simulation.country.dealers import Dealers, drift, make_dealers, rename
 from features.simulation.country.options import FULL_COUNTRY, Options
 from features.simulation.reports import mexico
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
 
 _DEPARTED: Final = 0.4  # businesses gone before the history, over the dealers

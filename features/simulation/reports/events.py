@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from features.reference.geography import ports
@@ -15,8 +14,6 @@ from features.simulation.files.columns import coded, days, numbered, table_of
 from features.simulation.reports import mexico
 from features.simulation.reports.trace_rows import KINDS, Rows
 from features.simulation.visits.inspections import Inspectorate
-
-Ints = npt.NDArray[np.int64]
 
 _TIPS: Final = 2600.0  # a year in the full country
 _SELF_REPORTS: Final = 1400.0

@@ -12,13 +12,10 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from features.reference import files
 from features.simulation.country.dealers import P01, P02, Dealers
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # Share of Mexican traces to a purchaser by source state, 2022-23 (C8); the rest share 23.5%.
 SOURCES: Final = {"TX": 0.43, "AZ": 0.22, "CA": 0.09, "NM": 0.025}

@@ -8,14 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.arrays import Ints
 from features.domain.asof import add_months, to_day
 from features.simulation.country.dealers import P02
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.files.dirt import DirtBook
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 DENIED: Final = 0.013
 _MULTIPLE: Final = 0.0145  # multiple handgun sales reported per background check

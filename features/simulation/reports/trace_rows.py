@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.arrays import Flags, Ints
 from features.reference import files, places
 from features.reference.short_time_to_crime import is_short
 from features.simulation.country.world import World
@@ -25,9 +26,6 @@ from features.simulation.reports.traces import (
     UNSERIALIZED,
     Traces,
 )
-
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 KINDS: Final = ["pistol", "revolver", "rifle", "shotgun", "receiver", "other"]
 _HOME_MIX: Final = np.array([0.73, 0.08, 0.11, 0.06, 0.01, 0.01])

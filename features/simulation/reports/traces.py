@@ -12,17 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays import Flags, Floats, Ints
 from features.reference.short_time_to_crime import short_days
 from features.simulation.country import national
 from features.simulation.country.dealers import P07, P08
 from features.simulation.country.world import World
 from features.simulation.reports import mexico
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 SHORT: Final = short_days()
 EXPORTERS: Final = (P07, P08)

@@ -15,16 +15,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betainc
 
+from features.arrays import Floats
 from features.openjson import Json
 from features.simulation.country.dealers import P02, Dealers
 from features.simulation.country.world import World
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 LUCK: Final = 0.75
 THRESHOLDS: Final = {"report": 0.78, "warning_letter": 1.78, "warning_conference": 2.75}

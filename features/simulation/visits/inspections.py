@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.arrays import Flags, Floats, Ints
 from features.reference.citation import tier_of
 from features.simulation.country.dealers import succeed
 from features.simulation.country.world import World
@@ -18,10 +19,6 @@ from features.simulation.visits import findings
 from features.simulation.visits.findings import LUCK, THRESHOLDS
 from features.simulation.visits.orders import Chance, Orders, SameLuck
 from features.simulation.visits.selection import APPLICATION, OTHER, REASONS, RECALL, Memory, choose
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 OUTCOMES: Final = [
     "none", "report", "warning_letter", "warning_conference", "revocation", "surrender", "other",

@@ -14,9 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.stats import nbinom
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from features.arrays import Flags, Floats, Ints
 
 
 class Chance(Protocol):

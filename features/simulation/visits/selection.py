@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays import Flags, Floats, Ints
 from features.simulation.country import national
 from features.simulation.country.dealers import P02
 from features.simulation.country.world import World
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 REASONS: Final = ["risk", "random", "recall", "complaint", "application", "other", "unknown"]
 RISK, RANDOM, RECALL, COMPLAINT, APPLICATION, OTHER, UNKNOWN = range(7)

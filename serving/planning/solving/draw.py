@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.arrays import Flags
 from models.order.random_share import PERIOD_MONTHS, Draw, lowest, period
 from serving.planning.candidates import Candidates
-from serving.planning.request import Bools, PlanRequest
+from serving.planning.request import PlanRequest
 from serving.planning.solving.selection import least_drive_hours
 
 
-def draw(candidates: Candidates, request: PlanRequest) -> tuple[Bools, float]:
+def draw(candidates: Candidates, request: PlanRequest) -> tuple[Flags, float]:
     """Draw the random share and return it with the probability each dealer in the frame had.
 
     The frame is every candidate that is not due for recall (a recall is no independent visit). The

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from features.arrays import Flags, Floats
 from features.domain.number_words import counted
 from serving.contract.plan import least, most
 from serving.planning.candidates import Candidates
-from serving.planning.request import Bools, Floats, PlanError, PlanRequest
+from serving.planning.request import PlanError, PlanRequest
 from serving.planning.solving import selection
 from serving.planning.solving.selection import Selection
 
@@ -120,7 +121,7 @@ def sensitivity(
     candidates: Candidates,
     request: PlanRequest,
     *,
-    is_drawn: Bools,
+    is_drawn: Flags,
     factors: tuple[float, ...] = (0.8, 1.2),
 ) -> tuple[Sensitivity, ...]:
     """Return what the plan could yield with other hours, the draw and the rules unchanged."""
@@ -223,7 +224,7 @@ def _least(low: int, high: int, is_enough: Callable[[int], bool]) -> int | None:
     return high
 
 
-def _least_missed(problem: Selection, free: Bools) -> int | None:
+def _least_missed(problem: Selection, free: Flags) -> int | None:
     """Fewest of the `free` required visits that must be left out when all else holds."""
     if not free.any():
         return None
@@ -240,7 +241,7 @@ def _most_covered(problem: Selection) -> int | None:
     return None if result is None else round(-result)
 
 
-def _extreme(problem: Selection, goal: Floats, *, lower: Bools) -> float | None:
+def _extreme(problem: Selection, goal: Floats, *, lower: Flags) -> float | None:
     overdue = csr_array(problem.is_overdue[None, :].astype(np.float64))
     result = milp(
         goal,

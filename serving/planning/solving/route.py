@@ -17,8 +17,9 @@ from pyvrp import solve as run_router
 from pyvrp.stop import MaxIterations, MultipleCriteria
 
 from features import abandonment
+from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
-from serving.planning.request import Bools, Floats, Ints, PlanRequest, policy
+from serving.planning.request import PlanRequest, policy
 from serving.planning.solving.selection import ROUNDING, n_parts
 from serving.planning.travel import drive_hours, km_matrix
 
@@ -111,7 +112,7 @@ def places(candidates: Candidates, request: PlanRequest, *, members: Ints) -> Pl
 
 
 def route(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Flags
 ) -> tuple[Tour, ...]:
     """Return the tours that collect the most yield from the pool, required visits first.
 
@@ -144,14 +145,14 @@ def route(
     return without if _weight(candidates, out) <= _weight(candidates, missed) else tours
 
 
-def _ways_to_cut(candidates: Candidates, *, is_required: Bools) -> list[tuple[Bools, bool]]:
+def _ways_to_cut(candidates: Candidates, *, is_required: Flags) -> list[tuple[Flags, bool]]:
     """Return what the router must bring in and whether it cuts evenly, in the order to try."""
     recalls = is_required & candidates.is_recall_due
     ways = [(is_required, True), (is_required, False)]
     return ways if (recalls == is_required).all() else [*ways, (recalls, True), (recalls, False)]
 
 
-def _missed(candidates: Candidates, tours: tuple[Tour, ...], is_required: Bools) -> list[int]:
+def _missed(candidates: Candidates, tours: tuple[Tour, ...], is_required: Flags) -> list[int]:
     visited = {stop.candidate for tour in tours for stop in tour.stops}
     return [int(i) for i in np.flatnonzero(is_required) if int(i) not in visited]
 
@@ -162,7 +163,7 @@ def _weight(candidates: Candidates, missed: list[int]) -> tuple[int, int]:
 
 
 def _routed(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools, is_even: bool
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Flags, is_even: bool
 ) -> tuple[Tour, ...]:
     if not len(pool):
         return ()
@@ -218,7 +219,7 @@ class _Part:
 
 
 def _parts(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Bools, is_even: bool
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Flags, is_even: bool
 ) -> list[_Part]:
     """Split long visits, and give their parts weeks now, so that they stay together.
 
@@ -288,7 +289,7 @@ def _problem(
     *,
     parts: list[_Part],
     ways: Places,
-    is_required: Bools,
+    is_required: Flags,
     slots: list[_Slot],
 ) -> ProblemData:
     week = int(request.hours_per_week * _MINUTES)

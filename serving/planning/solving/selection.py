@@ -15,8 +15,9 @@ import numpy as np
 from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array
 
+from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
-from serving.planning.request import Bools, Floats, Ints, PlanRequest
+from serving.planning.request import PlanRequest
 from serving.planning.solving.solver import minimize
 
 # Thresholds of the packing rows, as shares of an investigator's week.
@@ -56,13 +57,13 @@ class Selection:
     n_investigators: int
     weeks: int
     hours_off: Floats
-    is_recall: Bools
-    is_drawn: Bools
-    is_overdue: Bools
+    is_recall: Flags
+    is_drawn: Flags
+    is_overdue: Flags
     n_overdue_wanted: int
 
     @property
-    def is_required(self) -> Bools:
+    def is_required(self) -> Flags:
         """Dealers that are in whatever they yield, shape (n,)."""
         return self.is_recall | self.is_drawn
 
@@ -86,12 +87,12 @@ class Choice:
     bound: float
 
     @property
-    def is_chosen(self) -> Bools:
+    def is_chosen(self) -> Flags:
         """Chosen dealers, shape (n,)."""
         return self.share > 0.5
 
 
-def build(candidates: Candidates, request: PlanRequest, *, is_drawn: Bools) -> Selection:
+def build(candidates: Candidates, request: PlanRequest, *, is_drawn: Flags) -> Selection:
     """Return the selection problem of a request."""
     wanted = 0
     if request.coverage_years is not None:
@@ -188,5 +189,5 @@ def _packing(size: Floats, limit: float) -> Floats:
     return np.where(size > 1.0 - limit, 1.0, np.where(size < limit, 0.0, size))
 
 
-def _row(flags: Bools) -> csr_array:
+def _row(flags: Flags) -> csr_array:
     return csr_array(flags[None, :].astype(np.float64))

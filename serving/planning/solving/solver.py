@@ -17,9 +17,10 @@ from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array, vstack
 
 from features import abandonment
+from features.arrays import Floats
 from features.domain.solver import new_solver
 from features.openjson import Options
-from serving.planning.request import Floats, policy
+from serving.planning.request import policy
 
 _SOLVED: Final = frozenset(
     {

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
+
 # Below this many dealers of one type with a known value, peers are all dealers.
 MIN_PEERS: Final = 200
 # Of a signal with more distinct values than this, so many are kept, spread by rank: shares are then
@@ -97,9 +99,6 @@ def compared(standing: Standing | None, value: float, *, unit: str) -> str:
 def _whole(percent: float) -> int:
     """Round down: a share is never said to be larger than it is, nor ever to be all."""
     return min(math.floor(percent + 1e-9), 99)
-
-
-Floats = npt.NDArray[np.float64]
 
 
 class Peers:

@@ -9,8 +9,9 @@ from typing import Final, TypedDict
 import numpy as np
 
 from features import reference
+from features.arrays import Ints
 from serving.planning.start import Start
-from serving.scores.snapshot import Ints, View
+from serving.scores.snapshot import View
 from serving.scores.words.area_names import county_label, office_label
 from serving.web import atlas
 from serving.web.atlas import Box

@@ -17,12 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from features import reference
+from features.arrays import Floats
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.planning.start import stated_starts
 from serving.scores.snapshot import View
 from serving.web import atlas
-from serving.web.atlas import Box, Floats, shrunk_means
+from serving.web.atlas import Box, shrunk_means
 from serving.web.lists.pages import license_types
 from serving.web.maps import marks
 from serving.web.rendering import page

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from features.errors import did_you_mean
 from features.simulation.ongoing import Ongoing
 from features.simulation.visits import findings
@@ -15,9 +16,6 @@ from features.simulation.visits.orders import Orders
 from features.simulation.visits.selection import RANDOM, RISK
 from models.order.random_share import Draw, lowest, random_places
 from training.errors import TrainingError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 LIST, TRACES, RANDOM_ONLY = "list", "trace_chasing", "random_only"
 ARMS: Final = (LIST, TRACES, RANDOM_ONLY)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import binom
 
+from features.arrays import Flags, Ints
 from features.simulation.country.national import TYPES
 from features.simulation.ongoing import Ongoing
 from features.simulation.visits import findings
@@ -22,9 +22,6 @@ from training.studies.documents import (
     StarvedRecord,
 )
 from training.studies.rehearsal.choosing import LIST
-
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 # A group whose right share of the list is smaller says nothing by being passed over.
 _LEAST_SHARE: Final = 0.05

@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays import Floats, Ints
 from features.domain.asof import add_months
 from features.home import write_atomically, write_json
 from features.ingest import ingest
@@ -38,10 +39,6 @@ from training.studies.rehearsal import choosing
 from training.studies.rehearsal.choosing import LIST, RANDOM_ONLY, Year
 from training.studies.rehearsal.judging import groups_of, right_list, shares, verdict
 from training.studies.rehearsal.product import Said, said, signal_of
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 _MONTHS: Final = 12
 _TRACES: Final = "traces_n_3y"

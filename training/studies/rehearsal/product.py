@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays import Floats
 from features.signals.registry import all_signals
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
@@ -24,8 +25,6 @@ from training.heads import compliance_training, country, diversion
 from training.heads.fit import HeadResult, inputs_of, place_signals
 from training.progress import Steps
 from training.recipe import Recipe
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
