@@ -1,4 +1,4 @@
-"""The warehouse: Parquet tables with a manifest; the only place where time is cut.
+"""The warehouse: Parquet tables with a manifest, read as they were known before a day.
 
 Layout
 ------
