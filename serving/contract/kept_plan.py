@@ -66,7 +66,8 @@ class KeptVisit(Answer):
     last_outcome: str | None
     reasons: list[str]
     override: str = Field(
-        default="", description="That the dealer was overridden on a list since; empty when not"
+        default="",
+        description="That the dealer was visited, or overridden on a list, since; empty when not",
     )
 
 

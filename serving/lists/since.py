@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,8 +12,7 @@ from features.reference.twelve_month_rule import CONSUMING_KINDS
 from serving.scores.snapshot import View
 from serving.store.database import Store
 from serving.store.tables import OUTCOMES
-
-_AT_ONCE: Final = 500
+from serving.store.told_visits import last_day, visited_since
 
 
 @dataclass(frozen=True)
@@ -41,34 +40,6 @@ class ToldVisit:
         return f"Visited {self.visited_on}: outcome told{after}."
 
 
-def visited_since(
-    store: Store, dealers: Sequence[str], issued_at: str
-) -> dict[str, tuple[Mapping[str, Any], str]]:
-    """Return the newest visit, and its number, of each dealer told first after a list was issued.
-
-    A correction of what was told before the list is no new visit.
-    """
-    first = sa.select(OUTCOMES.c.inspection_id).group_by(OUTCOMES.c.inspection_id)
-    first = first.having(sa.func.min(OUTCOMES.c.at) >= issued_at)
-    out: dict[str, tuple[Mapping[str, Any], str]] = {}
-    wanted = sorted(set(dealers))
-    with store.read() as connection:
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = OUTCOMES.c.dealer.in_(wanted[start : start + _AT_ONCE])
-            query = sa.select(OUTCOMES).where(
-                some, OUTCOMES.c.inspection_id.in_(first.where(some).scalar_subquery())
-            )
-            newest = {
-                row.inspection_id: row
-                for row in connection.execute(query.order_by(OUTCOMES.c.outcome_id))
-            }
-            for row in newest.values():
-                before = out.get(row.dealer)
-                if before is None or _last_day(row.document) >= _last_day(before[0]):
-                    out[row.dealer] = (row.document, row.inspection_id)
-    return out
-
-
 def told_since(store: Store, view: View, document: Mapping[str, Any]) -> dict[str, ToldVisit]:
     """Return what was told of the visible dealers of a list since it was issued, by dealer."""
     seen = [row["dealer"] for row in document["rows"] if view.row(row["dealer"]) is not None]
@@ -76,17 +47,13 @@ def told_since(store: Store, view: View, document: Mapping[str, Any]) -> dict[st
     return {
         dealer: ToldVisit(
             number,
-            _last_day(told),
+            last_day(told),
             str(told["kind"]),
             str(told["outcome"]),
             _not_before(view, dealer) if told["kind"] in CONSUMING_KINDS else "",
         )
         for dealer, (told, number) in found.items()
     }
-
-
-def _last_day(told: Mapping[str, Any]) -> str:
-    return str(told["closed_on"] or told["opened_on"])
 
 
 def _not_before(view: View, dealer: str) -> str:

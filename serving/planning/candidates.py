@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -121,6 +121,47 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
             for dealer, reason in zip(frame.loc[aside, "dealer"], reasons[aside], strict=True)
         },
     )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A dealer that a plan visits and that could not be chosen any more, as it was planned.
+
+    Parameters
+    ----------
+    dealer : str
+    latitude, longitude : float
+    expected_yield, hours : float
+    """
+
+    dealer: str
+    latitude: float
+    longitude: float
+    expected_yield: float
+    hours: float
+
+
+def with_standing(
+    candidates: Candidates, standing: Sequence[Standing], request: PlanRequest
+) -> Candidates:
+    """Return the candidates and, after them, what stands in a plan without being one any more."""
+    if not standing:
+        return candidates
+    frame = pd.DataFrame([vars(one) for one in standing])
+    n = len(frame)
+    more = {name: frame[name].to_numpy(np.float64) for name in _OF_STANDING}
+    return replace(
+        candidates,
+        dealer=np.r_[candidates.dealer, frame["dealer"].to_numpy(object)],
+        way_hours=np.r_[candidates.way_hours, _way_hours(frame, request)],
+        first_week=np.r_[candidates.first_week, np.zeros(n, dtype=np.int64)],
+        is_recall_due=np.r_[candidates.is_recall_due, np.zeros(n, dtype=bool)],
+        is_overdue=np.r_[candidates.is_overdue, np.zeros(n, dtype=bool)],
+        **{name: np.r_[getattr(candidates, name), values] for name, values in more.items()},
+    )
+
+
+_OF_STANDING = ("latitude", "longitude", "expected_yield", "hours")
 
 
 def _check(frame: pd.DataFrame) -> None:

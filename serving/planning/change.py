@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from features.errors import did_you_mean
-from serving.planning.candidates import Candidates, read_candidates
+from serving.planning.candidates import Candidates, Standing, read_candidates, with_standing
 from serving.planning.request import PlanError, PlanRequest
 from serving.planning.solving.route import Stop, Tour, places
 from serving.planning.solving.selection import n_parts
@@ -71,6 +70,7 @@ def arrange(
     *,
     placed: list[Placed],
     left_out: Collection[str] = (),
+    standing: Sequence[Standing] = (),
 ) -> Changed:
     """Return what an arrangement by hand drives and yields, and which rules it breaks.
 
@@ -83,13 +83,15 @@ def arrange(
         Each planned dealer once for each part of its visit, in visiting order.
     left_out : collection of str
         Recalls due that the plan as made has no place for and names: no change by hand broke that.
+    standing : sequence of Standing
+        Placed dealers that are no candidates any more: they stay as they were planned.
 
     Raises
     ------
     PlanError
         When a dealer is no candidate of this plan, or a week or investigator does not exist.
     """
-    candidates = read_candidates(frame, request)
+    candidates = with_standing(read_candidates(frame, request), standing, request)
     row = {str(dealer): i for i, dealer in enumerate(candidates.dealer)}
     for place in placed:
         _check(place, row, request)
@@ -172,8 +174,7 @@ def _broken(
 def _check(place: Placed, row: dict[str, int], request: PlanRequest) -> None:
     if place.dealer not in row:
         raise PlanError(
-            f"{place.dealer!r} is no candidate of this plan"
-            f"{did_you_mean(place.dealer, row, end='.')}",
+            f"{place.dealer} is no candidate of this plan.",
             expected="a dealer that the plan could choose",
         )
     if not 1 <= place.week <= request.weeks:

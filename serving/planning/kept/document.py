@@ -17,6 +17,7 @@ from serving.planning.for_caller import Made
 from serving.planning.itinerary import Visit, visits_of
 from serving.planning.kept.in_names import dealers_in, in_names
 from serving.planning.kept.moves import after
+from serving.planning.kept.standing import at_places, not_lawful, standing_of
 from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
@@ -82,8 +83,17 @@ def retimed(
     )
 
 
-def rearranged(view: View, table: pd.DataFrame, plan: KeptPlan, move: str) -> KeptPlan:
+def rearranged(
+    view: View,
+    table: pd.DataFrame,
+    plan: KeptPlan,
+    move: str,
+    *,
+    settled: Collection[str] = (),
+) -> KeptPlan:
     """Return a kept plan with one more change by hand; it is a draft again.
+
+    A dealer of the plan that is no candidate any more stays where it is unless it is left out.
 
     Parameters
     ----------
@@ -91,28 +101,34 @@ def rearranged(view: View, table: pd.DataFrame, plan: KeptPlan, move: str) -> Ke
         The office's candidates as they are now: who has become ineligible since is named.
     move : str
         ``DEALER~WEEK.INVESTIGATOR`` or ``DEALER~out``.
+    settled : collection of str
+        Dealers that the plan is marked with as visited since or out of business: that they are no
+        candidates breaks no rule.
 
     Raises
     ------
     PlanError
-        When it cannot be read, or a dealer of the plan can no longer be visited.
+        When it cannot be read, or moves a dealer that can no longer be visited.
     """
     days = terms_of(plan).workdays(plan.starts_on, plan.weeks)
     request = request_of(plan, days)
     missing = recalls_missing(plan)
     placed = [Placed(v.dealer, v.week, v.investigator, v.hours) for v in plan.visits]
+    placed = after(placed, move, weeks=plan.weeks, can_return=missing)
+    standing = standing_of(plan, table, request, placed=placed)
     changed = arrange(
         table,
         request,
-        placed=after(placed, move, weeks=plan.weeks, can_return=missing),
+        placed=placed,
         left_out=dealers_in(plan.shortfalls),
+        standing=list(standing.values()),
     )
     planned = dict.fromkeys(missing, ("recall", 1.0))
     planned |= {v.dealer: (str(v.why), v.inclusion_probability) for v in plan.visits}
-    broken = list(changed.broken)
+    broken = [*changed.broken, *not_lawful(table, standing.keys() - set(settled), plan)]
     visits = _visits(view, retimed(changed, request, planned), request, days=days, broken=broken)
     changes: dict[str, Any] = {
-        "visits": visits,
+        "visits": measured(at_places(visits, standing), plan.latitude, plan.longitude),
         "moves": [*plan.moves, move],
         "objective": changed.objective,
         "bound": None,

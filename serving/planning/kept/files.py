@@ -26,7 +26,7 @@ _FIELDS: Final = (
     Field("Part", width=9), Field("In the plan because", width=16),
     Field("Probability of the draw", "percent", 12), Field("Last inspected", "date", 12),
     Field("Last outcome", width=18), Field("What stands out", width=70),
-    Field("Overridden", width=36),
+    Field("Visited or overridden since", width=36),
 )  # fmt: skip
 _MILES_PER_KM: Final = 0.621371192
 

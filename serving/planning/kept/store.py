@@ -19,7 +19,7 @@ from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by, with_unseen
-from serving.planning.kept.overrides import marked, overrides
+from serving.planning.kept.overrides import marked, overrides, visits_since
 from serving.scores.snapshot import Scope
 from serving.store.database import Store, instant
 from serving.store.pages import AT_ONCE, cursor_of, page, place_of
@@ -151,7 +151,8 @@ def readable_plan(
     row = _row(store, plan_id, version)
     if row is None or not _may_see(principal, scope, row._mapping):
         raise UnknownPlanError(_NO_PLAN)
-    return marked(seen_by(_whole(row), scope), overrides(store))
+    plan = seen_by(_whole(row), scope)
+    return marked(plan, overrides(store), visits_since(store, scope.view, plan))
 
 
 def _row(store: Store, plan_id: str, version: int | None) -> sa.Row[Any] | None:

@@ -18,7 +18,7 @@ from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
 from serving.errors import ForbiddenRoleError, InvalidRequestError, ServingError
 from serving.planning.kept.clashes import clashes
 from serving.planning.kept.document import rearranged, recalls_missing
-from serving.planning.kept.overrides import closed_dealers
+from serving.planning.kept.overrides import closed_dealers, visits_since
 from serving.planning.kept.store import (
     keep_version,
     plans_for,
@@ -154,8 +154,11 @@ async def move(
 def _after(caller: Caller, plan: KeptPlan, asked: str) -> KeptPlan:
     scope = caller.scope
     table = candidate_table(scope.view, office_rows(scope.view, scope.own, plan.office))
-    table = table[~table["dealer"].isin(closed_dealers(caller.runtime.store))]
-    return rearranged(scope.view, table.reset_index(drop=True), plan, asked)
+    store = caller.runtime.store
+    closed = closed_dealers(store)
+    table = table[~table["dealer"].isin(closed)].reset_index(drop=True)
+    settled = closed | visits_since(store, scope.view, plan).keys()
+    return rearranged(scope.view, table, plan, asked, settled=settled)
 
 
 @router.post("/plans/{plan_id}/status")

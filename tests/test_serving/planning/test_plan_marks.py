@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from html import unescape
 from types import SimpleNamespace
 
+import numpy as np
 import openpyxl
 import pytest
 
@@ -57,7 +58,7 @@ def test_an_overridden_dealer_is_marked_wherever_the_plan_is_shown(service, supe
     assert words in service.get(f"{at}.ics", "supervisor").text.replace("\r\n ", "")
     book = openpyxl.load_workbook(io.BytesIO(service.get(f"{at}.xlsx", "supervisor").content))
     head = [cell.value for cell in book["Plan"][1]]
-    column = head.index("Overridden")
+    column = head.index("Visited or overridden since")
     told = {row[head.index("Dealer key")]: row[column]
             for row in book["Plan"].iter_rows(min_row=2, values_only=True)}  # fmt: skip
     assert told[dealer] == words
@@ -116,3 +117,106 @@ def test_a_second_plan_for_the_same_weeks_and_people_is_warned_of(service, super
     assert "in another plan" not in supervisor.get(f"/plans/{first}").text
     supervisor.post(f"/plans/{second}/status", {"status": "approved"}, at=f"/plans/{second}")
     assert f"/plans/{second}" in supervisor.get(f"/plans/{first}").text
+
+
+def tell(service, dealer, day, number="I1"):
+    told = {"inspection_id": number, "dealer": dealer, "opened_on": day, "closed_on": day,
+            "outcome": "none"}  # fmt: skip
+    answer = service.post("/v1/outcomes", "chief", told)
+    assert answer.status_code == 200, answer.text
+
+
+def change(supervisor, at, dealer, week):
+    return supervisor.post(f"{at}/moves", {"move_dealer": dealer, "move_week": week}, at=at)
+
+
+def test_a_recorded_visit_is_marked_wherever_the_plan_is_shown(service, supervisor):
+    plan_id = keep(supervisor)
+    at = f"/v1/plans/{plan_id}"
+    dealer = service.get(at, "supervisor").json()["visits"][0]["dealer"]
+    before = service.get(f"{at}.pdf", "supervisor").content
+    tell(service, dealer, "2026-01-13")
+    words = "visited since, on 2026-01-13: outcome told"
+    plan = service.get(at, "supervisor").json()
+    assert {v["dealer"] for v in plan["visits"] if v["override"] == words} == {dealer}
+    assert supervisor.get(f"/plans/{plan_id}").text.count(words) >= 2
+    calendar = service.get(f"{at}.ics", "supervisor").text.replace("\r\n ", "")
+    assert words in calendar.replace("\\,", ",")
+    book = openpyxl.load_workbook(io.BytesIO(service.get(f"{at}.xlsx", "supervisor").content))
+    cells = [str(cell.value) for row in book["Plan"].iter_rows() for cell in row]
+    assert words in cells
+    assert any(words in line for line in about(KeptPlan.model_validate(plan)))
+    assert service.get(f"{at}.pdf", "supervisor").content != before
+    # The older version says it too, and a later one still does.
+    other = plan["visits"][-1]["dealer"]
+    assert change(supervisor, f"/plans/{plan_id}", other, "out").status_code == 303
+    for version in (1, 2):
+        seen = service.get(f"{at}?version={version}", "supervisor").json()["visits"]
+        assert {v["override"] for v in seen if v["dealer"] == dealer} == {words}
+
+
+def test_a_visit_before_the_records_ended_is_not_called_later(service, supervisor):
+    plan = kept_plan(service, supervisor)
+    tell(service, plan.visits[0].dealer, "2025-12-01")
+    seen = service.get(f"/v1/plans/{plan.plan_id}", "supervisor").json()["visits"][0]
+    assert seen["override"] == "visited on 2025-12-01, outcome told since"
+
+
+def test_a_plan_handed_over_can_be_changed_after_a_visit_and_a_closure(service, supervisor):
+    plan_id = keep(supervisor, weeks="5")
+    at = f"/plans/{plan_id}"
+    for status in ("approved", "handed_over"):
+        supervisor.post(f"{at}/status", {"status": status}, at=at)
+    plan = service.get(f"/v1{at}", "supervisor").json()
+    dealers = list(dict.fromkeys(visit["dealer"] for visit in plan["visits"]))
+    assert len(dealers) >= 4
+    visited, closed, other = dealers[0], dealers[1], dealers[2]
+    decide(service, closed, "override", "out_of_business")
+    tell(service, visited, "2026-01-13")
+
+    def of(dealer, plan):
+        return [{k: v[k] for k in ("week", "investigator", "hours", "name")}
+                for v in plan["visits"] if v["dealer"] == dealer]  # fmt: skip
+
+    # Another is left out: both stay where they are, marked, and the plan can be approved.
+    assert change(supervisor, at, other, "out").status_code == 303
+    after = service.get(f"/v1{at}", "supervisor").json()
+    for dealer in (visited, closed):
+        assert of(dealer, after) == of(dealer, plan)
+    marks = {v["dealer"]: v["override"] for v in after["visits"]}
+    assert marks[visited].startswith("visited since, on 2026-01-13")
+    assert marks[closed].endswith(": out of business")
+    assert after["broken"] == []
+    # Neither is moved to another week; who it is is said by name, and no other dealer is.
+    week = "3" if of(visited, plan)[0]["week"] != 3 else "2"
+    refused = change(supervisor, at, visited, week)
+    assert refused.status_code == 422
+    alert = unescape(re.search(r'role="alert">.*?</div>', refused.text, re.DOTALL)[0])
+    assert f"{of(visited, plan)[0]['name']} ({visited}) can be visited no more" in alert
+    assert "Leave it out" in alert
+    assert "did you mean" not in alert
+    # Both are left out, one after the other, and it is approved and handed over again.
+    for dealer in (visited, closed):
+        assert change(supervisor, at, dealer, "out").status_code == 303
+    for status in ("approved", "handed_over"):
+        assert supervisor.post(f"{at}/status", {"status": status}, at=at).status_code == 303
+    last = service.get(f"/v1{at}", "inspector").json()
+    assert {v["dealer"] for v in last["visits"]} == set(dealers[3:])
+
+
+def test_what_newer_records_forbid_is_named_as_breaking_a_rule(service, supervisor):
+    plan = kept_plan(service, supervisor)
+    at = f"/plans/{plan.plan_id}"
+    dealers = list(dict.fromkeys(visit.dealer for visit in plan.visits))
+    runtime = service.runtime
+    row = [runtime.snapshot.row_of[dealers[0]]]
+    late = np.array([np.datetime64("2026-12-01", "s")])
+    runtime.update(lambda s: s.changed(np.array(row), eligible_on=late))
+    assert change(supervisor, at, dealers[1], "out").status_code == 303
+    (broken,) = service.get(f"/v1{at}", "supervisor").json()["broken"]
+    assert broken.endswith(
+        f"({dealers[0]}) may lawfully be visited from 2026-12-01 on, after this plan: leave it out."
+    )
+    assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 409
+    assert change(supervisor, at, dealers[0], "out").status_code == 303
+    assert service.get(f"/v1{at}", "supervisor").json()["broken"] == []
