@@ -148,7 +148,9 @@ def _print_row(row: Mapping[str, Any]) -> None:
     )
     scores = ", ".join(_head_in_words(head, s) for head, s in row["heads"].items())
     seen = row["last_inspected_on"]
-    last = f"last compliance inspection {seen}" if seen else "no compliance inspection on record"
+    last = "no compliance inspection on record"
+    if seen:
+        last = f"last compliance inspection opened {seen}"
     unsure = "; insufficient history" if row["has_insufficient_history"] else ""
     OUT.print(f"      {scores}; {last}{unsure}", soft_wrap=True)
     if row["why"][0] in _WHY:

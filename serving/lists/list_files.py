@@ -135,7 +135,7 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "percentile": Field("Percentile", "number", 10),
     "national_rank": Field("National rank", "whole", 9),
     "support": Field("Known from inspected dealers like it", "percent", 12),
-    "last_inspected_on": Field("Last inspected", "date", 12),
+    "last_inspected_on": Field("Last inspected, opened on", "date", 12),
     "last_outcome": Field("Last outcome", width=18),
     "eligible_on": Field("May be visited from", "date", 12),
     "reasons": Field("What stands out", width=80),
@@ -233,7 +233,8 @@ def _block(row: Mapping[str, Any], told: str = "") -> _Block:
 
         outcome = outcome_label(row["last_outcome"])
         facts.append(
-            f"{'Before that: last' if told else 'Last'} compliance inspection {last}: {outcome}."
+            f"{'Before that: last' if told else 'Last'} compliance inspection, opened {last}: "
+            f"{outcome}."
             if last
             else f"No {'earlier ' if told else ''}compliance inspection on record."
         )

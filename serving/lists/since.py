@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from features.reference.twelve_month_rule import CONSUMING_KINDS
+from serving.contract.field import OVERRIDE_WORDS
 from serving.scores.snapshot import View
 from serving.store.database import Store
-from serving.store.tables import OUTCOMES
+from serving.store.tables import DECISIONS, OUTCOMES
 from serving.store.told_visits import last_day, visited_since
+
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,53 @@ def told_since(store: Store, view: View, document: Mapping[str, Any]) -> dict[st
             _not_before(view, dealer) if told["kind"] in CONSUMING_KINDS else "",
         )
         for dealer, (told, number) in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class DecidedElsewhere:
+    """The newest decision about a dealer on another list, made after this one was issued.
+
+    Parameters
+    ----------
+    decision, reason, on : str
+        Accept or override, why, and the day.
+    """
+
+    decision: str
+    reason: str
+    on: str
+
+    @property
+    def sentence(self) -> str:
+        """Say it for a row of a page."""
+        made = "Accepted" if self.decision == "accept" else "Overridden"
+        why = OVERRIDE_WORDS.get(self.reason, self.reason).lower()
+        return f"{made} {self.on} on another list{': ' + why if why else ''}."
+
+
+def decided_elsewhere(
+    store: Store, view: View, document: Mapping[str, Any]
+) -> dict[str, DecidedElsewhere]:
+    """Return what was decided on other lists of the visible dealers of a list since it was issued.
+
+    A dealer about whom something was decided on the list itself afterwards is left out.
+    """
+    listed = {row["dealer"] for row in document["rows"]}
+    seen = sorted(dealer for dealer in listed if view.row(dealer) is not None)
+    newest: dict[str, sa.Row[Any]] = {}
+    with store.read() as connection:
+        for start in range(0, len(seen), _AT_ONCE):
+            query = sa.select(DECISIONS).where(
+                DECISIONS.c.dealer.in_(seen[start : start + _AT_ONCE]),
+                DECISIONS.c.at >= str(document["issued_at"]),
+            )
+            for row in connection.execute(query.order_by(DECISIONS.c.decision_id)):
+                newest[row.dealer] = row
+    return {
+        dealer: DecidedElsewhere(row.decision, row.reason or "", str(row.at)[:10])
+        for dealer, row in newest.items()
+        if row.list_id != document["list_id"]
     }
 
 

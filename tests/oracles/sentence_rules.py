@@ -276,8 +276,8 @@ RULES = [
         lambda c, d, m: STEP[stepped(c, d)[-1]["outcome"]] == LADDER.index(m["what"]),
     ),
     number(
-        r"Last outcome on the ladder of graduated action, of any kind of visit, on record for "
-        r"(?P<n>[\d.]+) (?P<unit>year|day)s?",
+        r"Last outcome on the ladder of graduated action, of any kind of visit, entered the "
+        r"records (?P<n>[\d.]+) (?P<unit>year|day)s? ago",
         lambda c, d, m: aged(c, stepped(c, d)[-1]["known_on"], m["unit"]),
     ),
     fact(
@@ -295,7 +295,7 @@ RULES = [
         lambda c, d, m: not stepped(c, d, "five years"),
     ),
     fact(
-        "If violations are found again, graduated action calls for (?P<what>.*)",
+        "If violations are found, graduated action calls for (?P<what>.*)",
         lambda c, d, m: (
             [*LADDER[:4], "revocation or a denied renewal"].index(m["what"]) == step_due(c, d, m)
         ),
@@ -342,7 +342,7 @@ RULES = [
         ),
     ),
     number(
-        r"Last compliance inspection on record for (?P<n>[\d.]+) (?P<unit>year|day)s?",
+        r"Last compliance inspection entered the records (?P<n>[\d.]+) (?P<unit>year|day)s? ago",
         lambda c, d, m: aged(c, max(r["known_on"] for r in visits(c, d)), m["unit"]),
     ),
     fact("No compliance inspection on record", lambda c, d, m: not visits(c, d)),

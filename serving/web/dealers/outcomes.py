@@ -72,6 +72,7 @@ SELECTIONS: Final = (
 BASES: Final = ("warrant", "criminal_investigation_of_another", "trace_of_a_firearm")
 _LEAST_LINES: Final = 4
 _MOST_LINES: Final = 60
+_MOST_INSTANCES: Final = 1_000_000
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Filled:
     citations : list of (str, bool, str)
         As typed, whether willful, and how many instances.
     errors : dict of str to str
-        By field; a citation's is ``citation_N``.
+        By field; a citation's are ``citation_N`` and ``instances_N``.
     """
 
     values: Mapping[str, str]
@@ -136,7 +137,8 @@ async def record(
         return _form(request, caller, row, filled, status=status)
     list_id = filled.values.get("list_id", "")
     back = f"&list={list_id}" if list_id else ""
-    return RedirectResponse(f"/dealers/{dealer}?saved=1{back}", status_code=303)
+    saved = "closed" if filled.request.closed_on else "1"
+    return RedirectResponse(f"/dealers/{dealer}?saved={saved}{back}", status_code=303)
 
 
 async def _answer(
@@ -189,11 +191,9 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
             filled.errors[f"citation_{n}"] = (
                 f"{cited[:40]} is not a citation; enter a provision such as 478.124(c)(1)"
             )
-        if instances and not (instances.isdecimal() and int(instances) <= 1_000_000):
-            said = "Enter how many instances as a whole number"
-            other = filled.errors.get(f"citation_{n}")
-            filled.errors[f"citation_{n}"] = f"{other}. {said}" if other else said
-        if f"citation_{n}" in filled.errors:
+        if instances and not (instances.isdecimal() and float(instances) <= _MOST_INSTANCES):
+            filled.errors[f"instances_{n}"] = "Enter how many instances as a whole number"
+        if {f"citation_{n}", f"instances_{n}"} & filled.errors.keys():
             continue
         violations.append(
             {
@@ -218,6 +218,7 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
             filled.errors.setdefault(name, _EXPECTED.get(name, "Choose one of those offered"))
     # All that is wrong is said at once: also what does not wait for the other fields.
     _check_dates(filled)
+    _check_counts(filled)
     _check_number(caller, filled, row["dealer"])
     _check_law(caller, filled, given)
     filled.errors = {name: filled.errors[name] for name in _in_order(filled.errors)}
@@ -227,7 +228,12 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
 def _in_order(errors: Mapping[str, str]) -> list[str]:
     """Return the fields with an error as they follow each other on the page."""
     order = {name: n for n, name in enumerate(_ON_PAGE)}
-    return sorted(errors, key=lambda name: (order.get(name, len(order)), name))
+
+    def place(name: str) -> tuple[int, int, str]:
+        kind, _, line = name.rpartition("_")
+        return order.get(name, len(order)), int(line) if line.isdecimal() else 0, kind
+
+    return sorted(errors, key=place)
 
 
 def _cited(form: FormData) -> list[tuple[str, bool, str]]:
@@ -257,6 +263,19 @@ def _check_dates(filled: Filled) -> None:
             filled.errors[name] = f"Enter a day that is not in the future; today is {today}"
     if len(days) == 2 and days["closed_on"] < days["opened_on"]:
         filled.errors.setdefault("closed_on", _EXPECTED["closed_on"])
+
+
+def _check_counts(filled: Filled) -> None:
+    """Say that more firearms are missing in the end than at first: the end is of those."""
+    names = ("firearms_unaccounted_initial", "firearms_unaccounted_final")
+    first, last = (filled.values[name] for name in names)
+    if not first or not last or filled.errors.keys() & set(names):
+        return
+    if float(last) > float(first):
+        filled.errors.setdefault(
+            "firearms_unaccounted_final",
+            f"Enter no more than the {float(first):,.0f} unaccounted for at first",
+        )
 
 
 def _check_number(caller: Caller, filled: Filled, dealer: str) -> None:

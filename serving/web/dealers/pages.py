@@ -15,14 +15,17 @@ from starlette.responses import Response
 
 from features import reference
 from features.insight.flows.places import label_of
+from features.reference.twelve_month_rule import CONSUMING_KINDS
 from serving.access.audit.chain import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.answers import Area
+from serving.contract.records.dealers import DossierDocument
 from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
 from serving.dealers.explaining import explain
 from serving.dealers.field_packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.field.outcomes import newest_outcomes
 from serving.lists.owners import own_names
 from serving.lists.summaries import lists_with
 from serving.planning.office import office_rows
@@ -32,6 +35,7 @@ from serving.scores.areas import asked_rows
 from serving.scores.snapshot import View
 from serving.scores.words.wording import miles
 from serving.statements import INTERVALS, PEERS
+from serving.store.database import Store
 from serving.web import atlas, charts
 from serving.web.dealers.cases import cases_for
 from serving.web.dealers.timeline import KINDS, timeline
@@ -43,6 +47,11 @@ from serving.web.visitor import PageRoute, may
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _MOST_FOUND: Final = 50
+# What is said once an outcome is kept, by whether its visit is over.
+_SAID: Final[Mapping[str, str]] = {
+    "closed": "The outcome is kept. The visit is closed: the next training reads it.",
+    "1": "The outcome is kept. Training reads it once the visit is closed: tell that day then.",
+}
 _K: Final = 50
 _TEXTS: Final = ("dealer", "license_number", "licensee_name", "business_name", "city", "zip")
 
@@ -128,11 +137,11 @@ async def show(
     dealer: str,
     caller: Annotated[Caller, Depends(may("dealers"))],
     list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
-    saved: Annotated[bool, Query()] = False,
+    saved: Annotated[str, Query(max_length=10, pattern="^[a-z0-9]*$")] = "",
     back: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """Show one dealer."""
-    said = "The outcome is kept. Once closed it is part of the next training set." if saved else ""
+    said = _SAID.get(saved, "")
     try:
         filter_of_list = Ask.model_validate(dict(parse_qsl(back))).query()
     except ValidationError:
@@ -166,6 +175,22 @@ async def _page(
     )  # fmt: skip
 
 
+def barring_visit(document: DossierDocument, store: Store) -> tuple[str, str] | None:
+    """Return kind and opening day of the newest visit that uses up the yearly allowance.
+
+    What was told last of an inspection stands for it, before what the records say.
+    """
+    told = {one.inspection_id: one.document for one in newest_outcomes(store, [document["dealer"]])}
+    visits = [(str(one["opened_on"]), str(one["kind"])) for one in told.values()]
+    visits += [
+        (str(entry["on"]), entry["what"].split(" ", 1)[0])
+        for entry in document["timeline"]
+        if entry["table"] == "inspections" and entry["record_id"] not in told
+    ]
+    newest = max((visit for visit in visits if visit[1] in CONSUMING_KINDS), default=None)
+    return None if newest is None else (newest[1], newest[0])
+
+
 def _values(caller: Caller, row: int) -> dict[str, Any]:
     scope = caller.scope
     view, columns = scope.view, scope.view.snapshot.columns
@@ -185,6 +210,7 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     return {
         "doc": document,
         "why": why,
+        "barring": barring_visit(document, caller.runtime.store),
         "families": families,
         "scale": scale,
         "percent_below": view.percent_below(row),

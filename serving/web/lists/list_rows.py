@@ -169,10 +169,14 @@ def weights_of(view: View) -> dict[str, float]:
 
 
 class ChangeInWords(TypedDict):
-    """What changed since the last list, those drawn at random apart."""
+    """What changed since the last list, those drawn at random apart.
+
+    `n_more` of those who came on did so because the list has more places than the last.
+    """
 
     previous_list: str
     n_entered: int
+    n_more: int
     n_drawn: int
     left: list[ListRowRecord]
     n_drawn_before: int
@@ -191,6 +195,7 @@ def change_in_words(document: ListDocument, previous: ListDocument | None) -> Ch
     out: ChangeInWords = {
         "previous_list": document["change"]["previous_list"],
         "n_entered": len(by_record),
+        "n_more": 0,
         "n_drawn": len(entered) - len(by_record),
         "left": [],
         "n_drawn_before": 0,
@@ -200,7 +205,13 @@ def change_in_words(document: ListDocument, previous: ListDocument | None) -> Ch
         gone = [row for row in previous["rows"] if row["dealer"] in left]
         out["left"] = [row for row in gone if row["why"][0] != "random"]
         out["n_drawn_before"] = len(gone) - len(out["left"])
+        grown = _n_not_drawn(document) - _n_not_drawn(previous)
+        out["n_more"] = min(max(grown, 0), out["n_entered"])
     return out
+
+
+def _n_not_drawn(document: ListDocument) -> int:
+    return sum(row["why"][0] != "random" for row in document["rows"])
 
 
 def shortfall(document: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import document_for, issue
 from serving.lists.scheduled import newest_of_week
-from serving.lists.since import told_since
+from serving.lists.since import decided_elsewhere, told_since
 from serving.lists.summaries import decisions_of, summaries
 from serving.lists.work import assignments_of, views_of
 from serving.scores.snapshot import View
@@ -201,6 +201,7 @@ def show_list(
         me=caller.principal, status=status, doc=document, rows=rows,
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
         scale=160.0 / max(highest, 1e-9), decisions=decisions, since=since,
+        elsewhere=decided_elsewhere(store, view, document),
         choices=choices(visible),
         sorts=SORTS, reasons=OVERRIDE_WORDS, link=ask.query, back=ask.query(),
         parts=_parts(view, document, rows),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from features.domain.number_words import counted
-from features.insight.flows.corridors import Corridor
+from features.insight.flows.corridors import MIN_COUNT, Corridor
 from features.insight.flows.follow import Flow
 from features.insight.flows.hubs import CountyHub
 from features.insight.flows.places import label_of
@@ -28,7 +28,11 @@ class Answer(NamedTuple):
 
 def flow_answers(flow: Flow) -> list[Answer]:
     """Return the questions of a flow's reader with their answers; one without any is left out."""
-    lanes = [lane for lane in flow.corridors if lane.low is not None and lane.low > 1]
+    lanes = [
+        lane
+        for lane in flow.corridors
+        if lane.n >= MIN_COUNT and lane.low is not None and lane.low > 1
+    ]
     abroad = _first(lane_in_words(lane) for lane in lanes if lane.course == _ABROAD)
     between = _first(lane_in_words(lane) for lane in lanes if lane.course == "interstate")
     hubs = _first(county_in_words(hub) for hub in flow.counties if hub.n_mexico)

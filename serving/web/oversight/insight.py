@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
+from features.insight.flows.corridors import MIN_COUNT
 from features.insight.flows.follow import Flow
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
@@ -52,7 +53,7 @@ async def show_flows(
         request, "flows.html", title=f"Flows: {wanted.label}", active="flows",
         me=caller.principal, flow=flow, corridors=away, label_of=label_of,
         answers=flow_answers(flow), names=_names(caller, flow), n_stayed=n_stayed,
-        is_moved=bool(moved), sankey=Markup(sankey(drawn)),  # noqa: S704 - labels are escaped
+        is_moved=bool(moved), least_traces=MIN_COUNT, sankey=Markup(sankey(drawn)),  # noqa: S704 - labels are escaped
         map=Markup(flow_map(flow, ground=flow_ground())),  # noqa: S704 - labels are escaped
     )  # fmt: skip
 

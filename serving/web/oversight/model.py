@@ -58,7 +58,7 @@ def _show(request: Request, caller: Caller) -> Response:
     weights = snapshot.bundle.weights
     restraint = Restraint.of_manifest(manifest).in_words()
     facts = [
-        ("Learned from records before", str(manifest.get("as_of", snapshot.as_of))),
+        *_days(manifest),
         ("Scores on records before", str(snapshot.as_of)),
         ("Signals", f"{len(snapshot.bundle.signals)}"),
         ("Predicts, with its weight in the priority", "; ".join(
@@ -87,6 +87,20 @@ def _show(request: Request, caller: Caller) -> Response:
         card=card_html(getattr(snapshot.bundle, "card", "")),
         has_evidence=bool(in_force),
     )  # fmt: skip
+
+
+def _days(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say what the model in force learned from, by the days that its card gives.
+
+    Its newest signals are older than its newest findings, which are of the months after them.
+    """
+    newest = str(manifest.get("as_of") or "a day not stated")
+    known = str(manifest.get("trained_on") or newest)
+    return [
+        ("Learned from findings known before", known),
+        ("Newest signals it learned from", f"as of {newest}; what was found is of the time after"),
+        ("Judged by", "models that learned from earlier findings alone; the card says which"),
+    ]
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,7 @@ def test_files_hold_the_list_and_no_formula(service):
     assert "f" not in kinds
     heads = {cell.value: cell.column for cell in sheet[1]}
     assert "Chance of a severe finding" in heads
-    seen = [row[heads["Last inspected"] - 1] for row in sheet.iter_rows(min_row=2)]
+    seen = [row[heads["Last inspected, opened on"] - 1] for row in sheet.iter_rows(min_row=2)]
     assert all(cell.is_date for cell in seen if cell.value is not None)
     chance = sheet.cell(2, heads["Chance of a severe finding"])
     assert chance.number_format == "0.0##%"

@@ -55,3 +55,5 @@ def test_only_what_is_surely_above_expected_stands_out_and_five_at_most():
     assert [len(answer.said) for answer in answers] == [5, 1]
     assert not any("California to Baja" in line for answer in answers for line in answer.said)
     assert flow_answers(SimpleNamespace(corridors=(), counties=())) == []
+    few = lane("NV", "MX-SON", "international", 4, excess=30.0, low=9.0, high=70.0)
+    assert flow_answers(Told((few,))) == []

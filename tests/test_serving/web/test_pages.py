@@ -310,6 +310,9 @@ def test_an_outcome_is_recorded_and_the_legal_gate_answers_in_words(visitor, run
     assert kept.headers["location"] == f"/dealers/{free}?saved=1"
     page = visitor.get(f"/dealers/{free}").text
     assert "Not before 2027-02-02" in page
+    assert "The compliance inspection opened 2026-02-02 used up" in page
+    said = visitor.get(kept.headers["location"]).text
+    assert "Training reads it once the visit is closed" in said
     again = visitor.post(
         f"/dealers/{free}/outcomes",
         **(fields | {"inspection_id": "I-2", "opened_on": "2026-03-02"}),
@@ -379,7 +382,7 @@ def test_the_map_zooms_to_a_state_and_lists_what_it_shows(visitor):
     assert visitor.get("/map?w=nan&x=1&y=1").status_code == 422
 
 
-def test_the_model_page_shows_what_was_measured_when_it_is_there(visitor, runtime):
+def test_the_model_page_shows_what_was_measured_when_it_is_there(visitor, runtime, monkeypatch):
     import json
 
     visitor.sign_in("partner")
@@ -395,7 +398,13 @@ def test_the_model_page_shows_what_was_measured_when_it_is_there(visitor, runtim
     }  # fmt: skip
     (home / "reports" / "drift.json").write_text(json.dumps({"advice": "watch", "drift": [moved]}))
     (home / "champion.json").write_text('{"bundle": "000001", "candidate": "../../etc"}')
+    bundle = runtime.snapshot.bundle
+    stated = {**bundle.manifest, "as_of": "2018-01-01", "trained_on": "2019-01-01"}
+    monkeypatch.setattr(type(bundle), "manifest", stated)
     page = visitor.get("/model").text
+    # The day of the card, and beside it that of the newest signals.
+    assert "<dt>Learned from findings known before</dt><dd>2019-01-01</dd>" in page
+    assert "<dd>as of 2018-01-01; what was found is of the time after</dd>" in page
     assert "traces count" in page
     assert "0.60 to 0.80" in page
     assert "train again" in page

@@ -86,6 +86,7 @@ def test_all_that_is_wrong_is_said_at_once(service, free):
     shown = re.findall(r'<li><a href="#(\w+)">', page.text)
     assert shown == [
         "inspection_id", "closed_on", "outcome", "hours", "legal_basis", "citation_0",
+        "instances_0",
     ]  # fmt: skip
     text = unescape(page.text)
     assert "is not a citation" in text

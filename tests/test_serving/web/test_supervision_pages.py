@@ -58,6 +58,7 @@ def test_the_page_of_repeats_says_what_the_report_says_of_the_own_area(named, si
     text = visitor.get("/repeats?years=9").text
     assert re.findall(r'href="/dealers/([^"]+)"', text) == [o.dealer for o in report.violators]
     assert f"{len(report.violators)} dealer" in text
+    assert "Last inspection, closed on" in text
     rows = rows_of(text, "dealers-h")
     for cells, one in zip(rows, report.violators, strict=True):
         assert ("not seen again" in cells[2]) == (not one.repeats and not one.n_seen_after)

@@ -89,7 +89,12 @@ def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_o
         ({"opened_on": "2999-01-01"}, "opened_on"),
         ({"closed_on": "2026-01-01"}, "closed_on"),
         ({"hours": "many"}, "hours"),
-        ({"instances_0": "three"}, "citation_0"),
+        ({"instances_0": "three"}, "instances_0"),
+        ({"instances_0": "9" * 40}, "instances_0"),
+        (
+            {"firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "7"},
+            "firearms_unaccounted_final",
+        ),
     ],
 )
 def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(
@@ -278,6 +283,64 @@ def test_a_new_draw_is_told_apart_from_what_changed():
     assert (found["n_entered"], found["n_drawn"]) == (1, 1)
     assert [gone["dealer"] for gone in found["left"]] == ["y"]
     assert found["n_drawn_before"] == 1
+    assert found["n_more"] == 0
+    # Two places more than before: of three that came on, two would have without any news.
+    more = {"rows": [*now["rows"], row("d", "model"), row("e", "recall")], "change": now["change"]}
+    found = change_in_words(more, old)
+    assert (found["n_entered"], found["n_more"]) == (3, 2)
+
+
+def test_a_list_twice_as_long_says_that_dealers_came_on_for_its_places(service, inspector):
+    for k in (4, 8):
+        document = service.post("/v1/rank", "inspector", {"k": k, "random_share": 0}).json()
+    assert document["change"]["n_entered"] == 4
+    text = " ".join(inspector.get(f"/lists/{document['list_id']}").text.split())
+    assert "4 came on, all of them as it has more places, and 0 went off;" in text
+
+
+def test_the_parts_of_the_random_share_add_up_under_the_list(service, inspector):
+    document = service.post("/v1/rank", "inspector", {"k": 30, "random_share": 0.1}).json()
+    design = document["design"]
+    outside = design["n_by_why"].get("random", 0)
+    text = inspector.get(f"/lists/{document['list_id']}").text
+    assert f"drawn at random, {outside} stand outside" in text
+    assert f"and {design['n_mandatory'] - outside} among it" in text
+    assert design["n_mandatory"] == 3
+
+
+def test_a_decision_on_another_list_since_stands_beside_the_row(service, inspector):
+    first, second = (
+        service.post("/v1/rank", name, {"k": 5, "area": {"office": "office0"}}).json()
+        for name in ("supervisor", "inspector")
+    )
+    shared = {row["dealer"] for row in first["rows"]} & {row["dealer"] for row in second["rows"]}
+    dealer = min(shared)
+    body = {"list_id": first["list_id"], "dealer": dealer, "decision": "override",
+            "reason": "recently_visited"}  # fmt: skip
+    at = f"/lists/{second['list_id']}"
+    assert "on another list" not in inspector.get(at).text
+    assert service.post("/v1/decisions", "supervisor", body).status_code == 200
+    row = inspector.get(at).text.split(f'id="d-{dealer}"')[1].split("</tr>")[0]
+    assert re.search(r"Overridden \d{4}-\d\d-\d\d on another list: recently visited\.", row)
+    assert inspector.get(at).text.count("on another list") == 1
+    body |= {"list_id": second["list_id"], "decision": "accept", "reason": None}
+    assert service.post("/v1/decisions", "inspector", body).status_code == 200
+    assert "on another list" not in inspector.get(at).text
+
+
+def test_a_recall_is_named_as_what_used_up_the_year_and_a_closed_visit_as_closed(
+    service, inspector, free
+):
+    at = f"/dealers/{free}/outcome"
+    fields = outcome(step="save", kind="recall", selected_by="recall", closed_on="2026-02-03")
+    kept = inspector.post(f"/dealers/{free}/outcomes", fields, at=at)
+    page = inspector.get(kept.headers["location"]).text
+    assert "The recall inspection opened 2026-02-02 used up the yearly allowance" in page
+    assert "The visit is closed: the next training reads it." in page
+    assert (
+        "a compliance or recall inspection within twelve months"
+        in inspector.get(f"/dealers/{free}/place").text
+    )
 
 
 def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypatch):
