@@ -43,24 +43,36 @@ def assignments_of(store: Store, list_id: str) -> dict[str, str]:
 
 
 def assigned_to(store: Store, name: str) -> list[AssignmentRecord]:
-    """Return what stands with somebody now, the newest first, decided or not."""
+    """Return what stands with somebody now, the newest first, decided or not.
+
+    A dealer is decided by a decision on the list itself, or on another since the list was issued.
+    """
     query = sa.select(ASSIGNMENTS).order_by(ASSIGNMENTS.c.assignment_id.desc())
-    decided = sa.select(DECISIONS.c.list_id, DECISIONS.c.dealer).distinct()
+    last = sa.func.max(DECISIONS.c.at).label("at")
+    decided = sa.select(DECISIONS.c.list_id, DECISIONS.c.dealer, last)
+    decided = decided.group_by(DECISIONS.c.list_id, DECISIONS.c.dealer)
     with store.read() as connection:
         rows = [picked(HandedRecord, row._mapping) for row in connection.execute(query)]
-        done = {(row.list_id, row.dealer) for row in connection.execute(decided)}
+        decisions = connection.execute(decided).all()
         named = [row["list_id"] for row in rows if row["to"] == name]
         issued = sa.select(LISTS.c.list_id, LISTS.c.issued_at).where(LISTS.c.list_id.in_(named))
         issued_at = {row.list_id: row.issued_at for row in connection.execute(issued)}
     told = first_told(store, min(issued_at.values())) if issued_at else []
-    done |= {
-        (key, dealer) for key, since in issued_at.items() for dealer, at in told if at >= since
+    done = {(row.list_id, row.dealer) for row in decisions}
+    since_issued = [*told, *((row.dealer, row.at) for row in decisions)]
+    elsewhere = {
+        (key, dealer)
+        for key, since in issued_at.items()
+        for dealer, at in since_issued
+        if at >= since
     }
     newest: dict[tuple[str, str], HandedRecord] = {}
     for row in rows:
         newest.setdefault((row["list_id"], row["dealer"]), row)
     standing: list[AssignmentRecord] = [
-        {**row, "is_decided": key in done} for key, row in newest.items() if row["to"] == name
+        {**row, "is_decided": key in done or key in elsewhere}
+        for key, row in newest.items()
+        if row["to"] == name
     ]
     return standing[:_MOST]
 

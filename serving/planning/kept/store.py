@@ -191,6 +191,15 @@ def plans_for(store: Store, principal: Principal, scope: Scope) -> list[PlanSumm
     return plan_page(store, principal, scope, limit=_MOST_PLANS)[0]
 
 
+def plans_handed_to(store: Store, principal: Principal, scope: Scope) -> list[PlanSummary]:
+    """Return the plans that are with somebody to carry out, the newest first."""
+    return [
+        plan
+        for plan in plans_for(store, principal, scope)
+        if plan.status in _HANDED and principal.name in plan.investigators
+    ]
+
+
 def plan_page(
     store: Store, principal: Principal, scope: Scope, *, limit: int, cursor: str | None = None
 ) -> tuple[list[PlanSummary], str | None]:

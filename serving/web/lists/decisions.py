@@ -17,10 +17,12 @@ from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.api.routes import field
 from serving.contract.field import DecisionRequest
+from serving.contract.kept_plan import PlanSummary
 from serving.contract.records.lists import AssignmentRecord, StoredDecisionRecord
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists import work
 from serving.lists.issued import document_for
+from serving.planning.kept.store import plans_handed_to
 from serving.scores.table import premises
 from serving.web.lists.list_rows import Ask
 from serving.web.lists.pages import show_list
@@ -146,7 +148,7 @@ async def mine(request: Request, caller: Annotated[Caller, Depends(may("decision
     purpose = caller.purpose()
     scope = caller.scope
 
-    def read() -> tuple[list[_Handed], list[_Decided], list[_Visited]]:
+    def read() -> tuple[list[_Handed], list[_Decided], list[_Visited], list[PlanSummary]]:
         store, name = caller.runtime.store, caller.principal.name
         handed: list[_Handed] = [
             {**one, "name": named[0], "place": named[1]}
@@ -163,15 +165,15 @@ async def mine(request: Request, caller: Annotated[Caller, Depends(may("decision
             for one in work.visits_by(store, name)
             if (named := _named(caller, one["dealer"]))
         ]
-        return handed, done, visits
+        return handed, done, visits, plans_handed_to(store, caller.principal, scope)
 
-    assigned, decided, visited = await asyncio.to_thread(read)
+    assigned, decided, visited, plans = await asyncio.to_thread(read)
     assigned = [one for one in assigned if scope.row(one["dealer"]) is not None]
     shown = {one["dealer"] for one in (*assigned, *decided, *visited)}
     await caller.record(f"work {' '.join(sorted(shown))}", purpose=purpose)
     return page(
         request, "work.html", title="My work", active="lists", me=caller.principal,
-        assigned=assigned, decided=decided, visited=visited,
+        assigned=assigned, decided=decided, visited=visited, plans=plans,
     )  # fmt: skip
 
 

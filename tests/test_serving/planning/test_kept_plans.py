@@ -129,6 +129,12 @@ def test_approved_then_handed_over_it_is_seen_by_its_inspector_and_no_other(serv
     assert service.get(at, "analyst").status_code == 403
     inspector = Visitor(service, "inspector")
     assert plan_id in inspector.get("/plans").text
+    work = inspector.get("/work").text
+    assert f'Plan <a href="/plans/{plan_id}">' in work
+    assert "handed over by supervisor" in work
+    assert "Nothing is with you now" not in work
+    for name in ("inspector_west", "supervisor"):
+        assert "Nothing is with you now" in Visitor(service, name).get("/work").text
     assert "Approve" not in inspector.get(f"/plans/{plan_id}").text
 
 

@@ -212,6 +212,38 @@ def test_decisions_are_seen_again_one_or_many_mine_and_handed_over(service, insp
     assert entries[0]["table"] == "decisions"
 
 
+def test_what_was_decided_on_another_list_is_not_still_to_be_decided(service, inspector):
+    supervisor = Visitor(service, "supervisor")
+    ask = {"area": {"office": "office0"}, "k": 5}
+    older = service.post("/v1/rank", "inspector", ask).json()
+    lead = service.post("/v1/rank", "supervisor", ask).json()
+    newer = service.post("/v1/rank", "inspector", ask | {"k": 6}).json()
+    first, second = (row["dealer"] for row in lead["rows"][:2])
+    at = f"/lists/{lead['list_id']}"
+    for dealer in (first, second):
+        handed = supervisor.post(
+            f"{at}/assign", {"dealer": dealer, "to": "inspector", "back": ""}, at=at
+        )
+        assert handed.status_code == 303
+
+    def is_decided(dealer):
+        work = inspector.get("/work").text.split("My decisions")[0]
+        (row,) = (row for row in work.split("<tr>") if f"/dealers/{dealer}?" in row)
+        return "<td>yes</td>" in row
+
+    assert not is_decided(first)
+    assert not is_decided(second)
+    said = {"dealer": first, "decision": "override", "reason": "out_of_business"}
+    body = {"list_id": newer["list_id"], **said}
+    assert service.post("/v1/decisions", "inspector", body).status_code == 200
+    assert is_decided(first)
+    assert not is_decided(second)
+    # On which list does not matter, only that it was after the row was listed.
+    body = {"list_id": older["list_id"], "dealer": second, "decision": "accept"}
+    assert service.post("/v1/decisions", "inspector", body).status_code == 200
+    assert is_decided(second)
+
+
 def test_an_address_cannot_write_onto_the_page(inspector, listed):
     text = inspector.get(f"/lists/{listed['list_id']}?saved=You+are+hacked&done=You+lost").text
     assert "hacked" not in text
