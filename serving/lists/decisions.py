@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
-from serving.contract.records.lists import DecisionRecord
-from serving.errors import UnknownDealerError
-from serving.lists.issued import document_for
+from serving.contract.records.lists import DecisionRecord, ListDocument
+from serving.errors import UnknownDealerError, UnknownListError
+from serving.lists.issued import document_for, stored_bytes
+from serving.lists.work import assignments_of
 from serving.runtime import Runtime
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
@@ -32,6 +34,9 @@ def decide(
 ) -> DecisionRecord:
     """Keep a decision about a dealer of a list with its record.
 
+    Somebody to whom a dealer of another's list was handed decides about that dealer, within their
+    own area, without seeing the list.
+
     The same person saying the same again changes nothing. Anything else said of a dealer that was
     decided about is a revision: both are kept, the later stands, and the answer names the earlier.
 
@@ -40,10 +45,10 @@ def decide(
     UnknownListError, UnknownDealerError
         When the list is not the caller's to read, or the dealer is not on it for the caller.
     """
-    document = document_for(runtime, principal, request.list_id)
     scope = runtime.scope(principal)
     row = scope.row(request.dealer)
-    dealer = None if row is None else scope.view.snapshot.columns["dealer"][row]
+    dealer = None if row is None else str(scope.view.snapshot.columns["dealer"][row])
+    document = _document(runtime, principal, request.list_id, dealer)
     listed = next((line for line in document["rows"] if line["dealer"] == dealer), None)
     if listed is None:
         raise UnknownDealerError("There is no such dealer on that list.")
@@ -75,6 +80,19 @@ def decide(
         journal.note(connection, "decision", str(key), [listed["dealer"]])
         ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))
     return _shown({"decision_id": key} | kept, last)
+
+
+def _document(
+    runtime: Runtime, principal: Principal, list_id: str, dealer: str | None
+) -> ListDocument:
+    """Return a list that a caller may read, or of which a dealer they see was handed to them."""
+    try:
+        return document_for(runtime, principal, list_id)
+    except UnknownListError:
+        if dealer is None or assignments_of(runtime.store, list_id).get(dealer) != principal.name:
+            raise
+        issued: ListDocument = json.loads(stored_bytes(runtime.store, list_id))
+        return issued
 
 
 def _decided(list_id: str, dealer: str, *, before: int | None = None) -> sa.Select[tuple[Any, ...]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, TypedDict
 
 import sqlalchemy as sa
 
+from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.chain import Ledger
 from serving.contract.records.lists import (
@@ -13,7 +15,11 @@ from serving.contract.records.lists import (
     HandedRecord,
     StoredDecisionRecord,
 )
+from serving.errors import UnknownListError
+from serving.lists.issued import document_for
+from serving.lists.owners import is_own
 from serving.lists.since import first_told
+from serving.runtime import Runtime
 from serving.store.database import Store, instant
 from serving.store.rows import picked
 from serving.store.tables import ASSIGNMENTS, DECISIONS, LISTS, OUTCOMES, VIEWS
@@ -40,6 +46,28 @@ def assignments_of(store: Store, list_id: str) -> dict[str, str]:
     with store.read() as connection:
         rows = connection.execute(query.order_by(ASSIGNMENTS.c.assignment_id))
         return {row.dealer: row.to for row in rows}
+
+
+def readable_of(
+    runtime: Runtime, principal: Principal, list_ids: Collection[str]
+) -> frozenset[str]:
+    """Return which lists somebody may read: a row can be handed over without its list."""
+    query = sa.select(LISTS.c.list_id, LISTS.c.owner).where(LISTS.c.list_id.in_(list_ids))
+    with runtime.store.read() as connection:
+        owner_of = {row.list_id: row.owner for row in connection.execute(query)}
+    return frozenset(
+        key
+        for key, owner in owner_of.items()
+        if is_own(principal, owner) or _can_read(runtime, principal, key)
+    )
+
+
+def _can_read(runtime: Runtime, principal: Principal, list_id: str) -> bool:
+    try:
+        document_for(runtime, principal, list_id)
+    except UnknownListError:
+        return False
+    return True
 
 
 def assigned_to(store: Store, name: str) -> list[AssignmentRecord]:

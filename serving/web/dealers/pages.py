@@ -28,6 +28,7 @@ from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.field.outcomes import newest_outcomes
 from serving.lists.owners import own_names
 from serving.lists.summaries import lists_with
+from serving.lists.work import readable_of
 from serving.planning.office import office_rows
 from serving.planning.start import office_start
 from serving.planning.travel import drive_hours, road_km
@@ -167,10 +168,12 @@ async def _page(
         )
     await caller.record(str(scope.view.snapshot.columns["dealer"][row]), purpose=purpose)
     values = await asyncio.to_thread(_values, caller, row)
+    asked = {list_id} if list_id else set()
+    readable = await asyncio.to_thread(readable_of, caller.runtime, caller.principal, asked)
     return page(
         request, "dealer.html", title=f"{dealer_name(values['doc'])[:60]}", active="dealers",
         me=caller.principal,
-        list_id=list_id, saved=saved, k=_K, back=back,
+        list_id=list_id, is_readable=bool(readable), saved=saved, k=_K, back=back,
         can_record=caller.principal.role in ACCESS["outcomes"], **values,
     )  # fmt: skip
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
@@ -16,7 +17,7 @@ from serving.access.people import not_known
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.api.routes import field
-from serving.contract.field import DecisionRequest
+from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.kept_plan import PlanSummary
 from serving.contract.records.lists import AssignmentRecord, StoredDecisionRecord
 from serving.errors import InvalidRequestError, UnknownDealerError
@@ -24,7 +25,7 @@ from serving.lists import work
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
 from serving.scores.table import premises
-from serving.web.lists.list_rows import Ask
+from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import show_list
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -38,23 +39,28 @@ _MOST_AT_ONCE: Final = 200
 async def record_decision(
     request: Request, list_id: str, caller: Annotated[Caller, Depends(may("decisions"))]
 ) -> Response:
-    """Keep an inspector's decision about a dealer of a list."""
+    """Keep an inspector's decision about a dealer of a list, or of a row handed to them."""
     form = await checked_form(request, caller.principal)
-    back = _back(form)
+    back, is_work = _back(form), text(form, "from") == "work"
     dealer, decision = text(form, "dealer"), text(form, "decision")
     try:
         asked = _decision(list_id, dealer, decision, form=form, purpose=caller.purpose())
         await field.decisions(asked, caller)
     except FflRiskError as error:
-        document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
         failed = {
             "dealer": dealer, "reason": text(form, "reason"), "note": text(form, "note"),
             "what": error.what, "to": "", "at": "decision",
         }  # fmt: skip
+        if is_work:
+            return await _work(request, caller, failed=failed | {"list_id": list_id})
+        document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
         return await asyncio.to_thread(
             show_list, request, caller, document, back, failed=failed, status=422
         )
-    return _to(list_id, back, "accept" if decision == "accept" else "override", f"#d-{dealer}")
+    done = "accept" if decision == "accept" else "override"
+    if is_work:
+        return RedirectResponse(f"/work?done={done}", status_code=303)
+    return _to(list_id, back, done, f"#d-{dealer}")
 
 
 @router.post("/lists/{list_id}/accept")
@@ -143,8 +149,18 @@ class _Visited(work.VisitRecord):
 
 
 @router.get("/work")
-async def mine(request: Request, caller: Annotated[Caller, Depends(may("decisions"))]) -> Response:
+async def mine(
+    request: Request,
+    caller: Annotated[Caller, Depends(may("decisions"))],
+    done: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
     """Show what was handed to the caller, and what the caller decided and told."""
+    return await _work(request, caller, said=DONE.get(done, ""))
+
+
+async def _work(
+    request: Request, caller: Caller, *, said: str = "", failed: Mapping[str, str] | None = None
+) -> Response:
     purpose = caller.purpose()
     scope = caller.scope
 
@@ -170,10 +186,13 @@ async def mine(request: Request, caller: Annotated[Caller, Depends(may("decision
     assigned, decided, visited, plans = await asyncio.to_thread(read)
     assigned = [one for one in assigned if scope.row(one["dealer"]) is not None]
     shown = {one["dealer"] for one in (*assigned, *decided, *visited)}
+    named = {one["list_id"] for one in (*assigned, *decided)}
+    readable = await asyncio.to_thread(work.readable_of, caller.runtime, caller.principal, named)
     await caller.record(f"work {' '.join(sorted(shown))}", purpose=purpose)
     return page(
         request, "work.html", title="My work", active="lists", me=caller.principal,
-        assigned=assigned, decided=decided, visited=visited, plans=plans,
+        assigned=assigned, decided=decided, visited=visited, plans=plans, readable=readable,
+        said=said, failed=failed, status=200 if failed is None else 422, reasons=OVERRIDE_WORDS,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.lists import list_files
+from serving.scores import holds
 from serving.store.database import instant
 from serving.store.tables import OUTCOMES, SESSIONS
 from serving.web.dealers.timeline import timeline
@@ -242,6 +243,55 @@ def test_what_was_decided_on_another_list_is_not_still_to_be_decided(service, in
     body = {"list_id": older["list_id"], "dealer": second, "decision": "accept"}
     assert service.post("/v1/decisions", "inspector", body).status_code == 200
     assert is_decided(second)
+
+
+def test_who_was_handed_a_row_decides_about_it_and_about_no_other(service, inspector):
+    supervisor = Visitor(service, "supervisor")
+    ask = {"area": {"division": "division0"}, "k": 40, "random_share": 0}
+    listed = service.post("/v1/rank", "supervisor", ask).json()
+    at = f"/lists/{listed['list_id']}"
+    near = [row["dealer"] for row in listed["rows"] if row["office"] == "office0"]
+    far = next(row["dealer"] for row in listed["rows"] if row["office"] != "office0")
+    handed, held, other = near[:3]
+    for dealer in (handed, held, far):
+        form = {"dealer": dealer, "to": "inspector", "back": ""}
+        assert supervisor.post(f"{at}/assign", form, at=at).status_code == 303
+
+    def decide(dealer, **more):
+        form = {"dealer": dealer, "from": "work", "decision": "accept"} | more
+        return inspector.post(f"{at}/decisions", form, at="/work")
+
+    work = inspector.get("/work").text
+    assert work.count(f'action="{at}/decisions"') == 2
+    assert far not in work
+    # The dossier leads back to the work, not to a list that is not theirs.
+    assert inspector.get(at).status_code == 404
+    dossier = inspector.get(f"/dealers/{handed}?list={listed['list_id']}").text
+    assert at not in dossier
+    assert '<a href="/work">My work</a>' in dossier
+    lost = decide(handed, decision="override", note="ask me")
+    assert lost.status_code == 422
+    assert "Choose a reason to override" in lost.text
+    assert 'value="ask me"' in lost.text
+    holds.place(service.runtime.store, held, owners=["chief"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    for dealer in (held, far, other):
+        refused = decide(dealer)
+        assert refused.status_code == 422
+        assert "There is no such list, or it is not yours" in refused.text
+        body = {"list_id": listed["list_id"], "dealer": dealer, "decision": "accept"}
+        assert service.post("/v1/decisions", "inspector", body).status_code == 404
+    done = decide(handed, decision="override", reason="capacity")
+    assert done.headers["location"] == "/work?done=override"
+    work = inspector.get("/work?done=override").text
+    assert "The dealer is overridden." in work
+    assert "<td>yes</td>" in work
+    assert at not in work
+    # Whose list it is sees it there; handed to somebody else, it is theirs to decide.
+    assert "no capacity" in supervisor.get(at).text
+    form = {"dealer": handed, "to": "supervisor", "back": ""}
+    assert supervisor.post(f"{at}/assign", form, at=at).status_code == 303
+    assert decide(handed).status_code == 422
 
 
 def test_an_address_cannot_write_onto_the_page(inspector, listed):
