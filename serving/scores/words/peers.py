@@ -23,11 +23,14 @@ _REMARKABLE: Final = 80
 _LEAST_BELOW: Final = 50
 # Units of time, and of what cannot be counted: "as much as", not "as many as".
 _TIMES: Final = frozenset({"years", "months", "days"})
-_AMOUNTS: Final = frozenset({"share", "km", "ratio", "index"}) | _TIMES
+_AMOUNTS: Final = frozenset({"km", "ratio", "index"})
 _WORDS: Final = ("more than", "less than", "as much as or more than")
-_WORDS_OF_COUNT: Final = ("fewer than", "as many as or more than")
+_WORDS_OF_COUNT: Final = ("more than", "fewer than", "as many as or more than")
 _WORDS_OF_TIME: Final = (
     "a longer time than", "a shorter time than", "as long a time as or a longer one than",
+)  # fmt: skip
+_WORDS_OF_SHARE: Final = (
+    "a larger share than", "a smaller share than", "as large a share as or a larger one than",
 )  # fmt: skip
 
 
@@ -69,14 +72,14 @@ def compared(standing: Standing | None, value: float, *, unit: str) -> str:
     The only place where a sentence compares. "More than N%" counts the peers strictly below, and
     "less than" those strictly above; a value that many share is not more than theirs. Nothing is
     said of a zero, which most often means that nothing happened. Times are longer or shorter,
-    things more or fewer, and other amounts more or less.
+    shares larger or smaller, things more or fewer, and other amounts more or less.
 
     >>> compared(Standing(97.4, 1.0, 99.0, True), 3.0, unit="traces")
     'more than 97% of peers'
     >>> compared(Standing(60.0, 1.0, 99.0, False), 1.0, unit="traces")
     'as many as or more than 99% of all dealers'
     >>> compared(Standing(97.4, 1.0, 99.0, True, is_of_known=True), 0.5, unit="share")
-    'more than 97% of peers where it is known'
+    'a larger share than 97% of peers where it is known'
     >>> compared(Standing(2.0, 97.4, 2.6, True), 0.2, unit="years")
     'a shorter time than 97% of peers'
     >>> compared(Standing(0.0, 3.0, 97.0, True), 0.0, unit="traces")
@@ -84,9 +87,7 @@ def compared(standing: Standing | None, value: float, *, unit: str) -> str:
     """
     if standing is None or not math.isfinite(value) or value == 0:
         return ""
-    more, less, alike = _WORDS_OF_TIME if unit in _TIMES else _WORDS
-    if unit not in _AMOUNTS:
-        less, alike = _WORDS_OF_COUNT
+    more, less, alike = _words(unit)
     if standing.below >= _REMARKABLE:
         return f"{more} {_whole(standing.below)}% of {standing.those}"
     if standing.above >= _REMARKABLE:
@@ -94,6 +95,14 @@ def compared(standing: Standing | None, value: float, *, unit: str) -> str:
     if standing.below >= _LEAST_BELOW and standing.upto >= _REMARKABLE:
         return f"{alike} {_whole(standing.upto)}% of {standing.those}"
     return ""
+
+
+def _words(unit: str) -> tuple[str, str, str]:
+    if unit in _TIMES:
+        return _WORDS_OF_TIME
+    if unit == "share":
+        return _WORDS_OF_SHARE
+    return _WORDS if unit in _AMOUNTS else _WORDS_OF_COUNT
 
 
 def _whole(percent: float) -> int:

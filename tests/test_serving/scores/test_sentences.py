@@ -27,7 +27,8 @@ from tests.properties import invented
 
 COMPARISON = re.compile(
     r"; (more than|less than|fewer than|as many as or more than|as much as or more than|"
-    r"a longer time than|a shorter time than|as long a time as or a longer one than) (\d+)%"
+    r"a longer time than|a shorter time than|as long a time as or a longer one than|"
+    r"a larger share than|a smaller share than|as large a share as or a larger one than) (\d+)%"
     r" of (peers|all dealers)(?: where it is known)?\.$"
 )
 AS_OF = date(2021, 1, 2)
@@ -62,6 +63,11 @@ def country(stored):
 # How a comparison is said of what, by its unit: of more, of less, and of as much.
 WORDS = {
     "time": ("a longer time than", "a shorter time than", "as long a time as or a longer one than"),
+    "share": (
+        "a larger share than",
+        "a smaller share than",
+        "as large a share as or a larger one than",
+    ),
     "amount": ("more than", "less than", "as much as or more than"),
     "count": ("more than", "fewer than", "as many as or more than"),
 }
@@ -70,7 +76,9 @@ WORDS = {
 def kind_of(signal):
     if signal.unit in {"years", "months", "days"}:
         return "time"
-    return "amount" if signal.unit in {"share", "km", "ratio", "index"} else "count"
+    if signal.unit == "share":
+        return "share"
+    return "amount" if signal.unit in {"km", "ratio", "index"} else "count"
 
 
 def true_shares(values, types, name, license_type, value):
