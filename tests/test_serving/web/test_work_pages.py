@@ -410,6 +410,33 @@ def test_a_decision_on_another_list_since_stands_beside_the_row(service, inspect
     assert "on another list" not in inspector.get(at).text
 
 
+def test_a_dossier_says_what_would_take_a_dealer_below_the_first_places(
+    service, inspector, monkeypatch
+):
+    view = service.runtime.snapshot
+    own = view.columns["office"] == "office0"
+    free = own & (view.columns["eligible_on"] <= np.datetime64(view.as_of))
+    ranks = np.where(free, view.columns["priority"], np.nan)
+    first, last = (str(view.columns["dealer"][at]) for at in (np.nanargmax(ranks),
+                                                              np.nanargmin(ranks)))  # fmt: skip
+    said = "A list that it is on says there why"
+    monkeypatch.setattr("serving.web.dealers.pages._K", 3)
+    assert (
+        "It would fall below them if all of this were so:"
+        in inspector.get(f"/dealers/{first}").text
+    )
+    page = inspector.get(f"/dealers/{last}").text
+    assert "It is not among the office’s first 3 by priority" in page
+    assert said not in page
+    by_hand = {"k": 5, "manual": [{"dealer": last, "reason": "a tip", "legal_basis": None}]}
+    assert service.post("/v1/rank", "inspector", by_hand).status_code == 200
+    assert said in inspector.get(f"/dealers/{last}").text
+    monkeypatch.setattr("serving.dealers.explaining._can_change", lambda *_: False)
+    assert "can change with time or a visit" in inspector.get(f"/dealers/{first}").text
+    monkeypatch.setattr("serving.web.dealers.pages._K", 4_000)
+    assert "No more than 4000 dealers of the office" in inspector.get(f"/dealers/{first}").text
+
+
 def test_a_recall_is_named_as_what_used_up_the_year_and_a_closed_visit_as_closed(
     service, inspector, free
 ):
