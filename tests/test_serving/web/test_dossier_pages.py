@@ -1,0 +1,214 @@
+"""A dealer's pages and papers: what was told, what stands out, what is old."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import numpy as np
+
+from serving.lists import list_files
+from serving.web.dealers.timeline import timeline
+from serving.web.lists.list_rows import Ask
+from tests.test_serving.web.outcome_form import outcome
+
+
+def test_a_dossier_says_what_would_take_a_dealer_below_the_first_places(
+    service, inspector, monkeypatch
+):
+    view = service.runtime.snapshot
+    own = view.columns["office"] == "office0"
+    free = own & (view.columns["eligible_on"] <= np.datetime64(view.as_of))
+    ranks = np.where(free, view.columns["priority"], np.nan)
+    first, last = (str(view.columns["dealer"][at]) for at in (np.nanargmax(ranks),
+                                                              np.nanargmin(ranks)))  # fmt: skip
+    said = "A list that it is on says there why"
+    monkeypatch.setattr("serving.web.dealers.pages._K", 3)
+    assert (
+        "It would fall below them if all of this were so:"
+        in inspector.get(f"/dealers/{first}").text
+    )
+    page = inspector.get(f"/dealers/{last}").text
+    assert "It is not among the office’s first 3 by priority" in page
+    assert said not in page
+    by_hand = {"k": 5, "manual": [{"dealer": last, "reason": "a tip", "legal_basis": None}]}
+    assert service.post("/v1/rank", "inspector", by_hand).status_code == 200
+    assert said in inspector.get(f"/dealers/{last}").text
+    monkeypatch.setattr("serving.dealers.explaining._can_change", lambda *_: False)
+    assert "can change with time or a visit" in inspector.get(f"/dealers/{first}").text
+    monkeypatch.setattr("serving.web.dealers.pages._K", 4_000)
+    assert "No more than 4000 dealers of the office" in inspector.get(f"/dealers/{first}").text
+
+
+def test_a_recall_is_named_as_what_used_up_the_year_and_a_closed_visit_as_closed(
+    service, inspector, free
+):
+    at = f"/dealers/{free}/outcome"
+    fields = outcome(step="save", kind="recall", selected_by="recall", closed_on="2026-02-03")
+    kept = inspector.post(f"/dealers/{free}/outcomes", fields, at=at)
+    page = inspector.get(kept.headers["location"]).text
+    assert "The recall inspection opened 2026-02-02 used up the yearly allowance" in page
+    assert "The visit is closed: the next training reads it." in page
+    assert (
+        "a compliance or recall inspection within twelve months"
+        in inspector.get(f"/dealers/{free}/place").text
+    )
+
+
+def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypatch):
+    columns = service.runtime.snapshot.columns
+    own = columns["office"] == "office0"
+    late = own & (columns["eligible_on"] > np.datetime64("2026-01-01"))
+    dealer, other = str(columns["dealer"][late][0]), str(columns["dealer"][own][0])
+    until = columns["eligible_on"][late][0].astype("datetime64[D]").item()
+    monkeypatch.setattr("serving.web.lists.standing.clock.today", lambda: until)
+    text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
+    assert f"may be visited since {until}" in text
+    assert "may not be visited before" not in text
+    monkeypatch.setattr("serving.web.lists.standing.clock.today", lambda: until - timedelta(days=1))
+    text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
+    assert "It is not among the office" in text
+    assert "may not be visited before" in text
+    assert "Side by side" in text
+    assert inspector.get("/dealers/1-99-99999/place").status_code == 404
+    name = str(columns["business_name"][own][0] or columns["licensee_name"][own][0]).split()[0]
+    named = inspector.get(f"/dealers/{dealer}/place?against={name}")
+    assert named.status_code == 200
+    assert "Which dealer is meant?" in named.text or "Side by side" in named.text
+    nobody = inspector.get(f"/dealers/{dealer}/place?against=nobody+at+all")
+    assert "No dealer within your area matches" in nobody.text
+
+
+def test_a_dealer_is_put_on_a_list_by_hand_with_its_reason(inspector, service, free):
+    form = {"manual_reason": "tip of a neighbor's", "k": "5"}
+    at = f"/dealers/{free}/place"
+    answer = inspector.post(f"/dealers/{free}/list", form, at=at)
+    assert answer.status_code == 303
+    text = unescape(inspector.get(answer.headers["location"]).text)
+    assert "tip of a neighbor's" in text
+
+
+def test_what_is_wrong_with_a_list_by_hand_stands_at_its_field(inspector, service, free):
+    columns = service.runtime.snapshot.columns
+    shut = columns["eligible_on"] > np.datetime64(service.runtime.snapshot.as_of)
+    visited = str(columns["dealer"][(columns["office"] == "office0") & shut][0])
+    for dealer, form, field in (
+        (visited, {"manual_reason": "told", "k": "5"}, "legal_basis"),
+        (free, {"manual_reason": "", "k": "5"}, "manual_reason"),
+    ):
+        at = f"/dealers/{dealer}/place"
+        answer = inspector.post(f"/dealers/{dealer}/list", form, at=at)
+        assert answer.status_code == 422
+        assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
+        assert f'href="#{field}"' in answer.text
+        assert f'value="{form["manual_reason"]}"' in answer.text
+        assert "legal_basis:" not in answer.text
+    basis = {"manual_reason": "told", "k": "5", "legal_basis": "warrant"}
+    at = f"/dealers/{visited}/place"
+    assert inspector.post(f"/dealers/{visited}/list", basis, at=at).status_code == 303
+    assert inspector.post("/dealers/9-99-99999/list", basis, at=at).status_code == 404
+
+
+def test_a_timeline_counts_what_is_many_and_shows_what_matters():
+    entries = [
+        {"on": "2025-03-04", "table": "traces", "what": "t", "record_id": f"T{i}"}
+        for i in range(40)
+    ] + [{"on": "2024-01-04", "table": "inspections", "what": "i", "record_id": "I1"}]
+    found = timeline(entries)
+    assert [entry["record_id"] for entry in found.in_sight] == ["I1"]
+    assert [(year.name, year.said) for year in found.years] == [("2025", "40 traces")]
+    assert found.years[0].months[0].said == "40 traces"
+    assert found.bars[-1].n == 40
+
+
+def test_old_records_are_said_to_be_old_on_every_page(service, inspector):
+    for path in ("/lists", "/dealers", "/map", "/model"):
+        text = inspector.get(path).text
+        assert "On records known before 2026-01-01." in text
+        assert "days old" in text
+
+
+def test_pages_are_compressed_when_the_browser_reads_that(inspector):
+    plain = inspector.http.get("/lists", headers={"Accept-Encoding": "identity"})
+    small = inspector.http.get("/lists", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert re.sub(r'value="[^"]*"', "", small.text) == re.sub(r'value="[^"]*"', "", plain.text)
+    css = re.search(r'href="(/static/site\.css[^"]*)"', plain.text)[1]
+    assert inspector.http.get(css).headers["content-encoding"] == "gzip"
+
+
+def test_an_address_that_is_not_there_is_a_page_to_a_person(inspector):
+    answer = inspector.http.get("/nowhere", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert (
+        inspector.http.get("/v1/nowhere").headers["content-type"].startswith("application/problem")
+    )
+
+
+def test_a_saved_query_holds_only_what_a_list_is_asked_for():
+    assert Ask(why="model", done="accept").query() == "why=model"
+
+
+def test_the_field_packet_has_at_most_two_tagged_pages(service, inspector, free):
+    content = inspector.get(f"/dealers/{free}/packet.pdf").content
+    assert content.startswith(b"%PDF")
+    assert b"StructTreeRoot" in content
+    assert b"pdfuaid" in content
+    assert 1 <= len(re.findall(rb"/Type */Page[^s]", content)) <= 2
+    assert content == inspector.get(f"/dealers/{free}/packet.pdf").content
+    assert inspector.get("/dealers/1-99-99999/packet.pdf").status_code == 404
+
+
+def test_a_packet_of_a_busy_dealer_counts_traces_by_year_and_destination():
+    from serving.dealers.field_packet import _by_year
+
+    found = _by_year([(2024, "domestic", 3), (2024, "mexico", 2), (2023, "domestic", 400)])
+    assert found[0][0] == "Year"
+    assert found[1][0] == "2024"
+    assert found[1][-1] == "5"
+    assert [row[-1] for row in found[1:]] == ["5", "400"]
+
+
+def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
+    service, inspector, listed, monkeypatch
+):
+    first = next(row for row in listed["rows"] if row["is_eligible"])
+    dealer, at = first["dealer"], f"/v1/lists/{listed['list_id']}"
+    path = f"/lists/{listed['list_id']}"
+    before = {kind: service.get(f"{at}{kind}", "inspector") for kind in ("", ".csv", ".pdf")}
+    assert "outcome told" not in inspector.get(path).text
+    today = service.runtime.snapshot.as_of.isoformat()
+    told = {"inspection_id": "I-77", "dealer": dealer, "kind": "recall", "opened_on": today,
+            "closed_on": today, "outcome": "report", "selected_by": "risk"}  # fmt: skip
+    answer = service.post("/v1/outcomes", "inspector", told)
+    assert answer.status_code in {200, 201}, answer.text
+    until = str(service.get(f"/v1/dealers/{dealer}", "inspector").json()["score"]["eligible_on"])
+    page = inspector.get(path).text
+    row = page[page.index(f'id="d-{dealer}"') :].split("</tr>")[0]
+    assert f"Visited {today}: outcome told; not before {until}." in row
+    assert "eligible</span>" not in row
+    assert f'id="d-{dealer}"' not in inspector.get(f"{path}?decided=open").text
+    assert f'id="d-{dealer}"' in inspector.get(f"{path}?decided=visited").text
+    summary = service.get("/v1/lists", "inspector").json()["lists"][0]
+    assert (summary["list_id"], summary["n_decided"]) == (listed["list_id"], 1)
+    assert "recall, from" in inspector.get("/work").text
+    for kind in ("", ".csv"):
+        assert service.get(f"{at}{kind}", "inspector").content == before[kind].content
+    papers = []
+    monkeypatch.setattr(
+        list_files, "pdf", lambda _, content, **__: papers.append(content) or b"%PDF-"
+    )
+    service.get(f"{at}.pdf", "inspector")
+    monkeypatch.undo()
+    facts = {row["title"].partition(". ")[0]: row["facts"] for row in papers[0]["rows"]}
+    said = facts.pop(str(first["position"]))
+    assert f"Visited {today}: outcome told; not before {until}." in said
+    assert "May be visited" not in said
+    assert "Before that" in said or "No earlier compliance inspection" in said
+    assert not any("outcome told" in other for other in facts.values())
+    after = service.get(f"{at}.pdf", "inspector")
+    assert after.headers["etag"] != before[".pdf"].headers["etag"]
+    assert after.content != before[".pdf"].content

@@ -1,0 +1,128 @@
+"""What an inspection found is checked, told at its field, kept once, and not lost on the way."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import pytest
+import sqlalchemy as sa
+
+from serving.store.database import instant
+from serving.store.tables import SESSIONS
+from tests.test_serving.pages import Visitor
+from tests.test_serving.web.outcome_form import follow, n_outcomes, outcome
+
+
+def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_once(
+    service, inspector, free
+):
+    at = f"/dealers/{free}/outcome"
+    checked = follow(inspector, free, outcome())
+    assert checked.status_code == 200
+    assert "478.124(c)(1)" in checked.text
+    assert "report of violations" in checked.text
+    assert n_outcomes(service) == 0
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', checked.text))
+    fields.pop("csrf")
+    fields = {name: unescape(value) for name, value in fields.items()} | {"step": "save"}
+    kept = inspector.post(f"/dealers/{free}/outcomes", fields, at=at)
+    assert kept.status_code == 303
+    page = inspector.get(f"/dealers/{free}").text
+    assert "compliance inspection, outcome report of violations" in page
+    assert "cited 478.124(c)(1)" in page
+    assert "told by inspector" in page
+    entries = service.get(f"/v1/dealers/{free}", "inspector").json()["timeline"]
+    assert [e["table"] for e in entries if e["record_id"] == "I-7"] == ["outcomes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"citation_0": "banana split"}, "citation_0"),
+        ({"inspection_id": ""}, "inspection_id"),
+        ({"outcome": ""}, "outcome"),
+        ({"opened_on": "2999-01-01"}, "opened_on"),
+        ({"closed_on": "2026-01-01"}, "closed_on"),
+        ({"hours": "many"}, "hours"),
+        ({"instances_0": "three"}, "instances_0"),
+        ({"instances_0": "9" * 40}, "instances_0"),
+        (
+            {"firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "7"},
+            "firearms_unaccounted_final",
+        ),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(
+    service, inspector, free, changes, field
+):
+    answer = follow(inspector, free, outcome(**changes))
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.text
+    assert re.search(rf'id="{field}"[^>]*aria-invalid="true"', answer.text)
+    assert f'id="{field}-error"' in answer.text
+    assert answer.text.split("<title>")[1].startswith("Error: ")
+    for name, value in outcome(**changes).items():
+        if name not in {"step", "kind", "selected_by", "outcome", "willful_0"} and value:
+            assert f'value="{value}"' in answer.text, name
+    assert n_outcomes(service) == 0
+
+
+def test_the_number_of_another_dealers_inspection_is_refused(service, inspector, free):
+    columns = service.runtime.snapshot.columns
+    never = (columns["office"] == "office0") & (columns["n_inspections"] == 0)
+    other = str(columns["dealer"][never][1])
+    body = {"inspection_id": "I-7", "dealer": other, "opened_on": "2026-02-02", "outcome": "none"}
+    assert service.post("/v1/outcomes", "inspector", body).status_code == 200
+    answer = follow(inspector, free, outcome())
+    assert answer.status_code == 422
+    assert "another dealer" in answer.text
+
+
+def test_a_change_of_outcome_is_said_before_it_is_kept(service, inspector, free):
+    body = {"inspection_id": "I-7", "dealer": free, "opened_on": "2026-02-02", "outcome": "none"}
+    assert service.post("/v1/outcomes", "inspector", body).status_code == 200
+    answer = follow(inspector, free, outcome(outcome="revocation"))
+    assert "Outcome: no violation becomes revocation or denied renewal" in answer.text
+    assert "Citations: none become 478.124(c)(1)" in answer.text
+    assert n_outcomes(service) == 1
+
+
+def test_a_form_whose_session_ended_is_given_back_after_signing_in(service, inspector, free):
+    inspector.get(f"/dealers/{free}/outcome")
+    past = instant(datetime.now(UTC) - timedelta(minutes=1))
+    with service.runtime.store.write() as connection:
+        connection.execute(sa.update(SESSIONS).values(expires_at=past))
+    service.runtime.directory.__dict__.get("_sessions", {}).clear()
+    lost = inspector.http.post(
+        f"/dealers/{free}/outcomes", data=outcome(csrf="old"), follow_redirects=False
+    )
+    assert lost.status_code == 401
+    assert "your form is given back" in lost.text
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', lost.text))
+    fields = {name: unescape(value) for name, value in hidden.items()}
+    fields |= {"token": service.tokens["inspector"], "purpose": "licensing"}
+    back = inspector.http.post("/sign-in", data=fields, follow_redirects=False)
+    assert back.status_code == 303
+    back = inspector.get(back.headers["location"])
+    assert back.status_code == 200
+    assert "Your form is still here" in back.text
+    assert "Citation 1" in back.text
+    assert "27 CFR 478.124 (C)(1)" in unescape(back.text)
+    assert 'name="csrf" value="old"' not in back.text
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', back.text))
+    sent = {name: unescape(value) for name, value in hidden.items()}
+    assert inspector.http.post(f"/dealers/{free}/outcomes", data=sent).status_code == 200
+    assert n_outcomes(service) == 0
+
+
+def test_a_form_of_another_site_is_never_given_back(service, free):
+    visitor = Visitor(service, "inspector")
+    visitor.http.cookies.clear()
+    answer = visitor.http.post(
+        f"/dealers/{free}/outcomes", data=outcome(), follow_redirects=False,
+        headers={"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"},
+    )  # fmt: skip
+    assert answer.status_code == 303
+    assert "I-7" not in answer.text
