@@ -97,7 +97,8 @@ class Funnel:
         kept_all = found / max(self.stages[-2].count, 1) * first
         if self.stages[-2].count and kept_all < n_severe:
             # Had no inspection been lost on the way, there would be too few all the same.
-            return self.stages[-1].change
+            longer = self.stages[2].change if found else ""
+            return "; ".join(filter(None, (longer, self.stages[-1].change)))
         kept = [
             after.count / before.count if before.count else 1.0
             for before, after in zip(self.stages, self.stages[1:], strict=False)
