@@ -59,7 +59,7 @@ notebooks: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python tools/site.py build/docs
 
-# Lines and branches that the tests run in their own processes, and the least share that they must.
+# Lines and branches that the tests run in their own processes.
 coverage: $(VENV)/.dev
 	$(BIN)/python -m pytest $(SHARED) -m "not (slow or browser or spark or postgresql or install)" \
 		--cov --cov-report=term:skip-covered $(TESTS)
