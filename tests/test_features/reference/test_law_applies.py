@@ -42,7 +42,7 @@ PROBES = {
     "demand_letter_3_states": (
         "NV", lambda: area.demand_letter_states(date(2020, 1, 1))),
     "multiple_sale_purchaser_retention_years": (3, lambda: expired_sql(DAY, [])),
-    "theft_report_hours": (96, losses._late),
+    "theft_report_hours": (96, lambda: losses._late(DAY)),
     "short_time_to_crime_days": (
         730, lambda: (short_sql(), is_short(np.array([800])).tolist())),
     "successor_window_years": (5, lambda: successors.window_days(DAY)),
