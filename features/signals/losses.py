@@ -7,7 +7,7 @@ from typing import Final
 
 from features.domain.asof import Y1, Y3, Y5, from_day
 from features.engine.context import Context, Sum
-from features.reference.legal import law
+from features.reference.legal import is_in_force, law
 from features.signals.signal import FamilyColumns, Signal, no_source, rate, signals_of
 from features.signals.stages.sales_rate import per_1000_sales
 
@@ -61,7 +61,9 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 
 
 def _late(on: date) -> str:
-    """Return the condition of a report made after the hours that the law gives."""
+    """Return the condition of a report made after the hours that the law gives, if it gives any."""
+    if not is_in_force("theft_report_hours", on):
+        return "FALSE"
     days = int(law("theft_report_hours", on)) // 24
     return f"reported_on - discovered_on > {days}"
 

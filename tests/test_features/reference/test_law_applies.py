@@ -66,6 +66,10 @@ def test_a_changed_entry_changes_what_it_rules(monkeypatch, name):
     assert behavior() != before
 
 
+def test_no_report_was_late_before_a_law_said_so():
+    assert losses._late(date(1990, 1, 1)) == "FALSE"
+
+
 def test_twenty_four_months_double_the_wait(monkeypatch):
     changed = tuple(
         replace(e, value=24) if e.name == "inspection_interval_months" else e for e in legal.laws()
