@@ -213,10 +213,15 @@ def test_what_newer_records_forbid_is_named_as_breaking_a_rule(service, supervis
     late = np.array([np.datetime64("2026-12-01", "s")])
     runtime.update(lambda s: s.changed(np.array(row), eligible_on=late))
     assert change(supervisor, at, dealers[1], "out").status_code == 303
-    (broken,) = service.get(f"/v1{at}", "supervisor").json()["broken"]
-    assert broken.endswith(
+
+    def broken():  # leaving another dealer out may break a rule of its own, by the day's draw
+        named = service.get(f"/v1{at}", "supervisor").json()["broken"]
+        return [one for one in named if f"({dealers[0]})" in one]
+
+    (told,) = broken()
+    assert told.endswith(
         f"({dealers[0]}) may lawfully be visited from 2026-12-01 on, after this plan: leave it out."
     )
     assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 409
     assert change(supervisor, at, dealers[0], "out").status_code == 303
-    assert service.get(f"/v1{at}", "supervisor").json()["broken"] == []
+    assert broken() == []
