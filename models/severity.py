@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.reference.citation import normalize_column
-from features.reference.outcome import LADDER
+from features.reference.legal.citation import normalize_column
+from features.reference.legal.outcome import LADDER
 from models.policy import SevereFinding
 
 

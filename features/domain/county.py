@@ -8,7 +8,7 @@ here; a code that no county ever had is a slip of the pen and means no county.
 editions of the federal list divide Connecticut and a part of Alaska differently, the tables of
 reference follow one or the other, and dealers of one street must fall into one area whichever
 edition their listing follows. It is the coarser one, into which both fit;
-`features.reference.areas` settles where a planning region lies in two counties.
+`features.reference.geography.areas` settles where a planning region lies in two counties.
 
 References
 ----------

@@ -20,7 +20,7 @@ from features.engine import kernels
 from features.engine.embedded import Block, EmbeddedEngine
 from features.engine.measures import Distinct, Last, Measure, Plan, Quantile, Sum, evaluate
 from features.engine.views import STATE_CODE
-from features.reference.areas import area_sql
+from features.reference.geography.areas import area_sql
 
 __all__ = [
     "LISTED_DAY",

@@ -27,8 +27,8 @@ from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
 from features.ingest.versions import Resolution, resolve, revise
-from features.reference.citation import normalize_column
 from features.reference.files import DATA
+from features.reference.legal.citation import normalize_column
 from features.schema import TABLES
 from features.sources.files.source_file import SourceFile
 from features.sources.layout import Layout, Plan

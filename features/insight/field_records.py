@@ -13,9 +13,9 @@ import pandas as pd
 from features.domain.asof import add_months, day_sql, in_force_sql
 from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
-from features.reference.outcome import SEVERE, WARNED
-from features.reference.places import MEXICO_BORDER_STATES, county_office
-from features.reference.twelve_month_rule import ended_on, recall_spans
+from features.reference.geography.places import MEXICO_BORDER_STATES, county_office
+from features.reference.legal.outcome import SEVERE, WARNED
+from features.reference.legal.twelve_month_rule import ended_on, recall_spans
 from features.warehouse import Warehouse
 
 _DEALERS: Final = """

@@ -28,8 +28,8 @@ from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
 from features.insight.field_records import placed_dealers
 from features.openjson import Json
-from features.reference.outcome import LADDER, SEVERE, WARNED
-from features.reference.twelve_month_rule import CONSUMING_KINDS, ended_on, recall_spans
+from features.reference.legal.outcome import LADDER, SEVERE, WARNED
+from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, ended_on, recall_spans
 from features.sql import literal
 from features.warehouse import Warehouse
 

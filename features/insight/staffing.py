@@ -26,8 +26,8 @@ from features.domain.asof import add_months
 from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, field_records
 from features.openjson import Json
-from features.reference.legal import law
-from features.reference.twelve_month_rule import interval_months
+from features.reference.legal.law import law
+from features.reference.legal.twelve_month_rule import interval_months
 from features.warehouse import Warehouse
 
 HORIZON: Final = 100  # years after which coverage is said not to be reached

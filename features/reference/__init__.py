@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from features.reference.dated import mexico_coverage as mexico_coverage
-    from features.reference.geography import border_line as border_line
-    from features.reference.geography import earth_centered as earth_centered
-    from features.reference.geography import geodesic_km as geodesic_km
-    from features.reference.geography import km_to_mexico_line as km_to_mexico_line
-    from features.reference.geography import km_to_port as km_to_port
-    from features.reference.geography import ports as ports
-    from features.reference.legal import Law as Law
-    from features.reference.legal import is_in_force as is_in_force
-    from features.reference.legal import law as law
-    from features.reference.legal import law_entry as law_entry
-    from features.reference.legal import laws as laws
-    from features.reference.places import counties as counties
-    from features.reference.places import county_office as county_office
-    from features.reference.places import county_population as county_population
-    from features.reference.places import office_seats as office_seats
-    from features.reference.places import offices as offices
-    from features.reference.places import states as states
-    from features.reference.places import urban_rural as urban_rural
-    from features.reference.places import zip_places as zip_places
+    from features.reference.geography.distances import border_line as border_line
+    from features.reference.geography.distances import earth_centered as earth_centered
+    from features.reference.geography.distances import geodesic_km as geodesic_km
+    from features.reference.geography.distances import km_to_mexico_line as km_to_mexico_line
+    from features.reference.geography.distances import km_to_port as km_to_port
+    from features.reference.geography.distances import ports as ports
+    from features.reference.geography.places import counties as counties
+    from features.reference.geography.places import county_office as county_office
+    from features.reference.geography.places import county_population as county_population
+    from features.reference.geography.places import office_seats as office_seats
+    from features.reference.geography.places import offices as offices
+    from features.reference.geography.places import states as states
+    from features.reference.geography.places import urban_rural as urban_rural
+    from features.reference.geography.places import zip_places as zip_places
+    from features.reference.legal.law import Law as Law
+    from features.reference.legal.law import is_in_force as is_in_force
+    from features.reference.legal.law import law as law
+    from features.reference.legal.law import law_entry as law_entry
+    from features.reference.legal.law import laws as laws
     from features.reference.series import known_before as known_before
     from features.reference.series import known_on as known_on
     from features.reference.series import latest_year as latest_year
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dated": "mexico_coverage mexico_periods",
-    "geography": "border_line earth_centered geodesic_km km_to_mexico_line km_to_port ports",
-    "legal": "Law is_in_force law law_entry laws",
-    "places": (
+    "geography.distances": (
+        "border_line earth_centered geodesic_km km_to_mexico_line km_to_port ports"
+    ),
+    "legal.law": "Law is_in_force law law_entry laws",
+    "geography.places": (
         "counties county_office county_population office_seats offices states urban_rural"
         " zip_places"
     ),

@@ -16,7 +16,7 @@ DATA = FOLDER / "data"
 
 @cache
 def read_toml(name: str) -> Json:
-    """Read a TOML file of this folder; the result is shared, so callers never change it."""
+    """Read a TOML file of this folder or of a room in it; all callers share what is returned."""
     return tomllib.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 

@@ -20,8 +20,8 @@ from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, day_sql, from_day, known_sql, number_sql
 from features.engine.context import Gathered
 from features.reference.attribution import UNSERIALIZED_SQL
-from features.reference.legal import is_in_force, law
-from features.reference.places import counties, county_population, states, urban_rural
+from features.reference.geography.places import counties, county_population, states, urban_rural
+from features.reference.legal.law import is_in_force, law
 from features.reference.series import known_before
 from features.signals.signal import (
     NO_EXPOSURE,

@@ -7,7 +7,7 @@ from typing import Final
 
 from features.domain.asof import Y1, Y3, Y5, from_day
 from features.engine.context import Context, Sum
-from features.reference.legal import is_in_force, law
+from features.reference.legal.law import is_in_force, law
 from features.signals.signal import FamilyColumns, Signal, no_source, rate, signals_of
 from features.signals.stages.sales_rate import per_1000_sales
 

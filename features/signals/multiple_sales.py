@@ -13,7 +13,7 @@ import numpy as np
 from features.arrays import Floats
 from features.domain.asof import Y1, Y2, Y3
 from features.engine.context import Context, Distinct, Sum
-from features.reference.short_time_to_crime import short_sql
+from features.reference.legal.short_time_to_crime import short_sql
 from features.signals.signal import (
     NO_SOURCE,
     FamilyColumns,

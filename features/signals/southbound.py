@@ -15,7 +15,7 @@ import pandas as pd
 from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
 from features.engine.context import Context, Distinct, Gathered, Sum
-from features.reference.short_time_to_crime import short_sql
+from features.reference.legal.short_time_to_crime import short_sql
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,

@@ -13,7 +13,7 @@ import numpy as np
 from features.arrays import Floats
 from features.domain.asof import D90, Y1, Y3, Y5
 from features.engine.context import Context, Quantile, Sum
-from features.reference.short_time_to_crime import DAYS, short_days, short_sql
+from features.reference.legal.short_time_to_crime import DAYS, short_days, short_sql
 from features.signals.signal import (
     NO_EXPOSURE,
     OBSERVED,

@@ -16,8 +16,8 @@ from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference import law
 from features.reference.destinations import LATIN_AMERICA, destination_label, is_in_sql
-from features.reference.legal import is_in_force
-from features.reference.short_time_to_crime import short_sql
+from features.reference.legal.law import is_in_force
+from features.reference.legal.short_time_to_crime import short_sql
 from features.reference.weapons import class_label, class_names, is_class_sql
 from features.signals.signal import (
     NO_EXPOSURE,

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR, EVER, Y5, Y10
 from features.engine.context import Distinct, Gathered, Last, Measure, Sum
-from features.reference.citation import tier_of
-from features.reference.outcome import LADDER
+from features.reference.legal.citation import tier_of
+from features.reference.legal.outcome import LADDER
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,

@@ -13,7 +13,7 @@ import numpy as np
 from features.arrays import Floats
 from features.domain.asof import Y1, Y3
 from features.engine.context import Context, Sum
-from features.reference.places import counties
+from features.reference.geography.places import counties
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,

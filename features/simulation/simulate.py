@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.openjson import Json
-from features.reference.short_time_to_crime import is_short
+from features.reference.legal.short_time_to_crime import is_short
 from features.simulation.country import licenses
 from features.simulation.country.options import Options
 from features.simulation.country.truth import TruthBook, agencies

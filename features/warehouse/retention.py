@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Final
 
 from features.domain.asof import add_months
-from features.reference.legal import law
+from features.reference.legal.law import law
 from features.sql import literal, quoted
 from features.warehouse.batches import live, rewrite_batch, scan
 from features.warehouse.manifest import Draft

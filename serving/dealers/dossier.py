@@ -15,8 +15,8 @@ from features.domain.asof import in_force_sql
 from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
 from features.reference.destinations import destination_label, destination_sql, place_sql
-from features.reference.outcome import NAMES
-from features.reference.short_time_to_crime import band_sql
+from features.reference.legal.outcome import NAMES
+from features.reference.legal.short_time_to_crime import band_sql
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.contract.field import OVERRIDE_WORDS

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, TypedDict
 
-from features.reference.citation import cause_of
 from features.reference.destinations import destination_label
+from features.reference.legal.citation import cause_of
 from serving.contract.records.dealers import DossierDocument
 from serving.papers.typesetting import pdf
 from serving.statements import PEERS, basis_sentence, data_sentence

@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from features.errors import InvalidValueError
-from features.reference.citation import normalize
+from features.reference.legal.citation import normalize
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError

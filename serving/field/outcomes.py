@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from features.domain.asof import parse_date
 from features.openjson import Row
-from features.reference.twelve_month_rule import CONSUMING_KINDS, is_recall_due, next_eligible
+from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.chain import Ledger

@@ -229,7 +229,9 @@ def _block(row: Mapping[str, Any], told: str = "") -> _Block:
         if told:
             facts.append(told)
         last = row["last_inspected_on"]
-        from features.reference.outcome import outcome_label  # the command line needs no tables
+        from features.reference.legal.outcome import (
+            outcome_label,
+        )  # the command line needs no tables
 
         outcome = outcome_label(row["last_outcome"])
         facts.append(

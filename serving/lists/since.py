@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from features.reference.twelve_month_rule import CONSUMING_KINDS
+from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving.contract.field import OVERRIDE_WORDS
 from serving.scores.snapshot import View
 from serving.store.database import Store

@@ -1,4 +1,4 @@
-"""What the inspections of each dealer say of the next (`features.reference.twelve_month_rule`)."""
+"""What the inspections of each dealer say of the next, by the twelve-month rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import months_over_column
-from features.reference.twelve_month_rule import (
+from features.reference.legal.twelve_month_rule import (
     CONSUMING_KINDS,
     ended_on,
     interval_months,

@@ -24,7 +24,7 @@ from scipy.stats import t
 from features.arrays import Flags, Floats
 from features.domain.asof import add_months
 from features.reference.attribution import COLUMNS, counts_toward_dealer
-from features.reference.short_time_to_crime import is_short
+from features.reference.legal.short_time_to_crime import is_short
 from features.warehouse import Warehouse
 
 # Counts of traces are so uneven that fewer drawn dealers have no mean to speak of.

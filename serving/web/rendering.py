@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.domain.number_words import counted
-from features.reference.outcome import outcome_label
+from features.reference.legal.outcome import outcome_label
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL, NOT_IN_NAVIGATION

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import State
 from starlette.responses import RedirectResponse, Response
 
-from features.reference.outcome import outcome_label
+from features.reference.legal.outcome import outcome_label
 from serving.access.accounts import COOKIE, Principal
 from serving.access.passwords import Attempts, source_of
 from serving.access.roles import PURPOSES

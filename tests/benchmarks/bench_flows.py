@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.signals_country import bench_folder, warehouse_of
+from tests.benchmarks.inputs.signals_country import bench_folder, warehouse_of
 
 TARGET_CLOCK = 10.0  # seconds for 10 million on two cores
 TARGET_RATIO = 3.0  # over reading the columns once
@@ -32,7 +32,7 @@ def flow(warehouse: Path) -> None:
     from features.insight.flows.follow import follow
     from features.insight.flows.subject import subject_of
     from features.warehouse import Warehouse
-    from tests.benchmarks.signals_peers import AS_OF
+    from tests.benchmarks.peers.signals_peers import AS_OF
 
     found = follow(Warehouse.open(warehouse), subject_of("US"), AS_OF[-1])
     if not (found.n_traces and found.corridors):

@@ -22,8 +22,8 @@ from xgboost import XGBClassifier
 
 from models import RateRegressor, RiskClassifier
 from models.margin.margin import MarginModel
-from tests.benchmarks.inspections import inspections, known_probabilities
-from tests.benchmarks.tables import tables
+from tests.benchmarks.inputs.inspections import inspections, known_probabilities
+from tests.benchmarks.inputs.tables import tables
 
 N_DEALERS = 79_000
 N_TIMED = 1_000

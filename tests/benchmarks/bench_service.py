@@ -42,7 +42,7 @@ def country(home: Path) -> None:
     """Publish the country unless the folder has it, with an account for each role that asks."""
     from serving.access.accounts import Directory
     from serving.store.database import Store
-    from tests.benchmarks.country import publish_country
+    from tests.benchmarks.inputs.country import publish_country
 
     if not (home / "scored.json").exists():
         publish_country(home)
@@ -75,9 +75,9 @@ def service(home: Path) -> Iterator[tuple[dict[str, str], list[str], int]]:
 
 def calls(home: Path) -> None:
     """Time each kind of request against the bare application and the bound."""
-    from tests.benchmarks.service_peers import in_process
+    from tests.benchmarks.peers.service_peers import in_process
 
-    bare = [sys.executable, "-m", "tests.benchmarks.service_peers", str(home), str(PEER_PORT)]
+    bare = [sys.executable, "-m", "tests.benchmarks.peers.service_peers", str(home), str(PEER_PORT)]
     with (
         service(home) as (tokens, dealers, pid),
         running(bare, PEER_PORT, "/", home),
@@ -146,7 +146,7 @@ def compare(measure: str, ours: np.ndarray, peer: np.ndarray) -> None:
 
 def mlflow(home: Path) -> None:
     """Time one row against MLflow's server of the same bundle."""
-    from tests.benchmarks.service_peers import save_for_mlflow
+    from tests.benchmarks.peers.service_peers import save_for_mlflow
 
     rows = signal_rows(home, 1)
     split = {"columns": list(rows[0]), "data": [list(rows[0].values())]}

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.signals_country import bench_folder, warehouse_of
+from tests.benchmarks.inputs.signals_country import bench_folder, warehouse_of
 
 N_MILLION = 10
 GROWTH = (1, 3, 10, 30, 100)
@@ -38,7 +38,7 @@ def engine(warehouse: Path, scope: str) -> Result:
     """Build the panel: every listed dealer, every signal of the scope, reasons, fingerprint."""
     from features.table import build_features
     from features.warehouse import Warehouse
-    from tests.benchmarks.signals_peers import AS_OF
+    from tests.benchmarks.peers.signals_peers import AS_OF
 
     families = ["traces"] if scope == "traces" else None
     dates = AS_OF[-1:] if scope == "date" else AS_OF
@@ -54,8 +54,8 @@ def same_measures(warehouse: Path, scope: str) -> Result:
     from features.engine.context import Cohort, Context, Sum
     from features.engine.embedded import EmbeddedEngine
     from features.warehouse import Warehouse
-    from tests.benchmarks.signals_measures import SCOPES, sql_of
-    from tests.benchmarks.signals_peers import AS_OF
+    from tests.benchmarks.peers.signals_measures import SCOPES, sql_of
+    from tests.benchmarks.peers.signals_peers import AS_OF
 
     total = 0.0
     with EmbeddedEngine(Warehouse.open(warehouse)) as used:
@@ -78,7 +78,7 @@ def same_measures(warehouse: Path, scope: str) -> Result:
 
 def featuretools(warehouse: Path, scope: str) -> Result:
     """Run featuretools in its own environment on some dealers; give seconds for the whole panel."""
-    from tests.benchmarks.signals_subset import write_subset
+    from tests.benchmarks.peers.signals_subset import write_subset
 
     with tempfile.TemporaryDirectory(prefix="ffl-risk-featuretools-") as name:
         folder = Path(name)
@@ -129,7 +129,7 @@ def method(name: str) -> Callable[[Path, str], Result]:
     if name in own:
         return own[name]
     from features.warehouse import Warehouse
-    from tests.benchmarks import signals_peers
+    from tests.benchmarks.peers import signals_peers
 
     peer = getattr(signals_peers, name)
 

@@ -91,7 +91,7 @@ def copies(whole: Path, folder: Path) -> dict[str, Path]:
 def main() -> None:
     """Start everything, and ask in turns."""
     from serving.commands.launch import server_command
-    from tests.benchmarks.country import publish_country
+    from tests.benchmarks.inputs.country import publish_country
     from tests.test_serving.keeping.test_postgresql import Server
 
     with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
@@ -121,7 +121,7 @@ def main() -> None:
                 running(command, PORTS[store], "/readyz", homes[store])
             )
             report(f"{store}: start to ready, s", seconds)
-        bare = [sys.executable, "-m", "tests.benchmarks.service_peers", str(whole)]
+        bare = [sys.executable, "-m", "tests.benchmarks.peers.service_peers", str(whole)]
         stack.enter_context(running([*bare, str(PORTS["bare"])], PORTS["bare"], "/", whole))
         compare(body, tokens)
         for store, url in urls.items():

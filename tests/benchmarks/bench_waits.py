@@ -31,7 +31,7 @@ def measure(sizes: str) -> dict[str, float]:
     import lightgbm as lgb
 
     from models import RiskClassifier
-    from tests.benchmarks.inspections import inspections
+    from tests.benchmarks.inputs.inspections import inspections
 
     found: dict[str, float] = {}
     for size in sizes.split(","):
@@ -58,7 +58,7 @@ def commands(code: Path) -> dict[str, float]:
     """Measure the processor seconds of commands in a home with a published country."""
     publish = (
         "import sys; from pathlib import Path; "
-        "from tests.benchmarks.country import publish_country; "
+        "from tests.benchmarks.inputs.country import publish_country; "
         "print(publish_country(Path(sys.argv[1]))[0])"
     )
     found = {}

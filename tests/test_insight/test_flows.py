@@ -25,7 +25,7 @@ from features.insight.flows.hubs import BORDER_KM
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import point_of
 from features.insight.flows.subject import subject_of
-from features.reference.places import counties
+from features.reference.geography.places import counties
 from serving.web.atlas import flow_ground
 from tests.simulated import AS_OF, Simulated
 
@@ -137,7 +137,7 @@ def test_inland_hubs_stand_beside_the_border_and_distance_alone_fails(
     assert {"04013", "48201"} & {hub.county for hub in top[:6]}
     assert all((hub.km_to_line <= BORDER_KM) == (hub.zone == "border") for hub in top)
     # The counties that distance alone would name: those nearest the line that sell at all.
-    from features.reference.geography import km_to_mexico_line
+    from features.reference.geography.distances import km_to_mexico_line
 
     selling = counties().loc[sorted(set(plain["county_fips"]))]
     km = km_to_mexico_line(selling["lat"].to_numpy(), selling["lon"].to_numpy())

@@ -15,7 +15,7 @@ import pytest
 from features.errors import WarehouseError
 from features.ingest import ingest
 from features.insight.repeats import Repeats, repeats, to_csv
-from features.reference.twelve_month_rule import is_recall_due
+from features.reference.legal.twelve_month_rule import is_recall_due
 from features.warehouse import Warehouse
 from tests.simulated import AS_OF, Simulated
 

@@ -13,7 +13,7 @@ from features.errors import InvalidValueError, WarehouseError
 from features.ingest import ingest
 from features.insight.field_records import FieldRecords, field_records
 from features.insight.staffing import WhatIf, marginal_yield, staffing
-from features.reference.twelve_month_rule import next_eligible
+from features.reference.legal.twelve_month_rule import next_eligible
 from features.warehouse import Warehouse
 from tests.simulated import AS_OF as TODAY
 from tests.simulated import Simulated

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from models import RiskClassifier
-from tests.benchmarks.inspections import known_probabilities
+from tests.benchmarks.inputs.inspections import known_probabilities
 
 N_FITS = 20
 N_ROWS = 1_000

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays import Floats
-from features.reference.citation import normalize_column
+from features.reference.legal.citation import normalize_column
 from features.warehouse import Warehouse
 from training.evaluation.documents import HoursRecord
 from training.evaluation.head_evaluation import RULE

@@ -23,8 +23,8 @@ import pandas as pd
 from features.domain.asof import add_months, is_known
 from features.reference.attribution import COLUMNS, counts_toward_dealer
 from features.reference.destinations import countries_of, destination_label
-from features.reference.outcome import LADDER, policy_regime
-from features.reference.short_time_to_crime import is_short
+from features.reference.legal.outcome import LADDER, policy_regime
+from features.reference.legal.short_time_to_crime import is_short
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from models.severity import severe

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from features.insight.flows.tally import records
-from features.reference.geography import km_to_mexico_line
-from features.reference.places import counties
+from features.reference.geography.distances import km_to_mexico_line
+from features.reference.geography.places import counties
 
 BORDER_KM: Final = 100.0
 MIN_TIMED: Final = 5  # traces with sale and recovery known below which no share is ranked

@@ -19,7 +19,7 @@ from features.engine.embedded import EmbeddedEngine
 from features.insight.flows.subject import Subject
 from features.openjson import Row
 from features.reference.destinations import destination_sql, place_sql
-from features.reference.short_time_to_crime import band_sql, short_sql
+from features.reference.legal.short_time_to_crime import band_sql, short_sql
 from features.reference.weapons import class_code_sql, class_names, seized_class_sql
 from features.sql import list_sql, literal
 from features.warehouse import Warehouse

@@ -12,10 +12,10 @@ from features.domain.asof import add_months, day_sql, in_force_sql, to_day
 from features.engine.embedded import EmbeddedEngine
 from features.insight.repeats import repeats_sql, softened_sql
 from features.openjson import Row
-from features.reference.outcome import SEVERE as SEVERE_OUTCOMES
-from features.reference.outcome import WARNED
-from features.reference.places import MEXICO_BORDER_STATES
-from features.reference.short_time_to_crime import short_sql
+from features.reference.geography.places import MEXICO_BORDER_STATES
+from features.reference.legal.outcome import SEVERE as SEVERE_OUTCOMES
+from features.reference.legal.outcome import WARNED
+from features.reference.legal.short_time_to_crime import short_sql
 from features.signals.stages import coverage
 from features.sql import literal
 from features.warehouse import Warehouse

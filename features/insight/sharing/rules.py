@@ -12,7 +12,7 @@ from typing import Any, Final
 from features.domain.asof import add_months
 from features.errors import FeatureError, InvalidValueError, did_you_mean
 from features.openjson import Json
-from features.reference.places import states
+from features.reference.geography.places import states
 
 AGREEMENTS: Final = "agreements.toml"
 

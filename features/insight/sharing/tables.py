@@ -17,7 +17,7 @@ from features.engine.embedded import EmbeddedEngine
 from features.insight.sharing.bound_cells import TOTAL, System, counted
 from features.insight.sharing.rules import Rules, quarter_end, quarter_start
 from features.reference.destinations import destination_names, destination_sql
-from features.reference.places import MEXICO_BORDER_STATES
+from features.reference.geography.places import MEXICO_BORDER_STATES
 from features.reference.weapons import class_names, class_sql, seized_class_sql
 
 REST: Final = "other Mexican states"

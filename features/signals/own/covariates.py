@@ -3,7 +3,7 @@
 Rows of the table `area_covariates` are read as they were known before the date. A county's own
 value goes before its state's, and of several rows of one area that are in force the one that began
 last. Codes of counties of another edition of the federal list are understood as far as both
-name the same ground (`features.reference.areas`).
+name the same ground (`features.reference.geography.areas`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from features.domain.asof import EVER, day_sql, from_day, in_force_sql
 from features.domain.county import AREA_OF
 from features.engine.context import LISTED_DAY, Context, Last
 from features.engine.views import STATE_CODE
-from features.reference.areas import area_sql
+from features.reference.geography.areas import area_sql
 from features.signals.signal import NO_EXPOSURE, NO_SOURCE, OBSERVED, Reasons
 from features.sources.publishers.listing import STATE_FIPS
 from features.sql import literal

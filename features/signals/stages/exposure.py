@@ -16,8 +16,8 @@ import pandas as pd
 from scipy import sparse
 
 from features.arrays import Floats
-from features.reference.geography import km_to_mexico_line, km_to_port, ports
-from features.reference.places import MEXICO_BORDER_STATES, counties, county_population
+from features.reference.geography.distances import km_to_mexico_line, km_to_port, ports
+from features.reference.geography.places import MEXICO_BORDER_STATES, counties, county_population
 from features.reference.series import known_before, latest_year
 from features.signals.stages.nearness import fading
 

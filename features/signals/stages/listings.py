@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from features.arrays import Flags, Floats, Ints
 from features.domain.asof import NEVER, Y5, day_sql, known_sql, number_sql
-from features.reference.areas import area_sql
-from features.reference.places import counties, zip_places
+from features.reference.geography.areas import area_sql
+from features.reference.geography.places import counties, zip_places
 from features.signals.stages.careers import walk_listings
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ import pandas as pd
 
 from features.arrays import Ints
 from features.domain.asof import DAYS_A_YEAR
-from features.reference.legal import law
+from features.reference.legal.law import law
 
 if TYPE_CHECKING:
     pass

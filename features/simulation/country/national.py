@@ -14,7 +14,7 @@ import pandas as pd
 from features.arrays import Floats
 from features.openjson import Json
 from features.reference import files
-from features.reference.places import states
+from features.reference.geography.places import states
 
 TYPES: Final = ("01", "02", "06", "07", "08", "09", "10", "11")
 # No later year of the series is complete.

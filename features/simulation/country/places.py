@@ -12,8 +12,9 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from features.arrays import Floats, Ints
-from features.reference import files, places
-from features.reference.geography import border_line, earth_centered
+from features.reference import files
+from features.reference.geography import places
+from features.reference.geography.distances import border_line, earth_centered
 from features.simulation.country.options import Options
 
 Texts = npt.NDArray[np.object_]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.arrays import Flags, Ints
-from features.reference import files, places
-from features.reference.short_time_to_crime import is_short
+from features.reference import files
+from features.reference.geography import places
+from features.reference.legal.short_time_to_crime import is_short
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens
 from features.simulation.files.dirt import DirtBook

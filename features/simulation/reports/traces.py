@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from features.arrays import Flags, Floats, Ints
-from features.reference.short_time_to_crime import short_days
+from features.reference.legal.short_time_to_crime import short_days
 from features.simulation.country import national
 from features.simulation.country.dealers import P07, P08
 from features.simulation.country.world import World

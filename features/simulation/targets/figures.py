@@ -14,7 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from features.domain.asof import add_months
-from features.reference.short_time_to_crime import DAYS, short_sql
+from features.reference.legal.short_time_to_crime import DAYS, short_sql
 from features.simulation.country.options import FULL_COUNTRY, Options
 from features.simulation.files.write import SIMULATED
 

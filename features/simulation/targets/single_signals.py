@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months
-from features.reference.short_time_to_crime import short_sql
+from features.reference.legal.short_time_to_crime import short_sql
 from features.simulation.country.options import Options
 from features.simulation.targets.figures import Country
 

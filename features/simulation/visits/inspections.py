@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.arrays import Flags, Floats, Ints
-from features.reference.citation import tier_of
+from features.reference.legal.citation import tier_of
 from features.simulation.country.dealers import succeed
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, mixed, numbered, table_of, tokens

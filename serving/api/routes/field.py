@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
-from features.reference.twelve_month_rule import CONSUMING_KINDS
+from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
 from serving.access.audit.chain import subjects
 from serving.api.callers import Caller, allow, json_answer, responses

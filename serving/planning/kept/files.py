@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from features.domain.number_words import counted
-from features.reference.outcome import outcome_label
+from features.reference.legal.outcome import outcome_label
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit
 from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf

@@ -15,8 +15,8 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError, InvalidValueError
-from features.reference.citation import cause_of, known_citations, normalize
-from features.reference.outcome import NAMES
+from features.reference.legal.citation import cause_of, known_citations, normalize
+from features.reference.legal.outcome import NAMES
 from serving import clock
 from serving.api.callers import Caller
 from serving.api.routes import field as routes

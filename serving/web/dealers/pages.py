@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from features import reference
 from features.insight.flows.places import label_of
-from features.reference.twelve_month_rule import CONSUMING_KINDS
+from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving.access.audit.chain import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import InvalidValueError
-from features.reference import citation
+from features.reference.legal import citation
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[2] / "golden" / "citations.yaml").read_text())
 
@@ -100,7 +100,7 @@ def test_a_trigger_is_one_only_while_the_policy_stands():
 
 
 def test_every_rule_covers_itself_once():
-    rules = citation.read_toml("citations.toml")["rule"]
+    rules = citation.read_toml("legal/citations.toml")["rule"]
     listed = [text for rule in rules for text in rule["citations"]]
     assert len(listed) == len(set(listed))
     for rule in rules:

@@ -12,7 +12,7 @@ import pytest
 from features.domain.county import AREA_OF
 from features.ingest import ingest
 from features.reference import counties, county_population, urban_rural
-from features.reference.areas import area_of, area_sql, connecticut_zips
+from features.reference.geography.areas import area_of, area_sql, connecticut_zips
 from features.table import build_features
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import row, write

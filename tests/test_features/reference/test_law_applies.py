@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from features.domain.asof import to_day
-from features.reference import legal
-from features.reference.short_time_to_crime import is_short, short_sql
-from features.reference.twelve_month_rule import is_recall_due, next_eligible
+from features.reference.legal import law as legal
+from features.reference.legal.short_time_to_crime import is_short, short_sql
+from features.reference.legal.twelve_month_rule import is_recall_due, next_eligible
 from features.signals import area, losses, traces
 from features.signals.stages import successors
 from features.warehouse.retention import expired_sql

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from features.errors import InvalidValueError
-from features.reference import outcome
+from features.reference.legal import outcome
 from features.schema import TABLES
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from features import reference
 from features.errors import InvalidValueError
-from features.reference.legal import EVIDENCE
+from features.reference.legal.law import EVIDENCE
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "law.yaml"
 

@@ -16,7 +16,7 @@ from serving.planning import PlanRequest, make_plan
 from serving.planning.workdays import Leave, days_on_site, federal_holidays, workdays
 from serving.scores import holds
 from serving.store.tables import PLANS
-from tests.benchmarks.office import invented_office
+from tests.benchmarks.inputs.office import invented_office
 from tests.test_serving.pages import Visitor
 
 ASK = {"office": "office0", "weeks": "3", "investigators": "1", "hours": "40",

@@ -27,7 +27,7 @@ from serving.planning.kept.moves import after
 from serving.planning.solving import selection
 from serving.planning.solving.draw import draw
 from serving.planning.solving.route import places
-from tests.benchmarks.office import STARTS_ON, invented_office
+from tests.benchmarks.inputs.office import STARTS_ON, invented_office
 
 OFFICE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=3, random_share=0.0)
 

@@ -21,8 +21,8 @@ from serving.scores.publish import strongest
 from serving.scores.words.peers import Peers, Standing, compared, peer_table
 from serving.scores.words.reason_sentences import Sentences
 from serving.scores.words.wording import wording
-from tests.oracles.sentence_rules import RULES
-from tests.oracles.sentences import MISCOUNTED, Country, same, same_share
+from tests.oracles.sentences.raw_tables import MISCOUNTED, Country, same, same_share
+from tests.oracles.sentences.rules import RULES
 from tests.properties import invented
 
 COMPARISON = re.compile(

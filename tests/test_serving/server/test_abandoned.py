@@ -19,7 +19,7 @@ from serving import work_pool
 from serving.papers import spreadsheet
 from serving.planning import PlanRequest, make_plan
 from serving.planning.solving import solver
-from tests.benchmarks.office import STARTS_ON, invented_office
+from tests.benchmarks.inputs.office import STARTS_ON, invented_office
 
 ROOT = Path(__file__).parents[3]
 LARGE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=26, n_investigators=10)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from features.domain.asof import D90, Y1
-from features.reference.legal import law
+from features.reference.legal.law import law
 
 DAYS: Final = "(recovered_on - sold_on)"
 BANDS: Final = ("up to 90 days", "up to 1 year", "up to 3 years", "over 3 years", "not known")

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 
 from features.warehouse import Warehouse
-from tests.benchmarks.signals_measures import SCOPES, sql_of
-from tests.benchmarks.signals_peers import AS_OF
+from tests.benchmarks.peers.signals_measures import SCOPES, sql_of
+from tests.benchmarks.peers.signals_peers import AS_OF
 
 N_DEALERS = 79_000
 

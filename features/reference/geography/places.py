@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.reference.areas import area_of
 from features.reference.files import DATA, read_table
-from features.reference.geography import earth_centered
+from features.reference.geography.areas import area_of
+from features.reference.geography.distances import earth_centered
 from features.reference.series import latest_year, publication
 
 _CENSUS: Final = date(2020, 4, 1)
@@ -99,8 +99,8 @@ def zip_places() -> pd.DataFrame:
 def county_population(as_of: date) -> pd.Series:
     """People in each area by the newest estimate public before `as_of`.
 
-    Counties that are one area (`features.reference.areas`) are counted together, so that an area
-    has people whichever edition of the federal list the estimate follows.
+    Counties that are one area (`features.reference.geography.areas`) are counted together, so
+    that an area has people whichever edition of the federal list the estimate follows.
 
     Returns
     -------

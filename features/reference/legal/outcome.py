@@ -81,7 +81,7 @@ class Regime:
 @lru_cache(maxsize=1)
 def regimes() -> tuple[Regime, ...]:
     """Every policy, in order; each ends where the next begins."""
-    entries = read_toml("outcomes.toml")["regime"]
+    entries = read_toml("legal/outcomes.toml")["regime"]
     return tuple(Regime(**{"ends_on": None, **entry}) for entry in entries)
 
 
@@ -121,7 +121,7 @@ def read_outcome(wording: str) -> Outcome:
     >>> read_outcome("Revocation/denial of renewal")
     'revocation'
     """
-    wordings: dict[str, Outcome] = read_toml("outcomes.toml")["wording"]
+    wordings: dict[str, Outcome] = read_toml("legal/outcomes.toml")["wording"]
     known: dict[str, Outcome] = wordings | {outcome: outcome for outcome in OUTCOMES}
     key = " ".join(wording.lower().split())
     if key not in known:

@@ -138,7 +138,7 @@ def _nearest(
 
     Each distinct point is measured once: dealers of one ZIP code share theirs.
     """
-    from features.reference.nearest_points import closest  # a compiled kernel
+    from features.reference.geography.nearest_points import closest  # a compiled kernel
 
     points = np.column_stack((np.asarray(lat, float), np.asarray(lon, float)))
     km = np.full(len(points), np.nan)
@@ -157,7 +157,7 @@ def _nearest(
 
 def _runs(targets: Floats) -> tuple[Floats, Floats, Floats]:
     """Cut targets into runs of neighbors; each with its center and the reach of its points."""
-    from features.reference.nearest_points import RUN
+    from features.reference.geography.nearest_points import RUN
 
     runs = [targets[i : i + RUN] for i in range(0, len(targets), RUN)]
     centers = np.array([run.mean(axis=0) for run in runs])

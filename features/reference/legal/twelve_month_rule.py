@@ -18,8 +18,8 @@ from typing import Final
 import pandas as pd
 
 from features.domain.asof import months_over, months_over_column
-from features.reference.legal import law
-from features.reference.outcome import WARNED
+from features.reference.legal.law import law
+from features.reference.legal.outcome import WARNED
 
 CONSUMING_KINDS: Final = frozenset({"compliance", "recall"})
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from tests.benchmarks.inspections import inspections, inspectorate
+from tests.benchmarks.inputs.inspections import inspections, inspectorate
 
 Rows = tuple[pd.DataFrame, Any]
 

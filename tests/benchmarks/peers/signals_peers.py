@@ -14,7 +14,7 @@ from typing import Any
 from features.domain.asof import month_ends
 from features.schema import TABLES
 from features.warehouse import Warehouse
-from tests.benchmarks.signals_measures import SCOPES, TTC, Count, columns_of, sql_of
+from tests.benchmarks.peers.signals_measures import SCOPES, TTC, Count, columns_of, sql_of
 
 AS_OF = month_ends(date(2019, 12, 1), date(2025, 1, 1))[-60:]
 # Columns that no signal reads.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracles.sentences import (
+from tests.oracles.sentences.raw_tables import (
     SHARE,
     N,
     W,

@@ -1,7 +1,7 @@
 """What the service is measured against: a bare application, MLflow's server, and no server.
 
-``python -m tests.benchmarks.service_peers HOME PORT`` serves the bare application: Starlette on
-uvicorn, without identity, purpose, area, audit, limits or validation.
+``python -m tests.benchmarks.peers.service_peers HOME PORT`` serves the bare application:
+Starlette on uvicorn, without identity, purpose, area, audit, limits or validation.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def save_for_mlflow(home: Path, folder: Path) -> list[str]:
 
     mlflow.pyfunc.save_model(
         folder,
-        loader_module="tests.benchmarks.service_peers",
+        loader_module="tests.benchmarks.peers.service_peers",
         data_path=str(home / "champion/000001"),
         pip_requirements=["ffl-risk"],
     )

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 
 from tests.oracles.oracle_violations import STEP
-from tests.oracles.sentence_rules_trade import TRADE
-from tests.oracles.sentences import (
+from tests.oracles.sentences.raw_tables import (
     CLASSES,
     FEW,
     FOLLOWS,
@@ -52,6 +51,7 @@ from tests.oracles.sentences import (
     unexplained,
     visits,
 )
+from tests.oracles.sentences.rules_trade import TRADE
 
 
 def aged(c, known_on, unit):

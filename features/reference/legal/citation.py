@@ -2,7 +2,8 @@
 
 Reports write the same provision in many ways (``27 C.F.R. § 478.21 (a)``, ``478.21(A)``,
 ``178.21(a)`` before the parts were renumbered). The canonical text is ``478.21(a)`` for title 27
-and ``18 USC 922(t)(5)`` for any other title. Tiers are data: ``features/reference/citations.toml``.
+and ``18 USC 922(t)(5)`` for any other title. Tiers are data:
+``features/reference/legal/citations.toml``.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def is_trigger(citation: str, on: date) -> bool:
     >>> is_trigger("478.99(c)", date(2022, 1, 1)), is_trigger("478.99(c)", date(2019, 1, 1))
     (True, False)
     """
-    trigger = read_toml("citations.toml")["trigger"]
+    trigger = read_toml("legal/citations.toml")["trigger"]
     return tier_of(citation) == 1 and bool(trigger["starts_on"] <= on < trigger["ends_on"])
 
 
@@ -214,7 +215,7 @@ def _with_case(paragraphs: str, code: str) -> str:
 def _rules() -> dict[str, tuple[Tier, str]]:
     return {
         citation: (rule["tier"], rule["cause"])
-        for rule in read_toml("citations.toml")["rule"]
+        for rule in read_toml("legal/citations.toml")["rule"]
         for citation in rule["citations"]
     }
 
@@ -228,7 +229,7 @@ def _tier_and_cause(citation: str) -> tuple[Tier, str]:
             return rules[step]
         # 28 CFR 25.6(a) -> 28 CFR 25.6 -> 28 CFR 25
         step = step[: step.rfind("(")] if "(" in step else step[: max(step.rfind("."), 0)]
-    defaults = read_toml("citations.toml")["defaults"]
+    defaults = read_toml("legal/citations.toml")["defaults"]
     full = citation if citation[:2].isdigit() and citation[2:3] == " " else f"27 CFR {citation}"
     found = max((key for key in defaults if full.startswith(key)), key=len)
     return defaults[found], ""

@@ -76,7 +76,7 @@ def laws() -> tuple[Law, ...]:
             evidence=span.get("evidence", entry["evidence"]),
             note=span.get("note", entry.get("note", "")),
         )
-        for name, entry in read_toml("law.toml").items()
+        for name, entry in read_toml("legal/law.toml").items()
         for span in entry["in_force"]
     ]
     return tuple(sorted(rows, key=lambda row: (row.name, row.starts_on)))

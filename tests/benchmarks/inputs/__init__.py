@@ -1,0 +1,1 @@
+"""What benchmarks read: countries, tables, offices and inspections made for them."""
