@@ -137,8 +137,8 @@ class FeatureTable:
         """
         try:
             meta = json.loads((folder / "table.json").read_text(encoding="utf-8"))
-            frame = pq.read_table(folder / "signals.parquet").to_pandas()
-            reasons = pq.read_table(folder / "reasons.parquet").to_pandas()
+            frame = pq.ParquetFile(folder / "signals.parquet").read().to_pandas()
+            reasons = pq.ParquetFile(folder / "reasons.parquet").read().to_pandas()
         except (OSError, ValueError, pa.ArrowInvalid) as error:
             raise FeatureError(
                 f"No feature table can be read from {folder}.",

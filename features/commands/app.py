@@ -332,7 +332,11 @@ def signals(
 
     from rich.console import Console
 
-    from features.signals import catalog
+    from features.signals import catalog, shipped
+
+    if not (as_json or markdown or shipped.has_own()):
+        Console().print(catalog.view(shipped.shipped(variant)))
+        return
     from features.signals.variants import select
 
     chosen = select(variant=variant)

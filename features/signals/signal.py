@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Floats
-from features.errors import FeatureError
+from features.errors import FeatureError, InvalidValueError
 
 Reasons = npt.NDArray[np.int8]
 
@@ -82,6 +82,21 @@ class Signal:
     def __post_init__(self) -> None:
         if not self.name.startswith(f"{self.family}_"):
             raise FeatureError(f"Signal {self.name!r} does not start with {self.family!r}_.")
+
+    def is_in(self, variant: str) -> bool:
+        """Whether a variant of the table holds it: ``full`` holds all, ``public`` the public."""
+        return variant == "full" or self.restriction == "public"
+
+
+def require_variant(variant: str) -> None:
+    """Refuse a variant that there is not.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    if variant not in {"full", "public"}:
+        raise InvalidValueError(f"{variant!r} is no variant.", expected="full or public")
 
 
 def signals_of(family: str, **shared: object) -> Callable[..., Signal]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from features.errors import InvalidValueError, did_you_mean
 from features.signals.registry import all_families, all_signals
-from features.signals.signal import Signal
+from features.signals.signal import Signal, require_variant
 
 
 def select(*, variant: str = "full", families: Sequence[str] | None = None) -> tuple[Signal, ...]:
@@ -17,8 +17,7 @@ def select(*, variant: str = "full", families: Sequence[str] | None = None) -> t
     InvalidValueError
         When a family or the variant is unknown.
     """
-    if variant not in {"full", "public"}:
-        raise InvalidValueError(f"{variant!r} is no variant.", expected="full or public")
+    require_variant(variant)
     known = all_families()
     wanted = list(families) if families is not None else list(known)
     for name in wanted:
@@ -27,8 +26,4 @@ def select(*, variant: str = "full", families: Sequence[str] | None = None) -> t
                 f"{name!r} is no family of signals{did_you_mean(name, known)}",
                 expected=", ".join(known),
             )
-    return tuple(
-        s
-        for s in all_signals()
-        if s.family in wanted and (variant == "full" or s.restriction == "public")
-    )
+    return tuple(s for s in all_signals() if s.family in wanted and s.is_in(variant))

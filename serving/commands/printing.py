@@ -15,7 +15,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from features.domain.number_words import counted
-from serving.lists.list_files import header, to_csv
 from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
         print_json(document)
         return
     if as_csv:
+        from serving.lists.list_files import header, to_csv
+
         for line in header(document):
             ERR.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)
         sys.stdout.buffer.write(to_csv(document))

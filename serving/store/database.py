@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -21,13 +21,10 @@ from serving import clock
 from serving.errors import StoreError
 
 if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
     from sqlalchemy.engine import Connection, Engine
 
 HEAD_REVISION: Final = "0006"
-_INSERTS: Final[Mapping[str, Callable[[sa.Table], Any]]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 # What a commit waits for on SQLite: nothing but the system (a killed process loses nothing, a power
 # cut may lose the last commits), or the disk.
 _SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
@@ -44,12 +41,21 @@ def instant(when: datetime | None = None) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Return the insertion of the store's own dialect, which knows what to do on a conflict."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # with its drivers, which no other store needs
+
+    return postgresql.insert(table)
+
+
 def insert_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> int | None:
     """Insert a row unless one with the same key is there, and return its id, None if there was one.
 
     Looking first and inserting then would let two writers on a server do both at once.
     """
-    insert = _INSERTS[connection.dialect.name](table).values(**row)
+    insert = _insert(connection, table).values(**row)
     (key,) = table.primary_key
     found = connection.scalar(insert.on_conflict_do_nothing().returning(key))
     return None if found is None else int(found)
@@ -57,7 +63,7 @@ def insert_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) 
 
 def insert_quietly(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key is there; return whether it was inserted."""
-    insert = _INSERTS[connection.dialect.name](table).values(**row)
+    insert = _insert(connection, table).values(**row)
     return bool(connection.execute(insert.on_conflict_do_nothing()).rowcount)
 
 

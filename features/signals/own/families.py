@@ -23,9 +23,8 @@ from typing import Any, Final
 
 from features.errors import FeatureError, OwnSignalError
 from features.signals.own.family import OwnFamily
+from features.signals.shipped import FOLDER, GROUP
 
-GROUP: Final = "ffl_risk.signals"
-FOLDER: Final = "FFL_RISK_SIGNALS"
 _WHAT_A_FAMILY_DOES: Final = (AttributeError, ImportError, LookupError, NameError, OSError,
                               SyntaxError, TypeError, ValueError)  # fmt: skip
 

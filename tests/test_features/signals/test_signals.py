@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from features.errors import AsOfError, FeatureError, InvalidValueError
 from features.signals import catalog
 from features.signals.registry import FAMILIES, SIGNALS
+from features.signals.shipped import shipped
 from features.signals.variants import select
 from features.table import FeatureTable, _lines, build_features
 from ffl_risk import app
@@ -39,6 +40,12 @@ def listings_only(tmp_path_factory):
 def test_the_page_of_signals_is_current():
     written = (DOCS / "signals.md").read_text(encoding="utf-8")
     assert written == catalog.markdown(SIGNALS), "ffl-risk signals --markdown > docs/signals.md"
+
+
+@pytest.mark.parametrize("variant", ["full", "public"])
+def test_the_signals_that_are_shown_are_those_of_the_families(variant):
+    held = tuple(s for s in SIGNALS if variant == "full" or s.restriction == "public")
+    assert shipped(variant) == held, "ffl-risk signals --json > features/signals/shipped.json"
 
 
 def test_names_are_unique_and_every_reason_can_be_said():
