@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +105,18 @@ RUN_EXIT_CODE: Final = Gauge(
 BUILD: Final = Gauge(
     "ffl_risk_build_info", "Which build answers", ["version", "python"], multiprocess_mode="livemax"
 )
+
+
+@lru_cache(maxsize=4_096)
+def _counted(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, str(status)), SECONDS.labels(route)
+
+
+def answered(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answer, and how long it took."""
+    count, time = _counted(method, route, status)
+    count.inc()
+    time.observe(seconds)
 
 
 def exposition() -> tuple[bytes, str]:

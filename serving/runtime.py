@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from features.home import keep_private
 from models.order.random_share import Draw
@@ -259,6 +258,7 @@ class Runtime:
 
     def _watch(self) -> None:
         self.audit.testify()
+        self.audit.tidy()
         self._disk_trouble()
         for loop in self._loops:
             loop.start()
@@ -347,15 +347,15 @@ class Runtime:
         list_id: str = "",
     ) -> Access:
         """Return the audit record of one access, not yet written."""
-        basis: Mapping[str, Any] = {} if self._snapshot is None else self._snapshot.basis
+        table = None if self._snapshot is None else self._snapshot.table
         return Access(
             who=principal.name,
             role=principal.role,
             action=action,
             subject=subject,
             purpose=purpose,
-            bundle=str(basis.get("bundle", "")),
-            scored=str(basis.get("scored", "")),
+            bundle="" if table is None else str(table.manifest["bundle"]),
+            scored="" if table is None else table.name,
             list_id=list_id,
         )
 
@@ -381,10 +381,7 @@ class Runtime:
             When it could not be written: the answer must then not be given.
         """
         access = self.access(principal, action, subject, purpose=purpose, list_id=list_id)
-        written = self.audit.write_now(access)
-        if written is not None:
-            return written
-        return await asyncio.wrap_future(self.audit.submit(access))
+        return await self.audit.record(access)
 
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""

@@ -54,11 +54,14 @@ class Front:
     ----------
     app : ASGI application
         BentoML's; it only sees the lifespan.
+    is_within : bool
+        Whether it stands within BentoML's layers, right before its routes.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, is_within: bool = True) -> None:
         self.app = app
-        _running["bento"] = app
+        if is_within:
+            _running["bento"] = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -308,7 +311,9 @@ def application() -> App:
     configure_logs(settings.log_format)
     set_bounds(header_seconds=settings.header_seconds, connections=settings.connections)
     made: App = FflRisk.to_asgi(is_main=True)  # type: ignore[attr-defined]
-    return made
+    # BentoML's own layers come before its middleware: none of them is switched on, and together
+    # they take a third of the time of a plain score.
+    return Front(made, is_within=False)
 
 
 def _close_control_ports() -> None:

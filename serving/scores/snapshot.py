@@ -148,18 +148,31 @@ class Snapshot:
 
     def disclaimers_on(self, when: date) -> list[str]:
         """Return what rides on every answer made from this table on a day."""
+        return list(self._said_on(when)[1])
+
+    def _said_on(self, when: date) -> tuple[BasisRecord, list[str]]:
+        """Return the basis and the disclaimers of a day, put together once for all answers."""
+        if when not in self._said:
+            self._said[when] = self._basis(when), self._disclaimers(when)
+        return self._said[when]
+
+    @cached_property
+    def _said(self) -> dict[date, tuple[BasisRecord, list[str]]]:
+        return {}
+
+    def _disclaimers(self, when: date) -> list[str]:
         limits = self.table.manifest.get("limits", ())
         said = [*statements.disclaimers(self.restriction, limits), statements.INTERVALS]
         if not self.is_stale(when):
             return said
         return [statements.old_records(self.records_to, self.age_days(when)), *said]
 
-    @property
+    @cached_property
     def as_of(self) -> date:
         """The day before which every fact was known."""
         return date.fromisoformat(str(self.table.manifest["as_of"]))
 
-    @property
+    @cached_property
     def records_to(self) -> date:
         """The day to which the records reach, as the warehouse told when it was published.
 
@@ -204,6 +217,9 @@ class Snapshot:
 
     def basis_on(self, when: date) -> BasisRecord:
         """Return what every answer of a day says it was made from."""
+        return self._said_on(when)[0].copy()
+
+    def _basis(self, when: date) -> BasisRecord:
         manifest = self.table.manifest
         return {
             "as_of": manifest["as_of"],
@@ -348,11 +364,13 @@ class View:
 
     def is_eligible(self, row: int) -> bool:
         """Whether the twelve-month rule allows a visit on the as-of date."""
-        return bool(allows_visit(self.snapshot.columns["eligible_on"][row], self.snapshot.as_of))
+        day = self.eligible_on(row)
+        return day is None or day <= self.snapshot.as_of
 
     def score(self, row: int, *, with_reasons: bool = False) -> ScoreRecord:
         """Return a row, ready for the contract's `Score`."""
         columns = self.snapshot.columns
+        eligible_on = self.eligible_on(row)
         return {
             "dealer": columns["dealer"][row],
             "status": "scored",
@@ -364,8 +382,8 @@ class View:
             "office": columns["office"][row],
             "office_rank": int(self.office_rank[row]),
             "support": float(columns["support"][row]),
-            "is_eligible": self.is_eligible(row),
-            "eligible_on": self.eligible_on(row),
+            "is_eligible": eligible_on is None or eligible_on <= self.snapshot.as_of,
+            "eligible_on": eligible_on,
             "reasons": self.reasons(row) if with_reasons else None,
         }
 

@@ -28,10 +28,11 @@ class _TwiceError(ValueError):
 def fault_of_headers(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1") -> Fault | None:
     """Return status, code and sentence of what is wrong with the headers, None when nothing is."""
     headers = list(headers)
-    seen = [name for name, _ in headers if name in _ONCE]
-    if len(seen) != len(set(seen)):
-        return 400, "refused", "A header that may stand once stands twice."
     given = dict(headers)
+    if len(given) != len(headers):
+        seen = [name for name, _ in headers if name in _ONCE]
+        if len(seen) != len(set(seen)):
+            return 400, "refused", "A header that may stand once stands twice."
     if version not in _VERSIONS:
         return 400, "refused", "The request is not HTTP/1.1."
     if given.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
@@ -55,7 +56,7 @@ def fault_of_body(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Fault 
     if kind != b"application/json" and not _is_json(kind.decode("latin-1")):
         return 422, "invalid_request", "The body is not JSON in UTF-8 by its Content-Type."
     try:
-        json.loads(body, object_pairs_hook=_once_each)
+        _READER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except _TwiceError:
         return 400, "malformed_body", "A key stands twice in one object of the body."
     except (ValueError, RecursionError):
@@ -75,3 +76,6 @@ def _once_each(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     if len(found) != len(pairs):
         raise _TwiceError
     return found
+
+
+_READER: Final = json.JSONDecoder(object_pairs_hook=_once_each)

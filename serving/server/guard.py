@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -99,9 +99,8 @@ class Guard:
             metrics.IN_PROGRESS.dec()
             # What matched no route is one label, however many paths are tried.
             route = getattr(scope.get("route"), "path", "unmatched")
-            metrics.REQUESTS.labels(method, route, str(answer.status)).inc()
             seconds = time.perf_counter() - start
-            metrics.SECONDS.labels(route).observe(seconds)
+            metrics.answered(method, route, answer.status, seconds)
             if self.has_access_log:
                 _log_access(
                     {**scope, "method": method}, route, (request_id, answer.status, seconds)
@@ -191,13 +190,13 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message.setdefault("headers", [])
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
             headers.append(self._request_id)
             headers.extend(_SECURITY_HEADERS)
             route = getattr(self._scope.get("route"), "path", "")
             if (gone := DEPRECATED.get(f"{self._scope['method']} {route}")) is not None:
                 headers.extend(gone.headers)
-            if not any(name == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
         # Before it is sent: from then on the client may leave, and that ends nothing.
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.is_complete = True
@@ -218,7 +217,7 @@ def _request_id(scope: Message) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return str(value.decode("ascii"))
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _log_access(scope: Message, route: str, told: tuple[str, int, float]) -> None:

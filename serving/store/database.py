@@ -28,6 +28,8 @@ HEAD_REVISION: Final = "0006"
 # What a commit waits for on SQLite: nothing but the system (a killed process loses nothing, a power
 # cut may lose the last commits), or the disk.
 _SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
+# A log of SQLite's so long is taken into the file by whoever writes next: 64 MB.
+_MOST_PAGES: Final = 16_384
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -38,7 +40,7 @@ def instant(when: datetime | None = None) -> str:
     '2026-01-02T00:00:00.000000Z'
     """
     when = (when or clock.now()).astimezone(UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
@@ -204,7 +206,17 @@ class Store:
             database, timeout=0, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA synchronous=NORMAL")
+        # What is written here waits for no disk: `checkpoint` does, in time, in another thread.
+        connection.execute(f"PRAGMA wal_autocheckpoint={_MOST_PAGES}")
         return connection
+
+    def checkpoint(self) -> None:
+        """Take what SQLite's log holds into the file itself, without holding anybody up."""
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
     def is_reachable(self) -> bool:
         """Return whether a trivial query is answered."""

@@ -14,8 +14,10 @@ well.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -30,7 +32,7 @@ from serving.access.audit.records import (
     append,
     head_of,
     is_signed,
-    record_of,
+    records_of,
     signature_of,
     statements,
     subjects,
@@ -39,7 +41,7 @@ from serving.access.audit.verification import Verdict, verify
 from serving.access.audit.witness import Witness
 from serving.background import Loop
 from serving.errors import AuditError
-from serving.store.database import Store, instant
+from serving.store.database import Store
 from serving.store.tables import AUDIT_HEAD
 
 __all__ = [
@@ -63,6 +65,7 @@ class AuditWriter:
         self._store, self._key = store, key
         self._witness, self._direct = witness, direct
         self._waiting: queue.SimpleQueue[tuple[Access, Future[int]] | None] = queue.SimpleQueue()
+        self._turn: list[tuple[Access, asyncio.Future[int]]] = []
         self._loop = Loop("audit", self._round, pause=0.0, patience=30.0)
 
     @classmethod
@@ -72,12 +75,48 @@ class AuditWriter:
         writer._loop.start()
         return writer
 
-    def write_now(self, access: Access) -> int | None:
-        """Write one record in the caller's thread if that takes no waiting; else return None.
+    async def record(self, access: Access) -> int:
+        """Write one record and return its number once it is committed.
 
-        Handing a record to another thread and back costs more than writing it. Only one thread
-        may call this. A store on a server, a lock held by another writer and every fault are left
-        to `submit`, which may wait and which says what went wrong.
+        Handing a record to another thread and back costs more than writing it, so it is written in
+        the event loop's thread where that takes no waiting: with all that were asked for in the
+        same turn of the loop, in one transaction. Only one loop may call this.
+
+        Raises
+        ------
+        AuditError
+            When it could not be written: the answer must then not be given.
+        """
+        if self._direct is None:
+            return await asyncio.wrap_future(self.submit(access))
+        loop = asyncio.get_running_loop()
+        if not self._turn:
+            # Behind all requests that came in this turn.
+            loop.call_soon(self._end_turn)
+        future: asyncio.Future[int] = loop.create_future()
+        self._turn.append((access, future))
+        return await future
+
+    def _end_turn(self) -> None:
+        """Write what this turn of the event loop gathered, or leave it to the thread."""
+        # Whoever stopped waiting was told that there is no answer.
+        asked = [item for item in self._turn if not item[1].cancelled()]
+        self._turn.clear()
+        try:
+            last = self.write_now([access for access, _ in asked]) if asked else 0
+        except Exception:  # noqa: BLE001 - nobody waits here: the thread says what is wrong
+            last = None
+        for n, (access, future) in enumerate(asked, start=1 - len(asked)):
+            if last is None:
+                _hand_on(self.submit(access), future)
+            else:
+                future.set_result(last + n)
+
+    def write_now(self, accesses: Sequence[Access]) -> int | None:
+        """Write records in the caller's thread if that takes no waiting; else return None.
+
+        Only one thread may call this. A store on a server, a lock held by another writer and every
+        fault are left to `submit`, which may wait and which says what went wrong.
         """
         if self._direct is None or not self._waiting.empty():
             return None
@@ -89,19 +128,20 @@ class AuditWriter:
             if head is None or not is_signed(self._key, *head):
                 cursor.execute("ROLLBACK")
                 return None
-            record = record_of(self._key, access, head[0] + 1, head[1], instant())
-            cursor.execute(sql.insert, record)
-            signature = signature_of(self._key, record["seq"], record["digest"])
-            cursor.execute(sql.advance, record | {"signature": signature})
+            records = records_of(self._key, accesses, head[0], head[1])
+            cursor.executemany(sql.insert, records)
+            seq, digest = records[-1]["seq"], records[-1]["digest"]
+            signature = signature_of(self._key, seq, digest)
+            cursor.execute(sql.advance, {"seq": seq, "digest": digest, "signature": signature})
             cursor.execute("COMMIT")
-            self._witness.note(record["seq"], record["digest"])
+            self._witness.note(seq, digest)
         except sqlite3.Error:
             if self._direct.in_transaction:
                 cursor.execute("ROLLBACK")
             return None
         finally:
             cursor.close()
-        return int(record["seq"])
+        return int(seq)
 
     def submit(self, access: Access) -> Future[int]:
         """Queue one record; the future holds its sequence number once it is committed."""
@@ -126,6 +166,11 @@ class AuditWriter:
     def testify(self) -> None:
         """Send the newest head to where heads are noted, if it was not sent yet."""
         self._witness.send()
+
+    def tidy(self) -> None:
+        """Take what was written into the store's own file: else an answer does it, and waits."""
+        if self._direct is not None:
+            self._store.checkpoint()
 
     @property
     def loop(self) -> Loop:
@@ -170,3 +215,19 @@ class AuditWriter:
             raise failure from error
         for offset, (_, future) in enumerate(batch):
             future.set_result(last - len(batch) + 1 + offset)
+
+
+def _hand_on(written: Future[int], to: asyncio.Future[int]) -> None:
+    """Give what a thread will have written to whoever waits in the event loop."""
+    wrapped = asyncio.wrap_future(written, loop=to.get_loop())
+
+    def handed(done: asyncio.Future[int]) -> None:
+        if to.cancelled() or done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            to.set_exception(error)
+        else:
+            to.set_result(done.result())
+
+    wrapped.add_done_callback(handed)
+    to.add_done_callback(lambda left: wrapped.cancel() if left.cancelled() else None)

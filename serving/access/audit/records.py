@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,10 @@ _FIELDS: Final = (
     "seq", "at", "who", "role", "purpose", "action", "subject", "bundle", "scored", "list_id",
     "previous",
 )  # fmt: skip
+
+
+# As `json.dumps` writes it; kept, for making it takes longer than writing a record with it.
+_in_json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class AuditRecord(TypedDict):
@@ -77,14 +80,12 @@ def digest_of(key: bytes, record: Mapping[str, Any]) -> str:
     fields = [record[name] for name in _FIELDS]
     if record["kept"]:  # records of before have none, and keep their digests
         fields.append(record["kept"])
-    return hmac.new(
-        key, json.dumps(fields, ensure_ascii=False).encode(), hashlib.sha256
-    ).hexdigest()
+    return hmac.digest(key, _in_json(fields).encode(), "sha256").hex()
 
 
 def signature_of(key: bytes, seq: int, digest: str) -> str:
     """Return the signature of a chain that ends with this record."""
-    return hmac.new(key, f"head {seq} {digest}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, f"head {seq} {digest}".encode(), "sha256").hex()
 
 
 def is_signed(key: bytes, seq: int, digest: str, signature: str | None) -> bool:
@@ -113,6 +114,18 @@ def record_of(key: bytes, access: Access, seq: int, previous: str, at: str) -> A
     return record
 
 
+def records_of(key: bytes, accesses: Sequence[Access], seq: int, previous: str) -> list[AuditRow]:
+    """Return the records that follow a head, in order and of one moment."""
+    records = []
+    at = instant()
+    for access in accesses:
+        seq += 1
+        record = record_of(key, access, seq, previous, at)
+        previous = record["digest"]
+        records.append(record)
+    return records
+
+
 def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> int:
     """Add records to the end of the chain within the caller's transaction; return the last seq.
 
@@ -135,13 +148,8 @@ def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> in
     seq, previous, signature = head
     if not is_signed(key, seq, previous, signature):
         raise torn()
-    records = []
-    at = instant()
-    for access in accesses:
-        seq += 1
-        record = record_of(key, access, seq, previous, at)
-        previous = record["digest"]
-        records.append(record)
+    records = records_of(key, accesses, seq, previous)
+    seq, previous = records[-1]["seq"], records[-1]["digest"]
     connection.exec_driver_sql(sql.insert, records)
     signature = signature_of(key, seq, previous)
     connection.exec_driver_sql(

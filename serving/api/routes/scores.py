@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
+from serving import clock
 from serving.access.audit.chain import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
@@ -56,10 +57,11 @@ def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]
             found = view.score(row, with_reasons=body.with_reasons)
             seen.append(found["dealer"])
             scores.append(found)
+    day = clock.today()
     answer: ScoresDocument = {
-        "basis": view.snapshot.basis,
+        "basis": view.snapshot.basis_on(day),
         "scores": scores,
-        "disclaimers": view.snapshot.disclaimers,
+        "disclaimers": view.snapshot.disclaimers_on(day),
     }
     return to_json(answer), seen
 

@@ -1,7 +1,9 @@
 """The audit chain: whole when nothing was touched, broken at the right place when something was."""
 
+import asyncio
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from concurrent.futures import Future
@@ -18,6 +20,7 @@ from serving.access.audit.chain import (
     AuditWriter,
     Ledger,
     append,
+    head_of,
     load_key,
     open_chain,
     verify,
@@ -111,7 +114,7 @@ def test_nothing_is_added_to_a_chain_that_was_cut(chain: Store):
     with pytest.raises(AuditError, match="as it was signed"), chain.write() as connection:
         append(connection, KEY, [access(1)])
     writer = AuditWriter.open(chain, KEY)
-    assert writer.write_now(access(1)) is None
+    assert writer.write_now([access(1)]) is None
     with pytest.raises(AuditError):
         writer.submit(access(1)).result(timeout=20)
     writer.close()
@@ -315,6 +318,58 @@ def test_the_writer_answers_with_sequence_numbers_in_order(store: Store):
     assert [f.result(timeout=20) for f in futures] == list(range(1, 701))
     writer.close()
     assert verify(store, KEY).n_records == 700
+
+
+def test_what_comes_in_one_turn_of_the_loop_is_written_at_once_and_in_order(
+    store: Store, monkeypatch
+):
+    writer = AuditWriter.open(store, KEY)
+    batches = []
+    write = writer.write_now
+    monkeypatch.setattr(writer, "write_now", lambda all_: batches.append(len(all_)) or write(all_))
+
+    async def ask() -> list[int]:
+        left = asyncio.ensure_future(writer.record(access(99)))
+        asked = [asyncio.ensure_future(writer.record(access(n))) for n in range(20)]
+        await asyncio.sleep(0)  # all have asked, and nothing is written yet
+        left.cancel()
+        return [*await asyncio.gather(*asked), await writer.record(access(20))]
+
+    assert asyncio.run(ask()) == list(range(1, 22))
+    assert batches == [20, 1]  # who left before it was written left no record
+    writer.close()
+    verdict = verify(store, KEY)
+    assert (verdict.is_intact, verdict.n_records) == (True, 21)
+    with store.read() as connection:
+        found = connection.scalars(sa.select(AUDIT.c.subject).order_by(AUDIT.c.seq)).all()
+    assert found == [access(n).subject for n in range(21)]
+
+
+def test_what_another_writer_holds_up_is_written_by_the_thread_that_may_wait(store: Store):
+    writer = AuditWriter.open(store, KEY)
+
+    async def ask() -> list[int]:
+        with store.write():
+            asked = [asyncio.ensure_future(writer.record(access(n))) for n in range(3)]
+            await asyncio.sleep(0.05)
+            assert not any(one.done() for one in asked)
+        return await asyncio.gather(*asked)
+
+    assert asyncio.run(ask()) == [1, 2, 3]
+    with store.write() as connection:
+        connection.execute(sa.text("DROP TABLE audit"))
+    with pytest.raises(AuditError):
+        asyncio.run(writer.record(access(4)))
+    writer.close()
+
+
+def test_the_log_of_the_store_is_taken_into_it_beside_the_answers(chain: Store, tmp_path: Path):
+    writer = AuditWriter.open(chain, KEY)
+    assert [writer.write_now([access(n)]) for n in range(50)] == list(range(10, 60))
+    writer.tidy()
+    shutil.copyfile(tmp_path / "service.db", tmp_path / "alone.db")
+    assert head_of(Store(f"sqlite:///{tmp_path / 'alone.db'}"))[0] == 59
+    writer.close()
 
 
 def test_a_record_that_cannot_be_written_fails_its_request(store: Store):
