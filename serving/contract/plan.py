@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.contract.answers import Answer, Basis, Name, Request
+from serving.contract.answers import Answer, Basis, DealerKey, Name, Request
 from serving.settings import RANDOM_SHARE
 
 # Weeks are counted from it: a day at the end of time has none after it.
@@ -78,6 +78,11 @@ class PlanAsk(PlanRules, Request):
     start: StartPoint | None = Field(
         default=None,
         description="When absent, what stands for the office",
+    )
+    later: list[DealerKey] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Recalls due that are left to a later plan; the plan names them",
     )
 
 

@@ -74,7 +74,8 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     Raises
     ------
     PlanError
-        When a column is missing, a dealer occurs twice, or a yield or an hour is not usable.
+        When a column is missing, a dealer occurs twice, a yield or an hour is not usable, or one
+        left to a later plan is not due for recall.
     """
     _check(frame)
     frame = frame.sort_values("dealer", ignore_index=True)
@@ -91,14 +92,17 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     n_parts = np.ceil(hours / np.maximum(np.nan_to_num(on_site), 1.0))
     weeks_left = np.maximum(request.weeks - first_week, 0)
     fits = n_parts <= request.n_investigators * weeks_left
-    keep = has_place & is_lawful & is_near & fits
+    is_later = _later(frame, request, is_lawful=is_lawful)
+    keep = has_place & is_lawful & is_near & fits & ~is_later
     horizon = request.weeks * 7
     limit = np.inf if request.coverage_years is None else request.coverage_years * DAYS_A_YEAR
     kept = frame[keep]
     reasons = np.select(
-        [~has_place, ~is_near], ["no place known", "too far to drive in a week"],
+        [is_later, ~has_place, ~is_near],
+        ["left to a later one by hand", "no place known", "too far to drive in a week"],
         default="longer than the weeks left",
-    )  # fmt: skip
+    )
+    stays = has_place & is_lawful & ~is_later
     aside = frame["is_recall_due"].to_numpy(bool) & is_lawful & ~keep
     return Candidates(
         dealer=kept["dealer"].to_numpy(object),
@@ -111,16 +115,31 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
         is_recall_due=kept["is_recall_due"].to_numpy(bool),
         is_overdue=kept["unseen_days"].to_numpy(np.float64) + horizon > limit,
         set_aside={
-            "no place known": int((~has_place).sum()),
+            "no place known": int((~is_later & ~has_place).sum()),
             "not eligible in these weeks": int((has_place & ~is_lawful).sum()),
-            "too far to drive in a week": int((has_place & is_lawful & ~is_near).sum()),
-            "longer than the weeks left": int((has_place & is_lawful & is_near & ~fits).sum()),
-        },
+            "too far to drive in a week": int((stays & ~is_near).sum()),
+            "longer than the weeks left": int((stays & is_near & ~fits).sum()),
+        }
+        | ({"left to a later plan by hand": int(is_later.sum())} if is_later.any() else {}),
         recalls_aside={
             str(dealer): str(reason)
             for dealer, reason in zip(frame.loc[aside, "dealer"], reasons[aside], strict=True)
         },
     )
+
+
+def _later(frame: pd.DataFrame, request: PlanRequest, *, is_lawful: Flags) -> Flags:
+    """Return which dealers are left to a later plan, shape (n,)."""
+    is_due = frame["is_recall_due"].to_numpy(bool) & is_lawful
+    strangers = sorted(set(request.later) - set(frame["dealer"][is_due]))
+    if strangers:
+        raise PlanError(
+            "A dealer left to a later plan is not due for recall in these weeks.",
+            found=", ".join(strangers),
+            expected="dealers of the office that are due for recall",
+            fix="take it off: only recalls due are in a plan whatever else is",
+        )
+    return frame["dealer"].isin(request.later).to_numpy()
 
 
 @dataclass(frozen=True)

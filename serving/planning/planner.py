@@ -48,6 +48,7 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     visited = np.array([stop.candidate for tour in tours for stop in tour.stops], dtype=np.int64)
     abandonment.check()
     objective = float(candidates.expected_yield[np.unique(visited)].sum())
+    bound = max(_bound(problem, choice, visited), objective)  # another order may round higher
     return Plan(
         visits=visits_of(
             candidates,
@@ -58,17 +59,39 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
         ),
         weeks=weeks_of(request, tours),
         objective=objective,
-        bound=max(choice.bound, objective),  # the same sum in another order may round higher
-        gap=_gap(objective, choice.bound),
+        bound=bound,
+        gap=_gap(objective, bound),
         selection_gap=_gap(choice.objective, choice.bound),
         n_candidates=len(candidates),
         n_overdue=int(candidates.is_overdue.sum()),
         set_aside=candidates.set_aside,
-        shortfalls=_shortfalls(candidates, tours, is_required=is_required),
+        shortfalls=_shortfalls(candidates, tours, is_required=is_required, is_drawn=is_drawn),
         costs=price.costs(problem, candidates),
         sensitivity=price.sensitivity(candidates, request, is_drawn=is_drawn),
         inclusion_probability=probability,
     )
+
+
+def _bound(problem: Selection, choice: Choice, visited: Ints) -> float:
+    """Return the most that any itinerary can yield under the rules that this one keeps.
+
+    Required visits for which the route found no place are not required of the others either.
+    """
+    is_in = np.zeros(len(problem.gain), dtype=bool)
+    is_in[visited] = True
+    missed = problem.is_required & ~is_in
+    if not missed.any():
+        return choice.bound
+    less = replace(
+        problem,
+        is_recall=problem.is_recall & is_in,
+        is_drawn=problem.is_drawn & is_in,
+        n_overdue_wanted=max(
+            problem.n_overdue_wanted - int((missed & problem.is_overdue).sum()), 0
+        ),
+    )
+    again = selection.solve_relaxed(less)
+    return choice.bound if again is None else again.bound
 
 
 def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
@@ -110,7 +133,7 @@ def _gap(objective: float, bound: float) -> float:
 
 
 def _shortfalls(
-    candidates: Candidates, tours: tuple[Tour, ...], *, is_required: Flags
+    candidates: Candidates, tours: tuple[Tour, ...], *, is_required: Flags, is_drawn: Flags
 ) -> tuple[str, ...]:
     """Name the required visits for which the route found no place, and recalls set aside."""
     visited = {stop.candidate for tour in tours for stop in tour.stops}
@@ -122,13 +145,18 @@ def _shortfalls(
     return (
         *aside,
         *(
-            f"{candidates.dealer[i]} {_required_as(candidates, i)} and found no place in any"
-            f" investigator's week, whole or in parts ({candidates.hours[i]:.1f} hours on site,"
-            f" {2 * candidates.way_hours[i]:.1f} driving there and back)."
+            f"{candidates.dealer[i]} {_required_as(candidates, i, is_drawn=is_drawn)} and found no"
+            " place in any investigator's week, whole or in parts"
+            f" ({candidates.hours[i]:.1f} hours on site, {2 * candidates.way_hours[i]:.1f}"
+            " driving there and back)."
             for i in missed
         ),
     )
 
 
-def _required_as(candidates: Candidates, i: int) -> str:
-    return "is due for recall" if candidates.is_recall_due[i] else "is to be visited"
+def _required_as(candidates: Candidates, i: int, *, is_drawn: Flags) -> str:
+    if candidates.is_recall_due[i]:
+        return "is due for recall"
+    return (
+        "was drawn at random" if is_drawn[i] else "is one of the longest unseen that are asked for"
+    )

@@ -91,6 +91,7 @@ class PlanRequest:
     start: str = ""
     draw: Draw | None = None
     n_workdays: tuple[tuple[int, ...], ...] = ()
+    later: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:

@@ -94,6 +94,11 @@ def federal_holidays(first: date, last: date) -> dict[date, str]:
     return {day: str(name) for day, name in known.items() if first <= day <= last}
 
 
+def day_hours(request: PlanRequest) -> float:
+    """Return the hours of a working day: those of the policy, or a fifth of a longer week."""
+    return max(policy()["hours_per_day"], request.hours_per_week / DAYS_A_WEEK)
+
+
 def days_on_site(
     starts_after_hours: float, hours: float, days: Sequence[date], request: PlanRequest
 ) -> tuple[date, date]:
@@ -104,7 +109,7 @@ def days_on_site(
     """
     if not days:
         raise ValueError("a visit needs a working day")
-    day = max(policy()["hours_per_day"], request.hours_per_week / DAYS_A_WEEK)
+    day = day_hours(request)
     most = len(days) - 1
     first = min(int((starts_after_hours + 1e-9) // day), most)
     last = min(int(max(starts_after_hours + hours - 1e-6, 0) // day), most)

@@ -21,6 +21,7 @@ from serving.planning.kept import files
 from serving.planning.kept.overrides import closed_dealers
 from serving.planning.kept.store import plan_page, readable_plan
 from serving.planning.start import given_start
+from serving.scores.snapshot import Scope
 from serving.store.pages import CURSOR
 
 router = APIRouter(prefix="/v1", tags=["plans"])
@@ -64,7 +65,10 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         caller.principal,
         body.office,
         rules=body.model_dump(include=set(RULES))
-        | {"draw": caller.runtime.draw(scope.view.snapshot.as_of)},
+        | {
+            "draw": caller.runtime.draw(scope.view.snapshot.as_of),
+            "later": tuple(sorted({_key(scope, dealer) for dealer in body.later})),
+        },
         home=caller.runtime.settings.home,
         starts_on=body.starts_on,
         start=start,
@@ -84,6 +88,12 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         "disclaimers": snapshot.disclaimers,
     }
     return answer, made.plan.dealers
+
+
+def _key(scope: Scope, asked: str) -> str:
+    """Return the key of a dealer; what is none of the caller's stays as asked, to be refused."""
+    row = scope.row(asked)
+    return asked if row is None else str(scope.view.snapshot.columns["dealer"][row])
 
 
 @router.get("/plans", response_model=PlanList, responses=responses(), summary="Plans that are kept")

@@ -17,10 +17,11 @@ from serving.planning.for_caller import Made
 from serving.planning.itinerary import Visit, visits_of
 from serving.planning.kept.in_names import dealers_in, in_names
 from serving.planning.kept.moves import after
+from serving.planning.kept.nights import Evenings, evenings
 from serving.planning.kept.standing import at_places, not_lawful, standing_of
 from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, road_km
-from serving.planning.workdays import Leave, Workdays, days_on_site, workdays
+from serving.planning.workdays import Leave, Workdays, day_hours, days_on_site, workdays
 from serving.scores.snapshot import Scope, View
 from serving.scores.words.told_apart import told_apart
 
@@ -302,6 +303,8 @@ class WeekOf:
     visits : tuple of KeptVisit
     km, drive_hours, hours, hours_available : float
         `hours` are on site and at the wheel, the way back included.
+    evenings : Evenings
+        Nights away, and what going home in between adds.
     """
 
     week: int
@@ -313,6 +316,7 @@ class WeekOf:
     drive_hours: float
     hours: float
     hours_available: float
+    evenings: Evenings
 
     @property
     def is_over(self) -> bool:
@@ -329,24 +333,23 @@ def weeks_of_document(plan: KeptPlan) -> list[WeekOf]:
     for week in range(1, plan.weeks + 1):
         for person in range(1, len(plan.investigators) + 1):
             own = tuple(v for v in plan.visits if (v.week, v.investigator) == (week, person))
-            back = (
-                _way((own[-1].latitude, own[-1].longitude), (plan.latitude, plan.longitude))
-                if own
-                else 0.0
-            )
-            km = sum(visit.km for visit in own) + back
+            home = (plan.latitude, plan.longitude)
+            ways = [_way((visit.latitude, visit.longitude), home) for visit in own]
+            km = sum(visit.km for visit in own) + (ways[-1] if own else 0.0)
+            worked = days.days[week - 1][person - 1]
             drive = drive_hours(km)
             out.append(
                 WeekOf(
                     week,
                     person,
                     request.week_starts_on(week - 1),
-                    days.days[week - 1][person - 1],
+                    worked,
                     own,
                     km,
                     drive,
                     drive + sum(visit.hours for visit in own),
                     request.hours_in(week - 1, person - 1),
+                    evenings(own, ways, days=worked, day_hours=day_hours(request)),
                 )
             )
     return out

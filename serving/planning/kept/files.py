@@ -12,6 +12,7 @@ from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
+from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
 from serving.scores.words.wording import miles, planned_label
 from serving.statements import basis_sentence, data_sentence
@@ -24,10 +25,13 @@ _FIELDS: Final = (
     Field("Licensee", width=28), Field("Dealer key", width=13), Field("Hours on site", "number", 9),
     Field("Hours driving to it", "number", 9), Field("Miles to it", "number", 9),
     Field("Part", width=9), Field("In the plan because", width=16),
-    Field("Probability of the draw", "percent", 12), Field("Last inspected", "date", 12),
-    Field("Last outcome", width=18), Field("What stands out", width=70),
+    Field("Probability of the draw", "percent", 12),
+    Field("Last compliance inspection, opened on", "date", 14),
+    Field("Its outcome", width=18), Field("What stands out", width=70),
     Field("Visited or overridden since", width=36),
 )  # fmt: skip
+# A reader who sees one of these asks why anybody goes there.
+_ENDED: Final = frozenset({"revocation", "surrender"})
 _MILES_PER_KM: Final = 0.621371192
 
 
@@ -42,6 +46,7 @@ def about(plan: KeptPlan) -> list[str]:
         data_sentence(plan.basis.as_of),
         "Investigators: " + ", ".join(plan.investigators) + ".",
         start_sentence(plan),
+        evenings_sentence([week.evenings for week in weeks_of_document(plan)]),
     ]
     if plan.holidays:
         named = ", ".join(f"{one.name} ({one.on})" for one in plan.holidays)
@@ -79,6 +84,7 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
 
     The same version gives the same bytes; a later one replaces its events by their identifiers.
     """
+    evenings = {(w.week, w.investigator): w.evenings.words for w in weeks_of_document(plan)}
     entries = [
         Entry(
             uid=f"{plan.plan_id}-{visit.dealer}-{visit.part}@ffl-risk",
@@ -86,7 +92,7 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
             last_on=visit.last_on,
             title=_title(plan, visit),
             place=address(visit),
-            text=_note(plan, visit),
+            text=_note(plan, visit, evenings[visit.week, visit.investigator]),
         )
         for visit in plan.visits
         if investigator in {None, visit.investigator}
@@ -99,13 +105,14 @@ def _title(plan: KeptPlan, visit: KeptVisit) -> str:
     return f"{visit.name} ({plan.investigators[visit.investigator - 1]}{said})"
 
 
-def _note(plan: KeptPlan, visit: KeptVisit) -> str:
+def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
     return "\n".join(
         (
             f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
             f"{visit.hours:.1f} hours on site{part_of(visit)};"
             f" in the plan: {planned_label(visit.why)}",
             f"{miles(visit.km)} by road {_from(visit)}.",
+            *([f"This week: {evenings}"] if evenings else []),
             start_sentence(plan),
             data_sentence(plan.basis.as_of),
             *plan.disclaimers[:2],
@@ -165,11 +172,11 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
     name = plan.investigators[week.investigator - 1]
     facts = (
         f"{week.hours:.1f} of {week.hours_available:g} hours, {week.drive_hours:.1f} of them"
-        f" driving {miles(week.km)}."
+        f" driving {miles(week.km)}. {week.evenings.words}"
     )
     return {
         "title": f"Week {week.week}, from {week.starts_on}: {name}",
-        "facts": facts if week.visits else "No visit.",
+        "facts": facts.strip() if week.visits else "No visit.",
         "visits": [
             {
                 "when": days_in_words(visit.first_on, visit.last_on),
@@ -192,7 +199,8 @@ def last_visit(visit: KeptVisit) -> str:
     if visit.last_inspected_on is None:
         return "No compliance inspection on record"
     outcome = outcome_label(visit.last_outcome)
-    return f"Last compliance inspection {visit.last_inspected_on}: {outcome}"
+    still = "; licensed by the newest listing" if visit.last_outcome in _ENDED else ""
+    return f"Last compliance inspection, opened on {visit.last_inspected_on}: {outcome}{still}"
 
 
 def days_in_words(first: date, last: date) -> str:

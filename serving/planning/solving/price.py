@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from features.arrays import Flags, Floats
+from features.arrays import Flags, Floats, Ints
 from features.domain.number_words import counted
 from serving.contract.plan import least, most
 from serving.planning.candidates import Candidates
@@ -66,12 +66,15 @@ class Relaxation:
     now, to : float
         Value asked for and the nearest value that works.
     sentence : str
+    dealers : tuple of str
+        Recalls due whose leaving is enough, of the rule ``recalls``.
     """
 
     rule: str
     now: float
     to: float
     sentence: str
+    dealers: tuple[str, ...] = ()
 
 
 class PlanInfeasibleError(PlanError):
@@ -144,26 +147,30 @@ def relaxations(
     """Return, for each rule that alone can make the request possible, by how much to relax it."""
     out = _more_hours(problem, candidates, request)
     n_drawn, n_recall = int(problem.is_drawn.sum()), int(problem.is_recall.sum())
-    missed = _least_missed(problem, problem.is_recall & ~problem.is_drawn)
-    if n_recall and missed is not None:
+    left = _least_missed(problem, problem.is_recall & ~problem.is_drawn)
+    if n_recall and left is not None:
+        later = tuple(str(dealer) for dealer in candidates.dealer[left])
         out.append(
             Relaxation(
                 "recalls",
                 n_recall,
-                n_recall - missed,
-                f"Leave {missed} of the {n_recall} recalls due to a later plan.",
+                n_recall - len(later),
+                f"{_left_of(len(later), n_recall)} to a later plan: {', '.join(later)}.",
+                later,
             )
         )
-    missed = _least_missed(problem, problem.is_drawn & ~problem.is_recall)
-    if n_drawn and missed is not None:
-        share = request.random_share * (n_drawn - missed) / n_drawn
+    left = _least_missed(problem, problem.is_drawn & ~problem.is_recall)
+    if n_drawn and left is not None:
+        n_kept = n_drawn - len(left)
+        share = float(np.floor(1e4 * request.random_share * n_kept / n_drawn) / 1e4)
         out.append(
             Relaxation(
                 "random_share",
                 request.random_share,
                 share,
-                f"Draw {counted(n_drawn - missed, 'dealer')} at random instead of {n_drawn}:"
-                f" a random share of {share:.3f} instead of {request.random_share:g}.",
+                f"Draw {counted(n_kept, 'dealer') if n_kept else 'no dealer'} at random instead of"
+                f" {n_drawn}: a random share of {_percent(share)} instead of"
+                f" {_percent(request.random_share)}.",
             )
         )
     wanted = problem.n_overdue_wanted
@@ -177,7 +184,8 @@ def relaxations(
                 request.coverage_share,
                 float(share),
                 f"Visit {reached} of the {n_overdue} overdue dealers instead of {wanted}:"
-                f" a coverage share of {share:.3f} instead of {request.coverage_share:g}.",
+                f" a coverage share of {_percent(float(share))} instead of"
+                f" {_percent(request.coverage_share)}.",
             )
         )
     return tuple(out)
@@ -224,24 +232,47 @@ def _least(low: int, high: int, is_enough: Callable[[int], bool]) -> int | None:
     return high
 
 
-def _least_missed(problem: Selection, free: Flags) -> int | None:
-    """Fewest of the `free` required visits that must be left out when all else holds."""
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _left_of(n: int, n_recall: int) -> str:
+    """Name some of the recalls due, to be left out.
+
+    >>> _left_of(1, 1), _left_of(2, 2), _left_of(1, 3)
+    ('Leave the one recall due', 'Leave both recalls due', 'Leave 1 of the 3 recalls due')
+    """
+    if n < n_recall:
+        return f"Leave {n} of the {n_recall} recalls due"
+    return {1: "Leave the one recall due", 2: "Leave both recalls due"}.get(
+        n, f"Leave all {n} recalls due"
+    )
+
+
+def _least_missed(problem: Selection, free: Flags) -> Ints | None:
+    """Which `free` required visits, as few as can be, must be left out when all else holds.
+
+    Of as many, those with the least expected yield together.
+    """
     if not free.any():
         return None
     lower = problem.is_required & ~free
-    result = _extreme(problem, -free.astype(np.float64), lower=lower)
-    return None if result is None else int(free.sum()) - round(-result)
+    # Yields break ties only: all of them together weigh less than half a visit.
+    ties = 0.5 * problem.gain / max(float(problem.gain[free].sum()), 1e-12)
+    share = _extreme(problem, -np.where(free, 1.0 + ties, 0.0), lower=lower)
+    return None if share is None else np.flatnonzero(free & (share < 0.5))
 
 
 def _most_covered(problem: Selection) -> int | None:
     """Most overdue dealers that can be visited when all else holds."""
     without = replace(problem, n_overdue_wanted=0)
     goal = -problem.is_overdue.astype(np.float64)
-    result = _extreme(without, goal, lower=problem.is_required)
-    return None if result is None else round(-result)
+    share = _extreme(without, goal, lower=problem.is_required)
+    return None if share is None else round(float(-goal @ share))
 
 
-def _extreme(problem: Selection, goal: Floats, *, lower: Flags) -> float | None:
+def _extreme(problem: Selection, goal: Floats, *, lower: Flags) -> Floats | None:
+    """Return which visits make the goal least, shape (n,), or None when there is no way."""
     overdue = csr_array(problem.is_overdue[None, :].astype(np.float64))
     result = milp(
         goal,
@@ -253,4 +284,4 @@ def _extreme(problem: Selection, goal: Floats, *, lower: Flags) -> float | None:
         ],
         options={"mip_rel_gap": 0.0, "time_limit": 3.0},
     )
-    return None if result.x is None else float(result.fun)
+    return None if result.x is None else np.asarray(result.x, dtype=np.float64)

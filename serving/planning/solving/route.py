@@ -25,6 +25,7 @@ from serving.planning.travel import drive_hours, km_matrix
 
 _MINUTES = 60
 _REQUIRED_PRIZE = 10**6
+_SECOND_PRIZE = 10**5  # required as well, where recalls are let in before all else
 _LEAST_PART = 4.0  # hours on site: nobody drives there for less
 _MORE_PARTS = 2  # where weeks are shortened, a visit is cut once or twice more
 _EPSILON = 1e-9
@@ -133,14 +134,16 @@ def route(
     tours: tuple[Tour, ...] = ()
     missed = [int(i) for i in np.flatnonzero(is_required)]
     for wanted, is_even in _ways_to_cut(candidates, is_required=is_required):
-        again = _routed(candidates, request, pool=pool, is_required=wanted, is_even=is_even)
+        worth = np.where(wanted, _REQUIRED_PRIZE, np.where(is_required, _SECOND_PRIZE, 0))
+        again = _routed(candidates, request, pool=pool, worth=worth, is_even=is_even)
         out = _missed(candidates, again, is_required)
         if not tours or _weight(candidates, out) < _weight(candidates, missed):
             tours, missed = again, out
         if not missed or not (is_required & is_cut)[pool].any():
             return tours
     rest = np.setdiff1d(pool, [i for i in missed if is_cut[i]])
-    without = _routed(candidates, request, pool=rest, is_required=is_required, is_even=True)
+    worth = np.where(is_required, _REQUIRED_PRIZE, 0)
+    without = _routed(candidates, request, pool=rest, worth=worth, is_even=True)
     out = _missed(candidates, without, is_required)
     return without if _weight(candidates, out) <= _weight(candidates, missed) else tours
 
@@ -163,20 +166,19 @@ def _weight(candidates: Candidates, missed: list[int]) -> tuple[int, int]:
 
 
 def _routed(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Flags, is_even: bool
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, worth: Ints, is_even: bool
 ) -> tuple[Tour, ...]:
+    """Return the tours of one try; `worth` is the prize of each candidate beside its yield."""
     if not len(pool):
         return ()
     ways = places(candidates, request, members=pool)
-    parts = _parts(candidates, request, pool=pool, is_required=is_required, is_even=is_even)
+    parts = _parts(candidates, request, pool=pool, worth=worth, is_even=is_even)
     if not parts:
         return ()
     slots = _slots(request)
     if not slots:
         return ()
-    data = _problem(
-        candidates, request, parts=parts, ways=ways, is_required=is_required, slots=slots
-    )
+    data = _problem(candidates, request, parts=parts, ways=ways, worth=worth, slots=slots)
     stop = MultipleCriteria([MaxIterations(int(policy()["router_iterations"])), _Abandoned()])
     best = run_router(data, stop, seed=request.seed, collect_stats=False, display=False).best
     return _read(best, parts=parts, ways=ways, slots=slots)
@@ -219,7 +221,7 @@ class _Part:
 
 
 def _parts(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Flags, is_even: bool
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, worth: Ints, is_even: bool
 ) -> list[_Part]:
     """Split long visits, and give their parts weeks now, so that they stay together.
 
@@ -229,10 +231,10 @@ def _parts(
     parts_of, people = n_parts(candidates, request), range(request.n_investigators)
     free = [sorted(request.hours_in(w, i) for i in people) for w in range(request.weeks)]
     longest = request.longest_from()
-    worth = candidates.expected_yield + np.where(is_required, 1e6, 0.0)
+    order = candidates.expected_yield + worth
     out: list[_Part] = []
     row = {int(index): i + 1 for i, index in enumerate(pool)}
-    for index in sorted(map(int, pool), key=lambda i: (-worth[i], i)):
+    for index in sorted(map(int, pool), key=lambda i: (-order[i], i)):
         n, hours = int(parts_of[index]), float(candidates.hours[index])
         first = int(candidates.first_week[index])
         if n == 1:
@@ -289,7 +291,7 @@ def _problem(
     *,
     parts: list[_Part],
     ways: Places,
-    is_required: Flags,
+    worth: Ints,
     slots: list[_Slot],
 ) -> ProblemData:
     week = int(request.hours_per_week * _MINUTES)
@@ -298,8 +300,7 @@ def _problem(
     for part in parts:
         index, n = part.stop.candidate, part.stop.n_parts
         prize = int(_YIELD_PRIZE * candidates.expected_yield[index] / best / n) + 1
-        if is_required[index]:
-            prize += _REQUIRED_PRIZE
+        prize += int(worth[index])
         clients.append(
             Client(
                 part.location,

@@ -19,6 +19,7 @@ from serving.planning.kept.files import (
     start_sentence,
 )
 from serving.planning.kept.in_names import in_names, move_in_words
+from serving.planning.kept.nights import evenings_sentence
 from serving.scores.snapshot import View
 from serving.web import atlas
 
@@ -115,6 +116,7 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
         "part_of": part_of,
         "last_visit": last_visit,
         "start_sentence": start_sentence(plan),
+        "evenings_sentence": evenings_sentence([week.of.evenings for week in weeks]),
         "itinerary": drawing(plan, weeks) if plan.visits else None,
     }
 

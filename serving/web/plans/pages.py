@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -19,11 +19,12 @@ from serving.access.audit.chain import subjects
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
-from serving.planning import Changed, PlanError, PlanInfeasibleError
+from serving.planning import Changed, PlanError, PlanInfeasibleError, Relaxation
 from serving.planning.for_caller import Made, next_monday, plan_office
-from serving.planning.kept.document import Terms, document
+from serving.planning.kept.document import Terms, document, names_of, recalls_missing, said
 from serving.planning.kept.files import plan_ics
 from serving.planning.kept.moves import moved
+from serving.planning.kept.nights import evenings_sentence
 from serving.planning.kept.overrides import closed_dealers, marked, overrides
 from serving.planning.kept.store import keep_new, plans_for
 from serving.planning.workdays import Leave
@@ -37,8 +38,13 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _MOST_MOVES: Final = 60
 _MOST_LEAVE: Final = 40
+_FIELD_OF: Final = {
+    "hours": "hours", "investigators": "investigators", "random_share": "random_share",
+    "coverage": "coverage_share",
+}  # fmt: skip
 _SHOWN: Final = 0.005  # rounds to a hundredth
-_MANY: Final = frozenset({"move", "leave"})
+_MOST_LATER: Final = 100
+_MANY: Final = frozenset({"move", "leave", "later"})
 
 
 def _rule(name: str) -> Any:
@@ -67,6 +73,9 @@ class Ask(BaseModel):
     leave: list[Annotated[str, Field(max_length=40)]] = Field(
         default_factory=list, max_length=_MOST_LEAVE
     )
+    later: list[Annotated[str, Field(max_length=40)]] = Field(
+        default_factory=list, max_length=_MOST_LATER
+    )
 
     @classmethod
     def read(cls, query: QueryParams) -> Ask:
@@ -80,14 +89,16 @@ class Ask(BaseModel):
         leave = [one for one in query.getlist("leave") if one]
         if (first := fields.get("leave_from")) and (person := fields.get("leave_of")):
             leave.append(f"{person}~{first}~{fields.get('leave_to') or first}")
-        return cls.model_validate(fields | {"move": moves, "leave": leave})
+        later = list(dict.fromkeys(one for one in query.getlist("later") if one))
+        return cls.model_validate(fields | {"move": moves, "leave": leave, "later": later})
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """Name and value of all but the moves."""
         values = self.model_dump(mode="json", exclude=set(_MANY), exclude_none=True)
         shown = [(name, str(value)) for name, value in values.items() if value != ""]
-        return [*shown, *(("leave", one) for one in self.leave)]
+        many = (("leave", self.leave), ("later", self.later))
+        return [*shown, *((name, one) for name, values in many for one in values)]
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -145,6 +156,7 @@ def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
         "coverage_share": ask.coverage_share,
         "draw": caller.runtime.draw(caller.scope.view.snapshot.as_of),
         "n_workdays": terms.workdays(starts_on, ask.weeks).n_days,
+        "later": tuple(sorted(ask.later)),
     }
     made = plan_office(
         caller.scope,
@@ -233,16 +245,44 @@ def _read(query: QueryParams) -> Ask:
 
 
 def _form(request: Request, caller: Caller, ask: Ask, error: PlanError | None = None) -> Response:
-    relaxations = error.relaxations if isinstance(error, PlanInfeasibleError) else ()
+    ways = error.relaxations if isinstance(error, PlanInfeasibleError) else ()
     return page(
         request, "plan.html", title="Plan visits", active="plan", me=caller.principal,
-        status=200 if error is None else error.status, error=error, relaxations=relaxations,
-        plan=None, query="", **_choices(caller, ask),
+        status=200 if error is None else error.status, error=error,
+        relaxations=_offers(caller, ask, ways), plan=None, query="", **_choices(caller, ask),
     )  # fmt: skip
+
+
+def _offers(caller: Caller, ask: Ask, ways: Sequence[Relaxation]) -> list[tuple[str, str]]:
+    """Return each way to make a plan possible, in words and as the address that goes it."""
+    out = []
+    for way in ways:
+        if way.rule == "recalls":
+            change: dict[str, Any] = {"later": [*ask.later, *way.dealers]}
+        else:
+            change = {_FIELD_OF[way.rule]: way.to}
+        sentence = said(caller.scope.view, [way.sentence], ask.people)[0]
+        out.append((sentence, _address(ask, change)))
+    return out
+
+
+def _address(ask: Ask, change: Mapping[str, Any]) -> str:
+    return f"/plan?{urlencode(ask.model_copy(update=change).fields)}"
+
+
+def _shares(offered: Sequence[float], chosen: float) -> list[tuple[float, str]]:
+    """Return the shares that a form offers, with the one that is chosen.
+
+    >>> _shares([0.0, 0.1], 0.05)
+    [(0.0, 'none'), (0.05, '5%'), (0.1, '10%')]
+    """
+    shares = sorted({*offered, float(chosen)})
+    return [(share, f"{100 * share:.3g}%" if share else "none") for share in shares]
 
 
 def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
     scope = caller.scope
+    names = names_of(scope.view, ask.later)
     offices = np.unique(scope.view.snapshot.columns["office"][scope.own].astype(str))
     shown = ask.model_copy(update={"starts_on": ask.starts_on or _first_monday(caller)})
     return {
@@ -250,6 +290,10 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
         "ask": shown,
         # One that cannot be read is refused where the plan is made, and not offered again.
         "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
+        "left_later": [(dealer, names.get(dealer, dealer)) for dealer in ask.later],
+        "shares": _shares((0.0, 0.05, 0.1, 0.2), ask.random_share),
+        "quotas": _shares((0.05, 0.1, 0.2, 0.5, 1.0), ask.coverage_share),
+        "years": sorted({3.0, 5.0, 8.0, 10.0, *filter(None, [ask.coverage_years])}),
         "is_past": shown.starts_on is not None and shown.starts_on < clock.today(),
         "kept": plans_for(caller.runtime.store, caller.principal, scope),
     }
@@ -270,12 +314,20 @@ def _show(
     fields = choices["ask"].fields
     moves = [("move", move) for move in ask.move]
     most = max((cost.yield_lost for cost in plan.costs), default=0.0)
+    missing = recalls_missing(doc)
+    names = names_of(caller.scope.view, missing)
+    evenings = [week.of.evenings for week in weeks_shown(doc)]
     return page(
         request, "plan.html", title=f"Plan for {office_label(ask.office)}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, error=error,
         relaxations=(), plan=plan, head=caller.scope.view.snapshot.heads[0],
         query=urlencode(fields), file_query=urlencode(fields + moves), fields=fields,
-        made_moves=ask.move, moves=urlencode(moves),
+        made_moves=ask.move, moves=urlencode(moves), n_away=sum(one.n_away for one in evenings),
+        evenings_note=evenings_sentence(evenings).partition(". ")[2],
+        can_wait=[
+            (names[dealer], _address(ask, {"later": [*ask.later, dealer]}))
+            for dealer in sorted(names)
+        ],
         changed=_change_in_words(caller, ask, made, doc) if changed is not None else None,
         costs=[
             {

@@ -6,6 +6,7 @@ import math
 import re
 from datetime import date, timedelta
 from html import unescape
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import pytest
@@ -18,7 +19,9 @@ ROAD, SPEED, DAY = 1.417, 70.0, 8.0
 _FACTS = re.compile(
     r"(?P<dealers>\d+) dealers? in (?P<weeks>\d+) weeks? Expected findings (?P<findings>[\d.]+)"
     r" .*?Hours (?P<hours>[\d,]+) of (?P<available>[\d,]+); (?P<drive>[\d,]+) of them driving"
-    r" Road (?P<miles>[\d,]+) miles (?P<km>[\d,]+) km"
+    r" Nights away (?P<nights>\d+) (?:From within 50 miles \(80 km\) of the start one goes home:"
+    r" (?P<evenings>\d+) evenings?, about (?P<more>[\d.]+) hours more driving, which the hours do"
+    r" not count\. )?Road (?P<miles>[\d,]+) miles (?P<km>[\d,]+) km"
 )
 _LEFT = re.compile(
     r"(?P<unused>[\d,]+) of the (?P<of>[\d,]+) hours are not used(?:: the route found no place for"
@@ -49,6 +52,36 @@ def road_km(plan: dict) -> float:
         stops = [home, *((v["latitude"], v["longitude"]) for v in visits), home]
         total += sum(map(km_between, stops, stops[1:]))
     return ROAD * total
+
+
+def spent(plan: dict) -> tuple[int, int, float]:
+    """Return nights away, evenings at home and what those drive, walking along each week."""
+    home, off = (plan["latitude"], plan["longitude"]), {one["on"] for one in plan["holidays"]}
+    day = max(DAY, plan["hours_per_week"] / 5)
+    nights, evenings, more = 0, 0, 0.0
+    weeks: dict[tuple[int, int], list[dict]] = {}
+    for visit in sorted(plan["visits"], key=lambda v: v["order"]):
+        weeks.setdefault((visit["week"], visit["investigator"]), []).append(visit)
+    for (week, _), visits in weeks.items():
+        monday = date.fromisoformat(plan["starts_on"]) + timedelta(weeks=week - 1)
+        days = [d for d in (monday + timedelta(days=k) for k in range(5)) if str(d) not in off]
+        begun = [visit["starts_after_hours"] for visit in visits]
+        ended = [start + visit["hours"] for start, visit in zip(begun, visits, strict=True)]
+        spots = [(v["latitude"], v["longitude"]) for v in visits]
+        back = ended[-1] + ROAD * km_between(spots[-1], home) / SPEED
+        for before, after in pairwise(days):
+            at = day * (days.index(before) + 1)
+            # Where one is then: the stop nearest in time, home being the last of them.
+            away = [max(s - at, at - e, 0.0) for s, e in zip(begun, ended, strict=True)]
+            if at >= back or back - at < min(away):
+                continue
+            spot = spots[away.index(min(away))]
+            way = ROAD * km_between(spot, home)
+            if way > 80:
+                nights += (after - before).days
+            else:
+                evenings, more = evenings + 1, more + 2 * way / SPEED
+    return nights, evenings, more
 
 
 def available(weeks: int, people: int, hours: float) -> float:
@@ -87,6 +120,11 @@ def test_the_figures_and_the_hours_left_are_those_of_a_recount(
     assert number(said["km"]) == pytest.approx(km, rel=0.01, abs=1)
     assert number(said["miles"]) == pytest.approx(km / 1.609344, rel=0.01, abs=1)
     assert number(said["drive"]) == pytest.approx(km / SPEED, rel=0.01, abs=0.6)
+    nights, evenings, more = spent(plan)
+    assert evenings > 0
+    assert nights > 0 or not is_whole
+    assert (int(said["nights"]), int(said["evenings"])) == (nights, evenings)
+    assert number(said["more"]) == pytest.approx(more, rel=0.01, abs=0.06)
     worked = km / SPEED + sum(visit["hours"] for visit in plan["visits"])
     assert number(said["hours"]) == pytest.approx(worked, abs=1)
     of = available(weeks, people, hours)
@@ -97,7 +135,10 @@ def test_the_figures_and_the_hours_left_are_those_of_a_recount(
     assert number(left["unused"]) == pytest.approx(of - worked, abs=1)
     assert left["of"] == said["available"]
     not_planned = re.search(r"Not planned (.*?) Records before", text)[1]
-    set_aside = sum(int(n) for n in re.findall(r"\b(\d+) (?=[a-z])", not_planned))
+    free = re.search(r"(\d+) may be visited in these weeks; others [a-z ]+ hours", not_planned)
+    rest = not_planned.replace(free[0], "") if free else not_planned
+    set_aside = sum(int(n) for n in re.findall(r"\b(\d+) (?=[a-z])", rest))
+    assert (int(free[1]) if free else 0) == (0 if is_whole else int(left["left"]))
     n_office = int((columns["office"] == "office0").sum())
     n_left = n_office - len(planned) - set_aside
     assert (left["left"] is None) is is_whole

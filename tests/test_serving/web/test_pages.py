@@ -369,6 +369,12 @@ def test_an_impossible_plan_names_what_to_relax(visitor):
     assert answer.status_code == 409
     assert "Any one of these makes it possible" in answer.text
     assert "coverage share" in answer.text
+    offers = re.findall(r'<li><a href="(/plan\?[^"]*)">', answer.text)
+    assert len(offers) >= 2
+    for offer in offers:
+        made = visitor.get(unescape(offer))
+        assert made.status_code == 200, offer
+        assert "Keep this plan" in made.text
 
 
 def test_the_map_zooms_to_a_state_and_lists_what_it_shows(visitor):
