@@ -66,7 +66,8 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     must(uv, "pip", "install", "--python", python, f"pip=={oldest_pip()}", folder=folder)
     script = ROOT / "tools" / "environment.py"
     how = ("--into", environment, "--with", "pip", "--without-project")
-    must(sys.executable, script, "runtime", *how, folder=folder)
+    # Compiling thousands of modules that nobody imports here takes longer than installing them.
+    must(sys.executable, script, "runtime", *how, folder=folder, PIP_NO_COMPILE="1")
     must(python, "-m", "pip", "install", "--no-deps", wheel, folder=folder)
     return python
 
