@@ -44,11 +44,11 @@ from models.bundle_files import (
 from models.columns.from_numbers import few_numbers
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
-from models.order.priority import require_peers, taken_off
 from models.order.restraint import Restraint
+from models.order.set_against_alike import require_peers, taken_off
 from models.policy import Policy
 from models.profile import Profile
-from models.state import to_json
+from models.stable_json import to_json
 
 if TYPE_CHECKING:  # estimators are slow to import, and lists are read without them
     from models.classifier import RiskClassifier
@@ -293,7 +293,7 @@ class Bundle:
         DataFrame
             With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
             ``priority``, the weighted sum of the heads' log-odds and log-rates, counts set against
-            who sells alike in places alike, as the policy says (`models.order.priority`);
+            who sells alike in places alike, as the policy says (`models.order.set_against_alike`);
             ``support``, in 0 to 1 (see `models.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)

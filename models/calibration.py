@@ -29,7 +29,7 @@ from scipy.stats import nbinom, norm, poisson
 from features.arrays import Floats
 from models.linear import weighted_quantiles
 from models.margin.level import Level
-from models.state import State
+from models.stable_json import State
 
 # Error of a shrunken margin over that of its members alone, for many rows of the rarer class, and
 # how many more of them double it. Set on invented worlds; see tests/test_models/test_coverage.py.

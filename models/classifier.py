@@ -21,7 +21,7 @@ from models.margin.fitting import FittedMargin, fit_margin, set_level
 from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
 from models.margin.margin import MarginModel, Method, probability
 from models.margin.threads import single_threaded_algebra
-from models.state import State
+from models.stable_json import State
 
 
 class RiskClassifier(ClassifierMixin, RiskEstimator):

@@ -25,7 +25,7 @@ from models.errors import BundleError, InputError, LabelError, ParameterError, W
 from models.linear import Family
 from models.margin.settings import Settings
 from models.margin.threads import n_threads
-from models.state import State, to_json
+from models.stable_json import State, to_json
 
 SCHEMA_VERSION: Final = 1
 STATE_FILE: Final = "model.json"

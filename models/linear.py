@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from features.arrays import Floats, Ints
-from models.state import State
+from models.stable_json import State
 
 Family = Literal["binary", "poisson"]
 

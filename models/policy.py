@@ -86,7 +86,7 @@ class Policy:
         How differences between offices are read.
     per_sale : mapping of str to float
         How far a head that counts firearms is ranked against dealers who sell alike: 0 by count, 1
-        only by what lies above or below their mean (`models.order.priority`).
+        only by what lies above or below their mean (`models.order.set_against_alike`).
     per_place : mapping of str to float
         How far a head is ranked against dealers in places alike: 0 as it stands, 1 only by what the
         place does not tell (`models.order.place_effects`).

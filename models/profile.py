@@ -26,8 +26,8 @@ from models.columns.encoding import as_numbers, kind_of, plain_numbers
 from models.columns.from_numbers import FEW_ROWS
 from models.columns.levels import level_names
 from models.errors import InputError
-from models.order.priority import Peers
-from models.state import State
+from models.order.set_against_alike import Peers
+from models.stable_json import State
 
 N_QUANTILES: Final = 101
 _N_BINS: Final = 10

@@ -19,7 +19,7 @@ from models.linear import mean_of
 from models.margin.fitting import fit_margin
 from models.margin.margin import MarginModel, Method
 from models.margin.threads import single_threaded_algebra
-from models.state import State
+from models.stable_json import State
 
 
 class RateRegressor(RegressorMixin, RiskEstimator):

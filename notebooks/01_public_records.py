@@ -29,7 +29,7 @@ import features.public_records
 from features.ingest import ingest
 from features.table import build_features
 from features.warehouse import Warehouse
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.cohort import places
 from training.evaluation.head_evaluation import measure
 from training.heads.fit import cross_fit, design, estimator, held_out_table, rule_columns

@@ -32,8 +32,8 @@ from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from models.policy import Policy
-from training.heads import country
-from training.labels import labels
+from training.heads import country_history as country
+from training.labels import dated_labels as labels
 from training.evaluation.candidate import open_candidate
 from training.errors import FutureLabelError, GateRefusedError
 from training.pages.plots import calibration, contributions, forest, gain_curve

@@ -17,8 +17,8 @@ from features.home import keep_private
 from models.order.random_share import Draw
 from serving import clock, metrics
 from serving.access.accounts import Directory, Principal
-from serving.access.audit.chain import Access, AuditWriter, Ledger, open_chain
 from serving.access.audit.witness import Witness
+from serving.access.audit.writer import Access, AuditWriter, Ledger, open_chain
 from serving.access.suspension import Switch
 from serving.background import Loop
 from serving.errors import NotReadyError
@@ -29,8 +29,9 @@ from serving.schedule.record import ROUTINES, read_record, record_file
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
-from serving.scores.snapshot import Ages, Scope, Snapshot, View, today
+from serving.scores.snapshot import Ages, Snapshot, today
 from serving.scores.table import peek
+from serving.scores.visible_dealers import Scope, View
 from serving.settings import Settings
 from serving.store import journal
 from serving.store.database import Store

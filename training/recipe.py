@@ -58,7 +58,7 @@ class Head(_Strict):
     kind : {"probability", "rate"}
         Which estimator it gets.
     label : str
-        Which labels of `training.labels.labels` it learns.
+        Which labels of `training.labels.dated_labels` it learns.
     country : str
         Only for ``diversion``: recoveries in this country.
     signals : tuple of str

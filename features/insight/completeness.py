@@ -2,7 +2,7 @@
 
 One row is an agency, a Mexican state and a quarter: requests, how many had a legible serial and
 reached a purchaser, how long the answer took, and what full submission would have brought
-(`features.signals.stages.coverage`). Training is ranked by the traces to a purchaser that a year of
+(`features.signals.shared.coverage`). Training is ranked by the traces to a purchaser that a year of
 full submission, and serials read as well as elsewhere, would add.
 
 References
@@ -22,8 +22,8 @@ import pandas as pd
 from features.domain.asof import day_sql, in_force_sql, to_day
 from features.engine.embedded import EmbeddedEngine
 from features.openjson import Json, Row
-from features.signals.stages import coverage
-from features.signals.stages.coverage import FULL, Coverage
+from features.signals.shared import coverage
+from features.signals.shared.coverage import FULL, Coverage
 from features.warehouse import Warehouse
 
 _Z: Final = 1.645  # 90% ranges

@@ -6,13 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from features.reference.dated import mexico_coverage as mexico_coverage
-    from features.reference.geography.distances import border_line as border_line
-    from features.reference.geography.distances import earth_centered as earth_centered
-    from features.reference.geography.distances import geodesic_km as geodesic_km
-    from features.reference.geography.distances import km_to_mexico_line as km_to_mexico_line
-    from features.reference.geography.distances import km_to_port as km_to_port
-    from features.reference.geography.distances import ports as ports
+    from features.reference.geography.border_distances import border_line as border_line
+    from features.reference.geography.border_distances import earth_centered as earth_centered
+    from features.reference.geography.border_distances import geodesic_km as geodesic_km
+    from features.reference.geography.border_distances import km_to_mexico_line as km_to_mexico_line
+    from features.reference.geography.border_distances import km_to_port as km_to_port
+    from features.reference.geography.border_distances import ports as ports
     from features.reference.geography.places import counties as counties
     from features.reference.geography.places import county_office as county_office
     from features.reference.geography.places import county_population as county_population
@@ -30,10 +29,11 @@ if TYPE_CHECKING:
     from features.reference.series import known_on as known_on
     from features.reference.series import latest_year as latest_year
     from features.reference.series import publication as publication
+    from features.reference.tracing_from_mexico import mexico_coverage as mexico_coverage
 
 _HOMES = {
-    "dated": "mexico_coverage mexico_periods",
-    "geography.distances": (
+    "tracing_from_mexico": "mexico_coverage mexico_periods",
+    "geography.border_distances": (
         "border_line earth_centered geodesic_km km_to_mexico_line km_to_port ports"
     ),
     "legal.law": "Law is_in_force law law_entry laws",

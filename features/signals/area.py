@@ -23,6 +23,9 @@ from features.reference.attribution import UNSERIALIZED_SQL
 from features.reference.geography.places import counties, county_population, states, urban_rural
 from features.reference.legal.law import is_in_force, law
 from features.reference.series import known_before
+from features.signals.shared.listings import Listings, Slice, listings, slices
+from features.signals.shared.masses import trace_masses
+from features.signals.shared.nearness import within
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -33,9 +36,6 @@ from features.signals.signal import (
     Signal,
     no_source,
 )
-from features.signals.stages.listings import Listings, Slice, listings, slices
-from features.signals.stages.masses import trace_masses
-from features.signals.stages.nearness import within
 
 if TYPE_CHECKING:
     from features.engine.context import Context

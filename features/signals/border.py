@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from features.arrays import Floats
 from features.domain.asof import from_day
+from features.signals.shared import exposure
+from features.signals.shared.listings import Listings, listings, slices
+from features.signals.shared.nearness import distinct_points
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -23,9 +26,6 @@ from features.signals.signal import (
     Signal,
     no_source,
 )
-from features.signals.stages import exposure
-from features.signals.stages.listings import Listings, listings, slices
-from features.signals.stages.nearness import distinct_points
 
 if TYPE_CHECKING:
     from features.engine.context import Context

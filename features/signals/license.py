@@ -19,9 +19,9 @@ from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR, NEVER, from_day, is_known, number_sql
 from features.engine.context import Gathered
 from features.schema import LICENSE_TYPES
+from features.signals.shared.listings import UNKNOWN_DAY, Listings, Slice, listings, slices
+from features.signals.shared.successors import Careers, link, window_days
 from features.signals.signal import NO_SOURCE, OBSERVED, FamilyColumns, Reasons, Signal, no_source
-from features.signals.stages.listings import UNKNOWN_DAY, Listings, Slice, listings, slices
-from features.signals.stages.successors import Careers, link, window_days
 
 if TYPE_CHECKING:
     from features.engine.context import Context

@@ -8,8 +8,8 @@ from typing import Final
 from features.domain.asof import Y1, Y3, Y5, from_day
 from features.engine.context import Context, Sum
 from features.reference.legal.law import is_in_force, law
+from features.signals.shared.sales_rate import per_1000_sales
 from features.signals.signal import FamilyColumns, Signal, no_source, rate, signals_of
-from features.signals.stages.sales_rate import per_1000_sales
 
 _FORM = "ATF Form 3310.11, theft or loss report; 27 CFR 478.39a"
 _KINDS = {

@@ -14,6 +14,7 @@ from features.arrays import Floats
 from features.domain.asof import Y1, Y2, Y3
 from features.engine.context import Context, Distinct, Sum
 from features.reference.legal.short_time_to_crime import short_sql
+from features.signals.shared.sales_rate import per_1000_sales
 from features.signals.signal import (
     NO_SOURCE,
     FamilyColumns,
@@ -23,7 +24,6 @@ from features.signals.signal import (
     rate,
     signals_of,
 )
-from features.signals.stages.sales_rate import per_1000_sales
 
 _FORMS = "ATF Forms 3310.4 and 3310.12; 18 USC 923(g)(3)"
 _KOPER = "Koper (2005), multiple sales as a risk factor"

@@ -20,6 +20,10 @@ from features.arrays import Floats
 from features.domain.asof import NEVER, Y2, Y5, day_sql, number_sql
 from features.engine.context import Distinct, Gathered, Sum
 from features.signals.border import stage_points
+from features.signals.shared import graph
+from features.signals.shared.listings import Listings, Slice, listings, slices
+from features.signals.shared.masses import trace_masses
+from features.signals.shared.nearness import sums_within
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -31,10 +35,6 @@ from features.signals.signal import (
     no_source,
     rate,
 )
-from features.signals.stages import graph
-from features.signals.stages.listings import Listings, Slice, listings, slices
-from features.signals.stages.masses import trace_masses
-from features.signals.stages.nearness import sums_within
 
 if TYPE_CHECKING:
     from features.engine.context import Context

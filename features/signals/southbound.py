@@ -1,7 +1,7 @@
 """Family `southbound`: firearms sold by the dealer and recovered in Mexico or on the way there.
 
 Until 2021 one Mexican agency submitted traces; growth in submissions is not growth in risk, so a
-count adjusted for the coverage of each state by its agencies (see `stages.coverage`) stands
+count adjusted for the coverage of each state by its agencies (see `shared.coverage`) stands
 beside the plain one.
 """
 
@@ -16,6 +16,9 @@ from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
 from features.engine.context import Context, Distinct, Gathered, Sum
 from features.reference.legal.short_time_to_crime import short_sql
+from features.signals.shared import coverage
+from features.signals.shared.sales_rate import per_1000_sales
+from features.signals.shared.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -28,9 +31,6 @@ from features.signals.signal import (
     rate,
     signals_of,
 )
-from features.signals.stages import coverage
-from features.signals.stages.sales_rate import per_1000_sales
-from features.signals.stages.shrinkage import shrink
 
 _MEXICO = "recovery_country = 'MX'"
 _MIN = 3  # Mexican traces below which a share among them is null

@@ -14,6 +14,8 @@ from features.arrays import Floats
 from features.domain.asof import D90, Y1, Y3, Y5
 from features.engine.context import Context, Quantile, Sum
 from features.reference.legal.short_time_to_crime import DAYS, short_days, short_sql
+from features.signals.shared.groups import by_date
+from features.signals.shared.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     OBSERVED,
@@ -24,8 +26,6 @@ from features.signals.signal import (
     no_source,
     signals_of,
 )
-from features.signals.stages.groups import by_date
-from features.signals.stages.shrinkage import shrink
 
 _KNOWN = f"{DAYS} >= 0"
 _MIN = 5  # traces below which a quantile is null

@@ -19,6 +19,7 @@ from features.reference.destinations import LATIN_AMERICA, destination_label, is
 from features.reference.legal.law import is_in_force
 from features.reference.legal.short_time_to_crime import short_sql
 from features.reference.weapons import class_label, class_names, is_class_sql
+from features.signals.shared.shrinkage import prior, shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -30,7 +31,6 @@ from features.signals.signal import (
     rate,
     signals_of,
 )
-from features.signals.stages.shrinkage import prior, shrink
 
 _TRACED = "National Tracing Center, firearms trace requests"
 _MIN = 5  # requests below which a share is null

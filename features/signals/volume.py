@@ -14,6 +14,8 @@ from features.arrays import Floats
 from features.domain.asof import Y1, Y3
 from features.engine.context import Context, Sum
 from features.reference.geography.places import counties
+from features.signals.shared.groups import by_date
+from features.signals.shared.shrinkage import shrink
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -24,8 +26,6 @@ from features.signals.signal import (
     no_source,
     signals_of,
 )
-from features.signals.stages.groups import by_date
-from features.signals.stages.shrinkage import shrink
 
 _WINTEMUTE = "Wintemute, Cook and Wright (2005), Injury Prevention 11:357"
 _signal = signals_of(

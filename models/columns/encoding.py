@@ -21,7 +21,7 @@ from features.arrays import Floats
 from models.columns.dates import days, is_text_of_dates
 from models.columns.levels import Levels, read_levels
 from models.errors import InputError
-from models.state import State
+from models.stable_json import State
 
 Kind = Literal["number", "category", "date"]
 

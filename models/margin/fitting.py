@@ -19,8 +19,8 @@ from features.arrays import Floats, Ints
 from models.columns.categories import Target
 from models.columns.encoding_fit import Encoded, fit_columns
 from models.linear import Basis, Family, Problem, fit_basis, losses
-from models.margin.boosting import Crew, mix
 from models.margin.level import Level
+from models.margin.lightgbm_trees import Crew, mix
 from models.margin.margin import MarginModel
 from models.margin.settings import Settings
 from models.margin.threads import in_turns

@@ -19,9 +19,9 @@ from models.columns.encoding import Column, encode, owners_of
 from models.columns.from_numbers import FromNumbers, few_numbers
 from models.explanation import Explanation, contributions_by_lightgbm
 from models.linear import Basis, mean_of
-from models.margin.boosting import quiet, read
+from models.margin.lightgbm_trees import quiet, read
 from models.margin.threads import in_turns
-from models.state import State
+from models.stable_json import State
 
 if TYPE_CHECKING:
     from models.margin.tabulated import Tabulated

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.columns.encoding import Column
 from models.linear import Family
-from models.margin.boosting import Growth, Shape
+from models.margin.lightgbm_trees import Growth, Shape
 
 _DEEP_LEAVES: Final = 31
 # Rounds without a better held-out loss before members stop growing.

@@ -22,7 +22,7 @@ import numpy as np
 
 from features.arrays import Floats, Ints
 from models.errors import ModelError
-from models.margin.boosting import blocks
+from models.margin.lightgbm_trees import blocks
 
 # Patterns are kept in eight bits; trees of `boosting` have at most five features on a path.
 _MAX_FEATURES: Final = 8
@@ -93,7 +93,7 @@ def tabulate(text: str) -> Tabulated:
     Parameters
     ----------
     text : str
-        As `models.margin.boosting.merge` writes it.
+        As `models.margin.lightgbm_trees.merge` writes it.
     """
     trees = [_fields(block) for block in blocks(text)]
     base = 0.0

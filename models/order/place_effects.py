@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays import Floats
-from models.state import State
+from models.stable_json import State
 
 Column = pd.Series | Floats
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays import Floats
-from models.order.priority import Peers, taken_off
+from models.order.set_against_alike import Peers, taken_off
 from models.policy import Policy
 
 # The head whose probabilities the price is paid in.
@@ -119,7 +119,8 @@ def restrain(
     margins : mapping of str to array of shape (n,)
         Log-odds or log-rate of each head, of the dealers that a list may be made of.
     beside : DataFrame of shape (n, …), optional
-        What the heads are set against, of the same dealers (`models.order.priority.set_against`).
+        What the heads are set against, of the same dealers
+        (`models.order.set_against_alike.set_against`).
     capacity : float
         Share of the dealers that a list holds.
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from features.errors import did_you_mean
 from serving import clock
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.access.passwords import hash_password, password_matches
 from serving.access.roles import NATIONAL, NEEDS_AREA, NEEDS_OFFICE, ROLES, one
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError

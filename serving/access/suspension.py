@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.records import Ledger
+from serving.access.audit.hash_chain import Ledger
 from serving.errors import ConflictError, InvalidRequestError, SuspendedError
 from serving.store.database import Store, instant
 from serving.store.tables import SUSPENSIONS

@@ -17,7 +17,7 @@ from serving.access.roles import check_purpose, check_role, require_known
 from serving.api.queries import check_query
 from serving.errors import PurposeError, UnauthenticatedError
 from serving.runtime import Runtime
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 
 PURPOSE_HEADER = "ffl-risk-purpose"
 Result = TypeVar("Result")

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.access.roles import ACCESS
 from serving.changes.visible_changes import KINDS
 from serving.errors import InvalidRequestError, UnknownRecordError

@@ -1,4 +1,4 @@
-"""The commands of this folder: score, rank, explain, serve, demo, and those of `commands_admin`."""
+"""The commands of this folder: score, rank, explain, serve, demo, and those of `commands.admin`."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from features.domain import license_number
 from features.errors import InvalidValueError, did_you_mean
 from features.home import home
 from serving.access.accounts import Principal
-from serving.access.audit import chain as audit
-from serving.access.audit.chain import subjects
+from serving.access.audit import writer as audit
 from serving.access.audit.witness import noted_in
+from serving.access.audit.writer import subjects
 from serving.commands.store_access import operator_name, recorded, store
 from serving.contract.answers import Area, RankRequest
 from serving.contract.records.dealers import ExplanationDocument
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from features.insight.measures.figures import Period
     from features.insight.measures.measure import Report
     from features.warehouse import Warehouse
-    from serving.access.audit.chain import Verdict
+    from serving.access.audit.writer import Verdict
     from serving.lists.issued import Verification
     from serving.scores.snapshot import Snapshot
 

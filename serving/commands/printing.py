@@ -18,7 +18,7 @@ from features.domain.number_words import counted
 from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:
-    from serving.access.audit.chain import Verdict
+    from serving.access.audit.writer import Verdict
     from serving.scores.publish import Published
 
 OUT: Final = Console(highlight=False)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from serving.access.accounts import Directory
-from serving.access.audit import chain as audit
-from serving.access.audit.chain import Ledger
+from serving.access.audit import writer as audit
 from serving.access.audit.witness import Witness
+from serving.access.audit.writer import Ledger
 from serving.settings import Settings
 from serving.store.database import Store
 

@@ -16,8 +16,8 @@ from features.home import home, write_atomically
 from features.warehouse import Warehouse
 from serving.commands.store_access import recorded
 from serving.errors import InvalidRequestError
-from serving.lists.draw_frames import frames
 from serving.trials import assignments, averts, planning, reading
+from serving.trials.averts_frames import frames
 from serving.trials.planning import Asked
 from serving.trials.protocol import protocol_page
 from serving.trials.reading import Reading

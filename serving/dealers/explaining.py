@@ -23,7 +23,8 @@ from serving.contract.records.dealers import (
 )
 from serving.contract.records.scores import RowScoreRecord, RowScoresDocument
 from serving.errors import InvalidRequestError, ServingError
-from serving.scores.snapshot import Scope, Snapshot, View, eligible_rows
+from serving.scores.snapshot import Snapshot
+from serving.scores.visible_dealers import Scope, View, eligible_rows
 from serving.scores.words.reason_sentences import measured_first, rounded
 
 # Contributions are sums of doubles over a few thousand trees.

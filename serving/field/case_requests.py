@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger, subjects
+from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.referrals import CaseRecord
@@ -27,8 +27,8 @@ from serving.errors import (
     InvalidRequestError,
     UnknownCaseError,
 )
-from serving.scores.snapshot import Scope
 from serving.scores.table import premises
+from serving.scores.visible_dealers import Scope
 from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import ACCOUNTS, CASE_REQUESTS

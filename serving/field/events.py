@@ -24,7 +24,7 @@ from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.schema import TABLES, Column, Table
 from features.sources.privacy import person_columns
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.contract.records.field import RejectedRecord
 from serving.errors import InvalidRequestError
 from serving.store import journal

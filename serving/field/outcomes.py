@@ -22,11 +22,11 @@ from features.openjson import Row
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
-from serving.field.collected import Collected
-from serving.field.ordered import design_of
+from serving.field.ordering_list import design_of
+from serving.field.warehouse_progress import Collected
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
@@ -85,8 +85,8 @@ def keep(
     `gate` is told every outcome of the dealer that is known, by whichever worker or home, and
     refuses by raising; nothing can be added between its look and the keeping.
 
-    The design of the visit is taken from the list that ordered it (`serving.field.ordered`); a
-    later version that names no list keeps the one named before.
+    The design of the visit is taken from the list that ordered it (`serving.field.ordering_list`);
+    a later version that names no list keeps the one named before.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.contract.records.referrals import AfterStep, DaysRecord, StandingRecord, StepRecord
 from serving.contract.referral import Result
 from serving.errors import ConflictError, InvalidRequestError, UnknownReferralError

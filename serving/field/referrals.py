@@ -29,12 +29,12 @@ from features.openjson import Row
 from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving import clock
-from serving.access.audit.chain import Ledger, subjects
+from serving.access.audit.writer import Ledger, subjects
 from serving.contract.records.referrals import EvidenceRecord, StandingRecord
-from serving.field.collected import Collected
+from serving.field.warehouse_progress import Collected
 from serving.store import journal
 from serving.store.database import Store, insert_new, instant, spaced_id
-from serving.store.pages import AT_ONCE
+from serving.store.result_pages import AT_ONCE
 from serving.store.rows import picked
 from serving.store.tables import EVENTS, REFERRALS
 

@@ -24,7 +24,7 @@ from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
 from serving import clock
-from serving.field.collected import Collected
+from serving.field.warehouse_progress import Collected
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot

@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.contract.records.referrals import GapRecord
 from serving.errors import InvalidRequestError
 from serving.store.database import Store, instant

@@ -11,7 +11,7 @@ from features.insight.flows.follow import Flow, follow
 from features.insight.flows.subject import Subject, subject_of
 from serving.errors import UnknownDealerError, UnknownSubjectError
 from serving.insight.cached import kept, warehouse_of
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 
 
 def subject_for(text: str, scope: Scope) -> Subject:

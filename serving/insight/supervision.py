@@ -13,7 +13,7 @@ from features.insight.repeats import Repeats, repeats
 from features.insight.staffing import Staffing, WhatIf, staffing
 from serving.errors import InvalidRequestError
 from serving.insight.cached import kept, warehouse_of
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 
 
 def repeats_for(scope: Scope, home: Path, *, years: int) -> Repeats:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from features.home import write_atomically
 from features.warehouse.manifest import MANIFEST as WAREHOUSE_MANIFEST
 from features.warehouse.manifest import file_sha256, read_manifest, write_lock
-from serving.access.audit import chain as audit
+from serving.access.audit import writer as audit
 from serving.errors import DiskError, InvalidRequestError, NotReadyError
 from serving.keeping import server_store
 from serving.keeping.files import (

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from features.home import write_atomically
 from features.openjson import Json
-from serving.access.audit import chain as audit
+from serving.access.audit import writer as audit
 from serving.errors import AuditError, InvalidRequestError
 from serving.keeping import server_store
 from serving.keeping.backup import FORMAT

@@ -27,8 +27,8 @@ from serving.contract.records.lists import (
 )
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.snapshot import View, eligible_rows
 from serving.scores.table import premises
+from serving.scores.visible_dealers import View, eligible_rows
 from serving.scores.words.told_apart import told_apart
 
 N_LIST_REASONS: Final = 5

@@ -22,7 +22,7 @@ from features.domain.asof import in_force_sql
 from features.openjson import Json, Row
 from features.schema import TABLES
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.access.audit.records import AuditRow
+from serving.access.audit.hash_chain import AuditRow
 from serving.contract.records.lists import (
     ListDocument,
     ListRowRecord,

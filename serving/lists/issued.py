@@ -19,7 +19,7 @@ from models.order.random_share import Draw
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept
-from serving.access.audit.chain import Access, append, subjects
+from serving.access.audit.writer import Access, append, subjects
 from serving.access.roles import LEADS, OVERSEES, RUNS_SCHEDULE
 from serving.contract.answers import RankRequest
 from serving.contract.records.lists import (
@@ -36,8 +36,9 @@ from serving.lists.visible_list import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import own_rows
 from serving.scores.rebuild import rebuilt
-from serving.scores.snapshot import Ages, Scope, Snapshot, View, today
+from serving.scores.snapshot import Ages, Snapshot, today
 from serving.scores.table import rows_of
+from serving.scores.visible_dealers import Scope, View
 from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.rows import picked

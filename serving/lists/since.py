@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving.contract.field import OVERRIDE_WORDS
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES
 from serving.store.told_visits import last_day, visited_since

@@ -28,9 +28,9 @@ from serving.lists.issued import may_read
 from serving.lists.owners import SCHEDULE, office_of, own_names
 from serving.lists.since import first_told
 from serving.runtime import Runtime
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
-from serving.store.pages import cursor_of, page, place_of
+from serving.store.result_pages import cursor_of, page, place_of
 from serving.store.rows import picked
 from serving.store.tables import DECISIONS, LISTS
 

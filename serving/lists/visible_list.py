@@ -31,7 +31,7 @@ from serving.contract.records.lists import (
     RecipeRecord,
 )
 from serving.scores.areas import is_asked, is_own
-from serving.scores.snapshot import allows_visit
+from serving.scores.visible_dealers import allows_visit
 
 # What an auditor does not see of a row: the audit is about who saw whom, not about scores.
 _SCORES: Final = frozenset(

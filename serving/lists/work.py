@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.contract.records.lists import (
     AssignmentRecord,
     HandedRecord,

@@ -10,8 +10,8 @@ import pandas as pd
 
 from serving.planning.candidates import Candidates, Standing, read_candidates, with_standing
 from serving.planning.request import PlanError, PlanRequest
-from serving.planning.solving.route import Stop, Tour, places
 from serving.planning.solving.selection import n_parts
+from serving.planning.solving.weekly_routes import Stop, Tour, places
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from serving.planning import Plan, PlanRequest, make_plan
 from serving.planning.office import candidate_table, office_rows
 from serving.planning.start import Start, office_start
 from serving.scores.areas import own_in_words
-from serving.scores.snapshot import Scope, today
+from serving.scores.snapshot import today
+from serving.scores.visible_dealers import Scope
 
 _MOST_KEPT: Final = 32
 

@@ -14,7 +14,7 @@ from features.arrays import Floats
 from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest
 from serving.planning.solving.price import Cost, Sensitivity
-from serving.planning.solving.route import Tour
+from serving.planning.solving.weekly_routes import Tour
 from serving.planning.travel import drive_hours, road_km
 
 Why = Literal["model", "random", "recall", "coverage"]

@@ -11,7 +11,7 @@ import pandas as pd
 from features.arrays import Flags, Floats
 from features.domain.asof import DAYS_A_YEAR
 from serving.planning.request import expected_hours
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 
 _SALES: Final = "volume_sales_1y"
 _YEARS_LISTED: Final = "license_years_listed"

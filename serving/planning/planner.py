@@ -16,8 +16,8 @@ from serving.planning.request import PlanRequest, policy
 from serving.planning.solving import price, selection
 from serving.planning.solving.draw import draw
 from serving.planning.solving.price import PlanInfeasibleError
-from serving.planning.solving.route import Tour, route
 from serving.planning.solving.selection import Choice, Selection
+from serving.planning.solving.weekly_routes import Tour, route
 
 
 def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features import reference
 from serving.errors import InvalidRequestError, NotReadyError
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 
 OFFICES: Final = "offices.toml"
 _UNKNOWN: Final = "its address is not known here"

@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 
 from features.arrays import Floats
-from features.reference.geography.distances import wgs84
+from features.reference.geography.border_distances import wgs84
 from serving.planning.request import policy
 
 

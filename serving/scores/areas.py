@@ -12,7 +12,8 @@ from features.arrays import Flags
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
 from serving.errors import OutsideAreaError
-from serving.scores.snapshot import Snapshot, View
+from serving.scores.snapshot import Snapshot
+from serving.scores.visible_dealers import View
 
 _NAMED: Final = ("office", "division", "state", "county")
 

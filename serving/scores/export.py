@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.contract.records.scores import ExportDocument
-from serving.scores.snapshot import Scope, eligible_rows
+from serving.scores.visible_dealers import Scope, eligible_rows
 from serving.statements import basis_sentence
 
 # Rows written at once: what is in memory of the file is this much.

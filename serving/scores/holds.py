@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from features.domain.asof import from_numpy
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.errors import InvalidRequestError, NotReadyError
 from serving.scores.table import ScoredTable, current
 from serving.store.database import Store, instant

@@ -15,7 +15,7 @@ from typing import Final
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.rates import RateLimiter
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller

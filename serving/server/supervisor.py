@@ -113,7 +113,7 @@ def serve(host: str, port: int) -> int:
 
 def _check(settings: Settings) -> None:
     """Find in one process, before there are several, what would end each worker."""
-    from serving.access.audit.chain import chain_key
+    from serving.access.audit.writer import chain_key
     from serving.access.clock_check import check_clock
     from serving.access.oidc import Verifier
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from features.home import write_atomically
-from serving.access.audit.chain import Ledger
+from serving.access.audit.writer import Ledger
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.store.database import Store
 from serving.store.tables import AUDIT

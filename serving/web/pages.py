@@ -8,8 +8,9 @@ from serving.web import sign_in, single_sign_on
 from serving.web.compression import CompressedFiles
 from serving.web.dealers import cases, outcomes
 from serving.web.dealers import pages as dealers
-from serving.web.lists import decisions, standing
+from serving.web.lists import decisions
 from serving.web.lists import pages as lists
+from serving.web.lists import why_not as standing
 from serving.web.maps import pages as maps
 from serving.web.oversight import audit, insight, model, referrals, supervision
 from serving.web.plans import kept_plans

@@ -26,7 +26,7 @@ RULES = {
     ),
     "a solver and its threads": (
         r"\bhighspy\.Highs\(",
-        {"features/domain/solver.py"},
+        {"features/highs.py"},
         set(),
     ),
     "the days of a year": (

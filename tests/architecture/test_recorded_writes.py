@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # What is written without a record of its own, and why.
 WITHOUT = {
-    "serving/access/audit/chain.py": "writes the records",
+    "serving/access/audit/writer.py": "writes the records",
     "serving/access/audit/key.py:_claim": "the key is noted before there is a chain",
     "serving/server/idempotency.py:_note": "the answer to a write that is on record",
     "serving/store/journal.py:store_id": "a name, given once",

@@ -22,7 +22,7 @@ LEFT = {
     "serving/web/plans/itinerary.py:for_template",
     "serving/web/maps/pages.py:_spot",
     "serving/web/maps/pages.py:_spots",
-    "serving/web/lists/standing.py:_facts",
+    "serving/web/lists/why_not.py:_facts",
     "serving/web/plans/pages.py:_choices",
     "training/heads/compliance_judging.py:judge",
     "training/heads/compliance_judging.py:strictness_entry",

@@ -46,7 +46,7 @@ def test_mlflow_and_bentoml_are_imported_where_they_are_used_alone() -> None:
         for name in ("mlflow", "bentoml")
     }
     assert users == {
-        "mlflow": ["training/registry/mlflow_process.py"],
+        "mlflow": ["training/registry/mlflow_api.py"],
         "bentoml": ["serving/service.py", "training/registry/bentoml_store.py"],
     }
 

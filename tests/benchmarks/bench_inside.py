@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from serving.access.accounts import Principal
-from serving.access.audit.chain import Access, Ledger
+from serving.access.audit.writer import Access, Ledger
 from serving.api.routes.scores import score_content
 from serving.contract.answers import RankRequest, ScoreRequest
 from serving.dealers.explaining import row_values, score_rows

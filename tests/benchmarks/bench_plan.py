@@ -9,8 +9,8 @@ import numpy as np
 from serving.planning import PlanRequest, make_plan
 from serving.planning.candidates import Candidates, read_candidates
 from serving.planning.solving.draw import draw
-from serving.planning.solving.route import places
 from serving.planning.solving.selection import n_parts
+from serving.planning.solving.weekly_routes import places
 from tests.benchmarks.inputs.office import STARTS_ON, invented_office
 
 REQUEST = PlanRequest(39.0, -96.0, STARTS_ON, weeks=12, n_investigators=5)

@@ -36,12 +36,12 @@ from training.evaluation.baselines import RANDOM, LogLogistic
 from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import LEVEL, Ranking, cluster_weights
 from training.heads import compliance
-from training.heads.country import known_range
+from training.heads.country_history import known_range
 from training.heads.fit import Design, inputs_of, predict, rule_columns
-from training.heads.yields import served
-from training.labels import labels
+from training.heads.yield_estimates import served
+from training.labels import dated_labels as labels
 from training.labels.cohort import as_of_dates, places
-from training.labels.labels import Labels
+from training.labels.dated_labels import Labels
 from training.progress import one_thread
 from training.recipe import Recipe, load_recipe
 

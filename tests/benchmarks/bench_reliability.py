@@ -67,7 +67,7 @@ def lost(country: Country, acknowledged: dict[str, set[object]]) -> int:
     """Count the acknowledged writes that are not in the store, and broken chains."""
     import sqlalchemy as sa
 
-    from serving.access.audit.chain import load_key, verify
+    from serving.access.audit.writer import load_key, verify
     from serving.store.tables import DECISIONS, EVENTS, LISTS, OUTCOMES
 
     store = country.store()

@@ -55,7 +55,7 @@ def account(url: str) -> str:
 
 def verify(url: str, home: Path) -> bool:
     """Return whether the chain is whole after the load."""
-    from serving.access.audit.chain import load_key, verify
+    from serving.access.audit.writer import load_key, verify
     from serving.store.database import Store
 
     store = Store.open(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from features.reference.dated import mexico_periods
+from features.reference.tracing_from_mexico import mexico_periods
 from tests.oracles import oracle_coverage
 from tests.oracles.events import (
     both,

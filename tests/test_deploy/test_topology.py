@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from serving.access.accounts import Directory
-from serving.access.audit.chain import chain_key, verify
+from serving.access.audit.writer import chain_key, verify
 from serving.store.database import Store
 from tests.test_deploy.test_recipes import COMPOSE, proxy_text
 from tests.test_deploy.tools import program

@@ -10,7 +10,7 @@ import pytest
 
 from features.domain.asof import to_day
 from features.insight.completeness import Completeness, completeness, said_of_unlisted
-from features.signals.stages import coverage
+from features.signals.shared import coverage
 from features.simulation.reports import mexico
 from tests.simulated import AS_OF, Simulated
 

@@ -137,7 +137,7 @@ def test_inland_hubs_stand_beside_the_border_and_distance_alone_fails(
     assert {"04013", "48201"} & {hub.county for hub in top[:6]}
     assert all((hub.km_to_line <= BORDER_KM) == (hub.zone == "border") for hub in top)
     # The counties that distance alone would name: those nearest the line that sell at all.
-    from features.reference.geography.distances import km_to_mexico_line
+    from features.reference.geography.border_distances import km_to_mexico_line
 
     selling = counties().loc[sorted(set(plain["county_fips"]))]
     km = km_to_mexico_line(selling["lat"].to_numpy(), selling["lon"].to_numpy())

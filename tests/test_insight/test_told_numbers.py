@@ -24,7 +24,7 @@ from features.insight.flows.subject import subject_of
 from features.insight.measures.figures import Period, warehouse_figures
 from features.insight.measures.measure import measure, registry
 from features.insight.measures.writing import as_text
-from features.reference.geography.distances import border_line
+from features.reference.geography.border_distances import border_line
 from serving.web.oversight.flow_answers import flow_answers
 from tests.simulated import AS_OF, Simulated
 

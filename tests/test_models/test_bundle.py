@@ -8,8 +8,8 @@ import pytest
 
 from models import Bundle, Policy, RateRegressor
 from models.errors import BundleError, InputError
-from models.order.priority import EXPOSURE, Peers, set_against
 from models.order.restraint import Restraint, priorities
+from models.order.set_against_alike import EXPOSURE, Peers, set_against
 from models.profile import Profile
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from models.errors import AdditivityError
 from models.explanation import Explanation, contributions_by_lightgbm
-from models.margin.boosting import merge
+from models.margin.lightgbm_trees import merge
 from models.margin.tabulated import tabulate
 
 

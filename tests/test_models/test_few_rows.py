@@ -10,7 +10,7 @@ from models import Bundle, RateRegressor, RiskClassifier
 from models.columns.encoding import Column, encode
 from models.columns.from_numbers import FEW_ROWS, FromNumbers
 from models.errors import InputError
-from models.order.priority import EXPOSURE, Peers
+from models.order.set_against_alike import EXPOSURE, Peers
 from models.profile import Profile
 
 NAMES = ("3", "0.1", "pawn", "1e5", "True")  # of what only the first two are numbers' names

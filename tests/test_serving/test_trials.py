@@ -14,9 +14,9 @@ from features.ingest import ingest
 from ffl_risk import app
 from serving.commands.trial_steps import averted_in_words
 from serving.errors import InvalidRequestError
-from serving.lists import draw_frames
 from serving.scores.snapshot import Snapshot
 from serving.trials import assignments, averts, design, planning, reading
+from serving.trials import averts_frames as draw_frames
 from serving.trials.planning import Asked
 from serving.trials.protocol import protocol, protocol_page
 

@@ -32,7 +32,7 @@ from training.errors import (
 )
 from training.evaluation import candidate as candidates
 from training.heads import compliance
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.propensity import Propensity
 from training.progress import Steps
 from training.recipe import Recipe, load_recipe

@@ -8,7 +8,7 @@ from models.errors import PolicyError
 from models.policy import DEFAULT
 from training.errors import OneClassError, RecipeError, TooFewLabelsError
 from training.heads.checks import check_country, check_recipe
-from training.heads.country import plan
+from training.heads.country_history import plan
 from training.labels.funnel import label_funnel
 from training.progress import Steps
 from training.recipe import RECIPES, load_recipe

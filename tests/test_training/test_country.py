@@ -17,9 +17,10 @@ from ffl_risk import app
 from models.policy import Policy
 from training.errors import NotTrainedError
 from training.evaluation.candidate import open_candidate
-from training.heads import compliance, country
+from training.heads import compliance
+from training.heads import country_history as country
 from training.heads.fit import design
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.progress import Steps
 from training.recipe import RECIPES, Recipe, load_recipe
 from training.studies import backtest

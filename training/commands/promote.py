@@ -11,7 +11,7 @@ from models.order.restraint import RESTRAINT, Restraint
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate
 from training.evaluation.judge import judge
-from training.evaluation.verdict import PASSED, REFUSED, Verdict, require_passed
+from training.evaluation.promotion_verdict import PASSED, REFUSED, Verdict, require_passed
 from training.pages.page import Page, Section, words, write_page
 from training.progress import Steps
 from training.recipe import Gates

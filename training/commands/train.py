@@ -23,7 +23,7 @@ from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.head_evaluation import contribution_summary
 from training.evaluation.judge import judge
 from training.evaluation.metrics import Interval
-from training.evaluation.verdict import REFUSED, UNSAID, Verdict
+from training.evaluation.promotion_verdict import REFUSED, UNSAID, Verdict
 from training.heads.checks import Checked, check_country, check_recipe, require_heads
 from training.heads.fit import HeadResult, sample_rows
 from training.heads.published_order import MAX_LATEST, Order, judge_order
@@ -127,7 +127,8 @@ def _train_public_records(recipe: Recipe, warehouse: Warehouse, steps: Steps) ->
 
 
 def _train_country(recipe: Recipe, checked: Checked, warehouse: Warehouse, steps: Steps) -> Trained:
-    from training.heads import compliance_training, country, diversion
+    from training.heads import compliance_training, diversion
+    from training.heads import country_history as country
 
     history = country.assemble(recipe, warehouse, steps)
     rule = recipe.read_policy().severe_finding

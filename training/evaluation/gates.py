@@ -2,7 +2,7 @@
 
 Head gates judge one head on its held-out rows; a head that is shown to be no better than chance, or
 worse than a simple rule, never enters a bundle. Order gates judge the published priority. What the
-data are too few to tell cannot be said, and is no pass (`training.evaluation.verdict`).
+data are too few to tell cannot be said, and is no pass (`training.evaluation.promotion_verdict`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from features.arrays import Floats
-from training.evaluation import few
+from training.evaluation import few_findings as few
 from training.evaluation.head_evaluation import (
     GROUP,
     RULE,
@@ -33,7 +33,7 @@ from training.evaluation.metrics import (
     reliability,
     weighted_share,
 )
-from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
+from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
 
 N_RESAMPLES = 300
 _AT_ONCE: Final = 20  # drawn outcomes of all rows that are held together

@@ -14,7 +14,7 @@ from training.evaluation import gates
 from training.evaluation.candidate import Candidate
 from training.evaluation.head_evaluation import list_overlap
 from training.evaluation.metrics import Interval
-from training.evaluation.verdict import PASSED, REFUSED, UNSAID, Verdict, told
+from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Verdict, told
 from training.recipe import Gates
 
 # So many findings that the champion has not learned from are enough to compare by.

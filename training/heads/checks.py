@@ -13,8 +13,8 @@ from features.errors import did_you_mean
 from features.warehouse import Warehouse
 from training.errors import OneClassError, RecipeError
 from training.evaluation.baselines import rule_signals
-from training.heads.country import Dates, plan
-from training.labels import labels
+from training.heads.country_history import Dates, plan
+from training.labels import dated_labels as labels
 from training.labels.funnel import Funnel, label_funnel
 from training.progress import Steps
 from training.recipe import Head, Recipe

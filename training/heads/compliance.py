@@ -20,10 +20,10 @@ from features.arrays import Floats
 from features.domain.number_words import counted
 from models.policy import StrictnessPolicy
 from training.evaluation.baselines import LogLogistic
-from training.evaluation.few import FEW_FINDINGS
+from training.evaluation.few_findings import FEW_FINDINGS
 from training.heads.fit import Design, estimator
-from training.labels import labels
-from training.labels.labels import Labels
+from training.labels import dated_labels as labels
+from training.labels.dated_labels import Labels
 from training.labels.offices import divisions_of, share_between
 from training.labels.propensity import Propensity, fit_propensity
 from training.labels.recency import Recency, fit_recency

@@ -21,9 +21,9 @@ from training.evaluation.documents import SectionRecord, StabilityRecord
 from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.head_evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.metrics import LEVEL, Interval
-from training.heads import hours
+from training.heads import inspection_hours as hours
 from training.heads.compliance import FittedCompliance, Looked, place_labels
-from training.heads.country import CountryHistory
+from training.heads.country_history import CountryHistory
 from training.heads.fit import (
     Design,
     absent_from_rules,
@@ -32,10 +32,10 @@ from training.heads.fit import (
     predict,
     rule_columns,
 )
-from training.heads.yields import History, every_estimate, national_rate, served
+from training.heads.yield_estimates import History, every_estimate, national_rate, served
+from training.labels.dated_labels import Labels
 from training.labels.effects import at_average
 from training.labels.gains import three_gains
-from training.labels.labels import Labels
 from training.labels.propensity import Propensity, overlap
 from training.labels.splits import Split
 from training.labels.strictness import Strictness, who_looked

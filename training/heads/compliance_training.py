@@ -7,12 +7,12 @@ import pandas as pd
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import OneClassError, TooFewLabelsError
-from training.heads import hours
+from training.heads import inspection_hours as hours
 from training.heads.compliance import FittedCompliance, fit
 from training.heads.compliance_judging import Origin, judge
-from training.heads.country import CountryHistory
+from training.heads.country_history import CountryHistory
 from training.heads.fit import Design, HeadResult, design, inputs_of
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.splits import Split
 from training.progress import Steps
 from training.recipe import Head, Recipe

@@ -14,7 +14,7 @@ from features.warehouse import Warehouse
 from training.errors import OneClassError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.head_evaluation import measure
-from training.heads.country import CountryHistory
+from training.heads.country_history import CountryHistory
 from training.heads.fit import (
     Design,
     HeadResult,
@@ -27,7 +27,7 @@ from training.heads.fit import (
     rule_columns,
     thin,
 )
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.progress import Steps
 from training.recipe import Head, Recipe
 

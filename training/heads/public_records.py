@@ -29,7 +29,7 @@ from training.heads.fit import (
     predict,
     rule_columns,
 )
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.cohort import places, require_types
 from training.progress import Steps
 from training.recipe import Head, Recipe

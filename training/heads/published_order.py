@@ -17,8 +17,8 @@ import pandas as pd
 from features.arrays import Floats
 from features.openjson import Json
 from features.table import FeatureTable
-from models.order.priority import EXPOSURE, set_against
 from models.order.restraint import RESTRAINT, Restraint, priorities, restrain
+from models.order.set_against_alike import EXPOSURE, set_against
 from training.evaluation.head_evaluation import RULE, list_membership, measure
 from training.evaluation.metrics import Interval, bootstrap
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT

@@ -16,7 +16,7 @@ from features.domain.asof import add_months, is_known
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import TooFewLabelsError
-from training.labels import labels
+from training.labels import dated_labels as labels
 
 
 @dataclass(frozen=True)

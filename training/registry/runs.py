@@ -19,7 +19,7 @@ _LONGEST: Final = 500  # signs of a parameter that a tracking server is sure to 
 def training_run(
     recipe: Recipe, evaluation: Mapping[str, Any], results: Sequence[HeadResult]
 ) -> Json:
-    """Describe a training, as `training.registry.mlflow_process` logs it."""
+    """Describe a training, as `training.registry.mlflow_api` logs it."""
     policy = recipe.read_policy()
     return {
         "experiment": recipe.model_name,

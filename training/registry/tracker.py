@@ -1,7 +1,7 @@
 """A handle on the tracking process, so that nothing else waits for MLflow.
 
 Importing the tracker takes seconds and its first database more. `Tracker` starts
-``python -P -m training.registry.mlflow_process`` at once and talks to it in JSON lines: it warms up
+``python -P -m training.registry.mlflow_api`` at once and talks to it in JSON lines: it warms up
 on another core while signals are built and models fitted. ``-P`` keeps the current folder off its
 path: a package of somebody else's that lies there and is called ``training`` is not ours.
 """
@@ -82,7 +82,7 @@ class Tracker:
             # A file and no pipe: nobody reads along, and a full pipe would stop the process.
             self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
             self._process = subprocess.Popen(  # noqa: S603 - our own module, fixed arguments
-                [sys.executable, "-P", "-m", "training.registry.mlflow_process", str(self.folder)],
+                [sys.executable, "-P", "-m", "training.registry.mlflow_api", str(self.folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,

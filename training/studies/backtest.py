@@ -1,10 +1,10 @@
 """Backtest: the model as shipped beside the model trained naively and every simple rule.
 
 Each test date is judged by a model that stands at that date. Without truth the yield of each list
-is estimated from inspections, in every way of `training.heads.yields`, beside what each order finds
-per investigator-hour and how far consecutive lists agree. On a simulated country the truth
-may be named: then each list has its true yield, as a share of the best possible list and of what
-the shipped signals could learn from unlimited unbiased labels, and each estimate has its error.
+is estimated from inspections, in every way of `training.heads.yield_estimates`, beside what each
+order finds per investigator-hour and how far consecutive lists agree. On a simulated country the
+truth may be named: then each list has its true yield, as a share of the best possible list and of
+what the shipped signals could learn from unlimited unbiased labels; each estimate has its error.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from training.evaluation import stability
 from training.evaluation.baselines import RANDOM
 from training.evaluation.head_evaluation import RULE, measure
 from training.evaluation.metrics import LEVEL, Ranking, require_two_classes
-from training.heads import compliance, country, hours
-from training.heads.country import CountryHistory
+from training.heads import compliance
+from training.heads import country_history as country
+from training.heads import inspection_hours as hours
+from training.heads.country_history import CountryHistory
 from training.heads.fit import (
     Design,
     design,
@@ -42,9 +44,9 @@ from training.heads.fit import (
     rule_columns,
     thin,
 )
-from training.heads.yields import History, every_estimate, served
-from training.labels import labels
-from training.labels.labels import Labels
+from training.heads.yield_estimates import History, every_estimate, served
+from training.labels import dated_labels as labels
+from training.labels.dated_labels import Labels
 from training.labels.splits import Split, rolling
 from training.progress import Steps
 from training.recipe import Head, Recipe

@@ -23,8 +23,8 @@ from models import Bundle
 from training.evaluation.gates import LEVEL_TOLERANCE, NO_GAIN
 from training.evaluation.metrics import Interval, Ranking, bootstrap
 from training.heads.compliance import place_labels
-from training.labels import labels
-from training.labels.labels import Labels
+from training.labels import dated_labels as labels
+from training.labels.dated_labels import Labels
 
 Advice = Literal["none", "watch", "train again"]
 HEAD: Final = "compliance"

@@ -16,7 +16,7 @@ import pandas as pd
 from features.arrays import Floats
 from training.errors import TooFewLabelsError
 from training.evaluation import efficacy
-from training.labels.labels import Labels
+from training.labels.dated_labels import Labels
 from training.studies.documents import CurvePoint
 
 FRACTIONS: Final = (0.125, 0.25, 0.5, 1.0)

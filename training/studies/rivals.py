@@ -28,7 +28,7 @@ from training.errors import DecisionsError
 from training.evaluation import efficacy
 from training.evaluation.gates import recall_differences
 from training.evaluation.metrics import LEVEL
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.studies.documents import RangeRecord, ReasonFigures, RivalRecord, RivalsDocument
 
 ACCEPT: Final = "accept"

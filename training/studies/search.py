@@ -21,9 +21,10 @@ import sqlalchemy as sa
 from features.arrays import Floats
 from features.warehouse import Warehouse
 from training.errors import NotTrainedError
-from training.heads import compliance, country
+from training.heads import compliance
+from training.heads import country_history as country
 from training.heads.fit import Design, design, estimator, predict
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.splits import group_folds, require_disjoint
 from training.progress import Steps
 from training.recipe import Head, Recipe

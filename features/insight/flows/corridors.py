@@ -3,7 +3,7 @@
 Expected is what a market would draw from an area if it drew on all areas by their sales: the
 market's traces times the area's share of background checks. The excess is counted over expected,
 with the 95% interval of a Poisson rate (Jeffreys). Where the market is a Mexican state, a range for
-what full submission would have shown stands beside the count (`features.signals.stages.coverage`).
+what full submission would have shown stands beside the count (`features.signals.shared.coverage`).
 Distance is no part of it: that a corridor is short does not make it stand out.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from features.arrays import Floats
 from features.insight.flows.tally import records
-from features.signals.stages.coverage import Coverage
+from features.signals.shared.coverage import Coverage
 
 _LEVEL: Final = 0.95
 _Z: Final = 1.645

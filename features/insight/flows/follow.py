@@ -18,9 +18,9 @@ from features.insight.flows.hubs import CountyHub, DealerHub, county_hubs, deale
 from features.insight.flows.subject import Subject
 from features.insight.flows.tally import MARKET, YEARS, Span, Tally, records, where_source
 from features.openjson import Json
-from features.reference.geography.distances import ports
+from features.reference.geography.border_distances import ports
 from features.reference.legal.short_time_to_crime import BANDS
-from features.signals.stages import coverage
+from features.signals.shared import coverage
 from features.warehouse import Warehouse
 
 NO_WRONG: Final = (

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.insight.flows.tally import records
-from features.reference.geography.distances import km_to_mexico_line
+from features.reference.geography.border_distances import km_to_mexico_line
 from features.reference.geography.places import counties
 
 BORDER_KM: Final = 100.0

@@ -15,7 +15,7 @@ import numpy as np
 
 from features.insight.flows.follow import Flow, Link
 from features.insight.flows.places import label_of, point_of
-from features.reference.geography.distances import border_line
+from features.reference.geography.border_distances import border_line
 
 WIDTH, HEIGHT = 960, 520
 _PAD: Final = 6.0

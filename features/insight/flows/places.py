@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.reference.destinations import countries, place_sql
 from features.reference.files import DATA
-from features.reference.geography.distances import ports
+from features.reference.geography.border_distances import ports
 from features.reference.geography.places import counties, states
 from features.sql import literal
 

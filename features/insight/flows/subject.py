@@ -10,7 +10,7 @@ from features.domain.license_number import parse
 from features.errors import FeatureError, InvalidValueError
 from features.insight.flows.places import label_of
 from features.reference.files import read_table
-from features.reference.geography.distances import ports
+from features.reference.geography.border_distances import ports
 from features.reference.geography.places import counties, states
 
 Kind = Literal["dealer", "port", "state", "county", "mexico_state", "nation"]

@@ -16,7 +16,7 @@ from features.reference.geography.places import MEXICO_BORDER_STATES
 from features.reference.legal.outcome import SEVERE as SEVERE_OUTCOMES
 from features.reference.legal.outcome import WARNED
 from features.reference.legal.short_time_to_crime import short_sql
-from features.signals.stages import coverage
+from features.signals.shared import coverage
 from features.sql import literal
 from features.warehouse import Warehouse
 

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from features.arrays import Flags, Floats, Ints
-from features.domain.solver import new_solver
+from features.highs import new_solver
 from features.insight.sharing.bound_cells import System
 
 _LOOKS: Final = 16

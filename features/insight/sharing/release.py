@@ -19,7 +19,7 @@ from features.insight.sharing.quarters import Key, Published, released_year
 from features.insight.sharing.rules import Partner, quarter_of
 from features.insight.sharing.tables import REST, Groups
 from features.openjson import Json
-from features.reference.geography.distances import ports
+from features.reference.geography.border_distances import ports
 from features.reference.geography.places import states
 from features.warehouse import Warehouse
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from features.reference.files import DATA, read_table
 from features.reference.geography.areas import area_of
-from features.reference.geography.distances import earth_centered
+from features.reference.geography.border_distances import earth_centered
 from features.reference.series import latest_year, publication
 
 _CENSUS: Final = date(2020, 4, 1)

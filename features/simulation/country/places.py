@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from features.arrays import Floats, Ints
 from features.reference import files
 from features.reference.geography import places
-from features.reference.geography.distances import border_line, earth_centered
+from features.reference.geography.border_distances import border_line, earth_centered
 from features.simulation.country.options import Options
 
 Texts = npt.NDArray[np.object_]

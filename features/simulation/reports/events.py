@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from features.reference.geography.distances import ports
+from features.reference.geography.border_distances import ports
 from features.reference.legal.short_time_to_crime import is_short
 from features.simulation.country.world import World
 from features.simulation.files.columns import coded, days, numbered, table_of

@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from serving.access.audit.records import (
+from serving.access.audit.hash_chain import (
     Access,
     AuditRow,
     append,

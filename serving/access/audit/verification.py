@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import differences
-from serving.access.audit.records import GENESIS, digest_of, is_signed
+from serving.access.audit.hash_chain import GENESIS, digest_of, is_signed
 from serving.store.database import Store
 from serving.store.tables import AUDIT, AUDIT_HEAD
 

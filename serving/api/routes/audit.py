@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from serving.access.audit.records import AuditRecord
+from serving.access.audit.hash_chain import AuditRecord
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage

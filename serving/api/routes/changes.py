@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.changes.visible_changes import page_of
 from serving.contract.changes import Changes

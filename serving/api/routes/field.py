@@ -13,7 +13,7 @@ from starlette.responses import Response
 from features.domain.asof import from_numpy, parse_date
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, tagged_json
 from serving.contract.answers import DealerKey, Identifier, ListId
@@ -40,8 +40,9 @@ from serving.errors import (
     UnknownListError,
 )
 from serving.field import events as event_rows
-from serving.field import outcome_rules, outcomes, reading, referrals
-from serving.field.ordered import design_of, investigator_token
+from serving.field import outcome_rules, outcomes, referrals
+from serving.field import read_back as reading
+from serving.field.ordering_list import design_of, investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
 from serving.scores.snapshot import Snapshot

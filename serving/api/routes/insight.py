@@ -16,7 +16,7 @@ from features.insight.flows.exports import content_for
 from features.insight.measures.writing import to_csv, to_html
 from features.insight.repeats import to_csv as repeats_csv
 from serving import clock
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.insight import (

@@ -22,7 +22,7 @@ from serving.lists.issued import issue, readable
 from serving.lists.since import told_since
 from serving.lists.summaries import summary_page
 from serving.settings import MAX_LIST
-from serving.store.pages import CURSOR
+from serving.store.result_pages import CURSOR
 
 # A list of more dealers than this is made in its caller's turn.
 LONG: Final = 500

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
@@ -21,8 +21,8 @@ from serving.planning.kept import files
 from serving.planning.kept.overrides import closed_dealers
 from serving.planning.kept.store import plan_page, readable_plan
 from serving.planning.start import given_start
-from serving.scores.snapshot import Scope
-from serving.store.pages import CURSOR
+from serving.scores.visible_dealers import Scope
+from serving.store.result_pages import CURSOR
 
 router = APIRouter(prefix="/v1", tags=["plans"])
 

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from serving import clock
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.roles import LEADS
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals
@@ -34,8 +34,8 @@ from serving.contract.referral import (
 )
 from serving.errors import UnknownReferralError
 from serving.field import case_requests, referral_life, referrals, responsibility
-from serving.scores.snapshot import Scope
-from serving.store.pages import page
+from serving.scores.visible_dealers import Scope
+from serving.store.result_pages import page
 
 router = APIRouter(prefix="/v1", tags=["referrals"])
 _ReferralId = Annotated[int, Path(ge=1, le=2**62, description="The referral's number")]

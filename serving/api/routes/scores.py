@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from serving import clock
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
 from serving.contract.field import FeaturesAnswer, FeaturesRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from serving.access.audit.records import AuditRecord
+from serving.access.audit.hash_chain import AuditRecord
 
 
 class AuditDocument(TypedDict):

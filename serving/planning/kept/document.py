@@ -18,11 +18,11 @@ from serving.planning.itinerary import Visit, visits_of
 from serving.planning.kept.in_names import dealers_in, in_names
 from serving.planning.kept.moves import after
 from serving.planning.kept.nights import Evenings, evenings
-from serving.planning.kept.standing import at_places, not_lawful, standing_of
+from serving.planning.kept.no_longer_choosable import at_places, not_lawful, standing_of
 from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, day_hours, days_on_site, workdays
-from serving.scores.snapshot import Scope, View
+from serving.scores.visible_dealers import Scope, View
 from serving.scores.words.told_apart import told_apart
 
 _N_REASONS: Final = 3

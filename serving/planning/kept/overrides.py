@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from features.domain.asof import from_numpy
 from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.kept_plan import KeptPlan, KeptVisit
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, PLANS
 from serving.store.told_visits import last_day, visited_since

@@ -14,15 +14,15 @@ from sqlalchemy.exc import IntegrityError
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept as entry
-from serving.access.audit.chain import Ledger, subjects
+from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
 from serving.planning.kept.document import seen_by, with_unseen
 from serving.planning.kept.overrides import marked, overrides, visits_since
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 from serving.store.database import Store, instant
-from serving.store.pages import AT_ONCE, cursor_of, page, place_of
+from serving.store.result_pages import AT_ONCE, cursor_of, page, place_of
 from serving.store.rows import picked
 from serving.store.tables import PLANS
 

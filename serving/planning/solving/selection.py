@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest
-from serving.planning.solving.solver import minimize
+from serving.planning.solving.linear_program import minimize
 
 # Thresholds of the packing rows, as shares of an investigator's week.
 _PACKING = (0.5, 0.4, 0.3, 0.2)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from features import reference
 from features.insight.flows.places import label_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.answers import Area
@@ -33,7 +33,7 @@ from serving.planning.office import office_rows
 from serving.planning.start import office_start
 from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.scores.words.wording import miles
 from serving.statements import INTERVALS, PEERS
 from serving.store.database import Store

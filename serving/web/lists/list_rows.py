@@ -15,7 +15,7 @@ from models.bundle import PRIORITY
 from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
 from serving.dealers.explaining import frame_of
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.scores.words.wording import RATES
 from serving.web.rendering import dealer_name
 

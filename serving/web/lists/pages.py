@@ -24,7 +24,7 @@ from serving.lists.scheduled import newest_of_week
 from serving.lists.since import decided_elsewhere, told_since
 from serving.lists.summaries import decisions_of, summaries
 from serving.lists.work import assignments_of, views_of
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.statements import PEERS
 from serving.web.lists.list_rows import (
     DONE,

@@ -11,7 +11,7 @@ import numpy as np
 from features import reference
 from features.arrays import Ints
 from serving.planning.start import Start
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.scores.words.area_names import county_label, office_label
 from serving.web import atlas
 from serving.web.atlas import Box

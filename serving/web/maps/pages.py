@@ -21,7 +21,7 @@ from features.arrays import Floats
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.planning.start import stated_starts
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.web import atlas
 from serving.web.atlas import Box, shrunk_means
 from serving.web.lists.pages import license_types

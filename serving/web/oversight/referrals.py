@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.api.routes.referrals import make_step, queue_for, referral_for, responsibilities_for

@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
 from features.insight.repeats import Repeats
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller
 from serving.insight.supervision import repeats_for, staffing_for, what_if
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, may
 

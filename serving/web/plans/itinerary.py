@@ -20,7 +20,7 @@ from serving.planning.kept.files import (
 )
 from serving.planning.kept.in_names import in_names, move_in_words
 from serving.planning.kept.nights import evenings_sentence
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.web import atlas
 
 RULES: Final = {

@@ -9,7 +9,7 @@ from typing import Annotated, Final, cast, get_args
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.people import not_known
 from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller

@@ -15,7 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
 from serving import clock
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay

@@ -11,8 +11,8 @@ import pandas as pd
 
 from features.home import write_json
 from features.warehouse import Warehouse
-from models.order.priority import EXPOSURE
 from models.order.restraint import Restraint, priorities, restrain
+from models.order.set_against_alike import EXPOSURE
 from models.policy import Policy
 from tests.benchmarks.countries.standing import MARGIN, PLACE, kept_scores
 from training.evaluation.metrics import Ranking, cluster_weights

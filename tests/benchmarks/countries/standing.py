@@ -20,15 +20,16 @@ from features.home import write_atomically, write_json
 from features.signals.registry import SIGNALS
 from features.table import build_features
 from features.warehouse import Warehouse
-from models.order.priority import EXPOSURE, set_against
+from models.order.set_against_alike import EXPOSURE, set_against
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import LEVEL
-from training.heads import compliance, country
+from training.heads import compliance
+from training.heads import country_history as country
 from training.heads.fit import Design, design, estimator, inputs_of, rule_columns, thin
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.cohort import places
-from training.labels.labels import Labels
+from training.labels.dated_labels import Labels
 from training.labels.splits import group_folds
 from training.labels.strictness import who_looked
 from training.progress import Steps

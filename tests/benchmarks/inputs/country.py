@@ -15,7 +15,7 @@ from features.ingest import ingest
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
-from models.order.priority import EXPOSURE, Peers
+from models.order.set_against_alike import EXPOSURE, Peers
 from models.policy import Policy
 from models.profile import Profile
 from serving.scores.publish import publish

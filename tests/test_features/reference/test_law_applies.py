@@ -15,7 +15,7 @@ from features.reference.legal import law as legal
 from features.reference.legal.short_time_to_crime import is_short, short_sql
 from features.reference.legal.twelve_month_rule import is_recall_due, next_eligible
 from features.signals import area, losses, traces
-from features.signals.stages import successors
+from features.signals.shared import successors
 from features.warehouse.retention import expired_sql
 
 DAY = date(2020, 6, 1)

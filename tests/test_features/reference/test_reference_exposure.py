@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from features import reference
-from features.reference.geography.distances import wgs84
-from features.signals.stages import exposure, graph, nearness
+from features.reference.geography.border_distances import wgs84
+from features.signals.shared import exposure, graph, nearness
 
 HOUSTON, LAREDO, FARGO = (29.76, -95.37), (27.51, -99.51), (46.88, -96.79)
 POINTS = np.array([HOUSTON, LAREDO, FARGO])

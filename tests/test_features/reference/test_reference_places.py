@@ -12,7 +12,7 @@ from pyproj import Geod
 from features import reference
 from features.errors import InvalidValueError
 from features.reference.files import read_toml
-from features.reference.geography.distances import earth_centered, wgs84
+from features.reference.geography.border_distances import earth_centered, wgs84
 
 EL_PASO, TUCSON, NEW_YORK = (31.7587, -106.4869), (32.2226, -110.9747), (40.7128, -74.0060)
 

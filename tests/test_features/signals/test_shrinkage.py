@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.signals.stages.shrinkage import MIN_PEERS, shrink
+from features.signals.shared.shrinkage import MIN_PEERS, shrink
 
 
 def world(seed, n=300, n_peers=3):

@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.order.priority import EXPOSURE, Peers, exposure_term, exposure_weights, taken_off
 from models.order.restraint import Restraint, priorities
+from models.order.set_against_alike import (
+    EXPOSURE,
+    Peers,
+    exposure_term,
+    exposure_weights,
+    taken_off,
+)
 from models.policy import Policy
 
 N = 6000

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.order.priority import EXPOSURE
 from models.order.restraint import Restraint, priorities, restrain
+from models.order.set_against_alike import EXPOSURE
 from models.policy import DEFAULT, Policy
 
 N = 4000

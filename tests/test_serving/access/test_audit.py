@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from serving.access.accounts import Directory
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.chain import (
+from serving.access.audit.witness import Witness, noted, noted_in
+from serving.access.audit.writer import (
     Access,
     AuditWriter,
     Ledger,
@@ -25,7 +26,6 @@ from serving.access.audit.chain import (
     open_chain,
     verify,
 )
-from serving.access.audit.witness import Witness, noted, noted_in
 from serving.errors import AuditError, InvalidRequestError
 from serving.scores import holds
 from serving.store.database import Store

@@ -14,7 +14,7 @@ import zipfile
 import pytest
 
 from serving.access.accounts import Principal
-from serving.access.audit.chain import Access, Ledger
+from serving.access.audit.writer import Access, Ledger
 from serving.field.referrals import Pattern, queue
 from serving.lists.contest_packet import packet
 from serving.lists.issued import document_for

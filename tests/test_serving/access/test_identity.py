@@ -74,7 +74,7 @@ def test_a_session_ends_with_the_token_it_was_opened_with(service):
 
 
 def test_changes_of_accounts_are_on_record(service, audit_of):
-    from serving.access.audit.chain import Access, Ledger
+    from serving.access.audit.writer import Access, Ledger
 
     ledger = Ledger(service.runtime.audit_key, Access("operator:x", "operator", "", ""))
     directory = accounts.Directory(service.runtime.store, ledger)

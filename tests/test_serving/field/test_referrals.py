@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from serving.access import suspension
-from serving.access.audit.chain import Access, Ledger, verify
+from serving.access.audit.writer import Access, Ledger, verify
 from serving.commands.app import app
 from serving.errors import ConflictError, InvalidRequestError
 from serving.field import responsibility

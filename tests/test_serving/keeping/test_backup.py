@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import ffl_risk
 from features.warehouse import Warehouse
-from serving.access.audit.chain import load_key, verify
+from serving.access.audit.writer import load_key, verify
 from serving.errors import AuditError, DiskError, InvalidRequestError, StoreError
 from serving.keeping.backup import back_up
 from serving.keeping.restore import restore

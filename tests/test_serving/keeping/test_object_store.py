@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import ffl_risk
 from features.object_store import ObjectStoreError, fetch, is_vacant, put
 from features.warehouse import Warehouse
-from serving.access.audit.chain import load_key, verify
+from serving.access.audit.writer import load_key, verify
 from serving.errors import InvalidRequestError
 from serving.keeping.object_store_backup import back_up_to, restore_from
 from serving.settings import Settings
@@ -55,7 +55,7 @@ def settings(tmp_path: Path) -> Settings:
     (home / "scored/000002").mkdir(parents=True)
     (home / "scored/000002/scored.parquet").write_text("rows")
     store = Store.open(made.store_url)
-    from serving.access.audit.chain import open_chain
+    from serving.access.audit.writer import open_chain
 
     open_chain(store, made.audit_key_file)
     store.close()

@@ -21,7 +21,7 @@ from alembic.migration import MigrationContext
 from starlette.testclient import TestClient
 
 from features.warehouse import Warehouse
-from serving.access.audit.chain import Access, AuditWriter, Ledger, append, verify
+from serving.access.audit.writer import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
 from serving.errors import ServingError, StoreError
 from serving.field import events, outcomes, referrals
@@ -366,7 +366,7 @@ def test_two_homes_on_one_server_answer_alike(url, published, tmp_path, start):
 def test_a_backup_comes_back_into_an_empty_database(url: str, server: Server, tmp_path: Path):
     """Rows, numbers, the chain and what counts on: all as it was, by any store's backup."""
     from serving.access.accounts import Directory
-    from serving.access.audit.chain import load_key, open_chain
+    from serving.access.audit.writer import load_key, open_chain
     from serving.errors import InvalidRequestError
     from serving.keeping.backup import back_up
     from serving.keeping.restore import restore

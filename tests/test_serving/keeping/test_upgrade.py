@@ -18,7 +18,7 @@ import ffl_risk
 from features.warehouse import Warehouse
 from features.warehouse.integrity import check, require_intact
 from serving.access.accounts import Directory, Principal
-from serving.access.audit import chain as audit
+from serving.access.audit import writer as audit
 from serving.errors import NotReadyError, StoreError
 from serving.field import outcomes, rescoring
 from serving.lists import issued

@@ -20,7 +20,7 @@ from serving.commands.printing import print_list
 from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.scores.words.wording import percent
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))

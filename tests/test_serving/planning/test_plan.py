@@ -26,7 +26,7 @@ from serving.planning.kept.in_names import dealers_in
 from serving.planning.kept.moves import after
 from serving.planning.solving import selection
 from serving.planning.solving.draw import draw
-from serving.planning.solving.route import places
+from serving.planning.solving.weekly_routes import places
 from tests.benchmarks.inputs.office import STARTS_ON, invented_office
 
 OFFICE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=3, random_share=0.0)
@@ -327,7 +327,7 @@ def test_hours_follow_sales_and_stay_within_the_policy():
 
 def test_the_solver_prints_nothing_between_the_lines_of_a_log():
     """It greets on standard output from below Python, once a process."""
-    code = "from features.domain.solver import new_solver as new; print('a'); new(); print('b')"
+    code = "from features.highs import new_solver as new; print('a'); new(); print('b')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("a\nb\n", "")
 

@@ -18,7 +18,7 @@ from features.warehouse import Warehouse
 from serving import work_pool
 from serving.papers import spreadsheet
 from serving.planning import PlanRequest, make_plan
-from serving.planning.solving import solver
+from serving.planning.solving import linear_program as solver
 from tests.benchmarks.inputs.office import STARTS_ON, invented_office
 
 ROOT = Path(__file__).parents[3]
@@ -214,7 +214,7 @@ def test_a_plan_leaves_the_solver_to_the_releases_of_its_process():
 import numpy as np
 from scipy.optimize import LinearConstraint
 from features.insight.sharing.attack import bounds
-from serving.planning.solving.solver import minimize
+from serving.planning.solving.linear_program import minimize
 from tests.test_insight.test_sharing import little
 
 draw = np.random.default_rng(1)

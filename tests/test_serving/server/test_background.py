@@ -7,7 +7,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from serving.access.audit.chain import Access, verify
+from serving.access.audit.writer import Access, verify
 from serving.background import Loop
 from serving.errors import AuditError
 

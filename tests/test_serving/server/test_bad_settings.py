@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import FflRiskError
-from serving.access.audit.chain import Access, append, open_chain
+from serving.access.audit.writer import Access, append, open_chain
 from serving.access.clock_check import check_clock
 from serving.errors import AuditError, NotReadyError
 from serving.server import supervisor

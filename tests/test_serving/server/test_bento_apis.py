@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from serving.access.audit.chain import load_key, verify
+from serving.access.audit.writer import load_key, verify
 from serving.contract.answers import Explanation, ListPage, ScoreAnswer
 from serving.contract.field import FeaturesAnswer
 from serving.contract.plan import PlanAnswer

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from features.ingest import ingest
 from features.warehouse import Warehouse
 from serving import clock
-from serving.access.audit import chain as audit
+from serving.access.audit import writer as audit
 from serving.field import events, outcomes, rescoring
 from serving.scores import holds
 from serving.store.tables import AUDIT

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.access.accounts import Directory
-from serving.access.audit.chain import load_key, verify
+from serving.access.audit.writer import load_key, verify
 from serving.store.database import Store
 from serving.store.tables import AUDIT, DECISIONS, EVENTS, LISTS, OUTCOMES
 from tests.test_serving.test_end_to_end import (

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from features.warehouse import Warehouse
 from serving.errors import AuditError, StaleTableError
-from serving.field.collected import Collected
 from serving.field.outcomes import collect
+from serving.field.warehouse_progress import Collected
 from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.server.app import build_app

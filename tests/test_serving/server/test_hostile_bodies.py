@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from serving.access.audit.chain import verify
+from serving.access.audit.writer import verify
 from serving.api.problems import Problem
 from serving.server.app import build_app
 from serving.store.tables import METADATA

@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from serving.access.audit.chain import chain_key
+from serving.access.audit.writer import chain_key
 from serving.settings import sqlite_url
 from serving.store.database import Store
 

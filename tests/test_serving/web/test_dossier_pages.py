@@ -62,11 +62,11 @@ def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypa
     late = own & (columns["eligible_on"] > np.datetime64("2026-01-01"))
     dealer, other = str(columns["dealer"][late][0]), str(columns["dealer"][own][0])
     until = columns["eligible_on"][late][0].astype("datetime64[D]").item()
-    monkeypatch.setattr("serving.web.lists.standing.clock.today", lambda: until)
+    monkeypatch.setattr("serving.web.lists.why_not.clock.today", lambda: until)
     text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
     assert f"may be visited since {until}" in text
     assert "may not be visited before" not in text
-    monkeypatch.setattr("serving.web.lists.standing.clock.today", lambda: until - timedelta(days=1))
+    monkeypatch.setattr("serving.web.lists.why_not.clock.today", lambda: until - timedelta(days=1))
     text = inspector.get(f"/dealers/{dealer}/place?k=5&against={other}").text
     assert "It is not among the office" in text
     assert "may not be visited before" in text

@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 
-from serving.access.audit.chain import Access, Ledger
+from serving.access.audit.writer import Access, Ledger
 from serving.field.referrals import Pattern, queue
 from tests.test_serving.pages import Visitor
 

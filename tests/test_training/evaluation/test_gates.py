@@ -12,7 +12,7 @@ from training.errors import GateRefusedError
 from training.evaluation import gates
 from training.evaluation.head_evaluation import list_membership, list_overlap
 from training.evaluation.metrics import Interval
-from training.evaluation.verdict import MENDING, require_passed
+from training.evaluation.promotion_verdict import MENDING, require_passed
 
 
 def rows(strength: float, *, n: int = 4000, seed: int = 0, **columns: float) -> pd.DataFrame:

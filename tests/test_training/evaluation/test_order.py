@@ -6,8 +6,8 @@ import pytest
 
 from features.signals.registry import SIGNALS
 from features.table import FeatureTable
-from models.order.priority import set_against
 from models.order.restraint import priorities, restrain
+from models.order.set_against_alike import set_against
 from models.policy import Policy
 from training.evaluation.head_evaluation import RULE
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT

@@ -8,7 +8,7 @@ import pytest
 
 from models.policy import SevereFinding
 from training.heads.compliance import place_labels
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.delays import MIN_SHARE, delay_weights
 
 UNTIL = pd.Timestamp("2024-01-01")

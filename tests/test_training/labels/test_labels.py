@@ -7,7 +7,7 @@ import pytest
 
 from models.policy import SevereFinding
 from training.errors import FutureLabelError, OneClassError, TooFewLabelsError
-from training.labels import labels
+from training.labels import dated_labels as labels
 
 AS_OF = date(2022, 1, 1)
 RULE = SevereFinding("warning_conference", 1, 11)

@@ -20,7 +20,7 @@ from training.commands.promote import promote_candidate
 from training.errors import BusyError, NotTrainedError
 from training.evaluation import candidate as candidates
 from training.evaluation.judge import has_compliance
-from training.evaluation.verdict import Verdict
+from training.evaluation.promotion_verdict import Verdict
 from training.progress import Steps
 from training.recipe import load_recipe
 from training.registry import bundling, promotion

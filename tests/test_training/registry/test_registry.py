@@ -17,8 +17,8 @@ from mlflow.exceptions import MlflowException
 from models import Bundle, RateRegressor, RiskClassifier
 from models.policy import Policy
 from models.profile import Profile
-from training.registry import mlflow_process
-from training.registry.mlflow_process import Registry, sqlite_url
+from training.registry import mlflow_api as mlflow_process
+from training.registry.mlflow_api import Registry, sqlite_url
 from training.registry.packaging import DISTRIBUTIONS, copy_code, requirements
 from training.registry.runs import sha256_of
 from training.registry.tracker import Tracker

@@ -16,7 +16,7 @@ from features.warehouse import Warehouse
 from ffl_risk import app
 from training.errors import RecipeError
 from training.evaluation import stability
-from training.heads import hours
+from training.heads import inspection_hours as hours
 from training.pages.page import render
 from training.progress import Steps
 from training.recipe import RECIPES, Recipe, load_recipe

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from training.labels.labels import DELAY_WEIGHT, Labels
+from training.labels.dated_labels import DELAY_WEIGHT, Labels
 from training.studies.drift import summary
 from training.studies.findings_since import FindingsSince, against
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from training.errors import TooFewLabelsError
-from training.labels.labels import Labels
+from training.labels.dated_labels import Labels
 from training.studies.learning_curve import learning_curve
 
 

@@ -15,13 +15,14 @@ from features.signals.registry import all_signals
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle
-from models.order.priority import Peers, set_against
 from models.order.restraint import RESTRAINT, restrain
+from models.order.set_against_alike import Peers, set_against
 from models.profile import Profile
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL
-from training.heads import compliance_training, country, diversion
+from training.heads import compliance_training, diversion
+from training.heads import country_history as country
 from training.heads.fit import HeadResult, inputs_of, place_signals
 from training.progress import Steps
 from training.recipe import Recipe

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from features.arrays import Floats
 from features.domain.asof import Y3
 from features.engine.measures import Sum
+from features.signals.shared.shrinkage import shrink
 from features.signals.signal import NO_SOURCE
-from features.signals.stages.shrinkage import shrink
 
 if TYPE_CHECKING:
     from features.arrays import Floats

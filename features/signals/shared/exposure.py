@@ -16,10 +16,10 @@ import pandas as pd
 from scipy import sparse
 
 from features.arrays import Floats
-from features.reference.geography.distances import km_to_mexico_line, km_to_port, ports
+from features.reference.geography.border_distances import km_to_mexico_line, km_to_port, ports
 from features.reference.geography.places import MEXICO_BORDER_STATES, counties, county_population
 from features.reference.series import known_before, latest_year
-from features.signals.stages.nearness import fading
+from features.signals.shared.nearness import fading
 
 # Distances at which the exposures fall to 1/e, and where they are cut off.
 PORT_SCALE_KM: Final = 100.0

@@ -16,9 +16,9 @@ from serving.access.roles import READS_OWN_DECISIONS
 from serving.contract.records.field import KeptOutcomeRecord, ToldRecord
 from serving.contract.records.lists import KeptDecisionRecord
 from serving.errors import UnknownRecordError
-from serving.scores.snapshot import Scope
+from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
-from serving.store.pages import AT_ONCE, page
+from serving.store.result_pages import AT_ONCE, page
 from serving.store.rows import picked
 from serving.store.tables import DECISIONS, OUTCOMES
 

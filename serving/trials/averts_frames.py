@@ -15,7 +15,8 @@ from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.errors import NotReadyError
 from serving.scores.areas import rows_for
-from serving.scores.snapshot import Snapshot, View, eligible_rows
+from serving.scores.snapshot import Snapshot
+from serving.scores.visible_dealers import View, eligible_rows
 from serving.store.database import Store
 from serving.store.tables import LISTS
 from serving.trials.averts import FOLLOWED_MONTHS, Frame

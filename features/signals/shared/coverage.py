@@ -35,8 +35,8 @@ from features.domain.asof import (
     number_sql,
     to_day,
 )
-from features.reference.dated import mexico_coverage
 from features.reference.series import known_before
+from features.reference.tracing_from_mexico import mexico_coverage
 
 RAMP_DAYS: Final = DAYS_A_YEAR  # after its first request a state's own agency submits in part
 SETTLED_DAYS: Final = 60  # after a quarter its requests are known, but for a few

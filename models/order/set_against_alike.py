@@ -24,7 +24,7 @@ from features.arrays import Floats
 from models.errors import BundleError
 from models.order.place_effects import Column, Places, numbers_of
 from models.policy import Policy
-from models.state import State
+from models.stable_json import State
 
 # Sales of a year stand for exposure.
 EXPOSURE: Final = "volume_sales_1y"

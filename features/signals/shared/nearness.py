@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from features.arrays import Floats
-from features.reference.geography.distances import earth_centered
+from features.reference.geography.border_distances import earth_centered
 
 MEAN_RADIUS_KM: Final = 6371.0088
 _POINTS: Final = 4_000  # points that a thread takes at a time

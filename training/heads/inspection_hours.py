@@ -24,7 +24,7 @@ from features.warehouse import Warehouse
 from training.evaluation.documents import HoursRecord
 from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import Ranking, bootstrap
-from training.labels import labels
+from training.labels import dated_labels as labels
 
 SHARES: Final = np.round(np.linspace(0.02, 1.0, 50), 2)
 PER_HOURS: Final = 1000.0

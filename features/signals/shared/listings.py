@@ -19,7 +19,7 @@ from features.arrays import Flags, Floats, Ints
 from features.domain.asof import NEVER, Y5, day_sql, known_sql, number_sql
 from features.reference.geography.areas import area_sql
 from features.reference.geography.places import counties, zip_places
-from features.signals.stages.careers import walk_listings
+from features.signals.shared.careers import walk_listings
 
 if TYPE_CHECKING:
     from features.engine.context import Context

@@ -11,7 +11,7 @@ from features.domain.asof import Y2, Y3
 from features.engine.context import Cohort, Context, Measure, Sum
 
 if TYPE_CHECKING:
-    from features.signals.stages.listings import Listings
+    from features.signals.shared.listings import Listings
 
 Grids = dict[str, npt.NDArray[np.float32]]
 

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from serving import clock
-from serving.access.audit.chain import subjects
+from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.lists.issued import issue
-from serving.scores.snapshot import eligible_rows
+from serving.scores.visible_dealers import eligible_rows
 from serving.scores.words.reason_sentences import measured_first
 from serving.web.dealers.pages import find_dealers
 from serving.web.lists.list_rows import parts_of

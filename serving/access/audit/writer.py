@@ -24,8 +24,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving import metrics
-from serving.access.audit.key import chain_key, load_key, open_chain
-from serving.access.audit.records import (
+from serving.access.audit.hash_chain import (
     GENESIS,
     Access,
     Ledger,
@@ -37,6 +36,7 @@ from serving.access.audit.records import (
     statements,
     subjects,
 )
+from serving.access.audit.key import chain_key, load_key, open_chain
 from serving.access.audit.verification import Verdict, verify
 from serving.access.audit.witness import Witness
 from serving.background import Loop

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Floats
+from features.signals.shared.groups import by_date
 from features.signals.signal import NO_EXPOSURE, OBSERVED, Reasons
-from features.signals.stages.groups import by_date
 
 MIN_PEERS: Final = 20
 # What an unlimited prior exposure is cut to, so that identical peers do not divide by zero.

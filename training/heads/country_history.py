@@ -20,7 +20,7 @@ from features.engine.population import first_listing
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from training.errors import TooFewLabelsError
-from training.labels import labels
+from training.labels import dated_labels as labels
 from training.labels.cohort import as_of_dates, places
 from training.labels.splits import Split, rolling
 from training.progress import Steps

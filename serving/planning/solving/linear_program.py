@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, vstack
 
 from features import abandonment
 from features.arrays import Floats
-from features.domain.solver import new_solver
+from features.highs import new_solver
 from features.openjson import Options
 from serving.planning.request import policy
 
