@@ -10,8 +10,10 @@ import ctypes
 import os
 import sys
 import threading
+from typing import TYPE_CHECKING
 
-import highspy
+if TYPE_CHECKING:
+    import highspy
 
 _first = threading.Lock()
 _has_greeted = False
@@ -30,6 +32,8 @@ def _made() -> highspy.Highs:
 
     It would stand on standard output between the lines of a log, or in what a command prints.
     """
+    import highspy  # slow to import
+
     global _has_greeted  # noqa: PLW0603 - once a process, as the library does it
     with _first:
         if _has_greeted:

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from features.errors import FflRiskError
 from features.home import keep_private
 from models.order.random_share import Draw
 from serving import clock, metrics
@@ -84,7 +85,7 @@ class Runtime:
         self._followed = 0  # number of the last change taken up
         self._batch = 0  # of the newest scores taken up after events
         self._stamp: tuple[int, int] | None = None
-        self._last_disk_trouble = ""
+        self._last_disk_trouble = self._head_trouble = ""
         self._is_clock_behind = False
 
     @classmethod
@@ -120,8 +121,7 @@ class Runtime:
         found = [] if self._snapshot is not None else ["no scored table is loaded"]
         if not self.store.is_reachable():
             found.append("the store does not answer")
-        if trouble := self._disk_trouble():
-            found.append(trouble)
+        found += filter(None, (self._disk_trouble(), self._head_trouble))
         for loop in self._loops:
             loop.start()  # a thread that is gone comes back
             if loop.trouble:
@@ -167,6 +167,7 @@ class Runtime:
             snapshot = Snapshot.load(self.settings.home)
             if with_heads:
                 snapshot.bundle.ready()
+                self._head_trouble = ""
             followed = journal.newest(self.store)
             outcomes = newest_outcomes(self.store)
             self._batch, self._stamp = 0, None
@@ -256,6 +257,15 @@ class Runtime:
             metrics.RELOADS.labels(how)
         self._watcher.start()
         self.wake_rescorer()  # events that a process before this one kept
+        # What is published is answered without the model, whose libraries are slow to load.
+        threading.Thread(target=self._make_heads, name="heads", daemon=True).start()
+
+    def _make_heads(self) -> None:
+        try:
+            if self._snapshot is not None:
+                self._snapshot.bundle.ready()
+        except FflRiskError as error:
+            self._head_trouble = error.what
 
     def _watch(self) -> None:
         self.audit.testify()

@@ -195,6 +195,7 @@ class FflRisk:
         import gc
         import sys
 
+        gc.disable()  # what is loaded now stays, and the collector would walk it again and again
         from features.errors import FflRiskError
         from serving import clock
         from serving.access.clock_check import newest_record
@@ -211,7 +212,7 @@ class FflRisk:
         if (newest := newest_record(self.runtime.store)) is not None:
             clock.not_before(newest)
         try:
-            self.runtime.load()
+            self.runtime.load(with_heads=False)
         except FflRiskError as error:
             # Readiness says so; the table is taken up as soon as it is published.
             logger.warning("started without scores: %s", error.what)
@@ -224,6 +225,7 @@ class FflRisk:
         gc.collect()
         gc.freeze()
         gc.set_threshold(700, 10, 1000)
+        gc.enable()
         # The thread that writes the audit must not hold up the next answer by its whole turn.
         sys.setswitchinterval(0.0005)
 

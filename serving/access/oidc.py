@@ -14,16 +14,16 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
-
-import jwt
-from jwt import PyJWK
 
 from features.openjson import Json
 from serving.access.accounts import Principal, check_account
 from serving.errors import InvalidRequestError, NotReadyError, UnauthenticatedError
 from serving.settings import OidcSettings
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
 
 logger = logging.getLogger("ffl_risk.service")
 # Keys are fetched again when a token names an unknown one, but not more often than this, whether
@@ -84,6 +84,8 @@ class Verifier:
 
     def claims(self, token: str, *, audience: str) -> Json:
         """Return the claims of a token that the issuer made for `audience`."""
+        import jwt  # slow to import, and not needed without an issuer
+
         try:
             header = jwt.get_unverified_header(token)
             self._glance(token, header, audience)
@@ -105,6 +107,8 @@ class Verifier:
         """Refuse what could not be accepted under any key, before a key is looked for."""
         if header.get("alg") not in self.settings.algorithms:
             raise UnauthenticatedError(_REFUSED, found="an algorithm that is not accepted")
+        import jwt
+
         jwt.decode(
             token,
             audience=audience,
@@ -170,13 +174,15 @@ class Verifier:
             self._changed.wait_for(lambda: self._under_way is None, timeout=_FIRST_WAIT_SECONDS)
 
     def _fetch(self) -> Mapping[str, PyJWK]:
+        import jwt
+
         until = time.monotonic() + _FETCH_SECONDS
         url = self.settings.jwks_url or str(self.discover(until=until)["jwks_uri"])
         keys: dict[str, PyJWK] = {}
         for entry in read_json(url, until=until)["keys"]:
             try:
                 if entry.get("use", "sig") == "sig" and entry.get("kty") != "oct":
-                    keys[str(entry["kid"])] = PyJWK(entry)
+                    keys[str(entry["kid"])] = jwt.PyJWK(entry)
             except (jwt.PyJWTError, AttributeError, KeyError, TypeError, ValueError) as error:
                 # One that this service cannot use says nothing about the others.
                 logger.warning("a key of the issuer is passed over: %s", type(error).__name__)

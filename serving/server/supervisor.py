@@ -115,9 +115,10 @@ def _check(settings: Settings) -> None:
     """Find in one process, before there are several, what would end each worker."""
     from serving.access.audit.writer import chain_key
     from serving.access.clock_check import check_clock
-    from serving.access.oidc import Verifier
 
     if settings.oidc is not None:
+        from serving.access.oidc import Verifier
+
         Verifier(settings.oidc)
     store = Store.open(settings.store_url)
     try:

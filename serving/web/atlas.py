@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import Transformer
 
 from features import reference
 from features.arrays import Floats
 from features.insight.flows.pictures import Ground
+
+if TYPE_CHECKING:
+    from pyproj import Transformer
 
 Box = tuple[float, float, float, float]
 WIDTH: Final = 9750.0
@@ -71,6 +73,8 @@ class Piece:
 
 @cache
 def _conic(first: float, second: float, meridian: float) -> Transformer:
+    from pyproj import Transformer  # slow to import
+
     return Transformer.from_pipeline(
         f"+proj=aea +lat_1={first} +lat_2={second} +lon_0={meridian} +R=1"
     )

@@ -54,5 +54,17 @@ def test_a_worker_loads_nothing_that_only_some_answers_use():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     loaded = set(done.stdout.partition("LOADED")[2].split())
     assert "serving.server.app" in loaded, done.stderr
-    never = HEAVY | {"igraph", "sklearn", "lightgbm"}
+    never = HEAVY | {"igraph", "sklearn", "lightgbm", "highspy", "pyvrp", "pyproj", "jwt"}
     assert loaded & never == set()
+
+
+def test_the_graph_library_comes_without_drawings_and_takes_them_from_nobody():
+    program = (
+        "import sys; from features.insight.flows.graphs import igraph; n = igraph().Graph.Ring(3)\n"
+        "print('LOADED', *sorted(sys.modules)); assert n.ecount() == 3; import matplotlib.pyplot"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.partition("LOADED")[2].split())
+    assert "igraph" in loaded
+    assert "matplotlib" not in loaded

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import Y2
+from features.insight.flows.graphs import igraph
 from features.insight.flows.tally import Tally, records
 
 DAYS: Final = 5  # between purchases of one token at two dealers
@@ -105,9 +106,7 @@ def clusters(found: pd.DataFrame, most: int = 25) -> tuple[Cluster, ...]:
     """Return groups of dealers joined by shared purchasers, largest first."""
     if found.empty:
         return ()
-    import igraph  # brings a library of drawings along
-
-    graph = igraph.Graph.TupleList(
+    graph = igraph().Graph.TupleList(
         zip(found["first"], found["second"], found["n"], strict=True), edge_attrs=["n"]
     )
     county = dict(zip(found["first"], found["first_county"], strict=True))
@@ -155,13 +154,12 @@ def communities(cells: pd.DataFrame, found: pd.DataFrame, most: int = 12) -> tup
             joined[b, a] += row["n"]
     weight = np.where(alike >= 0.8, alike, 0.0) + joined / max(float(joined.max()), 1.0)
     first, second = np.nonzero(np.triu(weight, 1))
-    import igraph  # brings a library of drawings along
-
-    graph = igraph.Graph(
+    library = igraph()
+    graph = library.Graph(
         n=len(names), edges=list(zip(first.tolist(), second.tolist(), strict=True))
     )
     graph.es["weight"] = weight[first, second].tolist()
-    igraph.set_random_number_generator(random.Random(_SEED))  # noqa: S311 - a fixed order of trial
+    library.set_random_number_generator(random.Random(_SEED))  # noqa: S311 - a fixed order of trial
     parts = graph.community_leiden("modularity", weights="weight", n_iterations=10)
     between = graph.betweenness()
     size = by.sum(axis=1).to_numpy()

@@ -15,6 +15,7 @@ from features.domain.spreadsheet_formulas import neutral
 from features.errors import InvalidValueError
 from features.insight.flows.corridors import Corridor
 from features.insight.flows.follow import Flow, Link
+from features.insight.flows.graphs import igraph
 from features.insight.flows.places import label_of, point_of
 from features.openjson import Json
 
@@ -82,11 +83,9 @@ def _safe(value: object) -> object:
 
 def to_graphml(flow: Flow) -> bytes:
     """Return the links as GraphML."""
-    import igraph  # brings a library of drawings along
-
     names = list(dict.fromkeys(end for link in flow.links for end in (link.source, link.target)))
     place = {name: i for i, name in enumerate(names)}
-    graph = igraph.Graph(directed=True)
+    graph = igraph().Graph(directed=True)
     graph.add_vertices(len(names), {"name": names, "label": [label_of(name) for name in names]})
     graph.add_edges([(place[link.source], place[link.target]) for link in flow.links])
     for column in _COLUMNS[2:]:

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from features.arrays import Flags, Ints
 from features.errors import FeatureError
-from features.insight.sharing.attack import Bounds, Probe, bounds
 from features.insight.sharing.bound_cells import System
 from features.insight.sharing.rules import Rules
+
+if TYPE_CHECKING:
+    from features.insight.sharing.attack import Bounds
 
 _ROUNDS: Final = 200
 _SLACK: Final = 1e-6
@@ -65,6 +67,8 @@ def protect(
     UnprotectedReleaseError
         When the last attack finds a cell out.
     """
+    from features.insight.sharing.attack import bounds  # a solver, slow to import
+
     system.check()
     unsafe = np.array([not cell.is_safe(rules) for cell in system.cells])
     kept = np.array([cell.key in before for cell in system.cells])
@@ -105,6 +109,8 @@ def _without_needless(system: System, is_hidden: Flags, is_primary: Flags, rules
     The largest are tried first. A cell that cannot be shown stays so when others are shown, since
     that only narrows intervals. Cells at home, which few read, are not worth the time.
     """
+    from features.insight.sharing.attack import Probe  # a solver, slow to import
+
     kept = is_hidden.copy()
     covers = [
         place

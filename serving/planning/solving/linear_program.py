@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import highspy
 import numpy as np
-from scipy.optimize import LinearConstraint
-from scipy.sparse import csr_array, vstack
 
 from features import abandonment
 from features.arrays import Floats
@@ -22,14 +19,11 @@ from features.highs import new_solver
 from features.openjson import Options
 from serving.planning.request import policy
 
-_SOLVED: Final = frozenset(
-    {
-        highspy.HighsModelStatus.kOptimal,
-        highspy.HighsModelStatus.kTimeLimit,
-        highspy.HighsModelStatus.kIterationLimit,
-        highspy.HighsModelStatus.kSolutionLimit,
-    }
-)
+if TYPE_CHECKING:
+    import highspy
+    from scipy.optimize import LinearConstraint
+
+_SOLVED: Final = ("kOptimal", "kTimeLimit", "kIterationLimit", "kSolutionLimit")
 
 
 @dataclass(frozen=True)
@@ -57,6 +51,8 @@ def minimize(
     AbandonedError
         As soon as nobody waits for the result.
     """
+    import highspy  # slow to import
+
     abandonment.check()
     solver = new_solver()
     for name, value in _options().items():
@@ -73,7 +69,7 @@ def minimize(
     abandonment.check()
     info = solver.getInfo()
     has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    if solver.getModelStatus() not in _SOLVED or not has_point:
+    if solver.getModelStatus().name not in _SOLVED or not has_point:
         return None
     bound = info.mip_dual_bound if is_whole else info.objective_function_value
     return Solution(np.asarray(solver.getSolution().col_value), float(bound))
@@ -91,6 +87,9 @@ def _options() -> Options:
 def _model(
     cost: Floats, lower: Floats, rows: Sequence[LinearConstraint], *, is_whole: bool
 ) -> highspy.HighsLp:
+    import highspy
+    from scipy.sparse import csr_array, vstack
+
     n = len(cost)
     matrix = csr_array(vstack([csr_array(row.A) for row in rows]))
     model = highspy.HighsLp()

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from features.arrays import Flags, Floats, Ints
 from features.domain.number_words import counted
@@ -273,6 +271,9 @@ def _most_covered(problem: Selection) -> int | None:
 
 def _extreme(problem: Selection, goal: Floats, *, lower: Flags) -> Floats | None:
     """Return which visits make the goal least, shape (n,), or None when there is no way."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import
+    from scipy.sparse import csr_array
+
     overdue = csr_array(problem.is_overdue[None, :].astype(np.float64))
     result = milp(
         goal,

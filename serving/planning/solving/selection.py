@@ -10,15 +10,18 @@ gap is measured against it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import LinearConstraint
-from scipy.sparse import csr_array
 
 from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest
 from serving.planning.solving.linear_program import minimize
+
+if TYPE_CHECKING:
+    from scipy.optimize import LinearConstraint
+    from scipy.sparse import csr_array
 
 # Thresholds of the packing rows, as shares of an investigator's week.
 _PACKING = (0.5, 0.4, 0.3, 0.2)
@@ -149,6 +152,8 @@ def solve_relaxed(problem: Selection) -> Choice | None:
 
 
 def _run(problem: Selection, *, is_whole: bool) -> Choice | None:
+    from scipy.optimize import LinearConstraint  # slow to import
+
     n = len(problem.gain)
     if n == 0:
         return Choice(np.zeros(0), 0.0, 0.0) if problem.n_overdue_wanted == 0 else None
@@ -171,6 +176,9 @@ def capacity_rows(problem: Selection) -> list[LinearConstraint]:
     packing rows are dual feasible functions of bin packing: of visits longer than half a week, for
     example, no two share one. A visit in parts is in the hours only: how it is cut is the router's.
     """
+    from scipy.optimize import LinearConstraint  # slow to import
+    from scipy.sparse import csr_array
+
     starts = np.unique(np.append(problem.first_week, 0))
     week_hours = problem.hours_per_week * problem.n_investigators
     hours = np.where(problem.first_week >= starts[:, None], problem.load, 0.0)
@@ -190,4 +198,6 @@ def _packing(size: Floats, limit: float) -> Floats:
 
 
 def _row(flags: Flags) -> csr_array:
+    from scipy.sparse import csr_array
+
     return csr_array(flags[None, :].astype(np.float64))

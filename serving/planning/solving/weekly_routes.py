@@ -10,11 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pyvrp import Client, Depot, Location, ProblemData, Solution, VehicleType
-from pyvrp import solve as run_router
-from pyvrp.stop import MaxIterations, MultipleCriteria
 
 from features import abandonment
 from features.arrays import Flags, Floats, Ints
@@ -22,6 +20,9 @@ from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest, policy
 from serving.planning.solving.selection import ROUNDING, n_parts
 from serving.planning.travel import drive_hours, km_matrix
+
+if TYPE_CHECKING:
+    from pyvrp import ProblemData, Solution
 
 _MINUTES = 60
 _REQUIRED_PRIZE = 10**6
@@ -178,6 +179,9 @@ def _routed(
     slots = _slots(request)
     if not slots:
         return ()
+    from pyvrp import solve as run_router  # slow to import
+    from pyvrp.stop import MaxIterations, MultipleCriteria
+
     data = _problem(candidates, request, parts=parts, ways=ways, worth=worth, slots=slots)
     stop = MultipleCriteria([MaxIterations(int(policy()["router_iterations"])), _Abandoned()])
     best = run_router(data, stop, seed=request.seed, collect_stats=False, display=False).best
@@ -294,6 +298,8 @@ def _problem(
     worth: Ints,
     slots: list[_Slot],
 ) -> ProblemData:
+    from pyvrp import Client, Depot, Location, ProblemData, VehicleType  # slow to import
+
     week = int(request.hours_per_week * _MINUTES)
     best = max(float(candidates.expected_yield[ways.candidate].max()), 1e-12)
     clients = []

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.responses import Response
 
@@ -23,6 +21,9 @@ from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.lists.pages import license_types
 from serving.web.oversight.evidence import evaluation_of, report_of
 from serving.web.rendering import head_label, page, rule_label, upper_first
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 from serving.web.visitor import PageRoute, may
 
 _MOST_ROWS: Final = 15
@@ -176,6 +177,8 @@ def _bearers(caller: Caller) -> tuple[str, ...]:
 
 def card_html(markdown: str) -> Markup:
     """Render a model card; markup inside it stays text, and its headings move two levels down."""
+    from markdown_it import MarkdownIt  # slow to import
+
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"])
     tokens = renderer.parse(markdown or "No card came with this bundle.")
     for token in tokens:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import LinearConstraint
 
 from features import abandonment
 from features.engine.embedded import EmbeddedEngine
@@ -103,7 +104,7 @@ def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):
     )  # fmt: skip
     rng = np.random.default_rng(0)
     weights = rng.integers(1_000, 9_999, (12, 80)).astype(float)
-    rows = [solver.LinearConstraint(weights, weights.sum(axis=1) / 2, weights.sum(axis=1) / 2 + 1)]
+    rows = [LinearConstraint(weights, weights.sum(axis=1) / 2, weights.sum(axis=1) / 2 + 1)]
     cost = -rng.integers(1, 100, 80).astype(float)
 
     def solve():

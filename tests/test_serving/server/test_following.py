@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from features.warehouse import Warehouse
+from models.errors import BundleError
 from serving.errors import AuditError, StaleTableError
 from serving.field.outcomes import collect
 from serving.field.warehouse_progress import Collected
@@ -213,6 +214,20 @@ def _alike(one: Runtime, other: Runtime) -> bool:
 def _signals(runtime: Runtime, dealer: str) -> bytes:
     snapshot = runtime.snapshot
     return snapshot.inputs[snapshot.row_of[dealer]].tobytes()
+
+
+def test_heads_are_made_after_the_start_and_one_that_cannot_be_is_said(runtime, monkeypatch):
+    asked = threading.Event()
+
+    def ready(_):
+        asked.set()
+        raise BundleError("The head compliance cannot be read.")
+
+    monkeypatch.setattr(type(runtime.snapshot.bundle), "ready", ready, raising=False)
+    assert runtime.troubles == []
+    runtime.start()
+    assert asked.wait(10)
+    wait_for(lambda: runtime.troubles == ["The head compliance cannot be read."])
 
 
 def test_old_records_are_said_everywhere_and_send_nobody_anywhere(service):
