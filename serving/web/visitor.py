@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -138,6 +139,16 @@ def may(action: str) -> Callable[[Request], Coroutine[Any, Any, Caller]]:
         return Caller(request.app.state.runtime, principal, action, None)
 
     return caller
+
+
+def turned_to(caller: Caller, action: str) -> Caller:
+    """Return a caller on what a refused form shows again, held to the rules of that page.
+
+    The form's own action may be let through where the page is not: suspended, or another role's.
+    """
+    check_role(caller.principal, action)
+    caller.runtime.switch.check(action)
+    return replace(caller, action=action)
 
 
 async def checked_form(request: Request, principal: Principal) -> FormData:

@@ -19,12 +19,14 @@ class Visitor:
         Of the fixture.
     name : str
         The account.
+    purpose : str
+        What the session is for.
     """
 
-    def __init__(self, service: Any, name: str) -> None:
+    def __init__(self, service: Any, name: str, purpose: str = "licensing") -> None:
         self.http = TestClient(build_app(service.runtime), base_url="http://localhost:3000")
         token = self._secret("/sign-in", "form_token")
-        fields = {"token": service.tokens[name], "purpose": "licensing", "form_token": token}
+        fields = {"token": service.tokens[name], "purpose": purpose, "form_token": token}
         answer = self.http.post("/sign-in", data=fields, follow_redirects=False)
         assert answer.status_code == 303, answer.text
 

@@ -117,15 +117,18 @@ async def record(
 ) -> Response:
     """Check a form, show it to be checked, or keep it."""
     form = await checked_form(request, caller.principal)
+    purpose = caller.purpose()
     row = _row(caller, dealer)
     if (text(form, "step") or "save") != "save":
         fields = [(n, v) for n, v in form.multi_items() if n != "csrf" and isinstance(v, str) and v]
         draft = sealed(fields, caller.principal, row["dealer"])
         if len(draft) > MOST:
+            await caller.record(row["dealer"], purpose=purpose)
             return await _answer(request, caller, row, form)
         return RedirectResponse(f"/dealers/{row['dealer']}/outcome?draft={draft}", status_code=303)
     filled = await asyncio.to_thread(_read, caller, form, row)
     if filled.errors or filled.request is None:
+        await caller.record(row["dealer"], purpose=purpose)
         return _form(request, caller, row, filled, status=422)
     try:
         await routes.outcome(filled.request, caller)
@@ -134,6 +137,7 @@ async def record(
     except FflRiskError as error:
         filled.errors[_at(error)] = _in_words(error)
         status = int(getattr(error, "status", 422))
+        await caller.record(row["dealer"], purpose=purpose)
         return _form(request, caller, row, filled, status=status)
     list_id = filled.values.get("list_id", "")
     back = f"&list={list_id}" if list_id else ""

@@ -28,7 +28,7 @@ from serving.scores.table import premises
 from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import show_list
 from serving.web.rendering import dealer_name, page
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -42,9 +42,9 @@ async def record_decision(
     """Keep an inspector's decision about a dealer of a list, or of a row handed to them."""
     form = await checked_form(request, caller.principal)
     back, is_work = _back(form), text(form, "from") == "work"
-    dealer, decision = text(form, "dealer"), text(form, "decision")
+    dealer, decision, purpose = text(form, "dealer"), text(form, "decision"), caller.purpose()
     try:
-        asked = _decision(list_id, dealer, decision, form=form, purpose=caller.purpose())
+        asked = _decision(list_id, dealer, decision, form=form, purpose=purpose)
         await field.decisions(asked, caller)
     except FflRiskError as error:
         failed = {
@@ -53,10 +53,7 @@ async def record_decision(
         }  # fmt: skip
         if is_work:
             return await _work(request, caller, failed=failed | {"list_id": list_id})
-        document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
-        return await asyncio.to_thread(
-            show_list, request, caller, document, back, failed=failed, status=422
-        )
+        return await _list_again(request, caller, list_id, back, failed=failed)
     done = "accept" if decision == "accept" else "override"
     if is_work:
         return RedirectResponse(f"/work?done={done}", status_code=303)
@@ -99,9 +96,7 @@ async def assign(
             "dealer": dealer, "reason": "", "note": "", "what": nobody,
             "to": text(form, "to"), "at": "to",
         }  # fmt: skip
-        return await asyncio.to_thread(
-            show_list, request, caller, document, back, failed=failed, status=422
-        )
+        return await _list_again(request, caller, list_id, back, failed=failed)
     await asyncio.to_thread(
         lambda: work.assign(
             caller.runtime.store, list_id=list_id, dealer=dealer, to=who,
@@ -109,6 +104,19 @@ async def assign(
         )
     )  # fmt: skip
     return _to(list_id, back, "assigned", f"#d-{dealer}")
+
+
+async def _list_again(
+    request: Request, caller: Caller, list_id: str, back: Ask, *, failed: Mapping[str, str]
+) -> Response:
+    """Show the list with what was refused, under the rules of reading it and with its record."""
+    reader = turned_to(caller, "lists")
+    purpose = reader.purpose()
+    document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
+    await reader.record(list_id, purpose=purpose, list_id=list_id)
+    return await asyncio.to_thread(
+        show_list, request, reader, document, back, failed=failed, status=422
+    )
 
 
 def _nobody(caller: Caller, who: str) -> str:

@@ -30,7 +30,7 @@ from serving.planning.office import candidate_table, office_rows
 from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import for_template
 from serving.web.rendering import page
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -201,5 +201,9 @@ async def _changed(
     try:
         await asyncio.to_thread(make)
     except ServingError as error:
-        return await asyncio.to_thread(_show, request, caller, plan, error=error)
+        reader = turned_to(caller, "plans")
+        await reader.record(
+            subjects({visit.dealer for visit in plan.visits}), purpose=reader.purpose()
+        )
+        return await asyncio.to_thread(_show, request, reader, plan, error=error)
     return RedirectResponse(f"/plans/{plan_id}?done={done}", status_code=303)

@@ -138,12 +138,18 @@ def test_approved_then_handed_over_it_is_seen_by_its_inspector_and_no_other(serv
     assert "Approve" not in inspector.get(f"/plans/{plan_id}").text
 
 
-def test_a_plan_goes_from_status_to_status_in_order_only(service, supervisor):
+def test_a_plan_goes_from_status_to_status_in_order_only(service, supervisor, audit_of):
     plan_id = keep(supervisor)
+    visits = service.get(f"/v1/plans/{plan_id}", "supervisor").json()["visits"]
+    n_before = len(audit_of(service))
     early = supervisor.post(
         f"/plans/{plan_id}/status", {"status": "handed_over"}, at=f"/plans/{plan_id}"
     )
     assert early.status_code == 409
+    # The plan on the page of a refusal is seen as on any other: once to send the form, once now.
+    read = [r["subject"] for r in audit_of(service)[n_before:] if r["action"] == "plans"]
+    assert len(read) == 2
+    assert visits[0]["dealer"] in read[-1]
     assert service.get(f"/v1/plans/{plan_id}", "supervisor").json()["version"] == 1
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from serving.access import suspension
 from serving.scores import holds
 from serving.web.lists.list_rows import change_in_words, log_part
 from tests.test_serving.pages import Visitor
@@ -24,6 +25,43 @@ def test_a_refused_decision_keeps_its_note_at_its_row(inspector, listed):
     assert answer.status_code == 422
     assert 'value="saw them move out"' in answer.text
     assert f'href="#d-{dealer}"' in answer.text
+
+
+def test_what_a_refused_form_shows_again_is_held_to_the_rules_of_its_page(
+    service, inspector, listed, free, audit_of, monkeypatch
+):
+    """Its purpose, the switch that stops lists, and the record of who saw whom."""
+    monkeypatch.setattr("serving.access.suspension.LOOK_SECONDS", 0.0)
+    at, dealer = f"/lists/{listed['list_id']}", listed["rows"][0]["dealer"]
+    decision, handed = f"{at}/decisions", f"{at}/assign"
+    without_reason = {"dealer": dealer, "decision": "override"}
+    to_nobody = {"dealer": dealer, "to": "nobody"}
+
+    def seen():
+        return [(r["action"], r["list_id"]) for r in audit_of(service)[n_before:]]
+
+    for path, form in ((decision, without_reason), (handed, to_nobody)):
+        n_before = len(audit_of(service))
+        assert inspector.post(path, form, at="/work").status_code == 422
+        assert ("lists", listed["list_id"]) in seen()
+    n_before = len(audit_of(service))
+    assert inspector.post(f"/dealers/{free}/outcomes", {}, at="/work").status_code == 422
+    assert "outcomes" in [r["action"] for r in audit_of(service)[n_before:]]
+    counting = Visitor(service, "inspector", purpose="statistics")
+    for path, form in (
+        (decision, without_reason), (handed, to_nobody), (f"/dealers/{free}/outcomes", {}),
+        (decision, without_reason | {"from": "work"}),
+    ):  # fmt: skip
+        answer = counting.post(path, form, at="/measures")
+        assert (answer.status_code, dealer in answer.text) == (403, False), path
+        assert f"/dealers/{free}" not in answer.text
+    ledger = service.runtime.ledger(service.runtime.directory.principal_of_token(
+        service.tokens["chief"]
+    ))
+    suspension.suspend(service.runtime.store, "a fault", ledger=ledger)
+    for path, form in ((decision, without_reason), (handed, to_nobody)):
+        answer = inspector.post(path, form, at="/work")
+        assert (answer.status_code, dealer in answer.text) == (503, False), path
 
 
 def test_decisions_are_seen_again_one_or_many_mine_and_handed_over(service, inspector, listed):
