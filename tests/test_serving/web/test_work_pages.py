@@ -55,9 +55,9 @@ def test_what_a_refused_form_shows_again_is_held_to_the_rules_of_its_page(
         answer = counting.post(path, form, at="/measures")
         assert (answer.status_code, dealer in answer.text) == (403, False), path
         assert f"/dealers/{free}" not in answer.text
-    ledger = service.runtime.ledger(service.runtime.directory.principal_of_token(
-        service.tokens["chief"]
-    ))
+    ledger = service.runtime.ledger(
+        service.runtime.directory.principal_of_token(service.tokens["chief"])
+    )
     suspension.suspend(service.runtime.store, "a fault", ledger=ledger)
     for path, form in ((decision, without_reason), (handed, to_nobody)):
         answer = inspector.post(path, form, at="/work")
