@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Flags, Ints
-from features.domain.asof import from_numpy
 from models.order.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
@@ -25,10 +24,11 @@ from serving.contract.records.lists import (
     ListRowRecord,
     RowChangeRecord,
 )
+from serving.contract.records.scores import HeadRecord
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.table import premises
-from serving.scores.visible_dealers import View, eligible_rows
+from serving.scores.table import premises_of
+from serving.scores.visible_dealers import View, allows_visit, eligible_rows
 from serving.scores.words.told_apart import told_apart
 
 N_LIST_REASONS: Final = 5
@@ -111,7 +111,8 @@ class _Places:
     def give(self, rows: Ints, why: str, *, at_most: int, probability: float = 1.0) -> None:
         """Give places to `rows` in their order; one that has a place only gains a reason."""
         free = min(at_most, self.n_left)
-        for row in rows.tolist():
+        # No more of them are looked at than get a place, have one, or are the first without.
+        for row in rows[: free + len(self.why) + 1].tolist():
             if row in self.why:
                 if why not in self.why[row]:
                     self.why[row].append(why)
@@ -166,11 +167,10 @@ def compose(
     eligible = within & eligible_rows(view)
     draw = issue.draw(snapshot.as_of)
     places = _fill(view, request, eligible, within=within, draw=draw)
-    rows = sorted(places.why, key=lambda row: int(view.national_rank[row]))
+    given = np.array(list(places.why), dtype=np.int64)
+    rows = given[np.argsort(view.national_rank[given], kind="stable")]
     before = {} if previous is None else previous.places
-    document_rows = [
-        _document_row(view, row, n + 1, places=places, before=before) for n, row in enumerate(rows)
-    ]
+    document_rows = _document_rows(view, rows, places=places, before=before)
     said = told_apart([one["reasons"] for one in document_rows])
     for one, ordered in zip(document_rows, said, strict=True):
         one["reasons"] = ordered
@@ -224,7 +224,9 @@ def _fill(
     n_certain = max(0, places.n_left - n_outside)
     places.give(ranked, "model", at_most=n_certain)
     certain = np.array(list(places.why), dtype=np.int64)
-    outside = ranked[~np.isin(ranked, certain)]
+    is_certain = np.zeros(len(eligible), dtype=bool)
+    is_certain[certain] = True
+    outside = ranked[~is_certain[ranked]]
     drawn, probability = _drawn(view, outside, min(n_outside, places.n_left), draw, use="list")
     places.give(drawn, "random", at_most=len(drawn), probability=probability)
     places.mandatory.update(drawn.tolist())
@@ -277,45 +279,72 @@ def _give_manual(view: View, request: RankRequest, places: _Places, *, within: F
         places.note[row] = pick.reason + basis
 
 
-def _document_row(
-    view: View,
-    row: int,
-    position: int,
-    *,
-    places: _Places,
-    before: Mapping[str, tuple[int, float]],
-) -> ListRowRecord:
+def _document_rows(
+    view: View, rows: Ints, *, places: _Places, before: Mapping[str, tuple[int, float]]
+) -> list[ListRowRecord]:
+    """Return the rows of a list in their order: a column at a time, which a long list needs."""
     columns = view.snapshot.columns
-    priority = float(columns["priority"][row])
-    last = before.get(columns["dealer"][row])
-    change: RowChangeRecord = {
-        "previous_position": last[0] if last else None,
-        "priority": round(priority - last[1], 6) if last else None,
-    }
-    support = float(columns["support"][row])
-    eligible_on = view.eligible_on(row)
-    return {
-        "position": position,
-        **premises(columns, row),
-        "why": places.why[row],
-        "inclusion_probability": places.probability[row],
-        "is_mandatory": row in places.mandatory,
-        "mandatory_probability": places.mandatory_probability.get(row),
-        "note": places.note.get(row, ""),
-        "as_of": from_numpy(columns["as_of"][row]),
-        "heads": view.heads(row),
-        "priority": priority,
-        "percentile": view.percentile(row),
-        "national_rank": int(view.national_rank[row]),
-        "support": support,
-        "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
-        "last_inspected_on": from_numpy(columns["last_inspected_on"][row]),
-        "last_outcome": str(columns["last_outcome"][row]) or None,
-        "is_eligible": view.is_eligible(row),
-        "eligible_on": eligible_on,
-        "reasons": view.reasons(row, N_LIST_REASONS),
-        "change": change if before else None,
-    }
+    licensed, heads = premises_of(columns, rows), _heads(view, rows)
+    as_of, seen, eligible_on = (
+        columns[name][rows].astype("datetime64[D]").tolist()
+        for name in ("as_of", "last_inspected_on", "eligible_on")
+    )
+    outcome = [str(one) or None for one in columns["last_outcome"][rows].tolist()]
+    priority, support = (_floats(columns[name][rows]) for name in ("priority", "support"))
+    is_unsure = columns["is_insufficient_history"][rows].astype(bool).tolist()
+    is_eligible = allows_visit(columns["eligible_on"][rows], view.snapshot.as_of).tolist()
+    rank = view.national_rank[rows].tolist()
+    out: list[ListRowRecord] = []
+    for n, row in enumerate(rows.tolist()):
+        last = before.get(licensed[n]["dealer"])
+        change: RowChangeRecord = {
+            "previous_position": last[0] if last else None,
+            "priority": round(priority[n] - last[1], 6) if last else None,
+        }
+        out.append(
+            {
+                "position": n + 1,
+                **licensed[n],
+                "why": places.why[row],
+                "inclusion_probability": places.probability[row],
+                "is_mandatory": row in places.mandatory,
+                "mandatory_probability": places.mandatory_probability.get(row),
+                "note": places.note.get(row, ""),
+                "as_of": as_of[n],
+                "heads": heads[n],
+                "priority": priority[n],
+                "percentile": view.percentile(row),
+                "national_rank": rank[n],
+                "support": support[n],
+                "has_insufficient_history": is_unsure[n],
+                "last_inspected_on": seen[n],
+                "last_outcome": outcome[n],
+                "is_eligible": is_eligible[n],
+                "eligible_on": eligible_on[n],
+                "reasons": view.reasons(row, N_LIST_REASONS),
+                "change": change if before else None,
+            }
+        )
+    return out
+
+
+def _heads(view: View, rows: Ints) -> list[dict[str, HeadRecord]]:
+    """Return what each head says of some rows."""
+    columns, names = view.snapshot.columns, view.snapshot.heads
+    ends = [
+        [_floats(columns[f"{head}{end}"][rows]) for end in ("", "_lower", "_upper")]
+        for head in names
+    ]
+    out: list[dict[str, HeadRecord]] = [{} for _ in rows]
+    for head, (value, lower, upper) in zip(names, ends, strict=True):
+        for record, v, low, high in zip(out, value, lower, upper, strict=True):
+            record[head] = {"value": v, "lower": low, "upper": high}
+    return out
+
+
+def _floats(values: npt.NDArray[Any]) -> list[float]:
+    found: list[float] = values.astype(np.float64).tolist()
+    return found
 
 
 def _change(

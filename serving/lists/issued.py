@@ -215,6 +215,12 @@ def last_list(
     return None
 
 
+def _before(store: Store, list_id: str) -> Before:
+    """Return what lists are compared with by its id, read once."""
+    found = _compared.get(store, {}).get(list_id)
+    return found or _remember(store, Before.of(from_json(stored_bytes(store, list_id))))
+
+
 def stored_bytes(store: Store, list_id: str) -> bytes:
     """Return a list's bytes as issued, whoever asks: for comparing, never for showing.
 
@@ -317,10 +323,8 @@ def seen_document(
     facts = _facts(runtime, scope.view.snapshot, document, recipe, hidden=hidden)
     is_compared = True
     if document["change"] is not None:
-        before: ListDocument = json.loads(
-            stored_bytes(runtime.store, document["change"]["previous_list"])
-        )
-        is_compared = hidden.isdisjoint(row["dealer"] for row in before["rows"])
+        before = _before(runtime.store, document["change"]["previous_list"])
+        is_compared = hidden.isdisjoint(before.places)
     return without(document, recipe, facts, is_compared=is_compared)
 
 
@@ -413,7 +417,7 @@ def verify(
         ),
         RankRequest.model_validate(recipe["request"]),
         issue=ticket,
-        previous=Before.of(json.loads(stored_bytes(store, previous))) if previous else None,
+        previous=Before.of(from_json(stored_bytes(store, previous))) if previous else None,
     )
     checks = {
         "stored bytes are those issued": is_kept,

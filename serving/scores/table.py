@@ -20,9 +20,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -41,20 +42,16 @@ TEXT_COLUMNS: Final = (
 
 def premises(columns: Mapping[str, Any], row: int) -> PremisesRecord:
     """Return who is licensed in a row of the scored columns, and where."""
-    return {
-        "dealer": str(columns["dealer"][row]),
-        "license_number": str(columns["license_number"][row]),
-        "license_type": str(columns["license_type"][row]),
-        "licensee_name": str(columns["licensee_name"][row]),
-        "business_name": str(columns["business_name"][row]),
-        "street": str(columns["street"][row]),
-        "city": str(columns["city"][row]),
-        "state": str(columns["state"][row]),
-        "zip": str(columns["zip"][row]),
-        "county": str(columns["county"][row]),
-        "office": str(columns["office"][row]),
-        "division": str(columns["division"][row]),
-    }
+    (found,) = premises_of(columns, np.array([row]))
+    return found
+
+
+def premises_of(columns: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> list[PremisesRecord]:
+    """Return who is licensed in some rows of the scored columns, and where."""
+    names = list(PremisesRecord.__annotations__)
+    texts = [map(str, columns[name][rows].tolist()) for name in names]
+    rows_of_texts = zip(*texts, strict=True)
+    return [cast("PremisesRecord", dict(zip(names, one, strict=True))) for one in rows_of_texts]
 
 
 @dataclass(frozen=True)

@@ -184,10 +184,11 @@ def measured_first(reasons: Sequence[_Reason]) -> list[_Reason]:
 
     A fact such as "No compliance inspection on record" has no value and is a reason nonetheless.
     """
-    return sorted(reasons, key=_is_weak)
+    return sorted(reasons, key=is_weak)
 
 
-def _is_weak(reason: ReasonRecord) -> bool:
+def is_weak(reason: ReasonRecord) -> bool:
+    """Whether a reason could not be measured, or is an estimate and no count of its own."""
     sentence = reason["sentence"]
     if reason["value"] is None:
         return "not known" in sentence or "unknown" in sentence

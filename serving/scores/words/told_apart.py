@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from serving.scores.words.reason_sentences import measured_first
+from serving.scores.words.reason_sentences import is_weak
 
 if TYPE_CHECKING:
     from serving.contract.records.scores import ReasonRecord
@@ -21,20 +22,24 @@ def told_apart(rows: Sequence[Sequence[ReasonRecord]]) -> list[list[ReasonRecord
 
     A sentence that more than a quarter of the rows have, word for word, says little of one of them;
     so does a reason of few kinds, whichever of them it is. What raises stays before what lowers,
-    and all else in its order.
+    what could not be measured at the end, and all else in its order.
 
     Parameters
     ----------
     rows : sequence of sequence of ReasonRecord
         The reasons of each dealer that is shown beside the others, the largest contribution first.
     """
-    n_with = Counter(key for reasons in rows for key in {_key(one) for one in reasons})
+    keys = [[_key(one) for one in reasons] for reasons in rows]
+    n_with = Counter(chain.from_iterable(map(set, keys)))
     shared = {key for key, n in n_with.items() if n > _MOST_ALIKE * len(rows)}
-    ordered = [
-        sorted(reasons, key=lambda one: (one["contribution"] < 0, _key(one) in shared))
-        for reasons in rows
-    ]
-    return [measured_first(reasons) for reasons in ordered]
+    out = []
+    for reasons, own in zip(rows, keys, strict=True):
+        turns = [
+            (is_weak(one), one["contribution"] < 0, key in shared)
+            for one, key in zip(reasons, own, strict=True)
+        ]
+        out.append([reasons[i] for i in sorted(range(len(turns)), key=turns.__getitem__)])
+    return out
 
 
 def _key(reason: ReasonRecord) -> str:
