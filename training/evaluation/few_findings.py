@@ -26,7 +26,7 @@ from training.evaluation.metrics import LEVEL
 
 # Ten for each of two numbers that are fitted (Peduzzi and others 1996).
 FEW_FINDINGS: Final = 20
-_TAIL: Final = (1.0 - LEVEL) / 2.0
+TAIL: Final = (1.0 - LEVEL) / 2.0
 
 
 def are_few(y: Floats) -> bool:
@@ -62,7 +62,7 @@ def ranks_beyond_chance(score: Floats, y: Floats, *, is_higher: bool) -> bool:
         return False
     way = "greater" if is_higher else "less"
     test = mannwhitneyu(score[found], score[~found], alternative=way)
-    return bool(test.pvalue <= _TAIL)
+    return bool(test.pvalue <= TAIL)
 
 
 def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) -> bool:
@@ -84,4 +84,4 @@ def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) 
     more, fewer = int(ahead[ahead > 0].sum()), ceil(-ahead[ahead < 0].sum())
     if more + fewer == 0:
         return False
-    return bool(binomtest(more, more + fewer, 0.5, alternative="greater").pvalue <= _TAIL)
+    return bool(binomtest(more, more + fewer, 0.5, alternative="greater").pvalue <= TAIL)

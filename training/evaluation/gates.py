@@ -269,40 +269,6 @@ def chance_calibration_error(y: Floats, score: Floats, weight: Floats) -> float:
     return float(np.quantile(np.concatenate(errors), 0.95))
 
 
-def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict:
-    """Ask that the order find more than chance with each inspector's share of visits fixed.
-
-    Parameters
-    ----------
-    column : str
-        Who looked; rows without a name do not count.
-    """
-    wanted = "more than chance within the visits of each, an interval above 1.00"
-    who = rows[column].fillna("").astype(str)
-    named = rows[(who != "").to_numpy()].reset_index(drop=True)
-    if not len(named) or named["y"].sum() <= 0:
-        return Verdict("within_investigator", "order", UNSAID, "nobody is recorded", wanted)
-    y, weight = named["y"].to_numpy(dtype=np.float64), named["weight"].to_numpy(dtype=np.float64)
-    parts = [
-        (index, Ranking(named["score"].to_numpy()[index]))
-        for index in named.groupby(column, observed=True).indices.values()
-    ]
-
-    def statistic(drawn: Floats) -> Floats:
-        w = drawn * weight
-        found = sum(
-            r.captured(y[i], share=capacity, weight=w[i]) for i, r in parts if w[i].sum() > 0
-        )
-        return np.array([found / max(capacity * float(w @ y), 1e-12)])
-
-    (gain,) = bootstrap(statistic, named["cluster"], n_resamples=N_RESAMPLES)
-    shown = PASSED if gain.low > 1.0 else REFUSED if gain.high < 1.1 else UNSAID
-    return Verdict(
-        "within_investigator", "order", shown, f"{gain} times chance", wanted,
-        max(0.0, 1.0 - gain.low),
-    )  # fmt: skip
-
-
 def free_of_strictness(
     dependence: Interval | None, *, limit: float, n_visiting: int = 0, n_placed: int = 0
 ) -> Verdict:

@@ -15,6 +15,7 @@ from training.evaluation.candidate import Candidate
 from training.evaluation.head_evaluation import list_overlap
 from training.evaluation.metrics import Interval
 from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Verdict, told
+from training.evaluation.within import gains_within
 from training.recipe import Gates
 
 # So many findings that the champion has not learned from are enough to compare by.
@@ -75,7 +76,7 @@ def _order_gates(candidate: Candidate, capacity: float) -> list[Verdict]:
     return [
         gates.better_than_chance(_ORDER, rows, auc=Interval(**entry["model"]["auc"])),
         gates.not_worse_than_rules(_ORDER, simple, capacity=capacity),
-        gates.gains_within(rows, "investigator", capacity=capacity),
+        gains_within(rows, "investigator", capacity=capacity),
         gates.free_of_strictness(
             None if dependence is None else Interval(**dependence),
             limit=limit,

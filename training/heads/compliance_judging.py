@@ -274,7 +274,8 @@ def _sections(
         {
             "title": "Three gains",
             "text": "Precision at capacity over a random list: in all, with each division's share "
-            "fixed, and within the caseload of each investigator.",
+            "fixed, and within the caseload of each investigator; visits of nobody on record "
+            "count in the first alone.",
             "columns": ["gain", "multiple of random"],
             "rows": [
                 [k.replace("_", " "), "-" if v is None else f"{v:.2f}"] for k, v in gains.items()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.evaluation.metrics import Ranking
+from training.evaluation.within import telling_rows
 
 
 def three_gains(
@@ -21,7 +22,9 @@ def three_gains(
     """Precision at capacity over the base rate: in all, and with each inspector's share fixed.
 
     Much of what targeting seems to gain can be who was sent. With assignment held fixed each
-    group inspects the same number of its own dealers as in a random list.
+    group inspects the same number of its own dealers as in a random list. Visits of nobody on
+    record are in the total alone; a gain is None where no group found something in some visits and
+    nothing in others, for then every order gains the same.
 
     Parameters
     ----------
@@ -37,12 +40,12 @@ def three_gains(
         return {"total": None, **{name: None for name, _ in within}}
     out: dict[str, float | None] = {"total": _precision(rows, share) / rate}
     for name, column in within:
-        found, seen = 0.0, 0.0
-        for _, part in rows.groupby(column, observed=True):
+        found, by_chance = 0.0, 0.0
+        for _, part in telling_rows(rows, column).groupby(column, observed=True):
             total = float(part["weight"].sum())
             found += _precision(part, share) * total
-            seen += total
-        out[name] = found / seen / rate if seen else None
+            by_chance += float(part["weight"] @ part["y"])
+        out[name] = found / by_chance if by_chance else None
     return out
 
 

@@ -219,26 +219,6 @@ def test_a_group_that_loses_recall_is_named():
     assert "state VA" in refused.measured
 
 
-def test_a_gain_that_is_only_who_was_sent_is_refused():
-    rng = np.random.default_rng(3)
-    who = rng.integers(0, 10, 5000)
-    p = np.linspace(0.02, 0.4, 10)[who]
-    frame = pd.DataFrame(
-        {
-            "y": (rng.random(5000) < p).astype(float),
-            "weight": 1.0,
-            "cluster": np.arange(5000),
-            "score": p + rng.normal(0, 1e-6, 5000),
-            "investigator": who.astype(str),
-        }
-    )
-    assert not gates.gains_within(frame, "investigator", capacity=0.1).is_passed
-    knows = frame.assign(score=frame["y"] + rng.normal(0, 0.5, 5000))
-    assert gates.gains_within(knows, "investigator", capacity=0.1).is_passed
-    nobody = gates.gains_within(frame.assign(investigator=""), "investigator", capacity=0.1)
-    assert nobody.outcome == "unsaid"
-
-
 def test_an_order_that_goes_with_strictness_is_refused():
     assert gates.free_of_strictness(Interval(0.05, -0.1, 0.2), limit=0.15).is_passed
     assert gates.free_of_strictness(Interval(-0.4, -0.6, -0.2), limit=0.15).outcome == "refused"
