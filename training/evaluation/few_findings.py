@@ -65,7 +65,9 @@ def ranks_beyond_chance(score: Floats, y: Floats, *, is_higher: bool) -> bool:
     return bool(test.pvalue <= TAIL)
 
 
-def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) -> bool:
+def catches_more(
+    rows: pd.DataFrame, ours: str, other: str, *, capacity: float, level: float = LEVEL
+) -> bool:
     """Whether one order's list holds findings that another's does not, beyond chance.
 
     Findings on both lists, or on neither, say nothing of which is better. Where rows tie for the
@@ -77,6 +79,8 @@ def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) 
         Judged rows.
     ours, other : str
         Columns of the two orders.
+    level : float
+        How sure, both ways together; higher where one of several orders is asked about.
     """
     found = rows["y"].to_numpy(dtype=np.float64) > 0
     here, there = (list_membership(rows[name], capacity)[found] for name in (ours, other))
@@ -84,4 +88,5 @@ def catches_more(rows: pd.DataFrame, ours: str, other: str, *, capacity: float) 
     more, fewer = int(ahead[ahead > 0].sum()), ceil(-ahead[ahead < 0].sum())
     if more + fewer == 0:
         return False
-    return bool(binomtest(more, more + fewer, 0.5, alternative="greater").pvalue <= TAIL)
+    test = binomtest(more, more + fewer, 0.5, alternative="greater")
+    return bool(test.pvalue <= (1.0 - level) / 2.0)

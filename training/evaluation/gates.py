@@ -33,7 +33,15 @@ from training.evaluation.metrics import (
     reliability,
     weighted_share,
 )
-from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Verdict, not_below, told
+from training.evaluation.promotion_verdict import (
+    PASSED,
+    REFUSED,
+    UNSAID,
+    Outcome,
+    Verdict,
+    not_below,
+    told,
+)
 
 N_RESAMPLES = 300
 _AT_ONCE: Final = 20  # drawn outcomes of all rows that are held together
@@ -99,21 +107,28 @@ def not_worse_than_rules(head: str, rows: pd.DataFrame, *, capacity: float) -> V
         return Verdict("not_worse_than_rules", head, PASSED, "no rule to compare", wanted)
     level = 1.0 - (1.0 - LEVEL) / len(rules)
     differences = recall_differences(rows, rules, capacity=capacity, level=level)
-    best = min(differences, key=lambda name: differences[name].value)
-    found = differences[best]
-    shown = REFUSED if found.high < 0 else PASSED if found.value >= -EVEN else UNSAID
     y = rows["y"].to_numpy(dtype=np.float64)
-    if shown == REFUSED and few.are_few(y):
-        shown = REFUSED if few.catches_more(rows, best, "score", capacity=capacity) else UNSAID
+    better = [name for name in rules if differences[name].high < 0]
+    if few.are_few(y):
+        better = [
+            name
+            for name in better
+            if few.catches_more(rows, name, "score", capacity=capacity, level=level)
+        ]
+    # A rule that is shown to be better is not hidden by one that only looks better still.
+    best = min(better or rules, key=lambda name: differences[name].value)
+    found = differences[best]
+    shown: Outcome = REFUSED if better else PASSED if found.value >= -EVEN else UNSAID
+    which = "a rule that is better" if better else "the best rule"
     return Verdict(
         "not_worse_than_rules",
         head,
         shown,
-        f"{found.value:+.3f} recall at {capacity:.0%} against the best rule, {_words(best)} "
+        f"{found.value:+.3f} recall at {capacity:.0%} against {which}, {_words(best)} "
         f"({found.low:+.3f} to {found.high:+.3f}{_at_once(len(rules))})"
         f"{few.note(y)}",
         wanted,
-        max(0.0, -found.high) if shown == REFUSED else max(0.0, -found.value),
+        max(0.0, -found.high) if better else max(0.0, -found.value),
     )
 
 

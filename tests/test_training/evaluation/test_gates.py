@@ -347,6 +347,27 @@ def test_one_rule_of_six_must_be_ahead_by_more_than_one_alone():
     assert six[0] < one[0] < one[1] < six[1]
 
 
+def test_a_rule_shown_to_be_better_is_not_hidden_by_one_that_only_looks_better(monkeypatch):
+    """Only the rule with the lowest difference was looked at, so a noisy one hid a clear one."""
+    told = {"rule_a": Interval(-0.05, -0.11, 0.01), "rule_b": Interval(-0.04, -0.07, -0.01)}
+    monkeypatch.setattr(gates, "recall_differences", lambda *_args, **_options: told)
+    frame = rows(1.0, rule_a=1.0, rule_b=1.0)
+    verdict = gates.not_worse_than_rules("h", frame, capacity=0.1)
+    assert verdict.outcome == "refused"
+    assert "-0.040 recall at 10% against a rule that is better, b (" in verdict.measured
+    assert verdict.shortfall == pytest.approx(0.01)
+
+
+def test_of_few_findings_one_rule_of_many_must_be_ahead_by_more_than_one_alone():
+    """Six of six findings leave no doubt about one rule; one of ten is so far ahead more often."""
+    frame = few(6, 0, rule_a=1)
+    frame["score"] -= 10.0 * frame["y"]
+    frame["rule_a"] += 10.0 * frame["y"]
+    assert gates.not_worse_than_rules("h", frame, capacity=0.1).outcome == "refused"
+    many = frame.assign(**{f"rule_{name}": frame["score"] for name in "bcdefghij"})
+    assert gates.not_worse_than_rules("h", many, capacity=0.1).outcome == "unsaid"
+
+
 def test_few_findings_that_leave_no_doubt_are_passed_and_refused():
     frame = few(12, 0, rule_a=1)
     right = frame.assign(score=frame["y"] + frame["score"] / 10)
