@@ -44,7 +44,7 @@ def _order(order: Mapping[str, Any], capacity: float) -> SectionRecord:
                 "Correlation of the order with the strictness of the dealer's office, at the same "
                 f"risk: {format_interval(dependence, digits=2)}."
                 if dependence
-                else "There are no two offices to compare."
+                else "No two offices are known to differ in strictness."
             )
         ),
         "columns": [

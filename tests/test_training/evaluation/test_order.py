@@ -57,6 +57,27 @@ def test_one_office_has_no_dependence():
     assert strictness_dependence(dealers(leak=1.0, n_offices=1)) is None
 
 
+def by_luck(n_offices: int, seed: int) -> pd.DataFrame:
+    """Offices whose dealers stand higher or lower for what has nothing to do with strictness."""
+    frame = dealers(leak=0.0, n=800, n_offices=n_offices, seed=seed)
+    luck = np.random.default_rng(seed + 1000).normal(0, 0.4, n_offices)
+    return frame.assign(score=frame["score"] + luck[frame["home"].astype(int)])
+
+
+@pytest.mark.parametrize(("n_offices", "at_most"), [(2, 0), (3, 0), (8, 4)])
+def test_few_offices_that_differ_by_luck_do_not_show_a_dependence(n_offices, at_most):
+    """Resampling two offices showed one in 40 of 40 cases, three in 14, eight in 11."""
+    found = [strictness_dependence(by_luck(n_offices, seed)) for seed in range(20)]
+    assert sum(abs(one.value) > 0.15 for one in found) > 6
+    assert sum(one.excludes(0.0) for one in found) <= at_most
+
+
+def test_eight_offices_that_leave_no_doubt_show_a_dependence():
+    leaking = strictness_dependence(dealers(leak=1.0, n=1500, n_offices=8))
+    assert leaking.excludes(0.0)
+    assert -1.0 <= leaking.low < leaking.value < leaking.high <= 1.0
+
+
 def test_offices_fill_their_own_lists():
     frame = dealers(leak=0.0)
     found = at_offices(frame, share=0.1)
