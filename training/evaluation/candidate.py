@@ -103,14 +103,28 @@ class Candidate:
         """Signals of dealers at the newest date, so that lists can be compared."""
         return self._table("latest")
 
-    def own_overlap(self) -> float | None:
-        """Share of a list that is on the next one, by the head whose lists differ most."""
-        overlaps = [
-            float(entry["list_overlap"])
-            for name, entry in self.evaluation["heads"].items()
-            if name in self.heads and entry.get("list_overlap") is not None
-        ]
-        return min(overlaps) if overlaps else None
+    def own_overlap(self) -> tuple[float | None, str]:
+        """Share of a list that is on another of its own, by the head whose lists differ most.
+
+        Returns
+        -------
+        overlap : float or None
+            None where no head has a second list.
+        against : str
+            What that other list is, in words.
+        """
+        found: list[tuple[float, str]] = []
+        for name, entry in self.evaluation["heads"].items():
+            if name not in self.heads or entry.get("list_overlap") is None:
+                continue
+            pairs = entry.get("stability", {}).get("pairs", ())
+            against = (
+                f"its own list as of {pairs[-1]['before']}"
+                if pairs
+                else "its own list with the held-out counties dealt anew"
+            )
+            found.append((float(entry["list_overlap"]), against))
+        return min(found) if found else (None, "its own")
 
     def _table(self, stem: str) -> pd.DataFrame | None:
         path = self.folder / f"{stem}.parquet"

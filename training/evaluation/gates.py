@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from features.arrays import Floats
+from features.domain.number_words import counted
 from training.evaluation import few_findings as few
 from training.evaluation.head_evaluation import (
     GROUP,
@@ -59,6 +60,8 @@ MANY_FINDINGS: Final = 50
 EVEN: Final = 0.01
 # Whether the rows of `level_weight` were drawn with a known probability.
 LEVEL_KNOWN: Final = "is_level_known"
+# Findings below which a group's recall is luck.
+MIN_COMPARED: Final = 20
 _STEPS: Final = 6
 
 
@@ -322,7 +325,7 @@ def free_of_strictness(
     )
 
 
-def stable(overlap: float | None, against: str, *, limit: float) -> Verdict:
+def stable(overlap: float | None, against: str, *, limit: float, is_first: bool = True) -> Verdict:
     """Ask that the list not jump from the one in force.
 
     Parameters
@@ -331,10 +334,14 @@ def stable(overlap: float | None, against: str, *, limit: float) -> Verdict:
         Share of the list that is on the other; None when there is no other.
     against : str
         What it was compared with, in words.
+    is_first : bool
+        Whether no list is in force: then there is none to jump from.
     """
     wanted = f"at least {limit:.0%}"
     if overlap is None:
-        return Verdict("stability", "order", PASSED, "only one list to look at", wanted)
+        shown: Outcome = PASSED if is_first else UNSAID
+        why = "only one list to look at" if is_first else f"not compared with {against}"
+        return Verdict("stability", "order", shown, why, wanted)
     return Verdict(
         "stability",
         "order",
@@ -376,26 +383,45 @@ def no_loss_at_capacity(rows: pd.DataFrame, *, capacity: float, margin: float, h
 
 
 def fair_enough(rows: pd.DataFrame, *, capacity: float, limit: float) -> Verdict:
-    """Ask that no group lose recall against the champion, beyond the limit and noise."""
+    """Ask that no group lose recall against the champion, beyond the limit and noise.
+
+    Groups of fewer than `MIN_COMPARED` findings have no recall to lose. Where there are no others,
+    it cannot be said, unless both lists hold the same dealers.
+    """
+    wanted = f"no group losing more than {limit:.2f} recall"
     new = list_membership(rows["score"], capacity)
     old = list_membership(rows["champion"], capacity)
     y = (rows["y"].to_numpy() > 0).astype(np.float64)
-    worst, where = 0.0, "no group"
+    worst, where, n_compared, n_few = 0.0, "no group", 0, 0
     for column in (c for c in rows.columns if c.startswith(GROUP)):
         for value, index in rows.groupby(column, observed=True).indices.items():
             n = y[index].sum()
-            if n < 20:
+            if n < MIN_COMPARED:
+                n_few += 1
                 continue
+            n_compared += 1
             loss = float((old[index] - new[index]) @ y[index] / n)
             noise = float(np.sqrt(((old[index] - new[index]) ** 2 * y[index]).sum()) / n)
             if loss - 1.645 * noise > worst:
                 worst, where = loss - 1.645 * noise, f"{column.removeprefix(GROUP)} {value}"
+    if not n_compared:
+        is_same = bool(np.array_equal(new, old))
+        why = "both lists hold the same dealers" if is_same else "no loss can be told"
+        return Verdict(
+            "fairness",
+            "order",
+            PASSED if is_same else UNSAID,
+            f"no group has {MIN_COMPARED} findings to compare by; {why}",
+            wanted,
+        )
+    few_of_them = f"; {n_few} of fewer findings not compared" if n_few else ""
     return Verdict(
         "fairness",
         "order",
         told(worst <= limit),
-        f"largest loss of recall beyond noise {worst:.3f} ({where})",
-        f"no group losing more than {limit:.2f} recall",
+        f"largest loss of recall beyond noise {worst:.3f} ({where}) among "
+        f"{counted(n_compared, 'group')} of {MIN_COMPARED} findings or more{few_of_them}",
+        wanted,
         max(0.0, worst - limit),
     )
 

@@ -100,11 +100,11 @@ def _beside_champion(
     if champion is None:
         shown = PASSED if is_first else UNSAID
         why = "no champion in force" if is_first else "the champion's candidate is gone"
-        own = candidate.own_overlap()
+        own, against = candidate.own_overlap()
         return [
             Verdict("champion", _ORDER, shown, why, "a champion that is not better"),
             Verdict("fairness", _ORDER, shown, why, "no group that loses"),
-            gates.stable(own, "its own list of a year before", limit=limits.min_list_overlap),
+            gates.stable(own, against, limit=limits.min_list_overlap),
         ]
     try:
         rows, how = champion_rows(candidate, champion)
@@ -123,7 +123,7 @@ def _beside_champion(
             rows, capacity=capacity, margin=limits.max_capacity_loss, how=how
         ),
         gates.fair_enough(rows, capacity=capacity, limit=limits.max_fairness_regression),
-        gates.stable(overlap, "the champion's", limit=limits.min_list_overlap),
+        gates.stable(overlap, "the champion's", limit=limits.min_list_overlap, is_first=False),
     ]
 
 

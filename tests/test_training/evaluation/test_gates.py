@@ -10,6 +10,7 @@ import pytest
 
 from training.errors import GateRefusedError
 from training.evaluation import gates
+from training.evaluation.candidate import Candidate
 from training.evaluation.head_evaluation import list_membership, list_overlap
 from training.evaluation.metrics import Interval
 from training.evaluation.promotion_verdict import MENDING, require_passed
@@ -219,6 +220,18 @@ def test_a_group_that_loses_recall_is_named():
     assert "state VA" in refused.measured
 
 
+def test_fairness_cannot_be_said_where_no_group_has_findings_to_compare():
+    """15 findings passed with "0.000 (no group)", by whatever order."""
+    frame = rows(2.0, n=400, seed=2)
+    found = frame.index[frame["y"] > 0]
+    frame.loc[found[15:], "y"] = 0.0
+    same = frame.assign(champion=frame["score"])
+    assert gates.fair_enough(same, capacity=0.1, limit=0.1).is_passed
+    other = frame.assign(champion=-frame["score"])
+    verdict = gates.fair_enough(other, capacity=0.1, limit=0.1)
+    assert (verdict.outcome, "no group has 20 findings" in verdict.measured) == ("unsaid", True)
+
+
 def test_an_order_that_goes_with_strictness_is_refused():
     assert gates.free_of_strictness(Interval(0.05, -0.1, 0.2), limit=0.15).is_passed
     assert gates.free_of_strictness(Interval(-0.4, -0.6, -0.2), limit=0.15).outcome == "refused"
@@ -242,6 +255,22 @@ def test_a_list_is_compared_with_the_one_in_force():
     assert gates.stable(0.7, "the champion's", limit=0.4).is_passed
     assert gates.stable(0.2, "the champion's", limit=0.4).outcome == "refused"
     assert gates.stable(None, "", limit=0.4).is_passed
+    unseen = gates.stable(None, "the champion's", limit=0.4, is_first=False)
+    assert unseen.outcome == "unsaid"
+
+
+@pytest.mark.parametrize(
+    ("entry", "against"),
+    [
+        ({"list_overlap": 0.6}, "dealt anew"),
+        ({"list_overlap": 0.6, "stability": {"pairs": [{"before": "2023-07-01"}]}}, "2023-07-01"),
+    ],
+)
+def test_a_first_list_says_which_other_list_of_its_own_it_is_compared_with(entry, against):
+    """Both were said to be of a year before: two dealings of one listing, and half a year."""
+    one = Candidate(Path("000001"), {"bundle_heads": ["h"], "heads": {"h": entry}})
+    overlap, words = one.own_overlap()
+    assert (overlap, against in words) == (0.6, True)
 
 
 def test_refusals_are_told_together_and_what_cannot_be_said_needs_a_reason():
