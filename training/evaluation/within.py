@@ -6,9 +6,11 @@ within a single visit, or visits that all ended alike, every order finds just wh
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
@@ -67,7 +69,7 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
         return Verdict("within_investigator", "order", UNSAID, why, wanted)
     y = telling["y"].to_numpy(dtype=np.float64)
     weight = telling["weight"].to_numpy(dtype=np.float64)
-    groups = list(telling.groupby(column, observed=True).indices.values())
+    groups = [np.asarray(i) for i in telling.groupby(column, observed=True).indices.values()]
     parts = [(index, Ranking(telling["score"].to_numpy()[index])) for index in groups]
 
     def statistic(drawn: Floats) -> Floats:
@@ -96,7 +98,7 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
 
 
 def _is_beyond_chance(
-    score: Floats, y: Floats, groups: list[np.ndarray], *, is_higher: bool
+    score: Floats, y: Floats, groups: Sequence[npt.NDArray[Any]], *, is_higher: bool
 ) -> bool:
     """Whether findings rank higher (lower) within the visits of each than dealt by chance."""
     rng = np.random.default_rng(0)

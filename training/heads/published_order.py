@@ -213,8 +213,8 @@ def _by_chance(everyone: pd.DataFrame, order: Floats, alike: list[Any], *, sprea
     n, shape = len(homes), (len(days), len(homes))
     unit = day * n + home
     size = np.bincount(unit, minlength=len(days) * n)
-    strict = np.bincount(unit, weights=everyone[STRICT], minlength=len(days) * n)
-    strict = (strict / np.maximum(size, 1)).reshape(shape)
+    total = np.bincount(unit, weights=everyone[STRICT], minlength=len(days) * n)
+    strict = (total / np.maximum(size, 1)).reshape(shape)
     pull = np.bincount(unit, weights=order, minlength=len(days) * n).reshape(shape)
     cell = everyone.groupby(alike).ngroup().to_numpy()
     counts = np.zeros((cell.max() + 1, n))

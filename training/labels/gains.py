@@ -42,9 +42,9 @@ def three_gains(
     for name, column in within:
         found, by_chance = 0.0, 0.0
         for _, part in telling_rows(rows, column).groupby(column, observed=True):
-            total = float(part["weight"].sum())
-            found += _precision(part, share) * total
-            by_chance += float(part["weight"] @ part["y"])
+            w, y = (part[c].to_numpy(dtype=np.float64) for c in ("weight", "y"))
+            found += _precision(part, share) * float(w.sum())
+            by_chance += float(w @ y)
         out[name] = found / by_chance if by_chance else None
     return out
 
