@@ -25,6 +25,9 @@ _CLIP: Final = 6.0
 # So few rows are ranked in all columns at once.
 _FEW_ROWS: Final = 64
 _CHUNK_ROWS: Final = 50_000
+# A solution is found when a step gains no more of the loss. What it is from the best one is then
+# some thousandth of what it would be from that of another sample.
+_SETTLED: Final = 1e-7
 # A log-rate above this is never served; it keeps exp() finite while a fit is under way.
 _MAX_LOG_RATE: Final = 30.0
 
@@ -97,6 +100,13 @@ class Basis:
             # Row by row, and not by BLAS: one row has the same bits alone as among many.
             total[part] = (self.transform(Z[part]) * coefficients).sum(axis=1)
         return total
+
+    def product(self, Z: Floats, coefficients: Floats) -> Floats:
+        """Return features times several columns of coefficients, shape (n, k)."""
+        starts = range(0, len(Z), _CHUNK_ROWS)
+        return np.concatenate(
+            [self.transform(Z[i : i + _CHUNK_ROWS]) @ coefficients for i in starts]
+        )
 
     def contributions(self, Z: Floats, coefficients: Floats, values: Floats) -> Floats:
         """Add each feature's share to its owner's column of `values`; return what `dot` returns."""
@@ -285,9 +295,8 @@ class Problem:
     def of(self, rows: Ints) -> Problem:
         """Return the problem of some of its rows."""
         offset = None if self.offset is None else self.offset[rows]
-        return replace(
-            self, features=self.features[rows], y=self.y[rows], w=self.w[rows], offset=offset
-        )
+        features = np.take(self.features.T, rows, axis=1).T
+        return replace(self, features=features, y=self.y[rows], w=self.w[rows], offset=offset)
 
     def variance(self, theta: Floats, penalty: float, rows: Ints) -> Floats:
         """Return the variance of the margin of some rows at a solution (Laplace's), (n_rows,)."""
@@ -329,7 +338,7 @@ class Problem:
             jac=True,
             method="L-BFGS-B",
             bounds=lower,
-            options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-6, "maxcor": 20},
+            options={"maxiter": 300, "ftol": _SETTLED, "gtol": 1e-6, "maxcor": 20},
         )
         return np.asarray(found.x, dtype=np.float64)
 

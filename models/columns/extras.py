@@ -146,7 +146,7 @@ def _repeated(values: pd.Series[Any]) -> tuple[Levels, Levels] | None:
         return None
     read = numbers(values)
     there = read[~np.isnan(read)]
-    distinct = len(np.unique(there))
+    distinct = len(pd.unique(there))
     if not _MAX_VALUES < distinct <= len(there) / 2:
         return None
     edges = np.unique(np.quantile(there, np.linspace(0.0, 1.0, _N_BINS + 1)[1:-1]))

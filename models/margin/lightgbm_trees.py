@@ -8,14 +8,14 @@ model is one LightGBM text file whose prediction is the tree part of the served 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from features.arrays import Floats, Ints
+from features.arrays import Flags, Floats, Ints
 from features.openjson import Options
 from models.columns.categories import Target
 from models.linear import Family
@@ -74,6 +74,7 @@ class Growth:
             **self._shape(n_rows),
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
+            "max_bin": 127,
             "min_data_in_bin": 3,
             "seed": self.seed * 1009 + member,
             "data_random_seed": self.seed,
@@ -98,7 +99,6 @@ class Growth:
                 "lambda_l2": 5.0,
                 "path_smooth": 2.0,
                 "feature_fraction": 0.5,
-                "max_bin": 127,
             }
         return {
             "max_depth": 6,
@@ -106,7 +106,6 @@ class Growth:
             "min_sum_hessian_in_leaf": 0.01,
             "lambda_l2": 2.0,
             "feature_fraction": 0.7,
-            "max_bin": 255,
         }
 
 
@@ -131,14 +130,49 @@ class Grown:
     n_rounds: int
 
 
+@dataclass(frozen=True)
+class Binned:
+    """Encoded rows in bins, made once for every shape of trees and every target.
+
+    Parameters
+    ----------
+    tables : sequence of arrays, each of shape (n, p)
+        One for each folding; the same one where nothing depends on it.
+    foldings : sequence of int arrays, each of shape (n,)
+        Several ways to deal the rows into folds.
+    datasets : tuple
+        LightGBM's, one for each folding.
+    """
+
+    tables: Sequence[Floats]
+    foldings: Sequence[Ints]
+    datasets: tuple[Any, ...]
+
+    @classmethod
+    def of(
+        cls, tables: Sequence[Floats], foldings: Sequence[Ints], target: Target, growth: Growth
+    ) -> Binned:
+        """Bin each table once; `growth` is that of the smallest leaves."""
+        parameters = growth.parameters(len(target.y), 0)
+        made: list[Any] = []
+        for Z in tables:
+            made.append(made[0] if made and Z is tables[0] else _dataset(Z, target, parameters))
+        return cls(tables, foldings, tuple(made))
+
+
 @dataclass
 class _Member:
-    """One booster that left a fold out, and its held-out loss after each round."""
+    """One booster that leaves a fold out, and its held-out loss after each round."""
 
-    booster: Any
+    make: Callable[[], Any]
     table: Floats
     out: Ints
     losses: list[float] = field(default_factory=list)
+
+    @cached_property
+    def booster(self) -> Any:
+        """The booster, made when it is first asked for: not every member gets to grow."""
+        return self.make()
 
     def grow_to(self, n_rounds: int) -> float:
         """Grow to so many rounds, if it has not yet; return the held-out loss there."""
@@ -158,55 +192,41 @@ class Crew:
     members : tuple
         One for each fold of each folding.
     n_foldings, n_rows : int
+    trial_rounds : int
+        Rounds after which the held-out loss of the first member alone is least.
     trial_loss : float
-        Least held-out loss of the first member alone.
+        That loss.
     """
 
     growth: Growth
     members: tuple[_Member, ...]
     n_foldings: int
     n_rows: int
+    trial_rounds: int
     trial_loss: float
 
     @classmethod
-    def gather(
-        cls,
-        tables: Sequence[Floats],
-        target: Target,
-        foldings: Sequence[Ints],
-        growth: Growth,
-    ) -> Crew:
-        """Bin the rows once a table, make the members, and grow the first.
+    def gather(cls, binned: Binned, target: Target, growth: Growth) -> Crew:
+        """Name the members, and grow the first.
 
         Parameters
         ----------
-        tables : sequence of arrays, each of shape (n, p)
-            One for each folding; the same one where nothing depends on it.
+        binned : Binned
         target : Target
             What the members say excludes what is known of each row, and then the constant too.
-        foldings : sequence of int arrays, each of shape (n,)
-            Several ways to deal the rows into folds.
         growth : Growth
         """
-        import lightgbm as lgb
-
-        y = target.y
-        binning = growth.parameters(len(y), 0)
+        # LightGBM starts from the average only where nothing is known of the rows.
+        known = None if target.offset is None else target.known(target.constant())
         members: list[_Member] = []
-        whole: Any = None
-        for i, (Z, folds) in enumerate(zip(tables, foldings, strict=True)):
-            if i == 0 or Z is not tables[0]:
-                whole = _dataset(Z, target, binning).construct()
+        for Z, folds, whole in zip(binned.tables, binned.foldings, binned.datasets, strict=True):
             for fold in range(int(folds.max()) + 1):
-                out = np.flatnonzero(folds == fold)
-                # Subsets share the bins, so missing values are treated alike by every member.
-                train = whole.subset(np.flatnonzero(folds != fold).tolist())
-                parameters = growth.parameters(len(y) - len(out), len(members))
-                booster = lgb.Booster(parameters, train)
-                booster.add_valid(whole.subset(out.tolist()), "held_out")
-                members.append(_Member(booster, Z, out))
-        _, trial = _grow_in_step(members[:1], growth)
-        return cls(growth, tuple(members), len(foldings), len(y), trial)
+                is_out = folds == fold
+                parameters = growth.parameters(int((~is_out).sum()), len(members))
+                make = partial(_booster, whole, target.y, known, is_out, parameters)
+                members.append(_Member(make, Z, np.flatnonzero(is_out)))
+        trial = _grow_in_step(members[:1], growth)
+        return cls(growth, tuple(members), len(binned.foldings), len(target.y), *trial)
 
     def is_as_good_as(self, other: Crew) -> bool:
         """Whether the trial does about as well as that of another shape.
@@ -214,6 +234,11 @@ class Crew:
         Most tables are too noisy for deep trees, and are spared them.
         """
         return self.trial_loss <= other.trial_loss * _WORTH_GROWING
+
+    def trial(self) -> tuple[Ints, Floats]:
+        """Return the rows that the first member left out, and what it says of them."""
+        first = self.members[0]
+        return first.out, _said(first, first.table[first.out], self.trial_rounds)
 
     def grow(self, sample: Ints) -> Grown:
         """Grow all members, and ask each about the rows it left out and the sampled ones."""
@@ -224,10 +249,7 @@ class Crew:
         def ask(k: int) -> None:
             member = self.members[k]
             out = member.out
-            rows = member.table[np.concatenate([out, sample])]
-            said = member.booster.predict(
-                rows, raw_score=True, num_iteration=n_rounds, num_threads=1
-            )
+            said = _said(member, member.table[np.concatenate([out, sample])], n_rounds)
             sampled[k] = said[len(out) :]
             answers[k] = said[: len(out)]
 
@@ -240,19 +262,37 @@ class Crew:
         return Grown(texts, total / self.n_foldings, by_folding, n_rounds)
 
 
+def _said(member: _Member, rows: Floats, n_rounds: int) -> Floats:
+    return np.asarray(
+        member.booster.predict(rows, raw_score=True, num_iteration=n_rounds, num_threads=1)
+    )
+
+
 def _dataset(table: Floats, target: Target, parameters: dict[str, Any]) -> Any:
     import lightgbm as lgb
 
-    # LightGBM starts from the average only where nothing is known of the rows.
-    known = None if target.offset is None else target.known(target.constant())
-    return lgb.Dataset(
-        table,
-        label=target.y,
-        weight=target.w,
-        init_score=known,
-        params=parameters,
-        free_raw_data=False,
-    )
+    return lgb.Dataset(table, label=target.y, weight=target.w, params=parameters).construct()
+
+
+def _booster(
+    whole: Any, y: Floats, known: Floats | None, is_out: Flags, parameters: dict[str, Any]
+) -> Any:
+    """Return a booster of the rows that are not out, which is told of its loss on those that are.
+
+    Subsets share the bins, so missing values are treated alike by every member.
+    """
+    import lightgbm as lgb
+
+    def part(is_in: Flags) -> Any:
+        rows = np.flatnonzero(is_in)
+        made = whole.subset(rows.tolist(), params=parameters).construct()
+        made.set_label(y[rows])
+        if known is not None:
+            made.set_init_score(known[rows])
+        return made
+
+    booster = lgb.Booster(parameters, part(~is_out))
+    return booster.add_valid(part(is_out), "held_out")
 
 
 def quiet() -> None:

@@ -13,8 +13,11 @@ from models.linear import Family
 from models.margin.lightgbm_trees import Growth, Shape
 
 _DEEP_LEAVES: Final = 31
-# Rounds without a better held-out loss before members stop growing.
-_PATIENCE: Final = 25
+# Rounds without a better held-out loss before members stop growing: the fewer the rows, the less
+# steadily it falls.
+_PATIENCE: Final = 10
+_LONG_PATIENCE: Final = 15
+_STEADY_ROWS: Final = 10_000
 # Above so many rows a member that sees two thirds of them is as good as one that sees most.
 _MANY_ROWS: Final = 200_000
 
@@ -73,7 +76,7 @@ class Settings:
             shape,
             self.num_leaves or leaves,
             self.max_rounds,
-            _PATIENCE,
+            _PATIENCE if n_rows >= _STEADY_ROWS else _LONG_PATIENCE,
             self.learning_rate,
             self.seed,
             self.n_jobs,

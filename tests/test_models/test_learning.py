@@ -6,7 +6,8 @@ import pytest
 from sklearn.base import clone
 
 from models import RateRegressor, RiskClassifier
-from models.margin.fitting import deal
+from models.columns.categories import Target
+from models.margin.fitting import deal, worth_growing
 
 QUICK = {"n_repeats": 1, "max_rounds": 40}
 
@@ -18,10 +19,11 @@ def files(folder):
 @pytest.mark.parametrize("kind", [RiskClassifier, RateRegressor])
 def test_same_data_and_seed_give_the_same_bytes(kind, draw, tmp_path):
     X, y, _ = draw(800, 3)
-    for name in ("one", "two"):
-        kind(**QUICK).fit(X, y).save(tmp_path / name)
+    for name, n_jobs in (("one", 1), ("two", 3)):
+        fitted = kind(**QUICK, n_jobs=n_jobs).fit(X, y)
+        fitted.set_params(n_jobs=None).save(tmp_path / name)
     assert files(tmp_path / "one") == files(tmp_path / "two")
-    kind(**QUICK, random_state=1).fit(X, y).save(tmp_path / "other")
+    kind(**QUICK, n_jobs=None, random_state=1).fit(X, y).save(tmp_path / "other")
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
@@ -36,6 +38,45 @@ def test_a_saved_model_predicts_and_explains_to_the_bit(kind, draw, tmp_path):
     np.testing.assert_array_equal(again.predict_interval(X), model.predict_interval(X))
     assert again.get_params() == model.get_params()
     assert not any(p.suffix in {".pkl", ".joblib"} for p in tmp_path.iterdir())
+
+
+class Trial:
+    """The first member of a shape of trees, already grown."""
+
+    def __init__(self, margin: np.ndarray, loss: float) -> None:
+        self.margin, self.trial_loss = margin, loss
+
+    def trial(self):
+        return np.arange(len(self.margin)), self.margin
+
+    def is_as_good_as(self, other: "Trial") -> bool:
+        return self.trial_loss <= other.trial_loss
+
+
+@pytest.mark.parametrize("family", ["binary", "poisson"])
+def test_a_second_shape_of_trees_is_grown_only_where_it_tells_more(family):
+    rng = np.random.default_rng(4)
+    beside, one, other = rng.normal(size=(3, 6_000)) * 0.8
+
+    def asked(margin: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[str]:
+        mean = np.exp(margin) if family == "poisson" else 1.0 / (1.0 + np.exp(-margin))
+        y = rng.poisson(mean) if family == "poisson" else rng.random(6_000) < mean
+        target = Target(family, y.astype(float), np.ones(6_000))
+        crews = {"shallow": Trial(first, 1.0), "deep": Trial(second, 1.0)}
+        grown = worth_growing(crews["shallow"], crews["deep"], beside, target)
+        return [name for name, crew in crews.items() if crew in grown]
+
+    assert asked(beside + one + other, one, other) == ["shallow", "deep"]
+    assert asked(beside + one, one, one + 0.1 * other) == ["shallow"]
+    assert asked(beside + other, one, other) == ["deep"]
+
+
+def test_few_findings_keep_the_second_shape_unless_it_is_worse():
+    target = Target("binary", (np.arange(6_000) % 100 == 0).astype(float), np.ones(6_000))
+    same = np.zeros(6_000)
+    shallow, deep, worse = Trial(same, 1.0), Trial(same, 1.0), Trial(same, 1.1)
+    assert worth_growing(shallow, deep, same, target) == [shallow, deep]
+    assert worth_growing(shallow, worse, same, target) == [shallow]
 
 
 def test_several_classes_survive_the_round_trip(draw, tmp_path):
