@@ -69,7 +69,6 @@ ACCESS: Final[Mapping[str, frozenset[str]]] = {
 NOT_IN_NAVIGATION: Final[Mapping[str, frozenset[str]]] = {
     "/plans": ACCESS["plan"],
     "/responsibilities": frozenset({"inspector", "analyst", "scheduler"}),
-    "/measures": OVERSEES,
     "/shares": frozenset({"supervisor", "analyst", "scheduler"}),
 }
 

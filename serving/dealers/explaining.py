@@ -166,6 +166,14 @@ def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) 
     }
 
 
+_OF_OTHERS: Final = frozenset(
+    {
+        "network_component_traces_2y", "network_traces_within_10km_3y",
+        "network_traces_within_50km_3y",
+    }
+)  # fmt: skip
+
+
 def _median(snapshot: Snapshot, j: int, row: int) -> float:
     license_type = snapshot.columns["license_type"][row]
     name = snapshot.bundle.signals[j]["name"]
@@ -177,9 +185,12 @@ def _can_change(snapshot: Snapshot, j: int, row: int) -> bool:
     """Whether a signal can come to the peers' median in the life of this dealer.
 
     What is counted over a window fades, and an inspection can follow another. Where a dealer
-    stands, what it is licensed as and what is not known do not change by anything done or left.
+    stands, what it is licensed as, what other dealers do and what is not known do not change by
+    anything that it does or leaves.
     """
     signal = snapshot.bundle.signals[j]
+    if signal["family"] == "area" or signal["name"] in _OF_OTHERS:
+        return False
     is_history = bool(signal.get("window")) or signal["family"] == "violations"
     if not is_history or signal.get("is_category") or not snapshot.sentences.is_own(j):
         return False

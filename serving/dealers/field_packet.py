@@ -55,7 +55,7 @@ def field_packet(
     seen = (
         "May be visited, on these records."
         if score["is_eligible"]
-        else f"Not before {score['eligible_on']}: inspected within twelve months."
+        else f"May be visited from {score['eligible_on']} on, twelve months after the last visit."
     )
     content = {
         "title": f"Field packet: {name}",

@@ -166,7 +166,7 @@ def compose(
         within &= snapshot.where("license_type", request.license_types)
     eligible = within & eligible_rows(view)
     draw = issue.draw(snapshot.as_of)
-    places = _fill(view, request, eligible, within=within, draw=draw)
+    places = _fill(view, request, eligible, within=within, draw=draw, day=issue.day)
     given = np.array(list(places.why), dtype=np.int64)
     rows = given[np.argsort(view.national_rank[given], kind="stable")]
     before = {} if previous is None else previous.places
@@ -205,12 +205,12 @@ def compose(
 
 
 def _fill(
-    view: View, request: RankRequest, eligible: Flags, *, within: Flags, draw: Draw
+    view: View, request: RankRequest, eligible: Flags, *, within: Flags, draw: Draw, day: date
 ) -> _Places:
     """Give away the k places: by hand, recalls, coverage, the model's, then the random share."""
     columns = view.snapshot.columns
     places = _Places(request.k)
-    _give_manual(view, request, places, within=within)
+    _give_manual(view, request, places, within=within, on=day)
     ranked = view.order[eligible[view.order]]
     n_inside, n_outside = random_places(request.k, request.random_share)
     n_certain = max(0, places.n_left - n_outside)
@@ -258,7 +258,11 @@ def _longest_unseen(last: npt.NDArray[Any]) -> Ints:
     return np.argsort(np.where(np.isnat(last), np.iinfo(np.int64).min, days), kind="stable")
 
 
-def _give_manual(view: View, request: RankRequest, places: _Places, *, within: Flags) -> None:
+def _give_manual(
+    view: View, request: RankRequest, places: _Places, *, within: Flags, on: date
+) -> None:
+    """Give places by hand; the law asks about the day of a visit, the earliest is that of issue."""
+    day = max(on, view.snapshot.as_of)
     if len(request.manual) > request.k:
         raise InvalidRequestError("More dealers are put on the list by hand than it has places.")
     for pick in request.manual:
@@ -267,7 +271,8 @@ def _give_manual(view: View, request: RankRequest, places: _Places, *, within: F
             raise UnknownDealerError(
                 "A dealer put on the list by hand is not there.", found=pick.dealer
             )
-        if not view.is_eligible(row) and pick.legal_basis is None:
+        is_lawful = allows_visit(view.snapshot.columns["eligible_on"][row], day)
+        if not is_lawful and pick.legal_basis is None:
             raise LegalGateError(
                 f"{pick.dealer} was inspected in the last twelve months.",
                 found=f"eligible on {view.eligible_on(row)}",

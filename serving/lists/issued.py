@@ -131,7 +131,8 @@ def issue(
 
 
 def _overrides(access: Access, document: ListDocument) -> list[Access]:
-    """Give every dealer listed before it is eligible an audit record of its own."""
+    """Give every dealer listed before the law allows a visit an audit record of its own."""
+    day = str(document["issued_at"])[:10]
     return [
         Access(
             **{
@@ -142,7 +143,7 @@ def _overrides(access: Access, document: ListDocument) -> list[Access]:
             }
         )
         for row in document["rows"]
-        if not row["is_eligible"]
+        if not row["is_eligible"] and str(row["eligible_on"]) > day
     ]
 
 

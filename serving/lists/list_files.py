@@ -244,7 +244,7 @@ def _block(row: Mapping[str, Any], told: str = "") -> _Block:
         facts.append(
             "May be visited, on these records."
             if row["is_eligible"]
-            else f"Not before {row['eligible_on']}."
+            else f"May be visited from {row['eligible_on']} on."
         )
     return {
         "title": f"{row['position']}. {name}",

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
+from serving import clock
 from serving.contract.field import OVERRIDE_WORDS
 from serving.scores.visible_dealers import View
 from serving.store.database import Store
@@ -112,7 +113,8 @@ def _not_before(view: View, dealer: str) -> str:
     if row is None:
         return ""
     day = str(view.snapshot.columns["eligible_on"][row])[:10]
-    return "" if day == "NaT" or day <= view.snapshot.as_of.isoformat() else day
+    reached = max(view.snapshot.as_of, clock.today()).isoformat()
+    return "" if day == "NaT" or day <= reached else day
 
 
 def first_told(store: Store, since: str) -> list[tuple[str, str]]:

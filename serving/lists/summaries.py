@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 import sqlalchemy as sa
 from pydantic_core import from_json
@@ -137,6 +137,33 @@ def summary_page(
     ]
     last = found[-1] if has_more else None
     return out, None if last is None else cursor_of(last["issued_at"], last["list_id"])
+
+
+class OthersList(TypedDict):
+    """What somebody may know of a list of their office that they may not read."""
+
+    issued_at: str
+    owner: str
+
+
+def lists_of_others(runtime: Runtime, principal: Principal) -> list[OthersList]:
+    """Return who else issued lists of a caller's own offices alone, the newest first.
+
+    Such a list is read by whoever issued it and whoever leads the area; this says that it exists.
+    What the caller may not see of it decides nothing.
+    """
+    query = sa.select(LISTS.c.sha256).where(LISTS.c.owner.not_in(own_names(principal)))
+    newest = query.order_by(LISTS.c.issued_at.desc(), LISTS.c.list_id.desc()).limit(_MOST_LISTS)
+    with runtime.store.read() as connection:
+        keys = list(connection.scalars(newest))
+    scope = runtime.scope(principal)
+    offices = frozenset(principal.offices)
+    out: list[OthersList] = []
+    for gist in _each_gist(runtime.store, keys):
+        seen = {row["office"] for row in gist.rows if row["dealer"] not in scope.hidden}
+        if seen and seen <= offices and not office_of(gist.facts["owner"]):
+            out.append({"issued_at": gist.facts["issued_at"], "owner": gist.facts["owner"]})
+    return out
 
 
 def lists_with(store: Store, dealer: str, *, owners: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from features import reference
 from features.insight.flows.places import label_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
+from serving import clock
 from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
@@ -26,6 +28,7 @@ from serving.dealers.explaining import explain
 from serving.dealers.field_packet import field_packet
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.field.outcomes import newest_outcomes
+from serving.lists.issued import document_for
 from serving.lists.owners import own_names
 from serving.lists.summaries import lists_with
 from serving.lists.work import readable_of
@@ -33,7 +36,7 @@ from serving.planning.office import office_rows
 from serving.planning.start import office_start
 from serving.planning.travel import drive_hours, road_km
 from serving.scores.areas import asked_rows
-from serving.scores.visible_dealers import View
+from serving.scores.visible_dealers import View, eligible_rows
 from serving.scores.words.wording import miles
 from serving.statements import INTERVALS, PEERS
 from serving.store.database import Store
@@ -170,12 +173,42 @@ async def _page(
     values = await asyncio.to_thread(_values, caller, row)
     asked = {list_id} if list_id else set()
     readable = await asyncio.to_thread(readable_of, caller.runtime, caller.principal, asked)
+    listed = await asyncio.to_thread(_listed, caller, row, list_id) if readable else None
     return page(
         request, "dealer.html", title=f"{dealer_name(values['doc'])[:60]}", active="dealers",
         me=caller.principal,
-        list_id=list_id, is_readable=bool(readable), saved=saved, k=_K, back=back,
+        list_id=list_id, is_readable=bool(readable), listed=listed, saved=saved, k=_K, back=back,
         can_record=caller.principal.role in ACCESS["outcomes"], **values,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Where a dealer stands on the list that one comes from."""
+
+    position: int
+    n_rows: int
+    why: tuple[str, ...]
+    as_of: str
+    is_of_other_table: bool
+
+
+def _listed(caller: Caller, row: int, list_id: str) -> Listed | None:
+    """Return the dealer's place on a list, None when the caller sees none."""
+    view = caller.scope.view
+    document = document_for(caller.runtime, caller.principal, list_id)
+    dealer = view.snapshot.columns["dealer"][row]
+    found = next((one for one in document["rows"] if one["dealer"] == dealer), None)
+    if found is None:
+        return None
+    basis, now = document["basis"], view.snapshot.basis
+    return Listed(
+        found["position"],
+        len(document["rows"]),
+        tuple(found["why"]),
+        str(basis["as_of"]),
+        basis["fingerprint"] != now["fingerprint"],
+    )
 
 
 def barring_visit(document: DossierDocument, store: Store) -> tuple[str, str] | None:
@@ -232,9 +265,19 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "type_text": dict(license_types()).get(document["license_type"], "other license"),
         "county_name": name or "not known",
         "n_in_office": int((view.is_visible & (columns["office"] == columns["office"][row])).sum()),
+        "n_barred_above": _n_barred_above(view, row),
+        "is_past": (day := view.eligible_on(row)) is not None and day <= clock.today(),
         "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
         "place": _place(view, row),
     }
+
+
+def _n_barred_above(view: View, row: int) -> int:
+    """Return how many of the office rank above a dealer and could not be visited."""
+    columns = view.snapshot.columns
+    above = view.is_visible & (columns["office"] == columns["office"][row])
+    above &= view.office_rank < view.office_rank[row]
+    return int((above & ~eligible_rows(view)).sum())
 
 
 # From soonest to latest, as a page says it.

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
 from serving import clock
-from serving.access.roles import ACCESS, OVERSEES
+from serving.access.roles import ACCESS, NEEDS_OFFICE, OVERSEES
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
 from serving.contract.field import OVERRIDE_WORDS
@@ -22,7 +22,7 @@ from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import document_for, issue
 from serving.lists.scheduled import newest_of_week
 from serving.lists.since import decided_elsewhere, told_since
-from serving.lists.summaries import decisions_of, summaries
+from serving.lists.summaries import decisions_of, lists_of_others, summaries
 from serving.lists.work import assignments_of, views_of
 from serving.scores.visible_dealers import View
 from serving.statements import PEERS
@@ -44,6 +44,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 PER_PAGE: Final = 25
 MOST_ON_A_PAGE: Final = 500  # a browser draws no more in a breath
 _DEFAULT_K: Final = 50
+_MOST_OTHERS: Final = 5
 _BLANK: Final[Mapping[str, Any]] = {
     "k": _DEFAULT_K, "n_coverage": 0, "office": "", "state": "", "license_type": "", "box": "",
     "county": "", "random_share": "",
@@ -78,6 +79,9 @@ def _index(
         weekly=weekly,
         status=200 if error is None else int(getattr(error, "status", 422)),
         lists=[one for one in found if one not in weekly],
+        others=lists_of_others(caller.runtime, caller.principal)[:_MOST_OTHERS]
+        if caller.principal.role in NEEDS_OFFICE
+        else [],
         can_issue=can_issue, is_field=caller.principal.role in ACCESS["decisions"],
         offices=sorted({str(o) for o in np.unique(columns["office"][own].astype(str)) if o}),
         states=sorted({str(s) for s in np.unique(columns["state"][own].astype(str)) if s}),
@@ -213,6 +217,7 @@ def show_list(
         has_plan=caller.principal.role in ACCESS["plan"],
         is_filtered=ask.is_filtered, most_on_a_page=MOST_ON_A_PAGE,
         said=DONE.get(ask.done, ""), failed=failed, peers_note=PEERS,
+        today=clock.today().isoformat(),
     )  # fmt: skip
 
 

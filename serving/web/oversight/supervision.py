@@ -10,10 +10,11 @@ from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
 from features.insight.repeats import Repeats
+from serving import clock
 from serving.access.audit.writer import subjects
 from serving.access.roles import check_purpose
 from serving.api.callers import Caller
-from serving.insight.supervision import repeats_for, staffing_for, what_if
+from serving.insight.supervision import repeats_for, staffing_for, told_of, what_if
 from serving.scores.visible_dealers import Scope
 from serving.web.rendering import dealer_name, page
 from serving.web.visitor import PageRoute, may
@@ -42,6 +43,7 @@ async def show_repeats(
     return page(
         request, "repeats.html", title="Cited again after a warning", active="measures",
         me=caller.principal, found=found, names=_names(caller.scope, found),
+        told=told_of(caller.scope), today=clock.today(),
     )  # fmt: skip
 
 

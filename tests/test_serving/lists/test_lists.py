@@ -5,7 +5,7 @@ import io
 import json
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import openpyxl
@@ -161,10 +161,21 @@ def test_a_plans_draw_is_fixed_by_the_period_and_not_by_its_seed(service):
     assert drawn[0] == drawn[1]
 
 
-def test_a_manual_pick_needs_a_legal_basis_when_it_is_too_early(service, audit_of):
+def test_a_manual_pick_needs_a_legal_basis_when_it_is_too_early(service, audit_of, monkeypatch):
     columns = service.runtime.snapshot.columns
     early = np.flatnonzero(columns["eligible_on"] > np.datetime64("2026-01-01"))[0]
     pick = {"dealer": columns["dealer"][early], "reason": "warrant served"}
+    until = columns["eligible_on"][early].astype("datetime64[D]").item()
+    # The law asks about the day of the visit: on that day nothing is needed, whatever the records.
+    monkeypatch.setattr(
+        "serving.clock.now", lambda: datetime(*until.timetuple()[:3], 9, tzinfo=UTC)
+    )
+    by_hand = service.post("/v1/rank", "chief", {"manual": [pick], "k": 5})
+    assert by_hand.status_code == 200
+    row = next(r for r in by_hand.json()["rows"] if r["dealer"] == pick["dealer"])
+    assert (row["why"], row["is_eligible"]) == (["manual"], False)
+    before = until - timedelta(days=1)
+    monkeypatch.setattr("serving.clock.now", lambda: datetime(*before.timetuple()[:3], tzinfo=UTC))
     refused = service.post("/v1/rank", "chief", {"manual": [pick], "k": 5})
     assert refused.status_code == 409
     assert refused.json()["code"] == "not_eligible"
@@ -176,7 +187,8 @@ def test_a_manual_pick_needs_a_legal_basis_when_it_is_too_early(service, audit_o
     assert row["why"] == ["manual"]
     assert not row["is_eligible"]
     assert "warrant" in row["note"]
-    assert [r["action"] for r in audit_of(service)] == ["rank", "override_legal_gate"]
+    actions = [r["action"] for r in audit_of(service)]
+    assert actions == ["rank", "rank", "override_legal_gate"]
 
 
 def test_the_same_issue_gives_the_same_bytes(snapshot_of):

@@ -9,6 +9,7 @@ from html import unescape
 import numpy as np
 
 from serving.lists import list_files
+from serving.scores.snapshot import View
 from serving.web.dealers.timeline import timeline
 from serving.web.lists.list_rows import Ask
 from tests.test_serving.web.outcome_form import outcome
@@ -56,6 +57,26 @@ def test_a_recall_is_named_as_what_used_up_the_year_and_a_closed_visit_as_closed
     )
 
 
+def test_a_dossier_says_why_its_rank_is_not_its_place_on_the_list(service, inspector):
+    listed = service.post("/v1/rank", "inspector", {"k": 30}).json()
+    view = View(service.runtime.snapshot)
+    columns, office = view.snapshot.columns, listed["rows"][0]["office"]
+    row = next(r for r in reversed(listed["rows"]) if r["why"] == ["model"])
+    at = next(i for i, key in enumerate(columns["dealer"]) if key == row["dealer"])
+    ahead = [
+        i
+        for i in np.flatnonzero((columns["office"] == office) & view.is_visible)
+        if columns["priority"][i] > columns["priority"][at]
+        and columns["eligible_on"][i] > np.datetime64(view.snapshot.as_of)
+    ]
+    assert ahead
+    page = unescape(inspector.get(f"/dealers/{row['dealer']}?list={listed['list_id']}").text)
+    assert f"{len(ahead)} of those above could not be visited on the day the records" in page
+    assert f"<dt>On the list</dt><dd>{row['position']}<small>place of 30, highest priority" in page
+    alone = inspector.get(f"/dealers/{row['dealer']}").text
+    assert "<dt>On the list</dt>" not in alone
+
+
 def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypatch):
     columns = service.runtime.snapshot.columns
     own = columns["office"] == "office0"
@@ -93,6 +114,9 @@ def test_what_is_wrong_with_a_list_by_hand_stands_at_its_field(inspector, servic
     columns = service.runtime.snapshot.columns
     shut = columns["eligible_on"] > np.datetime64(service.runtime.snapshot.as_of)
     visited = str(columns["dealer"][(columns["office"] == "office0") & shut][0])
+    row = np.flatnonzero(columns["dealer"] == visited)
+    later = np.array(["2199-01-01"], dtype="datetime64[s]")  # not yet, whenever this is run
+    service.runtime.replace(service.runtime.snapshot.changed(row, eligible_on=later))
     for dealer, form, field in (
         (visited, {"manual_reason": "told", "k": "5"}, "legal_basis"),
         (free, {"manual_reason": "", "k": "5"}, "manual_reason"),

@@ -73,6 +73,31 @@ def test_the_page_of_repeats_says_what_the_report_says_of_the_own_area(named, si
     assert "in the year before" in visitor.get("/repeats?years=1").text
 
 
+def test_a_recall_that_was_told_is_no_longer_due(named, simulated):
+    report = repeats(simulated.warehouse, AS_OF, years=9)
+    dealer = next(one.dealer for one in report.violators if one.recall == "due")
+    visitor = Visitor(named, "chief")
+
+    def cell() -> str:
+        text = visitor.get("/repeats?years=9").text
+        row = text[text.index(f">{dealer}</span>") :].split("</tr>")[0]
+        return re.sub(r"<[^>]+>", " ", row.rsplit("<td>", 1)[1])
+
+    assert "due, since" in cell()
+    snapshot = named.runtime.snapshot  # as it is once an outcome was told
+    row = np.array([snapshot.row_of[dealer]])
+    for outcome, said in (("none", "none follows"), ("warning_letter", "coming")):
+        felt = snapshot.changed(
+            row,
+            last_inspected_on=np.array([AS_OF], dtype="datetime64[s]"),
+            last_outcome=np.array([outcome], dtype=object),
+            is_recall_due=np.array([False]),
+        )
+        named.runtime.replace(felt)
+        assert said in cell()
+        assert f"after the visit opened {AS_OF}" in cell()
+
+
 def test_the_page_of_staffing_answers_the_form_and_empty_fields_are_not_stated(named, simulated):
     visitor = Visitor(named, "analyst")
     plain = visitor.get("/staffing?office=&investigators=&hours=&border_share=")
