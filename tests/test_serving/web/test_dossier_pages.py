@@ -37,7 +37,9 @@ def test_a_dossier_says_what_would_take_a_dealer_below_the_first_places(
     assert service.post("/v1/rank", "inspector", by_hand).status_code == 200
     assert said in inspector.get(f"/dealers/{last}").text
     monkeypatch.setattr("serving.dealers.explaining._can_change", lambda *_: False)
-    assert "can change with time or a visit" in inspector.get(f"/dealers/{first}").text
+    page = inspector.get(f"/dealers/{first}").text
+    assert "What would take it below" not in page
+    assert "It would fall below them" not in page
     monkeypatch.setattr("serving.web.dealers.pages._K", 4_000)
     assert "No more than 4000 dealers of the office" in inspector.get(f"/dealers/{first}").text
 
