@@ -9,7 +9,7 @@ from html import unescape
 import numpy as np
 
 from serving.lists import list_files
-from serving.scores.snapshot import View
+from serving.scores.visible_dealers import View
 from serving.web.dealers.timeline import timeline
 from serving.web.lists.list_rows import Ask
 from tests.test_serving.web.outcome_form import outcome
