@@ -326,7 +326,7 @@ def seen_document(
     if document["change"] is not None:
         before = _before(runtime.store, document["change"]["previous_list"])
         is_compared = hidden.isdisjoint(before.places)
-    return without(document, recipe, facts, is_compared=is_compared)
+    return without(document, recipe, facts, hidden=hidden, is_compared=is_compared)
 
 
 def _facts(
@@ -339,13 +339,13 @@ def _facts(
 ) -> pd.DataFrame:
     """Return what the list was made from about a few dealers.
 
-    Of a table that is no longer here, the one in force stands in: dealers on the list itself are
-    taken from the list all the same.
+    Of a table that is no longer here, the one in force stands in. Every home numbers its own
+    tables: the same number is the same table only if its fingerprint is.
     """
-    name = document["basis"]["scored"]
+    name, fingerprint = document["basis"]["scored"], document["basis"]["fingerprint"]
     frame = None
-    if name != snapshot.table.name:
-        frame = rows_of(runtime.settings.home, name, hidden, FACTS)
+    if (name, fingerprint) != (snapshot.table.name, snapshot.basis["fingerprint"]):
+        frame = rows_of(runtime.settings.home, name, hidden, FACTS, fingerprint=fingerprint)
     if frame is None:
         scored = snapshot.table.scored
         frame = scored.loc[scored["dealer"].isin(hidden), list(FACTS)]

@@ -10,7 +10,7 @@ For those from whom nothing is held the list is the one that was issued, byte fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final, Literal, cast
 
@@ -52,28 +52,37 @@ def without(
     recipe: RecipeRecord,
     facts: pd.DataFrame,
     *,
+    hidden: Collection[str],
     is_compared: bool,
 ) -> ListDocument:
     """Return a list's document without some dealers.
+
+    Those on the list are taken out by what it says of them itself, whatever else is known.
 
     Parameters
     ----------
     document, recipe : mapping
         As stored when the list was issued.
     facts : DataFrame
-        The columns `FACTS` of the dealers to leave out, as of the table the list was made from.
+        The columns `FACTS` of those to leave out that are not on the list, as of the table it was
+        made from. Of a dealer that is not among them there is nothing to take out.
+    hidden : collection of str
+        The dealers to leave out.
     is_compared : bool
         Whether the comparison with the earlier list may be shown.
     """
-    facts = facts[facts["is_in_scope"].to_numpy(dtype=bool)]
+    listed = {row["dealer"]: row["national_rank"] for row in document["rows"]}
+    is_there = facts["is_in_scope"].to_numpy(dtype=bool) & facts["dealer"].isin(list(hidden))
+    facts = facts[is_there & ~facts["dealer"].isin(list(listed))]
+    taken = [row for row in document["rows"] if row["dealer"] in hidden]
+    facts = _with_rows(facts, taken)
     gone = set(facts["dealer"])
     rows = [row for row in document["rows"] if row["dealer"] not in gone]
-    listed = {row["dealer"]: row["national_rank"] for row in document["rows"]}
     n_before = _n_visible(document, recipe)
     shown: list[ListRowRecord] = []
-    above = _n_above(rows, facts, listed)
+    ranks = _ranks(rows, facts, listed)
     for position, row in enumerate(rows, start=1):
-        rank = row["national_rank"] - int(above[position - 1])
+        rank = int(ranks[position - 1])
         percentile = row["percentile"]
         if n_before:
             n = n_before - len(gone)
@@ -95,6 +104,40 @@ def without(
         "rows": shown,
         "change": _change(document, gone) if is_compared else None,
     }
+
+
+def _with_rows(facts: pd.DataFrame, rows: Sequence[ListRowRecord]) -> pd.DataFrame:
+    """Return facts with those of dealers on the list, as the list itself has them."""
+    if not rows:
+        return facts
+    own = pd.DataFrame(
+        {
+            name: [row.get(name, np.nan) for row in rows]
+            for name in FACTS
+            if name not in {"is_in_scope", "eligible_on"}
+        }
+    ).assign(is_in_scope=True)
+    days = [row["eligible_on"] for row in rows]
+    own["eligible_on"] = np.array([np.datetime64(day or "NaT", "s") for day in days])
+    own = own[list(FACTS)]
+    return own if facts.empty else pd.concat([facts[list(FACTS)], own], ignore_index=True)
+
+
+def _ranks(
+    rows: Sequence[ListRowRecord], facts: pd.DataFrame, listed: Mapping[str, int]
+) -> npt.NDArray[np.int64]:
+    """Return the national rank of each row without the dealers left out, shape (n_rows,).
+
+    Where the table that the list was made from is gone, priorities of another say who stood above:
+    none of that may give two rows one rank, or one a rank that there is not.
+    """
+    issued = np.array([row["national_rank"] for row in rows], dtype=np.int64)
+    order = np.argsort(issued)
+    places = np.arange(len(rows), dtype=np.int64)
+    left = (issued - _n_above(rows, facts, listed))[order]
+    ranks = np.empty_like(issued)
+    ranks[order] = np.maximum.accumulate(np.maximum(left, 1) - places) + places
+    return ranks
 
 
 def _n_above(
@@ -137,7 +180,9 @@ def _design(
 ) -> DesignRecord:
     """Return the counts of the list, as if the dealers had never been in its area."""
     issued = document["design"]
-    within = _within(recipe, facts)
+    # Who was listed was within, and lay so by what was known then.
+    listed = {row["dealer"] for row in document["rows"]}
+    within = _within(recipe, facts) | facts["dealer"].isin(listed).to_numpy()
     when = facts["eligible_on"].to_numpy(dtype="datetime64[s]")
     is_eligible = within & allows_visit(when, date.fromisoformat(document["basis"]["as_of"]))
     n_by_why: dict[str, int] = {}

@@ -149,12 +149,25 @@ def load_scored(home: Path, name: str | None = None) -> ScoredTable:
 
 
 def rows_of(
-    home: Path, name: str, dealers: Iterable[str], columns: Sequence[str]
+    home: Path,
+    name: str,
+    dealers: Iterable[str],
+    columns: Sequence[str],
+    *,
+    fingerprint: str | None = None,
 ) -> pd.DataFrame | None:
-    """Return some columns of some dealers of a table; None when the table is no longer here."""
-    path = home / "scored" / name / "scored.parquet"
+    """Return some columns of some dealers of a table; None when the table is not here.
+
+    With a fingerprint, another table of that number is not it.
+    """
+    folder = home / "scored" / name
+    path = folder / "scored.parquet"
     if not path.is_file():
         return None
+    if fingerprint is not None:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["fingerprint"] != fingerprint:
+            return None
     wanted = [("dealer", "in", sorted(dealers))]
     return pd.read_parquet(path, columns=list(columns), filters=wanted)
 
