@@ -3,7 +3,7 @@
 ::
 
     README.txt              what is here, what may leave, the disclaimers
-    public/                 list entry without restricted reasons, the model card, the list's facts
+    public/                 list entry without what is restricted, the model card, the list's facts
     restricted/             the whole entry, source records, audit entries: law enforcement only
 """
 
@@ -13,7 +13,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, TypedDict, TypeVar, cast
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -26,15 +26,22 @@ from serving.access.audit.hash_chain import AuditRow
 from serving.contract.records.lists import (
     ListDocument,
     ListRowRecord,
+    PublicDesignRecord,
     PublicEntryRecord,
+    PublicListRecord,
     StoredDecisionRecord,
 )
+from serving.contract.records.scores import BasisRecord
 from serving.errors import UnknownDealerError
 from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER, basis_sentence
 from serving.store.database import Store
 from serving.store.rows import picked
 from serving.store.tables import AUDIT, DECISIONS, LISTS, OUTCOMES
 
+Part = TypeVar("Part", bound=Mapping[str, object])
+_SCORES: Final = frozenset(
+    {"heads", "priority", "percentile", "national_rank", "support", "change"}
+)
 _README: Final = """\
 Dealer {dealer} on list {list_id}, issued {issued_at}
 {basis}
@@ -70,7 +77,6 @@ def packet(
     row = next((row for row in document["rows"] if row["dealer"] == dealer), None)
     if row is None:
         raise UnknownDealerError(f"{dealer} is not on list {list_id}.")
-    facts = {name: value for name, value in document.items() if name not in {"rows", "change"}}
     as_of = str(document["basis"]["as_of"])
     readme = _README.format(
         dealer=dealer,
@@ -83,8 +89,8 @@ def packet(
     )
     files = {
         "README.txt": readme.encode(),
-        "public/list.json": to_json(facts, indent=1),
-        "public/entry.json": to_json(public_part(row), indent=1),
+        "public/list.json": to_json(_public_list(document), indent=1),
+        "public/entry.json": to_json(public_part(row, document["basis"]), indent=1),
         "public/model_card.md": _card(store, home, list_id),
         "restricted/entry.json": to_json(row, indent=1),
         "restricted/records.json": to_json(_records(warehouse, dealer, as_of), indent=1),
@@ -97,13 +103,26 @@ def packet(
     return _zip(files)
 
 
-def public_part(row: ListRowRecord) -> PublicEntryRecord:
-    """Return a list entry without scores and reasons that rest on restricted records."""
-    is_restricted = any(reason["restriction"] == "restricted" for reason in row["reasons"])
-    hidden = {"heads", "priority", "percentile", "national_rank", "support", "change"}
-    kept = {name: value for name, value in row.items() if not is_restricted or name not in hidden}
-    kept["reasons"] = [r for r in row["reasons"] if r["restriction"] == "public"]
-    return cast("PublicEntryRecord", kept)
+def public_part(row: ListRowRecord, basis: BasisRecord) -> PublicEntryRecord:
+    """Return a list entry without scores and reasons that rest on restricted records.
+
+    A score rests on all signals of its bundle, whichever its first reasons are.
+    """
+    hidden = frozenset() if basis["restriction"] == "public" else _SCORES
+    kept = {name: value for name, value in row.items() if name not in hidden}
+    reasons = [r for r in row["reasons"] if r["restriction"] == "public"]
+    return _named(PublicEntryRecord, {**kept, "reasons": reasons})
+
+
+def _public_list(document: ListDocument) -> PublicListRecord:
+    """Return the facts of a list: not the seed, by which every office's random share is told."""
+    design = _named(PublicDesignRecord, document["design"])
+    return _named(PublicListRecord, {**document, "design": design})
+
+
+def _named(kind: type[Part], whole: Mapping[str, Any]) -> Part:
+    """Return what a public record names, and nothing else; older lists lack some of it."""
+    return cast("Part", {name: whole[name] for name in kind.__annotations__ if name in whole})
 
 
 def _card(store: Store, home: Path, list_id: str) -> bytes:

@@ -408,6 +408,35 @@ def test_a_packet_keeps_the_restricted_part_apart(runtime, start):
         )
 
 
+def test_the_public_part_of_a_packet_gives_away_no_score_seed_name_or_note(service, tmp_path):
+    """Whatever the first reasons rest on, and whatever a list holds beside its contract."""
+    listed = service.post("/v1/rank", "chief", {"k": 6, "random_share": 0}).json()
+    row = listed["rows"][0] | {"note": "a tip; legal basis: warrant", "added_later": "secret"}
+    row["reasons"] = [one | {"restriction": "public"} for one in row["reasons"]]
+    scores = {"heads", "priority", "percentile", "national_rank", "support", "change"}
+
+    def parts(restriction):
+        basis = listed["basis"] | {"restriction": restriction}
+        document = listed | {"rows": [row], "basis": basis, "added_later": "secret"}
+        content = packet(
+            service.runtime.store, tmp_path, document=document, dealer=row["dealer"],
+            warehouse=tmp_path / "none",
+        )  # fmt: skip
+        with zipfile.ZipFile(io.BytesIO(content)) as files:
+            return [json.loads(files.read(f"public/{name}.json")) for name in ("list", "entry")]
+
+    facts, entry = parts("restricted")
+    assert not scores & entry.keys()
+    assert not {"random_seed", "note", "owner", "role", "purpose"} & (
+        facts.keys() | facts["design"].keys() | entry.keys()
+    )
+    for word in (str(listed["design"]["random_seed"]), "chief", "warrant", "secret"):
+        assert word not in json.dumps([facts, entry])
+    assert entry["why"] == row["why"]
+    assert facts["list_id"] == listed["list_id"]
+    assert scores <= parts("public")[1].keys()
+
+
 def test_the_dossier_reads_nothing_from_the_future(runtime):
     from serving.runtime import Principal
 

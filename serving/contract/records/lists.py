@@ -48,9 +48,22 @@ class ListRowRecord(AuditedRowRecord):
     change: RowChangeRecord | None
 
 
-class PublicEntryRecord(AuditedRowRecord):
-    """What of a listed dealer may be given to it: no score that rests on restricted records."""
+class PublicEntryRecord(PremisesRecord):
+    """What of a listed dealer may be given to it: no score that rests on restricted records.
 
+    What somebody typed about it is not among it.
+    """
+
+    position: int
+    why: list[str]
+    inclusion_probability: float
+    is_mandatory: NotRequired[bool]
+    mandatory_probability: NotRequired[float | None]
+    as_of: Day | None
+    last_inspected_on: Day | None
+    last_outcome: str | None
+    is_eligible: bool
+    eligible_on: Day | None
     heads: NotRequired[dict[str, HeadRecord]]
     priority: NotRequired[float]
     percentile: NotRequired[float]
@@ -74,6 +87,31 @@ class DesignRecord(TypedDict):
     draw_starts_on: NotRequired[Day | None]
     draw_ends_on: NotRequired[Day | None]
     statement: str
+
+
+class PublicDesignRecord(TypedDict):
+    """How a list was put together, without what would tell of another list's random share."""
+
+    k: int
+    n_in_area: int
+    n_eligible: int
+    n_by_why: dict[str, int]
+    random_share: float
+    draw_starts_on: NotRequired[Day | None]
+    draw_ends_on: NotRequired[Day | None]
+    statement: str
+
+
+class PublicListRecord(TypedDict):
+    """What of a list may be given to somebody on it: neither who asked for it nor who is on it."""
+
+    list_id: str
+    issued_at: str
+    area: dict[str, Any]
+    area_in_words: str
+    basis: BasisRecord
+    design: PublicDesignRecord
+    disclaimers: list[str]
 
 
 class ListChangeRecord(TypedDict):

@@ -143,7 +143,10 @@ def test_a_packet_says_what_the_list_and_the_dossier_say(service, tmp_path, monk
             name: value for name, value in public.items() if name != "reasons"
         }
         assert all(reason in row["reasons"] for reason in public["reasons"])
-        assert facts == {k: v for k, v in listed.items() if k in facts}
+        assert facts["design"].items() <= listed["design"].items()
+        assert facts == {k: v for k, v in listed.items() if k in facts} | {
+            "design": facts["design"]
+        }
         assert listed["list_id"] in readme
         assert listed["basis"]["as_of"] in readme
         dossier = service.get(f"/v1/dealers/{key}", "chief").json()
