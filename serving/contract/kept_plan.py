@@ -94,7 +94,9 @@ class KeptPlan(Answer):
     visits: list[KeptVisit]
     objective: float
     bound: float | None = Field(description="Null after a change by hand: nothing is proven then")
-    set_aside: dict[str, int]
+    set_aside: dict[str, int] = Field(
+        description="Dealers that cannot be planned, by reason, of those its reader sees now"
+    )
     shortfalls: list[str]
     broken: list[str] = Field(description="Rules that changes by hand break, in sentences")
     note: str

@@ -22,7 +22,7 @@ from serving.planning.kept.no_longer_choosable import at_places, not_lawful, sta
 from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, road_km
 from serving.planning.workdays import Leave, Workdays, day_hours, days_on_site, workdays
-from serving.scores.visible_dealers import Scope, View
+from serving.scores.visible_dealers import View
 from serving.scores.words.told_apart import told_apart
 
 _N_REASONS: Final = 3
@@ -384,60 +384,3 @@ def request_of(plan: KeptPlan, days: Workdays) -> PlanRequest:
         seed=int(plan.rules["seed"] or 0),
         n_workdays=days.n_days,
     )
-
-
-def seen_by(plan: KeptPlan, scope: Scope) -> KeptPlan:
-    """Return a plan as a caller may see it: a dealer held from the caller was never in it."""
-    hidden = _hidden(plan, scope)
-    if not hidden:
-        return plan
-    shown = [visit for visit in plan.visits if visit.dealer not in hidden]
-    worth = {v.dealer: v.expected_yield for v in plan.visits if v.dealer in hidden}
-    is_whole = len(shown) == len(plan.visits)
-    changes: dict[str, Any] = {
-        "visits": measured(shown, plan.latitude, plan.longitude),
-        "objective": plan.objective - sum(worth.values()),
-        "bound": plan.bound if is_whole else None,
-        "moves": [m for m in plan.moves if m.partition("~")[0] not in hidden],
-        "broken": [s for s in plan.broken if not any(dealer in s for dealer in hidden)],
-        "shortfalls": [s for s in plan.shortfalls if not any(dealer in s for dealer in hidden)],
-    }
-    return plan.model_copy(update=changes)
-
-
-def _hidden(plan: KeptPlan, scope: Scope) -> set[str]:
-    """Return the dealers held from a caller that a plan visits or names."""
-    named = dealers_in([*plan.moves, *plan.broken, *plan.shortfalls])
-    row_of = scope.view.snapshot.row_of
-    unseen = {one for one in named if one in row_of and scope.view.row(one) is None}
-    return unseen | {v.dealer for v in plan.visits if scope.view.row(v.dealer) is None}
-
-
-def with_unseen(changed: KeptPlan, whole: KeptPlan, scope: Scope) -> KeptPlan:
-    """Return what a caller made of a plan with what is held from the caller left as it was.
-
-    Parameters
-    ----------
-    changed : KeptPlan
-        Made from the plan as `seen_by` shows it.
-    whole : KeptPlan
-        The plan as kept.
-    """
-    seen = seen_by(whole, scope)
-    if seen is whole:
-        return changed
-    hidden = _hidden(whole, scope)
-    unseen = [visit for visit in whole.visits if visit.dealer in hidden]
-    worth = {visit.dealer: visit.expected_yield for visit in unseen}
-
-    def of(sentences: list[str]) -> list[str]:
-        return [s for s in sentences if any(dealer in s for dealer in hidden)]
-
-    changes: dict[str, Any] = {
-        "visits": measured([*changed.visits, *unseen], whole.latitude, whole.longitude),
-        "objective": changed.objective + sum(worth.values()),
-        "moves": [*changed.moves, *(m for m in whole.moves if m.partition("~")[0] in hidden)],
-        "broken": [*changed.broken, *of(whole.broken)],
-        "shortfalls": [*changed.shortfalls, *of(whole.shortfalls)],
-    }
-    return changed.model_copy(update=changes)

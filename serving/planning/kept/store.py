@@ -18,8 +18,8 @@ from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
-from serving.planning.kept.document import seen_by, with_unseen
-from serving.planning.kept.overrides import marked, overrides, visits_since
+from serving.planning.kept.overrides import closed_dealers, marked, overrides, visits_since
+from serving.planning.kept.seen import recounted, seen_by, with_unseen
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store, instant
 from serving.store.result_pages import AT_ONCE, cursor_of, page, place_of
@@ -151,7 +151,7 @@ def readable_plan(
     row = _row(store, plan_id, version)
     if row is None or not _may_see(principal, scope, row._mapping):
         raise UnknownPlanError(_NO_PLAN)
-    plan = seen_by(_whole(row), scope)
+    plan = recounted(seen_by(_whole(row), scope), scope.view, closed_dealers(store))
     return marked(plan, overrides(store), visits_since(store, scope.view, plan))
 
 

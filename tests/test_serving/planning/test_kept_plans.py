@@ -215,6 +215,44 @@ def test_a_held_dealer_was_never_in_a_kept_plan(service, supervisor):
     assert orders == list(range(1, len(orders) + 1))
 
 
+def test_no_hour_day_or_count_of_a_kept_plan_shows_that_a_dealer_is_held(service, supervisor):
+    """The first of a week, and one that may not be visited in these weeks at all."""
+    plan_id = keep(supervisor, hours="80")
+    at = f"/v1/plans/{plan_id}"
+    before = service.get(at, "supervisor").json()
+    pairs = zip(before["visits"], before["visits"][1:], strict=False)
+    first = next(one for one, other in pairs if (one["order"], other["order"]) == (1, 2))
+    columns = service.runtime.snapshot.columns
+    is_far = (columns["office"] == "office0") & (
+        columns["eligible_on"] > np.datetime64("2026-02-02")
+    )
+    for dealer in (first["dealer"], str(columns["dealer"][is_far][0])):
+        holds.place(service.runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    after = service.get(at, "supervisor").json()
+    clock = 0.0
+    for visit in (v for v in after["visits"] if v["week"] == first["week"]):
+        clock += visit["drive_hours"]
+        assert visit["starts_after_hours"] == pytest.approx(clock)
+        days = [date.fromisoformat(visit[name]) for name in ("first_on", "last_on")]
+        monday = date(2026, 1, 12) + timedelta(weeks=visit["week"] - 1)
+        assert days[0] == monday + timedelta(days=int(clock // 16))
+        clock += visit["hours"]
+    assert clock > 0
+    # The counts are those of a plan that the reader makes now, and the bound is one still.
+    ask = {"office": "office0", "weeks": 3, "starts_on": "2026-01-12", "hours_per_week": 80}
+    anew = service.post("/v1/plan", "supervisor", ask).json()["set_aside"]
+    assert {reason: n for reason, n in after["set_aside"].items() if n} == {
+        reason: n for reason, n in anew.items() if n
+    }
+    ineligible = "not eligible in these weeks"
+    assert after["set_aside"][ineligible] == before["set_aside"][ineligible] - 1
+    assert after["bound"] == before["bound"] >= after["objective"]
+    whole = service.get(at, "chief").json()
+    assert [v | {"override": ""} for v in whole["visits"]] == before["visits"]
+    assert whole["set_aside"] == before["set_aside"]
+
+
 @pytest.mark.parametrize("done", ["approved", "moved"])
 def test_what_one_does_to_a_plan_takes_nothing_held_from_them_from_others(
     service, supervisor, audit_of, done
@@ -240,8 +278,15 @@ def test_what_one_does_to_a_plan_takes_nothing_held_from_them_from_others(
     whole = service.get(at, "chief").json()
     assert {v["dealer"] for v in whole["visits"]} == {v["dealer"] for v in before["visits"]}
     kept = next(v for v in whole["visits"] if v["dealer"] == dealer)
-    for name in ("week", "investigator", "first_on", "last_on"):
+    for name in ("week", "investigator", "first_on", "last_on", "order"):
         assert kept[name] == first[name]
+    # Each begins as the one before ends: nobody is sent to two dealers at once.
+    clocks = {}
+    for visit in whole["visits"]:
+        week = visit["week"], visit["investigator"]
+        clock = clocks.get(week, 0.0) + visit["drive_hours"]
+        assert visit["starts_after_hours"] == pytest.approx(clock)
+        clocks[week] = clock + visit["hours"]
     assert (whole["objective"] > seen["objective"]) == (first["expected_yield"] > 0)
     assert whole["status"] == seen["status"]
     # The record of what the supervisor did names only what the supervisor sees.
