@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from features.domain.asof import is_known
+from features.domain.number_words import counted
 from features.errors import FflRiskError
 from training.errors import NotTrainedError
 from training.evaluation import gates
@@ -128,10 +130,12 @@ def _beside_champion(
 
 
 def champion_rows(candidate: Candidate, champion: Candidate) -> tuple[pd.DataFrame, str]:
-    """Return the candidate's judged rows with the champion's order on them, and how it was judged.
+    """Return judged rows of the candidate with the champion's order on them, and how it was judged.
 
-    Where the champion has not learned from enough of the rows, both stood before them. Otherwise
-    both are judged as shipped, on labels that both have learned from: neither has an advantage.
+    Both stand on the same footing in every row. On rows that the champion has not learned from the
+    candidate's order is that of models which stood before them, too. On the others both are judged
+    as shipped, on labels that both have learned from. The two kinds are not put into one order:
+    the first are judged where they hold findings enough, or more than the others.
     """
     rows, X = candidate.order(), candidate.judged_signals()
     if rows is None:
@@ -143,13 +147,21 @@ def champion_rows(candidate: Candidate, champion: Candidate) -> tuple[pd.DataFra
         )
     scored = champion.bundle().score(X)["priority"].to_numpy(dtype=np.float64)
     rows = rows.assign(champion=scored)
+    trained = str(champion.evaluation["trained_on"])
+    how = "both as shipped, having learned from them"
+    is_seen = np.ones(len(rows), dtype=np.bool_)
     if "known_on" in rows:
-        trained = pd.Timestamp(str(champion.evaluation["trained_on"]))
-        unseen = rows[(rows["known_on"] >= trained).to_numpy()].reset_index(drop=True)
-        if (unseen["y"] > 0).sum() >= MIN_UNSEEN:
-            return unseen, "neither having learned from them"
+        is_seen = is_known(rows["known_on"], pd.Timestamp(trained)).to_numpy()
+        is_found = (rows["y"] > 0).to_numpy()
+        n_unseen, n_seen = int((is_found & ~is_seen).sum()), int((is_found & is_seen).sum())
+        if n_unseen >= min(MIN_UNSEEN, n_seen + 1):
+            return rows[~is_seen].reset_index(drop=True), "neither having learned from them"
+        if not is_seen.all():
+            how += f" ({counted(n_unseen, 'finding')} newer than the champion left out)"
+    elif trained < str(candidate.evaluation["trained_on"]):
+        how = f"both as shipped, the champion having learned from what was known before {trained}"
     shipped = candidate.bundle().score(X)["priority"].to_numpy(dtype=np.float64)
-    return rows.assign(score=shipped), "both as shipped, having learned from them"
+    return rows.assign(score=shipped)[is_seen].reset_index(drop=True), how
 
 
 def latest_overlap(candidate: Candidate, champion: Candidate, capacity: float) -> float | None:
