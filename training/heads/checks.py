@@ -72,7 +72,7 @@ def _nothing_counted(recipe: Recipe, head: Head, warehouse: Warehouse, dates: Da
         warehouse,
         cohort.to_frame(index=False),
         country=head.country,
-        known_before=dates.end,
+        known_before=dates.split.trained_on,
         horizon_months=recipe.horizon_months,
     )
     if found.n_positive >= head.min_positive:

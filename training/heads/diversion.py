@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from training.heads.fit import (
     thin,
 )
 from training.labels import dated_labels as labels
+from training.labels.dated_labels import Labels
 from training.progress import Steps
 from training.recipe import Head, Recipe
 
@@ -67,31 +69,28 @@ def train(
     """
     split, rows = history.split, history.rows
     made = design(history.table, head)
-    found = labels.diversion(
-        warehouse,
-        rows,
-        country=head.country,
-        known_before=history.end,
-        horizon_months=recipe.horizon_months,
-    )
-    y = rows.merge(found.frame, on=["dealer", "as_of"], how="left", validate="one_to_one")
-    counts = y["y"].to_numpy(dtype=np.float64)
-    before, judged = found.at(split.train_as_of), found.at(split.test_as_of)
-    before.require_enough(
-        n_positive=head.min_positive, what=f"{head.name} before {split.trained_on}"
-    )
+    found = _counted(recipe, head, warehouse, rows, history.end)
+    counts, judged = _placed(rows, found), found.at(split.test_as_of)
     judged.require_enough(n_positive=1, what=f"{head.name} after {split.trained_on}")
     dealer = rows["dealer"].to_numpy(dtype=str)
     everyone, years = [], []
     for one in history.splits:
-        rows_before = np.flatnonzero(history.is_at(one.train_as_of))
-        if (counts[rows_before] > 0).sum() < head.min_positive and one is not split:
+        is_before = history.is_at(one.train_as_of)
+        rows_before = np.flatnonzero(is_before)
+        # As it was known then: what was corrected since taught nobody who stood there.
+        then = _counted(recipe, head, warehouse, rows[is_before], one.trained_on)
+        then.require_known(one.trained_on)
+        if one is split:
+            then.require_enough(
+                n_positive=head.min_positive, what=f"{head.name} before {split.trained_on}"
+            )
+        elif then.n_positive < head.min_positive:
             continue
-        found.at(one.train_as_of).require_known(one.trained_on)
+        learned = _placed(rows, then)
         asked = head if one is split else head.model_copy(update={"max_rows": EARLIER_ROWS})
         with steps.step(f"{head.name}: fit before {one.trained_on}"):
-            model = _fit(asked, made, counts, dealer, rows_before, recipe.seed)
-            logistic = _logistic(asked, made, counts, rows_before, recipe.seed)
+            model = _fit(asked, made, learned, dealer, rows_before, recipe.seed)
+            logistic = _logistic(asked, made, learned, rows_before, recipe.seed)
         is_judged = history.is_at(one.test_as_of)
         X = made.X[is_judged]
         everyone.append(rows[is_judged].assign(margin=model.predict_margin(inputs_of(model, X))))
@@ -127,6 +126,25 @@ def train(
         entry,
         everyone=pd.concat(everyone, ignore_index=True),
     )
+
+
+def _counted(
+    recipe: Recipe, head: Head, warehouse: Warehouse, rows: pd.DataFrame, known_before: date
+) -> Labels:
+    """Count the traces of each row's window, as the records stood on a day."""
+    return labels.diversion(
+        warehouse,
+        rows,
+        country=head.country,
+        known_before=known_before,
+        horizon_months=recipe.horizon_months,
+    )
+
+
+def _placed(rows: pd.DataFrame, found: Labels) -> Floats:
+    """Return the count of each row, NaN where its window has not ended."""
+    placed = rows.merge(found.frame, on=["dealer", "as_of"], how="left", validate="one_to_one")
+    return placed["y"].to_numpy(dtype=np.float64)
 
 
 def _day(judged: pd.DataFrame) -> str:

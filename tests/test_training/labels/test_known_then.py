@@ -1,0 +1,69 @@
+"""What a model learns is what was known on its day: corrections made since teach nobody before."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.table import FeatureTable
+from training.heads import diversion
+from training.heads.country_history import CountryHistory
+from training.labels.splits import rolling
+from training.progress import Steps
+from training.recipe import load_recipe
+
+DEALERS = [f"1-54-{10000 + i}" for i in range(30)]
+DAYS = [date(2021, 1, 1), date(2022, 1, 1), date(2023, 1, 1)]
+
+
+class LearnedError(Exception):
+    """What a head was about to learn, by dealer and day."""
+
+
+def history(end: date) -> CountryHistory:
+    rows = pd.DataFrame(
+        {"dealer": DEALERS * len(DAYS), "as_of": np.repeat(pd.to_datetime(DAYS), len(DEALERS))}
+    ).astype({"as_of": "datetime64[s]"})
+    splits = tuple(rolling(DAYS, horizon_months=12, n_tests=2))
+    table = FeatureTable(rows, rows[[]], (), "full", "", "")
+    return CountryHistory(table, splits[-1], end, pd.DataFrame(index=rows.index), splits)
+
+
+def trace(number: int, dealer: str, completed: str, **more: object) -> dict[str, object]:
+    return {
+        "trace_id": f"T{number}", "dealer": dealer, "requested_on": completed,
+        "completed_on": completed, "known_on": completed, "sold_on": "2020-06-01",
+        "recovered_on": "2020-12-01", **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """Return a function that trains the diversion head and tells what each model would learn."""
+
+    def run(warehouse, end: date) -> list[dict[str, float]]:
+        seen = []
+
+        def fit(_head, _made, counts, dealer, rows, _seed):
+            seen.append(dict(zip(dealer[rows].tolist(), counts[rows].tolist(), strict=True)))
+            raise LearnedError
+
+        recipe = load_recipe("country")
+        head = recipe.head("diversion").model_copy(update={"min_positive": 5})
+        monkeypatch.setattr(diversion, "_fit", fit)
+        monkeypatch.setattr(diversion, "design", lambda *_: None)
+        with pytest.raises(LearnedError):
+            diversion.train(recipe, head, warehouse, history(end), Steps())
+        return seen
+
+    return run
+
+
+def test_a_correction_made_later_does_not_teach_the_model_that_stood_before(make_warehouse, taught):
+    """Ten short traces of 2021 whose sale was found in 2024 to be years older were learned as 0."""
+    first = [trace(i, DEALERS[i], "2021-06-01") for i in range(10)]
+    late = [row | {"sold_on": "2012-06-01", "known_on": "2023-11-01"} for row in first]
+    others = [trace(100 + i, DEALERS[20 + i], f"202{2 + i % 2}-06-01") for i in range(10)]
+    found = taught(make_warehouse(traces=first + late + others), date(2024, 1, 1))
+    assert [found[0][dealer] for dealer in DEALERS[:11]] == [1.0] * 10 + [0.0]
