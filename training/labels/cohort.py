@@ -14,10 +14,21 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import add_months
+from features.engine.embedded import EmbeddedEngine
 from features.reference import counties, county_office
 from features.warehouse import Warehouse
 
-_COLUMNS: Final = ("dealer", "known_on", "license_type", "premises_state", "county_fips")
+# Where each dealer was known to be from which day on. As in a listing of the dealers: a row that
+# came late, or corrects an old one, speaks only where none of a later day is known.
+_KNOWN: Final = """
+SELECT dealer, known_on, license_type, premises_state AS state, county_fips AS county FROM (
+    SELECT *, max(listed_on) OVER (PARTITION BY dealer ORDER BY known_on) AS newest
+    FROM licenses WHERE coalesce(superseded_on, DATE '9999-12-31') > known_on
+)
+WHERE listed_on = newest
+QUALIFY row_number() OVER (PARTITION BY dealer, known_on ORDER BY license_type, county_fips) = 1
+ORDER BY known_on, dealer
+"""
 UNKNOWN: Final = "unknown"
 # Urban-rural continuum codes 1-3 are metropolitan, 4-7 have a town, 8-9 are completely rural.
 _RURALITY: Final = ((3, "metropolitan"), (7, "town"), (9, "rural"))
@@ -37,19 +48,19 @@ def places(warehouse: Warehouse, rows: pd.DataFrame) -> pd.DataFrame:
         ``license_type``, ``state``, ``county``, ``rurality``, ``office`` and ``division``; text,
         ``unknown`` where nothing was known before the as-of date.
     """
-    listed = warehouse.read("licenses", columns=list(_COLUMNS)).to_pandas(date_as_object=False)
+    with EmbeddedEngine(warehouse) as engine:
+        listed = engine.query(_KNOWN).to_pandas(date_as_object=False)
     listed["known_on"] = listed["known_on"].astype("datetime64[s]")
     wanted = rows[["dealer", "as_of"]].assign(row=np.arange(len(rows)))
     wanted["as_of"] = wanted["as_of"].astype("datetime64[s]")
-    found = pd.merge_asof(
+    out = pd.merge_asof(
         wanted.sort_values("as_of", kind="stable"),
-        listed.sort_values("known_on", kind="stable"),
+        listed,
         left_on="as_of",
         right_on="known_on",
         by="dealer",
         allow_exact_matches=False,
     ).sort_values("row", ignore_index=True)
-    out = found.rename(columns={"premises_state": "state", "county_fips": "county"})
     out["rurality"] = out["county"].map(_rurality())
     offices = county_office().set_index("county_fips")
     for name in ("office", "division"):

@@ -9,6 +9,7 @@ import pytest
 from features.table import FeatureTable
 from training.heads import diversion
 from training.heads.country_history import CountryHistory
+from training.labels.cohort import places
 from training.labels.splits import rolling
 from training.progress import Steps
 from training.recipe import load_recipe
@@ -67,3 +68,24 @@ def test_a_correction_made_later_does_not_teach_the_model_that_stood_before(make
     others = [trace(100 + i, DEALERS[20 + i], f"202{2 + i % 2}-06-01") for i in range(10)]
     found = taught(make_warehouse(traces=first + late + others), date(2024, 1, 1))
     assert [found[0][dealer] for dealer in DEALERS[:11]] == [1.0] * 10 + [0.0]
+
+
+def test_a_dealer_is_where_its_newest_listing_known_on_the_day_has_it(make_warehouse):
+    """A row of 2020 corrected in 2023 left 2021 without a place, and 2024 with that of 2020."""
+    row = {"dealer": DEALERS[0], "license_type": "01", "premises_city": "X"}
+    georgia = {"premises_state": "GA", "county_fips": "13121"}
+    texas = {"premises_state": "TX", "county_fips": "48113"}
+    warehouse = make_warehouse(
+        licenses=[
+            row | georgia | {"listed_on": "2020-01-01", "known_on": "2020-01-01"},
+            row | texas | {"listed_on": "2023-01-01", "known_on": "2023-01-01"},
+            row | georgia | {"listed_on": "2020-01-01", "known_on": "2023-06-01",
+                             "license_type": "02"},
+        ]
+    )  # fmt: skip
+    days = ["2024-01-01", "2019-01-01", "2021-01-01", "2023-01-01", "2023-01-02"]
+    rows = pd.DataFrame({"dealer": DEALERS[0], "as_of": pd.to_datetime(days)})
+    found = places(warehouse, rows)
+    assert found["state"].tolist() == ["TX", "unknown", "GA", "GA", "TX"]
+    assert found["license_type"].tolist() == ["01", "unknown", "01", "01", "01"]
+    assert found["county"].tolist()[:3] == ["48113", "unknown", "13121"]
