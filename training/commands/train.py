@@ -145,7 +145,7 @@ def _train_country(recipe: Recipe, checked: Checked, warehouse: Warehouse, steps
         results.append(_gate(result, recipe, steps))
     require_heads(recipe, results, left_out)
     funnel = [] if checked.funnel is None else checked.funnel.rows()
-    return Trained(results, history.table, history.end, left_out, funnel)
+    return Trained(results, history.table, history.known_before, left_out, funnel)
 
 
 def _gate(result: HeadResult, recipe: Recipe, steps: Steps) -> HeadResult:

@@ -34,6 +34,7 @@ from training.heads.fit import (
 )
 from training.heads.yield_estimates import History, every_estimate, national_rate, served
 from training.labels.dated_labels import Labels
+from training.labels.delays import CLOSING
 from training.labels.effects import at_average
 from training.labels.gains import three_gains
 from training.labels.propensity import Propensity, overlap
@@ -171,7 +172,8 @@ def _year(
     everyone["margin"] = fitted.model.predict_margin(inputs_of(fitted.model, X))
     everyone[INSPECTED] = looked.is_inspected
     everyone[INVESTIGATOR] = looked.investigator.to_numpy(dtype=object)
-    known = origin.now.frame[["dealer", "as_of", KNOWN_ON]]
+    # A finding corrected since was known, and may have been learned, when its visit closed.
+    known = origin.now.frame[["dealer", "as_of", CLOSING]].rename(columns={CLOSING: KNOWN_ON})
     everyone[KNOWN_ON] = rows[["dealer", "as_of"]].merge(known, how="left")[KNOWN_ON].to_numpy()
     everyone[HOME] = who.home.to_numpy()
     everyone[STRICT] = strictness.level_of(who.home)

@@ -46,7 +46,8 @@ def train(
         warehouse,
         (*history.split.train_as_of, *history.split.test_as_of),
         rule=rule,
-        known_before=history.end,
+        known_before=history.known_before,
+        records_to=history.end,
         horizon_months=recipe.horizon_months,
     )
     with steps.step(f"{head.name}: fit on everything known"):

@@ -22,6 +22,7 @@ from features.warehouse import Warehouse
 from training.errors import TooFewLabelsError
 from training.labels import dated_labels as labels
 from training.labels.cohort import as_of_dates, places
+from training.labels.delays import CLOSING
 from training.labels.splits import Split, rolling
 from training.progress import Steps
 from training.recipe import Recipe
@@ -47,6 +48,8 @@ class CountryHistory:
         Places of the rows of the table.
     splits : tuple of Split
         Every judged year, oldest first; `split` is the last.
+    corrected_to : date, optional
+        First day after the last correction; `end` where none came later.
     """
 
     table: FeatureTable
@@ -54,6 +57,12 @@ class CountryHistory:
     end: date
     where: pd.DataFrame
     splits: tuple[Split, ...] = ()
+    corrected_to: date | None = None
+
+    @property
+    def known_before(self) -> date:
+        """Everything known before this day may teach what is shipped, corrections included."""
+        return max(self.end, self.corrected_to or self.end)
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -151,12 +160,17 @@ def assemble(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> CountryHisto
         table = build_features(warehouse, dates, variant=recipe.variant, progress=told)
     with steps.step("places"):
         where = places(warehouse, table.frame)
-    return CountryHistory(table, days.split, days.end, where, days.splits)
+    corrected_to = labels.inspections(warehouse)["known_on"].max().date() + _DAY
+    return CountryHistory(table, days.split, days.end, where, days.splits, corrected_to)
 
 
 def known_range(warehouse: Warehouse) -> tuple[date, date]:
-    """First day with inspections known, and the first day after the last."""
-    known = labels.inspections(warehouse)["known_on"]
+    """First day on which an inspection was known to have closed, and the first day after the last.
+
+    A correction is no closing: a full export that comes again, with the day of the export, neither
+    shortens the history nor lengthens it.
+    """
+    known = labels.inspections(warehouse)[CLOSING]
     if known.empty:
         raise TooFewLabelsError(
             "The warehouse holds no closed inspection.",

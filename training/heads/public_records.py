@@ -11,7 +11,6 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from features.domain.asof import is_known
 from features.openjson import Json
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
@@ -114,15 +113,19 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
     )
     made = design(table, head)
     trained_on = _training_day(keyed["as_of"])
-    is_train = is_known(keyed["known_on"], pd.Timestamp(trained_on)).to_numpy()
+    # As it was known then: a later correction neither teaches nor makes its visit unknown.
+    then = labels.severity(warehouse, known_before=trained_on).frame[["dealer", "as_of", "y"]]
+    known = keyed[["dealer", "as_of"]].merge(then, how="left", validate="one_to_one")
+    learned = known["y"].to_numpy(dtype=np.float64)
+    is_train = np.isfinite(learned)
     is_test = (keyed["as_of"] >= pd.Timestamp(trained_on)).to_numpy()
     y = keyed["y"].to_numpy(dtype=np.float64)
-    _require_both(y, is_train, is_test, trained_on)
+    _require_both(np.where(is_train, learned, y), is_train, is_test, trained_on)
     with steps.step(f"{head.name}: fit before {trained_on}, judge after"):
         model = estimator(head, made.monotone, seed=recipe.seed)
         dealers = keyed["dealer"].to_numpy(dtype=str)
-        model.fit(made.X[is_train], y[is_train], groups=dealers[is_train])
-        logistic = LogLogistic().fit(made.X[is_train], y[is_train])
+        model.fit(made.X[is_train], learned[is_train], groups=dealers[is_train])
+        logistic = LogLogistic().fit(made.X[is_train], learned[is_train])
     test = keyed[is_test].reset_index(drop=True)
     X = made.X[is_test].reset_index(drop=True)
     held_out = held_out_table(

@@ -31,7 +31,7 @@ from models.severity import severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
 from training.labels import sample_design
-from training.labels.delays import delay_weights
+from training.labels.delays import CLOSING, delay_weights, first_closings
 
 # Kinds of visit and reasons of selection that follow from an earlier finding.
 FOLLOW_UPS: Final = frozenset({"recall"})
@@ -139,9 +139,14 @@ class Labels:
 
 
 def inspections(warehouse: Warehouse, *, known_before: date | None = None) -> pd.DataFrame:
-    """Read the inspections that had closed, with dates as datetimes."""
+    """Read the inspections that had closed, with dates as datetimes.
+
+    Beside ``known_on`` of the version read stands `CLOSING`, the day its closing was first known.
+    """
     table = warehouse.read("inspections", as_of=known_before, columns=list(_INSPECTION_COLUMNS))
     frame = _frame(table).rename(columns={"investigator_token": "investigator"})
+    first = frame["inspection_id"].map(first_closings(warehouse)).astype("datetime64[s]")
+    frame[CLOSING] = first.fillna(frame["known_on"])
     return frame.sort_values(["opened_on", "inspection_id"], ignore_index=True)
 
 
@@ -181,6 +186,7 @@ def compliance(
     *,
     rule: SevereFinding,
     known_before: date | None = None,
+    records_to: date | None = None,
     horizon_months: int = 12,
 ) -> Labels:
     """Label the dealers inspected in the window after each as-of date by whether it was severe.
@@ -191,6 +197,9 @@ def compliance(
         As-of dates; a dealer's first target inspection in ``(as_of, as_of + horizon]`` decides.
     known_before : date, optional
         Read the warehouse as it was known then (corrections included, later ones not).
+    records_to : date, optional
+        First day of which no closing can be known, where records end before `known_before`: how
+        long visits have been open is counted to it.
     """
     visits = targets(inspections(warehouse, known_before=known_before))
     violations = _frame(
@@ -202,9 +211,10 @@ def compliance(
     )
     visits["graded"] = graded(visits)
     visits[sample_design.PROBABILITY] = sample_design.probabilities(visits)
-    known_until = visits["known_on"].max() + pd.Timedelta(days=1)
+    until = records_to or known_before
     visits[DELAY_WEIGHT] = delay_weights(
-        visits, known_until if known_before is None else pd.Timestamp(known_before)
+        visits,
+        visits[CLOSING].max() + pd.Timedelta(days=1) if until is None else pd.Timestamp(until),
     )
     visits["regime"] = _regimes(visits["closed_on"])
     parts = [first_in_window(visits, when, horizon_months) for when in sorted(set(as_of))]
@@ -307,12 +317,17 @@ def later_penalized(warehouse: Warehouse, cohort: pd.DataFrame, as_of: date) -> 
     )
 
 
-def severity(warehouse: Warehouse) -> Labels:
+def severity(warehouse: Warehouse, *, known_before: date | None = None) -> Labels:
     """Label each penalized inspection, as of its opening, by whether it was serious.
 
     Serious is: revocation warranted, or outcome warning conference or worse.
+
+    Parameters
+    ----------
+    known_before : date, optional
+        Read the warehouse as it was known then.
     """
-    visits = targets(inspections(warehouse))
+    visits = targets(inspections(warehouse, known_before=known_before))
     ladder = visits["outcome"].map(LADDER).fillna(-1)
     is_serious = (ladder >= LADDER["warning_conference"]) | (
         visits["recommended_outcome"] == "revocation"

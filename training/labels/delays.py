@@ -18,9 +18,16 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR
+from features.warehouse import Warehouse
+
+# The day on which the closing of a visit was first known, whatever was corrected later.
+CLOSING: Final = "first_known_on"
 
 # Visits opened so long ago have closed, but for one in a hundred.
 SETTLED_DAYS: Final = DAYS_A_YEAR
@@ -30,13 +37,34 @@ MIN_SHARE: Final = 0.2
 MIN_SETTLED: Final = 20
 
 
+def first_closings(warehouse: Warehouse) -> pd.Series:
+    """Return the day on which the closing of each inspection was first known, by its number.
+
+    The day of the version in force is that of its latest correction: a visit whose hours were set
+    right in the spring would seem to have taken until then.
+    """
+    names = ["inspection_id", "closed_on", "known_on", "superseded_on"]
+    parts = [
+        pq.read_table(file, columns=names, partitioning=None)
+        for file in warehouse.files("inspections")
+    ]
+    if not parts:
+        return pd.Series(dtype="datetime64[s]")
+    table = pa.concat_tables(parts)
+    was_in_force = pc.fill_null(pc.greater(table["superseded_on"], table["known_on"]), True)
+    closed = table.filter(pc.and_(was_in_force, pc.is_valid(table["closed_on"])))
+    first = closed.group_by("inspection_id").aggregate([("known_on", "min")])
+    frame: pd.DataFrame = first.to_pandas(date_as_object=False)
+    return frame.set_index("inspection_id")["known_on_min"].astype("datetime64[s]")
+
+
 def delay_weights(visits: pd.DataFrame, known_before: pd.Timestamp) -> Floats:
     """Return how many visits each closed visit stands for, shape (n,).
 
     Parameters
     ----------
     visits : DataFrame
-        ``opened_on``, ``known_on`` and ``y`` (0 or 1) of visits known before that day.
+        ``opened_on``, `CLOSING` and ``y`` (0 or 1) of visits known before that day.
     known_before : Timestamp
         The day the labels were cut at.
 
@@ -52,14 +80,14 @@ def delay_weights(visits: pd.DataFrame, known_before: pd.Timestamp) -> Floats:
     >>> opened = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(720), unit="D")
     >>> y = (np.arange(720) % 4 == 0).astype(float)
     >>> closed = opened + pd.to_timedelta(np.where(y, 90, 10), unit="D")
-    >>> visits = pd.DataFrame({"opened_on": opened, "known_on": closed, "y": y})
+    >>> visits = pd.DataFrame({"opened_on": opened, CLOSING: closed, "y": y})
     >>> until = pd.Timestamp("2023-12-31")
-    >>> known = visits[visits["known_on"] < until]
+    >>> known = visits[visits[CLOSING] < until]
     >>> weight = delay_weights(known, until)
     >>> sorted(set(weight.tolist()))
     [0.0, 1.0]
     """
-    delay = (visits["known_on"] - visits["opened_on"]).dt.days.to_numpy()
+    delay = (visits[CLOSING] - visits["opened_on"]).dt.days.to_numpy()
     elapsed = (known_before - visits["opened_on"]).dt.days.to_numpy()
     is_severe = visits["y"].to_numpy() > 0
     is_settled = elapsed > SETTLED_DAYS

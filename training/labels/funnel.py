@@ -17,6 +17,7 @@ from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import TooFewLabelsError
 from training.labels import dated_labels as labels
+from training.labels.delays import CLOSING
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def label_funnel(
     first = pd.Timestamp(min(as_of))
     last = pd.Timestamp(add_months(max(as_of), horizon_months))
     in_window = targets[(targets["opened_on"] > first) & (targets["opened_on"] <= last)]
-    known = in_window[is_known(in_window["known_on"], pd.Timestamp(trained_on))]
+    known = in_window[is_known(in_window[CLOSING], pd.Timestamp(trained_on))]
     found = labels.compliance(
         warehouse, as_of, rule=rule, known_before=trained_on, horizon_months=horizon_months
     )

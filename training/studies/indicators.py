@@ -135,7 +135,8 @@ def gather(
         warehouse,
         (*history.split.train_as_of, *history.split.test_as_of),
         rule=recipe.read_policy().severe_finding,
-        known_before=history.end,
+        known_before=history.known_before,
+        records_to=history.end,
         horizon_months=recipe.horizon_months,
     )
     found.require_enough(n_positive=MIN_POSITIVE, what="indicators")

@@ -1,6 +1,6 @@
 """Inspections that find much close late; the labels known so far stand for those still open."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,9 @@ import pytest
 
 from models.policy import SevereFinding
 from training.heads.compliance import place_labels
+from training.heads.country_history import known_range
 from training.labels import dated_labels as labels
-from training.labels.delays import MIN_SHARE, delay_weights
+from training.labels.delays import CLOSING, MIN_SHARE, delay_weights
 
 UNTIL = pd.Timestamp("2024-01-01")
 RATE = 0.10
@@ -22,7 +23,7 @@ def visits(n: int = 40_000, *, seed: int = 0) -> pd.DataFrame:
     y = (rng.random(n) < RATE).astype(float)
     delay = rng.gamma(4.0, np.where(y > 0, 90, 30) / 4.0)
     known = opened + pd.to_timedelta(np.ceil(delay), unit="D")
-    frame = pd.DataFrame({"opened_on": opened, "known_on": known, "y": y})
+    frame = pd.DataFrame({"opened_on": opened, "known_on": known, CLOSING: known, "y": y})
     return frame.assign(inspection_id=[f"V{i}" for i in range(n)], dealer="1-54-00001")
 
 
@@ -127,3 +128,38 @@ def test_labels_read_as_known_then_are_weighted_as_of_then(make_warehouse) -> No
 
     assert then["delay_weight"].max() > 1
     assert then["delay_weight"].tolist() == pytest.approx(cut["delay_weight"].tolist())
+
+
+def test_a_detail_corrected_later_neither_delays_a_closing_nor_shortens_the_history(
+    make_warehouse,
+) -> None:
+    """Severe visits of which some were corrected after 200 days stood for 1.35 visits each."""
+    made, again = [], []
+    for i in range(400):
+        opened = pd.Timestamp("2020-01-02") + pd.Timedelta(days=3 * i)
+        closed = opened + pd.Timedelta(days=60)
+        made.append({
+            "inspection_id": f"V{i}", "dealer": f"1-54-{i:05d}", "opened_on": f"{opened:%Y-%m-%d}",
+            "closed_on": f"{closed:%Y-%m-%d}", "known_on": f"{closed:%Y-%m-%d}",
+            "outcome": "none" if i % 4 else "warning_conference",
+        })  # fmt: skip
+        if i % 8 == 0:
+            late = closed + pd.Timedelta(days=200)
+            again.append(made[-1] | {"hours": 30, "known_on": f"{late:%Y-%m-%d}"})
+    # The export comes again as a whole when offices have new names.
+    renamed = [row | {"office": "763026", "known_on": "2024-06-01"} for row in made]
+    rule = SevereFinding("warning_conference", 1, 11)
+    store = make_warehouse(inspections=made + again + renamed)
+    first = [date(2022, 1, 1)]
+
+    then = labels.compliance(store, first, rule=rule, known_before=date(2023, 1, 1)).frame
+    now = labels.compliance(
+        store, first, rule=rule, known_before=date(2024, 6, 2), records_to=date(2023, 7, 1)
+    )
+
+    assert len(then) > 50
+    assert set(then["delay_weight"]) == {1.0}
+    assert set(now.frame["delay_weight"]) == {1.0}
+    assert (now.frame["office"] == "763026").all()
+    end = pd.Timestamp(made[-1]["closed_on"]).date() + timedelta(days=1)
+    assert known_range(store) == (date(2020, 3, 2), end)
