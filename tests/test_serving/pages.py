@@ -41,5 +41,8 @@ class Visitor:
 
     def post(self, path: str, fields: dict[str, Any], *, at: str) -> Any:
         """Send a form of the page `at`; what follows is not loaded."""
-        fields = {"csrf": self._secret(at, "csrf"), **fields}
+        text = self.http.get(at).text
+        hidden = dict(re.findall(r'type="hidden" name="(csrf|version)" value="([^"]*)"', text))
+        assert "csrf" in hidden, at
+        fields = {**hidden, **fields}
         return self.http.post(path, data=fields, follow_redirects=False)

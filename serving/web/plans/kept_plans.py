@@ -15,7 +15,7 @@ from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller
 from serving.api.routes.plans import FILES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
-from serving.errors import ForbiddenRoleError, InvalidRequestError, ServingError
+from serving.errors import ConflictError, ForbiddenRoleError, InvalidRequestError, ServingError
 from serving.planning.kept.clashes import clashes
 from serving.planning.kept.document import rearranged, recalls_missing
 from serving.planning.kept.overrides import closed_dealers, visits_since
@@ -147,8 +147,9 @@ async def move(
     person = text(form, "move_investigator") or "1"
     asked = f"{dealer}~out" if week == "out" else f"{dealer}~{week}.{person}"
     return await _changed(
-        request, caller, plan_id, lambda plan: _after(caller, plan, asked), done="moved"
-    )
+        request, caller, plan_id, lambda plan: _after(caller, plan, asked), done="moved",
+        looked_at=text(form, "version"),
+    )  # fmt: skip
 
 
 def _after(caller: Caller, plan: KeptPlan, asked: str) -> KeptPlan:
@@ -176,8 +177,9 @@ async def set_status(
         raise ForbiddenRoleError("Only a supervisor approves and hands over.")
     status = cast("Status", wanted)
     return await _changed(
-        request, caller, plan_id, lambda plan: with_status(plan, status), done=status
-    )
+        request, caller, plan_id, lambda plan: with_status(plan, status), done=status,
+        looked_at=text(form, "version"),
+    )  # fmt: skip
 
 
 async def _changed(
@@ -187,11 +189,19 @@ async def _changed(
     change: Callable[[KeptPlan], KeptPlan],
     *,
     done: str,
+    looked_at: str,
 ) -> Response:
+    """Make a change of the version that its form was made from; never of one not looked at."""
     purpose = caller.purpose()
     plan = await asyncio.to_thread(_read, caller, plan_id)
 
     def make() -> KeptPlan:
+        if looked_at != str(plan.version):
+            raise ConflictError(
+                "Somebody else has changed this plan since you looked at it: nothing was done.",
+                found=f"version {plan.version}, as below",
+                fix="look at it as it is now, then do it again",
+            )
         ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
         return keep_version(
             caller.runtime.store, change(plan), before=plan.version, ledger=ledger, done=done,
@@ -202,6 +212,7 @@ async def _changed(
         await asyncio.to_thread(make)
     except ServingError as error:
         reader = turned_to(caller, "plans")
+        plan = await asyncio.to_thread(_read, caller, plan_id)
         await reader.record(
             subjects({visit.dealer for visit in plan.visits}), purpose=reader.purpose()
         )

@@ -174,6 +174,27 @@ def test_a_plan_that_breaks_a_rule_offers_no_approval_and_names_who_is_over_hour
     assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 409
 
 
+def test_nobody_changes_a_version_that_they_did_not_look_at(service, supervisor):
+    plan_id = keep(supervisor)
+    at = f"/plans/{plan_id}"
+    dealer = service.get(f"/v1{at}", "supervisor").json()["visits"][0]["dealer"]
+    chief = Visitor(service, "chief")
+    out = {"move_dealer": dealer, "move_week": "out"}
+    assert chief.post(f"{at}/moves", out, at=at).status_code == 303
+    # The supervisor's page still shows version 1, with the visit.
+    for path, form in (
+        ("status", {"status": "approved"}), ("status", {"status": "withdrawn"}), ("moves", out),
+    ):  # fmt: skip
+        for version in ("1", "", "x"):
+            late = supervisor.post(f"{at}/{path}", form | {"version": version}, at=at)
+            assert late.status_code == 409
+            assert "since you looked at it" in late.text
+    # What the refusal shows is what is there now, to be looked at and approved.
+    assert 'name="version" value="2"' in late.text
+    assert service.get(f"/v1{at}", "supervisor").json()["version"] == 2
+    assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 303
+
+
 def test_what_was_kept_is_never_changed(service, supervisor):
     plan_id = keep(supervisor)
     supervisor.post(f"/plans/{plan_id}/status", {"status": "approved"}, at=f"/plans/{plan_id}")
