@@ -286,13 +286,13 @@ class _DataNote(TypedDict):
 
 def _data(runtime: Runtime) -> _DataNote:
     """Return up to when the records go, and whether that is long ago."""
-    as_of = runtime.snapshot.as_of
-    days = (clock.today() - as_of).days
+    snapshot, today = runtime.snapshot, clock.today()
+    reach = f"reach to {snapshot.records_to} and " if snapshot.records_to < snapshot.as_of else ""
     return {
-        "sentence": data_sentence(as_of),
-        "is_old": days > runtime.settings.stale_days,
-        "warning": f"They are {days:,} days old: of what happened since only what was told to"
-        " this service is known. Who may be visited rests on both.",
+        "sentence": data_sentence(snapshot.as_of),
+        "is_old": snapshot.is_stale(today),
+        "warning": f"They {reach}are {snapshot.age_days(today):,} days old: of what happened since"
+        " only what was told to this service is known. Who may be visited rests on both.",
     }
 
 

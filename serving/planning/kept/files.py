@@ -162,7 +162,7 @@ def plan_pdf(plan: KeptPlan) -> bytes:
         "title": said[0],
         "lines": said[1:-n_statements],
         "statements": said[-n_statements:],
-        "foot": f"{plan.plan_id}, version {plan.version}. On records to {plan.basis.as_of}.",
+        "foot": f"{plan.plan_id}, version {plan.version}. {data_sentence(plan.basis.as_of)}",
         "weeks": [_week(plan, week) for week in weeks_of_document(plan)],
     }
     return pdf("plan", content, created=_made_at(plan))

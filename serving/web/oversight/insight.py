@@ -101,7 +101,7 @@ async def show_shares(
     home, today = caller.runtime.settings.home, clock.today()
     with contextlib.suppress(NotReadyError):
         # Of a quarter that the records do not reach there is nothing to tell.
-        today = min(today, caller.runtime.snapshot.as_of)
+        today = min(today, caller.runtime.snapshot.records_to)
     quarter, day, found = await asyncio.to_thread(releases_for, caller.principal, home, today)
     await caller.record("shares", purpose=caller.principal.purpose)
     return page(
@@ -119,7 +119,7 @@ def _may(caller: Caller, action: str) -> bool:
 def _last_whole_year(caller: Caller) -> int | None:
     """Return the last year of which the records tell all; None where no table says."""
     try:
-        as_of = caller.runtime.snapshot.as_of
+        reach = caller.runtime.snapshot.records_to
     except NotReadyError:
         return None
-    return min(as_of.year, clock.now().year) - 1
+    return min(reach.year, clock.now().year) - 1

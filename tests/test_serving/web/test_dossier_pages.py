@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -12,6 +13,8 @@ from serving.lists import list_files
 from serving.scores.visible_dealers import View
 from serving.web.dealers.timeline import timeline
 from serving.web.lists.list_rows import Ask
+from tests.test_serving.conftest import AS_OF
+from tests.test_serving.pages import Visitor
 from tests.test_serving.web.outcome_form import outcome
 
 
@@ -153,6 +156,30 @@ def test_old_records_are_said_to_be_old_on_every_page(service, inspector):
         text = inspector.get(path).text
         assert "On records known before 2026-01-01." in text
         assert "days old" in text
+
+
+def test_a_table_for_a_later_day_makes_no_records_younger(service, inspector, monkeypatch):
+    """What the pages say is what the API says: how far the records reach, not what was asked."""
+    monkeypatch.setattr("serving.clock.today", lambda: AS_OF)
+    snapshot = service.runtime.snapshot
+    manifest = {**snapshot.table.manifest, "records_to": "2024-05-01"}
+    service.runtime.replace(replace(snapshot, table=replace(snapshot.table, manifest=manifest)))
+    for path in ("/lists", "/dealers"):
+        text = inspector.get(path).text
+        assert "On records known before 2026-01-01." in text
+        assert "They reach to 2024-05-01 and are 610 days old" in text, path
+        assert "<dd>2024-05-01</dd>" in text
+    chief = Visitor(service, "chief")
+    asked = []
+    monkeypatch.setattr(
+        "serving.web.oversight.insight.measures_for", lambda *given: asked.append(given[-1])
+    )
+    chief.get("/measures")  # nothing is measured here
+    assert asked == [2023]
+    assert re.search(r"released on ([0-9-]{10})", chief.get("/shares").text)[1] <= "2024-05-01"
+    manifest = {**manifest, "records_to": "2025-12-20"}
+    service.runtime.replace(replace(snapshot, table=replace(snapshot.table, manifest=manifest)))
+    assert "days old" not in inspector.get("/dealers").text
 
 
 def test_pages_are_compressed_when_the_browser_reads_that(inspector):
