@@ -30,6 +30,7 @@ INTERVALS: Final = (
     "record like this one's. What no record tells of the single dealer, such as who works there, "
     "is left out: the dealer's own chance lies outside more often."
 )
+OLD_RECORDS: Final = "These answers rest on records to"
 PUBLIC_BASIS: Final = (
     "Built from published records alone: the license listing and inspections that ended in a "
     "penalty. It mixes who was visited with what was found, and cannot say what an inspection of "
@@ -40,7 +41,7 @@ PUBLIC_BASIS: Final = (
 def old_records(records_to: date, age_days: int) -> str:
     """Say that the records are old, and what that means for a visit."""
     return (
-        f"These answers rest on records to {records_to.isoformat()}, {age_days:,} days ago. What "
+        f"{OLD_RECORDS} {records_to.isoformat()}, {age_days:,} days ago. What "
         "happened since is in them only where it was told to this service, as the outcome of a "
         "visit is: that counts for when a dealer may be visited; one not told does not."
     )
@@ -57,6 +58,20 @@ def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
     if restriction == "public":
         return [NOT_EVIDENCE, *(limits or (PUBLIC_BASIS,))]
     return [NOT_EVIDENCE, TRACE_DISCLAIMER, *limits]
+
+
+def in_short(said: Sequence[str]) -> list[str]:
+    """Return the disclaimers that the shortest paper carries too.
+
+    That the records are old comes before the first two, and takes the place of neither.
+
+    >>> in_short([NOT_EVIDENCE, TRACE_DISCLAIMER, "more"]) == [NOT_EVIDENCE, TRACE_DISCLAIMER]
+    True
+    >>> len(in_short([old_records(date(2024, 5, 1), 610), NOT_EVIDENCE, TRACE_DISCLAIMER, "more"]))
+    3
+    """
+    is_old = bool(said) and said[0].startswith(OLD_RECORDS)
+    return list(said[: 3 if is_old else 2])
 
 
 def basis_sentence(basis: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, TypedDict
 
+from features.domain.number_words import counted
 from features.reference.destinations import destination_label
 from features.reference.legal.citation import cause_of
 from serving.contract.records.dealers import DossierDocument
 from serving.papers.typesetting import pdf
-from serving.statements import PEERS, basis_sentence, data_sentence
+from serving.statements import PEERS, basis_sentence, data_sentence, in_short
 
 _MOST_REASONS: Final = 6
 _MOST_CITATIONS: Final = 8
@@ -65,14 +66,15 @@ def field_packet(
             f" {document['licensee_name'] or 'not listed'}; dealer key {document['dealer']}",
             f"{data_sentence(basis['as_of'])} {seen}",
         ],
-        "statements": [*document["disclaimers"][:2], PEERS],
+        "statements": [*in_short(document["disclaimers"]), PEERS],
         "foot": f"{name[:60]}. {basis_sentence(basis)}",
         "facts": _facts(document),
         "map": picture,
         "map_alt": f"Map of the county of {name[:60]} and its neighbors, with the dealer marked",
         "way": way,
         "traces": _by_year(traces),
-        "traces_title": f"{document['traces']['n_traces']:,} traces, by year and place of recovery",
+        "traces_title": f"{counted(document['traces']['n_traces'], 'trace')}, by year and place of"
+        " recovery",
         "checklist": _CHECKLIST,
     }
     return pdf("packet", content, created=as_of)
@@ -114,7 +116,10 @@ def _cited(citation: str, n: int) -> str:
 
 
 def _by_year(traces: Sequence[tuple[int, str, int]]) -> list[list[str]]:
-    """Return a table of years and destinations with its head row, empty when there is no trace."""
+    """Return a table of years and destinations with its head row, empty when there is no trace.
+
+    What lies before the years shown is one row, so that the rows are all the traces there are.
+    """
     if not traces:
         return []
     total: Counter[str] = Counter()
@@ -123,11 +128,13 @@ def _by_year(traces: Sequence[tuple[int, str, int]]) -> list[list[str]]:
         total[destination] += n
         cells[year, destination] = n
     names = [name for name, _ in total.most_common()]
-    years = sorted({year for year, _, _ in traces}, reverse=True)[:_MOST_YEARS]
+    years = sorted({year for year, _, _ in traces}, reverse=True)
     head = ["Year", *(destination_label(name) for name in names), "All"]
-    rows = [
-        [str(year), *(f"{cells.get((year, n), 0):,}" for n in names),
-         f"{sum(cells.get((year, n), 0) for n in names):,}"]
-        for year in years
-    ]  # fmt: skip
+    groups = [(str(year), [year]) for year in years[:_MOST_YEARS]]
+    if years[_MOST_YEARS:]:
+        groups.append(("Earlier", years[_MOST_YEARS:]))
+    rows = []
+    for label, of_years in groups:
+        counts = [sum(cells.get((year, name), 0) for year in of_years) for name in names]
+        rows.append([label, *(f"{n:,}" for n in (*counts, sum(counts)))])
     return [head, *rows]

@@ -28,7 +28,7 @@ from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
 from serving.scores.words.area_names import county_label, office_label
 from serving.scores.words.wording import miles, percent, planned_label, score, why_label
-from serving.statements import NOT_EVIDENCE, data_sentence
+from serving.statements import NOT_EVIDENCE, OLD_RECORDS, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"
 # What each head is called where people read it.
@@ -78,7 +78,7 @@ _OFFICE: Final = re.compile(r"\boffice (\w+)")
 _COUNTY: Final = re.compile(r"\bcounty (\d{5})\b")
 # What is said at the top of the page, or again by the card after the first two statements.
 _SAID_ALREADY: Final = (
-    "These answers rest on records to",  # at the top of the page
+    OLD_RECORDS,  # at the top of the page
     "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
 )  # fmt: skip
 # (name, address, text, the action of `serving.access.roles` that it needs)

@@ -15,7 +15,7 @@ from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
 from serving.scores.words.wording import miles, planned_label
-from serving.statements import basis_sentence, data_sentence
+from serving.statements import basis_sentence, data_sentence, in_short
 
 _FIELDS: Final = (
     Field("Week", "whole", 6), Field("Investigator", width=16), Field("First day", "date", 12),
@@ -115,7 +115,7 @@ def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
             *([f"This week: {evenings}"] if evenings else []),
             start_sentence(plan),
             data_sentence(plan.basis.as_of),
-            *plan.disclaimers[:2],
+            *in_short(plan.disclaimers),
         )
     )
 

@@ -11,8 +11,10 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
+from features.domain.number_words import counted
 from serving.lists.contest_packet import packet
 from serving.scores import holds
+from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER
 from tests.test_serving.pages import Visitor
 
 SHOWN = ("priority", "percentile", "national_rank", "support", "is_eligible", "eligible_on")
@@ -158,7 +160,8 @@ def test_a_packet_says_what_the_list_and_the_dossier_say(service, tmp_path, monk
         assert sorted(paper["facts"][0]["lines"][: len(reasons)]) == sorted(reasons[:6])
         allowed = "May be visited" if row["is_eligible"] else row["eligible_on"]
         assert allowed in paper["lines"][2]
-        assert f"{dossier['traces']['n_traces']:,} traces" in paper["traces_title"]
+        n_traces = dossier["traces"]["n_traces"]
+        assert paper["traces_title"].startswith(counted(n_traces, "trace") + ", by year")
 
 
 def test_a_field_packet_says_at_how_many_inspections_a_citation_was_found(service, monkeypatch):
@@ -171,10 +174,33 @@ def test_a_field_packet_says_at_how_many_inspections_a_citation_was_found(servic
     (row,) = service.post("/v1/rank", "chief", {"k": 1, "random_share": 0}).json()["rows"]
     dossier = service.get(f"/v1/dealers/{row['dealer']}", "chief").json()
     dossier["citations"] = {"478.124(c)(1)": 1, "478.125(e)": 3}
+    dossier["traces"]["n_traces"] = 1
     field_packet.field_packet(dossier, name="Shop", picture="", way="", traces=[])
+    assert papers[0]["traces_title"] == "1 trace, by year and place of recovery"
     cited = next(part for part in papers[0]["facts"] if part["title"] == "Citations found")
     assert [line.rpartition(": ")[2] for line in cited["lines"]] == [
         "at one inspection",
         "at 3 inspections",
     ]
     assert all("478.12" in line for line in cited["lines"])
+
+
+def test_a_field_packet_counts_every_trace_and_says_all_of_old_records_too(service, monkeypatch):
+    """Ten years in eight rows and one; neither statement gives way to that of the records' age."""
+    from serving.dealers import field_packet
+
+    papers = []
+    monkeypatch.setattr(
+        field_packet, "pdf", lambda _, content, **__: papers.append(content) or b"%PDF-"
+    )
+    (row,) = service.post("/v1/rank", "chief", {"k": 1, "random_share": 0}).json()["rows"]
+    dossier = service.get(f"/v1/dealers/{row['dealer']}", "chief").json()
+    assert dossier["disclaimers"][0].startswith("These answers rest on records to")
+    traces = [(2014 + n, place, n + 1) for n in range(10) for place in ("US-TX", "MEX")]
+    field_packet.field_packet(dossier, name="Shop", picture="", way="", traces=traces)
+    table = papers[0]["traces"][1:]
+    assert [line[0] for line in table] == [*map(str, range(2023, 2015, -1)), "Earlier"]
+    assert table[-1][1:] == ["3", "3", "6"]
+    assert sum(int(line[-1]) for line in table) == sum(n for _, _, n in traces)
+    for sentence in (dossier["disclaimers"][0], NOT_EVIDENCE, TRACE_DISCLAIMER, PEERS):
+        assert sentence in papers[0]["statements"]

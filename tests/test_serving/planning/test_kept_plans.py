@@ -102,6 +102,7 @@ def test_every_file_says_where_on_what_license_and_with_what_caution(service, su
         assert visit["license_number"] in content
     for content in (text, about, page):
         assert "not evidence" in content
+        assert "Firearm traces help an investigation" in content
         assert "2026-01-01" in content
     # Why it is there stands in words, never in the planner's own.
     assert {row[18].value for row in book["Plan"].iter_rows(min_row=2)} <= {
