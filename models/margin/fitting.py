@@ -42,7 +42,7 @@ _MAX_GRADED_POSITIVE: Final = 400
 # With so many rows of the rarer class, a second shape of trees is grown only if it adds such a
 # share to what the blend tells beyond the average.
 _MANY_RARE: Final = 1_000
-_WORTH_BOTH: Final = 0.02
+_WORTH_BOTH: Final = 0.002
 # Pull of the blend toward equal shares, in units of log-likelihood.
 _BLEND_PULL: Final = 4.0
 # Log-likelihood on held-out rows that setting a category's levels right must gain.

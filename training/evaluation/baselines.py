@@ -132,17 +132,20 @@ class LogLogistic:
         sample_weight: Floats | None = None,
     ) -> list[LogLogistic]:
         """Fit one for each strength; rows are read once, and each starts where the last ended."""
-        from sklearn.linear_model import LogisticRegression
+        from models.linear import Problem
 
         read = cls()
-        rows = read._read(_signed_log(X))
-        model = LogisticRegression(max_iter=1000, warm_start=True)
-        fitted = []
+        rows = np.asfortranarray(read._read(_signed_log(X)))
+        weight = np.ones(len(rows)) if sample_weight is None else sample_weight
+        free: list[tuple[float | None, float | None]] = [(None, None)] * rows.shape[1]
+        y = (np.asarray(y) > 0).astype(np.float64)
+        problem = Problem("binary", rows, y, weight, free, np.zeros(rows.shape[1]))
+        fitted, start = [], None
         for strength in strengths:
             each = copy(read)
             each.strength = strength
-            model.set_params(C=strength).fit(rows, y > 0, sample_weight=sample_weight)
-            each.coefficient, each.intercept = model.coef_[0].copy(), float(model.intercept_[0])
+            start = problem.solve(1.0 / strength, start)
+            each.coefficient, each.intercept = start[1:].copy(), float(start[0])
             fitted.append(each)
         return fitted
 

@@ -211,7 +211,8 @@ def fit_propensity(
 
 def _best(fitted: Sequence[LogLogistic], X: pd.DataFrame, y: Flags) -> tuple[LogLogistic, Floats]:
     """Return the one whose probabilities fit the rows left out best, and its log-odds."""
-    said = [model.log_odds(X) for model in fitted]
+    rows = fitted[0].standardized(X)  # the same for all: they were read from the same rows
+    said = [rows @ model.coefficient + model.intercept for model in fitted]
     losses = [float(np.mean(np.logaddexp(0.0, each) - y * each)) for each in said]
     best = int(np.argmin(losses))
     return fitted[best], said[best]

@@ -10,7 +10,7 @@ over all years together. Nothing beyond the labels given has a part in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy.special import expit
 from features.arrays import Floats
 from models.linear import losses
 from training.evaluation.documents import RecencyRecord
-from training.labels.strictness import fit_ridge
+from training.labels.ridge import PENALTY, posed
 
 HALF_LIVES: Final = (4.0, 2.0, 1.0)
 _YEAR: Final = 365.25
@@ -115,11 +115,13 @@ def fit_recency(
         if len(np.unique(period[before])) < 2:
             continue  # of one date nothing is older
         ages, start = _ages(period[before], day), None
+        ridge, problem = posed(X[before], y[before], weight[before])
+        features = ridge.features(X[now])
         for half in choices:
             faded = weight[before] * (1.0 if half is None else _faded(ages, half))
-            model = fit_ridge(X[before], y[before], faded, offset[before], start)
-            start = model.theta
-            margin = _set_free(model.margin(X[now]), offset[now], y[now], weight[now])
+            asked = replace(problem, w=faded / faded.mean(), offset=offset[before])
+            start = asked.solve(PENALTY, start)
+            margin = _set_free(start[0] + features @ start[1:], offset[now], y[now], weight[now])
             told[half].append(losses("binary", y[now], margin))
         asked_weight.append(weight[now])
     if not asked_weight:

@@ -29,16 +29,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.arrays import Floats, Ints
-from models.linear import Problem
 from models.policy import StrictnessPolicy
 from training.errors import TooFewLabelsError
-from training.evaluation.baselines import spread_or_one
 from training.labels.effects import Effects, fit_effects
 from training.labels.offices import divisions_of, home_offices
+from training.labels.ridge import Part, Ridge
 from training.labels.splits import group_folds
 
-# The penalty of a logistic regression that does well on some thousand labels (C = .003).
-_PENALTY: Final = 333.0
 _MAX_FOLDS, _MAX_ROUNDS = 5, 8
 # An effect that moves by less changes no list.
 _SETTLED: Final = 0.02
@@ -162,31 +159,6 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Ridge:
-    """A logistic regression with a strong penalty, on signed logs of some columns."""
-
-    columns: tuple[str, ...]
-    middle: Floats
-    mean: Floats
-    scale: Floats
-    theta: Floats
-
-    def margin(self, X: pd.DataFrame) -> Floats:
-        """Log-odds of rows, shape (n,)."""
-        return np.asarray(self.theta[0] + self.features(X) @ self.theta[1:], dtype=np.float64)
-
-    def features(self, X: pd.DataFrame) -> Floats:
-        """Standardized signed logs, missing values at the middle, shape (n, p)."""
-        raw = _signed_log(X[list(self.columns)])
-        return np.clip((np.where(np.isnan(raw), self.middle, raw) - self.mean) / self.scale, -6, 6)
-
-
-def _signed_log(X: pd.DataFrame) -> Floats:
-    values = X.to_numpy(dtype=np.float64)
-    return np.asarray(np.copysign(np.log1p(np.abs(values)), values), dtype=np.float64)
-
-
-@dataclass(frozen=True)
 class Strictness:
     """Effects of who looked, and what they leave to the dealers.
 
@@ -296,17 +268,13 @@ def fit_strictness(
     folds = _folds(who.home, dealer, seed)
     offset = np.zeros(len(y))
     effects: tuple[Effects, ...] = ()
-    margin, starts, moved, n_rounds = np.zeros(len(y)), dict[int, Floats](), np.inf, 0
+    margin, moved, n_rounds = np.zeros(len(y)), np.inf, 0
     models: list[Ridge] = []
+    parts = [Part.of(X, own, labels, folds == fold) for fold in range(int(folds.max()) + 1)]
     while moved > _SETTLED and n_rounds < _MAX_ROUNDS:
         models = []
-        for fold in range(int(folds.max()) + 1):
-            kept = folds != fold
-            model = fit_ridge(
-                X.loc[kept, list(own)], y[kept], weight[kept], offset[kept], starts.get(fold)
-            )
-            starts[fold] = model.theta
-            margin[~kept] = model.margin(X[~kept])
+        for part in parts:
+            model, margin[part.is_out] = part.solve(offset)
             models.append(model)
         effects = fit_effects(margin, y, weight, who.groups)
         new = _sum_of(effects, who.groups)
@@ -365,30 +333,6 @@ def _sum_of(effects: tuple[Effects, ...], groups: pd.DataFrame) -> Floats:
     for effect in effects:
         total += effect.of(groups[effect.column])
     return total
-
-
-def fit_ridge(
-    X: pd.DataFrame, y: Floats, weight: Floats, offset: Floats, start: Floats | None = None
-) -> Ridge:
-    """Fit a logistic regression with a strong penalty beside known log-odds of rows.
-
-    Parameters
-    ----------
-    start : array, optional
-        A solution nearby.
-    """
-    raw = _signed_log(X)
-    seen = pd.DataFrame(raw)
-    middle = np.nan_to_num(seen.median().to_numpy(dtype=np.float64))
-    filled = np.where(np.isnan(raw), middle, raw)
-    mean, deviation = filled.mean(axis=0), filled.std(axis=0)
-    empty = Ridge(tuple(X.columns), middle, mean, spread_or_one(mean, deviation), np.zeros(1))
-    features = empty.features(X)
-    q = features.shape[1]
-    problem = Problem(
-        "binary", features, y, weight / weight.mean(), [(None, None)] * q, np.zeros(q), offset
-    )
-    return Ridge(empty.columns, middle, mean, empty.scale, problem.solve(_PENALTY, start))
 
 
 def _cross_office(
