@@ -9,6 +9,7 @@ nor how they are cut can show in a result.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 import threading
@@ -38,6 +39,8 @@ _DAYS: Final = ("_known", "_superseded")
 _NAMED: Final = frozenset({"traces", "traces_home"})
 # So few dealers are looked up in the files by name, once.
 _FEW_DEALERS: Final = 200
+# Blocks whose rows are held so: many more than there are threads at work.
+_MOST_BLOCKS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class EmbeddedEngine:
             self._make_table(table)
         self._lock = threading.RLock()
         self._made: set[str] = set()
-        self._few: tuple[str, dict[str, str]] = ("", {})
+        self._few: dict[str, dict[str, str]] = {}
         self._cuts: dict[str, list[str]] = {}
 
     def __enter__(self) -> EmbeddedEngine:
@@ -242,7 +245,7 @@ class EmbeddedEngine:
             part = names.slice(first, end - first)
             sql = _events_sql(view, columns, days=days, in_order=in_order)
             if len(bounds) == 2 and 0 < len(part) <= _FEW_DEALERS:
-                # In one block alone: another thread may be at another block, and they share it.
+                # Of several blocks, each has few dealers with very many rows: not held once more.
                 sql = self._of_few(view, part) + sql
             elif len(bounds) > 2:
                 # The files are sorted, so that their statistics find a range of dealers.
@@ -270,14 +273,18 @@ class EmbeddedEngine:
         return f"WITH {', '.join(parts)} "
 
     def _take_out(self, table: str, dealers: pa.Array) -> str:
-        """Hold the rows of a few dealers as a table, and return its name."""
+        """Hold the rows of a few dealers as a table, and return its name.
+
+        The name is the block's own: another thread may be at the same table of another block.
+        """
+        names = ", ".join(map(literal, dealers.to_pylist()))
+        block = hashlib.sha256(names.encode()).hexdigest()[:16]
         with self._lock:
-            names = ", ".join(map(literal, dealers.to_pylist()))
-            if self._few[0] != names:
-                self._few = (names, {})
-            held = self._few[1]
+            if block not in self._few and len(self._few) >= _MOST_BLOCKS:
+                self._drop_few(next(iter(self._few)))
+            held = self._few.setdefault(block, {})
             if table not in held:
-                held[table] = f"{table}_few"
+                held[table] = f"{table}_few_{block}"
                 # A row that names nobody may still be a dealer's, by the trace that it names.
                 own = (
                     f"named_dealer IN ({names})"
@@ -288,6 +295,11 @@ class EmbeddedEngine:
                     f"CREATE OR REPLACE TABLE {held[table]} AS SELECT * FROM {table} WHERE {own}"
                 )
             return held[table]
+
+    def _drop_few(self, block: str) -> None:
+        """Let go of the rows held of a block."""
+        for name in self._few.pop(block).values():
+            self.connection.execute(f"DROP TABLE {name}")
 
     def _cut(self, view: str) -> list[str]:
         """Dealers at which each next block begins, so that each has `rows_per_block` rows."""

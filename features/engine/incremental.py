@@ -89,7 +89,9 @@ class KeptEngine(EmbeddedEngine):
         files = _files(warehouse)
         new = files.keys() - self._files.keys()
         changed = None if self._files.keys() - files.keys() else _named({f: files[f] for f in new})
-        self.warehouse, self._files, self._few = warehouse, files, ("", {})
+        self.warehouse, self._files = warehouse, files
+        for block in list(self._few):
+            self._drop_few(block)
         for table in {files[f] for f in new} if changed is not None else TABLES:
             self._make_table(table)
         if changed is None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from features.engine.context import Cohort
+from features.engine.embedded import EmbeddedEngine
 from features.engine.incremental import KeptEngine
 from features.schema import TABLES
 from features.table import build_features
@@ -156,6 +157,59 @@ def test_some_dealers_are_worked_out_among_all(tmp_path: Path) -> None:
     rows = np.array([2, 7])
     pd.testing.assert_frame_equal(part.frame, whole.frame.iloc[rows].reset_index(drop=True))
     pd.testing.assert_frame_equal(part.reasons, whole.reasons.iloc[rows].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("table", ["seizures", "traces"])
+def test_a_seizure_finds_its_dealer_by_its_trace_whichever_comes_first(
+    tmp_path: Path, table: str
+) -> None:
+    """Of its two rows the one names a dealer in another table, or none until the other is there."""
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    tables["seizures"] = tables["seizures"].assign(dealer=None)
+    only = {"families": ["southbound"]}
+    whole = build_features(invented.store(tables, tmp_path / "whole"), WHEN, **only)
+    found = whole.frame.set_index("dealer")["southbound_seizures_3y"]
+    dealer = found[found > 0].index[0]
+    own = tables["traces"]["dealer"] == dealer
+    moved = {"traces": tables["traces"][own]}
+    seized = tables["seizures"]["trace_id"].isin(set(moved["traces"]["trace_id"]))
+    moved["seizures"] = tables["seizures"][seized]
+    rest = {"traces": tables["traces"][~own], "seizures": tables["seizures"][~seized]}
+    before = {
+        name: rest[name] if name == table else tables[name] for name in ("traces", "seizures")
+    }
+    invented.load(tables | before, tmp_path, 0)
+    with KeptEngine(invented.opened(tmp_path)) as engine:
+        early = build_features(engine.warehouse, WHEN, engine=engine, **only)
+        invented.load({table: moved[table]}, tmp_path, 1)
+        warehouse = invented.opened(tmp_path)
+        engine.renew(warehouse)
+        kept = build_features(warehouse, WHEN, engine=engine, **only)
+    assert_same(kept, whole)
+    counted = [t.frame.set_index("dealer")["southbound_seizures_3y"][dealer] for t in (early, kept)]
+    assert counted[0] < counted[1] == found[dealer]
+
+
+def test_rows_of_a_few_dealers_are_their_own_while_another_thread_asks_for_others(
+    tmp_path: Path,
+) -> None:
+    warehouse = invented.store(invented.Country(1).tables, tmp_path)
+    with EmbeddedEngine(warehouse) as engine:
+        names = np.array(sorted(invented.Country(1).dealers), dtype=object)
+        asked = {"view": "traces", "columns": {}, "days": range(30_000), "in_order": False}
+        alone = [next(engine.blocks(dealers=names[[at]], **asked)) for at in (0, 1)]
+        assert all(len(block.dealer) for block in alone)
+        plain, turns = engine.query, [1]
+
+        def query(sql, **tables):
+            if turns:  # another thread is quicker, between finding the rows and asking for them
+                (block,) = engine.blocks(dealers=names[[turns.pop()]], **asked)
+                assert len(block.dealer) == len(alone[1].dealer)
+            return plain(sql, **tables)
+
+        engine.query = query
+        (block,) = engine.blocks(dealers=names[[0]], **asked)
+    assert len(block.dealer) == len(alone[0].dealer)
 
 
 def test_only_families_that_read_a_new_row_are_built_again(
