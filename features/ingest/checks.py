@@ -348,20 +348,28 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
     return rules + _pattern_rules(table, column)
 
 
+_FORMS: Final = {
+    "county_fips": "NOT regexp_full_match(county_fips, '[0-9]{5}')",
+    "month": "day(month) <> 1",
+    "area": "NOT regexp_full_match(area, '[0-9]{2}([0-9]{3})?')",
+}
+
+
 def _pattern_rules(table: Table, column: Column) -> list[Rule]:
     """Rules for the columns whose text has a form that `schema` does not state."""
     name = column.name
-    states = ", ".join(map(literal, sorted(STATE_FIPS)))
-    known = ", ".join(map(literal, sorted(countries())))
-    conditions: dict[str, tuple[RejectReason, str]] = {
-        "premises_state": ("unknown_code", f"premises_state NOT IN ({states})"),
-        "county_fips": ("out_of_range", "NOT regexp_full_match(county_fips, '[0-9]{5}')"),
-        "month": ("out_of_range", "day(month) <> 1"),
-        "area": ("out_of_range", "NOT regexp_full_match(area, '[0-9]{2}([0-9]{3})?')"),
-    }
-    for country in COUNTRY_COLUMNS:
-        conditions[country] = ("unknown_code", f"{country} NOT IN ({known})")
-    return [Rule(conditions[name][0], name, conditions[name][1])] if name in conditions else []
+    reason: RejectReason = "out_of_range"
+    if name in COUNTRY_COLUMNS:
+        known = ", ".join(map(literal, sorted(countries())))
+        reason, condition = "unknown_code", f"{name} NOT IN ({known})"
+    elif name == "premises_state":
+        states = ", ".join(map(literal, sorted(STATE_FIPS)))
+        reason, condition = "unknown_code", f"premises_state NOT IN ({states})"
+    elif name in _FORMS:
+        condition = _FORMS[name]
+    else:
+        return []
+    return [Rule(reason, name, condition)]
 
 
 def _row_rules(table: Table, plan: Plan) -> list[Rule]:

@@ -16,6 +16,7 @@ from features.warehouse.manifest import Draft
 MEMORY_LIMIT: Final = "1500MB"
 # Threads that share a load of less than this wait for each other longer than they save.
 ONE_THREAD_BYTES: Final = 32 << 20
+_FEW_BYTES: Final = 1 << 20
 
 # A dictionary pays for codes, not for names and numbers: without one they pack smaller and faster.
 FORMAT: Final = (
@@ -77,7 +78,7 @@ def engine_settings(draft: Draft, *, n_bytes: int | None = None) -> dict[str, st
     """Return the engine's settings: bounded memory, spilling beside the warehouse.
 
     Rows carry their line, so the engine need not keep them in order, which would cost memory. A
-    load that is known to be small has one thread.
+    load that is known to be small has one thread, and one of a few rows less preparation.
     """
     settings: dict[str, str | int] = {
         "memory_limit": MEMORY_LIMIT,
@@ -86,6 +87,9 @@ def engine_settings(draft: Draft, *, n_bytes: int | None = None) -> dict[str, st
     }
     if n_bytes is not None and n_bytes < ONE_THREAD_BYTES:
         settings["threads"] = 1
+    if n_bytes is not None and n_bytes < _FEW_BYTES:
+        # It joins with a list of codes, which for a few rows takes longer than all their checks.
+        settings["disabled_optimizers"] = "in_clause"
     return settings
 
 
