@@ -154,20 +154,23 @@ def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> Tra
     A firearm without a serial number cannot be followed to a sale, and a lawful export was no
     diversion (`features.reference.attribution`).
     """
-    every = _in_force(warehouse, "traces")
+    # Read once: the nation's file is scanned for a few rows, and they are counted in many ways.
+    every = "dealer_traces"
+    found = _in_force(warehouse, "traces")
+    connection.execute(f"CREATE TEMP TABLE {every} AS FROM {found}", given)
     own = f"(SELECT * FROM {every} WHERE {COUNTS_SQL})"  # noqa: S608 - schema names only
     place = f"CASE WHEN recovery_country = 'MX' THEN 'MX' ELSE {place_sql()} END"
 
     def by(what: str, order: str = "2 DESC, 1") -> dict[str, int]:
         query = f"SELECT {what}, count(*) FROM {own} GROUP BY 1 ORDER BY {order}"  # noqa: S608
-        return dict(connection.execute(query, given).fetchall())
+        return dict(connection.execute(query).fetchall())
 
     by_time, by_class = by(band_sql(named=True), "1"), by(class_sql())
     apart = (
         f"SELECT count(*) FILTER ({UNSERIALIZED_SQL}), "  # noqa: S608 - schema names only
         f"count(*) FILTER (NOT {UNSERIALIZED_SQL} AND {LAWFUL_SQL}) FROM {every}"
     )
-    n_unserialized, n_exports = connection.execute(apart, given).fetchone()
+    n_unserialized, n_exports = connection.execute(apart).fetchone()
     reported = 0
     if warehouse.has("multiple_sales"):
         rifles = (

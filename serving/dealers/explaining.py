@@ -108,29 +108,31 @@ def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[SourceRecords
         return []
     dealer = snapshot.columns["dealer"][row]
     tables = {str(signal["table"]) for signal in snapshot.bundle.signals}
+    named = [
+        name
+        for name in sorted(tables & TABLES.keys())
+        if "dealer" in TABLES[name].names and opened.has(name)
+    ]
+    import duckdb
+
     out: list[SourceRecords] = []
-    for name in sorted(tables & TABLES.keys()):
-        table = TABLES[name]
-        if "dealer" not in table.names or not opened.has(name):
-            continue
-        ids = _ids(opened, name, dealer, as_of=str(snapshot.as_of))
-        if ids:
-            out.append({"table": name, "n_records": len(ids), "ids": ids[:_MOST_IDS]})
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for name in named:
+            query = _ids_sql(opened, name)
+            found = connection.execute(query, {"dealer": dealer, "as_of": str(snapshot.as_of)})
+            ids = [str(key) for (key,) in found.fetchall()]
+            if ids:
+                out.append({"table": name, "n_records": len(ids), "ids": ids[:_MOST_IDS]})
     return out
 
 
-def _ids(warehouse: Warehouse, table: str, dealer: str, *, as_of: str) -> list[str]:
-    import duckdb
-
+def _ids_sql(warehouse: Warehouse, table: str) -> str:
     key = " || ' ' || ".join(f"CAST({column} AS VARCHAR)" for column in TABLES[table].key)
-    query = (
+    return (
         f"SELECT {key} FROM {warehouse.scan(table)} "  # noqa: S608 - names of the schema only
         f"WHERE dealer = $dealer AND {in_force_sql('CAST($as_of AS DATE)')} "
         "ORDER BY known_on DESC, 1"
     )
-    with duckdb.connect(config={"threads": 1}) as connection:
-        found = connection.execute(query, {"dealer": dealer, "as_of": as_of}).fetchall()
-    return [str(key) for (key,) in found]
 
 
 def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) -> WayOffRecord:

@@ -304,7 +304,7 @@ def _read(
     content = _checked(bytes(row.document), row.sha256)
     scope = runtime.scope(principal)
     recipe: RecipeRecord = row.recipe
-    as_issued: ListDocument = json.loads(content)
+    as_issued: ListDocument = from_json(content)
     document = seen_document(runtime, scope, as_issued, recipe)
     shown = document or as_issued
     if not may_read(principal, scope, shown["owner"], shown["rows"], recipe["principal"]):
