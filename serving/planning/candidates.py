@@ -99,7 +99,7 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     kept = frame[keep]
     reasons = np.select(
         [is_later, ~has_place, ~is_near],
-        ["left to a later one by hand", "no place known", "too far to drive in a week"],
+        ["left to a later plan by hand", "no place known", "too far to drive in a week"],
         default="longer than the weeks left",
     )
     stays = has_place & is_lawful & ~is_later

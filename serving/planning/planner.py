@@ -139,7 +139,9 @@ def _shortfalls(
     visited = {stop.candidate for tour in tours for stop in tour.stops}
     missed = [int(i) for i in np.flatnonzero(is_required) if int(i) not in visited]
     aside = [
-        f"{dealer} is due for recall and is left out of this plan: {reason}."
+        f"{dealer} is due for recall and is {reason}."
+        if reason.startswith("left")
+        else f"{dealer} is due for recall and is left out of this plan: {reason}."
         for dealer, reason in candidates.recalls_aside.items()
     ]
     return (

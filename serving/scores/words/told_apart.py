@@ -21,8 +21,9 @@ def told_apart(rows: Sequence[Sequence[ReasonRecord]]) -> list[list[ReasonRecord
     """Put the reasons that many of the rows share after those that tell a row from the others.
 
     A sentence that more than a quarter of the rows have, word for word, says little of one of them;
-    so does a reason of few kinds, whichever of them it is. What raises stays before what lowers,
-    what could not be measured at the end, and all else in its order.
+    so does a reason of few kinds, whichever of them it is, and what would follow if something were
+    found: it tells where a dealer stands on a ladder, not what it did. What raises stays before
+    what lowers, what could not be measured at the end, and all else in its order.
 
     Parameters
     ----------
@@ -35,11 +36,15 @@ def told_apart(rows: Sequence[Sequence[ReasonRecord]]) -> list[list[ReasonRecord
     out = []
     for reasons, own in zip(rows, keys, strict=True):
         turns = [
-            (is_weak(one), one["contribution"] < 0, key in shared)
+            (is_weak(one), one["contribution"] < 0, key in shared or _is_conditional(one))
             for one, key in zip(reasons, own, strict=True)
         ]
         out.append([reasons[i] for i in sorted(range(len(turns)), key=turns.__getitem__)])
     return out
+
+
+def _is_conditional(reason: ReasonRecord) -> bool:
+    return reason["sentence"].startswith("If ")
 
 
 def _key(reason: ReasonRecord) -> str:

@@ -291,7 +291,10 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
         # One that cannot be read is refused where the plan is made, and not offered again.
         "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
         "left_later": [(dealer, names.get(dealer, dealer)) for dealer in ask.later],
-        "shares": _shares((0.0, 0.05, 0.1, 0.2), ask.random_share),
+        "shares": [
+            (share, f"{text} of the hours" if share else text)
+            for share, text in _shares((0.0, 0.05, 0.1, 0.2), ask.random_share)
+        ],
         "quotas": _shares((0.05, 0.1, 0.2, 0.5, 1.0), ask.coverage_share),
         "years": sorted({3.0, 5.0, 8.0, 10.0, *filter(None, [ask.coverage_years])}),
         "is_past": shown.starts_on is not None and shown.starts_on < clock.today(),

@@ -35,6 +35,13 @@ def test_a_step_counts_as_shared_whichever_step_it_is():
     assert all(row[0].startswith("Own") for row in said(rows))
 
 
+def test_what_would_follow_stands_after_what_is_on_record():
+    follows = reason("If violations are found, graduated action calls for a warning letter.", 2.0)
+    rows = [[follows, reason("7 firearms lost.", 1.0), reason("Lowers.", -1.0)]]
+    rows += [[reason(f"Own {n}.", 1.0)] for n in range(9)]
+    assert said(rows)[0] == ["7 firearms lost.", follows["sentence"], "Lowers."]
+
+
 def test_one_row_and_rows_without_anything_in_common_keep_their_order():
     assert said([[reason("A.", 2.0), reason("B.", 1.0)]]) == [["A.", "B."]]
     rows = [[reason(f"A{n}.", 2.0), reason(f"B{n}.", 1.0)] for n in range(8)]
