@@ -18,6 +18,7 @@ from serving.access.accounts import Principal
 from serving.commands.operator import require_place
 from serving.commands.printing import print_list
 from serving.contract.answers import IssuedList, ListPage, RankRequest
+from serving.lists import list_files
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
 from serving.scores.visible_dealers import View
@@ -433,4 +434,13 @@ def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, ca
     n_drawn = sum(row["why"][0] == "random" for row in document["rows"])
     assert n_drawn > 0
     print_list(document, as_json=False, as_csv=False)
-    assert capsys.readouterr().out.count("here because it was drawn at random") == n_drawn
+    printed = capsys.readouterr().out
+    assert printed.count("here because it was drawn at random") == n_drawn
+    seen = [row for row in document["rows"] if row["last_inspected_on"]]
+    assert 0 < len(seen) < len(document["rows"])
+    for row in seen:
+        day = row["last_inspected_on"]
+        assert f"last compliance inspection opened {day}" in printed
+        facts = list_files._block(row)["facts"]
+        assert f"Last compliance inspection, opened {day}: " in facts
+    assert printed.count("last compliance inspection opened") == len(seen)

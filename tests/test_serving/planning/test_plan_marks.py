@@ -39,6 +39,26 @@ def decide(service, dealer, decision, reason):
     assert service.post("/v1/decisions", "supervisor", body).status_code == 200
 
 
+def test_a_planned_dealer_whose_place_is_known_no_more_stays_where_it_was_planned(
+    service, supervisor
+):
+    plan = kept_plan(service, supervisor)
+    lost, other = plan.visits[0], plan.visits[-1]
+    snapshot = service.runtime.snapshot
+    row = np.array([snapshot.row_of[lost.dealer]])
+    nowhere = np.array([np.nan], dtype=snapshot.columns["latitude"].dtype)
+    service.runtime.replace(snapshot.changed(row, latitude=nowhere, longitude=nowhere))
+    at = f"/plans/{plan.plan_id}"
+    week = 1 if other.week > 1 else 3
+    move = {"move_dealer": other.dealer, "move_week": str(week)}
+    assert supervisor.post(f"{at}/moves", move, at=at).status_code == 303
+    after = KeptPlan.model_validate(service.get(f"/v1{at}", "supervisor").json())
+    (kept,) = [visit for visit in after.visits if visit.dealer == lost.dealer]
+    assert (kept.week, kept.latitude, kept.longitude) == (lost.week, lost.latitude, lost.longitude)
+    assert all(np.isfinite(visit.km) for visit in after.visits)
+    assert "nan" not in re.sub(r"<[^>]+>", " ", supervisor.get(at).text).lower().split()
+
+
 def test_an_overridden_dealer_is_marked_wherever_the_plan_is_shown(service, supervisor):
     plan_id = keep(supervisor)
     at = f"/v1/plans/{plan_id}"

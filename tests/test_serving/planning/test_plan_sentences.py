@@ -134,6 +134,8 @@ def test_the_figures_and_the_hours_left_are_those_of_a_recount(
     assert left, "much of the hours is free, and the page does not say so"
     assert number(left["unused"]) == pytest.approx(of - worked, abs=1)
     assert left["of"] == said["available"]
+    by_hand = ask | {"move": f"{plan['visits'][0]['dealer']}~out"}
+    assert "hours are not used" not in visitor.get(f"/plan?{urlencode(by_hand)}").text
     not_planned = re.search(r"Not planned (.*?) Records before", text)[1]
     free = re.search(r"(\d+) may be visited in these weeks; others [a-z ]+ hours", not_planned)
     rest = not_planned.replace(free[0], "") if free else not_planned

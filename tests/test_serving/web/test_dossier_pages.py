@@ -9,6 +9,7 @@ from html import unescape
 
 import numpy as np
 
+from serving import clock
 from serving.lists import list_files
 from serving.scores.visible_dealers import View
 from serving.web.dealers.timeline import timeline
@@ -113,6 +114,11 @@ def test_a_dealer_is_put_on_a_list_by_hand_with_its_reason(inspector, service, f
     assert answer.status_code == 303
     text = unescape(inspector.get(answer.headers["location"]).text)
     assert "tip of a neighbor's" in text
+    # What the page says of it beforehand, and only to those who can.
+    asked = unescape(inspector.get(at).text)
+    assert "This issues another list, of your own; lists issued before stay as they are." in asked
+    assert "other inspectors cannot" in asked
+    assert "Put it on a list by hand" not in Visitor(service, "analyst").get(at).text
 
 
 def test_what_is_wrong_with_a_list_by_hand_stands_at_its_field(inspector, service, free):
@@ -241,7 +247,8 @@ def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
     until = str(service.get(f"/v1/dealers/{dealer}", "inspector").json()["score"]["eligible_on"])
     page = inspector.get(path).text
     row = page[page.index(f'id="d-{dealer}"') :].split("</tr>")[0]
-    assert f"Visited {today}: outcome told; not before {until}." in row
+    after = f"; not before {until}" if until > clock.today().isoformat() else ""
+    assert f"Visited {today}: outcome told{after}." in row
     assert "eligible</span>" not in row
     assert f'id="d-{dealer}"' not in inspector.get(f"{path}?decided=open").text
     assert f'id="d-{dealer}"' in inspector.get(f"{path}?decided=visited").text

@@ -9,6 +9,7 @@ from html import unescape
 import numpy as np
 import pytest
 
+from features.insight.flows.corridors import MIN_COUNT
 from features.insight.repeats import repeats
 from features.insight.staffing import WhatIf, staffing
 from serving.web.rendering import environment
@@ -138,3 +139,13 @@ def test_flows_lead_to_the_dealers_whose_firearms_are_recovered_soonest(named):
         n, short = (int(count.replace(",", "")) for count in counts)
         assert short <= n
         assert float(share.rstrip("%")) >= 100 * short / n - 1
+    # What is not drawn, or not named, is said with its number.
+    flow = named.get("/v1/flows?subject=US", "analyst").json()
+    stayed = sum(link["n"] for link in flow["links"] if link["course"] == "intrastate")
+    assert stayed > 0
+    assert f"Not drawn: {stayed:,} firearms recovered in the state where they were sold" in text
+    assert f"A corridor of fewer than {MIN_COUNT} traces is not named here" in text
+    assert "for a dealer alone has too few sales" not in text
+    dealer = flow["dealers"][0]["dealer"]
+    own = unescape(Visitor(named, "analyst").get(f"/flows?subject={dealer}").text)
+    assert "The county's, for a dealer alone has too few sales to compare." in own
