@@ -29,6 +29,7 @@ from features.arrays import Ints32
 from features.domain.asof import NEVER, day_sql, known_sql, number_sql, to_day
 from features.engine.views import KEYS, VIEWS
 from features.reference.attribution import traces_sql
+from features.reference.legal.citation import CITED_SQL
 from features.schema import TABLES
 from features.sql import literal
 from features.warehouse import Warehouse
@@ -91,9 +92,12 @@ class Block:
 def rows_sql(table: str, rows: str) -> str:
     """Return the query of a table's rows; a trace stands at its dealer where it counts.
 
-    The one place where the rule is applied: every signal reads these rows.
+    A citation that was taken back is none. The one place where the rules are applied: every signal
+    reads these rows.
     """
-    return traces_sql(rows) if table == "traces" else f"SELECT * FROM {rows}"
+    if table == "traces":
+        return traces_sql(rows)
+    return f"SELECT * FROM {rows}" + (f" WHERE {CITED_SQL}" if table == "violations" else "")
 
 
 class EmbeddedEngine:

@@ -15,6 +15,7 @@ from features.domain.asof import in_force_sql
 from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
 from features.reference.destinations import destination_label, destination_sql, place_sql
+from features.reference.legal.citation import CITED_SQL
 from features.reference.legal.outcome import NAMES
 from features.reference.legal.short_time_to_crime import band_sql
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
@@ -219,7 +220,8 @@ def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> 
     inspections = _in_force(warehouse, "inspections")
     query = (
         f"SELECT v.citation, count(*) FROM {violations} v "  # noqa: S608 - schema names only
-        f"JOIN {inspections} i USING (inspection_id) GROUP BY 1 ORDER BY 2 DESC, 1"
+        f"JOIN {inspections} i USING (inspection_id) WHERE {CITED_SQL} "
+        "GROUP BY 1 ORDER BY 2 DESC, 1"
     )
     return dict(connection.execute(query, given).fetchall())
 

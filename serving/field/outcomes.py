@@ -7,7 +7,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from features.domain.asof import parse_date
 from features.openjson import Row
+from features.reference.legal.citation import normalize
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, is_recall_due, next_eligible
 from features.schema import TABLES
 from serving.access.audit.audited_rows import kept_now
@@ -279,6 +280,9 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
         newest = _newest(connection, None) if new else []
     waiting = [k for k in newest if k.document["closed_on"] and (k.inspection_id, k.version) in new]
     if waiting:
+        with store.read() as connection:
+            earlier = _earlier(connection, waiting)
+        waiting = [_corrected(kept, earlier[kept.inspection_id]) for kept in waiting]
         waiting = _designed(store, waiting)
         today = max(today, *(date.fromisoformat(kept.at[:10]) for kept in waiting))
         with tempfile.TemporaryDirectory() as folder:
@@ -286,6 +290,41 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
     if last > done.outcome_id and warehouse.is_dir():
         replace(Collected.of(store, warehouse), outcome_id=last).save(warehouse)
     return len(waiting)
+
+
+def _earlier(connection: sa.Connection, outcomes: Sequence[Kept]) -> dict[str, list[Kept]]:
+    """Return the versions of each inspection that the warehouse may have, oldest first."""
+    out: dict[str, list[Kept]] = {kept.inspection_id: [] for kept in outcomes}
+    newest = {kept.inspection_id: kept.version for kept in outcomes}
+    ids = [i for i, version in newest.items() if version > 1]
+    query = sa.select(OUTCOMES).order_by(OUTCOMES.c.version)
+    for first in range(0, len(ids), _MOST_AT_ONCE):
+        some = ids[first : first + _MOST_AT_ONCE]
+        for row in connection.execute(query.where(OUTCOMES.c.inspection_id.in_(some))):
+            kept = _kept(row._mapping)
+            if kept.version < newest[kept.inspection_id] and kept.document["closed_on"]:
+                out[kept.inspection_id].append(kept)
+    return out
+
+
+def _corrected(kept: Kept, earlier: Sequence[Kept]) -> Kept:
+    """Take back what earlier versions cited and this one does not, and follow them by a day.
+
+    A citation has a row of its own, which no new version of the inspection ends. Two versions of
+    one day would be in dispute, and neither would stand.
+    """
+    day = date.min
+    for one in (*earlier, kept):
+        day = max(date.fromisoformat(one.at[:10]), day + timedelta(days=1))
+    cited = [dict(violation) for violation in kept.document["violations"]]
+    stands = {normalize(violation["citation"]).text for violation in cited}
+    gone = {
+        normalize(violation["citation"]).text
+        for one in earlier
+        for violation in one.document["violations"]
+    } - stands
+    cited += [{"citation": text, "instances": 0} for text in sorted(gone)]
+    return replace(kept, document={**kept.document, "violations": cited}, at=day.isoformat())
 
 
 def _designed(store: Store, outcomes: Sequence[Kept]) -> list[Kept]:

@@ -12,7 +12,7 @@ from features.arrays import Floats
 from features.domain.asof import add_months
 from features.warehouse import Warehouse
 from models.policy import Policy
-from models.severity import severe
+from models.severity import VIOLATIONS, severe
 from serving.errors import InvalidRequestError
 
 _PAST_PERIODS = 8
@@ -35,9 +35,7 @@ def independent_visits(warehouse: Warehouse, *, known_before: date) -> pd.DataFr
     rows = warehouse.read("inspections", as_of=known_before, columns=columns).to_pandas(
         date_as_object=False
     )
-    cited = warehouse.read(
-        "violations", as_of=known_before, columns=["inspection_id", "citation"]
-    ).to_pandas()
+    cited = warehouse.read("violations", as_of=known_before, columns=list(VIOLATIONS)).to_pandas()
     own = rows["kind"].isin(_KINDS) & ~rows["selected_by"].isin(_FOLLOW_UPS)
     visits = rows[own].reset_index(drop=True)
     visits["y"] = severe(visits, cited, Policy.read().severe_finding)

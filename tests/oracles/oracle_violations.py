@@ -30,6 +30,7 @@ def _in_force(frame, as_of):
 def oracle(tables: Mapping[str, pd.DataFrame], as_of: date, dealers: Sequence[str]) -> pd.DataFrame:
     inspections = _in_force(tables["inspections"], as_of)
     violations = _in_force(tables["violations"], as_of)
+    violations = violations[violations["instances"].isna() | (violations["instances"] != 0)]
     rows = []
     for dealer in dealers:
         mine = inspections[(inspections["dealer"] == dealer) & inspections["closed_on"].notna()]

@@ -251,7 +251,7 @@ class Country:
             {
                 "inspection_id": visit["inspection_id"],
                 "citation": str(text),
-                "instances": self.pick(None, 1, 30),
+                "instances": self.pick(None, 0, 1, 30),
                 "is_willful": self.pick(None, True, False),
                 "is_repeat": None,
                 "known_on": visit["known_on"],

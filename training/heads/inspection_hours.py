@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from features.arrays import Floats
-from features.reference.legal.citation import normalize_column
+from features.reference.legal.citation import is_cited, normalize_column
 from features.warehouse import Warehouse
+from models.severity import VIOLATIONS
 from training.evaluation.documents import HoursRecord
 from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import Ranking, bootstrap
@@ -101,7 +102,8 @@ def visits(warehouse: Warehouse, rows: pd.DataFrame, *, horizon_months: int) -> 
 
 
 def _citations(warehouse: Warehouse) -> pd.DataFrame:
-    table = warehouse.read("violations", columns=["inspection_id", "citation"]).to_pandas()
+    table = warehouse.read("violations", columns=list(VIOLATIONS)).to_pandas()
+    table = table[is_cited(table)]
     tier = normalize_column(table["citation"])["tier"].fillna(3)
     out: pd.DataFrame = table.assign(tier=tier.to_numpy(dtype=np.int64))
     return out

@@ -27,7 +27,7 @@ from features.reference.legal.outcome import LADDER, policy_regime
 from features.reference.legal.short_time_to_crime import is_short
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
-from models.severity import severe
+from models.severity import VIOLATIONS, severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
 from training.labels import sample_design
@@ -202,9 +202,7 @@ def compliance(
         long visits have been open is counted to it.
     """
     visits = targets(inspections(warehouse, known_before=known_before))
-    violations = _frame(
-        warehouse.read("violations", as_of=known_before, columns=["inspection_id", "citation"])
-    )
+    violations = _frame(warehouse.read("violations", as_of=known_before, columns=list(VIOLATIONS)))
     visits["y"] = severe(visits, violations, rule)
     visits["ordinal"] = (
         visits["outcome"].map(LADDER).astype("Float64").to_numpy(np.float64, na_value=np.nan)

@@ -23,7 +23,7 @@ from features.arrays import Floats
 from features.errors import did_you_mean
 from features.warehouse import Warehouse
 from models.policy import Policy, SevereFinding
-from models.severity import severe
+from models.severity import VIOLATIONS, severe
 from training.errors import DecisionsError
 from training.evaluation import efficacy
 from training.evaluation.gates import recall_differences
@@ -121,8 +121,7 @@ def outcomes(
         The decisions with ``is_inspected``, ``is_random`` and ``y``; follow-ups do not count.
     """
     visits = labels.targets(labels.inspections(warehouse))
-    columns = ["inspection_id", "citation"]
-    violations = warehouse.read("violations", columns=columns).to_pandas()
+    violations = warehouse.read("violations", columns=list(VIOLATIONS)).to_pandas()
     visits["y"] = severe(visits, violations, rule)
     found = pd.merge_asof(
         decisions.assign(row=np.arange(len(decisions))).sort_values("at", kind="stable"),

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -25,6 +26,8 @@ from features.reference.files import read_toml
 Tier = Literal[1, 2, 3]
 Fault = Literal["missing", "truncated", "malformed", "unknown_title"]
 
+# A citation with no instance was taken back: a version of its row that says so ends the one before.
+CITED_SQL: Final = "coalesce(instances, 1) > 0"
 MISSING_TEXTS: Final = frozenset(
     {"", "[MISSING]", "MISSING", "NONE", "N/A", "NA", "NAN", "UNKNOWN"}
 )
@@ -90,6 +93,17 @@ def normalize(text: str) -> Citation:
             fix="correct the spelling, or leave the citation out of the file",
         )
     return Citation(canonical, tier_of(canonical))
+
+
+def is_cited(violations: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each row stands as a citation, shape (n,); one of no instances was taken back.
+
+    Examples
+    --------
+    >>> is_cited(pd.DataFrame({"instances": pd.array([2, None, 0], dtype="Int64")})).tolist()
+    [True, True, False]
+    """
+    return np.asarray(violations["instances"].fillna(1) > 0, dtype=np.bool_)
 
 
 def normalize_column(values: Sequence[str | None] | pd.Series | pa.Array) -> pd.DataFrame:

@@ -107,7 +107,7 @@ class Country:
         mine = [
             {**v, "known_on": max(v["known_on"], visits[v["inspection_id"]])}
             for v in self.stood["violations"]
-            if v["inspection_id"] in visits
+            if v["inspection_id"] in visits and v["instances"] != 0  # none: it was taken back
         ]
         return self.within(mine, window)
 

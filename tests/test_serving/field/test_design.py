@@ -1,12 +1,15 @@
 """The design of a list comes back with the outcome, and into the warehouse."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from features.engine.embedded import EmbeddedEngine
 from features.warehouse import Warehouse
+from models.policy import SevereFinding
 from serving.field.outcomes import collect
 from serving.store.tables import OUTCOMES
+from training.labels.dated_labels import compliance
 
 
 def outcome(listed, dealer, **more):
@@ -131,3 +134,29 @@ def test_the_page_and_the_files_mark_mandatory_rows(service, listed):
     assert "is_mandatory" in names
     n = sum(row["is_mandatory"] for row in listed["rows"])
     assert n == listed["design"]["n_mandatory"] == 10
+
+
+def test_a_citation_that_a_later_version_leaves_out_is_taken_back(service, listed, tmp_path):
+    """It stayed in force for ever: an inspection put right to nothing found was severe."""
+    row, today = of(listed, "model"), datetime.now(UTC).date()
+    cited = [{"citation": "27 CFR 478.99 (c)", "instances": 2}, {"citation": "478.125(e)"}]
+    first = outcome(listed, row["dealer"], outcome="report", violations=cited)
+    service.post("/v1/outcomes", "chief", first)
+    assert collect(service.runtime.store, tmp_path / "w", today=today) == 1
+    rule = SevereFinding("warning_conference", 1, 11)
+    as_of = [date(2026, 1, 1)]
+    assert compliance(Warehouse.open(tmp_path / "w"), as_of, rule=rule).y.tolist() == [1.0]
+
+    right = outcome(listed, row["dealer"], violations=[{"citation": "478.125(e)"}])
+    assert service.post("/v1/outcomes", "chief", right).json()["version"] == 2
+    assert collect(service.runtime.store, tmp_path / "w", today=today) == 1
+    assert collect(service.runtime.store, tmp_path / "w", today=today) == 0
+    store = Warehouse.open(tmp_path / "w")
+    assert [one["outcome"] for one in store.read("inspections").to_pylist()] == ["none"]
+    assert compliance(store, as_of, rule=rule).y.tolist() == [0.0]
+    with EmbeddedEngine(store) as engine:
+        standing = engine.query("SELECT citation FROM violations WHERE superseded_on IS NULL")
+    assert standing["citation"].to_pylist() == ["478.125(e)"]
+    # As of the day before it was put right, the citation stands.
+    then = store.read("violations", as_of=today + timedelta(days=1)).to_pylist()
+    assert {one["citation"]: one["instances"] for one in then}["478.99(c)"] == 2
