@@ -207,6 +207,7 @@ _TABLES = (
             _probability("inclusion_probability"),
             _opt("is_mandatory", "boolean"),
             _probability("mandatory_probability"),
+            _opt("certain_places", "integer", minimum=1),
         ),
         ("inspection_id",),
         "opened_on",

@@ -28,6 +28,9 @@ _SELECTED_BY: Final = {
     "manual": "other",
 }
 
+# A list's own places, in whose order no chance has a part.
+_CERTAIN: Final = frozenset({"model", "coverage"})
+
 
 def design_of(
     connection: sa.Connection, document: Mapping[str, Any], *, dealer: str
@@ -59,9 +62,11 @@ def design_of(
             "inclusion_probability": None,
             "is_mandatory": None,
             "mandatory_probability": None,
+            "certain_places": None,
             "selected_by": "unknown" if is_claim else claimed,
         }
-    row = _listed(connection, list_id, dealer, date.fromisoformat(document["opened_on"]))
+    opened_on = date.fromisoformat(document["opened_on"])
+    row, n_certain = _listed(connection, list_id, dealer, opened_on)
     why = row["why"][0]
     return {
         "list_id": list_id,
@@ -69,11 +74,15 @@ def design_of(
         "inclusion_probability": row["inclusion_probability"],
         "is_mandatory": bool(row.get("is_mandatory", why == "random")),
         "mandatory_probability": row.get("mandatory_probability"),
+        "certain_places": n_certain or None,
         "selected_by": _SELECTED_BY[why],
     }
 
 
-def _listed(connection: sa.Connection, list_id: str, dealer: str, opened_on: date) -> ListRowRecord:
+def _listed(
+    connection: sa.Connection, list_id: str, dealer: str, opened_on: date
+) -> tuple[ListRowRecord, int]:
+    """Return the dealer's row of a list, and how many of its places no draw gave."""
     query = sa.select(LISTS.c.document, LISTS.c.as_of).where(LISTS.c.list_id == list_id)
     found = connection.execute(query).first()
     rows: list[ListRowRecord] = [] if found is None else json.loads(found.document)["rows"]
@@ -90,7 +99,7 @@ def _listed(connection: sa.Connection, list_id: str, dealer: str, opened_on: dat
             found=f"opened on {opened_on}, the list is as of {found.as_of}",
             fix="name the list that ordered it, or leave list_id out",
         )
-    return own
+    return own, sum(row["why"][0] in _CERTAIN for row in rows)
 
 
 def investigator_token(key: bytes, who: str) -> str:

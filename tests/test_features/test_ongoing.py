@@ -37,6 +37,7 @@ def orders_of(dealer, reason=RISK, **design):
         "inclusion_probability": np.full(n, np.nan),
         "is_mandatory": np.zeros(n, bool),
         "mandatory_probability": np.full(n, np.nan),
+        "certain_places": np.full(n, np.nan),
     } | design
     return Orders(dealer, np.full(n, reason), **values)
 

@@ -24,12 +24,13 @@ from features.arrays import Flags, Floats
 # Columns of a visit that tell its design, as the warehouse has them.
 COLUMNS: Final = (
     "list_id", "why", "inclusion_probability", "is_mandatory", "mandatory_probability",
+    "certain_places",
 )  # fmt: skip
 # What the labels carry of it.
 PROBABILITY: Final = "probability"
 WHY: Final = "why"
-# Visits of a list's places, all of which its obedience is counted by.
-_MODEL: Final = "model"
+# Visits of a list's own places, all of which its obedience is counted by.
+_CERTAIN: Final = ("model", "coverage")
 _RANDOM: Final = "random"
 # Put there by somebody's judgment: such rows stand for nobody but themselves.
 _BY_HAND: Final = "manual"
@@ -48,8 +49,9 @@ def probabilities(visits: pd.DataFrame) -> Floats:
     Returns
     -------
     array of shape (n,)
-        The stated probability; on a list of which less than `OBEYED` was visited, that of being
-        mandatory for mandatory rows and NaN for the others.
+        The stated probability; on a list of which less than `OBEYED` was visited, or of which
+        nobody says how many places it had, that of being mandatory for mandatory rows and NaN for
+        the others.
 
     Examples
     --------
@@ -57,24 +59,27 @@ def probabilities(visits: pd.DataFrame) -> Floats:
     ...     "list_id": ["L", "L", "L", None], "why": ["model", "model", "random", None],
     ...     "inclusion_probability": [1.0, 1.0, 0.002, None],
     ...     "is_mandatory": [True, False, True, None],
-    ...     "mandatory_probability": [0.1, 0.1, 1.0, None]})
+    ...     "mandatory_probability": [0.1, 0.1, 1.0, None],
+    ...     "certain_places": [10, 10, 10, None]})
     >>> probabilities(visits).tolist()
     [0.1, nan, 0.002, nan]
     """
     chance = visits["inclusion_probability"].to_numpy(dtype=np.float64, na_value=np.nan)
     must = visits["mandatory_probability"].to_numpy(dtype=np.float64, na_value=np.nan)
     is_mandatory = visits["is_mandatory"].astype("boolean").fillna(False).to_numpy(dtype=np.bool_)
-    is_model = (visits["why"] == _MODEL).to_numpy(dtype=np.bool_)
-    within = is_model & np.isfinite(must)
+    is_place = visits["why"].isin(_CERTAIN).to_numpy(dtype=np.bool_)
+    # A place that was given by a draw of somebody's own speaks by its stated probability.
+    within = is_place & ((chance >= 1.0) | np.isfinite(must))
     if not within.any():
         return chance
     lists, codes = np.unique(
         visits["list_id"].astype("string").fillna("").to_numpy(dtype=str), return_inverse=True
     )
     n = len(lists)
-    # The mandatory rows, each standing for the inverse of its probability, count the places.
-    standing = np.where(within & is_mandatory, 1.0 / np.where(within, must, 1.0), 0.0)
-    places = np.bincount(codes, weights=standing, minlength=n)
+    # Not to be guessed from the rows that came back: a visit that finds much comes back late.
+    places = np.zeros(n)
+    stated = visits["certain_places"].to_numpy(dtype=np.float64, na_value=np.nan)
+    np.maximum.at(places, codes[within], np.nan_to_num(stated[within]))
     visited = np.bincount(codes, weights=within, minlength=n)
     is_obeyed = (places > 0) & (visited >= OBEYED * places)
     alone = np.where(is_mandatory, chance * must, np.nan)

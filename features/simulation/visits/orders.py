@@ -84,6 +84,8 @@ class Orders:
     inclusion_probability, mandatory_probability : array
         NaN where there is none.
     is_mandatory : array of bool
+    certain_places : array
+        How many places of its list no draw gave; NaN without one.
     """
 
     dealer: Ints
@@ -93,6 +95,7 @@ class Orders:
     inclusion_probability: Floats
     is_mandatory: Flags
     mandatory_probability: Floats
+    certain_places: Floats
 
     def taken(self, rows: npt.NDArray[Any]) -> Orders:
         """Return some of the orders."""
@@ -113,6 +116,7 @@ class Orders:
             "inclusion_probability": _numbers(self.inclusion_probability),
             "is_mandatory": pa.array(self.is_mandatory, mask=~has_list),
             "mandatory_probability": _numbers(self.mandatory_probability),
+            "certain_places": _numbers(self.certain_places).cast(pa.int64()),
         }
         for name, own in columns.items():
             place = inspections.schema.get_field_index(name)

@@ -16,6 +16,7 @@ class DesignOfVisit(TypedDict):
     inclusion_probability: float | None
     is_mandatory: bool | None
     mandatory_probability: float | None
+    certain_places: int | None
     selected_by: str
 
 

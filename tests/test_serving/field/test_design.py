@@ -48,6 +48,7 @@ def test_a_drawn_dealer_comes_back_as_drawn_whatever_the_client_says(service, li
     assert stored["inclusion_probability"] == row["inclusion_probability"]
     assert stored["is_mandatory"] is True
     assert stored["mandatory_probability"] == 1.0
+    assert stored["certain_places"] == sum(one["why"][0] == "model" for one in listed["rows"]) < 100
     assert stored["office"] == row["office"]
     assert len(stored["investigator_token"]) == 16
 

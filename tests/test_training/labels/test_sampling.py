@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.order.random_share import random_places
 from models.policy import SevereFinding
 from training.heads.compliance import level_in_words, place_labels
 from training.labels import dated_labels as labels
@@ -25,6 +26,7 @@ def a_list(n_visited: int, *, n_places: int = 40, n_mandatory: int = 4, name: st
             "inclusion_probability": 1.0,
             "is_mandatory": is_mandatory,
             "mandatory_probability": n_mandatory / n_places,
+            "certain_places": n_places,
         }
     )
 
@@ -52,10 +54,31 @@ def test_a_list_whose_mandatory_rows_were_not_visited_says_nothing():
     assert np.isnan(found).all()
 
 
-def test_a_design_without_mandatory_rows_is_taken_at_its_word():
-    rows = a_list(5).assign(mandatory_probability=None, is_mandatory=None)
+def test_a_short_list_visited_in_part_is_no_census():
+    """Three of ten places, visited by choice, were certain: ten places have no mandatory one."""
+    assert random_places(10, 0.1)[0] == 0
+    rows = a_list(3, n_places=9, n_mandatory=0).assign(mandatory_probability=None)
+    assert np.isnan(probabilities(rows)).all()
+    whole = a_list(9, n_places=9, n_mandatory=0).assign(mandatory_probability=None)
+    assert (probabilities(whole) == 1.0).all()
+
+
+@pytest.mark.parametrize("why", ["model", "coverage"])
+def test_places_are_not_counted_by_what_came_back(why):
+    """With one of two mandatory rows still open, 20 chosen visits of 40 places were a census."""
+    came_back = a_list(22, n_mandatory=2).iloc[1:].assign(why=why).reset_index(drop=True)
+    found = probabilities(came_back)
+    assert found[0] == 0.05
+    assert np.isnan(found[1:]).all()
+
+
+def test_a_list_of_unknown_length_is_no_census_and_a_stated_chance_holds():
+    rows = a_list(5).assign(mandatory_probability=None, is_mandatory=None, certain_places=None)
+    rows.loc[3, "inclusion_probability"] = 0.3
     rows.loc[4, ["why", "inclusion_probability"]] = ["random", 0.02]
-    assert probabilities(rows).tolist() == [1.0, 1.0, 1.0, 1.0, 0.02]
+    found = probabilities(rows)
+    assert np.isnan(found[:3]).all()
+    assert found[3:].tolist() == [0.3, 0.02]
 
 
 def test_random_without_a_probability_is_an_equal_chance_of_its_date():
@@ -95,7 +118,7 @@ def test_the_design_reaches_the_labels_and_their_weights(make_warehouse):
         for i in range(6)
     ]  # fmt: skip
     visits[0] |= design
-    visits[1] |= design | {"why": "model", "inclusion_probability": 1.0}
+    visits[1] |= design | {"why": "model", "inclusion_probability": 1.0, "certain_places": 1}
     warehouse = make_warehouse(inspections=[design_of(v) for v in visits])
     rows = pd.DataFrame(
         {"dealer": [f"1-54-{i:05d}" for i in range(60)], "as_of": pd.Timestamp("2022-01-01")}
@@ -118,7 +141,8 @@ def test_the_design_reaches_the_labels_and_their_weights(make_warehouse):
 
 
 def design_of(visit):
-    blank = {"list_id": None, "why": None, "inclusion_probability": None, "is_mandatory": None}
+    blank = {"list_id": None, "why": None, "inclusion_probability": None, "is_mandatory": None,
+             "certain_places": None}  # fmt: skip
     return blank | visit
 
 

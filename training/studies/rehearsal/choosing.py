@@ -60,7 +60,7 @@ class Year:
             name: getattr(self.orders, name)
             for name in (
                 "dealer", "reason", "inclusion_probability", "is_mandatory",
-                "mandatory_probability",
+                "mandatory_probability", "certain_places",
             )
         }  # fmt: skip
         return {"listed": self.listed, "month": self.month, **text, **numbers}
@@ -80,6 +80,7 @@ class Year:
             arrays["inclusion_probability"],
             arrays["is_mandatory"],
             arrays["mandatory_probability"],
+            arrays["certain_places"],
         )
         return cls(arrays["listed"], orders, arrays["month"])
 
@@ -138,6 +139,7 @@ def of_list(
             chance=1.0,
             is_mandatory=np.isin(visited, inside),
             must=must if len(inside) else np.nan,
+            places=len(certain),
         ),
         _orders(outside, RANDOM, draw, why="random", chance=chance, must=1.0),
         _orders(others, RISK, draw),
@@ -184,6 +186,7 @@ def _orders(
     chance: float = np.nan,
     is_mandatory: npt.NDArray[np.bool_] | None = None,
     must: float = np.nan,
+    places: float = np.nan,
 ) -> Orders:
     n = len(dealer)
     name = None if why is None else f"R-{draw.starts_on:%Y%m%d}"
@@ -197,6 +200,7 @@ def _orders(
         np.full(n, chance),
         is_mandatory,
         np.full(n, must),
+        np.full(n, places, dtype=np.float64),
     )
 
 
