@@ -24,10 +24,10 @@ from training.evaluation.few_findings import FEW_FINDINGS
 from training.heads.fit import Design, estimator
 from training.labels import dated_labels as labels
 from training.labels.dated_labels import Labels
-from training.labels.offices import divisions_of, share_between
+from training.labels.offices import divisions_of, home_offices, share_between
 from training.labels.propensity import Propensity, fit_propensity
 from training.labels.recency import Recency, fit_recency
-from training.labels.sample_design import PROBABILITY, WHY, Sampled, sampled
+from training.labels.sample_design import HOME, LIST, OPENED, PROBABILITY, WHY, Sampled, sampled
 from training.labels.strictness import Strictness, fit_strictness, who_looked
 from training.recipe import Head, Recipe
 
@@ -86,13 +86,16 @@ def place_labels(rows: pd.DataFrame, found: Labels) -> Looked:
         "dealer", "as_of", "y", "graded", "selected_by", labels.DELAY_WEIGHT, "office",
         "investigator",
     ]  # fmt: skip
-    kept += [name for name in (WHY, PROBABILITY) if name in found.frame]
+    kept += [name for name in (WHY, PROBABILITY, LIST, OPENED) if name in found.frame]
     joined = rows[["dealer", "as_of"]].merge(
         found.frame[kept], on=["dealer", "as_of"], how="left", validate="one_to_one"
     )
     delay_weight = joined[labels.DELAY_WEIGHT].fillna(0.0).to_numpy(dtype=np.float64)
     is_told = delay_weight > 0
     office = joined["office"].astype("string").where(is_told).fillna("").astype(object)
+    if {"county", "state", "office"} <= set(rows.columns):
+        where = rows[["county", "state", "office"]].reset_index(drop=True)
+        joined[HOME] = home_offices(where, office).to_numpy()
     return Looked(
         np.where(is_told, joined["y"], 0.0),
         np.where(is_told, joined["graded"], 0.0),

@@ -13,13 +13,16 @@ estimating at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from features.arrays import Flags, Floats
+from features.arrays import Flags, Floats, Ints
+from features.domain.asof import EPOCH
 
 # Columns of a visit that tell its design, as the warehouse has them.
 COLUMNS: Final = (
@@ -29,6 +32,10 @@ COLUMNS: Final = (
 # What the labels carry of it.
 PROBABILITY: Final = "probability"
 WHY: Final = "why"
+LIST: Final = "list_id"
+OPENED: Final = "opened_on"
+# Office that a row of dealers belongs to, where places are known.
+HOME: Final = "home"
 # Visits of a list's own places, all of which its obedience is counted by.
 _CERTAIN: Final = ("model", "coverage")
 _RANDOM: Final = "random"
@@ -98,11 +105,18 @@ class Sampled:
         Drawn at random, outside what somebody or a model chose.
     is_by_hand : array of bool
         Put on a list by somebody: a census of itself that speaks for no other.
+    group : array of int, optional
+        Dealers that draws were made from together: of one as-of date, and of the offices that share
+        a list.
+    begun : array, optional
+        Day on which the first visit of the row's list was opened.
     """
 
     probability: Floats
     is_drawn: Flags
     is_by_hand: Flags
+    group: Ints | None = field(default=None)
+    begun: Floats | None = field(default=None)
 
     @property
     def is_known(self) -> Flags:
@@ -112,13 +126,41 @@ class Sampled:
     def standing(self, visits: Floats) -> Floats:
         """Return how many dealers each row stands for; zero where that is not known.
 
+        Each drawn row stands for the inverse of its probability in its own draw. A year has several
+        draws from the same dealers: were each to stand for all of them, a quarter's draw would
+        count four times against the places of the lists. So they share what there is to stand for:
+        a place of a later list was stood for by the draws before it, and counts for what is left.
+
         Parameters
         ----------
         visits : array of shape (n,)
             How many visits each stands for, because others are still open.
         """
         known = np.where(self.is_known, self.probability, 1.0)
-        return np.where(self.is_known, visits / known, 0.0)
+        alone = np.where(self.is_known, visits / known, 0.0)
+        if self.group is None or not self.is_drawn.any():
+            return alone
+        there = np.bincount(self.group)
+        drawn = np.bincount(self.group, weights=alone * self.is_drawn)
+        visited = np.bincount(self.group, weights=visits * (self.is_drawn & self.is_known))
+        others = np.bincount(self.group, weights=alone * ~self.is_drawn)
+        # How often the draws met each dealer that no certain place had.
+        times = drawn / np.maximum(there - others, 1.0)
+        shared = np.clip(times - 1.0, 0.0, 1.0) / np.where(drawn > 0, drawn, 1.0)
+        own = alone * (1.0 - shared[self.group] * self._drawn_before(alone))
+        left = np.maximum(there - np.bincount(self.group, weights=own * ~self.is_drawn), visited)
+        scale = np.minimum(left / np.where(drawn > 0, drawn, 1.0), 1.0)
+        return np.asarray(np.where(self.is_drawn, alone * scale[self.group], own), dtype=np.float64)
+
+    def _drawn_before(self, alone: Floats) -> Floats:
+        """Return for how many dealers the draws stand that were made before each row's list."""
+        frame = pd.DataFrame(
+            {"group": self.group, "begun": self.begun, "mass": alone * self.is_drawn}
+        )
+        mass = frame[self.is_known].groupby(["group", "begun"])["mass"].sum()
+        before = (mass.groupby(level="group").cumsum() - mass).rename("before").reset_index()
+        found = frame.merge(before, on=["group", "begun"], how="left")["before"]
+        return np.asarray(found.fillna(0.0).where(self.is_known, 0.0), dtype=np.float64)
 
     def level_weight(self, visits: Floats) -> Floats:
         """Return the weight of each row in setting a level; zero for those that cannot set it.
@@ -142,8 +184,9 @@ def sampled(rows: pd.DataFrame, is_told: Flags) -> Sampled:
     Parameters
     ----------
     rows : DataFrame of shape (n,)
-        ``as_of`` and ``selected_by`` of every dealer, visited or not, with `WHY` and `PROBABILITY`
-        of its visit where the labels have them.
+        ``as_of`` and ``selected_by`` of every dealer, visited or not, with `WHY`, `PROBABILITY`,
+        `LIST` and `OPENED` of its visit where the labels have them, and its `HOME` where places are
+        known.
     is_told : array of bool, shape (n,)
         Whose visit tells something.
     """
@@ -156,9 +199,35 @@ def sampled(rows: pd.DataFrame, is_told: Flags) -> Sampled:
     is_equal = is_drawn & np.isnan(chance)
     frame = pd.DataFrame({"as_of": rows["as_of"].to_numpy(), "is_equal": is_equal})
     share = frame.groupby("as_of")["is_equal"].transform("mean").to_numpy(dtype=np.float64)
-    chance = np.where(is_equal, share, chance)
-    return Sampled(
-        np.where(is_told, chance, np.nan),
-        is_drawn,
-        (why == _BY_HAND).to_numpy(dtype=np.bool_) & is_told,
+    stated = np.where(is_equal, share, chance)
+    known: Floats = np.asarray(np.where(is_told, stated, np.nan), dtype=np.float64)
+    group, begun = _draws(rows, np.isfinite(known), is_equal)
+    is_by_hand = (why == _BY_HAND).to_numpy(dtype=np.bool_) & is_told
+    return Sampled(known, is_drawn, is_by_hand, group, begun)
+
+
+def _draws(rows: pd.DataFrame, is_known: Flags, is_equal: Flags) -> tuple[Ints, Floats]:
+    """Return which dealers draws were made from together, and when each row's list began, (n,).
+
+    Offices of one as-of date that share a list belong together, and all of them where somebody was
+    drawn from all.
+    """
+    day = pd.factorize(rows["as_of"])[0]
+    home = rows.get(HOME, pd.Series("", index=rows.index)).fillna("")
+    office = pd.DataFrame({"day": day, "home": home.to_numpy()}).groupby(["day", "home"]).ngroup()
+    ordered = rows.get(LIST, pd.Series("", index=rows.index)).fillna("").to_numpy()
+    named = pd.DataFrame({"day": day, "list": ordered}).groupby(["day", "list"]).ngroup()
+    n_offices, n_lists = int(office.max()) + 1, int(named.max()) + 1
+    is_of_all = np.isin(day, np.unique(day[is_equal]))
+    starts = np.concatenate([office[is_known], office[is_of_all]])
+    ends = np.concatenate([n_offices + named[is_known], n_offices + n_lists + day[is_of_all]])
+    n = n_offices + n_lists + int(day.max()) + 1
+    edges = coo_array((np.ones(len(starts)), (starts, ends)), shape=(n, n))
+    codes = connected_components(edges, directed=False)[1]
+    opened = rows.get(OPENED, pd.Series(pd.NaT, index=rows.index))
+    since = (pd.to_datetime(opened) - pd.Timestamp(EPOCH)).dt.days.where(is_known)
+    begun = since.groupby(named.to_numpy()).transform("min").fillna(0.0)
+    return (
+        np.unique(codes[office.to_numpy()], return_inverse=True)[1].astype(np.int64),
+        begun.to_numpy(dtype=np.float64),
     )

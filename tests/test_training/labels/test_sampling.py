@@ -106,7 +106,8 @@ def test_rows_put_there_by_hand_set_no_level():
     found = sampled(rows, np.ones(4, bool))
     weight = found.level_weight(np.ones(4))
     assert weight.tolist() == [0.0, 1.0, 1.0, 0.0]
-    assert found.standing(np.ones(4)).tolist() == [1.0, 1.0, 100.0, 0.0]
+    # The drawn one stands for the dealers that are left.
+    assert found.standing(np.ones(4)).tolist() == [1.0, 1.0, 2.0, 0.0]
 
 
 def test_the_design_reaches_the_labels_and_their_weights(make_warehouse):
@@ -135,9 +136,65 @@ def test_the_design_reaches_the_labels_and_their_weights(make_warehouse):
         known=looked.sampled.standing(np.ones(60)),
     )
     weight = propensity.weights()
-    assert weight[0] / weight[1] == pytest.approx(100.0)
+    assert weight[0] / weight[1] == pytest.approx(59.0)
     assert propensity.training_weights()[:2].tolist() == [1.0, 1.0]
     assert not np.isclose(propensity.training_weights()[2], 1.0)
+
+
+def four_quarters(rng, p, *, is_certain, chance):
+    """Visits of a year of quarterly lists: places by the order, and draws from the rest."""
+    n = len(p)
+    rows = pd.DataFrame(
+        {"as_of": "2022", "selected_by": None, "why": "", "probability": np.nan, "list_id": None,
+         "home": "O1", "opened_on": pd.NaT}, index=range(n)
+    )  # fmt: skip
+    rows = rows.astype({"selected_by": object, "list_id": object})
+    seen = np.zeros(n, bool)
+    for quarter in range(4):
+        free = np.flatnonzero(~seen)
+        listed = free[:is_certain]
+        drawn = rng.choice(free[is_certain:], chance, replace=False)
+        for why, some, p_in in (("model", listed, 1.0), ("random", drawn,
+                                chance / (len(free) - is_certain))):  # fmt: skip
+            rows.loc[some, ["why", "probability", "list_id"]] = [why, p_in, f"L{quarter}"]
+            rows.loc[some, "opened_on"] = pd.Timestamp(2022, 3 * quarter + 1, 2)
+            rows.loc[some, "selected_by"] = "risk" if why == "model" else "random"
+            seen[some] = True
+    return rows, seen
+
+
+def test_quarterly_draws_stand_for_each_dealer_once():
+    """Four draws stood for all dealers four times against the places of lists: 13% too low."""
+    rng, rates, p = np.random.default_rng(3), [], np.sort(rng_p(10_000))[::-1]
+    for _ in range(40):
+        rows, seen = four_quarters(rng, p, is_certain=225, chance=25)
+        standing = sampled(rows, seen).standing(seen.astype(float))
+        assert standing.sum() == pytest.approx(len(p), rel=1e-6)
+        rates.append((standing @ p) / standing.sum())
+    assert np.mean(rates) == pytest.approx(p.mean(), rel=0.02)
+
+
+def rng_p(n):
+    return 0.5 * np.random.default_rng(1).beta(0.6, 4.0, n)
+
+
+def test_draws_of_an_office_stand_for_its_own_dealers():
+    """Two lists of two offices do not meet the same dealers; a draw from all meets everybody."""
+    rows = pd.DataFrame(
+        {"as_of": "2022", "home": ["A"] * 100 + ["B"] * 50, "why": "", "probability": np.nan,
+         "list_id": "", "selected_by": "risk"}
+    )  # fmt: skip
+    drawn = [0, 1, 2, 3, 100, 101]
+    rows.loc[drawn, ["why", "probability", "selected_by"]] = ["random", 0.02, "random"]
+    rows.loc[[0, 1], "list_id"], rows.loc[[2, 3], "list_id"] = "A1", "A2"
+    rows.loc[[100], "list_id"], rows.loc[[101], "list_id"] = "B1", "B2"
+    seen = rows.index.isin(drawn)
+    standing = sampled(rows, seen).standing(seen.astype(float))
+    assert standing[drawn].tolist() == [25.0] * 4 + [25.0] * 2
+    # Whoever is said to be random and no more was drawn from all: one population.
+    rows.loc[149, "selected_by"] = "random"
+    seen = rows.index.isin([*drawn, 149])
+    assert sampled(rows, seen).standing(seen.astype(float)).sum() == pytest.approx(150.0)
 
 
 def design_of(visit):
