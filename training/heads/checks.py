@@ -14,6 +14,7 @@ from features.warehouse import Warehouse
 from training.errors import OneClassError, RecipeError
 from training.evaluation.baselines import rule_signals
 from training.heads.country_history import Dates, plan
+from training.heads.diversion import traces_end
 from training.labels import dated_labels as labels
 from training.labels.funnel import Funnel, label_funnel
 from training.progress import Steps
@@ -73,6 +74,7 @@ def _nothing_counted(recipe: Recipe, head: Head, warehouse: Warehouse, dates: Da
         cohort.to_frame(index=False),
         country=head.country,
         known_before=dates.split.trained_on,
+        records_to=traces_end(warehouse, dates.end),
         horizon_months=recipe.horizon_months,
     )
     if found.n_positive >= head.min_positive:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.arrays import Floats
+from features.domain.asof import DAYS_A_YEAR, add_months, from_numpy
 from features.openjson import Json
 from features.warehouse import Warehouse
 from training.errors import OneClassError, TooFewLabelsError
@@ -30,6 +33,7 @@ from training.heads.fit import (
 )
 from training.labels import dated_labels as labels
 from training.labels.dated_labels import Labels
+from training.labels.splits import Split
 from training.progress import Steps
 from training.recipe import Head, Recipe
 
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int64]
 # Models of earlier years are judged beside the last, and order dealers beside the compliance head.
 EARLIER_ROWS = 6_000
+# Days without a trace that end no records.
+_QUIET_DAYS: Final = 45
+_GAP_YEARS: Final = 3
 
 
 def train_or_leave_out(
@@ -67,14 +74,16 @@ def train(
     OneClassError, TooFewLabelsError
         When too few dealers have any before the last judged year, or none in it.
     """
-    split, rows = history.split, history.rows
-    made = design(history.table, head)
-    found = _counted(recipe, head, warehouse, rows, history.end)
+    rows, made = history.rows, design(history.table, head)
+    end = traces_end(warehouse, history.end)
+    splits = _told(recipe, head, history, end, steps)
+    split = splits[-1]
+    found = _counted(recipe, head, warehouse, rows, history.known_before, end)
     counts, judged = _placed(rows, found), found.at(split.test_as_of)
     judged.require_enough(n_positive=1, what=f"{head.name} after {split.trained_on}")
     dealer = rows["dealer"].to_numpy(dtype=str)
     everyone, years = [], []
-    for one in history.splits:
+    for one in splits:
         is_before = history.is_at(one.train_as_of)
         rows_before = np.flatnonzero(is_before)
         # As it was known then: what was corrected since taught nobody who stood there.
@@ -128,8 +137,60 @@ def train(
     )
 
 
+def traces_end(warehouse: Warehouse, until: date) -> date:
+    """Return the first day that the records of traces do not reach, `until` at the latest.
+
+    Traces come from another system than inspections, and may end earlier: a window of which only
+    half is told would count half of its traces as all. Days without one at the end are no end of
+    the records unless they are more than `_QUIET_DAYS`, and than any gap of `_GAP_YEARS` before.
+    """
+    known = _days(warehouse.read("traces", columns=["known_on"]))
+    known = known[known < np.datetime64(until)]
+    if not len(known):
+        return until
+    recent = known[known >= known[-1] - np.timedelta64(_GAP_YEARS * DAYS_A_YEAR, "D")]
+    longest = np.diff(recent).max(initial=np.timedelta64(_QUIET_DAYS, "D"))
+    if np.datetime64(until) - known[-1] <= longest:
+        return until
+    return cast("date", from_numpy(known[-1])) + timedelta(days=1)
+
+
+def _days(table: pa.Table) -> npt.NDArray[np.datetime64]:
+    """Return the different days of a table of one column, oldest first."""
+    days = pc.unique(table.column(0)).drop_null().to_numpy(zero_copy_only=False)
+    return np.sort(days.astype("datetime64[D]"))
+
+
+def _told(
+    recipe: Recipe, head: Head, history: CountryHistory, end: date, steps: Steps
+) -> list[Split]:
+    """Return the judged years that the records of traces reach to the end of."""
+    if end < history.end:
+        steps.say(
+            f"  {head.name}: traces are known to {end - timedelta(days=1)} only, inspections to "
+            f"{history.end - timedelta(days=1)}; windows that end later are left out"
+        )
+    splits = [
+        one
+        for one in history.splits
+        if add_months(max(one.test_as_of), recipe.horizon_months) <= end
+    ]
+    if not splits:
+        raise TooFewLabelsError(
+            f"No year can judge {head.name}:",
+            found=f"traces are known to {end - timedelta(days=1)}, and no judged year ends before",
+            fix="ingest the traces of later months",
+        )
+    return splits
+
+
 def _counted(
-    recipe: Recipe, head: Head, warehouse: Warehouse, rows: pd.DataFrame, known_before: date
+    recipe: Recipe,
+    head: Head,
+    warehouse: Warehouse,
+    rows: pd.DataFrame,
+    known_before: date,
+    records_to: date | None = None,
 ) -> Labels:
     """Count the traces of each row's window, as the records stood on a day."""
     return labels.diversion(
@@ -137,6 +198,7 @@ def _counted(
         rows,
         country=head.country,
         known_before=known_before,
+        records_to=records_to,
         horizon_months=recipe.horizon_months,
     )
 

@@ -240,6 +240,7 @@ def diversion(
     *,
     country: str | None = None,
     known_before: date | None = None,
+    records_to: date | None = None,
     horizon_months: int = 12,
 ) -> Labels:
     """Count, for each dealer and as-of date, firearms traced at three years or less afterwards.
@@ -247,7 +248,7 @@ def diversion(
     Firearms without a serial number and lawful exports count toward no dealer
     (`features.reference.attribution`). A trace counts in the window in which it became known, so a
     label is complete, and known, on the last day of its window. Windows that end after
-    `known_before` are left out.
+    `known_before` or `records_to` are left out.
 
     Parameters
     ----------
@@ -256,7 +257,10 @@ def diversion(
     country : str, optional
         Only recoveries in this country (``MX``) or destination (``caribbean``,
         `features.reference.destinations`).
+    records_to : date, optional
+        First day that the records of traces do not reach.
     """
+    ends = [pd.Timestamp(day) for day in (known_before, records_to) if day is not None]
     columns = ["dealer", "sold_on", "recovered_on", "recovery_country", "known_on", *COLUMNS]
     traces = _frame(warehouse.read("traces", as_of=known_before, columns=columns))
     days = (traces["recovered_on"] - traces["sold_on"]).dt.days
@@ -268,7 +272,7 @@ def diversion(
     for when, rows in cohort.groupby("as_of", sort=True):
         start = pd.Timestamp(cast(Any, when))
         end = pd.Timestamp(add_months(start.date(), horizon_months))
-        if known_before is not None and end > pd.Timestamp(known_before):
+        if end > min(ends, default=end):
             continue
         in_window = (traces["known_on"] >= start) & is_known(traces["known_on"], end)
         counts = traces.loc[in_window, "dealer"].value_counts()

@@ -1,10 +1,12 @@
 """What a model learns is what was known on its day: corrections made since teach nobody before."""
 
 from datetime import date
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from features.table import FeatureTable
 from training.heads import diversion
@@ -37,6 +39,34 @@ def trace(number: int, dealer: str, completed: str, **more: object) -> dict[str,
         "completed_on": completed, "known_on": completed, "sold_on": "2020-06-01",
         "recovered_on": "2020-12-01", **more,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "ends"),
+    [
+        ("2023-06-30", "2023-07-01"),  # a last window half told
+        ("2023-12-01", "2024-01-01"),  # a quiet month ends no records
+    ],
+)
+def test_traces_end_where_their_own_records_do(make_warehouse, last, ends):
+    """The end was that of inspections: the traces of half a year counted for the whole."""
+    days = pd.date_range("2021-01-10", last, freq="20D").strftime("%Y-%m-%d")
+    rows = [trace(i, DEALERS[i % 30], day) for i, day in enumerate([*days, last])]
+    store, until = make_warehouse(traces=rows), date(2024, 1, 1)
+    assert diversion.traces_end(store, until).isoformat() == ends
+    said = StringIO()
+    steps = Steps(Console(file=said))
+    recipe = load_recipe("country")
+    splits = diversion._told(
+        recipe, recipe.head("diversion"), history(until), date.fromisoformat(ends), steps
+    )
+    assert [s.test_as_of[0].year for s in splits] == ([2022] if "07" in ends else [2022, 2023])
+    found = diversion._counted(
+        recipe, recipe.head("diversion"), store, history(until).rows, until,
+        date.fromisoformat(ends),
+    )  # fmt: skip
+    assert found.frame["as_of"].dt.year.max() == splits[-1].test_as_of[0].year
+    assert bool(said.getvalue()) == ("07" in ends)
 
 
 @pytest.fixture
