@@ -185,14 +185,20 @@ def fit_propensity(
         Who was inspected in the window after it.
     groups : array of shape (n,)
         Dealers; one is never in two folds.
+
+    Notes
+    -----
+    Where everybody was inspected nobody was chosen: the probability is one.
     """
     inspected = np.asarray(is_inspected, dtype=np.bool_)
-    if not inspected.any() or inspected.all():
+    if not inspected.any():
         raise WeightsError(
             "The probability of being inspected cannot be estimated.",
             found=f"{int(inspected.sum())} of {len(inspected)} inspected",
-            expected="some inspected and some not",
+            expected="some inspected",
         )
+    if inspected.all():
+        return Propensity(np.ones(len(inspected)), inspected, 0.5)
     folds = group_folds(groups, n_folds=n_folds, seed=seed)
     log_odds = np.zeros(len(X))
     strengths: tuple[float, ...] = STRENGTHS
@@ -201,6 +207,11 @@ def fit_propensity(
         is_out = folds == fold
         rows = np.flatnonzero(~is_out)
         rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
+        if inspected[rows].all() or not inspected[rows].any():
+            # Nearly all or nearly none were: the others of the fold tell nothing of the choice.
+            share = np.clip(inspected.mean(), 1.0 / len(inspected), 1.0 - 1.0 / len(inspected))
+            log_odds[is_out] = np.log(share / (1.0 - share))
+            continue
         fitted = LogLogistic.path(X.iloc[rows], inspected[rows].astype(np.float64), strengths)
         best, log_odds[is_out] = _best(fitted, X[is_out], inspected[is_out])
         strengths = (best.strength,)

@@ -45,6 +45,25 @@ def test_weights_that_are_all_clipped_raise():
         propensity.weights()
 
 
+def test_where_everybody_is_inspected_each_counts_once(world):
+    """A regulator that visits every dealer in a year could not train at all."""
+    X, *_ = world(3, n=100)
+    found = fit_propensity(X, np.ones(100, dtype=bool), np.arange(100))
+    assert found.probability.tolist() == found.weights().tolist() == [1.0] * 100
+    assert found.training_weights().tolist() == [1.0] * 100
+    report = overlap(found, X)
+    assert report.effective_n == report.n_inspected == 100
+    assert report.share_out_of_reach == report.share_clipped == 0.0
+
+
+def test_one_dealer_who_was_not_inspected_stops_nothing(world):
+    X, *_ = world(3, n=100)
+    for inspected in (np.arange(100) > 0, np.arange(100) == 0):
+        found = fit_propensity(X, inspected, np.arange(100))
+        assert np.isfinite(found.weights()).all()
+        assert (found.weights()[inspected] > 0).all()
+
+
 def test_nothing_inspected_raises(world):
     X, *_ = world(3, n=100)
     with pytest.raises(WeightsError, match="0 of 100"):
