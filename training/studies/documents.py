@@ -76,6 +76,7 @@ class GroupFairness(TypedDict):
     mean_score: float
     recall: IntervalRecord | None
     bias: IntervalRecord | None
+    bias_against: str
     reason: str
 
 

@@ -3,6 +3,10 @@
 A gap in list share can come from the base rate (the group has more findings), from exposure (it
 has more dealers), or from the model (it scores them off their rate). The table tells them apart;
 nothing is tuned by it silently.
+
+Whoever chose whom to visit knew more than the model, so that chosen visits find more than is served
+in every group alike. A group is therefore set against its findings by the visits that tell the
+level, and where too few of those do, against what all groups together find of what is served.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import pandas as pd
 
 from features.arrays import Floats
 from training.evaluation.candidate import Candidate
-from training.evaluation.head_evaluation import GROUP, list_membership
+from training.evaluation.gates import LEVEL_KNOWN
+from training.evaluation.head_evaluation import GROUP, level_weight, list_membership
 from training.evaluation.metrics import Interval, bootstrap
 from training.studies.documents import GroupFairness
 
@@ -47,6 +52,9 @@ def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[GroupFairne
     y, w, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "weight", "score"))
     cluster = rows["cluster"].to_numpy()
     rate = float(w @ y / w.sum())
+    is_known = LEVEL_KNOWN not in rows or bool(rows[LEVEL_KNOWN].all())
+    level = level_weight(rows) if is_known else np.zeros(len(rows))
+    whole = float((w @ score) / max(float(w @ y), 1e-12))
     out: list[GroupFairness] = []
     for value, index in sorted(rows.groupby(column, observed=True).indices.items()):
         yi, wi, li, si = y[index], w[index], listed[index], score[index]
@@ -60,10 +68,16 @@ def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[GroupFairne
             "mean_score": float(wi @ si / wi.sum()),
             "recall": None,
             "bias": None,
+            "bias_against": "findings",
             "reason": "too few",
         }
         if entry["n_positive"] >= MIN_POSITIVE and len(np.unique(cluster[index])) > 1:
-            recall, bias = _recall_and_bias(yi, wi, li, si, cluster[index])
+            telling, expected = level[index], 1.0
+            if int(((yi > 0) & (telling > 0)).sum()) < MIN_POSITIVE:
+                telling, expected, entry["bias_against"] = wi, whole, "all groups"
+            recall, bias = _recall_and_bias(
+                (yi, wi, li, si), cluster[index], telling=telling, expected=expected
+            )
             entry["recall"], entry["bias"] = recall.as_dict(), bias.as_dict()
         entry["reason"] = _reason(entry, rate)
         out.append(entry)
@@ -71,19 +85,32 @@ def _groups(rows: pd.DataFrame, listed: Floats, column: str) -> list[GroupFairne
 
 
 def _recall_and_bias(
-    y: Floats, w: Floats, listed: Floats, score: Floats, cluster: npt.NDArray[Any]
+    judged: tuple[Floats, Floats, Floats, Floats],
+    cluster: npt.NDArray[Any],
+    *,
+    telling: Floats,
+    expected: float,
 ) -> list[Interval]:
+    """Return the recall of a group, and how far what is served is off what is found.
+
+    Parameters
+    ----------
+    judged : tuple of arrays
+        Findings, weights, places on the list and scores.
+    telling : array
+        Weights by which the level is told.
+    expected : float
+        Served over found that a right model has here.
+    """
+    y, w, listed, score = judged
+
     def statistic(drawn: Floats) -> Floats:
-        weight = drawn * w
+        weight, level = drawn * w, drawn * telling
         recall = ((weight * y) @ listed) / np.maximum(weight @ y, 1e-12)
-        return np.array([recall, _bias(weight, y, score)])
+        served = (level @ score) / np.maximum(level @ y, 1e-12)
+        return np.array([recall, served / expected - 1.0])
 
     return bootstrap(statistic, cluster, n_resamples=N_RESAMPLES)
-
-
-def _bias(w: Floats, y: Floats, score: Floats) -> float:
-    """Mean score over rate, less one: how far the model is off for a group."""
-    return float((w @ score) / np.maximum(w @ y, 1e-12) - 1.0)
 
 
 def _reason(entry: GroupFairness, rate: float) -> Reason:

@@ -12,7 +12,7 @@ from training.pages.page import Page, Plot, Section, format_interval, words
 N_PLOTTED: Final = 25
 _COLUMNS: Final = (
     "group", "rows", "positive", "share of rows", "share of list", "rate", "mean score",
-    "recall", "score over rate", "reason",
+    "recall", "score over rate", "set against", "reason",
 )  # fmt: skip
 
 
@@ -28,7 +28,10 @@ def fairness_page(found: Mapping[str, Any]) -> Page:
             "Groups with few findings are not judged. Intervals are 95%, by "
             "cluster; nothing is tuned by this table.",
             "Recall is the share of the group's findings that the list would have caught. Score "
-            "over rate is the mean score divided by the rate, less one: zero is right.",
+            "over rate is the mean score divided by the rate, less one: zero is right. It is set "
+            "against findings by the visits that tell the level (drawn ones, where dealers were "
+            "chosen); where a group has too few of those, against what all groups together find "
+            "of what is served, for whoever chose knew more than the model of every group.",
         ),
         sections=[
             _section(f"{words(head)}, by {words(column)}", groups)
@@ -94,5 +97,6 @@ def _row(g: Mapping[str, Any]) -> list[str]:
         f"{g['mean_score']:.4f}",
         format_interval(g["recall"], digits=2),
         format_interval(g["bias"], digits=2),
+        "-" if g["bias"] is None else g["bias_against"],
         g["reason"],
     ]
