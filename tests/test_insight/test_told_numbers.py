@@ -252,8 +252,9 @@ def recounted(simulated: Simulated) -> dict[str, tuple[float, float, float] | fl
             offices.setdefault(row["office"], []).append(row["outcome"] in SEVERE)
     shares = [sum(found) / len(found) for found in offices.values() if len(found) >= 30]
     drawn = [row for row in visits if row["selected_by"] == "random"]
-    missing = sum(row["firearms_unaccounted_final"] or 0 for row in visits)
-    at_first = sum(row["firearms_unaccounted_initial"] or 0 for row in visits)
+    counts = ("firearms_unaccounted_initial", "firearms_unaccounted_final")
+    twice = [row for row in visits if all(row[name] is not None for name in counts)]
+    at_first, missing = (sum(row[name] for row in twice) for name in counts)
     lost = wilson(missing, at_first)
     seized = [r for r in rows(simulated, "seizures") if date(2024, 1, 1) <= r["seized_on"] < END]
     to_dealer = {r["trace_id"] for r in rows(simulated, "traces") if r["dealer"]}

@@ -73,7 +73,8 @@ def visits(warehouse: Warehouse, rows: pd.DataFrame, *, horizon_months: int) -> 
     Returns
     -------
     DataFrame
-        ``hours`` (missing where none were recorded) and the columns of `VALUES`.
+        ``hours`` (missing where none were recorded) and the columns of `VALUES`; firearms accounted
+        for are missing where nobody counted in the end.
     """
     targets = labels.targets(labels.inspections(warehouse))
     days: Sequence[date] = [when.date() for when in rows["as_of"].drop_duplicates()]
@@ -95,7 +96,7 @@ def visits(warehouse: Warehouse, rows: pd.DataFrame, *, horizon_months: int) -> 
             joined["inspection_id"].map(n).fillna(0).to_numpy(np.float64)
         )
     out["firearms_accounted_for"] = (
-        joined["inspection_id"].map(_accounted_for(warehouse)).fillna(0).to_numpy(np.float64)
+        joined["inspection_id"].map(_accounted_for(warehouse)).to_numpy(np.float64)
     )
     out["hazard_days"] = out["severe"] * rows[WAIT_DAYS].to_numpy(dtype=np.float64)
     return out
@@ -110,11 +111,16 @@ def _citations(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def _accounted_for(warehouse: Warehouse) -> pd.Series:
-    """Firearms missing when the inspection began and found by its end, by inspection."""
+    """Firearms missing when the inspection began and found by its end, by inspection.
+
+    Missing where some were missing at first and nobody counted again: it is not known.
+    """
     names = ["inspection_id", "firearms_unaccounted_initial", "firearms_unaccounted_final"]
     table = warehouse.read("inspections", columns=names).to_pandas().set_index("inspection_id")
-    found = table[names[1]].fillna(0) - table[names[2]].fillna(0)
-    return cast("pd.Series", found.clip(lower=0).groupby(level=0).last())
+    found = (table[names[1]].fillna(0) - table[names[2]].fillna(0)).clip(lower=0)
+    is_open = table[names[2]].isna() & (table[names[1]].fillna(0) > 0)
+    out = found.astype(np.float64).mask(is_open)
+    return cast("pd.Series", out.groupby(level=0).nth(-1))
 
 
 def per_hour(
@@ -151,17 +157,21 @@ def per_hour(
     weight = kept["weight"].to_numpy(dtype=np.float64)
     hours = timed["hours"].to_numpy(dtype=np.float64)
     values = [timed[name].to_numpy(dtype=np.float64) for name in VALUES]
+    # Visits of which a value is not known count neither with it nor with their hours.
+    told = [(np.nan_to_num(v), np.where(np.isnan(v), 0.0, hours)) for v in values]
     for name in names:
         ranking = Ranking(kept[name])
 
         def statistic(drawn: Floats, ranking: Ranking = ranking) -> Floats:
             w = drawn * weight
             spent = ranking.captured(hours, share=capacity, weight=w)
-            got = [ranking.captured(v, share=capacity, weight=w) for v in values]
-            visits = capacity * w.sum()
-            return np.array(
-                [*(PER_HOURS * g / spent for g in got), got[0] / visits, spent / visits]
+            got, taken = (
+                np.array([ranking.captured(one[k], share=capacity, weight=w) for one in told])
+                for k in (0, 1)
             )
+            visits = capacity * w.sum()
+            rates = PER_HOURS * got / np.maximum(taken, 1e-12)
+            return np.array([*rates, got[0] / visits, spent / visits])
 
         intervals = bootstrap(statistic, kept["cluster"], n_resamples=n_resamples, seed=seed)
         key = name.removeprefix(RULE)

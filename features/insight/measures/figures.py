@@ -38,7 +38,7 @@ KNOWN: Final = {
     "days_oldest_unseen": "days since the dealer longest unseen was first listed or inspected",
     "mexico_short": "Mexican traces at three years or less known in the period",
     "mexico_short_seen_before": "of those, at dealers inspected in the year before",
-    "unaccounted_initial": "firearms missing at first, at visits closed in the period",
+    "unaccounted_initial": "firearms missing at first, at visits of the period that counted twice",
     "unaccounted_final": "of those, missing in the end",
     "median_days_to_action": "median days from opening to close of severe visits",
     "seen_after_warning": "dealers warned in the five years before and inspected in the period",
@@ -111,8 +111,10 @@ def _visits(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
         f"""
         SELECT count(*) AS visits, count(DISTINCT dealer) AS visits_dealers,
                count(*) FILTER ({SEVERE}) AS severe_visits, sum(hours) AS hours,
-               sum(firearms_unaccounted_initial) AS unaccounted_initial,
-               sum(firearms_unaccounted_final) AS unaccounted_final,
+               sum(firearms_unaccounted_initial) FILTER (firearms_unaccounted_final IS NOT NULL)
+                   AS unaccounted_initial,
+               sum(firearms_unaccounted_final) FILTER (firearms_unaccounted_initial IS NOT NULL)
+                   AS unaccounted_final,
                median(closed_on - opened_on) FILTER ({SEVERE}) AS median_days_to_action,
                count(*) FILTER (recommended_outcome = 'revocation') AS recommended_revocations,
                count(*) FILTER (recommended_outcome = 'revocation' AND {softened_sql()})

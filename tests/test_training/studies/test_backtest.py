@@ -88,6 +88,27 @@ def test_only_severe_findings_avert_hazard(make_warehouse):
     assert found["hazard_days"].tolist() == [730.0, 0.0]
 
 
+def test_a_final_count_that_nobody_made_accounts_for_nothing(make_warehouse):
+    """30 firearms missing at first and not counted again were 30 accounted for."""
+    counts = [("30", None), ("30", "10"), (None, None), ("0", None)]
+    made = [
+        {"inspection_id": f"V{i}", "dealer": f"1-54-{i:05d}", "opened_on": "2022-03-01",
+         "closed_on": "2022-04-01", "hours": 10.0, "firearms_unaccounted_initial": first,
+         "firearms_unaccounted_final": last}
+        for i, (first, last) in enumerate(counts)
+    ]  # fmt: skip
+    rows = pd.DataFrame(
+        {"dealer": [v["dealer"] for v in made], "as_of": pd.Timestamp("2022-01-01"), "y": 0.0}
+    ).assign(wait_days=730.0, score=[4.0, 3.0, 2.0, 1.0], weight=1.0, cluster=range(4))
+
+    found = hours.visits(make_warehouse(inspections=made), rows, horizon_months=12)
+
+    np.testing.assert_equal(found["firearms_accounted_for"].to_numpy(), [np.nan, 20.0, 0.0, 0.0])
+    told = hours.per_hour(rows, found, capacity=1.0, n_resamples=20, seed=0)
+    figures = told["figures"]["score"]
+    assert figures["firearms_accounted_for"]["value"] == pytest.approx(1000 * 20 / 30)
+
+
 def test_visits_without_hours_are_left_out_and_counted():
     rows, found = judged()
     found.loc[:9, "hours"] = np.nan
