@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -37,6 +37,9 @@ from serving.store.database import Store, insert_new, instant, spaced_id
 from serving.store.result_pages import AT_ONCE
 from serving.store.rows import picked
 from serving.store.tables import EVENTS, REFERRALS
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 REPEAT_DAYS: Final = 30
 SEVERAL_DAYS: Final = 7
@@ -59,16 +62,44 @@ class Sale:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern found."""
+    """A pattern found.
+
+    Parameters
+    ----------
+    trace_dealer : str
+        Of a recovery: who sold the firearm. A recovery is one pattern whatever else its token
+        bought, so the sales of the token are evidence and no part of what it is.
+    """
 
     name: str
     dealers: tuple[str, ...]
     evidence: EvidenceRecord
+    trace_dealer: str = ""
 
     @property
     def dedup(self) -> str:
         """Same pattern over the same records, same value."""
-        text = f"{self.name}\x1f{'|'.join(self.evidence['records'])}"
+        records = self.evidence["records"]
+        return self._hash(records[:1] if self.trace_dealer else records)
+
+    @property
+    def about(self) -> frozenset[str]:
+        """Dealers that a referral must name to be about this pattern."""
+        return frozenset({self.trace_dealer} if self.trace_dealer else self.dealers)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Values of `dedup` under which it may stand in the queue already, its own first.
+
+        A correction can name another dealer over the same records, and needs a place of its own;
+        recoveries were once told apart by the sales of their token too.
+        """
+        records = self.evidence["records"]
+        corrected = self._hash([*records[: 1 if self.trace_dealer else None], *sorted(self.about)])
+        return self.dedup, corrected, self._hash(records)
+
+    def _hash(self, records: Sequence[str]) -> str:
+        text = f"{self.name}\x1f{'|'.join(records)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -114,7 +145,7 @@ def pattern_in_trace(trace: Mapping[str, Any], sales: Sequence[Sale]) -> Pattern
         "recovery_country": trace["recovery_country"],
         "destination": destination_of(str(trace["recovery_country"])),
     }
-    return Pattern("fast_recovery", dealers, evidence)
+    return Pattern("fast_recovery", dealers, evidence, trace_dealer=str(trace["dealer"]))
 
 
 def destination_of(country: str) -> str:
@@ -143,6 +174,7 @@ def find(
 
 
 def _sales_of(store: Store, warehouse: Path, tokens: Sequence[str]) -> dict[str, list[Sale]]:
+    """Return the sales of each token, every report as it was corrected last."""
     out: dict[str, list[Sale]] = {}
     if not tokens:
         return out
@@ -151,9 +183,11 @@ def _sales_of(store: Store, warehouse: Path, tokens: Sequence[str]) -> dict[str,
         EVENTS.c.source_table == "multiple_sales", EVENTS.c.event_id > done.event_id
     )
     with store.read() as connection:
-        waiting = [row.document for row in connection.execute(query)]
+        waiting = list(connection.scalars(query.order_by(EVENTS.c.event_id)))
     wanted = set(tokens)
-    for row in (*waiting, *_stored_sales(warehouse, tokens)):
+    # A correction may take a report from one token to another: newest first, tokens then.
+    rows = (*_stored_sales(warehouse, tokens), *waiting)
+    for row in {str(row["report_id"]): row for row in rows}.values():
         if row["purchaser_token"] in wanted:
             sale = Sale(
                 str(row["report_id"]),
@@ -196,10 +230,13 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
     with store.write() as connection:
         journal.lock(connection)
         for pattern in {p.dedup: p for p in patterns}.values():
+            dedup = _free_key(connection, pattern)
+            if dedup is None:
+                continue
             row = {
                 "referral_id": spaced_id(connection, REFERRALS.c.referral_id),
                 "pattern": pattern.name,
-                "dedup": pattern.dedup,
+                "dedup": dedup,
                 "dealers": list(pattern.dealers),
                 "evidence": dict(pattern.evidence),
                 "destination": pattern.evidence.get("destination"),
@@ -213,6 +250,16 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
             dealers = subjects(d for pattern in patterns for d in pattern.dealers)
             ledger.add(connection, "refer", dealers)
     return n_new
+
+
+def _free_key(connection: Connection, pattern: Pattern) -> str | None:
+    """Return what a pattern goes into the queue as, None when a referral is about it already."""
+    query = sa.select(REFERRALS.c.dedup, REFERRALS.c.dealers)
+    found = connection.execute(query.where(REFERRALS.c.dedup.in_(pattern.keys))).all()
+    if any(pattern.about <= set(row.dealers) for row in found):
+        return None
+    taken = {row.dedup for row in found}
+    return next((key for key in pattern.keys if key not in taken), None)
 
 
 def one_of(store: Store, referral_id: int) -> StandingRecord | None:

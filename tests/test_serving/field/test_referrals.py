@@ -11,7 +11,9 @@ from serving.access.audit.writer import Access, Ledger, verify
 from serving.commands.app import app
 from serving.errors import ConflictError, InvalidRequestError
 from serving.field import responsibility
-from serving.field.referrals import Pattern, Sale, pattern_in_trace, queue
+from serving.field.events import check_rows, keep
+from serving.field.referrals import Pattern, Sale, find, pattern_in_trace, queue, queued
+from serving.field.rescoring import collect_events
 from serving.store.database import instant
 from serving.store.tables import CASE_REQUESTS, EVENTS
 
@@ -137,6 +139,61 @@ def test_a_fast_recovery_is_referred_wherever_it_was(country, destination):
     assert pattern_in_trace(trace(country, 3), [sale]).dealers == ("1-10-00001", "1-10-00002")
     assert pattern_in_trace(trace(country, 61), [sale]) is None
     assert pattern_in_trace(trace(country, -1), [sale]) is None
+
+
+def told(runtime, ledger, table, **row):
+    """Keep a row as the feed sends it and queue what it completes; return the whole queue."""
+    home = runtime.settings.home / "warehouse"
+    (clean,) = check_rows(table, [row], today=TODAY).rows
+    keep(runtime.store, table, [clean], ledger=ledger)
+    queue(runtime.store, find(runtime.store, home, table, [clean]), ledger=ledger)
+    return [
+        (r["pattern"], r["dealers"], r["evidence"]["records"])
+        for r in reversed(list(queued(runtime.store)))
+    ]
+
+
+SALE = {
+    "report_id": "R1", "dealer": "1-10-00001", "sold_on": "2025-12-20", "reported_on": "2025-12-21",
+    "kind": "handgun", "n_firearms": 2, "purchaser_token": "token-1", "known_on": "2025-12-22",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_collected", [False, True])
+def test_a_corrected_report_is_one_sale(runtime, ledger, is_collected):
+    assert told(runtime, ledger, "multiple_sales", **SALE) == []
+    if is_collected:
+        collect_events(runtime.store, runtime.settings.home / "warehouse")
+    for change in ({"n_firearms": 3}, {"dealer": "1-10-00002"}):
+        correction = SALE | change | {"known_on": "2025-12-24"}
+        assert told(runtime, ledger, "multiple_sales", **correction) == []
+    # The report is now about another purchaser: neither token has two.
+    correction = SALE | {"purchaser_token": "token-2", "known_on": "2025-12-25"}
+    assert told(runtime, ledger, "multiple_sales", **correction) == []
+    assert told(runtime, ledger, "multiple_sales", **SALE | {"report_id": "R2"}) == []
+    (found,) = told(
+        runtime, ledger, "multiple_sales",
+        **SALE | {"report_id": "R3", "purchaser_token": "token-2"},
+    )  # fmt: skip
+    records = ["multiple_sales R1", "multiple_sales R3"]
+    assert found == ("repeat_multiple_sales", ["1-10-00001"], records)
+
+
+def test_a_trace_is_referred_once_and_anew_to_the_dealer_it_is_corrected_to(runtime, ledger):
+    sent = trace("MX", -5) | {
+        "sold_on": "2025-12-20", "requested_on": "2025-12-29", "known_on": "2025-12-30",
+        "requester": "police", "firearm_type": "pistol", "serial_status": "legible",
+        "outcome": "purchaser", "purchaser_token": "token-1",
+    }  # fmt: skip
+    first = ("fast_recovery", ["1-10-00001"], ["traces T1"])
+    assert told(runtime, ledger, "traces", **sent) == [first]
+    told(runtime, ledger, "multiple_sales", **SALE | {"dealer": "1-10-00003"})
+    assert told(runtime, ledger, "traces", **sent) == [first]  # the token bought more since
+    assert told(runtime, ledger, "traces", **sent | {"serial_status": "obliterated"}) == [first]
+    corrected = told(runtime, ledger, "traces", **sent | {"dealer": "1-10-00002"})
+    records = ["traces T1", "multiple_sales R1"]
+    assert corrected == [first, ("fast_recovery", ["1-10-00002", "1-10-00003"], records)]
+    assert told(runtime, ledger, "traces", **sent) == corrected
 
 
 def test_a_ballistic_lead_touches_the_dealer_of_its_trace(service, runtime):
