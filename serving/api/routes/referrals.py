@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -34,8 +36,9 @@ from serving.contract.referral import (
 )
 from serving.errors import UnknownReferralError
 from serving.field import case_requests, referral_life, referrals, responsibility
+from serving.field.dealer_places import DealerPlaces
 from serving.scores.visible_dealers import Scope
-from serving.store.result_pages import page
+from serving.store.result_pages import AT_ONCE, page
 
 router = APIRouter(prefix="/v1", tags=["referrals"])
 _ReferralId = Annotated[int, Path(ge=1, le=2**62, description="The referral's number")]
@@ -117,21 +120,40 @@ def make_step(
     return referral_for(caller, referral_id)
 
 
-def queue_for(caller: Caller) -> list[ReferralRecord]:
+def queue_for(caller: Caller, places: DealerPlaces) -> list[ReferralRecord]:
     """Return the referrals that a caller may see, newest first."""
-    return queue_page(caller, limit=_MOST)[0]
+    return queue_page(caller, limit=_MOST, places=places)[0]
 
 
 def queue_page(
-    caller: Caller, *, limit: int, before: int | None = None
+    caller: Caller, *, limit: int, before: int | None = None, places: DealerPlaces | None = None
 ) -> tuple[list[ReferralRecord], bool]:
     """Return a page of the referrals that a caller may see, and whether more follow."""
-    scope = caller.scope
+    scope, places = caller.scope, places or places_of(caller)
     queue = referrals.queued(caller.runtime.store, before=before)
-    return page(queue, lambda one: _shown(one) if _is_theirs(one, scope) else None, limit)
+
+    def shown(one: StandingRecord) -> ReferralRecord | None:
+        return _shown(one) if _is_theirs(one, scope, places) else None
+
+    return page(_placed(queue, places), shown, limit)
 
 
-def referral_for(caller: Caller, referral_id: int) -> ReferralDocument:
+def _placed(queue: Iterator[StandingRecord], places: DealerPlaces) -> Iterator[StandingRecord]:
+    """Read on, the places of many referrals' dealers looked up at once."""
+    while some := list(islice(queue, AT_ONCE)):
+        places.look(dealer for one in some for dealer in one["dealers"])
+        yield from some
+
+
+def places_of(caller: Caller) -> DealerPlaces:
+    """Return what knows where the dealers of referrals lie, whether they have a score or not."""
+    warehouse = caller.runtime.settings.home / "warehouse"
+    return DealerPlaces(caller.scope, caller.principal, warehouse)
+
+
+def referral_for(
+    caller: Caller, referral_id: int, places: DealerPlaces | None = None
+) -> ReferralDocument:
     """Return one referral with its steps and whom to call.
 
     Raises
@@ -139,23 +161,23 @@ def referral_for(caller: Caller, referral_id: int) -> ReferralDocument:
     UnknownReferralError
         When there is none, or it is not the caller's to see.
     """
-    store, scope = caller.runtime.store, caller.scope
+    store, places = caller.runtime.store, places or places_of(caller)
     found = referrals.one_of(store, referral_id)
-    if found is None or not _is_theirs(found, scope):
+    if found is None or not _is_theirs(found, caller.scope, places):
         raise UnknownReferralError("There is no such referral within your area.")
     return {
         **_shown(found),
         "steps": referral_life.steps_of(store, referral_id),
-        "call": [_row(row) for row in _whom_to_call(caller, scope, found)],
+        "call": [_row(row) for row in _whom_to_call(caller, found, places)],
         "statement": referrals.STATEMENT,
         "disclaimers": caller.runtime.snapshot.disclaimers,
     }
 
 
-def _is_theirs(referral: StandingRecord, scope: Scope) -> bool:
+def _is_theirs(referral: StandingRecord, scope: Scope, places: DealerPlaces) -> bool:
     # One held dealer hides the whole pattern: the others would show that it is there.
     dealers = referral["dealers"]
-    return not scope.hidden & set(dealers) and any(scope.row(d) is not None for d in dealers)
+    return not scope.hidden & set(dealers) and any(map(places.is_theirs, dealers))
 
 
 def _shown(one: StandingRecord) -> ReferralRecord:
@@ -165,15 +187,12 @@ def _shown(one: StandingRecord) -> ReferralRecord:
 
 
 def _whom_to_call(
-    caller: Caller, scope: Scope, referral: StandingRecord
+    caller: Caller, referral: StandingRecord, places: DealerPlaces
 ) -> list[responsibility.Responsibility]:
     rows = responsibility.table(caller.runtime.store)
-    columns = scope.view.snapshot.columns
     areas = []
-    for dealer in referral["dealers"]:
-        row = scope.row(dealer)
-        if row is not None:
-            areas += [f"{name}:{columns[name][row]}" for name in ("office", "division", "state")]
+    for dealer in filter(places.is_theirs, referral["dealers"]):
+        areas += places.of(dealer).areas
     areas += [f"country:{referral['evidence'].get('recovery_country', '')}"]
     subject = _SUBJECT.get(referral["pattern"], "straw_purchases")
     if referral["destination"] == "domestic":

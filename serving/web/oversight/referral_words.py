@@ -73,7 +73,8 @@ def _seen(evidence: EvidenceRecord) -> str:
 def _named(key: str, scope: Scope) -> NamedDealer:
     row = scope.row(key)
     if row is None:
-        return NamedDealer(key, "", "outside your area")
+        has_score = scope.view.row(key) is not None
+        return NamedDealer(key, "", "outside your area" if has_score else "without a score")
     found = premises(scope.view.snapshot.columns, row)
     place = ", ".join(part for part in (found["street"], found["city"], found["state"]) if part)
     return NamedDealer(key, dealer_name(found), place)

@@ -13,7 +13,13 @@ from starlette.responses import RedirectResponse, Response
 from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
-from serving.api.routes.referrals import make_step, queue_for, referral_for, responsibilities_for
+from serving.api.routes.referrals import (
+    make_step,
+    places_of,
+    queue_for,
+    referral_for,
+    responsibilities_for,
+)
 from serving.contract.records.referrals import ReferralDocument
 from serving.contract.referral import Result, StepRequest
 from serving.errors import ConflictError, InvalidRequestError
@@ -56,10 +62,12 @@ async def _page(
 
 
 def _with_calls(caller: Caller) -> list[ReferralDocument]:
-    queue = queue_for(caller)
+    places = places_of(caller)
+    queue = queue_for(caller, places)
     waiting = [one for one in queue if one["status"] != "closed"]
     closed = [one for one in queue if one["status"] == "closed"]
-    return [referral_for(caller, int(one["referral_id"])) for one in [*waiting, *closed[:20]][:100]]
+    shown = [*waiting, *closed[:20]][:100]
+    return [referral_for(caller, int(one["referral_id"]), places) for one in shown]
 
 
 @router.post("/referrals/{referral_id}/steps")

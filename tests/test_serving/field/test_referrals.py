@@ -2,10 +2,12 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from features.ingest import ingest
 from serving.access import suspension
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.commands.app import app
@@ -14,6 +16,7 @@ from serving.field import responsibility
 from serving.field.events import check_rows, keep
 from serving.field.referrals import Pattern, Sale, find, pattern_in_trace, queue, queued
 from serving.field.rescoring import collect_events
+from serving.scores import holds
 from serving.store.database import instant
 from serving.store.tables import CASE_REQUESTS, EVENTS
 
@@ -117,6 +120,50 @@ def test_an_agent_sees_the_own_area_and_no_list(service, runtime, ledger, referr
     dealer = dealer_of(runtime, "office0")
     assert service.get(f"/v1/dealers/{dealer}", "agent").status_code == 403
     assert service.post("/v1/rank", "agent", {"k": 1}).status_code == 403
+
+
+def list_dealer(runtime, dealer, county, state):
+    """Put a dealer that no scored table has into the listings of the warehouse."""
+    path = runtime.settings.home / "licenses.csv"
+    columns = "dealer,license_type,listed_on,premises_city,premises_state,county_fips"
+    path.write_text(f"{columns}\n{dealer},01,2025-12-01,PHOENIX,{state},{county}\n")
+    ingest([path], runtime.settings.home / "warehouse", today=TODAY)
+
+
+def test_a_referral_about_a_dealer_without_a_score_is_shown_to_those_of_its_area(
+    service, runtime, ledger
+):
+    newcomer, unlisted, unscored = "1-11-90001", "1-11-90002", dealer_of(runtime, "office0")
+    list_dealer(runtime, newcomer, "04013", "AZ")
+    row = np.array([runtime.snapshot.row_of[unscored]])
+    runtime.replace(runtime.snapshot.changed(row, is_in_scope=np.array([False])))
+    for n, dealer in enumerate((newcomer, unlisted, unscored)):
+        evidence = {"records": [f"traces T{n}"], "recovery_country": "MX", "destination": "mexico"}
+        assert queue(runtime.store, [Pattern("fast_recovery", (dealer,), evidence)], ledger=ledger)
+    add(runtime, ledger, "ATF Phoenix", "division:785")
+    for name, role, area in (
+        ("phoenix", "agent", "office:785110"), ("leader", "supervisor", "division:785"),
+        ("dallas", "agent", "division:781"), ("everywhere", "agent", "nation"),
+    ):  # fmt: skip
+        runtime.directory.add_account(name, role, areas=[area])
+        service.tokens[name] = runtime.directory.issue_token(name)
+    seen = {
+        who: {d for one in service.get("/v1/referrals", who).json()["referrals"]
+              for d in one["dealers"]}
+        for who in ("phoenix", "leader", "dallas", "everywhere", "agent")
+    }  # fmt: skip
+    assert seen == {
+        "phoenix": {newcomer}, "leader": {newcomer, unlisted}, "dallas": set(),
+        "everywhere": {newcomer, unlisted, unscored}, "agent": {unscored},
+    }  # fmt: skip
+    (mine,) = service.get("/v1/referrals", "phoenix").json()["referrals"]
+    path = f"/v1/referrals/{mine['referral_id']}"
+    assert [row["agency"] for row in service.get(path, "phoenix").json()["call"]] == ["ATF Phoenix"]
+    assert step(service, path, "phoenix", "take").json()["taken_by"] == "phoenix"
+    holds.place(runtime.store, newcomer, owners=["leader"], starts_on=TODAY)
+    runtime.refresh_holds()
+    assert service.get(path, "phoenix").status_code == 404
+    assert service.get(path, "leader").status_code == 200
 
 
 def trace(country, days):

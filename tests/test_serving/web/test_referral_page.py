@@ -56,6 +56,16 @@ def test_a_referral_is_said_in_words_with_its_dealers_by_name(service, queued):
     assert "_" not in re.sub(r"<[^>]+>", "", page[page.index("<main") : page.index("</main")])
 
 
+def test_a_dealer_without_a_score_is_said_to_have_none(service):
+    runtime = service.runtime
+    evidence = {"records": ["traces T9"], "recovery_country": "MX", "destination": "mexico"}
+    ledger = Ledger(runtime.audit_key, Access("operator:x", "operator", "", ""))
+    queue(runtime.store, [Pattern("fast_recovery", ("1-11-90002",), evidence)], ledger=ledger)
+    assert "without a score ; 1-11-90002" in text_of(
+        Visitor(service, "chief").get("/referrals").text
+    )
+
+
 def test_a_referral_is_not_closed_without_a_result_and_the_page_says_what_to_do(service, queued):
     agent = Visitor(service, "agent")
     number = re.search(r'id="r-(\d+)"', agent.get("/referrals").text)[1]

@@ -1,0 +1,109 @@
+"""Whose a dealer is that may have no score: by the scored table, else by its newest listing.
+
+A referral waits for no list, so its dealer may be newer than the last one, have given its license
+up, or be of a type that no bundle scores. It is somebody's all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.access.accounts import Principal
+from serving.access.roles import LEADS
+from serving.scores.visible_dealers import Scope
+
+_AREAS: Final = ("office", "division", "state")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Office, division and state of a dealer, each empty when not known."""
+
+    office: str = ""
+    division: str = ""
+    state: str = ""
+
+    @property
+    def areas(self) -> list[str]:
+        """What is known of it, as responsibilities name areas."""
+        return [f"{name}:{value}" for name in _AREAS if (value := getattr(self, name))]
+
+    def is_of(self, principal: Principal) -> bool:
+        """Whether it lies in a principal's area.
+
+        A dealer of no known office is nobody's, and would be shown to nobody: it goes to whoever
+        looks at the whole country, or leads a division.
+        """
+        if principal.is_national:
+            return True
+        if not self.office and not self.division:
+            return principal.role in LEADS and bool(principal.divisions)
+        return self.office in principal.offices or self.division in principal.divisions
+
+
+class DealerPlaces:
+    """Where dealers lie, for one caller: what was looked up once is known.
+
+    Parameters
+    ----------
+    scope : Scope
+    principal : Principal
+    warehouse : Path
+        Whose listings tell of dealers that the scored table does not have.
+    """
+
+    def __init__(self, scope: Scope, principal: Principal, warehouse: Path) -> None:
+        self._scope, self._principal, self._warehouse = scope, principal, warehouse
+        self._found: dict[str, Place] = {}
+
+    def look(self, dealers: Iterable[str]) -> None:
+        """Look many dealers up at once."""
+        snapshot = self._scope.view.snapshot
+        wanted = set(dealers) - self._found.keys()
+        for dealer in wanted & snapshot.row_of.keys():
+            row = snapshot.row_of[dealer]
+            self._found[dealer] = Place(*(str(snapshot.columns[name][row]) for name in _AREAS))
+        if missing := sorted(wanted - snapshot.row_of.keys()):
+            listed = _listed(self._warehouse, missing)
+            self._found |= {dealer: listed.get(dealer, Place()) for dealer in missing}
+
+    def of(self, dealer: str) -> Place:
+        """Return where a dealer lies."""
+        self.look([dealer])
+        return self._found[dealer]
+
+    def is_theirs(self, dealer: str) -> bool:
+        """Whether a dealer is there for the caller, and lies in the caller's area."""
+        return dealer not in self._scope.hidden and self.of(dealer).is_of(self._principal)
+
+
+def _listed(warehouse: Path, dealers: list[str]) -> Mapping[str, Place]:
+    import duckdb
+
+    from features import reference
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return {}
+    if not opened.has("licenses"):
+        return {}
+    query = (
+        "SELECT dealer, arg_max(county_fips, listed_on), arg_max(premises_state, listed_on) "  # noqa: S608
+        f"FROM {opened.scan('licenses')} WHERE superseded_on IS NULL "
+        "AND dealer IN (SELECT unnest($dealers)) GROUP BY dealer"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        rows = connection.execute(query, {"dealers": dealers}).fetchall()
+    table = reference.county_office().set_index("county_fips")
+    offices = dict(
+        zip(table.index, zip(table["office"], table["division"], strict=True), strict=True)
+    )
+    return {
+        dealer: Place(*map(str, offices.get(county, ("", ""))), str(state or ""))
+        for dealer, county, state in rows
+    }
