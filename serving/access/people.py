@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
+from serving.access.accounts import Principal
 from serving.store.database import Store
 from serving.store.tables import ACCOUNTS, SESSIONS
 
@@ -32,3 +33,23 @@ def not_known(store: Store, names: Iterable[str], roles: Collection[str]) -> lis
     with store.read() as connection:
         known = set(connection.execute(accounts.union(elsewhere)).scalars())
     return [name for name in asked if name not in known]
+
+
+def one_known(store: Store, name: str, roles: Collection[str]) -> Principal | None:
+    """Return who of some roles signs in under a name, with role and areas, None when nobody does.
+
+    Somebody of the agency's own accounts is who they were when they signed in last.
+    """
+    account = sa.select(ACCOUNTS.c.role, ACCOUNTS.c.areas).where(
+        ACCOUNTS.c.name == name, ACCOUNTS.c.role.in_(roles), ACCOUNTS.c.is_active
+    )
+    elsewhere = (
+        sa.select(SESSIONS.c.role, SESSIONS.c.areas)
+        .where(SESSIONS.c.who == name, SESSIONS.c.account.is_(None))
+        .order_by(SESSIONS.c.created_at.desc())
+    )
+    with store.read() as connection:
+        found = connection.execute(account).first() or connection.execute(elsewhere).first()
+    if found is None or found.role not in roles:
+        return None
+    return Principal(name, found.role, frozenset(found.areas))

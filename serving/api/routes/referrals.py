@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path as FilePath
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,7 +14,8 @@ from starlette.responses import Response
 
 from serving import clock
 from serving.access.audit.writer import subjects
-from serving.access.roles import LEADS
+from serving.access.people import one_known
+from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals
 from serving.contract.records.dealers import PremisesRecord
@@ -34,9 +36,10 @@ from serving.contract.referral import (
     ResponsibilityAnswer,
     StepRequest,
 )
-from serving.errors import UnknownReferralError
+from serving.errors import InvalidRequestError, UnknownReferralError
 from serving.field import case_requests, referral_life, referrals, responsibility
 from serving.field.dealer_places import DealerPlaces
+from serving.runtime import Runtime
 from serving.scores.visible_dealers import Scope
 from serving.store.result_pages import AT_ONCE, page
 
@@ -109,15 +112,42 @@ def make_step(
     caller: Caller, referral_id: int, body: StepRequest, purpose: str
 ) -> ReferralDocument:
     """Take a step for a caller and return the referral as it then stands."""
-    referral_for(caller, referral_id)  # theirs to see at all
+    referral = referral_for(caller, referral_id)  # theirs to see at all
+    to_who = body.to_who.strip()
+    if body.step == "hand_over" and to_who:
+        to_who = _taker(caller.runtime, referral, to_who)
     referral_life.step(
         caller.runtime.store,
         referral_id,
-        referral_life.Step(body.step, body.to_agency, body.to_who, body.result or "", body.note),
+        referral_life.Step(body.step, body.to_agency, to_who, body.result or "", body.note),
         is_lead=caller.principal.role in LEADS,
         ledger=caller.runtime.ledger(caller.principal, purpose=purpose),
     )
     return referral_for(caller, referral_id)
+
+
+def _taker(runtime: Runtime, referral: StandingRecord, name: str) -> str:
+    """Return the account that a referral is handed to, as it signs in.
+
+    Raises
+    ------
+    InvalidRequestError
+        When it would be handed to nobody, or to somebody who does not see it.
+    """
+    name = name if name.startswith("oidc:") else name.lower()
+    who = one_known(runtime.store, name, ACCESS["referral_steps"])
+    if who is None:
+        raise InvalidRequestError(
+            f"No agent or supervisor signs in as {name}: nothing was handed over.",
+            expected="the account of an agent or supervisor, or an agency",
+        )
+    scope = runtime.scope(who)
+    if not _is_theirs(referral, scope, DealerPlaces(scope, who, _warehouse(runtime))):
+        raise InvalidRequestError(
+            f"The referral is not within the area of {name}: nothing was handed over.",
+            expected="somebody of the dealer's area, or an agency",
+        )
+    return name
 
 
 def queue_for(caller: Caller, places: DealerPlaces) -> list[ReferralRecord]:
@@ -147,8 +177,11 @@ def _placed(queue: Iterator[StandingRecord], places: DealerPlaces) -> Iterator[S
 
 def places_of(caller: Caller) -> DealerPlaces:
     """Return what knows where the dealers of referrals lie, whether they have a score or not."""
-    warehouse = caller.runtime.settings.home / "warehouse"
-    return DealerPlaces(caller.scope, caller.principal, warehouse)
+    return DealerPlaces(caller.scope, caller.principal, _warehouse(caller.runtime))
+
+
+def _warehouse(runtime: Runtime) -> FilePath:
+    return runtime.settings.home / "warehouse"
 
 
 def referral_for(

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from features.ingest import ingest
 from serving.access import suspension
+from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.commands.app import app
 from serving.errors import ConflictError, InvalidRequestError
@@ -102,6 +103,23 @@ def test_a_step_that_does_not_say_what_it_must_is_refused(service, referral, bod
     step(service, referral, "agent", "take")
     assert service.post(f"{referral}/steps", "agent", body).status_code == 422
     assert len(service.get(referral, "agent").json()["steps"]) == 1
+
+
+def test_a_referral_is_handed_only_to_somebody_who_sees_it(service, referral):
+    runtime = service.runtime
+    runtime.directory.add_account("paul", "agent", areas=["division:division0"])
+    runtime.directory.add_account("west", "agent", areas=["division:division2"])
+    federated = Principal("oidc:Maria", "agent", frozenset({"office:office0"}), via="oidc")
+    runtime.directory.start_session(federated, "criminal_investigation", hours=1)
+    step(service, referral, "agent", "take")
+    for wrong in ("mariaa", "west", "inspector", "oidc:maria"):
+        refused = step(service, referral, "agent", "hand_over", to_who=wrong)
+        assert (refused.status_code, "nothing was handed over" in refused.text) == (422, True)
+    assert len(service.get(referral, "agent").json()["steps"]) == 1
+    handed = step(service, referral, "agent", "hand_over", to_who="oidc:Maria").json()
+    assert handed["taken_by"] == "oidc:Maria"
+    again = step(service, referral, "supervisor", "hand_over", to_who=" Paul ").json()
+    assert (again["taken_by"], again["steps"][-1]["to_who"]) == ("paul", "paul")
 
 
 def test_an_agent_sees_the_own_area_and_no_list(service, runtime, ledger, referral):
