@@ -27,6 +27,7 @@ from serving.errors import (
     InvalidRequestError,
     UnknownCaseError,
 )
+from serving.field.events import dealer_key
 from serving.scores.table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store import journal
@@ -61,10 +62,12 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
     Raises
     ------
     InvalidRequestError
-        When the approver is nobody who may approve, or is who asks.
+        When the approver is nobody who may approve, or is who asks, or a dealer is neither a key
+        nor a license number.
     """
     if asked.approver == ledger.base.who:
         raise InvalidRequestError("Nobody approves a request of their own.")
+    dealers = sorted({_key(dealer) for dealer in asked.dealers})
     now = clock.now()
     row = {
         "request_id": f"C-{now:%Y%m%d}-{secrets.token_hex(6)}",
@@ -72,7 +75,7 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
         "legal_basis": asked.legal_basis,
         "agency": asked.agency,
         "why": asked.why,
-        "dealers": sorted(set(asked.dealers)),
+        "dealers": dealers,
         "who": ledger.base.who,
         "at": instant(now),
         "approver": asked.approver,
@@ -121,9 +124,10 @@ def decide(
         _check_time(row._mapping)
         if row.decided_at is not None:
             raise ConflictError("The request was decided already.", found=row.decided_at)
-        chosen = sorted(set(approved))
+        chosen = sorted({_key(dealer) for dealer in approved})
         unseen = [dealer for dealer in chosen if scope.row(dealer) is None]
-        if unseen or not set(chosen) <= set(row.dealers):
+        # Requests of earlier versions have dealers as they were typed.
+        if unseen or not set(chosen) <= {dealer_key(dealer) for dealer in row.dealers}:
             raise InvalidRequestError(
                 "Only dealers that were asked for and that you see can be approved."
             )
@@ -162,11 +166,19 @@ def answer(
         if found is not None:
             # Facts about premises; a case gets no score.
             rows.append(premises(columns, found))
-    shown = _whole(row._mapping)
-    if principal.name == row.who:
-        # Approved and not there would tell of a hold: it is as if it had not been approved.
-        shown["approved"] = [one["dealer"] for one in rows]
-    return shown, rows
+    # Approved and not there would tell of a hold: it is as if it had not been approved.
+    approved = None if row.approved is None else [one["dealer"] for one in rows]
+    return _whole({**row._mapping, "approved": approved}), rows
+
+
+def _key(dealer: str) -> str:
+    """Return the key of a dealer as it was typed: what a hold is about, and the audit hides."""
+    key = dealer_key(dealer)
+    if key is None:
+        raise InvalidRequestError(
+            "A case request names its dealers.", expected="dealer keys or license numbers"
+        )
+    return key
 
 
 def _check_time(row: Mapping[str, Any] | sa.RowMapping) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query
@@ -15,9 +15,11 @@ from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage
 from serving.contract.records.audit import AuditDocument
+from serving.field.events import dealer_key
 from serving.store.rows import picked
 from serving.store.tables import AUDIT
 
+_LONGEST_KEY: Final = len("1-23-45678")
 router = APIRouter(prefix="/v1", tags=["audit"])
 
 
@@ -55,7 +57,14 @@ def records_for(
         rows = [picked(AuditRecord, row._mapping) for row in connection.execute(query.limit(limit))]
     hidden = caller.scope.hidden
     for row in rows:
-        kept = [part for part in str(row["subject"]).split(" ") if part not in hidden]
+        kept = [part for part in str(row["subject"]).split(" ") if not _names(part, hidden)]
         row["subject"] = " ".join(kept)
     is_last = len(rows) < limit
     return {"records": rows, "next_since": None if is_last or not rows else rows[-1]["seq"]}
+
+
+def _names(part: str, hidden: frozenset[str]) -> bool:
+    """Whether a word of a subject names one of some dealers, by key or by license number."""
+    if len(part) <= _LONGEST_KEY or not part[0].isdigit():
+        return part in hidden
+    return bool(hidden) and dealer_key(part) in hidden

@@ -1,5 +1,6 @@
 """The life of a referral, who answers for what, case requests, and the switch that stops lists."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -389,6 +390,42 @@ def test_only_what_was_asked_for_can_be_approved(service, runtime):
     path = f"/v1/case_requests/{asked['request_id']}/decision"
     for more in (dealer_of(runtime, "office1"), "1-99-99999"):
         assert service.post(path, "chief", {"approved": [more]}).status_code == 422
+
+
+def test_a_case_asked_by_license_number_is_one_of_keys(service, runtime, audit_of):
+    near, _ = case(runtime)["dealers"]
+    snapshot = runtime.snapshot
+    number = str(snapshot.columns["license_number"][snapshot.row_of[near]])
+    body = case(runtime, dealers=[number, near])
+    asked = service.post("/v1/case_requests", "agent", body).json()
+    assert asked["dealers"] == [near]
+    path = f"/v1/case_requests/{asked['request_id']}"
+    holds.place(runtime.store, near, owners=["chief", "agent"], starts_on=TODAY)
+    runtime.refresh_holds()
+    approved = service.post(f"{path}/decision", "chief", {"approved": [near]}).json()
+    assert (approved["status"], approved["approved"]) == ("approved", [near])
+    record = Access("agent", "agent", "case_request", f"C-1 ask {number}")
+    with runtime.store.write() as connection:  # as earlier versions kept it
+        Ledger(runtime.audit_key, record).add(connection, "case_request", record.subject)
+    told = service.get("/v1/audit?limit=1000", "auditor").text
+    assert number in str(audit_of(service))
+    assert not {near, number} & set(re.split(r'[\s"]', told))
+    unreadable = case(runtime, dealers=["the shop on the corner"])
+    assert service.post("/v1/case_requests", "agent", unreadable).status_code == 422
+
+
+def test_a_case_whose_dealers_are_held_by_now_is_as_if_they_were_not_approved(service, runtime):
+    near, far = case(runtime)["dealers"]
+    asked = service.post("/v1/case_requests", "agent", case(runtime)).json()
+    path = f"/v1/case_requests/{asked['request_id']}"
+    service.post(f"{path}/decision", "chief", {"approved": [near, far]})
+    for held, status, approved in ((far, "approved", [near]), (near, "refused", [])):
+        holds.place(runtime.store, held, owners=["inspector"], starts_on=TODAY)
+        runtime.refresh_holds()
+        for who in ("agent", "chief"):
+            told = service.get(path, who).json()
+            shown = [row["dealer"] for row in told["rows"]]
+            assert (told["status"], told["approved"], shown) == (status, approved, approved)
 
 
 def test_an_expired_case_answers_nothing(service, runtime):
