@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.hash_chain import Ledger
 from serving.errors import ConflictError, InvalidRequestError, SuspendedError
+from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.tables import SUSPENSIONS
 
@@ -41,10 +42,19 @@ class Suspension:
 
 def current(store: Store) -> Suspension | None:
     """Return the suspension in force, None when there is none."""
-    query = sa.select(SUSPENSIONS).where(SUSPENSIONS.c.resumed_at.is_(None))
     with store.read() as connection:
-        row = connection.execute(query.order_by(SUSPENSIONS.c.suspension_id.desc())).first()
-    return None if row is None else Suspension(row.suspension_id, row.why, row.who, row.at)
+        row = connection.execute(_open()).first()
+    return None if row is None else _suspension(row)
+
+
+def _open() -> sa.Select[Any]:
+    """Ask for the suspensions that nobody has ended, the newest first."""
+    query = sa.select(SUSPENSIONS).where(SUSPENSIONS.c.resumed_at.is_(None))
+    return query.order_by(SUSPENSIONS.c.suspension_id.desc())
+
+
+def _suspension(row: sa.Row[Any]) -> Suspension:
+    return Suspension(row.suspension_id, row.why, row.who, row.at)
 
 
 def suspend(store: Store, why: str, *, ledger: Ledger) -> Suspension:
@@ -58,6 +68,7 @@ def suspend(store: Store, why: str, *, ledger: Ledger) -> Suspension:
     text = _reason(why)
     row = {"why": text, "who": ledger.base.who, "at": instant()}
     with store.write() as connection:
+        journal.lock(connection)  # two of them at once follow each other
         open_one = sa.select(SUSPENSIONS.c.at).where(SUSPENSIONS.c.resumed_at.is_(None))
         since = connection.scalar(open_one)
         if since is not None:
@@ -78,16 +89,19 @@ def resume(store: Store, why: str, *, ledger: Ledger) -> Suspension:
         When nothing is suspended.
     """
     text = _reason(why)
-    found = current(store)
-    if found is None:
-        raise ConflictError("Lists and scores are not suspended.")
     values = {"resumed_why": text, "resumed_by": ledger.base.who, "resumed_at": instant()}
     with store.write() as connection:
-        which = SUSPENSIONS.c.suspension_id == found.suspension_id
-        connection.execute(SUSPENSIONS.update().where(which).values(**values))
-        record = kept_now(connection, "suspension", found.suspension_id)
-        ledger.add(connection, "resume", text, kept=record)
-    return found
+        journal.lock(connection)
+        # All that are open: one left over would go on stopping everything.
+        found = [_suspension(row) for row in connection.execute(_open())]
+        if not found:
+            raise ConflictError("Lists and scores are not suspended.")
+        for one in found:
+            which = SUSPENSIONS.c.suspension_id == one.suspension_id
+            connection.execute(SUSPENSIONS.update().where(which).values(**values))
+            record = kept_now(connection, "suspension", one.suspension_id)
+            ledger.add(connection, "resume", text, kept=record)
+    return found[0]
 
 
 def _reason(why: str) -> str:

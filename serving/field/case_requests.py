@@ -118,6 +118,7 @@ def decide(
     """
     which = CASE_REQUESTS.c.request_id == request_id
     with store.write() as connection:
+        journal.lock(connection)  # of two decisions at once the second finds the first
         row = connection.execute(sa.select(CASE_REQUESTS).where(which)).first()
         if row is None or row.approver != ledger.base.who:
             raise UnknownCaseError(_NO_CASE)

@@ -29,7 +29,7 @@ from serving.contract.records.lists import (
     PrincipalRecord,
     RecipeRecord,
 )
-from serving.errors import NotReadyError, UnknownListError
+from serving.errors import ConflictError, NotReadyError, UnknownListError
 from serving.lists.compose import Before, Issue, compose
 from serving.lists.owners import is_own, office_of
 from serving.lists.visible_list import FACTS, for_auditor, without
@@ -60,6 +60,10 @@ class Verification:
     checks: Mapping[str, bool]
 
 
+class IssuedAlreadyError(ConflictError):
+    """The list that an owner gets once is there, issued by somebody else at the same time."""
+
+
 def area_key(request: RankRequest) -> str:
     """Return what identifies the area of a request, to find the last list of the same."""
     text = json.dumps(
@@ -69,7 +73,12 @@ def area_key(request: RankRequest) -> str:
 
 
 def issue(
-    runtime: Runtime, principal: Principal, request: RankRequest, *, by: Principal | None = None
+    runtime: Runtime,
+    principal: Principal,
+    request: RankRequest,
+    *,
+    by: Principal | None = None,
+    once_since: str = "",
 ) -> ListDocument:
     """Compose a list, keep it with its audit record in one transaction, and return it.
 
@@ -79,9 +88,13 @@ def issue(
         Whose list it is.
     by : Principal, optional
         Who issues it, where that is somebody else.
+    once_since : str
+        An instant since which the owner gets one list only.
 
     Raises
     ------
+    IssuedAlreadyError
+        When the owner got a list since `once_since` while this one was composed.
     StaleTableError
         When the records are too old to send anybody anywhere by.
     """
@@ -123,6 +136,10 @@ def issue(
     )
     with runtime.store.write() as connection:
         journal.lock(connection)
+        if once_since:
+            theirs = sa.select(LISTS.c.list_id).where(LISTS.c.owner == principal.name)
+            if there := connection.scalar(theirs.where(LISTS.c.issued_at >= once_since)):
+                raise IssuedAlreadyError("The list was issued meanwhile.", found=there)
         connection.execute(LISTS.insert(), row)
         journal.note(connection, "list", ticket.list_id, (r["dealer"] for r in document["rows"]))
         append(connection, runtime.audit_key, [access, *_overrides(access, document)])

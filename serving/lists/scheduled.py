@@ -15,7 +15,7 @@ from serving.access.accounts import Principal
 from serving.contract.answers import Area, RankRequest
 from serving.contract.records.lists import ListSummaryRecord
 from serving.errors import InvalidRequestError
-from serving.lists.issued import issue
+from serving.lists.issued import IssuedAlreadyError, issue
 from serving.lists.owners import office_of, schedule_for
 from serving.runtime import Runtime
 from serving.settings import RANDOM_SHARE
@@ -76,7 +76,7 @@ def issue_for_week(
     """Issue the week's list of every office that has none yet.
 
     Each list is one transaction: a run that was cut short is taken up by the next, and a second
-    run in the week changes nothing.
+    run in the week changes nothing, one at the same time neither.
 
     Parameters
     ----------
@@ -101,7 +101,13 @@ def issue_for_week(
             area=Area(office=office), k=order.k, random_share=order.random_share,
             purpose="licensing",
         )  # fmt: skip
-        document = issue(runtime, schedule_for(office), request, by=by)
+        since = "" if order.is_again else monday_of(today).isoformat()
+        try:
+            document = issue(runtime, schedule_for(office), request, by=by, once_since=since)
+        except IssuedAlreadyError:  # by another run, while this one composed
+            found = waiting_lists(runtime.store, today)[office]
+            out.append(Scheduled(office, *found, is_new=False))
+            continue
         out.append(Scheduled(office, document["list_id"], len(document["rows"]), is_new=True))
     return out
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from features.home import write_atomically
 from serving.access.audit.writer import Ledger
 from serving.errors import InvalidRequestError, UnknownListError
+from serving.store import journal
 from serving.store.database import Store
 from serving.store.tables import AUDIT
 from serving.trials.design import Cell, Place, Power
@@ -100,14 +101,15 @@ def keep(store: Store, ledger: Ledger, home: Path, trial: Trial) -> Path:
         When a trial of that name was planned before.
     """
     path = path_of(home, trial.trial_id)
-    if path.exists():
-        raise InvalidRequestError(
-            f"A trial {trial.trial_id} is planned already.", fix="give the new one another name"
-        )
     content = (json.dumps(asdict(trial), indent=1, default=str, sort_keys=True) + "\n").encode()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest = hashlib.sha256(content).hexdigest()
     with store.write() as connection:
+        journal.lock(connection)
+        if path.exists():
+            raise InvalidRequestError(
+                f"A trial {trial.trial_id} is planned already.", fix="give the new one another name"
+            )
         ledger.add(connection, ACTION, f"{trial.trial_id} sha256:{digest}")
         write_atomically(path, content)
     path.chmod(0o600)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from features.ingest import ingest
 from serving.access import suspension
 from serving.access.accounts import Principal
+from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.commands.app import app
 from serving.errors import ConflictError, InvalidRequestError
@@ -20,7 +21,7 @@ from serving.field.referrals import Pattern, Sale, find, pattern_in_trace, queue
 from serving.field.rescoring import collect_events
 from serving.scores import holds
 from serving.store.database import instant
-from serving.store.tables import CASE_REQUESTS, EVENTS
+from serving.store.tables import CASE_REQUESTS, EVENTS, SUSPENSIONS
 
 TODAY = date(2026, 1, 1)
 
@@ -521,6 +522,17 @@ def test_a_suspension_needs_a_reason(runtime, ledger, why):
     with pytest.raises(InvalidRequestError):
         suspension.suspend(runtime.store, why, ledger=ledger)
     assert suspension.current(runtime.store) is None
+
+
+def test_resuming_ends_every_suspension(runtime, ledger):
+    suspension.suspend(runtime.store, "the feed is wrong", ledger=ledger)
+    with runtime.store.write() as connection:  # as two at once could leave them
+        row = {"why": "so it is", "who": "operator:y", "at": instant()}
+        key = connection.execute(SUSPENSIONS.insert(), row).inserted_primary_key[0]
+        ledger.add(connection, "suspend", "so it is", kept=kept_now(connection, "suspension", key))
+    suspension.resume(runtime.store, "it is right again", ledger=ledger)
+    assert suspension.current(runtime.store) is None
+    assert verify(runtime.store, runtime.audit_key).is_intact
 
 
 def test_resuming_what_goes_on_is_a_conflict(runtime, ledger):

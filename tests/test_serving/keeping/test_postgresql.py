@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -21,15 +22,16 @@ from alembic.migration import MigrationContext
 from starlette.testclient import TestClient
 
 from features.warehouse import Warehouse
+from serving.access import suspension
 from serving.access.audit.writer import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
-from serving.errors import ServingError, StoreError
-from serving.field import events, outcomes, referrals
+from serving.errors import ConflictError, ServingError, StoreError
+from serving.field import case_requests, events, outcomes, referrals
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.server.app import build_app
 from serving.settings import Settings
-from serving.store.database import HEAD_REVISION, Store
+from serving.store.database import HEAD_REVISION, Store, instant
 from serving.store.tables import ACCOUNTS, EVENTS, METADATA
 from tests.test_serving.test_end_to_end import AS_OF, publish_country
 
@@ -186,6 +188,46 @@ def test_the_same_event_sent_many_times_at_once_is_kept_once(store: Store):
 def test_the_same_pattern_found_many_times_at_once_is_queued_once(store: Store):
     pattern = referrals.Pattern("several_dealers", ("1-10-00000",), {"records": ["a", "b"]})
     assert sum(at_once(8, lambda _: referrals.queue(store, [pattern], ledger=LEDGER))) == 1
+
+
+class SlowLedger(Ledger):
+    """Lets another transaction look before this one is through."""
+
+    def add(self, connection, *args, **more):
+        time.sleep(0.2)
+        super().add(connection, *args, **more)
+
+
+def test_of_two_decisions_or_suspensions_at_once_one_stands(store: Store):
+    def refused(work: Callable[[], object]) -> bool:
+        try:
+            work()
+        except ConflictError:
+            return True
+        return False
+
+    slow = SlowLedger(KEY, dataclasses.replace(ACCESS, who="chief"))
+    row = {"name": "chief", "role": "supervisor", "areas": ["nation"], "is_active": True}
+    with store.write() as connection:
+        connection.execute(ACCOUNTS.insert(), row | {"created_at": instant()})
+    why, dealers = "two firearms of one case", ("1-10-00000", "1-10-00001")
+    asked = case_requests.Asked("HSI-1", "criminal_investigation", "HSI", why, dealers, "chief", 5)
+    request = case_requests.ask(store, asked, ledger=LEDGER)["request_id"]
+    scope = SimpleNamespace(row=lambda dealer: 0)
+
+    def decide(n: int) -> object:
+        return case_requests.decide(
+            store, request, approved=[dealers[n]], note="", scope=scope, ledger=slow
+        )
+
+    def suspend(n: int) -> object:
+        return suspension.suspend(store, f"feed {n} is wrong", ledger=slow)
+
+    for work in (decide, suspend):
+        found = at_once(2, lambda n, work=work: refused(lambda: work(n)))
+        assert sorted(found) == [False, True], work.__name__
+    suspension.resume(store, "it is right again", ledger=LEDGER)
+    assert suspension.current(store) is None
 
 
 def test_versions_of_one_outcome_told_at_once_all_stand(store: Store):

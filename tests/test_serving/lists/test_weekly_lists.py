@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.errors import InvalidRequestError
+from serving.lists import issued
 from serving.lists.owners import is_own, schedule_for
 from serving.lists.scheduled import Order, issue_for_week, monday_of
 from serving.store.database import instant
@@ -42,6 +43,25 @@ def test_every_office_gets_one_list_a_week_and_a_second_run_none(service, weekly
         service.runtime, Order(("office3",), 4, is_again=True), by=OPERATOR, today=today
     )
     assert [(one.office, one.n_dealers, one.is_new) for one in more] == [("office3", 4, True)]
+
+
+def test_two_runs_at_once_leave_one_list_an_office(service, today, monkeypatch):
+    order, runs = Order(("office0", "office1"), 10), []
+    alone = issued.compose
+
+    def while_another_runs(*args, **more):
+        document = alone(*args, **more)
+        if not runs:
+            runs.append("another")
+            runs[0] = issue_for_week(service.runtime, order, by=OPERATOR, today=today)
+        return document
+
+    monkeypatch.setattr(issued, "compose", while_another_runs)
+    late = issue_for_week(service.runtime, order, by=OPERATOR, today=today)
+    assert [one.is_new for one in (*runs[0], *late)] == [True, True, False, False]
+    assert [one.list_id for one in late] == [one.list_id for one in runs[0]]
+    with service.runtime.store.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(LISTS)) == 2
 
 
 def test_a_list_of_last_week_does_not_stand_for_this_one(service, weekly, today):
