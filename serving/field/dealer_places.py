@@ -103,7 +103,8 @@ def _listed(warehouse: Path, dealers: list[str]) -> Mapping[str, Place]:
     offices = dict(
         zip(table.index, zip(table["office"], table["division"], strict=True), strict=True)
     )
-    return {
-        dealer: Place(*map(str, offices.get(county, ("", ""))), str(state or ""))
-        for dealer, county, state in rows
-    }
+    found = {}
+    for dealer, county, state in rows:
+        office, division = offices.get(county, ("", ""))
+        found[dealer] = Place(str(office), str(division), str(state or ""))
+    return found
