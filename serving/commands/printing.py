@@ -205,7 +205,11 @@ def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:
         )
     way = document["way_off"]
     if way["is_on_list"] and way["changes"]:
-        OUT.print("What would take it off its office's list:")
+        OUT.print(
+            "What would take it off its office's list:"
+            if way["is_enough"]
+            else "It would stay on its office's list, even with:"
+        )
         for change in way["changes"]:
             OUT.print(f"  {escape(change['sentence'])}")
     OUT.print(escape(basis_sentence(document["basis"])))

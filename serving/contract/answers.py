@@ -106,7 +106,9 @@ class Score(Answer):
     as_of: date
     heads: dict[str, HeadScore]
     priority: float = Field(description="Weighted sum of the heads on the log scale")
-    percentile: float = Field(ge=0, le=100)
+    percentile: float = Field(
+        ge=0, le=100, description="Share of dealers that do not stand before it, ties by their lot"
+    )
     national_rank: int = Field(ge=1)
     office: str
     office_rank: int = Field(ge=1)
@@ -380,6 +382,11 @@ class WayOff(Answer):
 
     is_on_list: bool
     threshold: float | None = Field(description="Priority of the last dealer on the list")
+    successor_priority: float | None = Field(
+        default=None,
+        description="Priority of the first dealer after the list, behind which one is off it; null "
+        "when all that may be visited are on it",
+    )
     changes: list[Change]
     is_enough: bool = Field(description="Whether those changes together are enough")
 

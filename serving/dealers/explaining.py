@@ -144,28 +144,31 @@ def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) 
     view, snapshot = scope.view, scope.view.snapshot
     columns = snapshot.columns
     ranked = view.order[eligible_rows(view)[view.order]]
-    office = ranked[columns["office"][ranked] == columns["office"][row]][:k]
-    is_full = len(office) >= k
-    threshold = float(columns["priority"][office[-1]]) if is_full else None
-    if row not in office or threshold is None:
-        return {
-            "is_on_list": row in office, "threshold": threshold, "changes": [], "is_enough": False
-        }  # fmt: skip
+    office = ranked[columns["office"][ranked] == columns["office"][row]]
+    # Off the list is who comes after the first dealer that is not on it.
+    successor = int(office[k]) if len(office) > k else None
+    said: WayOffRecord = {
+        "is_on_list": row in office[:k],
+        "threshold": float(columns["priority"][office[k - 1]]) if len(office) >= k else None,
+        "successor_priority": None if successor is None else float(columns["priority"][successor]),
+        "changes": [],
+        "is_enough": False,
+    }
+    if not said["is_on_list"] or successor is None:
+        return said
     raising = [j for j in np.argsort(-values, kind="stable").tolist() if values[j] > 0]
     raising = [j for j in raising if _can_change(snapshot, j, row)][:_MOST_CHANGES]
     if not raising:
-        return {"is_on_list": True, "threshold": threshold, "changes": [], "is_enough": False}
+        return said
     trial = np.repeat(snapshot.inputs[[row]], len(raising), axis=0)
     for step, j in enumerate(raising):
         trial[step:, j] = _median(snapshot, j, row)
-    below = snapshot.bundle.score(frame_of(snapshot, trial))["priority"].to_numpy() < threshold
+    found = snapshot.bundle.score(frame_of(snapshot, trial))["priority"].to_numpy()
+    turns, cut = snapshot.places.turns, columns["priority"][successor]
+    below = (found < cut) | ((found == cut) & (turns[row] > turns[successor]))
     n_needed = int(np.argmax(below)) + 1 if below.any() else len(raising)
-    return {
-        "is_on_list": True,
-        "threshold": threshold,
-        "changes": [_step(snapshot, row, j) for j in raising[:n_needed]],
-        "is_enough": bool(below.any()),
-    }
+    steps = [_step(snapshot, row, j) for j in raising[:n_needed]]
+    return {**said, "changes": steps, "is_enough": bool(below.any())}
 
 
 _OF_OTHERS: Final = frozenset(

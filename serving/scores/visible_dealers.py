@@ -63,7 +63,10 @@ class View:
         return row
 
     def percentile(self, row: int) -> float:
-        """Return the share of visible dealers at or below this one's priority, in per cent."""
+        """Return the share of visible dealers that do not stand before it, in per cent.
+
+        Of equal priorities, those that the lot puts before it do.
+        """
         return round(100.0 * (self.n - int(self.national_rank[row]) + 1) / self.n, 2)
 
     def percent_below(self, row: int) -> float:

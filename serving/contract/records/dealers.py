@@ -54,6 +54,7 @@ class WayOffRecord(TypedDict):
 
     is_on_list: bool
     threshold: float | None
+    successor_priority: float | None
     changes: list[ChangeRecord]
     is_enough: bool
 

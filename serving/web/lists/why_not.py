@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -143,6 +144,7 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
     office = ranked[columns["office"][ranked] == columns["office"][row]]
     priority = float(columns["priority"][row])
     ahead = int((columns["priority"][office] > priority).sum())
+    place = int(np.flatnonzero(office == row)[0]) if row in office else None
     names = ("dealer", "business_name", "licensee_name", "city", "state", "office")
     texts = {name: str(columns[name][row]) for name in names}
     own = [item for item in why["contributions"] if abs(item["contribution"]) >= 0.005]
@@ -158,7 +160,9 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         "n_ahead": ahead,
         "n_eligible": len(office),
         "cut": float(columns["priority"][office[k - 1]]) if len(office) >= k else None,
-        "is_on": view.is_eligible(row) and ahead < k,
+        "n_alike": int((columns["priority"][office] == priority).sum()) - (place is not None),
+        "n_alike_before": 0 if place is None else place - ahead,
+        "is_on": place is not None and place < k,
         "lowering": measured_first([i for i in own if i["contribution"] < 0])[:_MOST_REASONS],
         "raising": measured_first([i for i in own if i["contribution"] > 0])[:_MOST_REASONS],
     }

@@ -1,9 +1,15 @@
 """Scores, explanations and what-if rows over HTTP."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from serving.access.accounts import Principal
 from serving.contract.answers import Explanation, ScoreAnswer
 from serving.contract.field import FeaturesAnswer
+from serving.dealers import explaining
+from serving.scores.visible_dealers import eligible_rows
+from tests.test_serving.conftest import NAMES
 
 
 def dealers_of(service, office=None, n=3):
@@ -85,6 +91,51 @@ def test_the_way_off_the_list_is_enough_when_it_says_so(service):
     values = {k: None if v != v else v for k, v in values.items()}
     again = service.post("/v1/score_features", "analyst", {"rows": [values]}).json()
     assert again["scores"][0]["priority"] < way["threshold"]
+
+
+def test_off_the_list_is_who_comes_after_the_first_that_is_not_on_it(service, runtime):
+    snapshot, scope = runtime.snapshot, runtime.scope(Principal("x", "analyst", frozenset()))
+    columns, view = snapshot.columns, scope.view
+    ranked = view.order[eligible_rows(view)[view.order]]
+    ranked = ranked[columns["office"][ranked] == "office0"]
+    n = len(ranked)
+    for k in (3, n - 1, n, n + 1):
+        row = int(ranked[min(k, n) - 1])  # the last on the list
+        values = np.asarray(snapshot.bundle.explain(explaining.frame_of(
+            snapshot, snapshot.inputs[[row]]))["priority"].values[0])  # fmt: skip
+        way = explaining.way_off(scope, row, values, k=k)
+        assert way["is_on_list"]
+        after = float(columns["priority"][ranked[k]]) if k < n else None
+        assert way["successor_priority"] == after
+        assert way["threshold"] == (float(columns["priority"][ranked[k - 1]]) if k <= n else None)
+        if after is None:  # all that may be visited are on the list: nothing takes one off
+            assert (way["changes"], way["is_enough"]) == ([], False)
+            continue
+        changed = snapshot.inputs[[row]].copy()
+        for change in way["changes"]:
+            changed[0, NAMES.index(change["signal"])] = change["to_value"]
+        found = float(snapshot.bundle.score(explaining.frame_of(snapshot, changed))["priority"][0])
+        assert way["is_enough"] == (found < after)
+
+
+def test_of_equal_priorities_the_lot_says_who_falls_off(runtime, monkeypatch):
+    row = np.flatnonzero(runtime.snapshot.columns["office"] == "office0")
+    turns = runtime.snapshot.places.turns
+    first, last = sorted(row.tolist(), key=lambda r: turns[r])[:: len(row) - 1]
+    bundle = type(runtime.snapshot.bundle)
+    always = pd.DataFrame({"priority": np.full(9, -50.0)})
+    monkeypatch.setattr(bundle, "score", lambda self, frame: always.iloc[: len(frame)])
+    never = np.full(len(turns), np.datetime64("NaT", "s"))
+    for mine, other, is_enough in ((first, last, False), (last, first, True)):
+        priority = np.full(len(turns), -99.0)
+        priority[mine], priority[other] = 0.0, -50.0
+        change = {"priority": priority, "eligible_on": never}
+        changed = runtime.snapshot.changed(np.arange(len(turns)), **change)
+        runtime.replace(changed)
+        scope = runtime.scope(Principal("x", "analyst", frozenset()))
+        way = explaining.way_off(scope, mine, np.ones(len(NAMES)), k=1)
+        assert (way["is_on_list"], way["is_enough"]) == (True, is_enough)
+        assert way["changes"]
 
 
 def test_an_inspector_sees_only_the_own_office(service):

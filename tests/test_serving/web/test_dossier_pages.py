@@ -107,6 +107,26 @@ def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypa
     assert "No dealer within your area matches" in nobody.text
 
 
+def test_of_dealers_alike_no_more_are_among_the_first_than_there_are_places(service, inspector):
+    runtime = service.runtime
+    snapshot, never = runtime.snapshot, np.full(4, np.datetime64("NaT", "s"))
+    office = np.flatnonzero(snapshot.columns["office"] == "office0")
+    rows = office[np.argsort(-snapshot.columns["priority"][office])[:4]]
+    alike = rows[[0, 0, 0, 0]]
+    changed = snapshot.with_inputs(rows, snapshot.inputs[alike], snapshot.missing[alike])
+    priority = snapshot.columns["priority"][alike]
+    runtime.replace(changed.changed(rows, priority=priority, eligible_on=never))
+    first = snapshot.columns["dealer"][sorted(rows, key=snapshot.places.turns.item)]
+    for n, dealer in enumerate(first):
+        text = re.sub(r"\s+", " ", unescape(inspector.get(f"/dealers/{dealer}/place?k=2").text))
+        assert ("It is among the office's first 2" in text) == (n < 2)
+        assert "have a higher priority" not in text
+        before = f"{n or 'none'} of them {'comes' if n <= 1 else 'come'} before it"
+        assert (
+            f"3 others have the same; a lot that stays the same orders them, and {before}" in text
+        )
+
+
 def test_a_dealer_is_put_on_a_list_by_hand_with_its_reason(inspector, service, free):
     form = {"manual_reason": "tip of a neighbor's", "k": "5"}
     at = f"/dealers/{free}/place"
