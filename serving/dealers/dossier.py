@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from serving.contract.records.dealers import (
     TimelineRecord,
     TracesRecord,
 )
+from serving.field.warehouse_progress import Collected
 from serving.scores.table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
@@ -95,11 +96,17 @@ def dossier(
     """
     view, snapshot = scope.view, scope.view.snapshot
     dealer = str(snapshot.columns["dealer"][row])
-    facts = _facts(warehouse, dealer, snapshot.as_of)
+    given = {"dealer": dealer, "as_of": snapshot.as_of.isoformat()}
+    facts = _facts(warehouse, given)
     if store is not None:
-        known = {entry["record_id"] for entry in facts["timeline"]}
+        told = _told_since(store, warehouse, dealer, _inspections_known(warehouse, given))
+        stands = [
+            entry
+            for entry in facts["timeline"]
+            if entry["table"] != "inspections" or entry["record_id"] not in told
+        ]
         facts["timeline"] = sorted(
-            [*facts["timeline"], *from_the_field(store, dealer, known=known)],
+            [*stands, *told.values(), *_decided(store, dealer)],
             key=lambda entry: entry["on"],
             reverse=True,
         )
@@ -114,7 +121,7 @@ def dossier(
     }
 
 
-def _facts(warehouse: Path, dealer: str, as_of: date) -> FactsRecord:
+def _facts(warehouse: Path, given: dict[str, str]) -> FactsRecord:
     import duckdb
 
     facts = _no_facts()
@@ -122,7 +129,6 @@ def _facts(warehouse: Path, dealer: str, as_of: date) -> FactsRecord:
         opened = Warehouse.open(warehouse)
     except WarehouseMissingError:
         return facts
-    given = {"dealer": dealer, "as_of": as_of.isoformat()}
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, (when, text, key) in _LINES.items():
             if opened.has(name):
@@ -271,19 +277,68 @@ def _alike(scope: Scope, row: int) -> tuple[Flags, Flags]:
     )
 
 
-def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[TimelineRecord]:
-    """Return decisions about a dealer and outcomes told of it, as entries of its timeline.
+def _inspections_known(warehouse: Path, given: dict[str, str]) -> dict[str, str]:
+    """Return since which day the warehouse knows each inspection as it has it."""
+    import duckdb
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return {}
+    if not opened.has("inspections"):
+        return {}
+    query = (
+        "SELECT inspection_id, CAST(known_on AS VARCHAR) "  # noqa: S608 - schema names only
+        f"FROM {_in_force(opened, 'inspections')}"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        return dict(connection.execute(query, given).fetchall())
+
+
+def _told_since(
+    store: Store, warehouse: Path, dealer: str, known: Mapping[str, str]
+) -> dict[str, TimelineRecord]:
+    """Return what was told last of each inspection, where the warehouse does not have it so yet.
 
     Parameters
     ----------
-    known : set of str
-        Records that the timeline has already: an outcome that has come into the warehouse is there.
+    known : mapping of str to str
+        Since which day the warehouse knows each inspection: what was told later stands for it.
     """
-    decisions = sa.select(DECISIONS).where(DECISIONS.c.dealer == dealer)
-    outcomes = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer)
+    taken_in = Collected.of(store, warehouse).outcome_id
+    query = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer).order_by(OUTCOMES.c.version)
+    with store.read() as connection:
+        newest = {row.inspection_id: row for row in connection.execute(query)}
+    return {
+        key: _as_told(row)
+        for key, row in newest.items()
+        # An open inspection is told, and comes into no warehouse before it is closed.
+        if (row.at[:10], row.outcome_id > taken_in or not row.document["closed_on"])
+        > (known.get(key, ""), False)
+    }
+
+
+def _as_told(row: sa.Row[Any]) -> TimelineRecord:
+    told = row.document
+    outcome = NAMES.get(told["outcome"], told["outcome"])
+    cited = ", ".join(v["citation"] for v in told.get("violations", ()))
+    changed = f", version {row.version}" if row.version > 1 else ""
+    return {
+        "on": date.fromisoformat(told["opened_on"]),
+        "table": "outcomes",
+        "what": f"{told['kind']} inspection, outcome {outcome}"
+        f"{'; cited ' + cited if cited else ''}; told by {row.who} on {row.at[:10]}"
+        f"{changed}; it comes with the next list",
+        "record_id": row.inspection_id,
+    }
+
+
+def _decided(store: Store, dealer: str) -> list[TimelineRecord]:
+    """Return the decisions about a dealer, as entries of its timeline."""
+    query = sa.select(DECISIONS).where(DECISIONS.c.dealer == dealer)
     out: list[TimelineRecord] = []
     with store.read() as connection:
-        for row in connection.execute(decisions):
+        for row in connection.execute(query):
             said = "accepted" if row.decision == "accept" else "overridden"
             why = f", {OVERRIDE_WORDS.get(row.reason, row.reason).lower()}" if row.reason else ""
             note = f": {row.note}" if row.note else ""
@@ -293,23 +348,6 @@ def from_the_field(store: Store, dealer: str, *, known: Set[str]) -> list[Timeli
                     "table": "decisions",
                     "what": f"{said} by {row.who}{why}{note}",
                     "record_id": row.list_id,
-                }
-            )
-        for row in connection.execute(outcomes):
-            if row.inspection_id in known:
-                continue
-            told = row.document
-            outcome = NAMES.get(told["outcome"], told["outcome"])
-            cited = ", ".join(v["citation"] for v in told.get("violations", ()))
-            changed = f", version {row.version}" if row.version > 1 else ""
-            out.append(
-                {
-                    "on": date.fromisoformat(told["opened_on"]),
-                    "table": "outcomes",
-                    "what": f"{told['kind']} inspection, outcome {outcome}"
-                    f"{'; cited ' + cited if cited else ''}; told by {row.who} on {row.at[:10]}"
-                    f"{changed}; it comes with the next list",
-                    "record_id": row.inspection_id,
                 }
             )
     return out

@@ -10,8 +10,15 @@ from html import unescape
 import numpy as np
 
 from serving import clock
+from serving.access.accounts import Principal
+from serving.access.audit.writer import Access, Ledger
+from serving.dealers.dossier import dossier
+from serving.dealers.field_packet import _facts as packet_facts
+from serving.field import events, outcomes
+from serving.field.rescoring import collect_events
 from serving.lists import list_files
 from serving.scores.visible_dealers import View
+from serving.store.tables import OUTCOMES
 from serving.web.dealers.timeline import timeline
 from serving.web.lists.list_rows import Ask
 from tests.test_serving.conftest import AS_OF
@@ -292,3 +299,46 @@ def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
     after = service.get(f"{at}.pdf", "inspector")
     assert after.headers["etag"] != before[".pdf"].headers["etag"]
     assert after.content != before[".pdf"].content
+
+
+def test_what_was_told_last_of_an_inspection_stands_once_in_dossier_and_packet(service, free):
+    runtime = service.runtime
+    warehouse, row = runtime.settings.home / "warehouse", runtime.snapshot.row_of[free]
+    ledger = Ledger(runtime.audit_key, Access("operator:x", "operator", "", ""))
+
+    def tell(name, found, **more):
+        said = {
+            "inspection_id": name, "dealer": free, "kind": "compliance", "opened_on": "2025-11-03",
+            "closed_on": "2025-11-07", "outcome": found, "selected_by": "risk",
+        } | more  # fmt: skip
+        assert service.post("/v1/outcomes", "inspector", said).status_code == 200
+
+    def seen():
+        scope = runtime.scope(Principal("chief", "supervisor", frozenset({"nation"})))
+        document = dossier(scope, row, warehouse, lists=[], store=runtime.store)
+        lines = packet_facts(document)[1]["lines"]
+        found = [e for e in document["timeline"] if e["table"] in {"inspections", "outcomes"}]
+        assert len(lines) == len(found)
+        return {(e["record_id"], e["table"], e["what"].split(";")[0]) for e in found}
+
+    def said(found, table="outcomes", name="1001"):
+        return (name, table, f"compliance inspection, outcome {found}")
+
+    tell("1001", "report")
+    tell("1001", "warning_letter")
+    assert seen() == {said("warning letter")}
+    with runtime.store.write() as connection:  # told before the day of the scores
+        connection.execute(OUTCOMES.update().values(at="2025-12-01T00:00:00.000000Z"))
+    outcomes.collect(runtime.store, warehouse, today=clock.today())
+    assert seen() == {said("warning letter", "inspections")}
+    tell("1001", "revocation")
+    tell("T1", "none")
+    trace = {
+        "trace_id": "T1", "requested_on": "2025-12-02", "recovered_on": "2025-12-01",
+        "recovery_country": "US", "requester": "police", "dealer": free, "sold_on": "2020-01-01",
+        "firearm_type": "rifle", "serial_status": "legible", "outcome": "purchaser",
+        "known_on": "2025-12-05",
+    }  # fmt: skip
+    events.keep(runtime.store, "traces", [trace], ledger=ledger)
+    collect_events(runtime.store, warehouse)
+    assert seen() == {said("revocation or denied renewal"), said("no violation", name="T1")}
