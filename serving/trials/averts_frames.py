@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -14,7 +15,7 @@ from features.domain.asof import add_months
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.errors import NotReadyError
-from serving.scores.areas import rows_for
+from serving.scores.areas import asked_rows, own_rows, rows_for
 from serving.scores.snapshot import Snapshot
 from serving.scores.visible_dealers import View, eligible_rows
 from serving.store.database import Store
@@ -25,27 +26,29 @@ from serving.trials.averts import FOLLOWED_MONTHS, Frame
 def frames(store: Store, home: Path, *, today: date) -> Iterator[Frame]:
     """Return the frame of each list that was followed long enough and whose table is still there.
 
-    Lists of the same table and area draw the same dealers; only the first of them counts.
+    Lists of the same table and ground draw the same dealers; only the first of them counts.
     """
     until = add_months(today, -FOLLOWED_MONTHS)
     query = sa.select(LISTS).where(LISTS.c.as_of <= until).order_by(LISTS.c.issued_at)
     with store.read() as connection:
         rows = connection.execute(query).all()
-    seen: set[tuple[str, str]] = set()
+    loaded: tuple[str, Snapshot | None] = ("", None)
+    seen: set[tuple[str, bytes]] = set()
     for row in rows:
-        key = (row.scored, row.area)
-        if key in seen:
+        if loaded[0] != row.scored:
+            loaded = (row.scored, _snapshot(home, row.scored))
+        snapshot, recipe = loaded[1], row.recipe
+        if snapshot is None:
             continue
-        try:
-            snapshot = Snapshot.load(home, row.scored)
-        except NotReadyError:
-            continue
-        seen.add(key)
-        recipe, document = row.recipe, json.loads(bytes(row.document))
-        view = View(snapshot.overlaid(recipe["overlay"]), recipe["hidden"])
         who = recipe["principal"]
         request = RankRequest.model_validate(recipe["request"])
         principal = Principal(who["name"], who["role"], frozenset(who["areas"]))
+        key = (row.scored, _ground(snapshot, principal, request))
+        if key in seen:
+            continue
+        seen.add(key)
+        document = json.loads(bytes(row.document))
+        view = View(snapshot.overlaid(recipe["overlay"]), recipe["hidden"])
         within = rows_for(view, principal, request.area) & eligible_rows(view)
         if request.license_types:
             within &= view.snapshot.where("license_type", request.license_types)
@@ -58,3 +61,21 @@ def frames(store: Store, home: Path, *, today: date) -> Iterator[Frame]:
             view.snapshot.columns["dealer"][frame],
             np.asarray(why[frame] == "random", dtype=np.bool_),
         )
+
+
+def _snapshot(home: Path, name: str) -> Snapshot | None:
+    try:
+        return Snapshot.load(home, name)
+    except NotReadyError:
+        return None
+
+
+def _ground(snapshot: Snapshot, principal: Principal, request: RankRequest) -> bytes:
+    """Return what tells apart where lists were drawn: the area asked for, within the own one.
+
+    Who asks for no area means the own one, which is another's for another.
+    """
+    rows = asked_rows(snapshot, request.area) & own_rows(snapshot, principal)
+    if request.license_types:
+        rows = rows & snapshot.where("license_type", request.license_types)
+    return hashlib.sha256(rows.tobytes()).digest()

@@ -374,3 +374,11 @@ def test_the_frame_of_a_draw_is_who_could_have_been_drawn(service, monkeypatch):
     certain = {row["dealer"] for row in listed["rows"]} - chosen
     assert not certain & set(frame.dealer)
     assert not list(draw_frames.frames(service.runtime.store, home, today=date(2027, 12, 1)))
+    # Without an area each office is asked for its own: a frame of its own, and one of the same.
+    own = {"k": 20, "random_share": 0.4}
+    west, _ = (
+        service.post("/v1/rank", who, own).json()["list_id"]
+        for who in ("inspector_west", "inspector")
+    )
+    frames = draw_frames.frames(service.runtime.store, home, today=date(2028, 2, 1))
+    assert [one.list_id for one in frames] == [listed["list_id"], west]
