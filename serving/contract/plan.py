@@ -73,7 +73,9 @@ class PlanAsk(PlanRules, Request):
 
     office: Name
     starts_on: FirstDay | None = Field(
-        default=None, description="First day of the first week; the next Monday when absent"
+        default=None,
+        description="First day of the first week; the first Monday from today on, or from the "
+        "records' day where that is later, when absent",
     )
     start: StartPoint | None = Field(
         default=None,

@@ -69,6 +69,11 @@ def next_monday(day: date) -> date:
     return day + timedelta(days=-day.weekday() % 7)
 
 
+def first_monday(scope: Scope) -> date:
+    """Return the first Monday from today on, or from the records' day where that is later."""
+    return next_monday(max(today(), scope.view.snapshot.as_of))
+
+
 def plan_office(
     scope: Scope,
     principal: Principal,
@@ -89,7 +94,7 @@ def plan_office(
     home : Path
         Whose ``offices.toml`` states where offices are.
     starts_on : date, optional
-        The first Monday from the as-of date on when absent.
+        `first_monday` when absent: nobody visits on a day that is over.
     start : Start, optional
         Where weeks start and end; what stands for the office when absent.
     closed : frozenset of str
@@ -117,7 +122,7 @@ def plan_office(
         latitude=start.latitude,
         longitude=start.longitude,
         start=start.words,
-        starts_on=starts_on or next_monday(scope.view.snapshot.as_of),
+        starts_on=starts_on or first_monday(scope),
         office=office,
         **rules,
     )

@@ -20,7 +20,7 @@ from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
 from serving.planning import Changed, PlanError, PlanInfeasibleError, Relaxation
-from serving.planning.for_caller import Made, next_monday, plan_office
+from serving.planning.for_caller import Made, first_monday, plan_office
 from serving.planning.kept.document import Terms, document, names_of, recalls_missing, said
 from serving.planning.kept.files import plan_ics
 from serving.planning.kept.moves import moved
@@ -138,7 +138,7 @@ class Ask(BaseModel):
 
 def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
     """Return the plan that is asked for, and on what terms."""
-    starts_on = ask.starts_on or _first_monday(caller)
+    starts_on = ask.starts_on or first_monday(caller.scope)
     terms = Terms(
         office=ask.office,
         investigators=ask.people,
@@ -168,11 +168,6 @@ def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
         closed=closed_dealers(caller.runtime.store),
     )
     return made, terms
-
-
-def _first_monday(caller: Caller) -> date:
-    """Return the first Monday from today on, or from the records' day where that is later."""
-    return next_monday(max(clock.today(), caller.scope.view.snapshot.as_of))
 
 
 def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
@@ -284,7 +279,7 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
     scope = caller.scope
     names = names_of(scope.view, ask.later)
     offices = np.unique(scope.view.snapshot.columns["office"][scope.own].astype(str))
-    shown = ask.model_copy(update={"starts_on": ask.starts_on or _first_monday(caller)})
+    shown = ask.model_copy(update={"starts_on": ask.starts_on or first_monday(caller.scope)})
     return {
         "offices": [str(office) for office in offices if office],
         "ask": shown,

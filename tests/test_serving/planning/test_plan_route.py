@@ -4,23 +4,33 @@ from datetime import date
 
 import pytest
 
+from serving.access.accounts import Principal
 from serving.contract.plan import PlanAnswer
+from serving.planning.for_caller import first_monday
 from serving.scores import holds
 
 ASK = {"office": "office0", "weeks": 4, "n_investigators": 3}
 
 
-def test_a_plan_is_answered_within_its_schema_and_twice_alike(service):
+def test_a_plan_is_answered_within_its_schema_and_twice_alike(service, monkeypatch):
+    monkeypatch.setattr("serving.clock.today", lambda: date(2026, 3, 4))
     first, second = (service.post("/v1/plan", "supervisor", ASK) for _ in range(2))
     assert first.status_code == 200, first.text
     plan = PlanAnswer.model_validate_json(first.content)
     assert first.content == second.content
     assert plan.visits
     assert plan.objective <= plan.bound
-    assert plan.starts_on == date(2026, 1, 5)
+    assert plan.starts_on == date(2026, 3, 9)  # records may be older: no visit is made in the past
     assert {cost.rule for cost in plan.costs} >= {"travel", "random_share", "twelve_months"}
     assert len(plan.sensitivity) == 2
     assert plan.disclaimers
+
+
+def test_a_plan_on_records_of_a_day_to_come_starts_after_them(service, monkeypatch):
+    scope = service.runtime.scope(Principal("x", "analyst", frozenset()))
+    for today, monday in ((date(2025, 11, 3), date(2026, 1, 5)), (date(2026, 1, 5),) * 2):
+        monkeypatch.setattr("serving.clock.today", lambda today=today: today)
+        assert first_monday(scope) == monday
 
 
 def test_no_planned_dealer_is_ineligible_or_of_another_office(service):
