@@ -28,11 +28,11 @@ from serving.contract.records.dealers import (
     TimelineRecord,
     TracesRecord,
 )
-from serving.field.warehouse_progress import Collected
 from serving.scores.table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES
+from serving.store.warehouse_progress import Collected
 
 _MOST_ENTRIES: Final = 500
 _MOST_RELATED: Final = 20

@@ -27,11 +27,11 @@ from serving.access.audit.writer import Ledger
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.ordering_list import design_of
-from serving.field.warehouse_progress import Collected
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
 from serving.store.tables import OUTCOMES
+from serving.store.warehouse_progress import Collected
 
 _ATTEMPTS: Final = 5
 _MOST_AT_ONCE: Final = 500

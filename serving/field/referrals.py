@@ -31,12 +31,12 @@ from features.warehouse import Warehouse, WarehouseMissingError
 from serving import clock
 from serving.access.audit.writer import Ledger, subjects
 from serving.contract.records.referrals import EvidenceRecord, StandingRecord
-from serving.field.warehouse_progress import Collected
 from serving.store import journal
 from serving.store.database import Store, insert_new, instant, spaced_id
 from serving.store.result_pages import AT_ONCE
 from serving.store.rows import picked
 from serving.store.tables import EVENTS, REFERRALS
+from serving.store.warehouse_progress import Collected
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

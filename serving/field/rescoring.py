@@ -24,12 +24,12 @@ from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
 from serving import clock
-from serving.field.warehouse_progress import Collected
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
 from serving.store.database import Store
 from serving.store.tables import EVENTS
+from serving.store.warehouse_progress import Collected
 
 if TYPE_CHECKING:
     from features.engine.incremental import KeptEngine

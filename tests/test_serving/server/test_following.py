@@ -15,12 +15,12 @@ from features.warehouse import Warehouse
 from models.errors import BundleError
 from serving.errors import AuditError, StaleTableError
 from serving.field.outcomes import collect
-from serving.field.warehouse_progress import Collected
 from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.server.app import build_app
 from serving.settings import Settings
 from serving.store.tables import OUTCOMES
+from serving.store.warehouse_progress import Collected
 from tests.test_serving.conftest import NEVER, Service, make_snapshot
 from tests.test_serving.test_end_to_end import AS_OF, country  # noqa: F401 - a fixture
 
