@@ -27,6 +27,8 @@ from models.margin.threads import in_turns
 
 # Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+# Weaker penalties are slow to solve, and are spared where the last one lost so much.
+_WORSE: Final = 0.005
 # With fewer rows than this the strongest penalty that may be as good as the best is taken: a choice
 # among penalties by few rows errs toward the weak (one standard error; Breiman and others, 1984).
 _FEW_LINEAR_ROWS: Final = 4_000
@@ -411,7 +413,9 @@ def _choose_penalty(
             margin[held] = theta[0] + whole.features[held] @ theta[1:]
         each = losses(whole.family, whole.y[out], margin[out] + known[out])
         mean = float(np.average(each, weights=whole.w[out]))
-        if found and mean > min(found, key=lambda one: one[0])[0] * 1.02:
+        least = min((one[0] for one in found), default=mean)
+        # A count's loss may be below zero: what is worse is told by its size.
+        if mean > least + _WORSE * abs(least):
             break
         found.append((mean, penalty, each, solutions))
         starts = list(solutions)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from features.arrays import Floats
@@ -158,7 +159,8 @@ def _year(
     looked = place_labels(rows, origin.now)
     dealer = rows["dealer"].to_numpy(dtype=str)
     propensity = looked.propensity(X, dealer, seed=recipe.seed)
-    score = predict(fitted.model, X)
+    margin = fitted.model.predict_margin(inputs_of(fitted.model, X))
+    score, low, high = fitted.model.from_margin(margin, LEVEL)
     who = who_looked(looked.office, looked.investigator, rows, rows["as_of"])
     everyone = held_out_table(
         rows,
@@ -169,7 +171,7 @@ def _year(
         groups=rows[["state", "rurality", "license_type", "division"]],
         weight=propensity.weights(),
     )
-    everyone["margin"] = fitted.model.predict_margin(inputs_of(fitted.model, X))
+    everyone["margin"] = margin
     everyone[INSPECTED] = looked.is_inspected
     everyone[INVESTIGATOR] = looked.investigator.to_numpy(dtype=object)
     # A finding corrected since was known, and may have been learned, when its visit closed.
@@ -184,8 +186,7 @@ def _year(
     everyone[hours.WAIT_DAYS] = hours.wait_days(
         propensity.probability, horizon_months=recipe.horizon_months
     )
-    interval = fitted.model.predict_interval(inputs_of(fitted.model, X), LEVEL)
-    return _Year(everyone, looked, propensity, X, score, interval)
+    return _Year(everyone, looked, propensity, X, score, np.column_stack([low, high]))
 
 
 def _with_level(everyone: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from training.heads.fit import (
     estimator,
     held_out_table,
     inputs_of,
-    predict,
+    mean_of,
     rule_columns,
     thin,
 )
@@ -102,12 +102,13 @@ def train(
             logistic = _logistic(asked, made, learned, rows_before, recipe.seed)
         is_judged = history.is_at(one.test_as_of)
         X = made.X[is_judged]
-        everyone.append(rows[is_judged].assign(margin=model.predict_margin(inputs_of(model, X))))
+        margin = model.predict_margin(inputs_of(model, X))
+        everyone.append(rows[is_judged].assign(margin=margin))
         years.append(
             held_out_table(
                 rows[is_judged],
                 y=counts[is_judged],
-                score=predict(model, X),
+                score=mean_of(model, margin),
                 cluster=dealer[is_judged],
                 rules=rule_columns(head.rules, X, logistic.log_odds(X)),
                 groups=history.where.loc[is_judged, ["state", "rurality", "license_type"]],

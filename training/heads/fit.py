@@ -163,10 +163,14 @@ def inputs_of(model: RiskClassifier | RateRegressor, X: pd.DataFrame) -> pd.Data
 
 def predict(model: RiskClassifier | RateRegressor, X: pd.DataFrame) -> Floats:
     """Probability or rate of each row, shape (n,)."""
-    X = inputs_of(model, X)
-    if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(X)[:, 1], dtype=np.float64)
-    return np.asarray(model.predict(X), dtype=np.float64)
+    return mean_of(model, model.predict_margin(inputs_of(model, X)))
+
+
+def mean_of(model: RiskClassifier | RateRegressor, margin: Floats) -> Floats:
+    """Probability or rate of margins, shape (n,)."""
+    from models import linear
+
+    return linear.mean_of("binary" if hasattr(model, "predict_proba") else "poisson", margin)
 
 
 def thin(y: Floats, *, max_rows: int | None, seed: int) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -114,19 +114,32 @@ def _split_codes(
     seen = seen[seen["office"] != ""]
     out, changed = office.copy(), []
     for code, own in seen.groupby("office", sort=True):
-        if len(own) < 2 * _MIN_VISITS or own["as_of"].nunique() < 2:
-            continue
-        for day in sorted(own["as_of"].unique())[1:]:
-            before, after = own[own["as_of"] < day], own[own["as_of"] >= day]
-            if min(len(before), len(after)) < _MIN_VISITS:
-                continue
-            shares = [part["state"].value_counts(normalize=True) for part in (before, after)]
-            common = pd.concat(shares, axis=1).fillna(0.0).min(axis=1).sum()
-            if common < _SAME_OFFICE:
-                out.loc[before.index] = f"{code} before {pd.Timestamp(day):%Y-%m}"
-                changed.append(str(code))
-                break
+        day = _day_of_change(own["state"], own["as_of"])
+        if day is not None:
+            before = own.index[own["as_of"] < day]
+            out.loc[before] = f"{code} before {pd.Timestamp(day):%Y-%m}"
+            changed.append(str(code))
     return out, tuple(changed)
+
+
+def _day_of_change(state: pd.Series, as_of: pd.Series) -> Any:
+    """Return the first day from which on visits of a code go to other states, or None."""
+    days, of_day = np.unique(as_of.to_numpy(), return_inverse=True)
+    if len(of_day) < 2 * _MIN_VISITS or len(days) < 2:
+        return None
+    of_state = pd.factorize(state)[0]
+    visits = np.zeros((len(days), int(of_state.max()) + 2))
+    np.add.at(visits, (of_day, of_state), 1.0)  # the last column is of visits without a state
+    before = np.cumsum(visits, axis=0)[:-1]
+    after = visits.sum(axis=0) - before
+    is_told = np.minimum(before.sum(axis=1), after.sum(axis=1)) >= _MIN_VISITS
+    shares = [
+        part[:, :-1] / np.maximum(part[:, :-1].sum(axis=1, keepdims=True), 1.0)
+        for part in (before, after)
+    ]
+    common = np.minimum(*shares).sum(axis=1)
+    found = np.flatnonzero(is_told & (common < _SAME_OFFICE))
+    return days[found[0] + 1] if len(found) else None
 
 
 @dataclass(frozen=True)
