@@ -1,4 +1,4 @@
-"""Training: a fit of both heads, and the bootstrap behind every interval."""
+"""Training: default fits beside plain LightGBM, both heads, and the bootstrap of intervals."""
 
 import json
 import resource
@@ -7,8 +7,10 @@ import time
 
 import numpy as np
 import pandas as pd
+from lightgbm import LGBMClassifier
 
 from models import RateRegressor, RiskClassifier
+from tests.benchmarks.inputs.inspections import inspections
 from training.evaluation.metrics import Ranking, bootstrap
 from training.heads.fit import thin
 from training.progress import one_thread
@@ -50,6 +52,24 @@ def bench_heads() -> None:
     emit("peak memory, GB", peak)
 
 
+def bench_default_fits() -> None:
+    """Processor seconds beside a plain LightGBM, both on one thread."""
+    for n, p, target in (
+        (3_000, 120, "at most 4"),
+        (17_000, 16, ""),
+        (60_000, 40, "at most 2.5"),
+    ):
+        X, y = inspections(n, seed=2)
+        X = X.iloc[:, :p]
+        start = time.process_time()
+        LGBMClassifier(n_estimators=300, num_threads=1, verbosity=-1).fit(X, y)
+        plain = time.process_time() - start
+        start = time.process_time()
+        RiskClassifier(n_jobs=1).fit(X, y)
+        ours = time.process_time() - start
+        emit(f"default fit, {n:,} x {p}: s, against 300 plain trees", ours, plain, target)
+
+
 def bench_intervals() -> None:
     rng = np.random.default_rng(3)
     score, y = rng.random(20_000), (rng.random(20_000) < 0.05).astype(float)
@@ -67,5 +87,6 @@ def bench_intervals() -> None:
 
 if __name__ == "__main__":
     with one_thread():
+        bench_default_fits()
         bench_heads()
         bench_intervals()
