@@ -16,6 +16,8 @@ from features.errors import FeatureError
 
 SCHEME: Final = "s3://"
 _PIECE: Final = 8 << 20
+# How stores say that a condition does not hold; the last when another write is under way.
+_UNMET: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 
 
 class ObjectStoreError(FeatureError):
@@ -72,6 +74,79 @@ def fetch(address: str, folder: Path) -> Path:
                 continue  # stands for a folder, and holds nothing
             _down(store, name, target.joinpath(*parts), int(told["size"]))
     return target
+
+
+class Objects:
+    """The objects under an address, by their names from there on.
+
+    Parameters
+    ----------
+    store : filesystem
+        As fsspec opens it.
+    key : str
+        Bucket and prefix.
+    """
+
+    def __init__(self, store: Any, key: str) -> None:
+        self._store, self._key = store, key
+
+    def names(self, under: str) -> set[str]:
+        """Return the names under a prefix, from there on."""
+        prefix = f"{self._key}/{under}"
+        return {name.removeprefix(prefix).lstrip("/") for name in self._store.find(prefix)}
+
+    def read_stamped(self, name: str) -> tuple[bytes, str] | None:
+        """Return a small object and the stamp of its content, None when there is none."""
+        try:
+            told = self._store.info(f"{self._key}/{name}", refresh=True)
+            with self._store.open(f"{self._key}/{name}", "rb") as stream:
+                content = bytes(stream.read())
+        except FileNotFoundError:
+            return None
+        return content, str(told["ETag"])
+
+    def write_if(self, name: str, content: bytes, *, stamp: str | None) -> str | None:
+        """Write an object on condition that it has a stamp, or with None that there is none yet.
+
+        The store decides, so of two writers at once one alone succeeds. Return the new stamp, None
+        when the condition does not hold.
+        """
+        condition = {"IfNoneMatch": "*"} if stamp is None else {"IfMatch": stamp}
+        bucket, _, key = f"{self._key}/{name}".partition("/")
+        try:
+            told = self._store.call_s3(
+                "put_object", Bucket=bucket, Key=key, Body=content, **condition
+            )
+        except OSError as error:
+            if _code_of(error) in _UNMET:
+                return None
+            raise
+        return str(told["ETag"])
+
+    def put_file(self, path: Path, name: str) -> None:
+        """Copy a file to an object."""
+        self._store.put_file(str(path), f"{self._key}/{name}")
+        kept = int(self._store.info(f"{self._key}/{name}", refresh=True)["size"])
+        if kept != path.stat().st_size:
+            raise OSError(f"{path.name} has {kept:,} bytes there")
+
+    def fetch_file(self, name: str, target: Path, n_bytes: int) -> None:
+        """Copy an object of a known size to a new file."""
+        _down(self._store, f"{self._key}/{name}", target, n_bytes)
+
+
+@contextmanager
+def objects(address: str) -> Iterator[Objects]:
+    """Open what is under an address; whatever the store refuses becomes one line."""
+    with _opened(address) as (store, key):
+        yield Objects(store, key)
+
+
+def _code_of(error: BaseException) -> str:
+    """Return what the store itself called a refusal."""
+    cause = error.__cause__
+    told = getattr(error, "response", None) or getattr(cause, "response", None) or {}
+    return str(told.get("Error", {}).get("Code", ""))
 
 
 def put(folder: Path, address: str, *, last: str) -> None:

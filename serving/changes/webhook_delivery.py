@@ -1,10 +1,16 @@
-"""Telling webhooks: from a thread beside the answers, in order, until what is told is taken."""
+"""Telling webhooks: beside the answers, each in order, until what is told is taken.
+
+Receivers are told side by side: one that takes its ten seconds holds up nobody but itself. Each
+has one attempt under way at most, so that what it is told keeps its order.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import ssl
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
 import httpx
@@ -22,8 +28,9 @@ from serving.store import journal
 
 logger = logging.getLogger("ffl_risk.service")
 _PAUSE_SECONDS: Final = 1.0
-# For all of an attempt: a receiver that answers a byte a second does not hold the others up.
+# For all of an attempt: a receiver that answers a byte a second does not keep its place for ever.
 _MOST_SECONDS: Final = 10.0
+_MOST_AT_ONCE: Final = 16
 _MOST_CHANGES: Final = 500
 
 
@@ -41,6 +48,8 @@ class Deliverer:
         self._runtime = runtime
         self._allowed = origins(runtime.settings.webhook_origins)
         self._tls = tls
+        self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="webhook")
+        self._under_way: dict[str, Future[None]] = {}
         self.loop = Loop("webhooks", self.round, pause=_PAUSE_SECONDS)
 
     @classmethod
@@ -49,12 +58,41 @@ class Deliverer:
         return cls(runtime, ssl.create_default_context())
 
     def round(self) -> None:
-        """Make one attempt for each webhook that something waits for."""
+        """Begin one attempt for each webhook that something waits for, and see to those that ended.
+
+        It waits for what it began, but not for long: a slow one goes on while others are told.
+        """
+        self._begin()
+        until = time.monotonic() + _PAUSE_SECONDS
+        while self._under_way:
+            left = until - time.monotonic()
+            if left <= 0 and not self.loop.stopping.is_set():
+                self.loop.wake()
+                break
+            wait(self._under_way.values(), timeout=max(0.1, left))
+            self._see_to_ended()
+
+    def _begin(self) -> None:
         newest = journal.newest(self._runtime.store)
         now = webhooks.now()
-        for hook, standing in webhooks.registered(self._runtime.store):
-            if standing.seq < newest and standing.is_due(now):
-                self._attempt(hook, standing)
+        due = [
+            (standing.n_failed, hook, standing)
+            for hook, standing in webhooks.registered(self._runtime.store)
+            if standing.seq < newest
+            and standing.is_due(now)
+            and hook.webhook_id not in self._under_way
+        ]
+        # Where there are too many, those that took the last message come first.
+        due.sort(key=lambda one: one[0])
+        for _, hook, standing in due[: _MOST_AT_ONCE - len(self._under_way)]:
+            self._under_way[hook.webhook_id] = self._pool.submit(self._attempt, hook, standing)
+
+    def _see_to_ended(self) -> None:
+        """Forget the attempts that ended; a fault in one is a fault of the round."""
+        ended = [key for key, attempt in self._under_way.items() if attempt.done()]
+        attempts = [self._under_way.pop(key) for key in ended]
+        for attempt in attempts:
+            attempt.result()
 
     def _attempt(self, hook: Webhook, standing: Standing) -> None:
         store = self._runtime.store

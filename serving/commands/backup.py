@@ -86,6 +86,60 @@ def restore(
     )
 
 
+@keeping_app.command()
+def push(
+    to: Annotated[Path, typer.Argument(metavar="TO", help="Address such as s3://bucket/prefix.")],
+) -> None:
+    """Share the warehouse, the bundle and the table in force with other homes.
+
+    They lie in an object store, each file once; the state there changes in one step, and only if no
+    other home has pushed since this one last pushed or pulled.
+
+    Example: ffl-risk push s3://shared/ffl-risk
+    """
+    from serving.commands.printing import say
+    from serving.keeping.depot import push as push_to
+
+    home, address = _shared(to)
+    done = push_to(home, address)
+    say(f"State {done.generation} is at {address}: {done.n_files:,} files ({done.n_bytes:,} bytes) "
+        "went there. They hold restricted data.")  # fmt: skip
+
+
+@keeping_app.command()
+def pull(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Address that was pushed to.")],
+) -> None:
+    """Take up the warehouse, the bundle and the table that were pushed last.
+
+    A running service follows by itself. What this home has and has not pushed is never overwritten.
+
+    Example: ffl-risk pull s3://shared/ffl-risk
+    """
+    from serving.commands.printing import say
+    from serving.keeping.depot import pull as pull_from
+
+    home, address = _shared(source)
+    done = pull_from(home, address)
+    say(f"This home has state {done.generation} of {address}: {done.n_files:,} files "
+        f"({done.n_bytes:,} bytes) came from there.")  # fmt: skip
+
+
+def _shared(path: Path) -> tuple[Path, str]:
+    """Return the state folder, and the address in an object store that a path stands for."""
+    from features.home import home
+    from features.object_store import address_of
+    from serving.errors import InvalidRequestError
+
+    if not (address := address_of(path)):
+        raise InvalidRequestError(
+            "That is no address of an object store.",
+            found=str(path),
+            expected="s3://BUCKET/PREFIX",
+        )
+    return home(), address
+
+
 def _passphrase(file: Path | None, *, is_new: bool = False) -> str:
     """Read the passphrase; it is never an argument, which others on the machine could see."""
     from serving.errors import InvalidRequestError

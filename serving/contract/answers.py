@@ -208,10 +208,9 @@ class RowChange(Answer):
     priority: float | None = Field(description="New priority less the old one")
 
 
-class ListRow(Answer):
-    """One dealer on a list."""
+class Premises(Answer):
+    """A dealer and where it is: what every answer that names one at its door has."""
 
-    position: int = Field(ge=1)
     dealer: str
     license_number: str
     license_type: str
@@ -224,6 +223,12 @@ class ListRow(Answer):
     county: str
     office: str
     division: str
+
+
+class AuditedRow(Premises):
+    """One dealer on a list as an auditor reads it: who and why, no score."""
+
+    position: int = Field(ge=1)
     why: list[Why]
     inclusion_probability: float = Field(
         gt=0, le=1, description="Probability, under the list's design, of being on it"
@@ -239,16 +244,21 @@ class ListRow(Answer):
     )
     note: str
     as_of: date = Field(description="Later than the list's for a dealer rescored after an event")
+    last_inspected_on: date | None
+    last_outcome: str | None
+    is_eligible: bool
+    eligible_on: date | None
+
+
+class ListRow(AuditedRow):
+    """One dealer on a list."""
+
     heads: dict[str, HeadScore]
     priority: float
     percentile: float
     national_rank: int
     support: float
     has_insufficient_history: bool
-    last_inspected_on: date | None
-    last_outcome: str | None
-    is_eligible: bool
-    eligible_on: date | None
     reasons: list[Reason]
     change: RowChange | None
 
@@ -277,66 +287,33 @@ class ListChange(Answer):
     left: list[str]
 
 
-class IssuedList(Answer):
+class ListHead(Answer):
+    """What is said of a list as a whole, to whoever reads it."""
+
+    list_id: ListId
+    issued_at: Instant
+    owner: str
+    role: str
+    purpose: str
+    area: Area
+    area_in_words: str
+    basis: Basis
+    design: Design
+    disclaimers: list[str]
+
+
+class IssuedList(ListHead):
     """A list exactly as issued; the same bytes for ever."""
 
-    list_id: ListId
-    issued_at: Instant
-    owner: str
-    role: str
-    purpose: str
-    area: Area
-    area_in_words: str
-    basis: Basis
-    design: Design
     rows: list[ListRow]
     change: ListChange | None
-    disclaimers: list[str]
 
 
-class AuditedRow(Answer):
-    """One dealer on a list as an auditor reads it: who and why, no score."""
-
-    position: int = Field(ge=1)
-    dealer: str
-    license_number: str
-    license_type: str
-    licensee_name: str
-    business_name: str
-    street: str
-    city: str
-    state: str
-    zip: str
-    county: str
-    office: str
-    division: str
-    why: list[Why]
-    inclusion_probability: float = Field(gt=0, le=1)
-    is_mandatory: bool = False
-    mandatory_probability: float | None = None
-    note: str
-    as_of: date
-    last_inspected_on: date | None
-    last_outcome: str | None
-    is_eligible: bool
-    eligible_on: date | None
-
-
-class AuditedList(Answer):
+class AuditedList(ListHead):
     """A list as an auditor reads it."""
 
-    list_id: ListId
-    issued_at: Instant
-    owner: str
-    role: str
-    purpose: str
-    area: Area
-    area_in_words: str
-    basis: Basis
-    design: Design
     rows: list[AuditedRow]
     change: None = None
-    disclaimers: list[str]
     next_cursor: int | None = None
 
 

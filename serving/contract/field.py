@@ -17,6 +17,7 @@ from serving.contract.answers import (
     Instant,
     LegalBasis,
     ListId,
+    Premises,
     Request,
     Score,
     Why,
@@ -128,6 +129,13 @@ class OutcomeRequest(Request):
     def _dates_follow_each_other(self) -> OutcomeRequest:
         if self.closed_on is not None and self.closed_on < self.opened_on:
             raise ValueError("closed_on is before opened_on")
+        return self
+
+    @model_validator(mode="after")
+    def _missing_in_the_end_are_of_those_missing_at_first(self) -> OutcomeRequest:
+        first, last = self.firearms_unaccounted_initial, self.firearms_unaccounted_final
+        if first is not None and last is not None and last > first:
+            raise ValueError("firearms_unaccounted_final is above firearms_unaccounted_initial")
         return self
 
 
@@ -247,22 +255,10 @@ class Successor(Answer):
     relation: str
 
 
-class Dossier(Answer):
+class Dossier(Premises):
     """All there is about one dealer."""
 
     basis: Basis
-    dealer: str
-    license_number: str
-    license_type: str
-    licensee_name: str
-    business_name: str
-    street: str
-    city: str
-    state: str
-    zip: str
-    county: str
-    office: str
-    division: str
     score: Score
     timeline: list[TimelineEntry]
     citations: dict[str, int]

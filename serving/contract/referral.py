@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Request
+from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Premises, Request
 from serving.contract.field import Note, Referral
 
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120, pattern=NO_NUL)]
@@ -86,21 +86,8 @@ class CaseDecision(Request):
     note: Note = ""
 
 
-class CaseRow(Answer):
+class CaseRow(Premises):
     """An approved dealer: its premises, no score."""
-
-    dealer: str
-    license_number: str
-    license_type: str
-    licensee_name: str
-    business_name: str
-    street: str
-    city: str
-    state: str
-    zip: str
-    county: str
-    office: str
-    division: str
 
 
 class CaseAnswer(Answer):

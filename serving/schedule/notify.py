@@ -16,6 +16,7 @@ from serving.schedule.run import Result
 from serving.settings import Settings
 
 _SECONDS: Final = 20
+_OF_SHELLS: Final = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Hooks:
         Raises
         ------
         InvalidRequestError
-            When the command has an open quote, or the URL is none of HTTP.
+            When the command has an open quote or needs a shell, or the URL is none of HTTP.
         """
         try:
             command = tuple(shlex.split(settings.notify_command))
@@ -53,6 +54,13 @@ class Hooks:
                 found=str(error),
                 expected="a program and its arguments, quoted as for a shell",
             ) from None
+        if signs := _OF_SHELLS.intersection(command):
+            raise InvalidRequestError(
+                "FFL_RISK_NOTIFY_COMMAND is written for a shell, and none reads it.",
+                found=" ".join(sorted(signs)),
+                expected="a program and its arguments",
+                fix="put it in a script and name that",
+            )
         if settings.notify_url and urlsplit(settings.notify_url).scheme not in {"http", "https"}:
             raise InvalidRequestError(
                 "FFL_RISK_NOTIFY_URL cannot be used.",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from features.home import keep_private
+from serving.schedule.inbox import deliveries
 from serving.schedule.record import (
     RunRecord,
     StepRecord,
@@ -21,6 +22,8 @@ from serving.schedule.record import (
 )
 from serving.schedule.routines import GATE_REFUSED, INGEST, INPUT_REFUSED, Asked, Step, steps_of
 
+FAILED: Final = 1
+_SIGNALED: Final = 128
 _TOLD: Final = 160
 _KEPT_LOGS: Final = 60
 
@@ -34,8 +37,8 @@ class Result:
     line : str
         All of it in one line, without restricted values.
     exit_code : int
-        0 done, 5 a gate refused a model, 3 deliveries were refused, else the code of the step
-        that failed.
+        0 done, 5 a gate refused a model, 3 deliveries were refused; 1 when a step failed, 128 and
+        the signal when one was killed.
     """
 
     record: RunRecord
@@ -67,9 +70,10 @@ def run(asked: Asked, *, again: bool = False) -> Result:
         kept.ended_at, kept.exit_code = "", None
         kept.write(path)
         log = path.with_name(f"{asked.routine}-{asked.period}.log")
+        is_anew = _has_news(asked)
         for step in steps_of(asked):
             before = kept.step(step.name)
-            if before is not None and before.is_fresh(now()):
+            if before is not None and before.is_fresh(now()) and not is_anew:
                 continue
             done = _do(step, asked, log, lock)
             kept.keep(done, path)
@@ -79,6 +83,14 @@ def run(asked: Asked, *, again: bool = False) -> Result:
         kept.write(path)
         _forget_old_logs(log)
     return Result(kept, summary(kept), kept.exit_code)
+
+
+def _has_news(asked: Asked) -> bool:
+    """Whether something was delivered since: a run that goes on then does all of it again.
+
+    What made it fail may be what the delivery mends.
+    """
+    return asked.inbox is not None and asked.inbox.is_dir() and bool(deliveries(asked.inbox))
 
 
 def summary(record: RunRecord) -> str:
@@ -112,7 +124,9 @@ def _name(record: RunRecord) -> str:
 def _exit_code(record: RunRecord) -> int:
     failed = [s.exit_code for s in record.steps if s.outcome == "failed"]
     if failed:
-        return failed[0]
+        # Not the step's own code, which the line tells: by that of a run a timer or an alarm says
+        # whether all is well, and a chain that does not hold ends its step with a gate's code.
+        return failed[0] if failed[0] > _SIGNALED else FAILED
     if any(map(_is_set_aside, record.steps)):
         return INPUT_REFUSED
     return GATE_REFUSED if any(s.outcome == "refused" for s in record.steps) else 0

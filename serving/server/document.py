@@ -13,6 +13,7 @@ from serving.api.deprecations import DEPRECATED
 from serving.api.problems import MEDIA_TYPE
 from serving.contract.examples import EXAMPLES, PARAMETERS
 from serving.contract.field import EventTable
+from serving.contract.meanings import describe
 from serving.server.idempotent_answers import ROUTES
 
 _UNSAID: Final = "Successful Response"
@@ -67,6 +68,7 @@ def _parts(components: dict[str, Any]) -> None:
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     schemas = components["schemas"]
     schemas["Problem"]["properties"]["code"]["enum"] = codes()
+    describe(schemas)
     for name, example in EXAMPLES.items():
         schemas[name]["examples"] = [example]
     rows = {f"{_named(table)}Row": row_schema(table) for table in get_args(EventTable)}

@@ -218,7 +218,8 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
         filled.request = OutcomeRequest.model_validate(given)
     except ValidationError as faults:
         for fault in faults.errors():
-            name = str(fault["loc"][0]) if fault["loc"] else "closed_on"
+            # What two fields say together is told of the one that its sentence begins with.
+            name = str(fault["loc"][0] if fault["loc"] else fault["ctx"]["error"]).split()[0]
             filled.errors.setdefault(name, _EXPECTED.get(name, "Choose one of those offered"))
     # All that is wrong is said at once: also what does not wait for the other fields.
     _check_dates(filled)

@@ -16,6 +16,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.python import asgi
 
 from serving.access.roles import ACCESS
+from serving.contract.meanings import ANYWHERE, meanings
 from serving.server.app import build_app
 
 # Enough of each kind for every branch of a route; more find nothing else and take minutes.
@@ -317,3 +318,31 @@ def _put(case: Any, known: dict[str, str]) -> None:
     for place in (case.path_parameters, case.body if isinstance(case.body, dict) else {}):
         for name in known.keys() & place.keys():
             place[name] = known[name]
+
+
+def test_every_property_says_what_it_means(document):
+    schemas = document["components"]["schemas"]
+    silent = [
+        f"{name}.{prop}"
+        for name, schema in schemas.items()
+        for prop, about in schema.get("properties", {}).items()
+        if not about.get("description")
+    ]
+    assert silent == []
+
+
+def test_every_meaning_is_told_of_something(document):
+    """A name that no schema has, or that says itself what it means, is told of nobody."""
+    schemas = document["components"]["schemas"]
+    told = meanings()
+
+    def is_told(name: str, prop: str, said: str) -> bool:
+        return schemas[name].get("properties", {}).get(prop, {}).get("description") == said
+
+    for name, table in told.items():
+        places = schemas if name == ANYWHERE else (name,)
+        for prop, said in table.items():
+            assert any(is_told(place, prop, said) for place in places), (name, prop)
+            assert not said.endswith("."), said
+            is_said_twice = name != ANYWHERE and said == told[ANYWHERE].get(prop)
+            assert not is_said_twice, (name, prop)

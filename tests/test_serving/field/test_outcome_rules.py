@@ -24,6 +24,16 @@ def test_what_is_no_citation_is_refused_with_its_place(service, body, cited):
     assert service.get("/v1/outcomes", "chief").json()["outcomes"] == []
 
 
+def test_more_missing_in_the_end_than_at_first_is_refused_as_on_the_page(service, body):
+    body |= {"firearms_unaccounted_initial": 3, "firearms_unaccounted_final": 7}
+    answer = service.post("/v1/outcomes", "chief", body)
+    assert answer.status_code == 422
+    assert "firearms_unaccounted_final is above" in answer.text
+    for first, last in ((3, 3), (None, 7), (7, None)):  # what is not told contradicts nothing
+        body |= {"firearms_unaccounted_initial": first, "firearms_unaccounted_final": last}
+        assert service.post("/v1/outcomes", "chief", body).status_code == 200
+
+
 def test_a_citation_is_kept_in_its_one_spelling(service, body):
     body |= {"violations": [{"citation": "27 C.F.R. § 178.124 (C)(1)", "instances": 2}]}
     assert service.post("/v1/outcomes", "chief", body).json()["version"] == 1

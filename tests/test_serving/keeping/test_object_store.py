@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 import ffl_risk
@@ -23,29 +20,6 @@ from tests.test_serving.keeping.test_inbox import INSPECTIONS, VIOLATIONS
 
 SCORED = "home/scored/000002/scored.parquet"
 PASSPHRASE = "four invented words here"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    running = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
-@pytest.fixture
-def bucket(server: str, monkeypatch) -> Any:
-    for name, value in (
-        ("AWS_ENDPOINT_URL", server), ("AWS_ACCESS_KEY_ID", "invented"),
-        ("AWS_SECRET_ACCESS_KEY", "invented"), ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    made = boto3.resource("s3", endpoint_url=server).Bucket("records")
-    made.create()
-    yield made
-    made.objects.all().delete()
-    made.delete()
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_a_step_that_fails_ends_the_run_and_the_next_goes_on_there(home: Path):
     promote(home)
     tell(home, score={"code": 4, "says": "There is no champion bundle yet."})
     result = run(nightly(home))
-    assert result.exit_code == 4
+    assert result.exit_code == 1
     assert "FAILED at score with exit code 4" in result.line
     assert result.line.endswith(": There is no champion bundle yet.")
     assert [a.split()[0] for a in asked_of(home)] == ["collect", "check", "score"]
@@ -166,7 +166,7 @@ def test_a_step_that_fails_ends_the_run_and_the_next_goes_on_there(home: Path):
 def test_what_was_done_too_long_ago_is_done_again(home: Path):
     promote(home)
     tell(home, audit={"code": 5})
-    assert run(monthly(home, retrain_days=10**6)).exit_code == 5
+    assert run(monthly(home, retrain_days=10**6)).exit_code == 1
     path = record_file(home, "monthly")
     content = json.loads(path.read_text())
     long_ago = (datetime.now(UTC) - timedelta(days=3)).isoformat()
@@ -311,7 +311,13 @@ def test_a_command_that_fails_is_told(home: Path, command: str):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"notify_command": "mail 'open"}, {"notify_url": "ftp://x"}, {"notify_url": "x"}]
+    "wrong",
+    [
+        {"notify_command": "mail 'open"},
+        {"notify_command": "cat >> told"},
+        {"notify_url": "ftp://x"},
+        {"notify_url": "x"},
+    ],
 )
 def test_hooks_that_cannot_be_used_are_refused_before_anything_is_done(home: Path, wrong):
     with pytest.raises(InvalidRequestError, match="FFL_RISK_NOTIFY"):
@@ -329,7 +335,36 @@ def test_a_refused_delivery_is_told_and_ends_nothing(home: Path, tmp_path: Path)
     assert result.line.endswith(": 1 taken in, 1 refused (traces.csv: no header)")
     tell(home, receive={"code": 5, "says": "1 refused"}, check={"code": 3, "says": "Damaged."})
     result = run(nightly(home, inbox=tmp_path / "inbox"), again=True)
-    assert (result.exit_code, "FAILED at check" in result.line) == (3, True)
+    assert (result.exit_code, "FAILED at check" in result.line) == (1, True)
+
+
+@pytest.mark.parametrize("step", ["collect", "check", "score", "audit", "prune", "lists"])
+@pytest.mark.parametrize("code", [2, 3, 4, 5])
+def test_no_failure_looks_like_a_run_that_was_done(home: Path, step: str, code: int):
+    """Timers and alarms take 5 for done, and a chain that does not hold ends its step with 5."""
+    promote(home)
+    tell(home, **{step: {"code": code}})
+    result = run(nightly(home))
+    assert (result.exit_code, result.record.exit_code) == (1, 1)
+    assert f"FAILED at {step} with exit code {code}" in result.line
+
+
+def test_what_was_delivered_since_a_failure_is_taken_in_before_it_goes_on(
+    home: Path, tmp_path: Path
+):
+    promote(home)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    tell(home, lists={"code": 5, "says": "The records are too old."})
+    assert run(nightly(home, inbox=inbox)).exit_code == 1
+    asked_of(home)
+    assert run(nightly(home, inbox=inbox)).exit_code == 1
+    assert asked_of(home) == ["lists issue"]
+    (inbox / "newer.csv").write_text("newer records")
+    tell(home)
+    assert run(nightly(home, inbox=inbox)).exit_code == 0
+    steps = [a.split()[0] for a in asked_of(home)]
+    assert steps == ["receive", "collect", "check", "score", "audit", "prune", "lists"]
 
 
 def test_every_step_is_a_command_there_is(tmp_path: Path):
