@@ -27,6 +27,7 @@ from serving import clock
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
+from serving.scores.table import RESCORED
 from serving.store.database import Store
 from serving.store.tables import EVENTS
 from serving.store.warehouse_progress import Collected
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE: Final = 5_000
 # Beside the published table: what was rescored since, for every worker of the home.
-FILE: Final = "rescored.parquet"
+FILE: Final = RESCORED
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from features.home import keep_private, sync_folder, write_json
 from features.object_store import Objects, ObjectStoreError, objects
 from features.warehouse.manifest import MANIFEST, file_sha256, read_manifest, write_lock
 from serving.errors import ConflictError, NotReadyError
-from serving.field.rescoring import FILE as RESCORED
 from serving.keeping.files import make_folder
+from serving.scores.table import RESCORED
 
 FORMAT: Final = 1
 STATE: Final = "state.json"

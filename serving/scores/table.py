@@ -32,6 +32,8 @@ from serving.errors import NotReadyError
 
 SCHEMA_VERSION: Final = 1
 N_REASONS: Final = 8
+# What a service of this home found after events, beside the published files.
+RESCORED: Final = "rescored.parquet"
 FILES: Final = ("scored.parquet", "reasons.parquet", "peers.parquet", "holds.parquet")
 
 TEXT_COLUMNS: Final = (
