@@ -24,6 +24,7 @@ from typing import Any, Final
 from features.errors import FflRiskError
 from features.home import keep_private, sync_folder, write_json
 from features.object_store import Objects, ObjectStoreError, objects
+from features.openjson import Json
 from features.warehouse.manifest import MANIFEST, file_sha256, read_manifest, write_lock
 from serving.errors import ConflictError, NotReadyError
 from serving.keeping.files import make_folder
@@ -292,9 +293,9 @@ def _note(home: Path, address: str, state: _State) -> None:
     write_json(home / NOTE, {**noted, "generation": state.generation})
 
 
-def _noted(home: Path, address: str) -> dict[str, Any]:
+def _noted(home: Path, address: str) -> Json:
     try:
-        found: dict[str, Any] = json.loads((home / NOTE).read_bytes())
+        found: Json = json.loads((home / NOTE).read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError as error:
