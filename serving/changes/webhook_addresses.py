@@ -53,8 +53,19 @@ def origins(text: str) -> frozenset[str]:
 
     >>> sorted(origins("https://hooks.example.gov, http://10.0.0.7:9000/"))
     ['http://10.0.0.7:9000', 'https://hooks.example.gov:443']
+
+    Raises
+    ------
+    InvalidRequestError
+        When one of them is none.
     """
-    return frozenset(_origin(_split(one.strip())) for one in text.split(",") if one.strip())
+    try:
+        return frozenset(_origin(_split(one.strip())) for one in text.split(",") if one.strip())
+    except InvalidRequestError:
+        raise InvalidRequestError(
+            "FFL_RISK_WEBHOOK_ORIGINS names what is no origin.",
+            expected="addresses such as https://hooks.example.gov:8443, comma-separated",
+        ) from None
 
 
 def check_url(url: str, allowed: frozenset[str]) -> SplitResult:

@@ -113,6 +113,7 @@ def serve(host: str, port: int) -> int:
 
 def _check(settings: Settings) -> None:
     """Find in one process, before there are several, what would end each worker."""
+    from serving.access.audit.witness import Witness
     from serving.access.audit.writer import chain_key
     from serving.access.clock_check import check_clock
 
@@ -120,6 +121,11 @@ def _check(settings: Settings) -> None:
         from serving.access.oidc import Verifier
 
         Verifier(settings.oidc)
+    if settings.webhook_origins:
+        from serving.changes.webhook_addresses import origins
+
+        origins(settings.webhook_origins)
+    Witness(settings.audit_heads).close()
     store = Store.open(settings.store_url)
     try:
         chain_key(store, settings.audit_key_file)

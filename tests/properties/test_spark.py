@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from features.commands import own_signals
 from features.engine.spark import SparkEngine, session
 from features.signals.registry import FAMILIES
-from features.table import build_features
+from features.table import FeatureTable, build_features
 from ffl_risk import app
+from models.bundle import Bundle
+from models.classifier import RiskClassifier
+from models.policy import Policy
+from models.profile import Profile
 from tests.properties.conftest import DATES, SEEDS, World
 from tests.properties.test_registry import assert_same
 
@@ -55,9 +61,32 @@ def test_a_family_of_an_agency_is_held_to_it_too(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", SEEDS[:1], indirect=True)
-def test_engines_agree(world: World, spark: object) -> None:
+def test_engines_agree(world: World, spark: object, tmp_path: Path) -> None:
     with SparkEngine(world.warehouse, spark=spark, n_buckets=2) as engine:
         table = build_features(world.warehouse, DATES, engine=engine)
     for family in FAMILIES:
         assert_same(world.table, table, family)
     assert table.fingerprint == world.table.fingerprint
+    # What is learned from it, and what that scores, is then the same to the byte.
+    one, other = (_learned(built, tmp_path / name) for name, built in
+                  (("embedded", world.table), ("spark", table)))  # fmt: skip
+    assert one == other
+
+
+def _learned(table: FeatureTable, folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle of one head fitted on signals, and the scores it gives them."""
+    X = table.X.astype("float32").reset_index(drop=True)
+    y = (np.nan_to_num(X.to_numpy()).sum(axis=1) > 0).astype(int)
+    y[::3] = 1 - y[::3]
+    head = RiskClassifier(n_repeats=1, max_rounds=5).fit(X, y)
+    manifest = {
+        "name": "m", "as_of": str(DATES[-1]), "restriction": "restricted", "variant": "full",
+        "data_fingerprint": table.fingerprint, "git_commit": "unknown",
+    }  # fmt: skip
+    margins = {"compliance": np.asarray(head.predict_margin(X))}
+    signals = [{"name": name} for name in X]
+    profile = Profile.of(X, margins)
+    Bundle({"compliance": head}, Policy.read(), signals, profile, "# Card\n", manifest).save(folder)
+    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    scores = Bundle.load(folder).score(X)
+    return files | {name: scores[name].to_numpy().tobytes() for name in scores}

@@ -64,6 +64,16 @@ def test_an_algorithm_that_cannot_be_accepted_ends_the_start_and_not_each_worker
     assert not home.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("WEBHOOK_ORIGINS", "abc"), ("AUDIT_HEADS", "syslog:nowhere")]
+)
+def test_what_a_worker_alone_would_read_ends_the_start_too(home, monkeypatch, name, value):
+    monkeypatch.setenv(f"FFL_RISK_{name}", value)
+    with pytest.raises(FflRiskError, match=f"FFL_RISK_{name}"):
+        supervisor.serve("127.0.0.1", 0)
+    assert not home.exists()
+
+
 def test_a_home_that_cannot_be_made_is_one_line(home: Path):
     home.write_text("a file where the folder should be")
     with pytest.raises(FflRiskError, match="FFL_RISK_HOME"):
