@@ -152,7 +152,11 @@ def test_a_list_all_at_random_has_no_certain_place(snapshot_of):
 
 
 def test_a_plans_draw_is_fixed_by_the_period_and_not_by_its_seed(service):
-    body = {"office": "office0", "start": {"latitude": 32, "longitude": -110.5}}
+    body = {
+        "starts_on": "2026-01-05",
+        "office": "office0",
+        "start": {"latitude": 32, "longitude": -110.5},
+    }
     one, two = (service.post("/v1/plan", "supervisor", body | {"seed": s}) for s in (0, 9))
     drawn = [
         {v["dealer"] for v in answer.json()["visits"] if v["why"] == "random"}

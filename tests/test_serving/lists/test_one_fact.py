@@ -90,7 +90,7 @@ def test_what_a_page_says_of_a_dealer_is_what_the_list_says(service):
 
 
 def test_a_plan_gives_the_day_and_the_hold_that_every_other_route_gives(service):
-    ask = {"office": "office0", "weeks": 3, "n_investigators": 4}
+    ask = {"office": "office0", "weeks": 3, "n_investigators": 4, "starts_on": "2026-01-05"}
     plan = service.post("/v1/plan", "supervisor", ask).json()
     starts = {(w["week"], w["investigator"]): w["starts_on"] for w in plan["weeks"]}
     keys = sorted({visit["dealer"] for visit in plan["visits"]})

@@ -12,6 +12,12 @@ from serving.scores import holds
 ASK = {"office": "office0", "weeks": 4, "n_investigators": 3}
 
 
+@pytest.fixture(autouse=True)
+def _on_the_day_of_the_records(monkeypatch):
+    """Weeks without a first day begin today: the plans here are those of one day."""
+    monkeypatch.setattr("serving.clock.today", lambda: date(2026, 1, 1))
+
+
 def test_a_plan_is_answered_within_its_schema_and_twice_alike(service, monkeypatch):
     monkeypatch.setattr("serving.clock.today", lambda: date(2026, 3, 4))
     first, second = (service.post("/v1/plan", "supervisor", ASK) for _ in range(2))

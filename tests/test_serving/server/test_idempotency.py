@@ -163,7 +163,10 @@ def test_every_route_that_keeps_something_takes_a_key(service):
         "/v1/score": ("analyst", {"dealers": [dealer]}),
         "/v1/score_features": ("analyst", {"rows": [dict.fromkeys(names, 1.0)]}),
         "/v1/explain": ("analyst", {"dealer": dealer}),
-        "/v1/plan": ("chief", {"office": "office0", "weeks": 4, "n_investigators": 3}),
+        "/v1/plan": (
+            "chief",
+            {"office": "office0", "weeks": 4, "n_investigators": 3, "starts_on": "2026-01-05"},
+        ),
     }
     assert found == ROUTES.keys() | asked.keys()
     kept = [t for t in METADATA.sorted_tables if not t.name.startswith("audit")]
