@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
+from serving.access.roles import NEEDS_OFFICE
 from serving.store.database import Store
 from serving.store.tables import ACCOUNTS, SESSIONS
 
@@ -53,3 +54,25 @@ def one_known(store: Store, name: str, roles: Collection[str]) -> Principal | No
     if found is None or found.role not in roles:
         return None
     return Principal(name, found.role, frozenset(found.areas))
+
+
+def inspectors_of(store: Store, offices: Collection[str]) -> list[str]:
+    """Return the account names of the active inspectors of some offices, by name.
+
+    Those of the agency's own accounts are known once they have signed in.
+
+    Parameters
+    ----------
+    offices : collection of str
+        The caller's own: who inspects elsewhere is not told.
+    """
+    wanted = {f"office:{office}" for office in offices}
+    accounts = sa.select(ACCOUNTS.c.name, ACCOUNTS.c.areas).where(
+        ACCOUNTS.c.role.in_(NEEDS_OFFICE), ACCOUNTS.c.is_active
+    )
+    elsewhere = sa.select(SESSIONS.c.who, SESSIONS.c.areas).where(
+        SESSIONS.c.role.in_(NEEDS_OFFICE), SESSIONS.c.account.is_(None)
+    )
+    with store.read() as connection:
+        rows = [*connection.execute(accounts), *connection.execute(elsewhere)]
+    return sorted({str(name) for name, areas in rows if wanted & set(areas)})

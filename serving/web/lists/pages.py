@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
 from serving import clock
+from serving.access.people import inspectors_of
 from serving.access.roles import ACCESS, NEEDS_OFFICE, OVERSEES
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
@@ -217,8 +218,15 @@ def show_list(
         has_plan=caller.principal.role in ACCESS["plan"],
         is_filtered=ask.is_filtered, most_on_a_page=MOST_ON_A_PAGE,
         said=DONE.get(ask.done, ""), failed=failed, peers_note=PEERS,
-        today=clock.today().isoformat(),
+        today=clock.today().isoformat(), people=_people(caller),
     )  # fmt: skip
+
+
+def _people(caller: Caller) -> list[str]:
+    """Return who else a row of a list can be handed to by name."""
+    offices = np.unique(caller.scope.view.snapshot.columns["office"][caller.scope.own].astype(str))
+    found = inspectors_of(caller.runtime.store, offices.tolist())
+    return [name for name in found if name != caller.principal.name]
 
 
 def _previous(caller: Caller, document: ListDocument) -> ListDocument | None:

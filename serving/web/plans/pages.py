@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from serving import clock
 from serving.access.audit.writer import subjects
+from serving.access.people import inspectors_of
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
@@ -44,6 +45,7 @@ _FIELD_OF: Final = {
 }  # fmt: skip
 _SHOWN: Final = 0.005  # rounds to a hundredth
 _MOST_LATER: Final = 100
+_MOST_PEOPLE: Final = 40
 _MANY: Final = frozenset({"move", "leave", "later"})
 
 
@@ -279,10 +281,12 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
     scope = caller.scope
     names = names_of(scope.view, ask.later)
     offices = np.unique(scope.view.snapshot.columns["office"][scope.own].astype(str))
+    people = inspectors_of(caller.runtime.store, {str(office) for office in offices})
     shown = ask.model_copy(update={"starts_on": ask.starts_on or first_monday(caller.scope)})
     return {
         "offices": [str(office) for office in offices if office],
         "ask": shown,
+        "people": people[:_MOST_PEOPLE],
         # One that cannot be read is refused where the plan is made, and not offered again.
         "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
         "left_later": [(dealer, names.get(dealer, dealer)) for dealer in ask.later],

@@ -288,3 +288,33 @@ def test_a_decision_on_another_list_since_stands_beside_the_row(service, inspect
     body |= {"list_id": second["list_id"], "decision": "accept", "reason": None}
     assert service.post("/v1/decisions", "inspector", body).status_code == 200
     assert "on another list" not in inspector.get(at).text
+
+
+def test_an_inspector_is_told_who_else_issued_a_list_of_the_office_and_not_what_is_on_it(
+    service, inspector
+):
+    assert "Issued by others" not in inspector.get("/lists").text
+    whole = service.post("/v1/rank", "chief", {"k": 60}).json()
+    assert len({row["office"] for row in whole["rows"]}) > 1
+    assert "Issued by others" not in inspector.get("/lists").text
+    own = service.post("/v1/rank", "supervisor", {"k": 5, "area": {"office": "office0"}}).json()
+    text = inspector.get("/lists").text
+    told = text.split("Issued by others for your office")[1].split("</ul>")[0]
+    assert re.findall(r"<li>(\w+), ", told) == ["supervisor"]
+    assert "No list of yours yet" in text
+    assert own["list_id"] not in text
+    assert inspector.get(f"/lists/{own['list_id']}").status_code == 404
+
+
+def test_whom_work_can_be_handed_to_is_named_of_the_own_offices_alone(service, inspector):
+    for name, office in (("colleague", "office0"), ("stranger", "office9")):
+        service.runtime.directory.add_account(name, "inspector", areas=[f"office:{office}"])
+    service.runtime.directory.add_account("leaver", "inspector", areas=["office:office0"])
+    service.runtime.directory.set_active("leaver", False)
+    plan = Visitor(service, "supervisor").get("/plan").text
+    assert "Inspectors here: colleague, inspector.</p>" in plan
+    issued = service.post("/v1/rank", "inspector", {"k": 3}).json()["list_id"]
+    page = inspector.get(f"/lists/{issued}").text
+    named = page.split('<datalist id="people">')[1].split("</datalist>")[0]
+    assert re.findall(r'value="([^"]*)"', named) == ["colleague"]
+    assert page.count('list="people"') == 3
