@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.evaluation.within import gains_within
+from training.evaluation.metrics import Ranking
+from training.evaluation.within import RankingsWithin, gains_within
 from training.labels.gains import three_gains
 
 WITHIN = [("within_investigator", "investigator")]
@@ -20,6 +21,23 @@ def visits(n_found: int, seed: int, *, strength: float = 1.0, each: int = 40) ->
     return pd.DataFrame(
         {"y": y, "score": score, "weight": 1.0, "cluster": np.arange(400), "investigator": who}
     )
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.5, 1.0])
+def test_groups_asked_at_once_hold_what_each_holds_alone(share):
+    rng = np.random.default_rng(8)
+    score = rng.integers(0, 6, 300) / 5.0  # many ties
+    y, weight = rng.random(300), rng.poisson(0.7, 300) * rng.random(300)
+    owner = rng.integers(0, 40, 300)
+    groups = [np.flatnonzero(owner == g) for g in np.unique(owner)]
+    weight[groups[3]] = 0.0
+    alone = [
+        Ranking(score[i]).captured(y[i], share=share, weight=weight[i])
+        for i in groups
+        if weight[i].sum() > 0
+    ]
+    found = RankingsWithin(score, groups).captured(y, share=share, weight=weight)
+    assert found == pytest.approx(sum(alone), rel=1e-12)
 
 
 def test_a_gain_that_is_only_who_was_sent_is_refused():
