@@ -102,6 +102,14 @@ def in_words(trial: assignments.Trial, found: Reading) -> str:
     clear = "excludes" if d.low > 0 or d.high < 0 else "does not exclude"
     stop = "It may be stopped, as planned." if clear == "excludes" else "The trial goes on."
     stop = "This is the last reading." if found.is_final else stop
+    if trial.kind == "interleaved":
+        return (
+            f"Trial {trial.trial_id}: of the places that only one list has, {trial.arm_a} found "
+            f"{d.rate_a:.3f} and {trial.arm_b} {d.rate_b:.3f} severe findings a drawn place, "
+            f"visited or not ({d.n_a} and {d.n_b}). Such places are {trial.share:.0%} of a list, "
+            f"so whole lists differ by {d.value:+.3f} a place ({d.low:+.3f} to {d.high:+.3f}, "
+            f"{d.level:.2%} interval), which {clear} no difference. {stop}{tail}"
+        )
     return (
         f"Trial {trial.trial_id}: {trial.arm_a} {d.rate_a:.3f}, {trial.arm_b} {d.rate_b:.3f} "
         f"severe findings a visit ({d.n_a} and {d.n_b}); difference {d.value:+.3f} ({d.low:+.3f} "

@@ -26,7 +26,8 @@ from serving.trials.averts import FOLLOWED_MONTHS, Frame
 def frames(store: Store, home: Path, *, today: date) -> Iterator[Frame]:
     """Return the frame of each list that was followed long enough and whose table is still there.
 
-    Lists of the same table and ground draw the same dealers; only the first of them counts.
+    Lists of one period draw the same dealers, whatever their tables and grounds: a dealer counts in
+    the first frame of each period that it is in, and not after a list had it as a certain place.
     """
     until = add_months(today, -FOLLOWED_MONTHS)
     query = sa.select(LISTS).where(LISTS.c.as_of <= until).order_by(LISTS.c.issued_at)
@@ -34,6 +35,7 @@ def frames(store: Store, home: Path, *, today: date) -> Iterator[Frame]:
         rows = connection.execute(query).all()
     loaded: tuple[str, Snapshot | None] = ("", None)
     seen: set[tuple[str, bytes]] = set()
+    met: dict[str, set[str]] = {}
     for row in rows:
         if loaded[0] != row.scored:
             loaded = (row.scored, _snapshot(home, row.scored))
@@ -55,12 +57,17 @@ def frames(store: Store, home: Path, *, today: date) -> Iterator[Frame]:
         listed = {one["dealer"]: one["why"][0] for one in document["rows"]}
         why = np.array([listed.get(d, "") for d in view.snapshot.columns["dealer"]], dtype=object)
         frame = np.flatnonzero(within & ((why == "") | (why == "random")))
-        yield Frame(
-            row.list_id,
-            snapshot.as_of,
-            view.snapshot.columns["dealer"][frame],
-            np.asarray(why[frame] == "random", dtype=np.bool_),
-        )
+        dealer = view.snapshot.columns["dealer"][frame]
+        known = met.setdefault(document["design"].get("draw_starts_on", str(row.as_of)), set())
+        is_new = ~np.isin(dealer.astype(str), list(known))
+        known.update(dealer[is_new].tolist(), listed)
+        if is_new.any():
+            yield Frame(
+                row.list_id,
+                snapshot.as_of,
+                dealer[is_new],
+                np.asarray(why[frame][is_new] == "random", dtype=np.bool_),
+            )
 
 
 def _snapshot(home: Path, name: str) -> Snapshot | None:

@@ -28,6 +28,8 @@ from features.domain.asof import add_months
 from serving.errors import InvalidRequestError
 
 Arm = Literal["a", "b"]
+# Of fewer drawn places of a side no rate can be told.
+MIN_PLACES: Final = 2
 ALPHA: Final = 0.05
 POWER: Final = 0.8
 _MIN_OFFICES: Final = 4
@@ -120,7 +122,8 @@ def interleaved(list_a: Sequence[str], list_b: Sequence[str], *, seed: int) -> l
     Raises
     ------
     InvalidRequestError
-        When the lists differ in length, name a dealer twice, or do not differ.
+        When the lists differ in length, name a dealer twice, or differ in so few dealers that
+        fewer than `MIN_PLACES` of a side are drawn.
     """
     a, b = list(dict.fromkeys(list_a)), list(dict.fromkeys(list_b))
     if len(a) != len(b) or len(a) != len(list_a) or len(b) != len(list_b):
@@ -133,6 +136,13 @@ def interleaved(list_a: Sequence[str], list_b: Sequence[str], *, seed: int) -> l
     m = len(only["a"])
     if m == 0:
         raise InvalidRequestError("The two lists have the same dealers: nothing can be compared.")
+    if m < 2 * MIN_PLACES:
+        raise InvalidRequestError(
+            "The two lists have nearly the same dealers: too few places would be drawn to compare.",
+            found=f"{m} of {len(a)} dealers stand on one list alone",
+            expected=f"at least {2 * MIN_PLACES} on each, of which half are drawn",
+            fix="compare longer lists, or lists that differ more",
+        )
     rng = np.random.default_rng(seed)
     # An odd number cannot be halved: one more comes from a side drawn by lot.
     more = bool(rng.random() < 0.5)

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from features.errors import FflRiskError
 from features.ingest import ingest
 from ffl_risk import app
-from serving.commands.trial_steps import averted_in_words
+from serving.commands.trial_steps import averted_in_words, in_words
 from serving.errors import InvalidRequestError
 from serving.scores.snapshot import Snapshot
+from serving.store.tables import LISTS
 from serving.trials import assignments, averts, design, planning, reading
 from serving.trials import averts_frames as draw_frames
 from serving.trials.planning import Asked
@@ -98,6 +99,9 @@ def test_an_interleaved_list_is_as_long_as_either_and_half_of_the_difference():
         (["x", "y"], ["x"], "alike in length"),
         (["x", "x"], ["x", "y"], "alike in length"),
         (["x", "y"], ["y", "x"], "same dealers"),
+        # One dealer that differs ended in a division by nothing.
+        (["x", "y"], ["y", "z"], "too few places"),
+        (list("abcx"), list("xdef"), "too few places"),
     ],
 )
 def test_lists_that_cannot_be_compared_are_refused(a, b, expected):
@@ -243,6 +247,10 @@ def test_a_place_that_nobody_visited_found_nothing():
     assert found.difference.rate_b == 0.0
     assert (found.n_open, found.n_unvisited) == (1, 14)
     assert trial.share == 0.5
+    said = in_words(trial, found)
+    assert "0.500 and usual practice 0.000 severe findings a drawn place, visited or not" in said
+    assert "50% of a list, so whole lists differ by +0.250 a place" in said
+    assert "findings a visit" not in said
 
 
 @pytest.fixture
@@ -382,3 +390,18 @@ def test_the_frame_of_a_draw_is_who_could_have_been_drawn(service, monkeypatch):
     )
     frames = draw_frames.frames(service.runtime.store, home, today=date(2028, 2, 1))
     assert [one.list_id for one in frames] == [listed["list_id"], west]
+
+
+def test_a_dealer_counts_in_one_frame_of_a_period_whatever_tables_and_areas(service, monkeypatch):
+    """A state's list beside an office's brought the same drawn dealers as if independent."""
+    monkeypatch.setattr(Snapshot, "load", lambda home, name=None: service.runtime.snapshot)
+    for area in ({"office": "office0"}, None):
+        asked = {"k": 20, "random_share": 0.4} | ({} if area is None else {"area": area})
+        service.post("/v1/rank", "chief", asked)
+    home = service.runtime.settings.home
+    with service.runtime.store.write() as connection:  # as of another month of the same quarter
+        connection.execute(LISTS.update().values(scored=LISTS.c.list_id))
+    found = list(draw_frames.frames(service.runtime.store, home, today=date(2028, 2, 1)))
+    assert len(found) == 2
+    together = np.concatenate([frame.dealer for frame in found])
+    assert len(together) == len(set(together.tolist()))
