@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -11,49 +12,67 @@ from serving.access.roles import NEEDS_OFFICE
 from serving.store.database import Store
 from serving.store.tables import ACCOUNTS, SESSIONS
 
+# What the name of somebody begins with who signs in through the issuer.
+ISSUERS: Final = "oidc:"
 
-def not_known(store: Store, names: Iterable[str], roles: Collection[str]) -> list[str]:
-    """Return those names under which nobody of some roles can see what is handed to them.
 
-    Somebody is known who has an active account of such a role, or who has signed in with it
-    through the agency's own accounts.
+def as_kept(typed: str) -> str:
+    """Return the name that somebody typed, as the service keeps it.
+
+    A local account has no capital. What an issuer calls somebody is the issuer's to spell.
+
+    >>> as_kept(" Maria "), as_kept("OIDC:Kx7-Qq")
+    ('maria', 'oidc:Kx7-Qq')
+    """
+    name = typed.strip()
+    if name[: len(ISSUERS)].lower() == ISSUERS:
+        return ISSUERS + name[len(ISSUERS) :]
+    return name.lower()
+
+
+def people(
+    connection: sa.Connection, names: Iterable[str], roles: Collection[str]
+) -> dict[str, Principal]:
+    """Return who of some names can use what is handed to some roles, with their areas.
+
+    Somebody can who has an active account of such a role, or who signed in with it last through
+    the agency's own accounts.
 
     Parameters
     ----------
     names : iterable of str
-        As a form gave them, in their order.
+        As the service keeps them.
     roles : collection of str
     """
     asked = list(dict.fromkeys(names))
-    accounts = sa.select(ACCOUNTS.c.name).where(
-        ACCOUNTS.c.name.in_(asked), ACCOUNTS.c.role.in_(roles), ACCOUNTS.c.is_active
+    columns = (ACCOUNTS.c.name, ACCOUNTS.c.role, ACCOUNTS.c.areas)
+    accounts = sa.select(*columns).where(ACCOUNTS.c.name.in_(asked), ACCOUNTS.c.is_active)
+    elsewhere = (
+        sa.select(SESSIONS.c.who, SESSIONS.c.role, SESSIONS.c.areas)
+        .where(SESSIONS.c.who.in_(asked), SESSIONS.c.account.is_(None))
+        .order_by(SESSIONS.c.created_at)
     )
-    elsewhere = sa.select(SESSIONS.c.who).where(
-        SESSIONS.c.who.in_(asked), SESSIONS.c.role.in_(roles), SESSIONS.c.account.is_(None)
-    )
+    # Of an issuer's identity the newest session says what it may.
+    found = {
+        name: Principal(name, role, frozenset(areas))
+        for query in (elsewhere, accounts)
+        for name, role, areas in connection.execute(query)
+    }
+    return {name: who for name, who in found.items() if who.role in roles}
+
+
+def not_known(store: Store, names: Iterable[str], roles: Collection[str]) -> list[str]:
+    """Return those names under which nobody of some roles can see what is handed to them."""
+    asked = list(dict.fromkeys(names))
     with store.read() as connection:
-        known = set(connection.execute(accounts.union(elsewhere)).scalars())
+        known = people(connection, asked, roles)
     return [name for name in asked if name not in known]
 
 
 def one_known(store: Store, name: str, roles: Collection[str]) -> Principal | None:
-    """Return who of some roles signs in under a name, with role and areas, None when nobody does.
-
-    Somebody of the agency's own accounts is who they were when they signed in last.
-    """
-    account = sa.select(ACCOUNTS.c.role, ACCOUNTS.c.areas).where(
-        ACCOUNTS.c.name == name, ACCOUNTS.c.role.in_(roles), ACCOUNTS.c.is_active
-    )
-    elsewhere = (
-        sa.select(SESSIONS.c.role, SESSIONS.c.areas)
-        .where(SESSIONS.c.who == name, SESSIONS.c.account.is_(None))
-        .order_by(SESSIONS.c.created_at.desc())
-    )
+    """Return who of some roles signs in under a name, None when nobody does."""
     with store.read() as connection:
-        found = connection.execute(account).first() or connection.execute(elsewhere).first()
-    if found is None or found.role not in roles:
-        return None
-    return Principal(name, found.role, frozenset(found.areas))
+        return people(connection, [name], roles).get(name)
 
 
 def inspectors_of(store: Store, offices: Collection[str]) -> list[str]:

@@ -10,6 +10,8 @@ from pydantic import Field, StringConstraints
 from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Premises, Request
 from serving.contract.field import Note, Referral
 
+# An account, or what an issuer calls somebody.
+Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300, pattern=NO_NUL)]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120, pattern=NO_NUL)]
 Result = Literal[
     "straw_purchase_confirmed", "trafficking_confirmed", "firearms_recovered", "lawful",
@@ -25,7 +27,7 @@ class StepRequest(Request):
 
     step: Literal["take", "hand_over", "close"]
     to_agency: Short = Field(default="", description="Of a handing over")
-    to_who: Short = Field(default="", description="Of a handing over: an account of the service")
+    to_who: Person = Field(default="", description="Of a handing over: an account of the service")
     result: Result | None = Field(default=None, description="Needed to close")
     note: Note = ""
 
@@ -73,7 +75,7 @@ class CaseRequest(Request):
         StringConstraints(strip_whitespace=True, min_length=10, max_length=2_000, pattern=NO_NUL),
     ]
     dealers: list[DealerKey] = Field(min_length=1, max_length=50)
-    approver: Annotated[Short, StringConstraints(min_length=2)] = Field(
+    approver: Annotated[Person, StringConstraints(min_length=2)] = Field(
         description="The account of a supervisor, not the caller's own"
     )
     days: int = Field(default=30, ge=1, le=90, description="Days until it expires")

@@ -18,6 +18,7 @@ from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger, subjects
+from serving.access.people import people
 from serving.access.roles import LEADS
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.referrals import CaseRecord
@@ -32,7 +33,7 @@ from serving.scores.table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store import journal
 from serving.store.database import Store, instant
-from serving.store.tables import ACCOUNTS, CASE_REQUESTS
+from serving.store.tables import CASE_REQUESTS
 
 _NO_CASE: Final = "There is no such case request, or it is not yours."
 
@@ -83,11 +84,10 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
     }
     with store.write() as connection:
         journal.note_key(connection, str(row["request_id"]))
-        query = sa.select(ACCOUNTS.c.role, ACCOUNTS.c.is_active)
-        found = connection.execute(query.where(ACCOUNTS.c.name == asked.approver)).first()
-        if found is None or not found.is_active or found.role not in LEADS:
+        if asked.approver not in people(connection, [asked.approver], LEADS):
             raise InvalidRequestError(
-                "A case request needs an approver.", expected="the account of a supervisor"
+                "A case request needs an approver.",
+                expected="the account of a supervisor, or oidc:NAME of one who has signed in here",
             )
         connection.execute(CASE_REQUESTS.insert(), row)
         kept = kept_now(connection, "case_request", str(row["request_id"]))

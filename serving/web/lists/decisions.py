@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
-from serving.access.people import not_known
+from serving.access.people import as_kept, one_known
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.api.routes import field
@@ -85,12 +85,14 @@ async def assign(
     """Hand a dealer of a list over to somebody."""
     form = await checked_form(request, caller.principal)
     back, purpose = _back(form), caller.purpose()
-    dealer, who = text(form, "dealer"), text(form, "to").lower()[:120]
+    dealer, who = text(form, "dealer"), as_kept(text(form, "to"))
     document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
     listed = {row["dealer"] for row in document["rows"]}
     if dealer not in listed or caller.scope.row(dealer) is None:
         raise UnknownDealerError("There is no such dealer on that list.")
-    nobody = _nobody(caller, who) if who else "Say to whom: give an account name."
+    nobody = "Say to whom: give an account name."
+    if who:
+        nobody = await asyncio.to_thread(_nobody, caller, who, dealer)
     if nobody:
         failed = {
             "dealer": dealer, "reason": "", "note": "", "what": nobody,
@@ -119,11 +121,14 @@ async def _list_again(
     )
 
 
-def _nobody(caller: Caller, who: str) -> str:
-    """Say that nobody could see what is handed over under a name; empty when somebody can."""
-    if not not_known(caller.runtime.store, [who], ACCESS["decisions"]):
-        return ""
-    return f"No inspector or supervisor signs in as {who}: nothing was handed over."
+def _nobody(caller: Caller, who: str, dealer: str) -> str:
+    """Say that nobody could see a dealer handed over under a name; empty when somebody can."""
+    found = one_known(caller.runtime.store, who, ACCESS["decisions"])
+    if found is None:
+        return f"No inspector or supervisor signs in as {who[:120]}: nothing was handed over."
+    if caller.runtime.scope(found).row(dealer) is None:
+        return f"The dealer is not within what {who[:120]} sees: nothing was handed over."
+    return ""
 
 
 @router.post("/views")

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from serving import clock
 from serving.access.audit.writer import subjects
-from serving.access.people import inspectors_of
+from serving.access.people import as_kept, inspectors_of
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
@@ -105,7 +105,7 @@ class Ask(BaseModel):
     @property
     def people(self) -> tuple[str, ...]:
         """Who carries the plan out: the names given, then numbers."""
-        given = [name.strip().lower() for name in self.names.split(",") if name.strip()]
+        given = [as_kept(name) for name in self.names.split(",") if name.strip()]
         given = list(dict.fromkeys(given))[: self.investigators]
         rest = range(len(given) + 1, self.investigators + 1)
         return (*given, *(f"investigator {n}" for n in rest))

@@ -15,7 +15,7 @@ from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.commands.app import app
 from serving.errors import ConflictError, InvalidRequestError
-from serving.field import responsibility
+from serving.field import case_requests, responsibility
 from serving.field.events import check_rows, keep
 from serving.field.referrals import Pattern, Sale, find, pattern_in_trace, queue, queued
 from serving.field.rescoring import collect_events
@@ -378,6 +378,24 @@ def test_a_case_without_an_approver_or_a_reason_is_refused(service, runtime, cha
     assert service.post("/v1/case_requests", "agent", case(runtime, **changed)).status_code == 422
     with runtime.store.read() as connection:
         assert connection.execute(sa.select(CASE_REQUESTS)).first() is None
+
+
+def test_a_supervisor_of_the_issuers_approves_a_case_too(service, runtime):
+    """Where nobody has a local account there is no other approver."""
+    lead = Principal("oidc:Lead-Kx7", "supervisor", frozenset({"nation"}), "oidc")
+    body = case(runtime, approver=lead.name)
+    assert service.post("/v1/case_requests", "agent", body).status_code == 422
+    runtime.directory.start_session(lead, "licensing", hours=1)
+    asked = service.post("/v1/case_requests", "agent", body).json()
+    chosen = body["dealers"][:1]
+    decided = case_requests.decide(
+        runtime.store, asked["request_id"], approved=chosen, note="",
+        scope=runtime.scope(lead), ledger=runtime.ledger(lead),
+    )  # fmt: skip
+    assert decided["approved"] == chosen
+    agent = runtime.directory.principal_of_token(service.tokens["agent"])
+    own = case(runtime, approver=agent.name)
+    assert service.post("/v1/case_requests", "agent", own).status_code == 422
 
 
 def test_a_case_without_the_field_approver_is_refused(service, runtime):

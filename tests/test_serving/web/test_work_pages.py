@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from html import unescape
 from urllib.parse import urlencode
@@ -10,8 +11,11 @@ from urllib.parse import urlencode
 import pytest
 
 from serving.access import suspension
+from serving.access.accounts import Principal
+from serving.lists import work
 from serving.scores import holds
 from serving.web.lists.list_rows import change_in_words, log_part
+from serving.web.plans.pages import Ask
 from tests.test_serving.pages import Visitor
 
 
@@ -130,20 +134,30 @@ def test_who_was_handed_a_row_decides_about_it_and_about_no_other(service, inspe
     ask = {"area": {"division": "division0"}, "k": 40, "random_share": 0}
     listed = service.post("/v1/rank", "supervisor", ask).json()
     at = f"/lists/{listed['list_id']}"
+    store = service.runtime.store
+    who = service.runtime.directory.principal_of_token(service.tokens["supervisor"])
     near = [row["dealer"] for row in listed["rows"] if row["office"] == "office0"]
     far = next(row["dealer"] for row in listed["rows"] if row["office"] != "office0")
     handed, held, other = near[:3]
-    for dealer in (handed, held, far):
-        form = {"dealer": dealer, "to": "inspector", "back": ""}
+    for dealer in (handed, held):
+        form = {"dealer": dealer, "to": "Inspector", "back": ""}
         assert supervisor.post(f"{at}/assign", form, at=at).status_code == 303
+    # What they would never see is not handed over; handed before their area was another, it is.
+    lost = supervisor.post(f"{at}/assign", form | {"dealer": far}, at=at)
+    assert lost.status_code == 422
+    assert "The dealer is not within what inspector sees: nothing was handed over." in lost.text
+    work.assign(
+        store, list_id=listed["list_id"], dealer=far, to="inspector",
+        ledger=service.runtime.ledger(who),
+    )  # fmt: skip
 
     def decide(dealer, **more):
         form = {"dealer": dealer, "from": "work", "decision": "accept"} | more
         return inspector.post(f"{at}/decisions", form, at="/work")
 
-    work = inspector.get("/work").text
-    assert work.count(f'action="{at}/decisions"') == 2
-    assert far not in work
+    text = inspector.get("/work").text
+    assert text.count(f'action="{at}/decisions"') == 2
+    assert far not in text
     # The dossier leads back to the work, not to a list that is not theirs.
     assert inspector.get(at).status_code == 404
     dossier = inspector.get(f"/dealers/{handed}?list={listed['list_id']}").text
@@ -163,15 +177,36 @@ def test_who_was_handed_a_row_decides_about_it_and_about_no_other(service, inspe
         assert service.post("/v1/decisions", "inspector", body).status_code == 404
     done = decide(handed, decision="override", reason="capacity")
     assert done.headers["location"] == "/work?done=override"
-    work = inspector.get("/work?done=override").text
-    assert "The dealer is overridden." in work
-    assert "<td>yes</td>" in work
-    assert at not in work
+    text = inspector.get("/work?done=override").text
+    assert "The dealer is overridden." in text
+    assert "<td>yes</td>" in text
+    assert at not in text
     # Whose list it is sees it there; handed to somebody else, it is theirs to decide.
     assert "no capacity" in supervisor.get(at).text
     form = {"dealer": handed, "to": "supervisor", "back": ""}
     assert supervisor.post(f"{at}/assign", form, at=at).status_code == 303
     assert decide(handed).status_code == 422
+
+
+def test_a_row_is_handed_to_whom_the_issuer_calls_by_a_name_with_capitals(service):
+    who = Principal("oidc:Kx7-Qq", "inspector", frozenset({"office:office0"}), "oidc")
+    service.runtime.directory.start_session(who, "licensing", hours=1)
+    supervisor = Visitor(service, "supervisor")
+    supervisor_list = service.post(
+        "/v1/rank", "supervisor", {"area": {"office": "office0"}, "k": 2, "random_share": 0}
+    ).json()
+    at, dealer = f"/lists/{supervisor_list['list_id']}", supervisor_list["rows"][0]["dealer"]
+    form = {"dealer": dealer, "back": ""}
+    for typed, status in (("OIDC:kx7-qq", 422), ("oidc:Kx7-Qq ", 303)):
+        answer = supervisor.post(f"{at}/assign", form | {"to": typed}, at=at)
+        assert answer.status_code == status
+    handed = work.assignments_of(service.runtime.store, supervisor_list["list_id"])
+    assert handed == {dealer: "oidc:Kx7-Qq"}
+    assert Ask(names="Maria, oidc:Kx7-Qq", investigators=2).people == ("maria", "oidc:Kx7-Qq")
+    # Who signed in since as somebody of another office sees the row no more.
+    moved = replace(who, areas=frozenset({"office:office4"}))
+    service.runtime.directory.start_session(moved, "licensing", hours=1)
+    assert supervisor.post(f"{at}/assign", form | {"to": who.name}, at=at).status_code == 422
 
 
 def test_an_address_cannot_write_onto_the_page(inspector, listed):
