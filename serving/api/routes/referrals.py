@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from serving import clock
 from serving.access.audit.writer import subjects
-from serving.access.people import one_known
+from serving.access.people import as_kept, one_known
 from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.field import Referrals
@@ -134,7 +134,7 @@ def _taker(runtime: Runtime, referral: StandingRecord, name: str) -> str:
     InvalidRequestError
         When it would be handed to nobody, or to somebody who does not see it.
     """
-    name = name if name.startswith("oidc:") else name.lower()
+    name = as_kept(name)
     who = one_known(runtime.store, name, ACCESS["referral_steps"])
     if who is None:
         raise InvalidRequestError(

@@ -173,6 +173,19 @@ def test_a_plan_that_breaks_a_rule_offers_no_approval_and_names_who_is_over_hour
     # Nobody of that name could see it.
     assert "signs in as gus:" in page
     assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 409
+    # Of a dealer held from the reader no hour is in what the sentence says.
+    over = re.compile(r"Week 1 of gus takes ([0-9.]+) hours, ([0-9.]+) more than there are\.")
+    (hours, more) = next(m for s in broken if (m := over.fullmatch(s))).groups()
+    holds.place(
+        service.runtime.store, asked["move_dealer"], owners=["chief"], starts_on=date(2025, 1, 1)
+    )
+    service.runtime.refresh_holds()
+    seen = service.get(f"/v1{at}", "supervisor").json()
+    held = next(v for v in plan["visits"] if v["dealer"] == asked["move_dealer"])
+    (fewer, less) = next(m for s in seen["broken"] if (m := over.fullmatch(s))).groups()
+    assert float(hours) - float(fewer) >= held["hours"] - 0.1
+    assert float(more) - float(less) == pytest.approx(float(hours) - float(fewer), abs=0.11)
+    assert broken == service.get(f"/v1{at}", "chief").json()["broken"]
 
 
 def test_nobody_changes_a_version_that_they_did_not_look_at(service, supervisor):
