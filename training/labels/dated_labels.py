@@ -31,7 +31,7 @@ from models.severity import VIOLATIONS, severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
 from training.labels import sample_design
-from training.labels.delays import CLOSING, delay_weights, first_closings
+from training.labels.delays import CLOSING, delay_weights, first_closings, first_traced
 
 # Kinds of visit and reasons of selection that follow from an earlier finding.
 FOLLOW_UPS: Final = frozenset({"recall"})
@@ -145,7 +145,8 @@ def inspections(warehouse: Warehouse, *, known_before: date | None = None) -> pd
     """
     table = warehouse.read("inspections", as_of=known_before, columns=list(_INSPECTION_COLUMNS))
     frame = _frame(table).rename(columns={"investigator_token": "investigator"})
-    first = frame["inspection_id"].map(first_closings(warehouse)).astype("datetime64[s]")
+    corrected = first_closings(warehouse)
+    first = frame["inspection_id"].map(dict(corrected)).astype("datetime64[s]")
     frame[CLOSING] = first.fillna(frame["known_on"])
     return frame.sort_values(["opened_on", "inspection_id"], ignore_index=True)
 
@@ -246,7 +247,8 @@ def diversion(
     """Count, for each dealer and as-of date, firearms traced at three years or less afterwards.
 
     Firearms without a serial number and lawful exports count toward no dealer
-    (`features.reference.attribution`). A trace counts in the window in which it became known, so a
+    (`features.reference.attribution`). A trace counts in the window in which it became known first,
+    whatever was corrected since, so a
     label is complete, and known, on the last day of its window. Windows that end after
     `known_before` or `records_to` are left out.
 
@@ -261,20 +263,25 @@ def diversion(
         First day that the records of traces do not reach.
     """
     ends = [pd.Timestamp(day) for day in (known_before, records_to) if day is not None]
-    columns = ["dealer", "sold_on", "recovered_on", "recovery_country", "known_on", *COLUMNS]
+    columns = [
+        "trace_id", "dealer", "sold_on", "recovered_on", "recovery_country", "known_on", *COLUMNS
+    ]  # fmt: skip
     traces = _frame(warehouse.read("traces", as_of=known_before, columns=columns))
     days = (traces["recovered_on"] - traces["sold_on"]).dt.days
     soon = is_short(days) & traces["dealer"].notna() & counts_toward_dealer(traces)
     if country is not None:
         soon &= traces["recovery_country"].isin(countries_of(country))
-    traces = traces[soon]
+    traces = traces[soon].reset_index(drop=True)
+    first = first_traced(warehouse, traces["trace_id"]).rename("first_on").reset_index()
+    first = traces[["trace_id", "dealer"]].merge(first, on=["trace_id", "dealer"], how="left")
+    became_known = first["first_on"].fillna(traces["known_on"])
     parts = []
     for when, rows in cohort.groupby("as_of", sort=True):
         start = pd.Timestamp(cast(Any, when))
         end = pd.Timestamp(add_months(start.date(), horizon_months))
         if end > min(ends, default=end):
             continue
-        in_window = (traces["known_on"] >= start) & is_known(traces["known_on"], end)
+        in_window = (became_known >= start) & is_known(became_known, end)
         counts = traces.loc[in_window, "dealer"].value_counts()
         y = rows["dealer"].map(counts).fillna(0).to_numpy(dtype=np.float64)
         parts.append(

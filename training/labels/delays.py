@@ -40,22 +40,47 @@ MIN_SETTLED: Final = 20
 def first_closings(warehouse: Warehouse) -> pd.Series:
     """Return the day on which the closing of each inspection was first known, by its number.
 
+    None are returned where no inspection was ever corrected.
+
     The day of the version in force is that of its latest correction: a visit whose hours were set
     right in the spring would seem to have taken until then.
     """
-    names = ["inspection_id", "closed_on", "known_on", "superseded_on"]
+    return _first_known(warehouse, "inspections", ["inspection_id"], told="closed_on")
+
+
+def first_traced(warehouse: Warehouse, trace_id: pd.Series) -> pd.Series:
+    """Return the day on which traces were first known to end at a dealer, by number and dealer.
+
+    A trace of which a detail is corrected years later was made when it was made. None are returned
+    where no trace was ever corrected.
+    """
+    return _first_known(
+        warehouse, "traces", ["trace_id", "dealer"], told="dealer", only=pa.array(trace_id)
+    )
+
+
+def _first_known(
+    warehouse: Warehouse, table: str, key: list[str], *, told: str, only: pa.Array | None = None
+) -> pd.Series:
+    """Return the first day on which a version of each key that tells something was in force."""
+    entries = warehouse.manifest["tables"].get(table, {"files": []})["files"]
+    if not any(entry["n_superseded"] for entry in entries):
+        none = pd.DataFrame(columns=[*key, "known_on_min"]).set_index(key)["known_on_min"]
+        return none.astype("datetime64[s]")
+    names = [*dict.fromkeys([*key, told, "known_on", "superseded_on"])]
     parts = [
-        pq.read_table(file, columns=names, partitioning=None)
-        for file in warehouse.files("inspections")
+        pq.read_table(file, columns=names, partitioning=None) for file in warehouse.files(table)
     ]
-    if not parts:
-        return pd.Series(dtype="datetime64[s]")
-    table = pa.concat_tables(parts)
-    was_in_force = pc.fill_null(pc.greater(table["superseded_on"], table["known_on"]), True)
-    closed = table.filter(pc.and_(was_in_force, pc.is_valid(table["closed_on"])))
-    first = closed.group_by("inspection_id").aggregate([("known_on", "min")])
+    rows = pa.concat_tables(parts)
+    if only is not None:
+        rows = rows.filter(
+            pc.is_in(rows[key[0]], value_set=only.cast(rows.schema.field(key[0]).type))
+        )
+    was_in_force = pc.fill_null(pc.greater(rows["superseded_on"], rows["known_on"]), True)
+    kept = rows.filter(pc.and_(was_in_force, pc.is_valid(rows[told])))
+    first = kept.group_by(key).aggregate([("known_on", "min")])
     frame: pd.DataFrame = first.to_pandas(date_as_object=False)
-    return frame.set_index("inspection_id")["known_on_min"].astype("datetime64[s]")
+    return frame.set_index(key)["known_on_min"].astype("datetime64[s]")
 
 
 def delay_weights(visits: pd.DataFrame, known_before: pd.Timestamp) -> Floats:

@@ -11,6 +11,7 @@ from rich.console import Console
 from features.table import FeatureTable
 from training.heads import diversion
 from training.heads.country_history import CountryHistory
+from training.labels import dated_labels as labels
 from training.labels.cohort import places
 from training.labels.splits import rolling
 from training.progress import Steps
@@ -39,6 +40,16 @@ def trace(number: int, dealer: str, completed: str, **more: object) -> dict[str,
         "completed_on": completed, "known_on": completed, "sold_on": "2020-06-01",
         "recovered_on": "2020-12-01", **more,
     }  # fmt: skip
+
+
+def test_a_trace_counts_when_it_was_first_known_whatever_was_corrected(make_warehouse):
+    """A caliber set right three years later moved the trace to the year of the correction."""
+    first = [trace(i, DEALERS[i], "2021-06-01") for i in range(10)]
+    again = [row | {"firearm_type": "revolver", "known_on": "2023-11-01"} for row in first]
+    store, rows = make_warehouse(traces=first + again), history(date(2024, 1, 1)).rows
+    found = labels.diversion(store, rows).frame
+    years = found.groupby(found["as_of"].dt.year)["y"].sum()
+    assert years.to_dict() == {2021: 10.0, 2022: 0.0, 2023: 0.0}
 
 
 @pytest.mark.parametrize(
