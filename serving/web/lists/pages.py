@@ -43,7 +43,7 @@ from serving.web.visitor import PageRoute, checked_form, may, text
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 PER_PAGE: Final = 25
-MOST_ON_A_PAGE: Final = 500  # a browser draws no more in a breath
+MOST_ON_A_PAGE: Final = 400  # with reasons some 90 KB compressed: a page stays below 100
 _DEFAULT_K: Final = 50
 _MOST_OTHERS: Final = 5
 _BLANK: Final[Mapping[str, Any]] = {
