@@ -88,7 +88,9 @@ class Card:
         parts += [
             "## Policy",
             f"Version {policy.version}, reviewed {policy.reviewed_on}, due {policy.review_due}. "
-            f"A support below {policy.min_support:g} means insufficient history.",
+            "Support is the share of the dealers whose labels the first head learned from "
+            "(inspected ones, for a head of findings) that are at least as unlike the rest of "
+            f"them. A support below {policy.min_support:g} means insufficient history.",
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 

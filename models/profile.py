@@ -1,18 +1,21 @@
 """What the training rows looked like: quantiles for percentiles and drift, and bins for support.
 
-**Support** says how usual a dealer is among the inspected dealers the heads learned from. Each
-signal's values are cut at the training deciles, missing being a bin of its own; a dealer's surprise
-is the mean, over the signals, of minus the log share of its bin. Signals that say the same count
-together as one: each weighs one over the sum of its squared correlations with all, so that a count
-in five windows makes nobody five times as unusual. A dealer's support is the share of training rows
-at least as surprising. Dealers like those inspected have supports spread evenly over
-0 to 1; a support of 0.01 says that one inspected dealer in a hundred was as unlike the rest.
+Percentiles and drift are told by every listed dealer, inspected or not. **Support** says how usual
+a dealer is among those whose labels the first head learned from: the inspected ones, where that is
+the compliance head; every listed one, where dealers not inspected tell something, too. Each
+signal's values are cut at the deciles of all listed dealers, missing being a bin of its own; a
+dealer's surprise is the mean, over the signals, of minus the log share of the learned rows in its
+bin. Signals that say the same count together as one: each weighs one over the sum of its squared
+correlations with all, so that a count in five windows makes nobody five times as unusual. A
+dealer's support is the share of learned rows at least as surprising. Dealers like those inspected
+have supports spread evenly over 0 to 1; a support of 0.01 says that one inspected dealer in a
+hundred was as unlike the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -39,7 +42,7 @@ _MAX_ROWS: Final = 20_000
 
 @dataclass(frozen=True)
 class SignalProfile:
-    """One signal among the training rows.
+    """One signal among the rows of all listed dealers.
 
     Parameters
     ----------
@@ -52,7 +55,9 @@ class SignalProfile:
     levels : tuple of str
         Levels of a category; each is a bin.
     shares : array
-        Share of training rows in each bin; the last is missing or never seen.
+        Share of rows in each bin; the last is missing or never seen.
+    learned : array, optional
+        The same of the rows whose labels were learned from, where those are not all.
     """
 
     name: str
@@ -61,6 +66,7 @@ class SignalProfile:
     edges: Floats
     levels: tuple[str, ...]
     shares: Floats
+    learned: Floats | None = None
 
     def bins(self, values: pd.Series[Any]) -> npt.NDArray[np.int64]:
         """Return the bin of each row."""
@@ -79,8 +85,8 @@ class SignalProfile:
 
     @cached_property
     def surprises(self) -> Floats:
-        """Minus the log share of each bin."""
-        return np.asarray(-np.log(self.shares))
+        """Minus the log share of the learned rows in each bin."""
+        return np.asarray(-np.log(self.shares if self.learned is None else self.learned))
 
     def state(self) -> State:
         """Return it as JSON can hold it."""
@@ -91,6 +97,7 @@ class SignalProfile:
             "edges": self.edges.tolist(),
             "levels": list(self.levels),
             "shares": self.shares.tolist(),
+            "learned": None if self.learned is None else self.learned.tolist(),
         }
 
     @classmethod
@@ -103,6 +110,9 @@ class SignalProfile:
             np.asarray(state["edges"], dtype=np.float64),
             tuple(state["levels"]),
             np.asarray(state["shares"], dtype=np.float64),
+            None
+            if state.get("learned") is None
+            else np.asarray(state["learned"], dtype=np.float64),
         )
 
 
@@ -115,7 +125,7 @@ class Profile:
     n_rows : int
     signals : tuple of SignalProfile
     surprise : array of shape (101,)
-        Quantiles of the training rows' surprise.
+        Quantiles of the surprise of the learned rows.
     scores : mapping of str to array of shape (101,)
         Quantiles of each head's margin on the training rows, for drift.
     peers : Peers, optional
@@ -138,20 +148,25 @@ class Profile:
         scores: Mapping[str, Floats] | None = None,
         *,
         peers: Peers | None = None,
+        learned: npt.NDArray[np.int64] | None = None,
     ) -> Profile:
         """Profile training rows.
 
         Parameters
         ----------
         X : DataFrame of shape (n, p)
-            Signals of the rows the heads learned from.
+            Signals of every listed dealer.
         scores : mapping of str to array of shape (n,), optional
             Margin of each head on rows to compare later ones with.
         peers : Peers, optional
             Of dealers who sell alike, where there is the signal of sales.
+        learned : array of int, optional
+            Rows whose labels were learned from, by which support is told; all by default.
         """
         signals = tuple(_profile(X.iloc[:, j]) for j in range(X.shape[1]))
-        bins = _bins(signals, X)
+        bins = _bins(signals, X if learned is None else X.iloc[learned])
+        if learned is not None:
+            signals = tuple(_learned(signal, bins[:, j]) for j, signal in enumerate(signals))
         weights = _shared(signals, bins)
         found = _surprise(signals, bins, weights)
         surprise = np.quantile(found, np.linspace(0, 1, N_QUANTILES))
@@ -268,6 +283,12 @@ def _profile(values: pd.Series[Any]) -> SignalProfile:
     counts = np.bincount(np.searchsorted(edges, there, side="left"), minlength=len(edges) + 1)
     counts = np.append(counts, len(floats) - len(there))
     return SignalProfile(name, missing, quantiles, edges, (), _shares(counts))
+
+
+def _learned(signal: SignalProfile, bins: npt.NDArray[np.int64]) -> SignalProfile:
+    """Add the shares of the learned rows, by the bin of each."""
+    counts = np.bincount(bins, minlength=len(signal.shares))
+    return replace(signal, learned=_shares(counts))
 
 
 def _shares(counts: npt.NDArray[Any]) -> Floats:

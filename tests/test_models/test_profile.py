@@ -73,3 +73,24 @@ def test_a_profile_of_an_earlier_version_weighs_its_signals_alike(X):
     before = Profile.from_state(state)
     assert before.weights is None
     assert before.support(X.iloc[:20]).shape == (20,)
+
+
+def test_a_kind_never_inspected_has_no_support_among_many_of_it():
+    """A fifth of all dealers, none of them inspected: by all listed ones they were like any."""
+    rng = np.random.default_rng(0)
+    is_kind = np.arange(4000) % 5 == 0
+    columns = {f"signal_{j}": rng.normal(size=4000) + 3.0 * is_kind for j in range(8)}
+    X = pd.DataFrame(columns)
+    learned = np.flatnonzero(~is_kind & (rng.random(4000) < 0.2))
+    listed, told = Profile.of(X), Profile.of(X, learned=learned)
+    again = Profile.from_state(told.state())
+    assert np.median(listed.support(X[is_kind])) > 0.2
+    for profile in (told, again):
+        assert (profile.support(X[is_kind]) < 0.005).mean() > 0.9
+        assert (profile.support(X[~is_kind]) < 0.005).mean() < 0.02
+        assert profile.support_of(X.to_numpy()[:3]) == pytest.approx(profile.support(X)[:3])
+    # Drift and percentiles go on telling of everybody.
+    assert told.n_rows == 4000
+    for one, other in zip(told.signals, listed.signals, strict=True):
+        np.testing.assert_array_equal(one.shares, other.shares)
+        np.testing.assert_array_equal(one.quantiles, other.quantiles)

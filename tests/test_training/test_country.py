@@ -164,6 +164,10 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
         assert "border_km_to_mexico_line" in places.signals
         assert not set(places.signals) & set(bundle.heads["compliance"].columns_)
         assert set(places.slopes) == set(bundle.heads)
+        # Support is told by the inspected, who are fewer than all.
+        (one, *_) = bundle.profile.signals
+        assert one.learned is not None
+        assert not np.allclose(one.learned, one.shares, atol=1e-4)
     page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
     assert "What the list would find, in every way" in page
     assert re.search(

@@ -76,6 +76,7 @@ def train(
             for origin in origins
             for when in origin.split.test_as_of
         },
+        learned=history.cohort.index.to_numpy()[shipped.weighted.index],
     )
 
 

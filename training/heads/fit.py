@@ -76,6 +76,9 @@ class HeadResult:
         them is taken off the priority (`models.order.place_effects`).
     judged_place_signals : mapping of Timestamp to tuple of str
         The same of the model that stood before each judged date.
+    learned : array of int, optional
+        Rows of the feature table whose labels it learned from, where the table holds other dealers,
+        too; support is told by them.
     """
 
     head: Head
@@ -89,6 +92,7 @@ class HeadResult:
     everyone: pd.DataFrame | None = None
     place_signals: tuple[str, ...] = ()
     judged_place_signals: Mapping[pd.Timestamp, tuple[str, ...]] = field(default_factory=dict)
+    learned: npt.NDArray[np.int64] | None = None
 
 
 def place_signals(

@@ -34,7 +34,8 @@ def assemble_bundle(
     Parameters
     ----------
     kept : sequence of HeadResult
-        At least one; the first one's training rows make the profile.
+        At least one; the first one's rows make the profile, and support is told by those whose
+        labels it learned from.
     table : FeatureTable
         Holds the signals of every head.
     """
@@ -50,7 +51,10 @@ def assemble_bundle(
     }
     beside = set_against(latest, place_signals(kept))
     peers = None if beside.empty else Peers.of(beside, margins)
-    profile = Profile.of(table.X.iloc[_rows(kept[0], table)][columns], margins, peers=peers)
+    rows = _rows(kept[0], table)
+    profile = Profile.of(
+        table.X.iloc[rows][columns], margins, peers=peers, learned=_learned(kept[0], rows)
+    )
     policy = recipe.read_policy()
     restraint = restrain(policy, margins, beside, capacity=recipe.evaluation.capacity)
     is_restricted = any(signal.restriction == "restricted" for signal in signals)
@@ -80,6 +84,11 @@ def assemble_bundle(
 
 def _rows(result: HeadResult, table: FeatureTable) -> npt.NDArray[np.int64]:
     return np.arange(len(table)) if result.rows is None else result.rows
+
+
+def _learned(result: HeadResult, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """Where among some rows of the table those stand that a head learned from; None for all."""
+    return None if result.learned is None else np.flatnonzero(np.isin(rows, result.learned))
 
 
 def model_card(

@@ -136,6 +136,7 @@ def _bundle(recipe: Recipe, results: list[HeadResult], table: FeatureTable, toda
             table.X[columns],
             margins,
             peers=None if beside.empty else Peers.of(beside, margins),
+            learned=results[0].learned,
         ),
         "# A rehearsal\n",
         manifest,
