@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from features.home import home, write_atomically
 from features.warehouse import Warehouse
 from serving.commands.store_access import recorded
 from serving.errors import InvalidRequestError
+from serving.scores.champion import policy_in_force
 from serving.trials import assignments, averts, planning, reading
 from serving.trials.averts_frames import frames
 from serving.trials.planning import Asked
@@ -35,7 +36,9 @@ def plan_trial(
 ) -> None:
     """Plan a trial, keep it with the audit and write its protocol."""
     store = Warehouse.open(warehouse or home() / "warehouse")
-    visits = independent_visits(store, known_before=date.today())  # noqa: DTZ011
+    rule = policy_in_force(home()).severe_finding
+    today = date.today()  # noqa: DTZ011
+    visits = independent_visits(store, known_before=today, rule=rule)
     list_a, list_b, ends_on = lists
     if list_a is None and list_b is None:
         months, pairs, looks = periods
@@ -56,6 +59,7 @@ def plan_trial(
         trial = planning.interleaved(
             asked, visits, list_a=_dealers(list_a), list_b=_dealers(list_b), ends_on=ends_on
         )
+    trial = replace(trial, severe=rule)
     with recorded() as (opened, ledger):
         path = assignments.keep(opened, ledger, home(), trial)
     page = path.with_suffix(".html")
@@ -76,7 +80,8 @@ def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool)
     store = Warehouse.open(warehouse or home() / "warehouse")
     with recorded() as (opened, ledger):
         trial = assignments.read(opened, home(), name)
-        found = reading.read(trial, independent_visits(store, known_before=today), today=today)
+        visits = independent_visits(store, known_before=today, rule=trial.rule)
+        found = reading.read(trial, visits, today=today)
         with opened.write() as connection:
             day = "before the first look" if found.look is None else str(found.look.on)
             ledger.add(connection, "trial_read", f"{name} {day}")

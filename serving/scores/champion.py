@@ -16,6 +16,7 @@ from serving.scores.table import current
 if TYPE_CHECKING:
     from features.table import FeatureTable
     from models.bundle import Bundle
+    from models.policy import Policy
 
 
 def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
@@ -27,6 +28,15 @@ def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
     if not folder.is_dir():
         raise NotReadyError(f"Champion {name} is not there.", fix="ffl-risk promote")
     return name, Bundle.load(folder)
+
+
+def policy_in_force(home: Path) -> Policy:
+    """Return the policy of the bundle in force; the one that ships before the first promotion."""
+    from models.policy import Policy
+
+    if not (home / "champion.json").is_file():
+        return Policy.read()
+    return Policy.read(home / "champion" / current(home, "champion") / "policy.toml")
 
 
 def variant_of(bundle: Bundle) -> Literal["full", "public"]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from features.home import write_atomically
+from models.policy import Policy, SevereFinding
 from serving.access.audit.writer import Ledger
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.store import journal
@@ -60,6 +61,9 @@ class Trial:
         Offices in periods; empty for an interleaved trial.
     places : tuple of Place
         Dealers; empty for a trial by office and period.
+    severe : SevereFinding, optional
+        What is severe, fixed when the trial is planned; None in a trial of an earlier version,
+        which goes by the policy that ships.
     """
 
     trial_id: str
@@ -74,6 +78,12 @@ class Trial:
     power: Power
     cells: tuple[Cell, ...] = ()
     places: tuple[Place, ...] = ()
+    severe: SevereFinding | None = None
+
+    @property
+    def rule(self) -> SevereFinding:
+        """What is severe."""
+        return self.severe or Policy.read().severe_finding
 
     @property
     def share(self) -> float:
@@ -159,5 +169,6 @@ def _from_json(document: Mapping[str, Any]) -> Trial:
             "power": Power(**document["power"]),
             "cells": tuple(Cell(**dated(c, "starts_on", "ends_on")) for c in document["cells"]),
             "places": tuple(Place(**place) for place in document["places"]),
+            "severe": SevereFinding(**document["severe"]) if document.get("severe") else None,
         }
     )

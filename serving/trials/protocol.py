@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from markdown_it import MarkdownIt
 
+from features.domain.number_words import counted
+from models.policy import SevereFinding
 from serving.trials.assignments import WAIT_DAYS, Trial
 
 _SHELL = (
@@ -44,6 +46,7 @@ and its digest stands in the audit.
 
 **Outcome.** A severe finding at a compliance inspection that follows no earlier finding, opened
 from {trial.starts_on} to before {trial.ends_on}. The legal gate and holds apply as always.
+Severe is {_severe(trial.rule)}, as the policy in force has it when this is planned.
 
 **Reading.** By intention to treat: each visit counts in the arm that the lot gave, whatever was
 done; a drawn place that nobody visited found nothing. The trial is read on these days and on no
@@ -67,6 +70,13 @@ Signed before the start:
 |  |  |  |  |
 |  |  |  |  |
 """
+
+
+def _severe(rule: SevereFinding) -> str:
+    outcome = rule.outcome_at_least.replace("_", " ")
+    cited = counted(rule.tier_1_citations_at_least, "citation")
+    missing = counted(rule.unaccounted_firearms_at_least, "firearm")
+    return f"the outcome {outcome} or a graver one, {cited} of tier 1 or {missing} unaccounted for"
 
 
 def protocol_page(trial: Trial) -> str:

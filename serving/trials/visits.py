@@ -11,7 +11,7 @@ import pandas as pd
 from features.arrays import Floats
 from features.domain.asof import add_months
 from features.warehouse import Warehouse
-from models.policy import Policy
+from models.policy import SevereFinding
 from models.severity import VIOLATIONS, severe
 from serving.errors import InvalidRequestError
 
@@ -20,8 +20,16 @@ _KINDS = ("compliance",)
 _FOLLOW_UPS = ("recall",)
 
 
-def independent_visits(warehouse: Warehouse, *, known_before: date) -> pd.DataFrame:
+def independent_visits(
+    warehouse: Warehouse, *, known_before: date, rule: SevereFinding
+) -> pd.DataFrame:
     """Return the visits a trial counts: compliance inspections that follow no finding.
+
+    Parameters
+    ----------
+    rule : SevereFinding
+        What is severe: as the model in force has it when a trial is planned, as planned when it is
+        read.
 
     Returns
     -------
@@ -38,7 +46,7 @@ def independent_visits(warehouse: Warehouse, *, known_before: date) -> pd.DataFr
     cited = warehouse.read("violations", as_of=known_before, columns=list(VIOLATIONS)).to_pandas()
     own = rows["kind"].isin(_KINDS) & ~rows["selected_by"].isin(_FOLLOW_UPS)
     visits = rows[own].reset_index(drop=True)
-    visits["y"] = severe(visits, cited, Policy.read().severe_finding)
+    visits["y"] = severe(visits, cited, rule)
     visits["is_closed"] = visits["closed_on"].notna()
     kept: pd.DataFrame = visits[["dealer", "office", "opened_on", "is_closed", "y"]]
     return kept

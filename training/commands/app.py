@@ -363,6 +363,10 @@ def rivals(
     horizon: Annotated[
         int, typer.Option(min=1, metavar="MONTHS", help="Inspections this long after count.")
     ] = 12,
+    recipe: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Its policy says what is severe; else the champion's."),
+    ] = None,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -375,12 +379,15 @@ def rivals(
     from features.warehouse import Warehouse
     from training.commands.output import tell
     from training.progress import Steps
+    from training.recipe import load_recipe
+    from training.registry.promotion import policy_in_force
     from training.studies.pages.rivals import rivals_page
     from training.studies.rivals import judge_decisions
 
     store = Warehouse.open(warehouse or home() / "warehouse")
+    policy = load_recipe(recipe).read_policy() if recipe else policy_in_force(home())
     with Steps().step("outcomes"):
-        found = judge_decisions(decisions, store, horizon_months=horizon)
+        found = judge_decisions(decisions, store, horizon_months=horizon, policy=policy)
     tell(rivals_page(found), found, stem="rivals", as_json=as_json)
 
 

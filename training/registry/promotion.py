@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from features.home import keep_private, sync_folder, write_json
+from models.policy import Policy
 from training.errors import BusyError, NotTrainedError
 from training.evaluation.candidate import STAGING, Candidate, next_number, open_candidate
 from training.registry.tracker import Tracker
@@ -71,6 +72,14 @@ def read_champion(folder: Path) -> Champion | None:
         record["candidate"],
         tuple(record["history"]),
     )
+
+
+def policy_in_force(folder: Path) -> Policy:
+    """Return the policy of the champion; the one that ships before the first promotion."""
+    champion = read_champion(folder)
+    if champion is None:
+        return Policy.read()
+    return Policy.read(folder / "champion" / champion.bundle / "policy.toml")
 
 
 @contextmanager
