@@ -28,7 +28,7 @@ from serving.contract.records.dealers import (
     TimelineRecord,
     TracesRecord,
 )
-from serving.scores.table import premises
+from serving.scores.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES

@@ -25,9 +25,9 @@ from features.openjson import Row
 from features.schema import TABLES
 from serving import clock
 from serving.scores.champion import inputs_of, variant_of
+from serving.scores.loaded_table import RESCORED
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
-from serving.scores.table import RESCORED
 from serving.store.database import Store
 from serving.store.tables import EVENTS
 from serving.store.warehouse_progress import Collected

@@ -28,7 +28,7 @@ from features.openjson import Json
 from features.warehouse.manifest import MANIFEST, file_sha256, read_manifest, write_lock
 from serving.errors import ConflictError, NotReadyError
 from serving.keeping.files import make_folder
-from serving.scores.table import RESCORED
+from serving.scores.loaded_table import RESCORED
 
 FORMAT: Final = 1
 STATE: Final = "state.json"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from serving.errors import NotReadyError
-from serving.scores.table import current
+from serving.scores.loaded_table import current
 
 if TYPE_CHECKING:
     from features.table import FeatureTable

@@ -23,7 +23,7 @@ from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
 from serving.scores.inspection_facts import inspection_facts
-from serving.scores.table import (
+from serving.scores.loaded_table import (
     FILES,
     N_REASONS,
     SCHEMA_VERSION,

@@ -23,8 +23,8 @@ from features.errors import FeatureError, InvalidValueError
 from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
+from serving.scores.loaded_table import N_REASONS, ScoredTable, load_scored
 from serving.scores.places import Places
-from serving.scores.table import N_REASONS, ScoredTable, load_scored
 from serving.scores.words.peers import Peers
 from serving.scores.words.reason_sentences import Sentences
 

@@ -14,7 +14,7 @@ from serving.api.problems import MEDIA_TYPE
 from serving.contract.examples import EXAMPLES, PARAMETERS
 from serving.contract.field import EventTable
 from serving.contract.meanings import describe
-from serving.server.idempotent_answers import ROUTES
+from serving.server.idempotent_routes import ROUTES
 
 _UNSAID: Final = "Successful Response"
 _PROBLEM: Final = "#/components/schemas/Problem"

@@ -5,7 +5,7 @@ That a write with a key was kept is noted in the transaction that keeps it
 Of two workers that make the same write at once one keeps it; the other finds the key taken, and
 answers what was kept. A key is one identity's, for one request to one route.
 Sent again, the request gets the answer of the first time, or what was kept as it stands now, where
-a hold may hide some of it (`serving.server.idempotent_answers`). Where the process ended before the
+a hold may hide some of it (`serving.server.idempotent_routes`). Where the process ended before the
 answer was noted it is read anew, or the write is made again, which changes nothing: what it says is
 known.
 """
@@ -32,7 +32,7 @@ from serving.api.callers import authenticate, caller_of
 from serving.api.problems import problem, problem_of
 from serving.runtime import Runtime
 from serving.server.guard import App, Message, Receive, Send
-from serving.server.idempotent_answers import Route, route_of, stated_purpose
+from serving.server.idempotent_routes import Route, route_of, stated_purpose
 from serving.store import journal
 from serving.store.database import instant
 from serving.store.tables import IDEMPOTENCY

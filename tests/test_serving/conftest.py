@@ -21,9 +21,9 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from serving.runtime import Runtime
+from serving.scores.loaded_table import ScoredTable
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
-from serving.scores.table import ScoredTable
 from serving.scores.words.peers import peer_table
 from serving.server.app import build_app
 from serving.server.protocol import BoundedProtocol

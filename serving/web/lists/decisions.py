@@ -24,7 +24,7 @@ from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists import work
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
-from serving.scores.table import premises
+from serving.scores.loaded_table import premises
 from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import show_list
 from serving.web.rendering import dealer_name, page

@@ -23,7 +23,7 @@ from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
 from serving.insight.measures import measures_for
 from serving.insight.sharing import releases_for
-from serving.scores.table import premises
+from serving.scores.loaded_table import premises
 from serving.web.atlas import flow_ground
 from serving.web.oversight.flow_answers import flow_answers
 from serving.web.rendering import dealer_name, page

@@ -152,7 +152,7 @@ def paths_of(routes):
 def test_every_route_that_keeps_something_takes_a_key(service):
     """Of the others nothing is kept that could be kept twice: they add to the audit alone."""
     from serving.server.app import build_app
-    from serving.server.idempotent_answers import ROUTES
+    from serving.server.idempotent_routes import ROUTES
     from serving.store.tables import METADATA
 
     found = set(paths_of(build_app(service.runtime).app.app.routes))
