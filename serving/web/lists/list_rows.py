@@ -224,7 +224,7 @@ def shortfall(document: Mapping[str, Any]) -> str:
     kept_out = design["n_in_area"] - design["n_eligible"]
     return (
         f"{design['k']:,} asked for, {n:,} given: of "
-        f"{counted(design['n_in_area'], 'dealer')} of the area {design['n_eligible']:,} may be "
-        f"visited; {counted(kept_out, 'was', 'were')} inspected in the twelve months before and "
-        "may not."
+        f"{counted(design['n_in_area'], 'dealer')} of the area {design['n_eligible']:,} could be "
+        f"visited on {document['basis']['as_of']}; {counted(kept_out, 'was', 'were')} inspected in "
+        "the twelve months before that day and could not."
     )

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from features.errors import FflRiskError
 from serving import clock
+from serving.access.audit.writer import subjects
 from serving.access.people import inspectors_of
 from serving.access.roles import ACCESS, NEEDS_OFFICE, OVERSEES
 from serving.api.callers import Caller
@@ -21,6 +22,7 @@ from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import document_for, issue
+from serving.lists.passed_over import PassedOver, passed_over
 from serving.lists.scheduled import newest_of_week
 from serving.lists.since import decided_elsewhere, told_since
 from serving.lists.summaries import decisions_of, lists_of_others, summaries
@@ -171,8 +173,14 @@ async def show(
     """Show a list as issued, filtered and sorted as asked."""
     purpose = caller.purpose()
     document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
-    await caller.record(list_id, purpose=purpose, list_id=list_id)
-    return await asyncio.to_thread(show_list, request, caller, document, ask)
+    over = None
+    if caller.principal.role not in OVERSEES:
+        over = await asyncio.to_thread(passed_over, caller.runtime.store, caller.scope, document)
+    # Whom the page names beside the list is in the audit too.
+    named = [one["dealer"] for one in over.named] if over else []
+    subject = f"{list_id} {subjects(named)}" if named else list_id
+    await caller.record(subject, purpose=purpose, list_id=list_id)
+    return await asyncio.to_thread(show_list, request, caller, document, ask, over=over)
 
 
 def show_list(
@@ -181,6 +189,7 @@ def show_list(
     document: ListDocument,
     ask: Ask,
     *,
+    over: PassedOver | None = None,
     failed: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
@@ -211,7 +220,8 @@ def show_list(
         sorts=SORTS, reasons=OVERRIDE_WORDS, link=ask.query, back=ask.query(),
         parts=_parts(view, document, rows),
         change=change_in_words(document, _previous(caller, document)),
-        shortfall=shortfall(document),
+        shortfall=shortfall(document), over=over,
+        can_issue=caller.principal.role in ACCESS["rank"],
         assigned=assignments_of(store, document["list_id"]),
         views=views_of(store, caller.principal.name),
         can_decide=caller.principal.role in ACCESS["decisions"],

@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from features.arrays import Flags
 from serving import clock
 from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
@@ -18,7 +19,7 @@ from serving.api.callers import Caller
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.lists.issued import issue
-from serving.scores.visible_dealers import eligible_rows
+from serving.scores.visible_dealers import View, allows_visit, eligible_rows
 from serving.scores.words.reason_sentences import measured_first
 from serving.web.dealers.pages import find_dealers
 from serving.web.lists.list_rows import parts_of
@@ -144,6 +145,8 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
     office = ranked[columns["office"][ranked] == columns["office"][row]]
     priority = float(columns["priority"][row])
     ahead = int((columns["priority"][office] > priority).sum())
+    since = _allowed_since(view) & (columns["office"] == columns["office"][row])
+    since[row] = False
     place = int(np.flatnonzero(office == row)[0]) if row in office else None
     names = ("dealer", "business_name", "licensee_name", "city", "state", "office")
     texts = {name: str(columns[name][row]) for name in names}
@@ -159,6 +162,8 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         "eligible_on": view.eligible_on(row),
         "n_ahead": ahead,
         "n_eligible": len(office),
+        "n_since": int(since.sum()),
+        "n_since_ahead": int((columns["priority"][since] > priority).sum()),
         "cut": float(columns["priority"][office[k - 1]]) if len(office) >= k else None,
         "n_alike": int((columns["priority"][office] == priority).sum()) - (place is not None),
         "n_alike_before": 0 if place is None else place - ahead,
@@ -166,6 +171,13 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         "lowering": measured_first([i for i in own if i["contribution"] < 0])[:_MOST_REASONS],
         "raising": measured_first([i for i in own if i["contribution"] > 0])[:_MOST_REASONS],
     }
+
+
+def _allowed_since(view: View) -> Flags:
+    """Return the rows that no list takes by itself, but that may be visited by today."""
+    day = max(view.snapshot.as_of, clock.today())
+    allowed: Flags = allows_visit(view.snapshot.columns["eligible_on"], day)
+    return allowed & ~eligible_rows(view) & view.is_visible
 
 
 def _families(found: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:

@@ -84,7 +84,7 @@ def test_a_dossier_says_why_its_rank_is_not_its_place_on_the_list(service, inspe
     ]
     assert ahead
     page = unescape(inspector.get(f"/dealers/{row['dealer']}?list={listed['list_id']}").text)
-    assert f"{len(ahead)} of those above could not be visited on the day the records" in page
+    assert f"{len(ahead)} of those above could not be visited on the day that the scores" in page
     assert f"<dt>On the list</dt><dd>{row['position']}<small>place of 30, highest priority" in page
     alone = inspector.get(f"/dealers/{row['dealer']}").text
     assert "<dt>On the list</dt>" not in alone

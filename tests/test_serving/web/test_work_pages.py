@@ -8,11 +8,13 @@ from datetime import date
 from html import unescape
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 
 from serving.access import suspension
 from serving.access.accounts import Principal
 from serving.lists import work
+from serving.lists.passed_over import PassedOver, passed_over
 from serving.scores import holds
 from serving.web.lists.list_rows import change_in_words, log_part
 from serving.web.plans.pages import Ask
@@ -353,3 +355,53 @@ def test_whom_work_can_be_handed_to_is_named_of_the_own_offices_alone(service, i
     named = page.split('<datalist id="people">')[1].split("</datalist>")[0]
     assert re.findall(r'value="([^"]*)"', named) == ["colleague"]
     assert page.count('list="people"') == 3
+
+
+def test_a_list_says_whom_it_passed_over_and_who_of_them_may_be_visited_by_now(
+    service, inspector, listed, monkeypatch, audit_of
+):
+    columns = service.runtime.snapshot.columns
+    as_of, own = service.runtime.snapshot.as_of, columns["office"] == "office0"
+    days = columns["eligible_on"].astype("datetime64[D]")
+    barred = own & (days > np.datetime64(as_of))
+    today = np.sort(days[barred])[barred.sum() // 2].item()
+    monkeypatch.setattr("serving.clock.today", lambda: today)
+    free = columns["dealer"][barred & (days <= np.datetime64(today))].tolist()
+    assert 0 < len(free) < barred.sum()
+    page = inspector.get(f"/lists/{listed['list_id']}").text
+    said = re.search(r"<b>(\d+) passed over .*?</details></div>", page, re.DOTALL)
+    assert said is not None
+    assert int(said[1]) == barred.sum()
+    assert f"as of {as_of}" in said[0]
+    assert f"{len(free)} of them may be visited today, {today}" in said[0]
+    named = re.findall(r'href="/dealers/([^"]+)/place#hand-title"', said[0])
+    assert sorted(named) == sorted(free)
+    priority = dict(zip(columns["dealer"], columns["priority"], strict=True))
+    assert named == sorted(named, key=lambda dealer: -priority[dealer])
+    record = [one for one in audit_of(service) if one["action"] == "lists"][-1]
+    assert record["subject"].split() == [listed["list_id"], *sorted(free)]
+    last = min(free, key=priority.__getitem__)
+    text = re.sub(r"\s+", " ", inspector.get(f"/dealers/{last}/place").text)
+    ahead = sum(own & ~barred & (columns["priority"] > priority[last]))
+    assert f"{ahead or 'None'} of the office's {sum(own & ~barred)} dealers that could be" in text
+    assert f"visited on {as_of}, the day that lists go by" in text
+    n = len(free) - 1
+    assert f"{n} more may be visited by today, {today}; {n} of these have a higher" in text
+    # A visit told since bars again: not named, and still one that the list passed over.
+    told = {"inspection_id": "I-9", "dealer": last, "kind": "compliance", "outcome": "none",
+            "opened_on": today.isoformat(), "selected_by": "risk"}  # fmt: skip
+    assert service.post("/v1/outcomes", "inspector", told).status_code in {200, 201}
+    page = inspector.get(f"/lists/{listed['list_id']}").text
+    assert f"<b>{barred.sum()} passed over" in page
+    assert f"{n} of them may be visited today" in page
+    assert f"/dealers/{last}/place" not in page
+
+
+def test_nobody_is_named_of_a_list_from_other_scores_than_those_in_force(service, listed):
+    scope = service.runtime.scope(
+        Principal("inspector", "inspector", frozenset(["office:office0"]))
+    )
+    here = passed_over(service.runtime.store, scope, listed)
+    assert here.n_now is not None
+    other = {**listed, "basis": {**listed["basis"], "fingerprint": "0" * 64}}
+    assert passed_over(service.runtime.store, scope, other) == PassedOver(here.n)
