@@ -44,7 +44,8 @@ class FieldRecords:
         does now), is_recall (the next visit is a recall due or coming due).
     visits : DataFrame
         Visits that use up the allowance, closed in whole years before the day: office, is_border,
-        hours, is_severe, is_warned, year (0 is the last), investigator_token, visited_by.
+        hours, is_severe and is_warned (by the outcome alone), year (0 is the last),
+        investigator_token, visited_by.
     n_years : int
         Whole years of visits.
     n_placed_afar : int

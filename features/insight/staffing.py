@@ -27,6 +27,7 @@ from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, field_records
 from features.openjson import Json
 from features.reference.legal.law import law
+from features.reference.legal.outcome import SEVERE
 from features.reference.legal.twelve_month_rule import interval_months
 from features.warehouse import Warehouse
 
@@ -35,6 +36,7 @@ _MIN_OWN: Final = 30  # visits below which a segment takes the rates of the coun
 _MIN_SEGMENTS: Final = 6  # for what past changes in visits say
 _Z: Final = 1.645
 _EPS: Final = 1e-9
+_ENDED: Final = " or ".join(outcome.replace("_", " ") for outcome in SEVERE)
 
 
 @dataclass(frozen=True)
@@ -438,6 +440,8 @@ def _statements(records: FieldRecords, marginal: Yield, missing: list[str]) -> t
         f"Past visits: {len(records.visits):,} closed {since} to {records.as_of}.",
         f"One more visit: {marginal.basis}; {marginal.low:.3f} to {marginal.high:.3f} severe "
         f"findings, against {records.visits['is_severe'].mean():.3f} on average.",
+        f"A severe finding is here a visit that ended in a {_ENDED}. What a model's policy may "
+        "call severe besides, by citations or by firearms that stay missing, is not counted.",
         "Travel, leave and training are in the hours only as far as the records hold them.",
     ]
     if records.n_placed_afar:

@@ -62,6 +62,7 @@ def test_more_visits_at_the_border_bring_no_more_severe_findings(surged: Warehou
     assert office.past_visits == pytest.approx(30)
     assert (office.findings, office.added_findings) == pytest.approx((4, 0), abs=1e-6)
     assert office.added_visits == pytest.approx(30)
+    assert any("ended in a warning conference or revocation." in said for said in found.statements)
 
 
 def test_coverage_and_border_share_are_those_of_a_count_by_hand(surged: Warehouse) -> None:

@@ -128,28 +128,28 @@ def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupRecord]]:
 
     A gap in list share has three possible reasons, and the columns tell them apart: the base rate
     differs, exposure differs (share of dealers), or the model errs (mean score against rate).
-    Groups of fewer than `MIN_GROUP` rows are marked: their figures are luck.
+    Rows are weighted as in the figures beside it: where visits were chosen, a group stands for its
+    dealers, not for how many of them somebody chose. Groups of fewer than `MIN_GROUP` rows
+    are marked: their figures are luck.
     """
     listed = list_membership(rows["score"], capacity)
-    y = rows["y"].to_numpy(dtype=np.float64)
-    score = rows["score"].to_numpy(dtype=np.float64)
+    y, w, score = (rows[name].to_numpy(dtype=np.float64) for name in ("y", "weight", "score"))
     out: dict[str, list[GroupRecord]] = {}
     for column in (c for c in rows.columns if c.startswith(GROUP)):
         found: list[GroupRecord] = []
         for value, index in sorted(rows.groupby(column, observed=True).indices.items()):
+            yi, wi = y[index], w[index]
             found.append(
                 {
                     "group": str(value),
                     "n": len(index),
-                    "n_positive": int((y[index] > 0).sum()),
+                    "n_positive": int((yi > 0).sum()),
                     "is_few": len(index) < MIN_GROUP,
-                    "share_of_dealers": len(index) / len(rows),
-                    "share_of_list": float(listed[index].sum() / listed.sum()),
-                    "rate": float(y[index].mean()),
-                    "mean_score": float(score[index].mean()),
-                    "recall": float(listed[index] @ y[index] / y[index].sum())
-                    if y[index].sum()
-                    else None,
+                    "share_of_dealers": float(wi.sum() / w.sum()),
+                    "share_of_list": float(wi @ listed[index] / (w @ listed)),
+                    "rate": float(wi @ yi / wi.sum()),
+                    "mean_score": float(wi @ score[index] / wi.sum()),
+                    "recall": float((wi * yi) @ listed[index] / (wi @ yi)) if wi @ yi else None,
                 }
             )
         out[column.removeprefix(GROUP)] = found

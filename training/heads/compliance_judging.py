@@ -85,8 +85,22 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class _Year:
-    """Every dealer of one judged year."""
+class JudgedYear:
+    """Every dealer of one judged year.
+
+    Parameters
+    ----------
+    everyone : DataFrame
+        As `judge` returns it, without the weights that judge the level.
+    looked : Looked
+        What the year's visits found.
+    propensity : Propensity
+        Of being visited.
+    X : DataFrame
+        Signals.
+    score, interval : array
+        Of the model that stood before the year.
+    """
 
     everyone: pd.DataFrame
     looked: Looked
@@ -96,6 +110,7 @@ class _Year:
     interval: Floats
 
     def history(self) -> History:
+        """Return what estimates of what a list finds rest on."""
         return History(
             self.propensity,
             self.looked.y,
@@ -104,6 +119,17 @@ class _Year:
             self.everyone[HOME].to_numpy(dtype=str),
             known=self.looked.sampled.standing(self.looked.delay_weight),
         )
+
+    def estimates(self, share: float) -> dict[str, Interval | None]:
+        """Estimate what the list that takes the first `share` would find, in every way.
+
+        What is served is stated only where a visit of known probability can tell its level.
+        """
+        past = self.history()
+        return {
+            "served": served(self.score, self.interval, share=share) if past.has_design else None,
+            **every_estimate(past, self.score, self.score, share=share),
+        }
 
 
 def judge(
@@ -120,17 +146,13 @@ def judge(
     entry : dict
         Figures for the report.
     """
-    years = [_year(recipe, head, made, history, origin) for origin in origins]
-    everyone = _with_level(pd.concat([year.everyone for year in years], ignore_index=True))
+    years = [judged_year(recipe, head, made, history, origin) for origin in origins]
+    everyone = with_level(pd.concat([year.everyone for year in years], ignore_index=True))
     held_out = everyone[everyone[INSPECTED]].reset_index(drop=True)
     last, fitted = years[-1], origins[-1].fitted
     entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
-    past = last.history()
     share = recipe.evaluation.capacity
-    estimates: dict[str, Interval | None] = {
-        "served": served(last.score, last.interval, share=share) if past.has_design else None,
-        **every_estimate(past, last.score, last.score, share=share),
-    }
+    estimates = last.estimates(share)
     gains = three_gains(
         held_out.rename(columns=lambda c: c.removeprefix("group_")), share=share, within=WITHIN
     )
@@ -145,14 +167,15 @@ def judge(
         "recency": fitted.weighted.recency.entry(),
         "stability": stable,
         "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
-        "sections": _sections(estimates, gains, past, fitted.level_in_words),
+        "sections": _sections(estimates, gains, last.history(), fitted.level_in_words),
     }
     return held_out, everyone, entry
 
 
-def _year(
+def judged_year(
     recipe: Recipe, head: Head, made: Design, history: CountryHistory, origin: Origin
-) -> _Year:
+) -> JudgedYear:
+    """Judge every dealer of one year by the model that stood before it."""
     is_test = history.is_at(origin.split.test_as_of)
     rows, X = history.cohort[is_test], made.X[is_test]
     fitted, strictness = origin.fitted, origin.fitted.weighted.strictness
@@ -186,10 +209,10 @@ def _year(
     everyone[hours.WAIT_DAYS] = hours.wait_days(
         propensity.probability, horizon_months=recipe.horizon_months
     )
-    return _Year(everyone, looked, propensity, X, score, np.column_stack([low, high]))
+    return JudgedYear(everyone, looked, propensity, X, score, np.column_stack([low, high]))
 
 
-def _with_level(everyone: pd.DataFrame) -> pd.DataFrame:
+def with_level(everyone: pd.DataFrame) -> pd.DataFrame:
     """Add the weight of each row in judging the level: of those drawn, if they found enough.
 
     With fewer findings all inspections are used, weighted by inverse propensity; what was chosen

@@ -27,24 +27,22 @@ from features.home import write_json
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import NotTrainedError
-from training.evaluation import stability
 from training.evaluation.baselines import RANDOM
 from training.evaluation.head_evaluation import RULE, measure
-from training.evaluation.metrics import LEVEL, Ranking, require_two_classes
+from training.evaluation.metrics import Ranking, require_two_classes
 from training.heads import compliance
 from training.heads import country_history as country
 from training.heads import inspection_hours as hours
-from training.heads.country_history import CountryHistory
-from training.heads.fit import (
-    Design,
-    design,
-    held_out_table,
-    inputs_of,
-    predict,
-    rule_columns,
-    thin,
+from training.heads.compliance_judging import (
+    INSPECTED,
+    JudgedYear,
+    Origin,
+    consecutive,
+    judged_year,
+    with_level,
 )
-from training.heads.yield_estimates import History, every_estimate, served
+from training.heads.country_history import CountryHistory
+from training.heads.fit import Design, design, predict, thin
 from training.labels import dated_labels as labels
 from training.labels.dated_labels import Labels
 from training.labels.splits import Split, rolling
@@ -196,89 +194,55 @@ def _judge(task: _Task, history: CountryHistory) -> JudgedDate:
     then.require_enough(n_positive=head.min_positive, what=head.name)
     shipped = compliance.fit(recipe, head, made, history.cohort[is_train], then)
     naive = compliance.fit(recipe, head, made, history.cohort[is_train], then, is_treated=False)
-    X = made.X[is_test]
+    now = labels.compliance(
+        task.warehouse, split.test_as_of, rule=task.rule, horizon_months=recipe.horizon_months
+    )
+    origin = Origin(split, shipped, now)
+    year = judged_year(recipe, head, made, history, origin)
     scores = {
-        SHIPPED: predict(shipped.model, X),
-        NAIVE: predict(naive.model, X),
-        **rule_columns(head.rules, X, shipped.logistic.log_odds(X)),
-    }
-    by_date = {
-        when: pd.Series(
-            predict(shipped.model, made.X[is_at]), index=rows.loc[is_at, "dealer"].to_numpy()
-        )
-        for when in (*split.train_as_of, *split.test_as_of)
-        for is_at in (history.is_at((when,)),)
+        SHIPPED: year.score,
+        NAIVE: predict(naive.model, year.X),
+        **{
+            name: year.everyone[name].to_numpy(dtype=np.float64)
+            for name in year.everyone.columns
+            if name.startswith(RULE)
+        },
     }
     share = recipe.evaluation.capacity
-    looked = _on_inspected(task, history, X, scores)
+    looked = _on_inspected(task, year, scores[NAIVE])
     out: JudgedDate = {
         "as_of": split.test_as_of[0].isoformat(),
         "n_labels": len(then),
         "n_positive": then.n_positive,
         "n_dealers": int(is_test.sum()),
-        "stability": stability.consecutive(by_date, capacity=share),
+        "stability": consecutive(made, history, origin, capacity=share),
         "figures": looked["figures"],
         "hours": looked["hours"],
         "estimates": looked["estimates"],
     }
-    of_list = served(
-        scores[SHIPPED],
-        shipped.model.predict_interval(inputs_of(shipped.model, X), LEVEL),
-        share=share,
-    )
     if task.with_curve:
-        out["learning_curve"] = _curve(task, history, made, then)
-    out["estimates"]["served"] = of_list.as_dict()
+        out["learning_curve"] = _curve(task, history, made, then, year)
     if task.truth is not None:
         true = _true_rate(rows[is_test], task.truth)
-        scores[LEARNABLE] = _learnable(task, made, rows, split, is_train, X)
+        scores[LEARNABLE] = _learnable(task, made, rows, split, is_train, year.X)
         out["truth"] = against_truth(scores, true, share=share)
     return out
 
 
-def _on_inspected(
-    task: _Task, history: CountryHistory, X: pd.DataFrame, scores: Mapping[str, Floats]
-) -> InspectedRecord:
-    """Judge by inspections that took place after the date: figures, yields an hour, estimates."""
-    recipe, split = task.recipe, history.split
-    is_test = history.is_at(split.test_as_of)
-    rows, where = history.rows[is_test], history.where[is_test]
-    now = labels.compliance(
-        task.warehouse, split.test_as_of, rule=task.rule, horizon_months=recipe.horizon_months
-    )
-    looked = compliance.place_labels(rows, now)
-    dealer = rows["dealer"].to_numpy(dtype=str)
-    propensity = looked.propensity(X, dealer, seed=recipe.seed)
-    everyone = held_out_table(
-        rows,
-        y=looked.y,
-        score=scores[SHIPPED],
-        cluster=dealer,
-        rules={
-            name if name.startswith(RULE) else RULE + name: score
-            for name, score in scores.items()
-            if name != SHIPPED
-        },
-        groups=where[["state"]],
-        weight=propensity.weights(),
-    )
-    everyone[hours.WAIT_DAYS] = hours.wait_days(
-        propensity.probability, horizon_months=recipe.horizon_months
-    )
-    held_out = everyone[looked.is_inspected].reset_index(drop=True)
-    require_two_classes(held_out["y"].to_numpy(), what=f"inspections after {split.test_as_of[0]}")
+def _on_inspected(task: _Task, year: JudgedYear, naive: Floats) -> InspectedRecord:
+    """Judge by inspections that took place after the date: figures, yields an hour, estimates.
+
+    As a training judges its years: at the strictness of the average inspector, with what is served
+    stated only where visits of known probability can tell it.
+    """
+    recipe = task.recipe
+    everyone = with_level(year.everyone.assign(**{RULE + NAIVE: naive}))
+    held_out = everyone[everyone[INSPECTED]].reset_index(drop=True)
+    when = everyone["as_of"].iloc[0].date()
+    require_two_classes(held_out["y"].to_numpy(), what=f"inspections after {when}")
     settings = recipe.evaluation
     entry = measure(held_out, settings, seed=recipe.seed)
     del entry["groups"]
-    past = History(
-        propensity,
-        looked.y,
-        looked.is_random,
-        dealer,
-        where["office"].to_numpy(dtype=str),
-        known=looked.sampled.standing(looked.delay_weight),
-    )
-    found = every_estimate(past, scores[SHIPPED], scores[SHIPPED], share=settings.capacity)
     return {
         "figures": entry,
         "hours": hours.per_hour(
@@ -288,31 +252,27 @@ def _on_inspected(
             n_resamples=settings.n_resamples,
             seed=recipe.seed,
         ),
-        "estimates": {name: value.as_dict() if value else None for name, value in found.items()},
+        "estimates": {
+            name: value.as_dict() if value else None
+            for name, value in year.estimates(settings.capacity).items()
+        },
     }
 
 
-def _curve(task: _Task, history: CountryHistory, made: Design, then: Labels) -> list[CurvePoint]:
+def _curve(
+    task: _Task, history: CountryHistory, made: Design, then: Labels, year: JudgedYear
+) -> list[CurvePoint]:
     """Judge fits on parts of the labels by the inspections that followed."""
     recipe, split = task.recipe, history.split
-    is_train, is_test = history.is_at(split.train_as_of), history.is_at(split.test_as_of)
-    rows = history.rows
-    now = labels.compliance(
-        task.warehouse, split.test_as_of, rule=task.rule, horizon_months=recipe.horizon_months
-    )
-    looked = compliance.place_labels(rows[is_test], now)
-    dealer = rows.loc[is_test, "dealer"].to_numpy(dtype=str)
-    propensity = looked.propensity(made.X[is_test], dealer, seed=recipe.seed)
-    seen = looked.is_inspected
-    X = made.X[is_test][seen]
+    is_train = history.is_at(split.train_as_of)
+    seen = year.everyone[INSPECTED].to_numpy(dtype=np.bool_)
+    X = year.X[seen]
 
     def fit(part: Labels) -> tuple[Floats, Floats]:
         fitted = compliance.fit(recipe, task.head, made, history.cohort[is_train], part)
         return predict(fitted.model, X), fitted.logistic.log_odds(X)
 
-    judged = pd.DataFrame(
-        {"y": looked.y[seen], "weight": propensity.weights()[seen], "cluster": dealer[seen]}
-    )
+    judged = year.everyone.loc[seen, ["y", "weight", "cluster"]].reset_index(drop=True)
     return learning_curve(then, fit, judged, min_positive=task.head.min_positive, seed=recipe.seed)
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,21 @@ import pytest
 from typer.testing import CliRunner
 
 from features.ingest import ingest
+from features.signals.registry import all_signals
 from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
+from features.table import FeatureTable
 from features.warehouse import Warehouse
 from ffl_risk import app
 from training.errors import RecipeError
 from training.evaluation import stability
+from training.heads import compliance
 from training.heads import inspection_hours as hours
+from training.heads.compliance_judging import Origin, judge
+from training.heads.country_history import CountryHistory
+from training.heads.fit import design
+from training.labels import dated_labels as labels
+from training.labels.splits import rolling
 from training.pages.page import render
 from training.progress import Steps
 from training.recipe import RECIPES, Recipe, load_recipe
@@ -240,3 +249,74 @@ def test_the_command_reports_yields_hours_and_stability(place, recipe, tmp_path)
         app, ["backtest", "--recipe", "public_records", *arguments[3:]], env=env
     )
     assert isinstance(refused.exception, RecipeError)
+
+
+def visited(rng: np.random.Generator, *, is_drawn: bool) -> tuple[pd.DataFrame, list[dict]]:
+    """A country of no published office: one office sees half of its own, and is the strict one."""
+    n, near = 1000, 160
+    office = np.where(np.arange(n) < near, "Near", "Far").tolist()
+    rows, visits = [], []
+    for year in (2021, 2022, 2023):
+        risk = rng.integers(0, 5, n)
+        own = np.arange(n) < near
+        is_seen = rng.random(n) < np.where(own, 0.5, 0.03)
+        is_severe = rng.random(n) < 0.02 + 0.06 * risk + 0.25 * own
+        rows.append(
+            pd.DataFrame(
+                {"dealer": [f"1-54-{i:05d}" for i in range(n)], "as_of": pd.Timestamp(year, 1, 1),
+                 "state": office, "traces_n_3y": risk.astype(float),
+                 "violations_years_since_inspection": rng.uniform(0, 9, n)}
+            )
+        )  # fmt: skip
+        visits += [
+            {"inspection_id": f"V{year}-{i}", "dealer": f"1-54-{i:05d}",
+             "opened_on": f"{year}-02-01", "closed_on": f"{year}-03-01",
+             "office": office[i], "investigator_token": f"{office[i]}{i % 3}",
+             "selected_by": "random" if is_drawn and k % 2 else "risk",
+             "outcome": "revocation" if is_severe[i] else "none"}
+            for k, i in enumerate(np.flatnonzero(is_seen))
+        ]  # fmt: skip
+    return pd.concat(rows, ignore_index=True).astype({"as_of": "datetime64[s]"}), visits
+
+
+@pytest.mark.parametrize("is_drawn", [True, False])
+def test_a_date_is_judged_as_a_training_judges_its_years(make_warehouse, monkeypatch, is_drawn):
+    """Without a visit of known probability a yield was served, and strictness went uncorrected."""
+    rows, visits = visited(np.random.default_rng(3), is_drawn=is_drawn)
+    store = make_warehouse(inspections=visits)
+    names = ("traces_n_3y", "violations_years_since_inspection")
+    read = load_recipe("country")
+    head = read.head("compliance").model_copy(update={"signals": names, "rules": {}})
+    signals = tuple(signal for signal in all_signals() if signal.name in names)
+    table = FeatureTable(
+        rows[["dealer", "as_of", *names]], rows[list(names)], signals, "full", "", ""
+    )
+    where = pd.DataFrame(
+        dict.fromkeys(("license_type", "county", "rurality", "office", "division"), "unknown"),
+        index=rows.index,
+    ).assign(state=rows["state"])
+    days = [date(year, 1, 1) for year in (2021, 2022, 2023)]
+    split = rolling(days, horizon_months=12, n_tests=1)[-1]
+    history = CountryHistory(table, split, date(2024, 1, 1), where, (split,))
+    fits, real = [], compliance.fit
+
+    def fit(*given: Any, is_treated: bool = True) -> compliance.FittedCompliance:
+        """Fit what ships; the naive rival is not judged here, and costs as much."""
+        if is_treated:
+            fits.append(real(*given))
+        return fits[0]
+
+    monkeypatch.setattr(compliance, "fit", fit)
+    rule = read.read_policy().severe_finding
+
+    entry = backtests._judge(backtests._Task(read, head, store, rule, None, False), history)
+
+    now = labels.compliance(store, split.test_as_of, rule=rule)
+    origin = Origin(split, fits[0], now)
+    _, _, trained = judge(read, head, design(table, head), history, [origin])
+    for name, same in (("estimates", "yield"), ("stability", "stability")):
+        np.testing.assert_equal(entry[name], trained[same])
+    for name in ("model", "calibration"):
+        np.testing.assert_equal(entry["figures"][name], trained[name])
+    told = {name for name, value in entry["estimates"].items() if value is not None}
+    assert ({"served", "contraction", "by_design"} <= told) if is_drawn else (told == {"bounds"})

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from training.evaluation.head_evaluation import groups
 from training.studies.fairness import by_group
 from training.studies.pages.fairness import fairness_page
 
@@ -64,6 +66,24 @@ def test_where_enough_were_drawn_a_group_is_judged_by_them():
     assert set(reasons(frame).values()) == {"model"}
     judged = frame.assign(level_weight=is_drawn.astype(float), is_level_known=True)
     assert set(reasons(judged).values()) == {"none"}
+
+
+def test_the_groups_of_a_report_stand_for_their_dealers_not_for_their_visits():
+    """Of one state the bad were visited four times as often: its rate was that of its visits."""
+    everyone = rows({"NC": 0.1, "VA": 0.1}, {"NC": 0.1, "VA": 0.1}, n=20000)
+    is_sought = (everyone["group_state"] == "NC") & (everyone["y"] == 0)
+    seen = np.random.default_rng(2).random(len(everyone)) < np.where(is_sought, 0.2, 0.8)
+    visited = everyone.assign(weight=np.where(is_sought, 4.0, 1.0))[seen].reset_index(drop=True)
+
+    nc, va = groups(visited, 0.1)["state"]
+
+    assert [nc["rate"], va["rate"]] == pytest.approx([0.1, 0.1], abs=0.02)
+    assert visited.loc[visited["group_state"] == "NC", "y"].mean() > 0.25
+    assert nc["share_of_dealers"] == pytest.approx(0.5, abs=0.02)
+    for told, same in zip((nc, va), by_group(visited, 0.1)["state"], strict=True):
+        assert told["share_of_list"] == pytest.approx(same["list_share"])
+        assert told["mean_score"] == pytest.approx(same["mean_score"])
+        assert told["recall"] == pytest.approx(same["recall"]["value"])
 
 
 def test_a_tiny_group_is_not_judged():

@@ -19,7 +19,8 @@ _ESTIMATES = (
     "Past inspections were chosen. The naive figure counts listed dealers that somebody chose to "
     "inspect; the weighted one weighs them by inverse propensity; the random share needs no "
     "weights; doubly robust corrects the model by its weighted errors; contraction drops visits "
-    "of offices that inspect most; bounds say what the rest could be at worst and at best."
+    "of offices that inspect most; bounds say what the rest could be at worst and at best. Without "
+    "a visit of known probability (a list's place, a dealer drawn at random) only the bounds stand."
 )
 
 
@@ -111,7 +112,7 @@ def _judged(entry: Mapping[str, Any], capacity: float) -> Section:
     return Section(
         f"As of {entry['as_of']}: judged by the inspections that followed",
         f"{figures['n']:,} inspections, {figures['n_positive']:,} severe, weighted by inverse "
-        "propensity; intervals by dealer.",
+        "propensity, and found as an average inspector would have; intervals by dealer.",
         columns=("order", "AUC", f"found in the first {capacity:.0%}", "precision", "gain"),
         rows=[
             [
