@@ -34,6 +34,17 @@ class Holiday(Answer):
     name: str
 
 
+class AlsoIn(Answer):
+    """Another plan, of weeks that overlap, that holds dealers of this one."""
+
+    plan_id: PlanId
+    status: Status
+    starts_on: date
+    weeks: int
+    investigators: list[str]
+    dealers: list[str] = Field(description="Keys of the dealers that are in both")
+
+
 class KeptVisit(Answer):
     """One stop of a kept plan, with all that is needed at the door."""
 
@@ -69,6 +80,11 @@ class KeptVisit(Answer):
         default="",
         description="That the dealer was visited, or overridden on a list, since; empty when not",
     )
+    elsewhere: str = Field(
+        default="",
+        description="Which other plans of these weeks hold the dealer, and with whom it is since it"
+        " was handed over on a list, of what the reader may know; empty when none",
+    )
 
 
 class KeptPlan(Answer):
@@ -99,6 +115,11 @@ class KeptPlan(Answer):
     )
     shortfalls: list[str]
     broken: list[str] = Field(description="Rules that changes by hand break, in sentences")
+    also_in: list[AlsoIn] = Field(
+        default_factory=list,
+        description="Other plans of these weeks, of those the reader sees and not withdrawn, that"
+        " hold dealers of this one",
+    )
     note: str
     owner: str
     who: str = Field(description="Who made this version")

@@ -12,6 +12,7 @@ from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
+from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
 from serving.scores.words.wording import miles, planned_label
@@ -28,7 +29,7 @@ _FIELDS: Final = (
     Field("Probability of the draw", "percent", 12),
     Field("Last compliance inspection, opened on", "date", 14),
     Field("Its outcome", width=18), Field("What stands out", width=70),
-    Field("Visited or overridden since", width=36),
+    Field("Visited or overridden since", width=36), Field("Elsewhere", width=50),
 )  # fmt: skip
 # A reader who sees one of these asks why anybody goes there.
 _ENDED: Final = frozenset({"revocation", "surrender"})
@@ -57,6 +58,7 @@ def about(plan: KeptPlan) -> list[str]:
     ]
     told = {visit.dealer: visit for visit in plan.visits if visit.override}
     lines += [f"{one.name} ({one.dealer}) was {one.override}." for one in told.values()]
+    lines += [also_sentence(one) for one in plan.also_in]
     lines += [f"Breaks a rule: {sentence}" for sentence in plan.broken]
     lines += [f"Left out: {sentence}" for sentence in plan.shortfalls]
     if not plan.visits:
@@ -112,6 +114,7 @@ def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
             f"{visit.hours:.1f} hours on site{part_of(visit)};"
             f" in the plan: {planned_label(visit.why)}",
             f"{miles(visit.km)} by road {_from(visit)}.",
+            *([f"{visit.elsewhere[:1].upper()}{visit.elsewhere[1:]}."] if visit.elsewhere else []),
             *([f"This week: {evenings}"] if evenings else []),
             start_sentence(plan),
             data_sentence(plan.basis.as_of),
@@ -147,7 +150,7 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             part_of(visit).removeprefix(", "), planned_label(visit.why),
             visit.inclusion_probability, visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
-            " ".join(visit.reasons), visit.override,
+            " ".join(visit.reasons), visit.override, visit.elsewhere,
         )
         for visit in plan.visits
     ]  # fmt: skip
@@ -187,7 +190,7 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
                 "last": last_visit(visit),
                 "reasons": visit.reasons,
                 "why": planned_label(visit.why),
-                "override": visit.override,
+                "override": "; ".join(filter(None, (visit.override, visit.elsewhere))),
             }
             for visit in week.visits
         ],

@@ -18,6 +18,13 @@ from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
+from serving.planning.kept.elsewhere import (
+    first_days,
+    handed,
+    shared,
+    with_others,
+    without_others,
+)
 from serving.planning.kept.overrides import closed_dealers, marked, overrides, visits_since
 from serving.planning.kept.seen import recounted, seen_by, with_unseen
 from serving.scores.visible_dealers import Scope
@@ -119,7 +126,7 @@ def _dealers(plan: KeptPlan) -> str:
 
 
 def _insert(store: Store, plan: KeptPlan, ledger: Ledger, subject: str) -> None:
-    content = to_json(plan)
+    content = to_json(without_others(plan))
     row = {
         "plan_id": plan.plan_id,
         "version": plan.version,
@@ -152,7 +159,41 @@ def readable_plan(
     if row is None or not _may_see(principal, scope, row._mapping):
         raise UnknownPlanError(_NO_PLAN)
     plan = recounted(seen_by(_whole(row), scope), scope.view, closed_dealers(store))
-    return marked(plan, overrides(store), visits_since(store, scope.view, plan))
+    plan = marked(plan, overrides(store), visits_since(store, scope.view, plan))
+    return among_others(store, principal, scope, plan)
+
+
+def among_others(store: Store, principal: Principal, scope: Scope, plan: KeptPlan) -> KeptPlan:
+    """Return a plan that names, by dealer, what else of the same weeks the caller sees of it.
+
+    Plans withdrawn hold nobody any more; one that is withdrawn itself is not compared.
+    """
+    if plan.status == "withdrawn":
+        return plan
+    first, last = first_days(plan)
+    query = _newest().where(PLANS.c.status != "withdrawn", PLANS.c.plan_id != plan.plan_id)
+    query = query.where(PLANS.c.starts_on > first, PLANS.c.starts_on < last)
+    with store.read() as connection:
+        rows = connection.execute(query).all()
+    others = [
+        seen_by(_whole(row), scope) for row in rows if _may_see(principal, scope, row._mapping)
+    ]
+    return with_others(plan, shared(plan, others), handed(store, principal, scope, plan))
+
+
+def _newest() -> sa.Select[tuple[Any, ...]]:
+    """Return the query for the newest version of each plan, and when its first was kept."""
+    made = (
+        sa.select(
+            PLANS.c.plan_id,
+            sa.func.max(PLANS.c.version).label("version"),
+            sa.func.min(PLANS.c.at).label("made_at"),
+        )
+        .group_by(PLANS.c.plan_id)
+        .subquery()
+    )
+    is_newest = sa.and_(PLANS.c.plan_id == made.c.plan_id, PLANS.c.version == made.c.version)
+    return sa.select(PLANS, made.c.made_at).join(made, is_newest)
 
 
 def _row(store: Store, plan_id: str, version: int | None) -> sa.Row[Any] | None:
@@ -207,20 +248,11 @@ def plan_page(
 
     The order is that in which plans were first kept: a change does not move one to another page.
     """
-    made = (
-        sa.select(
-            PLANS.c.plan_id,
-            sa.func.max(PLANS.c.version).label("version"),
-            sa.func.min(PLANS.c.at).label("made_at"),
-        )
-        .group_by(PLANS.c.plan_id)
-        .subquery()
-    )
-    is_newest = sa.and_(PLANS.c.plan_id == made.c.plan_id, PLANS.c.version == made.c.version)
-    query = sa.select(PLANS, made.c.made_at).join(made, is_newest)
-    query = query.order_by(made.c.made_at.desc(), made.c.plan_id.desc())
+    query = _newest()
+    made_at = query.selected_columns.made_at
+    query = query.order_by(made_at.desc(), PLANS.c.plan_id.desc())
     if cursor is not None:
-        query = query.where(sa.tuple_(made.c.made_at, made.c.plan_id) < place_of(cursor))
+        query = query.where(sa.tuple_(made_at, PLANS.c.plan_id) < place_of(cursor))
 
     def shown(row: sa.Row[Any]) -> tuple[str, PlanSummary] | None:
         if not _may_see(principal, scope, row._mapping):

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from serving.contract.kept_plan import KeptPlan
 from serving.planning.kept.document import WeekOf, names_of, weeks_of_document
+from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.files import (
     address,
     days_in_words,
@@ -99,8 +100,8 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
     left_out = [(dealer, names[dealer]) for dealer in can_return if dealer in names]
     names |= {visit.dealer: visit.name for visit in plan.visits}
 
-    def named(sentence: str) -> str:
-        return in_names(sentence, plan.investigators, names)
+    def named(said: str) -> str:
+        return in_names(said, plan.investigators, names)
 
     return {
         "doc": plan,
@@ -108,6 +109,8 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
         "left_out": left_out,
         "overridden": list({v.dealer: v for v in plan.visits if v.override}.values()),
         "named": named,
+        "also_in": [(one, also_sentence(one).partition(one.plan_id)) for one in plan.also_in],
+        "elsewhere": list({v.dealer: v for v in plan.visits if v.elsewhere}.values()),
         "weeks": weeks,
         "totals": totals(weeks),
         "n_dealers": len({visit.dealer for visit in plan.visits}),

@@ -27,7 +27,7 @@ from serving.planning.kept.files import plan_ics
 from serving.planning.kept.moves import moved
 from serving.planning.kept.nights import evenings_sentence
 from serving.planning.kept.overrides import closed_dealers, marked, overrides
-from serving.planning.kept.store import keep_new, plans_for
+from serving.planning.kept.store import among_others, keep_new, plans_for
 from serving.planning.workdays import Leave
 from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import RULES as RULE_WORDS
@@ -177,7 +177,9 @@ def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
     made, terms = planned(caller, ask)
     changed = moved(made, ask.move)
     doc = document(caller.scope.view, made, terms, changed=changed)
-    return made, marked(doc, overrides(caller.runtime.store)), changed
+    store = caller.runtime.store
+    doc = marked(doc, overrides(store))
+    return made, among_others(store, caller.principal, caller.scope, doc), changed
 
 
 @router.get("/plan")

@@ -16,6 +16,7 @@ from serving.contract.kept_plan import KeptPlan, PlanSummary
 from serving.planning.kept.clashes import clashes
 from serving.planning.kept.files import about, plan_ics
 from serving.planning.kept.overrides import Override, marked
+from serving.scores import holds
 from tests.test_serving.pages import Visitor
 from tests.test_serving.planning.test_kept_plans import ASK, keep
 
@@ -245,3 +246,64 @@ def test_what_newer_records_forbid_is_named_as_breaking_a_rule(service, supervis
     assert supervisor.post(f"{at}/status", {"status": "approved"}, at=at).status_code == 409
     assert change(supervisor, at, dealers[0], "out").status_code == 303
     assert broken() == []
+
+
+def test_a_plan_names_the_dealers_that_another_plan_of_its_weeks_holds(service, supervisor):
+    first = keep(supervisor)
+    held = {v["dealer"] for v in service.get(f"/v1/plans/{first}", "supervisor").json()["visits"]}
+    query = "&".join(f"{name}={value}" for name, value in ASK.items())
+    said = f'also in plan <a href="/plans/{first}">{first}</a>, draft, of 3 weeks from 2026-01-12.'
+    assert said in supervisor.get(f"/plan?{query}").text
+    for status in ("approved", "handed_over"):
+        supervisor.post(f"/plans/{first}/status", {"status": status}, at=f"/plans/{first}")
+    second = keep(supervisor, names="gus")
+    at = f"/v1/plans/{second}"
+    plan = service.get(at, "supervisor").json()
+    (also,) = plan["also_in"]
+    assert (also["plan_id"], also["status"]) == (first, "handed_over")
+    assert set(also["dealers"]) == held & {v["dealer"] for v in plan["visits"]} != set()
+    words = f"also in plan {first}, handed over"
+    for visit in plan["visits"]:
+        assert visit["elsewhere"] == (words if visit["dealer"] in held else "")
+    assert said.replace("draft", "handed over") in supervisor.get(f"/plans/{second}").text
+    assert f"{first}\\, handed over" in service.get(f"{at}.ics", "supervisor").text.replace(
+        "\r\n ", ""
+    )
+    assert any(f"in plan {first}, handed over" in s for s in about(KeptPlan.model_validate(plan)))
+    # A dealer held from the reader is in neither; whoever may not see a plan is not told of it.
+    dealer = also["dealers"][0]
+    holds.place(service.runtime.store, dealer, owners=["chief"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    (also,) = service.get(at, "supervisor").json()["also_in"]
+    assert dealer not in also["dealers"]
+    (also,) = service.get(at, "chief").json()["also_in"]
+    assert dealer in also["dealers"]
+    for status in ("approved", "handed_over"):
+        supervisor.post(f"/plans/{second}/status", {"status": status}, at=f"/plans/{second}")
+    assert service.get(f"/v1/plans/{first}", "inspector").json()["also_in"] == []
+    # Other weeks, or a plan withdrawn, hold nobody here.
+    later = keep(supervisor, starts_on="2026-02-02")
+    assert service.get(f"/v1/plans/{later}", "supervisor").json()["also_in"] == []
+    supervisor.post(f"/plans/{second}/status", {"status": "withdrawn"}, at=f"/plans/{second}")
+    assert service.get(f"/v1/plans/{first}", "supervisor").json()["also_in"] == []
+
+
+def test_a_plan_says_with_whom_a_dealer_is_until_it_is_visited(service, supervisor):
+    plan_id = keep(supervisor)
+    at = f"/v1/plans/{plan_id}"
+    dealer = service.get(at, "supervisor").json()["visits"][0]["dealer"]
+    listed = service.post("/v1/rank", "supervisor", {"area": {"office": "office0"}, "k": 60}).json()
+    path = f"/lists/{listed['list_id']}"
+    form = {"dealer": dealer, "to": "inspector"}
+    assert supervisor.post(f"{path}/assign", form, at=path).status_code == 303
+    words = r"[Ww]ith inspector since \d{4}-\d\d-\d\d, handed over on a list"
+
+    def told(name):
+        visits = service.get(at, name).json()["visits"]
+        assert {v["elsewhere"] for v in visits if v["dealer"] != dealer} <= {""}
+        return next(v["elsewhere"] for v in visits if v["dealer"] == dealer)
+
+    assert re.fullmatch(words, told("supervisor"))
+    assert len(re.findall(words, supervisor.get(f"/plans/{plan_id}").text)) >= 2
+    tell(service, dealer, "2026-01-13")
+    assert told("supervisor") == ""
