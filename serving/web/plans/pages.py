@@ -30,6 +30,7 @@ from serving.planning.kept.overrides import closed_dealers, marked, overrides
 from serving.planning.kept.store import among_others, keep_new, plans_for
 from serving.planning.workdays import Leave
 from serving.scores.words.area_names import office_label
+from serving.web.plans.from_list import LIST_PATTERN, SENTENCE, FromList, from_list
 from serving.web.plans.itinerary import RULES as RULE_WORDS
 from serving.web.plans.itinerary import for_template, totals, weeks_shown
 from serving.web.rendering import page
@@ -69,6 +70,7 @@ class Ask(BaseModel):
     coverage_years: float | None = _rule("coverage_years")
     coverage_share: float = _rule("coverage_share")
     holidays: bool = True
+    from_list: str = Field(default="", pattern=LIST_PATTERN)
     move: list[Annotated[str, Field(max_length=60)]] = Field(
         default_factory=list, max_length=_MOST_MOVES
     )
@@ -188,23 +190,33 @@ async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     purpose = caller.purpose()
     ask = _read(request.query_params)
     error: PlanError | None = None
+    listed = await _listed(caller, ask, purpose)
     if not ask.office:
-        return await asyncio.to_thread(_form, request, caller, ask)
+        return await asyncio.to_thread(_form, request, caller, ask, listed=listed)
     try:
         made, doc, changed = await caller.heavy(proposal, caller, ask)
     except PlanError as fault:
         if not ask.move:
-            return await asyncio.to_thread(_form, request, caller, ask, fault)
+            return await asyncio.to_thread(_form, request, caller, ask, fault, listed=listed)
         # The change cannot be made: the plan as it was before stays, with what is wrong above it.
         error, ask = fault, ask.model_copy(update={"move": ask.move[:-1]})
         try:
             made, doc, changed = await caller.heavy(proposal, caller, ask)
         except PlanError as other:
-            return await asyncio.to_thread(_form, request, caller, ask, other)
+            return await asyncio.to_thread(_form, request, caller, ask, other, listed=listed)
     await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
     return await asyncio.to_thread(
         lambda: _show(request, caller, ask, made=made, doc=doc, changed=changed, error=error)
     )
+
+
+async def _listed(caller: Caller, ask: Ask, purpose: str) -> FromList | None:
+    """Return the list that the plan was opened from, with the record of reading it."""
+    if not ask.from_list:
+        return None
+    listed = await asyncio.to_thread(from_list, caller, ask.from_list, None)
+    await caller.record(ask.from_list, purpose=purpose, list_id=ask.from_list)
+    return listed
 
 
 @router.get("/plan.ics")
@@ -243,12 +255,23 @@ def _read(query: QueryParams) -> Ask:
         ) from None
 
 
-def _form(request: Request, caller: Caller, ask: Ask, error: PlanError | None = None) -> Response:
+def _form(
+    request: Request,
+    caller: Caller,
+    ask: Ask,
+    error: PlanError | None = None,
+    *,
+    listed: FromList | None = None,
+) -> Response:
     ways = error.relaxations if isinstance(error, PlanInfeasibleError) else ()
+    choices = _choices(caller, ask)
+    if listed is not None and not ask.office and listed.office in choices["offices"]:
+        choices["ask"] = choices["ask"].model_copy(update={"office": listed.office})
     return page(
         request, "plan.html", title="Plan visits", active="plan", me=caller.principal,
         status=200 if error is None else error.status, error=error,
-        relaxations=_offers(caller, ask, ways), plan=None, query="", **_choices(caller, ask),
+        relaxations=_offers(caller, ask, ways), plan=None, query="", listed=listed,
+        list_sentence=SENTENCE, **choices,
     )  # fmt: skip
 
 
@@ -332,6 +355,7 @@ def _show(
             (names[dealer], _address(ask, {"later": [*ask.later, dealer]}))
             for dealer in sorted(names)
         ],
+        listed=from_list(caller, ask.from_list, doc), list_sentence=SENTENCE,
         changed=_change_in_words(caller, ask, made, doc) if changed is not None else None,
         costs=[
             {

@@ -117,3 +117,33 @@ def test_the_map_marks_an_office_where_its_weeks_start(tmp_path):
     moved = office_marks(["777070"], whole, stated=stated_starts(tmp_path))
     assert len(seat) == len(moved) == 1
     assert (seat[0]["x"], seat[0]["y"]) != (moved[0]["x"], moved[0]["y"])
+
+
+def test_a_plan_opened_from_a_list_names_its_mandatory_dealers_that_it_does_not_hold(service):
+    supervisor = Visitor(service, "supervisor")
+    area = {"area": {"office": "office0"}, "k": 100, "random_share": 0.4}
+    listed = service.post("/v1/rank", "supervisor", area).json()
+    list_id = listed["list_id"]
+    address = f"/plan?from_list={list_id}"
+    assert f'href="{address}"' in supervisor.get(f"/lists/{list_id}").text
+    form = supervisor.get(address).text
+    assert "A plan does not take a list over." in form
+    assert '<option value="office0" selected>' in form
+    asked = urlencode(ASK | {"from_list": list_id, "investigators": "3"})
+    page = unescape(supervisor.get(f"/plan?{asked}").text)
+    planned = set(re.findall(r'data-dealer="([^"]+)"', page))
+    must = {row["dealer"] for row in listed["rows"] if row["is_mandatory"]}
+    drawn = {row["dealer"] for row in listed["rows"] if "random" in row["why"]}
+    missing = must - planned
+    assert missing
+    assert missing != must
+    said = (
+        f"Of the list's {len(must)} mandatory dealers, {len(drawn)} of them drawn at random,"
+        f" {len(must - missing)} {'is' if len(must - missing) == 1 else 'are'} in this plan"
+    )
+    assert said in page
+    assert set(re.findall(rf'href="/dealers/([^"?]+)\?list={list_id}"', page)) == missing
+    # The list goes on with the plan, and is nobody's who may not read it.
+    assert f'<input type="hidden" name="from_list" value="{list_id}">' in page
+    assert supervisor.get("/plan?from_list=L-20260101-000000000000").status_code == 404
+    assert Visitor(service, "scheduler").get(address).status_code == 404
