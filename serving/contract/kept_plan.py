@@ -41,7 +41,7 @@ class AlsoIn(Answer):
     status: Status
     starts_on: date
     weeks: int
-    investigators: list[str]
+    investigators: list[str] = Field(description="Who carries that plan out")
     dealers: list[str] = Field(description="Keys of the dealers that are in both")
 
 
