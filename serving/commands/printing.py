@@ -132,7 +132,7 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
     if n_unsure:
         OUT.print(
             counted(n_unsure, "dealer is", "dealers are")
-            + " unlike those seen in training: insufficient history."
+            + " unlike the inspected ones that were learned from."
         )
     OUT.print(PEERS)
     OUT.print("What it does not know:")
@@ -149,10 +149,10 @@ def _print_row(row: Mapping[str, Any]) -> None:
     )
     scores = ", ".join(_head_in_words(head, s) for head, s in row["heads"].items())
     seen = row["last_inspected_on"]
-    last = "no compliance inspection on record"
+    last = "no compliance or recall inspection on record"
     if seen:
-        last = f"last compliance inspection opened {seen}"
-    unsure = "; insufficient history" if row["has_insufficient_history"] else ""
+        last = f"last compliance or recall inspection opened {seen}"
+    unsure = "; unlike inspected dealers" if row["has_insufficient_history"] else ""
     OUT.print(f"      {scores}; {last}{unsure}", soft_wrap=True)
     if row["why"][0] in _WHY:
         OUT.print(f"      here {_WHY[row['why'][0]]}", soft_wrap=True)

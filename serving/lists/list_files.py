@@ -135,8 +135,8 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "percentile": Field("Percentile", "number", 10),
     "national_rank": Field("National rank", "whole", 9),
     "support": Field("Known from inspected dealers like it", "percent", 12),
-    "last_inspected_on": Field("Last inspected, opened on", "date", 12),
-    "last_outcome": Field("Last outcome", width=18),
+    "last_inspected_on": Field("Last compliance or recall inspection, opened on", "date", 14),
+    "last_outcome": Field("Its outcome", width=18),
     "eligible_on": Field("May be visited from", "date", 12),
     "reasons": Field("What stands out", width=80),
 }
@@ -181,14 +181,18 @@ def _head_field(name: str) -> Field:
 def _for_sheet(field: Field, value: str | float | None) -> Value:
     if field.kind == "date" and value:
         return date.fromisoformat(str(value))
-    if field.heading == "Last outcome" and isinstance(value, str):
+    if field.heading == "Its outcome" and isinstance(value, str):
         return value.replace("_", " ")
     if field.heading == "On the list because" and isinstance(value, str):
         return "; ".join(map(why_label, value.split()))
     return value
 
 
-def to_pdf(document: Mapping[str, Any], since: Mapping[str, str] | None = None) -> bytes:
+def to_pdf(
+    document: Mapping[str, Any],
+    since: Mapping[str, str] | None = None,
+    decided: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the list as a tagged PDF, one block a dealer, the statements on its first page.
 
     Parameters
@@ -197,8 +201,10 @@ def to_pdf(document: Mapping[str, Any], since: Mapping[str, str] | None = None) 
     since : mapping of str to str, optional
         What was told of dealers since the list was issued: said in the place of what the list
         knew of when they may be visited.
+    decided : mapping of str to str, optional
+        What was decided about dealers since, and with whom they stand: said first.
     """
-    told = since or {}
+    told, made = since or {}, decided or {}
     title, *lines = header(document)
     basis = document["basis"]
     content = {
@@ -206,7 +212,10 @@ def to_pdf(document: Mapping[str, Any], since: Mapping[str, str] | None = None) 
         "lines": [data_sentence(basis["as_of"]), *lines[:2]],
         "statements": lines[2:],
         "foot": f"{document['list_id']}. {data_sentence(basis['as_of'])}",
-        "rows": [_block(row, told.get(row["dealer"], "")) for row in document["rows"]],
+        "rows": [
+            _block(row, told.get(row["dealer"], ""), made.get(row["dealer"], ""))
+            for row in document["rows"]
+        ],
     }
     return pdf("list", content, created=_issued_at(document))
 
@@ -219,11 +228,12 @@ class _Block(TypedDict):
     reasons: list[str]
 
 
-def _block(row: Mapping[str, Any], told: str = "") -> _Block:
+def _block(row: Mapping[str, Any], told: str = "", decided: str = "") -> _Block:
     name = row["business_name"] or row["licensee_name"] or row["dealer"]
     place = ", ".join(p for p in (row["street"], row["city"], f"{row['state']} {row['zip']}") if p)
     must = " Mandatory." if row.get("is_mandatory") else ""
-    facts = [f"On the list: {', '.join(map(why_label, row['why']))}.{must}"]
+    facts = [decided] if decided else []
+    facts.append(f"On the list: {', '.join(map(why_label, row['why']))}.{must}")
     # What an auditor reads says nothing of inspections and scores.
     if "last_inspected_on" in row:
         if told:
@@ -235,10 +245,10 @@ def _block(row: Mapping[str, Any], told: str = "") -> _Block:
 
         outcome = outcome_label(row["last_outcome"])
         facts.append(
-            f"{'Before that: last' if told else 'Last'} compliance inspection, opened {last}: "
-            f"{outcome}."
+            f"{'Before that: last' if told else 'Last'} compliance or recall inspection, opened "
+            f"{last}: {outcome}."
             if last
-            else f"No {'earlier ' if told else ''}compliance inspection on record."
+            else f"No {'earlier ' if told else ''}compliance or recall inspection on record."
         )
     if "is_eligible" in row and not told:
         facts.append(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final, TypedDict
+from collections.abc import Collection, Mapping
+from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
+from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.lists import (
     AssignmentRecord,
     HandedRecord,
@@ -18,8 +19,10 @@ from serving.contract.records.lists import (
 from serving.errors import UnknownListError
 from serving.lists.issued import document_for
 from serving.lists.owners import is_own
-from serving.lists.since import first_told
+from serving.lists.since import decided_elsewhere, first_told
+from serving.lists.summaries import decisions_of
 from serving.runtime import Runtime
+from serving.scores.visible_dealers import View
 from serving.store.database import Store, instant
 from serving.store.rows import picked
 from serving.store.tables import ASSIGNMENTS, DECISIONS, LISTS, OUTCOMES, VIEWS
@@ -46,6 +49,26 @@ def assignments_of(store: Store, list_id: str) -> dict[str, str]:
     with store.read() as connection:
         rows = connection.execute(query.order_by(ASSIGNMENTS.c.assignment_id))
         return {row.dealer: row.to for row in rows}
+
+
+def decided_in_words(store: Store, view: View, document: Mapping[str, Any]) -> dict[str, str]:
+    """Say what was decided about the dealers of a list since, and with whom they stand.
+
+    A decision on the list itself stands before one on another list.
+    """
+    said = {
+        dealer: one.sentence for dealer, one in decided_elsewhere(store, view, document).items()
+    }
+    for dealer, one in decisions_of(store, document["list_id"]).items():
+        made = "Accepted" if one["decision"] == "accept" else "Overridden"
+        reason = one["reason"] or ""
+        parts = [OVERRIDE_WORDS.get(reason, reason).lower(), one["note"]]
+        why = "; ".join(part for part in parts if part)
+        said[dealer] = f"{made} {one['at'][:10]}{': ' + why if why else ''}."
+    for dealer, name in assignments_of(store, document["list_id"]).items():
+        said[dealer] = f"{said[dealer]} With {name}." if dealer in said else f"With {name}."
+    listed = {row["dealer"] for row in document["rows"]}
+    return {dealer: words for dealer, words in said.items() if dealer in listed}
 
 
 def readable_of(

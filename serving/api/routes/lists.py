@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from serving.access.roles import OVERSEES
+from serving.access.roles import ACCESS, OVERSEES
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
@@ -21,6 +21,7 @@ from serving.lists import list_files
 from serving.lists.issued import issue, readable
 from serving.lists.since import told_since
 from serving.lists.summaries import summary_page
+from serving.lists.work import decided_in_words
 from serving.settings import MAX_LIST
 from serving.store.result_pages import CURSOR
 
@@ -101,13 +102,11 @@ async def read_file(
     content = await _content(caller, list_id)
     media, write = _FILES[kind]
     # A table is the list as issued; what people read also says what was told since.
-    since = await asyncio.to_thread(_since, caller, content) if kind == "pdf" else {}
-    tag = tag_of(content, kind + "".join(f"\0{d}\0{said}" for d, said in sorted(since.items())))
+    said = await asyncio.to_thread(_since, caller, content) if kind == "pdf" else ()
+    tag = tag_of(content, kind + "".join(f"\0{d}\0{s}" for m in said for d, s in sorted(m.items())))
     if is_known(tag, known):
         return not_modified(tag)
-    made = await caller.heavy(
-        lambda: write(json.loads(content), since) if since else write(json.loads(content))
-    )
+    made = await caller.heavy(lambda: write(json.loads(content), *said))
     headers = tagged(tag) | {"Content-Disposition": f'attachment; filename="{list_id}.{kind}"'}
     if kind == "csv":
         beside = f"{list_id}.csvm"
@@ -146,12 +145,18 @@ async def _content(caller: Caller, list_id: str) -> bytes:
     return content
 
 
-def _since(caller: Caller, content: bytes) -> dict[str, str]:
-    """Return what was told of the dealers since, in words; not to whom sees no inspections."""
-    if caller.principal.role in OVERSEES:
-        return {}
-    found = told_since(caller.runtime.store, caller.scope.view, json.loads(content))
-    return {dealer: one.sentence for dealer, one in found.items()}
+def _since(caller: Caller, content: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what was told of the dealers since and what was decided, in words, as the page does.
+
+    Nothing to whom sees no inspections; decisions to those who may make them.
+    """
+    role, store, view = caller.principal.role, caller.runtime.store, caller.scope.view
+    if role in OVERSEES:
+        return {}, {}
+    document = json.loads(content)
+    told = {dealer: one.sentence for dealer, one in told_since(store, view, document).items()}
+    decided = decided_in_words(store, view, document) if role in ACCESS["decisions"] else {}
+    return told, decided
 
 
 def page_of(document: ListDocument, *, cursor: int, limit: int) -> ListPageDocument:

@@ -27,7 +27,7 @@ _FIELDS: Final = (
     Field("Hours driving to it", "number", 9), Field("Miles to it", "number", 9),
     Field("Part", width=9), Field("In the plan because", width=16),
     Field("Probability of the draw", "percent", 12),
-    Field("Last compliance inspection, opened on", "date", 14),
+    Field("Last compliance or recall inspection, opened on", "date", 14),
     Field("Its outcome", width=18), Field("What stands out", width=70),
     Field("Visited or overridden since", width=36), Field("Elsewhere", width=50),
 )  # fmt: skip
@@ -200,10 +200,11 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
 def last_visit(visit: KeptVisit) -> str:
     """Say when a dealer was last inspected, and how that ended."""
     if visit.last_inspected_on is None:
-        return "No compliance inspection on record"
+        return "No compliance or recall inspection on record"
     outcome = outcome_label(visit.last_outcome)
     still = "; licensed by the newest listing" if visit.last_outcome in _ENDED else ""
-    return f"Last compliance inspection, opened on {visit.last_inspected_on}: {outcome}{still}"
+    day = visit.last_inspected_on
+    return f"Last compliance or recall inspection, opened on {day}: {outcome}{still}"
 
 
 def days_in_words(first: date, last: date) -> str:

@@ -294,7 +294,10 @@ def test_files_hold_the_list_and_no_formula(service):
     assert "f" not in kinds
     heads = {cell.value: cell.column for cell in sheet[1]}
     assert "Chance of a severe finding" in heads
-    seen = [row[heads["Last inspected, opened on"] - 1] for row in sheet.iter_rows(min_row=2)]
+    seen = [
+        row[heads["Last compliance or recall inspection, opened on"] - 1]
+        for row in sheet.iter_rows(min_row=2)
+    ]
     assert all(cell.is_date for cell in seen if cell.value is not None)
     chance = sheet.cell(2, heads["Chance of a severe finding"])
     assert chance.number_format == "0.0##%"
@@ -444,7 +447,7 @@ def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, ca
     assert 0 < len(seen) < len(document["rows"])
     for row in seen:
         day = row["last_inspected_on"]
-        assert f"last compliance inspection opened {day}" in printed
+        assert f"last compliance or recall inspection opened {day}" in printed
         facts = list_files._block(row)["facts"]
-        assert f"Last compliance inspection, opened {day}: " in facts
-    assert printed.count("last compliance inspection opened") == len(seen)
+        assert f"Last compliance or recall inspection, opened {day}: " in facts
+    assert printed.count("last compliance or recall inspection opened") == len(seen)

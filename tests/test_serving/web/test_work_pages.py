@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from serving.access import suspension
 from serving.access.accounts import Principal
-from serving.lists import work
+from serving.lists import list_files, work
 from serving.lists.passed_over import PassedOver, passed_over
 from serving.scores import holds
 from serving.web.lists.list_rows import change_in_words, log_part
@@ -405,3 +406,31 @@ def test_nobody_is_named_of_a_list_from_other_scores_than_those_in_force(service
     assert here.n_now is not None
     other = {**listed, "basis": {**listed["basis"], "fingerprint": "0" * 64}}
     assert passed_over(service.runtime.store, scope, other) == PassedOver(here.n)
+
+
+def test_the_paper_of_a_list_says_what_was_decided_and_with_whom_a_dealer_stands(
+    service, inspector, listed, monkeypatch
+):
+    """Typesetting is another's: what is handed to it is what is read."""
+    dealers = [row["dealer"] for row in listed["rows"][:3]]
+    at, path = f"/lists/{listed['list_id']}", f"/v1/lists/{listed['list_id']}.pdf"
+    papers: list[dict[str, Any]] = []
+    monkeypatch.setattr(list_files, "pdf", lambda _, content, **__: papers.append(content) or b"%")
+    before = service.get(path, "inspector").headers["etag"]
+    first = {"dealer": dealers[0], "decision": "override", "reason": "recently_visited",
+             "note": "seen <in> May"}  # fmt: skip
+    assert inspector.post(f"{at}/decisions", first, at=at).status_code == 303
+    second = {"dealer": dealers[1], "decision": "accept"}
+    assert inspector.post(f"{at}/decisions", second, at=at).status_code == 303
+    handed = {"dealer": dealers[1], "to": "supervisor"}
+    assert inspector.post(f"{at}/assign", handed, at=at).status_code == 303
+    assert service.get(path, "inspector").headers["etag"] != before
+    facts = [row["facts"] for row in papers[-1]["rows"]]
+    day = r"\d{4}-\d\d-\d\d"
+    assert re.match(rf"Overridden {day}: recently visited; seen <in> May\. On the list", facts[0])
+    assert re.match(rf"Accepted {day}\. With supervisor\. On the list", facts[1])
+    assert facts[2:] == [row["facts"] for row in papers[0]["rows"]][2:]
+    row = inspector.get(at).text.split(f'id="d-{dealers[0]}"')[1].split("</tr>")[0]
+    assert "recently visited: <bdi>seen &lt;in&gt; May</bdi>" in row
+    service.get(path, "auditor")
+    assert not any(re.match("Overridden|Accepted", row["facts"]) for row in papers[-1]["rows"])
