@@ -72,7 +72,13 @@ def run(
     hooks = Hooks.of(settings)
     today = (as_of or datetime.now().astimezone()).date()
     asked = Asked(
-        routine.value, today, settings.home, inbox, recipe, retrain_days=settings.retrain_days
+        routine.value,
+        today,
+        settings.home,
+        inbox,
+        recipe,
+        settings.retrain_days,
+        settings.settled_seconds,
     )
     result = run_routine(asked, again=again)
     if as_json:

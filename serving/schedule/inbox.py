@@ -131,6 +131,13 @@ def deliveries(inbox: Path) -> list[Path]:
     )
 
 
+def has_news(inbox: Path, settled: float) -> bool:
+    """Whether something whole stands in an inbox that is moved away once it was taken in."""
+    if not inbox.is_dir() or not os.access(inbox, os.W_OK | os.X_OK):
+        return False
+    return any(_is_whole(path, settled) for path in deliveries(inbox))
+
+
 def _loaded(
     whole: list[Path], warehouse: Path, found: Received, mappings: Mapping[Path, Path]
 ) -> IngestSummary | None:

@@ -34,6 +34,8 @@ class Asked:
         What is trained.
     retrain_days : int
         A champion whose records are older is replaced, whatever drift says.
+    settled_seconds : float
+        For so long nothing of a delivery may have changed.
     """
 
     routine: Routine
@@ -42,6 +44,7 @@ class Asked:
     inbox: Path | None = None
     recipe: str = "country"
     retrain_days: int = 365
+    settled_seconds: float = 300.0
 
     @property
     def period(self) -> str:

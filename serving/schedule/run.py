@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from features.home import keep_private
-from serving.schedule.inbox import deliveries
+from serving.schedule.inbox import has_news
 from serving.schedule.record import (
     RunRecord,
     StepRecord,
@@ -90,7 +90,7 @@ def _has_news(asked: Asked) -> bool:
 
     What made it fail may be what the delivery mends.
     """
-    return asked.inbox is not None and asked.inbox.is_dir() and bool(deliveries(asked.inbox))
+    return asked.inbox is not None and has_news(asked.inbox, asked.settled_seconds)
 
 
 def summary(record: RunRecord) -> str:
