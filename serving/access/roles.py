@@ -95,7 +95,7 @@ def check_role(principal: Principal, action: str) -> None:
     """Refuse a role that may not use a route."""
     if principal.role not in ACCESS[action]:
         raise ForbiddenRoleError(
-            f"The role {principal.role} may not use this route.",
+            f"The role {principal.role} may not do or see this.",
             expected=" or ".join(sorted(ACCESS[action])),
             fix="ask for an account with that role",
         )

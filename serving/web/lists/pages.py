@@ -50,7 +50,7 @@ _DEFAULT_K: Final = 50
 _MOST_OTHERS: Final = 5
 _BLANK: Final[Mapping[str, Any]] = {
     "k": _DEFAULT_K, "n_coverage": 0, "office": "", "state": "", "license_type": "", "box": "",
-    "county": "", "random_share": "",
+    "county": "", "random_share": f"{RankRequest.model_fields['random_share'].default:.2f}",
 }  # fmt: skip
 
 

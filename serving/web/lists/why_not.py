@@ -97,7 +97,7 @@ async def _page(
 ) -> Response:
     purpose = caller.purpose()
     rows = [_row(caller, dealer)]
-    other, hits = await asyncio.to_thread(_other, caller, against.strip())
+    other, hits = await asyncio.to_thread(_other, caller, against.strip(), rows[0])
     if other is not None:
         rows.append(other)
     keys = [str(caller.scope.view.snapshot.columns["dealer"][row]) for row in rows]
@@ -110,19 +110,21 @@ async def _page(
         me=caller.principal, k=k,
         one=found[0],
         other=found[1] if len(found) > 1 else None, against=against.strip(), hits=hits,
-        families=_families(found), can_issue=caller.principal.role in ACCESS["rank"],
+        families=_families(found), verdict=_verdict(found),
+        can_issue=caller.principal.role in ACCESS["rank"],
         wrong=wrong, filled=filled or {}, status=200 if wrong is None else 422,
     )  # fmt: skip
 
 
-def _other(caller: Caller, against: str) -> tuple[int | None, list[dict[str, str | int]]]:
-    """Return the dealer that a number or name means, or those that it may mean."""
+def _other(caller: Caller, against: str, own: int) -> tuple[int | None, list[dict[str, str | int]]]:
+    """Return the dealer that a number or name means, or those that it may mean; never its own."""
     if not against:
         return None, []
     row = caller.scope.row(against)
     if row is not None:
-        return row, []
-    hits, _ = find_dealers(caller, against, "")
+        return (None if row == own else row), []
+    found, _ = find_dealers(caller, against, "")
+    hits = [hit for hit in found if caller.scope.row(str(hit["dealer"])) != own]
     if len(hits) == 1:
         return caller.scope.row(str(hits[0]["dealer"])), []
     return None, hits
@@ -158,6 +160,7 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         "parts": parts_of(view, [(view.heads(row), priority)])[0],
         "heads": view.heads(row),
         "by_family": why["by_family"],
+        "start": why["base"],
         "is_eligible": view.is_eligible(row),
         "eligible_on": view.eligible_on(row),
         "n_ahead": ahead,
@@ -171,6 +174,21 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
         "lowering": measured_first([i for i in own if i["contribution"] < 0])[:_MOST_REASONS],
         "raising": measured_first([i for i in own if i["contribution"] > 0])[:_MOST_REASONS],
     }
+
+
+def _verdict(found: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Say which of two dealers stands higher and which family tells them apart most."""
+    if len(found) < 2:
+        return None
+    # By the figures as they are shown: what reads the same is the same.
+    gap = round(found[0]["priority"], 2) - round(found[1]["priority"], 2)
+    upper, lower = found if gap >= 0 else found[::-1]
+    names = {*upper["by_family"], *lower["by_family"]}
+    apart = {n: upper["by_family"].get(n, 0.0) - lower["by_family"].get(n, 0.0) for n in names}
+    most = max(sorted(apart), key=lambda name: apart[name], default=None)
+    return {"upper": upper["name"], "lower": lower["name"], "gap": abs(gap),
+            "family": most if most and apart[most] >= 0.005 else None,
+            "by": apart[most] if most else 0.0}  # fmt: skip
 
 
 def _allowed_since(view: View) -> Flags:

@@ -8,10 +8,12 @@ from datetime import timedelta
 from html import unescape
 
 import numpy as np
+import pytest
 
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger
+from serving.contract.answers import RankRequest
 from serving.dealers.dossier import dossier
 from serving.dealers.field_packet import _facts as packet_facts
 from serving.field import events, outcomes
@@ -21,6 +23,7 @@ from serving.scores.visible_dealers import View
 from serving.store.tables import OUTCOMES
 from serving.web.dealers.timeline import timeline
 from serving.web.lists.list_rows import Ask
+from serving.web.rendering import dealer_name
 from tests.test_serving.conftest import AS_OF
 from tests.test_serving.pages import Visitor
 from tests.test_serving.web.outcome_form import outcome
@@ -111,7 +114,7 @@ def test_why_not_on_the_list_names_rank_cut_and_law(service, inspector, monkeypa
     assert named.status_code == 200
     assert "Which dealer is meant?" in named.text or "Side by side" in named.text
     nobody = inspector.get(f"/dealers/{dealer}/place?against=nobody+at+all")
-    assert "No dealer within your area matches" in nobody.text
+    assert "No other dealer within your area matches" in nobody.text
 
 
 def test_of_dealers_alike_no_more_are_among_the_first_than_there_are_places(service, inspector):
@@ -342,3 +345,41 @@ def test_what_was_told_last_of_an_inspection_stands_once_in_dossier_and_packet(s
     events.keep(runtime.store, "traces", [trace], ledger=ledger)
     collect_events(runtime.store, warehouse)
     assert seen() == {said("revocation or denied renewal"), said("no violation", name="T1")}
+
+
+def test_a_comparison_gives_its_verdict_and_parts_that_add_up(service, inspector):
+    columns = service.runtime.snapshot.columns
+    own = np.flatnonzero(columns["office"] == "office0")
+    ranked = own[np.argsort(-columns["priority"][own])]
+    high, low = (str(columns["dealer"][row]) for row in (ranked[0], ranked[-1]))
+    text = unescape(inspector.get(f"/dealers/{low}/place?against={high}").text)
+    assert f'action="/dealers/{low}/place#compared"' in text
+    both = text.split('id="compared"')[1].split("</section>")[0]
+    name = dealer_name({n: columns[n][ranked[0]] for n in ("business_name", "licensee_name")})
+    gap = round(columns["priority"][ranked[0]], 2) - round(columns["priority"][ranked[-1]], 2)
+    assert f"<b><bdi>{name}</bdi> has the higher priority</b>, by {gap:.2f} against" in both
+    table = dict(re.findall(r'<tr[^>]*><th scope="row">([^<]+)</th><td class="num">([^<]+)<', both))
+    figures = {name: float(v.replace("\u2212", "-")) for name, v in table.items() if "%" not in v
+               and re.fullmatch(r"[+\u2212]?[\d.]+", v)}  # fmt: skip
+    parts = list(figures)[list(figures).index("Start: the average dealer") : -1]
+    whole = figures["Priority: start and all families"]
+    assert sum(figures[name] for name in parts) == pytest.approx(whole, abs=0.005 * len(parts))
+    itself = inspector.get(f"/dealers/{low}/place?against={low}").text
+    assert "Side by side" not in itself
+    assert "No other dealer within your area matches" in itself
+
+
+def test_an_auditor_is_offered_no_list_to_issue_and_an_empty_search_says_so(service):
+    auditor = Visitor(service, "auditor")
+    assert "Issue a new one" not in auditor.get("/lists").text
+    assert "Issue a new one" in Visitor(service, "inspector").get("/lists").text
+    assert "No record of <bdi>nobody</bdi>" in auditor.get("/audit?who=nobody").text
+    assert "No record" not in auditor.get("/audit").text
+
+
+def test_a_new_list_starts_with_the_random_share_of_a_request_without_one(inspector):
+    text = inspector.get("/lists").text.split('id="random_share"')[1].split("</select>")[0]
+    default = RankRequest.model_fields["random_share"].default
+    shares = re.findall(r'<option value="([\d.]+)"( selected)?', text)
+    assert [float(value) for value, is_chosen in shares if is_chosen] == [default]
+    assert [float(value) for value, _ in shares] == sorted(float(value) for value, _ in shares)
