@@ -30,6 +30,7 @@ _MISSING: Final = {
 # Listed for less than this, a dealer may have no whole years of three to be compared.
 _YEARS_LISTED: Final = "license_years_listed"
 _WHOLE_YEARS: Final = 3.0
+_OPENING: Final = "its opening may be all of it"  # as `recent` in the wordings ends
 # Said of a value whose place among peers would say nothing of it.
 _BACKWARDS: Final = frozenset({"license_months_to_expiry"})
 # What is said of a value is the same for every dealer that has it, and many have: zeros, ones.
@@ -182,14 +183,18 @@ class Sentences:
 def measured_first(reasons: Sequence[_Reason]) -> list[_Reason]:
     """Put what could not be measured, and estimates that are no count of its own, at the end.
 
+    So is a rise against years in which a dealer was not listed: an opening looks the same.
+
     A fact such as "No compliance inspection on record" has no value and is a reason nonetheless.
     """
     return sorted(reasons, key=is_weak)
 
 
 def is_weak(reason: ReasonRecord) -> bool:
-    """Whether a reason could not be measured, or is an estimate and no count of its own."""
+    """Whether a reason could not be measured, is no count of its own, or may be an opening."""
     sentence = reason["sentence"]
+    if _OPENING in sentence:
+        return True
     if reason["value"] is None:
         return "not known" in sentence or "unknown" in sentence
     return "similar dealers" in sentence and reason["percentile"] is None

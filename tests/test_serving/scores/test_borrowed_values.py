@@ -74,6 +74,9 @@ def test_growth_of_a_new_dealer_is_not_compared(name):
     assert new["share_below"] is None
     old = said(name, 14.1, license_years_listed=3.0)
     assert old["sentence"].endswith("more than 99% of peers.")
+    # What may be an opening is no first reason, as strong as it is.
+    assert "its opening may be all of it, not a rise" in new["sentence"]
+    assert measured_first([new, old]) == [old, new]
 
 
 def test_young_records_are_aged_in_days_and_a_past_expiry_is_not_compared():
