@@ -29,6 +29,8 @@ class ToldVisit:
         As told last; the day is the last one of the visit.
     not_before : str
         Day from which the dealer may be visited again; empty when the visit does not bar one.
+    opened_on : str
+        The first day of the visit; empty when it is not told apart from the last.
     """
 
     inspection_id: str
@@ -36,12 +38,21 @@ class ToldVisit:
     kind: str
     outcome: str
     not_before: str = ""
+    opened_on: str = ""
 
     @property
     def sentence(self) -> str:
-        """Say it for a row of a page or file, without what was found."""
+        """Say it for a row of a page or file, without what was found.
+
+        >>> ToldVisit("I-1", "2026-11-27", "recall", "none", opened_on="2026-11-26").sentence
+        'Visited 2026-11-26 to 2026-11-27: outcome told.'
+        >>> ToldVisit("I-1", "2026-11-27", "recall", "none", "2027-11-27").sentence
+        'Visited 2026-11-27: outcome told; not before 2027-11-27.'
+        """
         after = f"; not before {self.not_before}" if self.not_before else ""
-        return f"Visited {self.visited_on}: outcome told{after}."
+        first = self.opened_on if self.opened_on < self.visited_on else ""
+        days = f"{first} to {self.visited_on}" if first else self.visited_on
+        return f"Visited {days}: outcome told{after}."
 
 
 def told_since(store: Store, view: View, document: Mapping[str, Any]) -> dict[str, ToldVisit]:
@@ -55,6 +66,7 @@ def told_since(store: Store, view: View, document: Mapping[str, Any]) -> dict[st
             str(told["kind"]),
             str(told["outcome"]),
             _not_before(view, dealer) if told["kind"] in CONSUMING_KINDS else "",
+            str(told["opened_on"]),
         )
         for dealer, (told, number) in found.items()
     }
