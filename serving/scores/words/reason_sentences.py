@@ -185,7 +185,8 @@ def measured_first(reasons: Sequence[_Reason]) -> list[_Reason]:
 
     So is a rise against years in which a dealer was not listed: an opening looks the same.
 
-    A fact such as "No compliance inspection on record" has no value and is a reason nonetheless.
+    A fact such as "No compliance or recall inspection on record" has no value and is a reason
+    nonetheless.
     """
     return sorted(reasons, key=is_weak)
 

@@ -342,16 +342,20 @@ RULES = [
         ),
     ),
     number(
-        r"Last compliance inspection entered the records (?P<n>[\d.]+) (?P<unit>year|day)s? ago",
+        r"Last compliance or recall inspection entered the records (?P<n>[\d.]+) "
+        r"(?P<unit>year|day)s? ago",
         lambda c, d, m: aged(c, max(r["known_on"] for r in visits(c, d)), m["unit"]),
     ),
-    fact("No compliance inspection on record", lambda c, d, m: not visits(c, d)),
+    fact("No compliance or recall inspection on record", lambda c, d, m: not visits(c, d)),
     fact("Never inspected for compliance on record", lambda c, d, m: not visits(c, d)),
     fact("Inspected for compliance before", lambda c, d, m: bool(visits(c, d))),
-    fact(rf"No compliance inspection in {W}", lambda c, d, m: not visits(c, d, m["w"])),
-    fact(rf"Inspected for compliance once in {W}", lambda c, d, m: len(visits(c, d, m["w"])) == 1),
+    fact(rf"No compliance or recall inspection in {W}", lambda c, d, m: not visits(c, d, m["w"])),
+    fact(
+        rf"One compliance or recall inspection in {W}",
+        lambda c, d, m: len(visits(c, d, m["w"])) == 1,
+    ),
     number(
-        rf"Inspected for compliance (?P<n>\d+) times in {W}",
+        rf"(?P<n>\d+) compliance or recall inspections in {W}",
         lambda c, d, m: len(visits(c, d, m["w"])),
     ),
     number(rf"{N} inspections? in {W} with a milder outcome than was recommended", softened),
