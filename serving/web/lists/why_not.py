@@ -32,6 +32,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _K: Final = 50
 _MOST_K: Final = 5_000
 _MOST_REASONS: Final = 6
+_SHOWN: Final = 0.005  # rounds to a hundredth
 
 
 @router.get("/dealers/{dealer}/place")
@@ -152,7 +153,7 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
     place = int(np.flatnonzero(office == row)[0]) if row in office else None
     names = ("dealer", "business_name", "licensee_name", "city", "state", "office")
     texts = {name: str(columns[name][row]) for name in names}
-    own = [item for item in why["contributions"] if abs(item["contribution"]) >= 0.005]
+    own = [item for item in why["contributions"] if abs(item["contribution"]) >= _SHOWN]
     return {
         **texts,
         "name": dealer_name(texts),
@@ -176,7 +177,18 @@ def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
     }
 
 
-def _verdict(found: list[dict[str, Any]]) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Verdict:
+    """Which of two dealers stands higher, by how much, and what speaks most for it."""
+
+    upper: str
+    lower: str
+    gap: float
+    family: str
+    by: float
+
+
+def _verdict(found: list[dict[str, Any]]) -> Verdict | None:
     """Say which of two dealers stands higher and which family tells them apart most."""
     if len(found) < 2:
         return None
@@ -185,10 +197,9 @@ def _verdict(found: list[dict[str, Any]]) -> dict[str, Any] | None:
     upper, lower = found if gap >= 0 else found[::-1]
     names = {*upper["by_family"], *lower["by_family"]}
     apart = {n: upper["by_family"].get(n, 0.0) - lower["by_family"].get(n, 0.0) for n in names}
-    most = max(sorted(apart), key=lambda name: apart[name], default=None)
-    return {"upper": upper["name"], "lower": lower["name"], "gap": abs(gap),
-            "family": most if most and apart[most] >= 0.005 else None,
-            "by": apart[most] if most else 0.0}  # fmt: skip
+    by, most = max(((value, name) for name, value in apart.items()), default=(0.0, ""))
+    family = most if by >= _SHOWN else ""
+    return Verdict(upper["name"], lower["name"], abs(gap), family, by)
 
 
 def _allowed_since(view: View) -> Flags:
