@@ -15,7 +15,7 @@ from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
-from serving.scores.words.wording import miles, planned_label
+from serving.scores.words.wording import miles, percent, planned_label
 from serving.statements import basis_sentence, data_sentence, in_short
 
 _FIELDS: Final = (
@@ -27,6 +27,7 @@ _FIELDS: Final = (
     Field("Hours driving to it", "number", 9), Field("Miles to it", "number", 9),
     Field("Part", width=9), Field("In the plan because", width=16),
     Field("Probability of the draw", "percent", 12),
+    Field("Chance of a severe finding", "percent", 12),
     Field("Last compliance or recall inspection, opened on", "date", 14),
     Field("Its outcome", width=18), Field("What stands out", width=70),
     Field("Visited or overridden since", width=36), Field("Elsewhere", width=50),
@@ -113,6 +114,7 @@ def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
             f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
             f"{visit.hours:.1f} hours on site{part_of(visit)};"
             f" in the plan: {planned_label(visit.why)}",
+            f"{chance(visit)[:1].upper()}{chance(visit)[1:]}.",
             f"{miles(visit.km)} by road {_from(visit)}.",
             *([f"{visit.elsewhere[:1].upper()}{visit.elsewhere[1:]}."] if visit.elsewhere else []),
             *([f"This week: {evenings}"] if evenings else []),
@@ -148,7 +150,7 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             visit.license_number, visit.license_type, visit.licensee_name, visit.dealer,
             visit.hours, visit.drive_hours, visit.km * _MILES_PER_KM,
             part_of(visit).removeprefix(", "), planned_label(visit.why),
-            visit.inclusion_probability, visit.last_inspected_on,
+            visit.inclusion_probability, visit.expected_yield, visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
             " ".join(visit.reasons), visit.override, visit.elsewhere,
         )
@@ -190,6 +192,7 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
                 "last": last_visit(visit),
                 "reasons": visit.reasons,
                 "why": planned_label(visit.why),
+                "chance": chance(visit),
                 "override": "; ".join(filter(None, (visit.override, visit.elsewhere))),
             }
             for visit in week.visits
@@ -205,6 +208,14 @@ def last_visit(visit: KeptVisit) -> str:
     still = "; licensed by the newest listing" if visit.last_outcome in _ENDED else ""
     day = visit.last_inspected_on
     return f"Last compliance or recall inspection, opened on {day}: {outcome}{still}"
+
+
+def chance(visit: KeptVisit) -> str:
+    """Return what a visit adds to the expected findings of its plan, named.
+
+    The part of a long visit stands for the whole: it counts once.
+    """
+    return f"{percent(visit.expected_yield)} chance of a severe finding"
 
 
 def days_in_words(first: date, last: date) -> str:

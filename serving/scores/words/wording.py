@@ -31,7 +31,7 @@ _WHY: Final[Mapping[str, str]] = {
     "coverage": "longest unseen",
     "manual": "added by hand",
 }
-_PLANNED: Final[Mapping[str, str]] = {"model": "findings expected"}
+_PLANNED: Final[Mapping[str, str]] = {"model": "by priority"}
 _LEAST: Final = 0.001
 _LEAST_SHARE: Final = 0.0001
 _ALMOST: Final = 0.01
@@ -263,7 +263,7 @@ def planned_label(why: str) -> str:
     """Return why a dealer is in a plan.
 
     >>> planned_label("model"), planned_label("recall")
-    ('findings expected', 'recall due')
+    ('by priority', 'recall due')
     """
     return _PLANNED.get(why) or why_label(why)
 

@@ -14,6 +14,7 @@ from serving.planning.kept.document import WeekOf, names_of, weeks_of_document
 from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.files import (
     address,
+    chance,
     days_in_words,
     last_visit,
     part_of,
@@ -118,6 +119,7 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
         "address": address,
         "part_of": part_of,
         "last_visit": last_visit,
+        "chance": chance,
         "start_sentence": start_sentence(plan),
         "evenings_sentence": evenings_sentence([week.of.evenings for week in weeks]),
         "itinerary": drawing(plan, weeks) if plan.visits else None,

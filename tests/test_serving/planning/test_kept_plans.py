@@ -15,6 +15,7 @@ import pytest
 from serving.planning import PlanRequest, make_plan
 from serving.planning.workdays import Leave, days_on_site, federal_holidays, workdays
 from serving.scores import holds
+from serving.scores.words.wording import percent
 from serving.store.tables import PLANS
 from tests.benchmarks.inputs.office import invented_office
 from tests.test_serving.pages import Visitor
@@ -106,9 +107,21 @@ def test_every_file_says_where_on_what_license_and_with_what_caution(service, su
         assert "2026-01-01" in content
     # Why it is there stands in words, never in the planner's own.
     assert {row[18].value for row in book["Plan"].iter_rows(min_row=2)} <= {
-        "findings expected", "drawn at random", "recall due", "longest unseen",
+        "by priority", "drawn at random", "recall due", "longest unseen",
     }  # fmt: skip
     assert "in the plan: " in text
+    # What a visit adds to the expected findings stands beside it; together they are the sum.
+    (column,) = [c for c in book["Plan"][1] if c.value == "Chance of a severe finding"]
+    said = f"{percent(visit['expected_yield'])} chance of a severe finding"
+    assert said in text
+    assert said in page
+    plan = service.get(at, "supervisor").json()
+    each = {v["dealer"]: v["expected_yield"] for v in plan["visits"]}
+    chances = {
+        row[13].value: row[column.column - 1].value for row in book["Plan"].iter_rows(min_row=2)
+    }
+    assert chances == pytest.approx(each, abs=1e-3)
+    assert plan["objective"] == pytest.approx(sum(each.values()))
     pdf = service.get(f"{at}.pdf", "supervisor").content
     assert pdf.startswith(b"%PDF")
     assert b"StructTreeRoot" in pdf
