@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
+from features.domain.number_words import counted
 from features.errors import FflRiskError, InvalidValueError
 from features.reference.legal.citation import cause_of, known_citations, normalize
 from features.reference.legal.outcome import NAMES
@@ -193,7 +194,8 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
         except InvalidValueError:
             known = ""
             filled.errors[f"citation_{n}"] = (
-                f"{cited[:40]} is not a citation; enter a provision such as 478.124(c)(1)"
+                f"{cited[:40]} is not a citation; enter a section such as 478.124(c)(1),"
+                " or choose one that is offered as you type"
             )
         if instances and not (instances.isdecimal() and float(instances) <= _MOST_INSTANCES):
             filled.errors[f"instances_{n}"] = "Enter how many instances as a whole number"
@@ -224,6 +226,7 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
     # All that is wrong is said at once: also what does not wait for the other fields.
     _check_dates(filled)
     _check_counts(filled)
+    _check_cited(filled)
     _check_number(caller, filled, row["dealer"])
     _check_law(caller, filled, given)
     filled.errors = {name: filled.errors[name] for name in _in_order(filled.errors)}
@@ -280,6 +283,17 @@ def _check_counts(filled: Filled) -> None:
         filled.errors.setdefault(
             "firearms_unaccounted_final",
             f"Enter no more than the {float(first):,.0f} unaccounted for at first",
+        )
+
+
+def _check_cited(filled: Filled) -> None:
+    """Say that an inspection without a violation cites none."""
+    n = len(filled.citations)
+    if filled.values["outcome"] == "none" and n:
+        filled.errors.setdefault(
+            "outcome",
+            f"Choose an outcome with violations, or take out the {counted(n, 'citation')} below:"
+            " no violation was found, or some are cited, not both",
         )
 
 

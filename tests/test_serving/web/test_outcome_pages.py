@@ -43,6 +43,8 @@ def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_o
         ({"citation_0": "banana split"}, "citation_0"),
         ({"inspection_id": ""}, "inspection_id"),
         ({"outcome": ""}, "outcome"),
+        ({"outcome": "none"}, "outcome"),
+        ({"citation_0": "transaction form"}, "citation_0"),
         ({"opened_on": "2999-01-01"}, "opened_on"),
         ({"closed_on": "2026-01-01"}, "closed_on"),
         ({"hours": "many"}, "hours"),
