@@ -47,15 +47,21 @@ def clashes(plan: KeptPlan, others: Sequence[PlanSummary]) -> list[Clash]:
             continue
         if not _overlap(plan, other):
             continue
-        people = tuple(name for name in _named(plan) if name in _named(other))
-        is_nameless = not _named(plan) and not _named(other) and plan.office == other.office
+        own, theirs = named_of(plan.investigators), named_of(other.investigators)
+        people = tuple(name for name in own if name in theirs)
+        is_nameless = not own and not theirs and plan.office == other.office
         if people or is_nameless:
             out.append(Clash(other, people))
     return sorted(out, key=lambda clash: clash.plan.starts_on)
 
 
-def _named(plan: KeptPlan | PlanSummary) -> list[str]:
-    return [name for name in plan.investigators if not name.startswith(_NUMBERED)]
+def named_of(investigators: Sequence[str]) -> list[str]:
+    """Return the investigators of a plan that are named, not only numbered.
+
+    >>> named_of(["maria", "investigator 2"])
+    ['maria']
+    """
+    return [name for name in investigators if not name.startswith(_NUMBERED)]
 
 
 def _overlap(a: KeptPlan | PlanSummary, b: KeptPlan | PlanSummary) -> bool:

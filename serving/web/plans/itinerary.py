@@ -34,6 +34,8 @@ RULES: Final = {
     "hours": "Hours",
 }
 
+_ROUNDED: Final = 0.05  # hours, shown to a tenth
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -78,12 +80,21 @@ def weeks_shown(plan: KeptPlan) -> list[Shown]:
 
 
 def totals(weeks: list[Shown]) -> dict[str, float]:
-    """Return hours, hours driving, hours available and kilometers of a whole plan."""
+    """Return hours, hours driving, hours available and kilometers of a whole plan.
+
+    What going home in the evenings adds is in none of the hours: it is ``more``, and ``n_over`` is
+    how many weeks take more hours than they have with it.
+    """
     return {
         "hours": sum(week.of.hours for week in weeks),
         "drive": sum(week.of.drive_hours for week in weeks),
         "available": sum(week.of.hours_available for week in weeks),
         "km": sum(week.of.km for week in weeks),
+        "more": sum(week.of.evenings.more_hours for week in weeks),
+        "n_over": sum(
+            week.of.hours + week.of.evenings.more_hours > week.of.hours_available + _ROUNDED
+            for week in weeks
+        ),
     }
 
 

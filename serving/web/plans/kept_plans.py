@@ -16,7 +16,7 @@ from serving.api.callers import Caller
 from serving.api.routes.plans import FILES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
 from serving.errors import ConflictError, ForbiddenRoleError, InvalidRequestError, ServingError
-from serving.planning.kept.clashes import clashes
+from serving.planning.kept.clashes import clashes, named_of
 from serving.planning.kept.document import rearranged, recalls_missing
 from serving.planning.kept.overrides import closed_dealers, visits_since
 from serving.planning.kept.store import (
@@ -102,7 +102,7 @@ async def show(
 
 def _named(caller: Caller, plan: KeptPlan) -> tuple[list[str], list[str]]:
     """Return who of the people of a plan sees it, and under which names nobody does."""
-    named = [name for name in plan.investigators if not name.startswith("investigator ")]
+    named = named_of(plan.investigators)
     strangers = not_known(caller.runtime.store, named, ACCESS["plans"])
     return [name for name in named if name not in strangers], strangers
 

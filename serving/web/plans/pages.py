@@ -16,12 +16,14 @@ from starlette.responses import RedirectResponse, Response
 
 from serving import clock
 from serving.access.audit.writer import subjects
-from serving.access.people import as_kept, inspectors_of
+from serving.access.people import as_kept, inspectors_of, not_known
+from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay
 from serving.planning import Changed, PlanError, PlanInfeasibleError, Relaxation
 from serving.planning.for_caller import Made, first_monday, plan_office
+from serving.planning.kept.clashes import named_of
 from serving.planning.kept.document import Terms, document, names_of, recalls_missing, said
 from serving.planning.kept.files import plan_ics
 from serving.planning.kept.moves import moved
@@ -312,6 +314,7 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
         "offices": [str(office) for office in offices if office],
         "ask": shown,
         "people": people[:_MOST_PEOPLE],
+        "strangers": not_known(caller.runtime.store, named_of(ask.people), ACCESS["plans"]),
         # One that cannot be read is refused where the plan is made, and not offered again.
         "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
         "left_later": [(dealer, names.get(dealer, dealer)) for dealer in ask.later],
@@ -356,7 +359,7 @@ def _show(
             for dealer in sorted(names)
         ],
         listed=from_list(caller, ask.from_list, doc), list_sentence=SENTENCE,
-        changed=_change_in_words(caller, ask, made, doc) if changed is not None else None,
+        changed=None if changed is None else _change_in_words(caller, ask, made, doc),
         costs=[
             {
                 "label": RULE_WORDS.get(cost.rule, cost.rule), "meaning": cost.meaning,
@@ -379,19 +382,40 @@ def _show(
 
 
 def _change_in_words(caller: Caller, ask: Ask, made: Made, doc: KeptPlan) -> Mapping[str, Any]:
-    _, terms = planned(caller, ask)
-    as_made = document(caller.scope.view, made, terms, changed=None)
-    before, after = totals(weeks_shown(as_made)), totals(weeks_shown(doc))
+    """Say what the last change costs, then what all of them do together."""
+    last = ask.model_copy(update={"move": ask.move[:-1]})
+    _, terms = planned(caller, last)
+    before = document(caller.scope.view, made, terms, changed=moved(made, last.move))
+    said = {
+        "sentence": _difference(before, doc, "The last change" if last.move else "It"),
+        "together": "",
+        "broken": doc.broken,
+    }
+    if last.move:
+        as_made = document(caller.scope.view, made, terms, changed=None)
+        said["together"] = _difference(as_made, doc, f"All {len(ask.move)} changes together")
+    return said
+
+
+def _difference(old: KeptPlan, new: KeptPlan, what: str) -> str:
+    """Say in a sentence what a plan takes and yields beside another."""
+    is_many = what.startswith("All")
+    before, after = totals(weeks_shown(old)), totals(weeks_shown(new))
     km, hours = after["km"] - before["km"], after["hours"] - before["hours"]
-    gain = doc.objective - made.plan.objective
+    gain = new.objective - old.objective
+    drives, takes, changes, leaves = (
+        ("drive", "take", "change", "leave")
+        if is_many
+        else ("drives", "takes", "changes", "leaves")
+    )
     sentence = (
-        f"It drives {abs(km) * 0.621371:,.0f} miles ({abs(km):,.0f} km)"
-        f" {'more' if km >= 0 else 'less'}, takes {abs(hours):.1f} hours"
+        f"{what} {drives} {abs(km) * 0.621371:,.0f} miles ({abs(km):,.0f} km)"
+        f" {'more' if km >= 0 else 'less'}, {takes} {abs(hours):.1f} hours"
         f" {'more' if hours >= 0 else 'less'}, and"
         + (
-            f" changes the expected findings by {gain:+.2f}."
+            f" {changes} the expected findings by {gain:+.2f}."
             if abs(gain) >= _SHOWN
-            else " leaves the expected findings as they are."
+            else f" {leaves} the expected findings as they are."
         )
     )
-    return {"sentence": sentence.replace("-", "−"), "broken": doc.broken}
+    return sentence.replace("-", "−")

@@ -307,3 +307,25 @@ def test_a_plan_says_with_whom_a_dealer_is_until_it_is_visited(service, supervis
     assert len(re.findall(words, supervisor.get(f"/plans/{plan_id}").text)) >= 2
     tell(service, dealer, "2026-01-13")
     assert told("supervisor") == ""
+
+
+def test_a_name_that_nobody_has_is_told_when_the_plan_is_made(service, supervisor):
+    query = "&".join(f"{name}={value}" for name, value in (ASK | {"names": "bob"}).items())
+    said = "Nobody who can see plans signs in as bob:"
+    assert said in supervisor.get(f"/plan?{query}").text
+    query = "&".join(f"{name}={value}" for name, value in ASK.items())
+    assert "signs in as" not in supervisor.get(f"/plan?{query}").text
+
+
+def test_who_cannot_change_a_plan_is_not_told_to(service, supervisor):
+    plan_id = keep(supervisor)
+    at = f"/plans/{plan_id}"
+    dealer = service.get(f"/v1{at}", "supervisor").json()["visits"][0]["dealer"]
+    for status in ("approved", "handed_over"):
+        supervisor.post(f"{at}/status", {"status": status}, at=at)
+    decide(service, dealer, "override", "capacity")
+    assert "Leave them out, or keep them" in supervisor.get(at).text
+    page = Visitor(service, "inspector").get(at).text
+    assert "Visited since, or overridden on a list" in page
+    assert "Leave them out" not in page
+    assert "supervisor or a supervisor can leave them out" in page

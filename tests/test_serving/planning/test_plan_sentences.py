@@ -19,6 +19,8 @@ ROAD, SPEED, DAY = 1.417, 70.0, 8.0
 _FACTS = re.compile(
     r"(?P<dealers>\d+) dealers? in (?P<weeks>\d+) weeks? Expected findings (?P<findings>[\d.]+)"
     r" .*?Hours (?P<hours>[\d,]+) of (?P<available>[\d,]+); (?P<drive>[\d,]+) of them driving"
+    r"(?:\. About (?P<beside>[\d.]+) more for going home in the evenings are not counted"
+    r"(?:: with them (?P<over>\d+) weeks? takes? more than the hours there are)?)?"
     r" Nights away (?P<nights>\d+) (?:From within 50 miles \(80 km\) of the start one goes home:"
     r" (?P<evenings>\d+) evenings?, about (?P<more>[\d.]+) hours more driving, which the hours do"
     r" not count\. )?Road (?P<miles>[\d,]+) miles (?P<km>[\d,]+) km"
@@ -125,6 +127,7 @@ def test_the_figures_and_the_hours_left_are_those_of_a_recount(
     assert nights > 0 or not is_whole
     assert (int(said["nights"]), int(said["evenings"])) == (nights, evenings)
     assert number(said["more"]) == pytest.approx(more, rel=0.01, abs=0.06)
+    assert said["beside"] == said["more"]
     worked = km / SPEED + sum(visit["hours"] for visit in plan["visits"])
     assert number(said["hours"]) == pytest.approx(worked, abs=1)
     of = available(weeks, people, hours)

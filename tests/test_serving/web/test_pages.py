@@ -348,7 +348,20 @@ def test_the_plan_page_moves_a_visit_and_says_what_it_costs(visitor):
     dealers = re.findall(r'data-dealer="([^"]+)"', page)
     moved = visitor.get(f"{address}&move_dealer={dealers[0]}&move_week=out").text
     assert "Your change" in moved
+    assert "changes together" not in moved
+    assert "At most possible" in moved
+    assert "proven for the plan as made, before the changes by hand" in moved
     assert dealers[0] not in re.findall(r'data-dealer="([^"]+)"', moved)
+    # The last change is told by itself, then all of them together, which make up the sum.
+    said = visitor.get(f"{address}&move={dealers[0]}~out&move={dealers[1]}~out").text
+    alone = visitor.get(f"{address}&move={dealers[1]}~out").text
+    assert "The last change drives " in said
+    assert "All 2 changes together drive " in said
+    assert "It drives " in alone
+    pattern = r"(?:change|changes) the expected findings by −([0-9]+\.[0-9]+)"
+    last, both = (float(one) for one in re.findall(pattern, said))
+    (first,) = (float(one) for one in re.findall(pattern, moved))
+    assert both == pytest.approx(first + last, abs=0.011)
     crowded = "".join(f"&move={dealer}~1.1" for dealer in dealers)
     assert "more than there are" in visitor.get(address + crowded).text
     assert visitor.get(f"{address}&move=9-99-99999~1.1").status_code == 422
