@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from features import reference
+from serving.contract.kept_plan import KeptPlan
 from serving.errors import NotReadyError
+from serving.planning.kept import files
 from serving.planning.start import office_start, stated_starts
 from serving.planning.travel import road_km
 from serving.scores.words.area_names import office_label
@@ -147,3 +149,19 @@ def test_a_plan_opened_from_a_list_names_its_mandatory_dealers_that_it_does_not_
     assert f'<input type="hidden" name="from_list" value="{list_id}">' in page
     assert supervisor.get("/plan?from_list=L-20260101-000000000000").status_code == 404
     assert Visitor(service, "scheduler").get(address).status_code == 404
+
+
+def test_the_paper_of_a_plan_says_the_whole_of_its_statements_once_at_its_end(service, monkeypatch):
+    visitor = Visitor(service, "supervisor")
+    sent = visitor.post("/plans", {"ask": urlencode(ASK)}, at=f"/plan?{urlencode(ASK)}")
+    plan_id = re.search(r"P-[0-9]{8}-[0-9a-f]{12}", sent.headers["location"])[0]
+    kept = service.get(f"/v1/plans/{plan_id}", "supervisor").json()
+    contents = []
+    monkeypatch.setattr(files, "pdf", lambda _, content, **__: contents.append(content))
+    files.plan_pdf(KeptPlan.model_validate(kept))
+    (content,) = contents
+    assert content["closing"] == kept["disclaimers"]
+    first_page = [*content["lines"], *content["statements"]]
+    assert not set(kept["disclaimers"]) & set(first_page)
+    assert any("not evidence" in line for line in content["statements"])
+    assert any(kept["basis"]["fingerprint"][:12] in line for line in content["statements"])
