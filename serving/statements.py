@@ -20,6 +20,12 @@ NOT_EVIDENCE: Final = (
     "A score orders inspections. It is not evidence that a dealer did anything wrong, and it is no "
     "ground for letting a suspect sale go on."
 )
+NOT_EVIDENCE_IN_BRIEF: Final = (
+    "A score orders inspections. It is not evidence that a dealer did anything wrong."
+)
+TRACES_IN_BRIEF: Final = (
+    "Traced firearms are no random sample, and a trace is no sign of wrongdoing by itself."
+)
 PEERS: Final = (
     "Peers are the dealers with the same type of license whose value is known; where fewer than "
     "200 are, all dealers stand in for them and the sentence says so. More than and less than "
@@ -72,6 +78,19 @@ def in_short(said: Sequence[str]) -> list[str]:
     """
     is_old = bool(said) and said[0].startswith(OLD_RECORDS)
     return list(said[: 3 if is_old else 2])
+
+
+def in_brief(said: Sequence[str]) -> list[str]:
+    """Return the disclaimers in their first words, where the whole of them stands elsewhere.
+
+    >>> in_brief([NOT_EVIDENCE, TRACE_DISCLAIMER, "more"])[0]
+    'A score orders inspections. It is not evidence that a dealer did anything wrong.'
+    >>> len(in_brief([NOT_EVIDENCE, PUBLIC_BASIS])), len(in_brief([NOT_EVIDENCE, TRACE_DISCLAIMER]))
+    (1, 2)
+    """
+    old = [one for one in said[:1] if one.startswith(OLD_RECORDS)]
+    traces = [TRACES_IN_BRIEF] if TRACE_DISCLAIMER in said else []
+    return [*old, NOT_EVIDENCE_IN_BRIEF, *traces]
 
 
 def basis_sentence(basis: Mapping[str, Any]) -> str:

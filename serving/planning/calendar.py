@@ -30,7 +30,12 @@ class Entry:
 
 
 def to_calendar(
-    entries: Iterable[Entry], *, made_at: datetime, sequence: int = 0, name: str = ""
+    entries: Iterable[Entry],
+    *,
+    made_at: datetime,
+    sequence: int = 0,
+    name: str = "",
+    about: str = "",
 ) -> str:
     """Return events as iCalendar text; the same events give the same bytes.
 
@@ -42,11 +47,15 @@ def to_calendar(
         Later versions of an event have a higher one, and replace the earlier.
     name : str
         What the calendar is called.
+    about : str
+        What is said once of the whole calendar.
     """
     stamp = made_at.strftime("%Y%m%dT%H%M%SZ")
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//ffl-risk//plan//EN", "CALSCALE:GREGORIAN"]
     if name:
         lines.append(f"X-WR-CALNAME:{_text(name)}")
+    if about:
+        lines.append(f"X-WR-CALDESC:{_text(about)}")
     for entry in entries:
         lines += [
             "BEGIN:VEVENT",

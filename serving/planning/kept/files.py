@@ -16,7 +16,7 @@ from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
 from serving.scores.words.wording import miles, percent, planned_label
-from serving.statements import basis_sentence, data_sentence, in_short
+from serving.statements import basis_sentence, data_sentence, in_brief
 
 _FIELDS: Final = (
     Field("Week", "whole", 6), Field("Investigator", width=16), Field("First day", "date", 12),
@@ -100,7 +100,13 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
         for visit in plan.visits
         if investigator in {None, visit.investigator}
     ]
-    return to_calendar(entries, made_at=_made_at(plan), sequence=plan.version, name=title_of(plan))
+    return to_calendar(
+        entries,
+        made_at=_made_at(plan),
+        sequence=plan.version,
+        name=title_of(plan),
+        about=" ".join(plan.disclaimers),
+    )
 
 
 def _title(plan: KeptPlan, visit: KeptVisit) -> str:
@@ -120,7 +126,8 @@ def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
             *([f"This week: {evenings}"] if evenings else []),
             start_sentence(plan),
             data_sentence(plan.basis.as_of),
-            *in_short(plan.disclaimers),
+            *in_brief(plan.disclaimers),
+            "All statements that go with it stand in the calendar's description.",
         )
     )
 
@@ -162,11 +169,12 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
 def plan_pdf(plan: KeptPlan) -> bytes:
     """Return the plan as a tagged PDF, one table a week and investigator."""
     said = about(plan)
-    n_statements = 1 + len(plan.disclaimers)
+    basis, brief = basis_sentence(plan.basis.model_dump(mode="json")), in_brief(plan.disclaimers)
     content = {
         "title": said[0],
-        "lines": said[1:-n_statements],
-        "statements": said[-n_statements:],
+        "lines": said[1 : -(1 + len(plan.disclaimers))],
+        "statements": [basis, *brief, "All statements that go with it stand at the end."],
+        "closing": list(plan.disclaimers),
         "foot": f"{plan.plan_id}, version {plan.version}. {data_sentence(plan.basis.as_of)}",
         "weeks": [_week(plan, week) for week in weeks_of_document(plan)],
     }

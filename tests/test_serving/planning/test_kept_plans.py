@@ -122,6 +122,11 @@ def test_every_file_says_where_on_what_license_and_with_what_caution(service, su
     }
     assert chances == pytest.approx(each, abs=1e-3)
     assert plan["objective"] == pytest.approx(sum(each.values()))
+    # The whole of the statements stands once: of the calendar, and at the end of the paper.
+    entries = events(service.get(f"{at}.ics", "supervisor").text)
+    assert all("not evidence" in entry["DESCRIPTION"] for entry in entries)
+    assert text.count("Firearm traces help an investigation") == 1
+    assert "Firearm traces help" not in "".join(entry["DESCRIPTION"] for entry in entries)
     pdf = service.get(f"{at}.pdf", "supervisor").content
     assert pdf.startswith(b"%PDF")
     assert b"StructTreeRoot" in pdf

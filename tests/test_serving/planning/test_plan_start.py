@@ -17,6 +17,7 @@ from serving.planning.kept import files
 from serving.planning.start import office_start, stated_starts
 from serving.planning.travel import road_km
 from serving.scores.words.area_names import office_label
+from serving.statements import OLD_RECORDS
 from serving.web.maps.marks import offices as office_marks
 from tests.test_serving.pages import Visitor
 
@@ -162,6 +163,9 @@ def test_the_paper_of_a_plan_says_the_whole_of_its_statements_once_at_its_end(se
     (content,) = contents
     assert content["closing"] == kept["disclaimers"]
     first_page = [*content["lines"], *content["statements"]]
-    assert not set(kept["disclaimers"]) & set(first_page)
+    # That the records are old is said on the first page too, in full.
+    said = {line for line in kept["disclaimers"] if not line.startswith(OLD_RECORDS)}
+    assert len(said) > 2
+    assert not said & set(first_page)
     assert any("not evidence" in line for line in content["statements"])
     assert any(kept["basis"]["fingerprint"][:12] in line for line in content["statements"])
