@@ -159,7 +159,8 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             part_of(visit).removeprefix(", "), planned_label(visit.why),
             visit.inclusion_probability, visit.expected_yield, visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
-            " ".join(visit.reasons), visit.override, visit.elsewhere,
+            " ".join([_as_of(plan), *visit.reasons]) if visit.reasons else "",
+            visit.override, visit.elsewhere,
         )
         for visit in plan.visits
     ]  # fmt: skip
@@ -199,6 +200,7 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
                 "license": f"{visit.license_number}, type {visit.license_type}",
                 "last": last_visit(visit),
                 "reasons": visit.reasons,
+                "as_of": _as_of(plan),
                 "why": planned_label(visit.why),
                 "chance": chance(visit),
                 "override": "; ".join(filter(None, (visit.override, visit.elsewhere))),
@@ -206,6 +208,11 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
             for visit in week.visits
         ],
     }
+
+
+def _as_of(plan: KeptPlan) -> str:
+    """Say of which day the ages in reasons are: a visit may be long after it."""
+    return f"As of {plan.basis.as_of}:"
 
 
 def last_visit(visit: KeptVisit) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html import unescape
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import numpy as np
+import openpyxl
 import pytest
 
 from features import reference
@@ -168,4 +170,12 @@ def test_the_paper_of_a_plan_says_the_whole_of_its_statements_once_at_its_end(se
     assert len(said) > 2
     assert not said & set(first_page)
     assert any("not evidence" in line for line in content["statements"])
+    # The ages in what stands out are those of the records' day, not of the visit's.
+    as_of = f"As of {kept['basis']['as_of']}:"
+    assert {v["as_of"] for week in content["weeks"] for v in week["visits"]} == {as_of}
+    book = openpyxl.load_workbook(io.BytesIO(files.plan_xlsx(KeptPlan.model_validate(kept))))
+    column = [cell.value for cell in book["Plan"][1]].index("What stands out")
+    told = [row[column] for row in book["Plan"].iter_rows(min_row=2, values_only=True)]
+    assert told
+    assert all(one.startswith(as_of) for one in told)
     assert any(kept["basis"]["fingerprint"][:12] in line for line in content["statements"])
