@@ -400,29 +400,25 @@ def _findings(rows: pd.DataFrame, visits: Floats, rate: float | None) -> float |
     beyond = np.maximum(visits - past, 0.0)
     if rate is None and (beyond > _EPS).any():
         return None
-    more = np.minimum(rate or 0.0, average)
-    return float((average * np.minimum(visits, past) + more * beyond).sum())
+    more = np.minimum(rate or 0.0, average) * beyond
+    return float((average * np.minimum(visits, past) + more).sum())
 
 
 def _row(name: str, rows: pd.DataFrame, at: pd.Series, runs: list[_Run], marginal: Yield) -> Row:
-    mask = at.to_numpy(bool)
-    rates = (marginal.value, marginal.low, marginal.high)
+    mask, rates = at.to_numpy(bool), (marginal.value, marginal.low, marginal.high)
     told = [[_findings(rows, run.visits[mask], rate) for rate in rates] for run in runs]
     spans = [float(run.months[mask].max()) / 12 for run in runs]
     base = Row(
         name=name,
-        dealers=int(rows["dealers"].sum()),
-        recalls=int(rows["recalls"].sum()),
+        dealers=int(rows["dealers"].sum()), recalls=int(rows["recalls"].sum()),
         investigators=float(rows["people"].sum()),
-        hours=float(rows["hours"].sum()),
-        past_visits=float(rows["past"].sum()),
+        hours=float(rows["hours"].sum()), past_visits=float(rows["past"].sum()),
         visits=float(runs[0].visits[mask].sum()),
         idle_hours=float(runs[0].idle[mask].sum()),
         years_to_coverage=spans[0] if math.isfinite(spans[0]) else None,
         findings=told[0][0],
-        findings_low=float(told[0][1] or 0.0),
-        findings_high=float(told[0][2] or 0.0),
-    )
+        findings_low=float(told[0][1] or 0.0), findings_high=float(told[0][2] or 0.0),
+    )  # fmt: skip
     if len(runs) == 1:
         return base
     gains = [None if a is None or b is None else b - a for a, b in zip(*told, strict=True)]

@@ -424,15 +424,11 @@ def verify(
             },
         )
     anew = replace(rebuilt(published, warehouse=warehouse), ages=Ages(**recipe.get("ages", {})))
-    previous = recipe["previous"]
+    previous, whose = recipe["previous"], recipe["principal"]
     ticket = Issue(**recipe["issue"])
     document = compose(
         View(anew.overlaid(recipe["overlay"]), recipe["hidden"]),
-        Principal(
-            recipe["principal"]["name"],
-            recipe["principal"]["role"],
-            frozenset(recipe["principal"]["areas"]),
-        ),
+        Principal(whose["name"], whose["role"], frozenset(whose["areas"])),
         RankRequest.model_validate(recipe["request"]),
         issue=ticket,
         previous=Before.of(from_json(stored_bytes(store, previous))) if previous else None,
