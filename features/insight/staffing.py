@@ -78,10 +78,8 @@ class WhatIf:
                 expected="0 to 1, for example 0.3",
             )  # fmt: skip
         if not 1 <= self.years <= 25:
-            raise InvalidValueError(
-                "The years of past visits are out of range.", found=str(self.years),
-                expected="1 to 25",
-            )  # fmt: skip
+            raise InvalidValueError("The years of past visits are out of range.",
+                                    found=str(self.years), expected="1 to 25")  # fmt: skip
 
     @staticmethod
     def office_of(text: str) -> tuple[str, float]:
@@ -92,8 +90,6 @@ class WhatIf:
         InvalidValueError
             When it is not ``OFFICE=N``.
 
-        Examples
-        --------
         >>> WhatIf.office_of("Houston=12")
         ('Houston', 12.0)
         """

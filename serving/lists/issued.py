@@ -124,16 +124,11 @@ def issue(
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     access = Access(
-        who=(by or principal).name,
-        role=(by or principal).role,
-        action="rank",
+        who=(by or principal).name, role=(by or principal).role, action="rank",
         subject=subjects((r["dealer"] for r in document["rows"]), at_most=request.k),
-        purpose=document["purpose"],
-        bundle=document["basis"]["bundle"],
-        scored=document["basis"]["scored"],
-        list_id=ticket.list_id,
-        kept=kept("list", row),
-    )
+        purpose=document["purpose"], list_id=ticket.list_id, kept=kept("list", row),
+        bundle=document["basis"]["bundle"], scored=document["basis"]["scored"],
+    )  # fmt: skip
     with runtime.store.write() as connection:
         journal.lock(connection)
         if once_since:
