@@ -29,6 +29,9 @@ from models.margin.threads import in_turns
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 # Weaker penalties are slow to solve, and are spared where the last one lost so much.
 _WORSE: Final = 0.005
+# A count's loss may be below zero. There a weaker penalty must gain so much to be taken: what it
+# gains on other dealers of the same days it loses on later ones, whose counts it halved.
+_WON_BY_COUNTS: Final = 0.02
 # With fewer rows than this the strongest penalty that may be as good as the best is taken: a choice
 # among penalties by few rows errs toward the weak (one standard error; Breiman and others, 1984).
 _FEW_LINEAR_ROWS: Final = 4_000
@@ -413,9 +416,8 @@ def _choose_penalty(
             margin[held] = theta[0] + whole.features[held] @ theta[1:]
         each = losses(whole.family, whole.y[out], margin[out] + known[out])
         mean = float(np.average(each, weights=whole.w[out]))
-        least = min((one[0] for one in found), default=mean)
-        # A count's loss may be below zero: what is worse is told by its size.
-        if mean > least + _WORSE * abs(least):
+        least = min((one[0] for one in found), default=None)
+        if least is not None and mean > least * (1 + (_WORSE if least > 0 else _WON_BY_COUNTS)):
             break
         found.append((mean, penalty, each, solutions))
         starts = list(solutions)
