@@ -1,5 +1,7 @@
 """What fitting promises: the same bytes again, monotone directions, groups kept whole."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from sklearn.base import clone
 
 from models import RateRegressor, RiskClassifier
 from models.columns.categories import Target
+from models.margin import fitting
 from models.margin.fitting import deal, worth_growing
 
 QUICK = {"n_repeats": 1, "max_rounds": 40}
@@ -221,3 +224,35 @@ def test_the_models_of_dates_know_seasons():
     later = pd.DataFrame({"day": ["2024-07-10", "2024-12-10"]})
     warm, cold = model.predict_proba(later)[:, 1]
     assert warm > 2 * cold
+
+
+@pytest.mark.parametrize(
+    ("losses", "chosen"),
+    [
+        # A count's loss may be below zero: a weaker penalty is taken where it gains a fiftieth.
+        ((-10.0, -10.1, -12.0), 3000.0),
+        ((-10.0, -10.3, -10.4), 1000.0),
+        # What loses little may gain with the next; what loses much ends the search.
+        ((1.0, 1.004, 0.9), 300.0),
+        ((1.0, 1.006, 0.9), 3000.0),
+    ],
+)
+def test_a_weaker_penalty_for_counts_must_gain_clearly(
+    monkeypatch: pytest.MonkeyPatch, losses: tuple[float, ...], chosen: float
+) -> None:
+    said = dict(zip(fitting._PENALTIES, losses, strict=False))
+
+    def loss(_family: object, _y: object, margin: np.ndarray) -> np.ndarray:
+        return np.full(len(margin), said.get(margin[0], 99.0))
+
+    def solve(penalty: float, _start: object) -> np.ndarray:
+        return np.array([penalty, 0.0])
+
+    monkeypatch.setattr(fitting, "losses", loss)
+    n = 10
+    whole = SimpleNamespace(
+        family="poisson", y=np.zeros(n), w=np.ones(n), offset=None, features=np.zeros((n, 1))
+    )
+    problems = [SimpleNamespace(solve=solve)] * 2
+    penalty, _ = fitting._choose_penalty(problems, whole, np.arange(n) % 2)
+    assert penalty == chosen
