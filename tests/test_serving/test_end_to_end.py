@@ -4,10 +4,7 @@ import atexit
 import dataclasses
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from datetime import UTC, date, datetime, timedelta
@@ -443,37 +440,3 @@ def test_the_dossier_reads_nothing_from_the_future(runtime):
     scope = runtime.scope(Principal("chief", "supervisor", frozenset({"nation"})))
     told = dossier(scope, 0, runtime.settings.home / "warehouse", lists=[])
     assert all(entry["on"] < AS_OF for entry in told["timeline"])
-
-
-LOADED = """
-import sys
-import ffl_risk
-ffl_risk.main.__globals__["app"](sys.argv[1:], standalone_mode=False)
-print("LOADED", *sorted(sys.modules))
-"""
-NO_LIST_NEEDS = {
-    "bentoml", "duckdb", "fastapi", "lightgbm", "matplotlib", "mlflow", "numba", "scipy", "shap",
-    "shapely", "sklearn",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("command", "never"),
-    [
-        ("rank --k 5", NO_LIST_NEEDS),
-        ("explain {dealer}", {"bentoml", "fastapi", "matplotlib", "mlflow", "numba", "shap"}),
-    ],
-)
-def test_a_command_that_finds_its_table_loads_only_what_it_needs(country, tmp_path, command, never):
-    home = tmp_path / "home"
-    shutil.copytree(country, home)
-    scored = str(Snapshot.load(home).columns["dealer"][0])
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED, *command.format(dealer=scored).split()],
-        env=os.environ | {"FFL_RISK_HOME": str(home), "FFL_RISK_TABLE_REFUSED_DAYS": "99999"},
-        capture_output=True,
-        text=True,
-    )
-    loaded = set(done.stdout.partition("LOADED")[2].split())
-    assert "serving.scores.snapshot" in loaded, done.stderr
-    assert not loaded & never

@@ -16,7 +16,6 @@ from features.errors import InvalidValueError
 from models.order.random_share import lowest
 from serving.access.accounts import Principal
 from serving.commands.operator import require_place
-from serving.commands.printing import print_list
 from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists import list_files
 from serving.lists.compose import Issue, compose
@@ -312,7 +311,6 @@ def test_files_hold_the_list_and_no_formula(service):
 
 def test_a_printed_row_says_each_score_between_its_bounds(service, monkeypatch):
     """Typesetting is another's: what is handed to it is what is read."""
-    from serving.lists import list_files
 
     given = {}
     monkeypatch.setattr(list_files, "pdf", lambda name, content, **_: given.update(content) or b"")
@@ -434,20 +432,3 @@ def test_a_list_is_the_same_bytes_after_three_retrainings(service, snapshot_of):
         runtime.replace(replace(later, table=table))
         time.sleep(1.01)  # files tell time in seconds
         assert files() == issued
-
-
-def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, capsys):
-    document = service.post("/v1/rank", "chief", {"k": 30, "random_share": 0.4}).json()
-    n_drawn = sum(row["why"][0] == "random" for row in document["rows"])
-    assert n_drawn > 0
-    print_list(document, as_json=False, as_csv=False)
-    printed = capsys.readouterr().out
-    assert printed.count("here because it was drawn at random") == n_drawn
-    seen = [row for row in document["rows"] if row["last_inspected_on"]]
-    assert 0 < len(seen) < len(document["rows"])
-    for row in seen:
-        day = row["last_inspected_on"]
-        assert f"last compliance or recall inspection opened {day}" in printed
-        facts = list_files._block(row)["facts"]
-        assert f"Last compliance or recall inspection, opened {day}: " in facts
-    assert printed.count("last compliance or recall inspection opened") == len(seen)

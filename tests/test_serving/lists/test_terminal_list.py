@@ -1,0 +1,21 @@
+"""A list on the terminal says which rows are not there for their priority."""
+
+from serving.commands.printing import print_list
+from serving.lists import list_files
+
+
+def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, capsys):
+    document = service.post("/v1/rank", "chief", {"k": 30, "random_share": 0.4}).json()
+    n_drawn = sum(row["why"][0] == "random" for row in document["rows"])
+    assert n_drawn > 0
+    print_list(document, as_json=False, as_csv=False)
+    printed = capsys.readouterr().out
+    assert printed.count("here because it was drawn at random") == n_drawn
+    seen = [row for row in document["rows"] if row["last_inspected_on"]]
+    assert 0 < len(seen) < len(document["rows"])
+    for row in seen:
+        day = row["last_inspected_on"]
+        assert f"last compliance or recall inspection opened {day}" in printed
+        facts = list_files._block(row)["facts"]
+        assert f"Last compliance or recall inspection, opened {day}: " in facts
+    assert printed.count("last compliance or recall inspection opened") == len(seen)
