@@ -136,10 +136,11 @@ class AuditWriter:
             cursor.execute("COMMIT")
             self._witness.note(seq, digest)
         except sqlite3.Error:
-            if self._direct.in_transaction:
-                cursor.execute("ROLLBACK")
             return None
         finally:
+            # Whatever went wrong: a transaction left open would keep the thread waiting for it.
+            if self._direct.in_transaction:
+                cursor.execute("ROLLBACK")
             cursor.close()
         return int(seq)
 

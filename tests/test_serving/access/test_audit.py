@@ -363,6 +363,23 @@ def test_what_another_writer_holds_up_is_written_by_the_thread_that_may_wait(sto
     writer.close()
 
 
+def test_a_fault_within_a_turn_leaves_nothing_open_for_the_thread_to_wait_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    writer = AuditWriter.open(store, KEY)
+    assert writer.submit(access(0)).result(timeout=20) == 1
+
+    def fail(*_: object) -> str:
+        raise ValueError("no signature")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.access.audit.writer.signature_of", fail)
+        with pytest.raises(ValueError, match="no signature"):
+            writer.write_now([access(1)])
+    assert writer.submit(access(2)).result(timeout=20) == 2
+    writer.close()
+
+
 def test_the_log_of_the_store_is_taken_into_it_beside_the_answers(chain: Store, tmp_path: Path):
     writer = AuditWriter.open(chain, KEY)
     assert [writer.write_now([access(n)]) for n in range(50)] == list(range(10, 60))
