@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium, sign_in
 from tests.browser.site import PASSWORD, Site, running_site
@@ -113,7 +114,7 @@ def test_every_page_has_a_title_of_its_own_and_the_dealers_name_it(page, site, l
     for path in addresses(site, list_path, dealer):
         page.goto(f"{site.url}{path}")
         titles[path] = page.title()
-        assert page.locator("h1").count() == 1, path
+        expect(page.locator("h1")).to_have_count(1)
         assert page.locator("html").get_attribute("lang") == "en"
     for path in (f"/dealers/{dealer}", f"/dealers/{dealer}/outcome", f"/dealers/{dealer}/place"):
         assert name[:50] in titles[path], titles[path]
@@ -211,11 +212,11 @@ def test_escape_closes_what_was_opened_and_gives_the_focus_back(page, site, list
     page.mouse.move(box["x"] + 12, box["y"] + 12)
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 160, steps=4)
-    assert page.locator("svg.canvas .box").count() == 1
+    expect(page.locator("svg.canvas .box")).to_have_count(1)
     page.keyboard.press("Escape")
-    assert page.locator("svg.canvas .box").count() == 0
+    expect(page.locator("svg.canvas .box")).to_have_count(0)
     page.mouse.up()
-    assert page.url == f"{site.url}/map"
+    expect(page).to_have_url(f"{site.url}/map")
 
 
 def test_marks_are_told_apart_without_color(browser, site, list_path):
@@ -240,10 +241,10 @@ def test_what_is_dragged_can_also_be_chosen(page, site):
     page.goto(f"{site.url}/plan?office={site.office}&weeks=2&investigators=1")
     page.select_option("#to_week", "out")
     page.click("text=Show the cost")
-    assert "the expected findings" in page.locator(".note p").first.inner_text()
+    expect(page.locator(".note p").first).to_contain_text("the expected findings")
     page.goto(f"{site.url}/map")
     page.click("[aria-label='Zoom in']")
-    assert "w=" in page.url
+    expect(page).to_have_url(re.compile("w="))
 
 
 def test_a_fault_in_a_form_is_told_in_words_at_its_field_and_in_a_summary(page, site, list_path):
@@ -251,7 +252,7 @@ def test_a_fault_in_a_form_is_told_in_words_at_its_field_and_in_a_summary(page, 
     page.goto(f"{site.url}/dealers/{dealer}/outcome")
     page.click("text=Check the outcome")
     page.wait_for_selector("#error-summary:focus")
-    assert page.title().startswith("Error: ")
+    expect(page).to_have_title(re.compile("^Error: "))
     links = page.locator("#error-summary a")
     assert links.count() >= 2
     for link in links.all():

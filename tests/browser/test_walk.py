@@ -74,13 +74,13 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     # Filter, and keep the filter in the address.
     page.select_option("#why", "random")
     page.click("text=Apply")
-    assert "why=random" in page.url
-    n_random = page.locator("table.rows tbody tr").count()
+    expect(page).to_have_url(re.compile("why=random"))
     # A tenth of the list is drawn, half of it outside the model's places and half inside.
     n_inside, n_outside = random_places(40, 0.1)
-    assert n_random == n_outside == 2
-    assert page.locator(".chip.random").count() == n_outside
-    assert page.locator("tbody >> text=mandatory").count() == n_outside
+    assert n_outside == 2
+    expect(page.locator("table.rows tbody tr")).to_have_count(n_outside)
+    expect(page.locator(".chip.random")).to_have_count(n_outside)
+    expect(page.locator("tbody >> text=mandatory")).to_have_count(n_outside)
     page.goto(list_url)
     page.click("text=All on one page")
     expect(page.locator("table.rows tbody tr")).to_have_count(40)
@@ -91,13 +91,13 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     row.locator("summary").click()
     row.locator("select[name=reason]").select_option("out_of_business")
     row.locator("button[value=override]").click()
-    assert page.locator(".note.good").inner_text().endswith("overridden.")
-    assert page.locator("tr.is-done").count() == 1
+    expect(page.locator(".note.good")).to_have_text(re.compile(r"overridden\.\s*$"))
+    expect(page.locator("tr.is-done")).to_have_count(1)
     # Open a dealer, read a family, record an outcome.
     page.locator("table.rows tbody tr a.name").nth(4).click()
     page.locator("#why-title").wait_for()
     page.locator(".contrib summary").first.click()
-    assert page.locator(".contrib details[open] td").first.is_visible()
+    expect(page.locator(".contrib details[open] td").first).to_be_visible()
     page.click("text=Record an outcome")
     page.fill("#inspection_id", "I-2026-1")
     page.fill("#opened_on", "2026-02-03")
@@ -107,14 +107,14 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.wait_for_selector("#error-summary:focus")
     page.fill("#citation_0", "478.124(c)(1)")
     page.click("text=Check the outcome")
-    assert page.locator("h1", has_text="Check before it is kept").is_visible()
+    expect(page.locator("h1", has_text="Check before it is kept")).to_be_visible()
     page.click("text=Keep it for ever")
-    assert "The outcome is kept." in page.locator(".note.good").inner_text()
-    assert "Not before 2027-02-03" in page.locator(".note.warn").inner_text()
+    expect(page.locator(".note.good")).to_contain_text("The outcome is kept.")
+    expect(page.locator(".note.warn")).to_contain_text("Not before 2027-02-03")
     # Back finds every page again: none of them was a form's own answer.
     for title in ("Check the outcome", "Error: Outcome", "Outcome"):
         page.go_back()
-        assert page.title().startswith(title)
+        expect(page).to_have_title(re.compile(rf"^{title}"))
     # Plan, move a visit, take the calendar along.
     page.goto(f"{site.url}/plan")
     page.select_option("#office", site.office)
@@ -123,8 +123,8 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.locator("#weeks-title").wait_for()
     page.select_option("#to_week", "out")
     page.click("text=Show the cost")
-    said = page.locator(".note p").first.inner_text()
-    assert re.search(r"(changes the expected findings by −|leaves the expected findings as)", said)
+    said = re.compile(r"(changes the expected findings by −|leaves the expected findings as)")
+    expect(page.locator(".note p").first).to_have_text(said)
     with page.expect_download() as download:
         page.click("text=Calendar file")
     assert download.value.suggested_filename == "plan.ics"
@@ -132,7 +132,7 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     page.click("text=Keep this plan")
     page.click("button:has-text('Approve')")
     page.click("button:has-text('Hand over')")
-    assert "handed over" in page.locator(".note.good").inner_text()
+    expect(page.locator(".note.good")).to_contain_text("handed over")
     with page.expect_download() as download:
         page.click("text=PDF")
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
@@ -143,21 +143,21 @@ def test_a_week_from_signing_in_to_signing_out(page, site):
     assert Path(download.value.path()).read_text(encoding="utf-8-sig").count("\n") >= 40
     page.click("text=Sign out")
     page.goto(list_url)
-    assert "/sign-in" in page.url
+    expect(page).to_have_url(re.compile("/sign-in"))
 
 
 def test_a_dossier_tells_a_story_with_links_to_its_records(page, site):
     sign_in(page, site.url, "supervisor", PASSWORD)
     page.goto(issue_list(page, site))
     page.locator("table.rows tbody tr a.name").first.click()
-    assert page.locator(".timeline li").count() >= 3
-    assert page.locator("text=compliance inspection, outcome warning letter").is_visible()
-    assert page.locator("#cites-title + table").is_visible()
+    expect(page.locator(".timeline li").nth(2)).to_be_attached()
+    expect(page.locator("text=compliance inspection, outcome warning letter")).to_be_visible()
+    expect(page.locator("#cites-title + table")).to_be_visible()
     assert "Mexico" in page.locator("section[aria-labelledby=traces-title]").inner_text()
     records = page.locator("section[aria-labelledby=reasons-title] details", has_text="inspections")
     records.locator("summary").click()
     records.locator("a").first.click()
-    assert re.search(r"#r-I-\d+-\d$", page.url)
+    expect(page).to_have_url(re.compile(r"#r-I-\d+-\d$"))
 
 
 def test_dragging_a_visit_shows_what_the_move_costs(page, site):
@@ -186,7 +186,7 @@ def test_dragging_over_the_map_chooses_an_area_to_list(page, site):
     page.mouse.up()
     page.wait_for_url(re.compile(r"w="))
     page.click("#use-area")
-    assert page.locator("text=Only dealers within the area chosen on the map.").is_visible()
+    expect(page.locator("text=Only dealers within the area chosen on the map.")).to_be_visible()
 
 
 def test_the_keyboard_alone_reaches_a_decision(page, site):
@@ -204,7 +204,7 @@ def test_the_keyboard_alone_reaches_a_decision(page, site):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator(".note.good").wait_for()
-    assert "accepted" in page.locator(".note.good").inner_text()
+    expect(page.locator(".note.good")).to_contain_text("accepted")
 
 
 def test_a_session_that_is_over_leads_back_to_where_one_was(page, site):
@@ -215,11 +215,11 @@ def test_a_session_that_is_over_leads_back_to_where_one_was(page, site):
             sa.update(SESSIONS).where(SESSIONS.c.account == "inspector").values(expires_at=past)
         )
     page.goto(f"{site.url}/dealers?q=pawn")
-    assert "The session is over." in page.locator("[role=status]").inner_text()
+    expect(page.locator("[role=status]")).to_contain_text("The session is over.")
     page.fill("#name", "inspector")
     page.fill("#password", PASSWORD)
     page.click("button.primary")
-    assert page.url == f"{site.url}/dealers?q=pawn"
+    expect(page).to_have_url(f"{site.url}/dealers?q=pawn")
 
 
 def test_two_roles_see_two_sites(browser, site):
@@ -245,7 +245,7 @@ def test_a_hostile_name_stays_a_name(page, site):
         page.goto(f"{site.url}{path}")
         assert "ffl-risk" in page.title()
         assert page.title() != "owned"
-        assert page.locator("bdi", has_text="<script>").first.is_visible()
+        expect(page.locator("bdi", has_text="<script>").first).to_be_visible()
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
 
 
@@ -258,12 +258,12 @@ def test_lists_and_dossiers_are_readable_without_scripts(browser, site):
     page.click("button.primary")
     page.fill("#k", "10")
     page.click("text=Issue the list")
-    assert page.locator("table.rows tbody tr").count() == 10
+    expect(page.locator("table.rows tbody tr")).to_have_count(10)
     page.locator("a.name").first.click()
-    assert page.locator("h1").is_visible()
-    assert page.locator(".contrib tbody tr").count() > 3
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator(".contrib tbody tr").nth(3)).to_be_attached()
     page.goto(f"{site.url}/map")
-    assert page.locator("circle.dot").count() > 20
+    expect(page.locator("circle.dot").nth(20)).to_be_attached()
     own.close()
 
 
@@ -273,10 +273,10 @@ def test_a_list_and_a_dossier_print_to_clean_pages(page, site, tmp_path):
     page.emulate_media(media="print")
     for path in (f"{list_url}?all=true", page.locator("a.name").first.get_attribute("href")):
         page.goto(path if path.startswith("http") else f"{site.url}{path}")
-        assert not page.locator("nav[aria-label=Pages]").is_visible()
-        assert not page.locator(".decide").first.is_visible()
-        assert not page.locator("text=Sign out").is_visible()
-        assert page.locator(".foot").is_visible()
+        expect(page.locator("nav[aria-label=Pages]")).not_to_be_visible()
+        expect(page.locator(".decide").first).not_to_be_visible()
+        expect(page.locator("text=Sign out")).not_to_be_visible()
+        expect(page.locator(".foot")).to_be_visible()
         content = page.pdf(path=tmp_path / "page.pdf", format="Letter")
         assert content.startswith(b"%PDF")
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -27,7 +27,7 @@ PURPOSE = "licensing"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
     country = Country(tmp_path_factory.mktemp("bento"))
-    with country.serving():
+    with country.serving(timeout=120):
         yield country
 
 
@@ -91,19 +91,24 @@ def test_its_client_gets_what_plain_http_gets(served: Country, rows):
 
 def test_requests_scored_together_get_their_own_rows_and_a_record_each(served: Country, rows):
     headers = bearer(served, "analyst") | {"Ffl-Risk-Purpose": PURPOSE}
-    alone = [ask(served, "/v1/score_features", {"rows": [row]}, **headers)[2] for row in rows]
+
+    def scores_of(some: list[dict[str, float | None]]) -> list[dict[str, Any]]:
+        status, _, answer = ask(served, "/v1/score_features", {"rows": some}, **headers)
+        assert status == 200, answer
+        return answer["scores"]
+
+    alone = [scores_of([row])[0] for row in rows]
     store = served.store()
     count = sa.select(sa.func.count()).where(AUDIT.c.action == "score_features")
     with store.read() as connection:
         before = connection.scalar(count)
 
     def together(n: int) -> Any:
-        body = {"rows": rows[n : n + 1 + n % 3]}
-        return n, ask(served, "/v1/score_features", body, **headers)[2]["scores"]
+        return n, scores_of(rows[n : n + 1 + n % 3])
 
     with ThreadPoolExecutor(12) as pool:
         for n, scores in pool.map(together, [n % 37 for n in range(80)]):
-            expected = [one["scores"][0] for one in alone[n : n + 1 + n % 3]]
+            expected = alone[n : n + 1 + n % 3]
             assert [s["priority"] for s in scores] == pytest.approx(
                 [s["priority"] for s in expected], rel=1e-12
             )

@@ -57,12 +57,15 @@ class Country:
         return Store.open(f"sqlite:///{self.home / 'service.db'}")
 
     @contextmanager
-    def serving(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run `ffl-risk serve` until the block ends; whatever is left of it is killed."""
+    def serving(self, timeout: float = 4) -> Iterator[subprocess.Popen[bytes]]:
+        """Run `ffl-risk serve` until the block ends; whatever is left of it is killed.
+
+        `timeout` is what one request may take, in seconds: short where dawdlers are tried.
+        """
         program = Path(sys.executable).with_name("ffl-risk")
         environment = os.environ | {
             "FFL_RISK_HOME": str(self.home),
-            "FFL_RISK_TIMEOUT": "4",
+            "FFL_RISK_TIMEOUT": f"{timeout:g}",
             "FFL_RISK_TABLE_REFUSED_DAYS": "1000000",
             "FFL_RISK_WORKERS": "2",
         }
