@@ -17,3 +17,14 @@ def counted(n: int, one: str, many: str = "") -> str:
     ('1 dealer is', '2,000 records')
     """
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def times(amount: str) -> str:
+    """Return a factor, written already, with the word behind it; a single one keeps its decimal.
+
+    Examples
+    --------
+    >>> times("28"), times("1")
+    ('28 times', '1.0 times')
+    """
+    return f"{'1.0' if amount == '1' else amount} times"

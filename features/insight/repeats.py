@@ -272,13 +272,28 @@ def _recalls(frame: pd.DataFrame, as_of: date) -> pd.DataFrame:
     own = frame[frame["kind"].isin(CONSUMING_KINDS)]
     own = own.assign(ended=ended_on(own["opened_on"], own["closed_on"]))
     own = own.sort_values(["dealer", "ended"], kind="stable").drop_duplicates("dealer", keep="last")
-    spans, now = recall_spans(own["ended"], own["outcome"], as_of), pd.Timestamp(as_of)
-    word = pd.Series("", index=own.index, dtype=object)
+    rows = _recall_words(own["ended"], own["outcome"], as_of)
+    return rows.assign(dealer=own["dealer"]).set_index("dealer")
+
+
+def _recall_words(ended: pd.Series, outcome: pd.Series, as_of: date) -> pd.DataFrame:
+    spans, now = recall_spans(ended, outcome, as_of), pd.Timestamp(as_of)
+    word = pd.Series("", index=ended.index, dtype=object)
     word[spans["due_on"] > now] = "coming"
     word[spans["due_on"] <= now] = "due"
     word[spans["lapses_on"] <= now] = "lapsed"
-    rows = {"dealer": own["dealer"], "recall": word, "recall_on": spans["due_on"]}
-    return pd.DataFrame(rows).set_index("dealer")
+    return pd.DataFrame({"recall": word, "recall_on": spans["due_on"]})
+
+
+def recall_after(ended: date, outcome: str, as_of: date) -> tuple[str, date | None]:
+    """Return the word and first day of the recall that follows one visit, as of a day.
+
+    >>> recall_after(date(2026, 1, 20), "warning_letter", date(2026, 2, 1))
+    ('coming', datetime.date(2027, 1, 20))
+    """
+    days = pd.Series([ended], dtype="datetime64[s]")
+    found = _recall_words(days, pd.Series([outcome], dtype=object), as_of).iloc[0]
+    return str(found["recall"]), _day(found["recall_on"])
 
 
 def _history(row: dict[str, Any], again: pd.DataFrame | None) -> DealerHistory:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
@@ -96,36 +96,56 @@ def _can_read(runtime: Runtime, principal: Principal, list_id: str) -> bool:
 def assigned_to(store: Store, name: str) -> list[AssignmentRecord]:
     """Return what stands with somebody now, the newest first, decided or not.
 
-    A dealer is decided by a decision on the list itself, or on another since the list was issued.
+    A dealer is settled by a decision on the list itself, or, since the list was issued, by a visit
+    or a decision on another.
     """
     query = sa.select(ASSIGNMENTS).order_by(ASSIGNMENTS.c.assignment_id.desc())
-    last = sa.func.max(DECISIONS.c.at).label("at")
-    decided = sa.select(DECISIONS.c.list_id, DECISIONS.c.dealer, last)
-    decided = decided.group_by(DECISIONS.c.list_id, DECISIONS.c.dealer)
-    with store.read() as connection:
-        rows = [picked(HandedRecord, row._mapping) for row in connection.execute(query)]
-        decisions = connection.execute(decided).all()
-        named = [row["list_id"] for row in rows if row["to"] == name]
-        issued = sa.select(LISTS.c.list_id, LISTS.c.issued_at).where(LISTS.c.list_id.in_(named))
-        issued_at = {row.list_id: row.issued_at for row in connection.execute(issued)}
-    told = first_told(store, min(issued_at.values())) if issued_at else []
-    done = {(row.list_id, row.dealer) for row in decisions}
-    since_issued = [*told, *((row.dealer, row.at) for row in decisions)]
-    elsewhere = {
-        (key, dealer)
-        for key, since in issued_at.items()
-        for dealer, at in since_issued
-        if at >= since
-    }
     newest: dict[tuple[str, str], HandedRecord] = {}
-    for row in rows:
-        newest.setdefault((row["list_id"], row["dealer"]), row)
-    standing: list[AssignmentRecord] = [
-        {**row, "is_decided": key in done or key in elsewhere}
-        for key, row in newest.items()
-        if row["to"] == name
-    ]
-    return standing[:_MOST]
+    with store.read() as connection:
+        for row in connection.execute(query):
+            one = picked(HandedRecord, row._mapping)
+            newest.setdefault((one["list_id"], one["dealer"]), one)
+        mine = [one for one in newest.values() if one["to"] == name][:_MOST]
+        issued = sa.select(LISTS.c.list_id, LISTS.c.issued_at)
+        issued = issued.where(LISTS.c.list_id.in_({one["list_id"] for one in mine}))
+        issued_at = {row.list_id: row.issued_at for row in connection.execute(issued)}
+        about = DECISIONS.c.dealer.in_({one["dealer"] for one in mine})
+        query = sa.select(DECISIONS).where(about).order_by(DECISIONS.c.decision_id)
+        decided = list(connection.execute(query))
+    visits = first_told(store, min(issued_at.values())) if issued_at else []
+    by_dealer: dict[str, list[sa.Row[Any]]] = {}
+    for row in decided:
+        by_dealer.setdefault(row.dealer, []).append(row)
+    standing: list[AssignmentRecord] = []
+    for one in mine:
+        list_id, dealer = one["list_id"], one["dealer"]
+        since = issued_at.get(list_id, "")
+        told = [at for visited, at in visits if visited == dealer and since and at >= since]
+        settled = _settled(by_dealer.get(dealer, []), told, list_id=list_id, since=since)
+        standing.append({**one, "is_decided": bool(settled), "settled": settled})
+    return standing
+
+
+def _settled(
+    decided: Sequence[sa.Row[Any]], told: Sequence[str], *, list_id: str, since: str
+) -> str:
+    """Say how a dealer handed over was settled, a visit before a decision; empty when not yet."""
+    if told:
+        return f"visited, outcome told {max(told)[:10]}"
+    here = [row for row in decided if row.list_id == list_id]
+    elsewhere = [row for row in decided if since and row.at >= since]
+    for rows in (here, elsewhere):
+        if rows:
+            return decision_in_words(rows[-1], where="" if rows is here else " on another list")
+    return ""
+
+
+def decision_in_words(made: sa.Row[Any], *, where: str = "") -> str:
+    """Say a decision with its day and why, without a full stop."""
+    verb = "accepted" if made.decision == "accept" else "overridden"
+    reason = made.reason or ""
+    why = OVERRIDE_WORDS.get(reason, reason).lower()
+    return f"{verb} {made.at[:10]}{where}{': ' + why if why else ''}"
 
 
 def decisions_by(store: Store, name: str) -> list[StoredDecisionRecord]:

@@ -41,6 +41,21 @@ def visited_since(
     return out
 
 
+def told_visits(store: Store, dealers: Collection[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return every visit ever told of each dealer, as told last."""
+    newest: dict[str, sa.Row[Any]] = {}
+    wanted = sorted(set(dealers))
+    with store.read() as connection:
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = OUTCOMES.c.dealer.in_(wanted[start : start + _AT_ONCE])
+            query = sa.select(OUTCOMES).where(some).order_by(OUTCOMES.c.outcome_id)
+            newest |= {row.inspection_id: row for row in connection.execute(query)}
+    out: dict[str, list[Mapping[str, Any]]] = {}
+    for row in newest.values():
+        out.setdefault(row.dealer, []).append(row.document)
+    return out
+
+
 def last_day(told: Mapping[str, Any]) -> str:
     """Return the last day of a visit as told."""
     return str(told["closed_on"] or told["opened_on"])

@@ -211,6 +211,7 @@ def environment() -> Environment:
         "family": lambda name: _FAMILIES.get(name, name.replace("_", " ").capitalize()),
         "list_day": list_day,
         "counted": counted_records,
+        "noun": counted,
         "outcome": outcome_label,
         "instant": instant,
         "short_day": lambda day: f"{day.day} {day:%B}",

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from features.domain.number_words import times
 from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
 from features.home import write_atomically
@@ -28,6 +29,8 @@ def as_text(value: float | None, unit: str = "") -> str:
 
     >>> as_text(0.0467, "share"), as_text(1.0, "years"), as_text(94.0, "days"), as_text(1.536)
     ('4.67%', '1 year', '94 days', '1.54')
+    >>> as_text(1.0, "times")
+    '1.0 times'
     """
     if value is None:
         return "cannot be said"
@@ -36,7 +39,7 @@ def as_text(value: float | None, unit: str = "") -> str:
     text = _digits(value)
     if unit in {"years", "days"}:
         return f"{text} {unit[:-1] if text == '1' else unit}"
-    return f"{text} {unit}" if unit else text
+    return times(text) if unit == "times" else text
 
 
 def _digits(value: float) -> str:

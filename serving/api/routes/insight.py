@@ -125,7 +125,8 @@ async def read_repeats(
     """
     purpose = check_purpose(caller.action, caller.purpose() or None, "restricted")
     home = caller.runtime.settings.home
-    found = await caller.heavy(partial(repeats_for, caller.scope, home, years=years))
+    store = caller.runtime.store
+    found = await caller.heavy(partial(repeats_for, caller.scope, home, store, years=years))
     told = subjects(one.dealer for one in found.violators)
     await caller.record(f"repeats {told}", purpose=purpose)
     if form == "csv":

@@ -276,6 +276,7 @@ class HandedRecord(TypedDict):
 
 
 class AssignmentRecord(HandedRecord):
-    """A dealer of a list that stands with somebody, decided or not."""
+    """A dealer of a list that stands with somebody, decided or not, and how it was settled."""
 
     is_decided: bool
+    settled: str

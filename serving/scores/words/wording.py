@@ -15,6 +15,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from features.domain.number_words import times
+
 MILES_PER_KM: Final = 0.621371192
 _KM2_PER_SQUARE_MILE: Final = 2.589988110336
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
@@ -133,6 +135,8 @@ class Wording:
             if amount == "0" and kind != "q":
                 return f"no {plural}"
             return f"{amount} {singular if amount == '1' else plural}"
+        if kind == "times":
+            return times(number(value))
         if kind == "words":
             at = int(value)
             return self.words[at] if 0 <= at < len(self.words) else f"code {number(value)}"
@@ -144,6 +148,7 @@ _UNKNOWN: Final[Mapping[str, str]] = {
     "miles": "an unknown distance",
     "value": "an unknown number of",
     "age": "an unknown number of years",
+    "times": "an unknown number of times",
     "density": "an unknown number of people per square mile",
 }
 

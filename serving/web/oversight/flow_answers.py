@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from features.domain.number_words import counted
+from features.domain.number_words import counted, times
 from features.insight.flows.corridors import MIN_COUNT, Corridor
 from features.insight.flows.follow import Flow
 from features.insight.flows.hubs import CountyHub
@@ -54,7 +54,7 @@ def lane_in_words(lane: Corridor) -> str:
     if lane.excess is None or lane.low is None or lane.high is None:
         return f"{head}."
     return (
-        f"{head}, {times(lane.excess)} what sales alone would bring"
+        f"{head}, {times(_figure(lane.excess))} what sales alone would bring"
         f" ({_figure(lane.low)} to {_figure(lane.high)})."
     )
 
@@ -63,16 +63,7 @@ def county_in_words(hub: CountyHub) -> str:
     """Say one county by where it lies and what Mexico recovered of its dealers' firearms."""
     lies = "" if hub.km_to_line is None else f", {miles(hub.km_to_line)} from the border"
     text = f"{hub.label} ({hub.zone}{lies}): {counted(hub.n_mexico, 'Mexican trace')}"
-    return f"{text}, {times(hub.excess)} its share of sales." if hub.excess else f"{text}."
-
-
-def times(ratio: float) -> str:
-    """Write a ratio as a factor.
-
-    >>> times(28.04), times(1.23)
-    ('28 times', '1.2 times')
-    """
-    return f"{_figure(ratio)} times"
+    return f"{text}, {times(_figure(hub.excess))} its share of sales." if hub.excess else f"{text}."
 
 
 def _figure(value: float) -> str:

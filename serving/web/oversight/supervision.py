@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated, Final
 
@@ -36,14 +37,14 @@ async def show_repeats(
 ) -> Response:
     """Show the area's dealers that were cited again after a warning, or ended milder."""
     purpose = check_purpose(caller.action, caller.purpose() or None, "restricted")
-    home = caller.runtime.settings.home
-    found = await caller.heavy(partial(repeats_for, caller.scope, home, years=years))
+    home, store = caller.runtime.settings.home, caller.runtime.store
+    found = await caller.heavy(partial(repeats_for, caller.scope, home, store, years=years))
     told = subjects(one.dealer for one in found.violators)
     await caller.record(f"repeats {told}", purpose=purpose)
     return page(
         request, "repeats.html", title="Cited again after a warning", active="measures",
         me=caller.principal, found=found, names=_names(caller.scope, found),
-        told=told_of(caller.scope), today=clock.today(),
+        told=await asyncio.to_thread(told_of, caller.scope, store), today=clock.today(),
     )  # fmt: skip
 
 

@@ -140,7 +140,9 @@ def test_the_figures_and_the_hours_left_are_those_of_a_recount(
     by_hand = ask | {"move": f"{plan['visits'][0]['dealer']}~out"}
     assert "hours are not used" not in visitor.get(f"/plan?{urlencode(by_hand)}").text
     not_planned = re.search(r"Not planned (.*?) Records before", text)[1]
-    free = re.search(r"(\d+) may be visited in these weeks; others [a-z ]+ hours", not_planned)
+    free = re.search(
+        r"(\d+) dealers? that may be visited in these weeks: the hours [a-z, ]+ them", not_planned
+    )
     rest = not_planned.replace(free[0], "") if free else not_planned
     set_aside = sum(int(n) for n in re.findall(r"\b(\d+) (?=[a-z])", rest))
     assert (int(free[1]) if free else 0) == (0 if is_whole else int(left["left"]))

@@ -117,7 +117,7 @@ def test_what_was_decided_on_another_list_is_not_still_to_be_decided(service, in
     def is_decided(dealer):
         work = inspector.get("/work").text.split("My decisions")[0]
         (row,) = (row for row in work.split("<tr>") if f"/dealers/{dealer}?" in row)
-        return "<td>yes</td>" in row
+        return re.search(r"<td>(accepted|overridden) [0-9-]{10}( on another list)?[:<]", row)
 
     assert not is_decided(first)
     assert not is_decided(second)
@@ -182,7 +182,7 @@ def test_who_was_handed_a_row_decides_about_it_and_about_no_other(service, inspe
     assert done.headers["location"] == "/work?done=override"
     text = inspector.get("/work?done=override").text
     assert "The dealer is overridden." in text
-    assert "<td>yes</td>" in text
+    assert re.search(r"<td>overridden [0-9-]{10}: no capacity</td>", text)
     assert at not in text
     # Whose list it is sees it there; handed to somebody else, it is theirs to decide.
     assert "no capacity" in supervisor.get(at).text
