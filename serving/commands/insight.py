@@ -126,6 +126,7 @@ def measures(
     Example: ffl-risk measures --year 2024 --out measures
     """
     from features.home import write_atomically
+    from features.insight.measures.comparison import RULE
     from features.insight.measures.figures import Period
     from features.insight.measures.writing import as_text, to_csv, to_html, to_json
     from serving.commands.operator import local_measures
@@ -148,10 +149,12 @@ def measures(
         rows = [
             {"measure": m.definition.indicator, "value": as_text(m.value, m.definition.unit),
              "target": as_text(m.definition.target, m.definition.unit),
-             "verdict": m.verdict, "said": m.said}
+             "verdict": m.verdict, "than the target": m.against_target,
+             "than the year before": m.against_year_before, "said": m.said}
             for m in report.measures
         ]  # fmt: skip
         print_rows(f"Measures of {period.name}", rows, as_json=False)
+        say(RULE)
 
 
 @insight_app.command()

@@ -153,7 +153,7 @@ def local_measures(warehouse: Warehouse, period: Period, *, is_public: bool) -> 
     today = datetime.now(UTC).date()
     with store() as opened:
         report = report_for(home(), warehouse, period, store=opened, today=today)
-    return shown_to(report, "partner" if is_public else "", today)
+    return shown_to(report, "partner" if is_public else "", today, home=home())
 
 
 def local_decisions() -> tuple[bytes, int]:

@@ -80,7 +80,10 @@ class StaffingAnswer(Answer):
 
 
 class MeasuresAnswer(Answer):
-    """Performance measures of a period; partners get the public variant."""
+    """Performance measures of a period; partners get the public variant.
+
+    `rule` says what `against_target` and `against_year_before` of a measure rest on.
+    """
 
     period: str
     starts_on: str
@@ -88,4 +91,5 @@ class MeasuresAnswer(Answer):
     is_public: bool
     measures: list[Measured]
     figures: dict[str, float | None]
+    rule: str = ""
     disclaimers: list[str]

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from features.errors import InvalidValueError
+from features.insight.measures.comparison import compared
 from features.insight.measures.figures import Figures, Period, warehouse_figures
 from features.insight.measures.measure import (
     ADDED,
@@ -48,9 +49,15 @@ def report_for(
     return freeze(report, home) if period.ends_on <= today else report
 
 
-def shown_to(report: Report, role: str, on: date) -> Report:
-    """Return what a role may see: partners get the public variant."""
-    return public_report(report, on) if role in PUBLIC_ONLY else report
+def shown_to(report: Report, role: str, on: date, *, home: Path) -> Report:
+    """Return what a role may see, held against targets and the year before.
+
+    Partners get the public variant, and of the year before too.
+    """
+    before = frozen_before(home, report.period)
+    if role in PUBLIC_ONLY:
+        return compared(public_report(report, on), [public_report(one, on) for one in before])
+    return compared(report, before)
 
 
 def added_figures(home: Path, period: Period, store: Store | None) -> Figures:
@@ -122,4 +129,4 @@ def measures_for(home: Path, store: Store, role: str, year: int | None) -> Repor
         report = report_for(home, warehouse_of(home), period, store=store, today=today)
     except InvalidValueError as error:
         raise NotReadyError("The registry of measures cannot be read.") from error
-    return shown_to(report, role, today)
+    return shown_to(report, role, today, home=home)

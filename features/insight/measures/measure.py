@@ -76,6 +76,8 @@ class Measured:
         Why it cannot be said, or the explanation recorded for a missed target.
     trend : tuple of (str, float or None)
         Values of the periods before, oldest first.
+    against_target, against_year_before : str
+        ``better``, ``worse`` or ``cannot be told``, by the one rule of `comparison`.
     """
 
     definition: Definition
@@ -85,6 +87,8 @@ class Measured:
     verdict: str
     said: str
     trend: tuple[tuple[str, float | None], ...] = ()
+    against_target: str = "cannot be told"
+    against_year_before: str = "cannot be told"
 
 
 @dataclass(frozen=True)

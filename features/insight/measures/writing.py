@@ -14,6 +14,7 @@ from features.domain.number_words import times
 from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
 from features.home import write_atomically
+from features.insight.measures.comparison import RULE
 from features.insight.measures.measure import Definition, Measured, Report, registry
 
 FOLDER: Final = "measures"
@@ -57,14 +58,16 @@ def to_csv(report: Report) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     names = ("goal", "indicator", "target", "better", "baseline", "baseline_period", "time_frame",
              "owner", "source", "formula", "caveat", "decision", "unit")  # fmt: skip
-    writer.writerow(("period", "measure", "value", "low", "high", "verdict", "said", *names))
+    sides = ("against_target", "against_year_before")
+    first = ("period", "measure", "value", "low", "high", "verdict", "said")
+    writer.writerow((*first, *names, *sides))
     for m in report.measures:
         own = asdict(m.definition)
         numbers = ["" if n is None else n for n in (m.value, m.low, m.high)]
         writer.writerow(
             neutral_row(
                 (report.period, m.definition.name, *numbers, m.verdict, m.said,
-                 *(own[name] for name in names))
+                 *(own[name] for name in names), m.against_target, m.against_year_before)
             )
         )  # fmt: skip
     return text.getvalue().encode()
@@ -78,9 +81,10 @@ def to_html(report: Report) -> bytes:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
         f"</title><style>{_STYLE}</style></head><body><h1>{escape(title)}{kind}</h1>"
-        f"<p>From {report.starts_on} to before {report.ends_on}, as then known.</p><table><thead>"
-        "<tr><th>Measure</th><th>Value</th><th>95% interval</th><th>Target</th><th>Baseline</th>"
-        f"<th>Verdict</th><th>Decision it serves</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"<p>From {report.starts_on} to before {report.ends_on}, as then known. {escape(RULE)}</p>"
+        "<table><thead><tr><th>Measure</th><th>Value</th><th>95% interval</th><th>Target</th>"
+        "<th>Than the target</th><th>Than the year before</th><th>Baseline</th><th>Verdict</th>"
+        f"<th>Decision it serves</th></tr></thead><tbody>{rows}</tbody></table>"
         "</body></html>\n"
     ).encode()
 
@@ -90,7 +94,7 @@ def _row(m: Measured) -> str:
     span = "" if m.low is None else f"{as_text(m.low, d.unit)} to {as_text(m.high, d.unit)}"
     cells = (
         f"{d.indicator}. {d.caveat}", as_text(m.value, d.unit), span,
-        f"{as_text(d.target, d.unit)} or {d.better}",
+        f"{as_text(d.target, d.unit)} or {d.better}", m.against_target, m.against_year_before,
         f"{as_text(d.baseline, d.unit)} ({d.baseline_period})",
         m.verdict + (f": {m.said}" if m.said else ""), d.decision,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.insight.flows.exports import content_for
+from features.insight.measures.comparison import RULE
 from features.insight.measures.writing import to_csv, to_html
 from features.insight.repeats import to_csv as repeats_csv
 from serving import clock
@@ -248,4 +249,6 @@ async def read_measures(
     if form != "json":
         writer, media = (to_csv, "text/csv") if form == "csv" else (to_html, "text/html")
         return Response(writer(report), media_type=f"{media}; charset=utf-8")
-    return json_answer(to_json(asdict(report) | {"disclaimers": disclaimers("restricted")}))
+    return json_answer(
+        to_json(asdict(report) | {"rule": RULE, "disclaimers": disclaimers("restricted")})
+    )

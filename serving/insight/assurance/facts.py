@@ -6,6 +6,8 @@ import json
 from datetime import date
 from pathlib import Path
 
+from features.insight.measures.comparison import compared
+from features.insight.measures.writing import FOLDER, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.insight.assurance.papers import Facts
@@ -41,8 +43,9 @@ def _evaluation(home: Path, name: str) -> Json:
 
 
 def _measures(home: Path) -> Json:
-    kept = sorted((home / "measures").glob("*.json"))
-    return _read(kept[-1]) if kept else {}
+    kept = sorted((home / FOLDER).glob("*.json"))
+    report = frozen(home, kept[-1].stem) if kept else None
+    return {} if report is None else compared(report, frozen_before(home, report.period)).as_dict()
 
 
 def _rows(path: Path) -> dict[str, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.domain.spreadsheet_formulas import neutral_row
+from features.insight.measures.comparison import RULE
 from features.reference.attribution import LAWFUL_ROUTES
 from features.schema import TABLES
 from models.bundle import Bundle
@@ -166,11 +167,15 @@ def _monitoring(facts: Facts) -> list[str]:
         return ["No year of measures is frozen yet: `ffl-risk measures` makes one."]
     rows = [
         (m["definition"]["indicator"], "" if m["value"] is None else f"{m['value']:.3g}",
-         f"{m['definition']['target']:g}", m["verdict"])
+         f"{m['definition']['target']:g}", m["verdict"], m["against_target"],
+         m["against_year_before"])
         for m in measures
     ]  # fmt: skip
-    columns = ("measure", facts.measures.get("period", ""), "target", "verdict")
-    return [_table(columns, rows)]
+    columns = (
+        "measure", facts.measures.get("period", ""), "target", "verdict", "than the target",
+        "than the year before",
+    )  # fmt: skip
+    return [RULE, _table(columns, rows)]
 
 
 def _inventory(facts: Facts) -> tuple[Sequence[str], list[Sequence[object]]]:

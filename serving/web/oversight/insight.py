@@ -15,6 +15,7 @@ from features.insight.flows.corridors import MIN_COUNT
 from features.insight.flows.follow import Flow
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
+from features.insight.measures.comparison import RULE
 from features.insight.measures.writing import as_text
 from serving import clock
 from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
@@ -88,7 +89,7 @@ async def show_measures(
     await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
     return page(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",
-        me=caller.principal, report=report, as_text=as_text,
+        me=caller.principal, report=report, as_text=as_text, rule=RULE,
         can_see={name: _may(caller, name) for name in ("repeats", "staffing", "shares")},
     )  # fmt: skip
 

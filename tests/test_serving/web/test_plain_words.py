@@ -60,7 +60,8 @@ def test_a_page_of_one_dealer_speaks_of_one(service, inspector):
     found = f"/lists/{few['list_id']}?q={name}"
     dealer = f"/dealers/{one['rows'][0]['dealer']}"
     for visitor, path in (
-        (inspector, at), (inspector, found), (inspector, dealer), (inspector, f"{dealer}/place?k=1"),
+        (inspector, at), (inspector, found), (inspector, dealer),
+        (inspector, f"{dealer}/place?k=1"),
         (Visitor(service, "supervisor"), "/plan?office=office0&weeks=1&hours=10"),
         (Visitor(service, "auditor"), at),
     ):  # fmt: skip
