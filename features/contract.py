@@ -206,7 +206,7 @@ What the warehouse takes in. A canonical file is `TABLE.csv` (also `.gz`, `.bz2`
 another separator, a workbook, records as JSON lines) or `TABLE.parquet` with the columns below, in
 any order and spelling (`Trace ID`); a folder or a zip of such files will do. `ffl-risk contract
 TABLE` prints one table, `--template` writes an empty file of it, `--json` gives it to a program.
-Other exports are read through a [mapping](mapping.md).
+Other exports are read through a [mapping](agency/mapping.md).
 
 Dates are ISO, `YYYY-MM-DD`; yes and no are `true` and `false` (also `yes`, `no`, `1`, `0`). An
 empty cell is unknown, and so are words for nothing (`NULL`, `N/A`, `None`, `-`) and marks of no

@@ -438,7 +438,7 @@ def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:
 
 
 def as_markdown() -> str:
-    """Return the table of all variables, as docs/settings.md holds it."""
+    """Return the table of all variables, as docs/service/settings.md holds it."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for one in VARIABLES.values():
         name = f"`{one.name}`" + (f", `{one.name}_FILE`" if one.kind == "secret" else "")

@@ -63,7 +63,7 @@ KEPT = {
     "row_schema": "the schema of a row, for programs that write files or events",
     "to_polars": "hands a feature table to polars",
     "EVIDENCE": "the words that law.toml may use, explained",
-    "as_markdown": "writes docs/settings.md",
+    "as_markdown": "writes docs/service/settings.md",
     "expires_on": "the plain form that the SQL of an expiry date is held to",
     "parse_column": "the plain form that the SQL of a license number is held to",
     "to_shap": "hands explanations to the library shap, for notebooks of others",

@@ -1,4 +1,4 @@
-"""Print docs/recipes.md: every key of a recipe and of a policy, out of their classes."""
+"""Print docs/models/recipes.md: every key of a recipe and of a policy, out of their classes."""
 
 from __future__ import annotations
 

@@ -98,5 +98,5 @@ def test_the_page_of_recipes_is_current() -> None:
         [sys.executable, "tools/recipe_reference.py"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    written = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert written == page, "python tools/recipe_reference.py > docs/recipes.md"
+    written = (ROOT / "docs" / "models" / "recipes.md").read_text(encoding="utf-8")
+    assert written == page, "python tools/recipe_reference.py > docs/models/recipes.md"

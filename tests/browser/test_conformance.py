@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_notes_are_those_of_the_tests():
-    written = (ROOT / "docs" / "accessibility.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "service" / "accessibility.md").read_text(encoding="utf-8")
     assert written == conformance.notes()
 
 

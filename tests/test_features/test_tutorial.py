@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_a_reader_gets_from_an_export_to_signals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    page = (DOCS / "agency" / "tutorial.md").read_text(encoding="utf-8")
     (tmp_path / "docs").symlink_to(DOCS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path / "home"))
@@ -74,7 +74,7 @@ def _look(warehouse: Path) -> None:
 @pytest.mark.slow
 def test_a_reader_gets_to_mondays_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last step, in a state folder of its own."""
-    page = (DOCS / "tutorial.md").read_text(encoding="utf-8").split("## 5.")[1]
+    page = (DOCS / "agency" / "tutorial.md").read_text(encoding="utf-8").split("## 5.")[1]
     (tmp_path / "docs").symlink_to(DOCS)
     monkeypatch.chdir(tmp_path)
     script = re.search(r"^python (\S+) (\S+)$", page, re.MULTILINE)

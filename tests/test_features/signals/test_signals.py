@@ -38,8 +38,10 @@ def listings_only(tmp_path_factory):
 
 
 def test_the_page_of_signals_is_current():
-    written = (DOCS / "signals.md").read_text(encoding="utf-8")
-    assert written == catalog.markdown(SIGNALS), "ffl-risk signals --markdown > docs/signals.md"
+    written = (DOCS / "agency" / "signals.md").read_text(encoding="utf-8")
+    assert written == catalog.markdown(SIGNALS), (
+        "ffl-risk signals --markdown > docs/agency/signals.md"
+    )
 
 
 @pytest.mark.parametrize("variant", ["full", "public"])

@@ -136,7 +136,9 @@ def test_a_full_export_that_comes_again_corrects_what_it_changes(tmp_path: Path)
 
 
 def test_the_page_shows_a_register_that_is_read(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "mapping.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "agency" / "mapping.md").read_text(
+        encoding="utf-8"
+    )
     shown = next(b for b in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[register]" in b)
     (tmp_path / "own.toml").write_text(shown, encoding="utf-8")
     text = TEXT.replace(";", ",").replace("R,S,T,ST,CN", "REGION,SERIAL,CLASS,STATE,COUNTY_NO", 1)
