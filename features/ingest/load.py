@@ -22,7 +22,7 @@ from features.ingest.advice import (
 )
 from features.ingest.checks import CheckQuery, check_query
 from features.ingest.effects import Effects
-from features.ingest.opening import damaged, is_about_file, numbered, open_raw, texts_of
+from features.ingest.opening import Opened, damaged, is_about_file, numbered, open_raw, texts_of
 from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
@@ -127,12 +127,12 @@ class Loader:
     def _load(self, load: Load, step: Step) -> tuple[list[TableCounts], list[str]]:
         with ExitStack() as opened:
             with step("open"):
-                odd, told = open_raw(self.con, load.source, load.layout, load.names, opened)
-                is_numbered = numbered(load.layout) in told
+                found = open_raw(self.con, load.source, load.layout, load.names, opened)
+                is_numbered = numbered(load.layout) in found.notes
                 self.rejects.numbers_of = " of what the query gives" if is_numbered else ""
             try:
-                load = self._settled(load, told)
-                return self._load_tables(load, odd, step)
+                load = self._settled(load, found.notes)
+                return self._load_tables(load, found, step)
             except duckdb.Error as error:
                 if load.layout.query and is_about_file(error, load.source):
                     raise fails_on_rows(error, load.layout, load.source) from error
@@ -156,21 +156,22 @@ class Loader:
         return replace(load, layout=layout)
 
     def _load_tables(
-        self, load: Load, odd: OddRows | None, step: Step
+        self, load: Load, found: Opened, step: Step
     ) -> tuple[list[TableCounts], list[str]]:
         plans, file = load.layout.plans, load.source.name
         counts, notes = [], list(load.layout.notes)
         for plan in plans:
             table = plan.table
-            is_first = odd is not None and plan is plans[0]
+            is_first = plan is plans[0]
             with step(f"check {table}"):
                 query = self._check(load, plan)
                 self.rejects.add_doubted(table, query)
-                notes += self._set_footers_aside(load, query, odd if is_first else None)
+                notes += self._set_footers_aside(load, query, found.odd if is_first else None)
                 told_as = load.layout.told_as
                 self.rejects.add_faults(table, (load.number, file), query, told_as)
-                if odd is not None and is_first:
-                    self.rejects.add_odd(table, load.number, file, odd)
+                n_unread = 0
+                if is_first:
+                    n_unread = self.rejects.add_unread(table, load.number, file, found)
                 notes += self._retain(file, plan) + self._unknowns(query)
                 notes += sales_without_recovery(self.con, table)
                 notes += turned_dates(self.con, table, load.number)
@@ -189,7 +190,8 @@ class Loader:
                     notes += equal_counts(self.con, table)
                 if resolution.n_superseded or resolution.n_conflict:
                     notes += other_dealers(self.con, table)
-                counts.append(self._count(load, table, resolution, odd if is_first else None))
+                n_footers = len(found.odd.footers) if found.odd is not None and is_first else 0
+                counts.append(self._count(load, table, resolution, n_unread, n_footers))
                 self.rejects.refuse_bad(
                     file, load.number, counts[-1], self.max_rejects, load.layout.notes
                 )
@@ -198,7 +200,7 @@ class Loader:
                 self._store(load, table, resolution)
         if not any(one.n_read for one in counts):
             notes.append("holds no rows")
-        if odd is not None and odd.line and not load.source.ends_in_newline:
+        if found.odd is not None and found.odd.line and not load.source.ends_in_newline:
             notes.append("cut off in its last row, which is among the rejects")
         return counts, notes
 
@@ -392,16 +394,15 @@ class Loader:
         ]
 
     def _count(
-        self, load: Load, table: str, resolution: Resolution, odd: OddRows | None
+        self, load: Load, table: str, resolution: Resolution, n_unread: int, n_footers: int
     ) -> TableCounts:
-        n_odd, n_footers = (odd.n_rows, len(odd.footers)) if odd is not None else (0, 0)
         n_checked, n_set_aside = self.con.execute(
             "SELECT count(*), count(*) FILTER (is_set_aside AND fault = 0) FROM checked"
         ).fetchone()
         reasons = self.rejects.reasons(table, load.number)
         return TableCounts(
             table,
-            n_checked + n_odd + n_footers,
+            n_checked + n_unread + n_footers,
             resolution.n_stored,
             resolution.n_superseded,
             resolution.n_duplicate + resolution.n_restated,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import duckdb
 
@@ -13,9 +14,34 @@ from features.sources.agency.lines import OWN_LINE
 from features.sources.agency.register import LISTED_ON
 from features.sources.files.source_file import SourceFile
 from features.sources.layout import Join, Layout, Plan
-from features.sources.rows.delimited import DAMAGED, LINE, OddRows, open_rows
+from features.sources.rows.delimited import DAMAGED, LINE, OddRows, TextForm, open_rows
 from features.sources.rows.parquet import has_instants, open_days
 from features.sql import as_text, literal, quoted
+
+# All rows as they are read, the damaged ones too, which no query sees.
+EXPORT_ROWS: Final = "export_rows"
+
+
+@dataclass
+class Opened:
+    """What opening a file tells of it beside its rows.
+
+    Parameters
+    ----------
+    odd : OddRows or None
+        Rows that are none; None for typed files.
+    notes : list of str
+        What the summary should say.
+    joined : list of tuple
+        The same rows of each joined file, with its name.
+    is_queried : bool
+        Whether a query makes the rows: then damaged ones are not among them.
+    """
+
+    odd: OddRows | None = None
+    notes: list[str] = field(default_factory=list)
+    joined: list[tuple[str, OddRows]] = field(default_factory=list)
+    is_queried: bool = False
 
 
 def numbered(layout: Layout) -> str:
@@ -28,7 +54,7 @@ def numbered(layout: Layout) -> str:
 
 def open_raw(
     con: Any, source: SourceFile, layout: Layout, names: list[str], opened: ExitStack
-) -> tuple[OddRows | None, list[str]]:
+) -> Opened:
     """Make the rows of `source` readable as ``raw``; return those that are none, and what to tell.
 
     Parameters
@@ -45,12 +71,11 @@ def open_raw(
         Holds the file open while its rows are streamed.
     """
     con.execute("DROP VIEW IF EXISTS raw; DROP TABLE IF EXISTS raw_rows")
-    odd = None
-    told: list[str] = []
+    found = Opened(is_queried=bool(layout.query))
     is_kept = not layout.is_read_once
     if layout.form is not None:
-        odd = OddRows(len(names), layout.form.n_lines_to_rows, layout.form.delimiter)
-        reader = opened.enter_context(open_rows(source, layout.form, names, odd))
+        found.odd = OddRows(len(names), layout.form.n_lines_to_rows, layout.form.delimiter)
+        reader = opened.enter_context(open_rows(source, layout.form, names, found.odd))
         con.register("raw_reader" if is_kept else "raw", reader)
     elif has_instants(source.path):
         con.register("raw_reader" if is_kept else "raw", open_days(source.path))
@@ -65,8 +90,9 @@ def open_raw(
         con.execute("CREATE OR REPLACE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
         relation = "raw_rows"
         for n, join in enumerate(layout.joins):
-            relation, missing = _joined(con, relation, join, n, opened)
-            told += missing
+            relation = _joined(con, relation, join, n, opened, found)
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {EXPORT_ROWS} AS SELECT * FROM {relation}")
+        relation = EXPORT_ROWS
         try:
             has_lines = _ask(con, relation, layout)
         except UNFIT as error:
@@ -78,8 +104,8 @@ def open_raw(
         if layout.query:
             require_given(con, layout)
         if not has_lines:
-            told.append(numbered(layout))
-    return odd, told
+            found.notes.append(numbered(layout))
+    return found
 
 
 def texts_of(con: Any, layout: Layout, plan: Plan) -> tuple[str, ...]:
@@ -96,9 +122,11 @@ def texts_of(con: Any, layout: Layout, plan: Plan) -> tuple[str, ...]:
 
 
 def _joined(
-    con: Any, relation: str, join: Join, number: int, opened: ExitStack
-) -> tuple[str, list[str]]:
-    """Return the relation of rows with another file's columns beside theirs, and who has none.
+    con: Any, relation: str, join: Join, number: int, opened: ExitStack, found: Opened
+) -> str:
+    """Return the relation of rows with another file's columns beside theirs; tell who has none.
+
+    A row is damaged where the one of the other file is.
 
     Raises
     ------
@@ -106,14 +134,13 @@ def _joined(
         When the other file has two rows of one key: each would make a row of its own.
     """
     other, key = f"joined_{number}", quoted(join.right)
+    kept = "r.*"
     if join.form is None:
         _keep_parquet(con, join.source, other)
     else:
-        odd = OddRows(len(join.names), join.form.n_lines_to_rows)
-        reader = opened.enter_context(open_rows(join.source, join.form, list(join.names), odd))
-        con.register("joined_reader", reader)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {other} AS SELECT * FROM joined_reader")
-        con.unregister("joined_reader")
+        found.joined.append((join.source.name, _keep_text(con, join, join.form, other, opened)))
+        found.notes += _damaged_rows(con, join.source.name, other)
+        kept += f" REPLACE (r.{DAMAGED} OR coalesce(o.{DAMAGED}, false) AS {DAMAGED})"
     twice = con.execute(
         f"SELECT {key}, count(*) FROM {other} WHERE {key} IS NOT NULL "
         "GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1"
@@ -141,10 +168,32 @@ def _joined(
     held = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     own = [quoted(name) for name in join.names if name not in held]
     added = "".join(f", o.{name}" for name in own)
-    lonely = n_rows - n_found
-    told = [f"rows without one of their own in {join.source.name}: {lonely:,}"] if lonely else []
-    rows = f"(SELECT r.*{added} FROM {relation} r LEFT JOIN {other} o ON {own_key} = o.{key})"
-    return rows, told
+    if lonely := n_rows - n_found:
+        found.notes.append(f"rows without one of their own in {join.source.name}: {lonely:,}")
+    return f"(SELECT {kept}{added} FROM {relation} r LEFT JOIN {other} o ON {own_key} = o.{key})"
+
+
+def _keep_text(con: Any, join: Join, form: TextForm, name: str, opened: ExitStack) -> OddRows:
+    """Keep the rows of a file of text in the table `name`; return those that are none."""
+    odd = OddRows(len(join.names), form.n_lines_to_rows, form.delimiter)
+    reader = opened.enter_context(open_rows(join.source, form, list(join.names), odd))
+    con.register("joined_reader", reader)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM joined_reader")
+    con.unregister("joined_reader")
+    odd.settle(con.execute(f"SELECT coalesce(max({LINE}), 0) FROM {name}").fetchone()[0])
+    return odd
+
+
+def _damaged_rows(con: Any, file: str, name: str) -> list[str]:
+    n_damaged, first = con.execute(
+        f"SELECT count(*), min({LINE}) FROM {name} WHERE {DAMAGED}"
+    ).fetchone()
+    if not n_damaged:
+        return []
+    return [
+        f"rows of {file} that cannot be decoded: {n_damaged:,} (the first in line {first:,}); rows "
+        "that they would be joined to are rejected"
+    ]
 
 
 def _example(con: Any, relation: str, name: str) -> str:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from features.ingest.advice import Fault, refusal
 from features.ingest.checks import CheckQuery
+from features.ingest.opening import EXPORT_ROWS, Opened
 from features.ingest.summary import TableCounts
 from features.schema import TABLES
-from features.sources.rows.delimited import LINE, OddRows
+from features.sources.rows.delimited import DAMAGED, LINE
 from features.sql import literal, quoted
 from features.warehouse.batches import FORMAT, scan
 from features.warehouse.manifest import REJECTS, Draft
@@ -81,16 +82,26 @@ class RejectBook:
                     f"WHERE fault = 0 AND NOT is_set_aside AND {doubt} IS NOT NULL"
                 )
 
-    def add_odd(self, table: str, source: int, file: str, odd: OddRows) -> None:
-        """Write down the rows that are no rows."""
-        if not odd.n_rows:
-            return
-        self.con.register("odd_rows", odd.as_rejects())
-        self.con.execute(
-            f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, line, reason, "
-            "NULL, value FROM odd_rows"
-        )
-        self.con.unregister("odd_rows")
+    def add_unread(self, table: str, source: int, file: str, opened: Opened) -> int:
+        """Write down the rows that never came to the checks; return how many."""
+        n_rows = 0
+        own = [(file, "", opened.odd)] if opened.odd is not None else []
+        joined = [(name, f" in {name}", odd) for name, odd in opened.joined]
+        for name, where, odd in (*own, *joined):
+            if odd.n_rows:
+                self.con.register("odd_rows", odd.as_rejects())
+                self.con.execute(
+                    f"INSERT INTO rejected SELECT '{table}', {source}, {literal(name)}, line, "
+                    f"reason, NULL, value || {literal(where)} FROM odd_rows"
+                )
+                self.con.unregister("odd_rows")
+                n_rows += odd.n_rows
+        if opened.is_queried:
+            n_rows += self.con.execute(
+                f"INSERT INTO rejected SELECT '{table}', {source}, {literal(file)}, {LINE}, "
+                f"'undecodable', NULL, NULL FROM {EXPORT_ROWS} WHERE {DAMAGED}"
+            ).fetchone()[0]
+        return n_rows
 
     def add_conflicts(self, table: str, source: int, file: str) -> None:
         """Write down the new rows that ``resolved`` calls disputed."""
@@ -167,7 +178,8 @@ class RejectBook:
             "GROUP BY reason, column_name ORDER BY 5 DESC, 1 LIMIT 5"
         ).fetchall()
         return [
-            Fault(reason, column, value, line, n_rows, self.numbers_of)
+            # A row without a column at fault never came to the query: its line is the file's.
+            Fault(reason, column, value, line, n_rows, self.numbers_of if column else "")
             for reason, column, value, line, n_rows in found
         ]
 

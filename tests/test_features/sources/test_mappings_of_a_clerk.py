@@ -151,6 +151,31 @@ def test_two_exports_are_joined_on_a_key(tmp_path: Path) -> None:
         load(tmp_path, "CASE_NR,BEGIN\nC1,2025-05-05\n", own)
 
 
+def test_bad_rows_of_a_joined_file_are_told_and_join_nothing(tmp_path: Path) -> None:
+    dealers = [f"C{n}|5-74-9000{n}|PLAIN" for n in range(1, 8)]
+    dealers[1] += "|more"
+    dealers[2] = dealers[2].replace("PLAIN", "MU\xd1OZ")
+    text = "\n".join(["CASE|FFL|NOTE", *dealers, ""])
+    export(tmp_path, text, "dealers.txt", encoding="latin-1")
+    own = mapping(
+        tmp_path, '[[join]]\nfile = "dealers.txt"\nleft = "CASE_NR"\nright = "CASE"',
+        hold_id='from = "CASE_NR"',
+    )  # fmt: skip
+    rows = "".join(f"C{n},2025-05-05\n" for n in range(1, 8))
+    summary = load(tmp_path, "CASE_NR,BEGIN\n" + rows, own, max_rejects=0.5)
+    (counts,) = summary.files[0].tables
+    assert (counts.n_read, counts.n_stored) == (8, 5)
+    assert any("dealers.txt that cannot be decoded: 1" in note for note in summary.files[0].notes)
+    rejects = Warehouse.open(tmp_path / "w").rejects("holds")
+    assert rejects is not None
+    told = {(r["source_file"], r["source_line"], r["reason"]) for r in rejects.to_pylist()}
+    assert told == {
+        ("dealers.txt", 3, "too_many_fields"),  # so that C2 has no dealer
+        ("export.csv", 3, "missing_required"),
+        ("export.csv", 4, "undecodable"),
+    }
+
+
 def test_a_query_makes_rows_of_others(tmp_path: Path) -> None:
     query = 'query = "SELECT min(NR) AS NR, FFL, min(BEGIN) AS BEGIN FROM export GROUP BY FFL"'
     load(tmp_path, holds("2025-05-05", "2025-05-06"), mapping(tmp_path, query))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from features.errors import SourceError
-from features.ingest import IngestSummary
+from features.ingest import IngestSummary, ingest
 from features.ingest.proposals.new_mapping import propose
 from features.warehouse import Warehouse
+from tests.test_features.ingest_samples import TODAY
 from tests.test_features.sources.test_mappings_of_a_clerk import (
     export,
     holds,
@@ -177,3 +178,31 @@ def test_a_line_of_a_query_is_one_of_the_file_or_called_otherwise(
     own = mapping(tmp_path, f"query = '''{query}'''")
     with pytest.raises(SourceError, match=rf"first in {line}\)"):
         load(tmp_path, holds("2025-05-05", "2025-05-06", "soon"), own, max_rejects=0.0)
+
+
+@pytest.mark.parametrize("query", ["", "query = 'SELECT * FROM export'\n"])
+def test_rows_that_cannot_be_decoded_are_rejected_before_a_register(
+    query: str, tmp_path: Path
+) -> None:
+    own = mapping(tmp_path, f'delimiter = ";"\n{query}{REGISTER}', table="licenses", **COLUMNS)
+    lines = [f"1;{n};1;TX;201;05-MAR-2019;" for n in range(1, 9)]
+    path = tmp_path / "export.csv"
+    text = "\n".join(["R;S;T;ST;CN;GRANTED;GONE", *lines, "Mu\xf1oz;9;1;TX;201;05-MAR-2019;", ""])
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SourceError, match=r"undecodable \(first in line 10\)"):
+        ingest(path, tmp_path / "w", mapping=own, today=TODAY, max_rejects=0.0)
+    summary = ingest(path, tmp_path / "w", mapping=own, today=TODAY)
+    (counts,) = summary.files[0].tables
+    assert (counts.n_read, counts.n_stored, counts.reasons) == (33, 32, {"undecodable": 1})
+    rejects = Warehouse.open(tmp_path / "w").rejects("licenses")
+    assert rejects is not None
+    assert rejects["source_line"].to_pylist() == [10]
+
+
+def test_a_row_that_swallowed_others_is_rejected_with_them_before_a_query(tmp_path: Path) -> None:
+    grouped = "SELECT min(NR) AS NR, FFL, BEGIN FROM export GROUP BY FFL, BEGIN"
+    own = mapping(tmp_path, f"query = '{grouped}'")
+    text = holds(*(f"2025-05-{n:02d}" for n in range(1, 9))) + 'H9,"5-74-90001,2025-05-20\n'
+    summary = load(tmp_path, text, own, max_rejects=0.5)
+    (counts,) = summary.files[0].tables
+    assert (counts.n_read, counts.n_stored, counts.n_rejected) == (9, 8, 1)
