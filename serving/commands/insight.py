@@ -149,8 +149,8 @@ def measures(
         rows = [
             {"measure": m.definition.indicator, "value": as_text(m.value, m.definition.unit),
              "target": as_text(m.definition.target, m.definition.unit),
-             "verdict": m.verdict, "than the target": m.against_target,
-             "than the year before": m.against_year_before, "said": m.said}
+             "verdict": m.verdict, "against the target": m.against_target,
+             "against the year before": m.against_year_before, "said": m.said}
             for m in report.measures
         ]  # fmt: skip
         print_rows(f"Measures of {period.name}", rows, as_json=False)

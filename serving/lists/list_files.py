@@ -7,15 +7,19 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from features.domain.spreadsheet_formulas import neutral_row
+from serving.contract.field import OVERRIDE_WORDS
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
 from serving.scores.words.wording import RATES, why_label
 from serving.scores.words.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
+
+if TYPE_CHECKING:
+    from serving.lists.follow_up import FollowUp
 
 _COLUMNS: Final = (
     "position", "dealer", "license_number", "license_type", "licensee_name", "business_name",
@@ -40,8 +44,14 @@ def header(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str | float | None]]]:
-    """Return column names and one row a dealer; texts are neutral, numbers are numbers."""
+def table(
+    document: Mapping[str, Any], since: FollowUp | None = None
+) -> tuple[list[str], list[list[str | float | None]]]:
+    """Return column names and one row a dealer; texts are neutral, numbers are numbers.
+
+    What came of a dealer since the list was issued stands behind what the list says, as new
+    columns always do: programs read the earlier ones by their place.
+    """
     rows = document["rows"]
     heads = sorted({head for row in rows for head in row.get("heads", ())})
     # What an auditor reads has no scores: it has no columns for them either.
@@ -49,7 +59,11 @@ def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str | float
     cells = [_cells(row, names, heads) for row in rows]
     for head in heads:
         names += [head, f"{head}_lower", f"{head}_upper"]
-    return names, cells
+    names += _BASIS
+    names += since.columns if since is not None else ()
+    basis = [document["basis"][name] for name in _BASIS]
+    behind = [[*basis, *(since.cells(row["dealer"]) if since else ())] for row in rows]
+    return names, [[*own, *neutral_row(more)] for own, more in zip(cells, behind, strict=True)]
 
 
 def _cells(
@@ -66,7 +80,9 @@ def _cells(
     return neutral_row(values)
 
 
-def to_csv(document: Mapping[str, Any], *, with_comments: bool = False) -> bytes:
+def to_csv(
+    document: Mapping[str, Any], since: FollowUp | None = None, *, with_comments: bool = False
+) -> bytes:
     """Return the list as CSV: a head row and one row a dealer.
 
     What must be said with it is in `csv_metadata`; `with_comments` puts it above the head row.
@@ -76,17 +92,18 @@ def to_csv(document: Mapping[str, Any], *, with_comments: bool = False) -> bytes
     if with_comments:
         for line in header(document):
             writer.writerow([f"# {line}"])
-    names, rows = table(document)
+    names, rows = table(document, since)
     writer.writerow(names)
     writer.writerows(rows)
     return out.getvalue().encode("utf-8-sig")
 
 
-def csv_metadata(document: Mapping[str, Any]) -> bytes:
+def csv_metadata(document: Mapping[str, Any], since: FollowUp | None = None) -> bytes:
     """Return what the CSV of a list is about, as W3C tabular metadata (CSVW)."""
-    names, _ = table(document)
+    names, _ = table(document, since)
     title, *notes = header(document)
     kinds = dict.fromkeys(_DATES, "date") | dict.fromkeys(_NUMBERS, "number")
+    kinds["decided_at"] = "datetime"
     metadata = {
         "@context": "http://www.w3.org/ns/csvw",
         "url": f"{document['list_id']}.csv",
@@ -139,9 +156,27 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "last_outcome": Field("Its outcome", width=18),
     "eligible_on": Field("May be visited from", "date", 12),
     "reasons": Field("What stands out", width=80),
+    "as_of": Field("Scores as of", "date", 12),
+    "bundle": Field("Bundle", width=10),
+    "handed_to": Field("With", width=14),
+    "decision": Field("Decision", width=11),
+    "decision_reason": Field("Why overridden", width=18),
+    "decision_note": Field("Note on the decision", width=24),
+    "decided_by": Field("Decided by", width=14),
+    "decided_at": Field("Decided on", "date", 12),
+    "decided_on_list": Field("Decided on which list", width=11),
+    "visit_opened_on": Field("Visited since, opened on", "date", 12),
+    "visit_ended_on": Field("Last day of that visit", "date", 12),
+    "visit_kind": Field("Kind of that visit", width=12),
+    "visit_outcome": Field("Outcome of that visit", width=18),
+    "not_before": Field("After that visit not before", "date", 12),
 }
-_DATES: Final = ("last_inspected_on", "eligible_on")
+_BASIS: Final = ("as_of", "bundle")
+_DATES: Final = tuple(
+    name for name, field in _HEADINGS.items() if field.kind == "date" and name != "decided_at"
+)
 _NUMBERS: Final = tuple(name for name, f in _HEADINGS.items() if f.kind not in {"text", "date"})
+_CODES: Final = frozenset({"Its outcome", "Kind of that visit", "Outcome of that visit"})
 _HEADS: Final[Mapping[str, str]] = {
     "compliance": "Chance of a severe finding",
     "later_penalized": "Chance of a later penalty",
@@ -151,9 +186,9 @@ _HEADS: Final[Mapping[str, str]] = {
 }
 
 
-def to_xlsx(document: Mapping[str, Any]) -> bytes:
+def to_xlsx(document: Mapping[str, Any], since: FollowUp | None = None) -> bytes:
     """Return the list as a spreadsheet for people: their headings, real dates and per cents."""
-    names, rows = table(document)
+    names, rows = table(document, since)
     fields = [_HEADINGS[name] if name in _HEADINGS else _head_field(name) for name in names]
     cells = [
         [_for_sheet(field, value) for field, value in zip(fields, row, strict=True)] for row in rows
@@ -180,9 +215,13 @@ def _head_field(name: str) -> Field:
 
 def _for_sheet(field: Field, value: str | float | None) -> Value:
     if field.kind == "date" and value:
-        return date.fromisoformat(str(value))
-    if field.heading == "Its outcome" and isinstance(value, str):
+        return date.fromisoformat(str(value)[:10])  # of an instant, the day
+    if field.heading in _CODES and isinstance(value, str):
         return value.replace("_", " ")
+    if field.heading == "Decision" and value:
+        return "accepted" if value == "accept" else "overridden"
+    if field.heading == "Why overridden" and isinstance(value, str):
+        return OVERRIDE_WORDS.get(value, value).lower()
     if field.heading == "On the list because" and isinstance(value, str):
         return "; ".join(map(why_label, value.split()))
     return value

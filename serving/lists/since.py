@@ -78,20 +78,21 @@ class DecidedElsewhere:
 
     Parameters
     ----------
-    decision, reason, on : str
-        Accept or override, why, and the day.
+    decision, reason, who, at : str
+        Accept or override, why, by which account, and the instant.
     """
 
     decision: str
     reason: str
-    on: str
+    who: str
+    at: str
 
     @property
     def sentence(self) -> str:
         """Say it for a row of a page."""
         made = "Accepted" if self.decision == "accept" else "Overridden"
         why = OVERRIDE_WORDS.get(self.reason, self.reason).lower()
-        return f"{made} {self.on} on another list{': ' + why if why else ''}."
+        return f"{made} {self.at[:10]} on another list{': ' + why if why else ''}."
 
 
 def decided_elsewhere(
@@ -113,7 +114,7 @@ def decided_elsewhere(
             for row in connection.execute(query.order_by(DECISIONS.c.decision_id)):
                 newest[row.dealer] = row
     return {
-        dealer: DecidedElsewhere(row.decision, row.reason or "", str(row.at)[:10])
+        dealer: DecidedElsewhere(row.decision, row.reason or "", row.who, str(row.at))
         for dealer, row in newest.items()
         if row.list_id != document["list_id"]
     }

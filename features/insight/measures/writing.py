@@ -83,8 +83,8 @@ def to_html(report: Report) -> bytes:
         f"</title><style>{_STYLE}</style></head><body><h1>{escape(title)}{kind}</h1>"
         f"<p>From {report.starts_on} to before {report.ends_on}, as then known. {escape(RULE)}</p>"
         "<table><thead><tr><th>Measure</th><th>Value</th><th>95% interval</th><th>Target</th>"
-        "<th>Than the target</th><th>Than the year before</th><th>Baseline</th><th>Verdict</th>"
-        f"<th>Decision it serves</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<th>Against the target</th><th>Against the year before</th><th>Baseline</th>"
+        f"<th>Verdict</th><th>Decision it serves</th></tr></thead><tbody>{rows}</tbody></table>"
         "</body></html>\n"
     ).encode()
 

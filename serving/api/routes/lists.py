@@ -18,6 +18,7 @@ from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, 
 from serving.contract.changes import ListSummaries
 from serving.contract.records.lists import ListDocument, ListPageDocument
 from serving.lists import list_files
+from serving.lists.follow_up import FollowUp, follow_up
 from serving.lists.issued import issue, readable
 from serving.lists.since import told_since
 from serving.lists.summaries import summary_page
@@ -98,12 +99,16 @@ async def read_file(
     caller: Annotated[Caller, Depends(allow("lists"))],
     known: Known = None,
 ) -> Response:
-    """Return the list as CSV, spreadsheet or PDF; what must be said with the CSV is beside it."""
+    """Return the list as CSV, spreadsheet or PDF; what must be said with the CSV is beside it.
+
+    Behind the columns of the list stand what was decided about each dealer and what was told of
+    its visit since.
+    """
     content = await _content(caller, list_id)
     media, write = _FILES[kind]
-    # A table is the list as issued; what people read also says what was told since.
-    said = await asyncio.to_thread(_since, caller, content) if kind == "pdf" else ()
-    tag = tag_of(content, kind + "".join(f"\0{d}\0{s}" for m in said for d, s in sorted(m.items())))
+    # The columns of the list stand as issued; what was told and decided since stands behind them.
+    said = await asyncio.to_thread(_since if kind == "pdf" else _followed, caller, content)
+    tag = tag_of(content, kind + repr([_in_order(one) for one in said]))
     if is_known(tag, known):
         return not_modified(tag)
     made = await caller.heavy(lambda: write(json.loads(content), *said))
@@ -157,6 +162,20 @@ def _since(caller: Caller, content: bytes) -> tuple[dict[str, str], dict[str, st
     told = {dealer: one.sentence for dealer, one in told_since(store, view, document).items()}
     decided = decided_in_words(store, view, document) if role in ACCESS["decisions"] else {}
     return told, decided
+
+
+def _in_order(said: Mapping[str, str] | FollowUp | None) -> object:
+    return sorted(said.items()) if isinstance(said, Mapping) else said
+
+
+def _followed(caller: Caller, content: bytes) -> tuple[FollowUp | None]:
+    """Return what came of the dealers since as columns; none to whom sees no inspections."""
+    role = caller.principal.role
+    if role in OVERSEES:
+        return (None,)
+    store, view = caller.runtime.store, caller.scope.view
+    can_see = role in ACCESS["decisions"]
+    return (follow_up(store, view, json.loads(content), with_decisions=can_see),)
 
 
 def page_of(document: ListDocument, *, cursor: int, limit: int) -> ListPageDocument:

@@ -172,8 +172,8 @@ def _monitoring(facts: Facts) -> list[str]:
         for m in measures
     ]  # fmt: skip
     columns = (
-        "measure", facts.measures.get("period", ""), "target", "verdict", "than the target",
-        "than the year before",
+        "measure", facts.measures.get("period", ""), "target", "verdict", "against the target",
+        "against the year before",
     )  # fmt: skip
     return [RULE, _table(columns, rows)]
 

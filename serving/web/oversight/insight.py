@@ -16,7 +16,7 @@ from features.insight.flows.follow import Flow
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
 from features.insight.measures.comparison import RULE
-from features.insight.measures.writing import as_text
+from features.insight.measures.writing import as_text, frozen_before
 from serving import clock
 from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
 from serving.api.callers import Caller
@@ -87,9 +87,12 @@ async def show_measures(
         year,
     )
     await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
+    before = str(int(report.period) - 1)
+    kept = await asyncio.to_thread(frozen_before, caller.runtime.settings.home, report.period)
     return page(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",
         me=caller.principal, report=report, as_text=as_text, rule=RULE,
+        year_before=before, has_before=before in {one.period for one in kept},
         can_see={name: _may(caller, name) for name in ("repeats", "staffing", "shares")},
     )  # fmt: skip
 

@@ -101,6 +101,19 @@ def test_a_recall_that_was_told_is_no_longer_due(named, simulated):
     assert "after the visit" not in cell()
 
 
+def test_a_year_is_held_against_the_one_before_once_that_is_kept(named):
+    visitor = Visitor(named, "supervisor")
+    text = visitor.get("/measures?year=2024").text
+    assert 'No measures of 2023 are kept yet: <a href="/measures?year=2023">' in text
+    assert "2022 are kept" in visitor.get("/measures?year=2023").text
+    text = visitor.get("/measures?year=2024").text
+    assert "are kept yet" not in text
+    told = named.get("/v1/measures?year=2024", "supervisor").json()
+    assert told["rule"] in unescape(text)
+    for cells, one in zip(rows_of(text, "measures-h"), told["measures"], strict=True):
+        assert cells[4:6] == [one["against_target"], one["against_year_before"]]
+
+
 def test_the_page_of_staffing_answers_the_form_and_empty_fields_are_not_stated(named, simulated):
     visitor = Visitor(named, "analyst")
     plain = visitor.get("/staffing?office=&investigators=&hours=&border_share=")
