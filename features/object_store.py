@@ -7,15 +7,18 @@ the usual variables (``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from features.errors import FeatureError
+from features.openjson import Json
 
 SCHEME: Final = "s3://"
 _PIECE: Final = 8 << 20
+# What one request may remove.
+_AT_ONCE: Final = 1_000
 # How stores say that a condition does not hold; the last when another write is under way.
 _UNMET: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 
@@ -90,10 +93,11 @@ class Objects:
     def __init__(self, store: Any, key: str) -> None:
         self._store, self._key = store, key
 
-    def names(self, under: str) -> set[str]:
-        """Return the names under a prefix, from there on."""
+    def sizes(self, under: str) -> dict[str, int]:
+        """Return the bytes of each object under a prefix, by its name from there on."""
         prefix = f"{self._key}/{under}"
-        return {name.removeprefix(prefix).lstrip("/") for name in self._store.find(prefix)}
+        found = self._store.find(prefix, detail=True)
+        return {n.removeprefix(prefix).lstrip("/"): int(told["size"]) for n, told in found.items()}
 
     def read_stamped(self, name: str) -> tuple[bytes, str] | None:
         """Return a small object and the stamp of its content, None when there is none."""
@@ -122,6 +126,26 @@ class Objects:
                 return None
             raise
         return str(told["ETag"])
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small object, whatever was there."""
+        self._store.pipe_file(f"{self._key}/{name}", content)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects; one that is not there any more is no fault."""
+        for start in range(0, len(names), _AT_ONCE):
+            told = self._delete(names[start : start + _AT_ONCE])
+            left = [one for one in told.get("Errors", ()) if one.get("Code") != "NoSuchKey"]
+            if left:
+                raise OSError(f"{len(left)} objects stay, the first because {left[0].get('Code')}")
+
+    def _delete(self, names: Sequence[str]) -> Json:
+        bucket, _, key = self._key.partition("/")
+        keys = [{"Key": f"{key}/{name}" if key else name} for name in names]
+        told: Json = self._store.call_s3(
+            "delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True}
+        )
+        return told
 
     def put_file(self, path: Path, name: str) -> None:
         """Copy a file to an object."""

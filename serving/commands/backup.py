@@ -100,7 +100,7 @@ def push(
     from serving.commands.printing import say
     from serving.keeping.depot import push as push_to
 
-    home, address = _shared(to)
+    home, address = shared_address(to)
     done = push_to(home, address)
     say(f"State {done.generation} is at {address}: {done.n_files:,} files ({done.n_bytes:,} bytes) "
         "went there. They hold restricted data.")  # fmt: skip
@@ -109,6 +109,12 @@ def push(
 @keeping_app.command()
 def pull(
     source: Annotated[Path, typer.Argument(metavar="FROM", help="Address that was pushed to.")],
+    state: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads annotations at run time on every Python
+        typer.Option(
+            "--state", min=1, help="An earlier state that is kept, into an empty state folder."
+        ),
+    ] = None,
 ) -> None:
     """Take up the warehouse, the bundle and the table that were pushed last.
 
@@ -118,14 +124,15 @@ def pull(
     """
     from serving.commands.printing import say
     from serving.keeping.depot import pull as pull_from
+    from serving.keeping.depot import pull_earlier
 
-    home, address = _shared(source)
-    done = pull_from(home, address)
+    home, address = shared_address(source)
+    done = pull_from(home, address) if state is None else pull_earlier(home, address, state)
     say(f"This home has state {done.generation} of {address}: {done.n_files:,} files "
         f"({done.n_bytes:,} bytes) came from there.")  # fmt: skip
 
 
-def _shared(path: Path) -> tuple[Path, str]:
+def shared_address(path: Path) -> tuple[Path, str]:
     """Return the state folder, and the address in an object store that a path stands for."""
     from features.home import home
     from features.object_store import address_of

@@ -124,6 +124,14 @@ def receive(
 
 @schedule_app.command()
 def prune(
+    shared: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads annotations at run time on every Python
+        typer.Argument(metavar="ADDRESS", help="Where homes push to, instead of this home."),
+    ] = None,
+    keep: Annotated[
+        Optional[int],  # noqa: UP045 - as above
+        typer.Option(min=1, help="States that stay at ADDRESS, the one in force among them."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")
     ] = False,
@@ -135,8 +143,17 @@ def prune(
     that no issued list was made from. A candidate goes that is not among the newest twelve, over a
     year old, and never was champion. Lists, bundles, reports and the audit stay.
 
+    With the address that homes push to, and --keep: all states there but the newest go, with every
+    file that no kept state is made of. Nothing goes when somebody pushes meanwhile.
+
     Example: ffl-risk prune --dry-run
+    Example: ffl-risk prune s3://shared/ffl-risk --keep 3 --dry-run
     """
+    if (shared is None) != (keep is None):
+        raise typer.BadParameter("ADDRESS and --keep go together.")
+    if shared is not None and keep is not None:
+        _prune_shared(shared, keep, dry_run=dry_run, as_json=as_json)
+        return
     from features.home import home
     from serving.commands.printing import say
     from serving.commands.store_access import store
@@ -151,4 +168,23 @@ def prune(
     say(
         f"{'Would remove' if dry_run else 'Removed'} {what} and {len(found.left_overs)} left-overs "
         f"({found.n_bytes:,} bytes)."
+    )
+
+
+def _prune_shared(path: Path, keep: int, *, dry_run: bool, as_json: bool) -> None:
+    """Prune what homes share, and say what went."""
+    from serving.commands.backup import shared_address
+    from serving.commands.printing import say
+    from serving.keeping.depot_prune import prune_shared
+
+    _, address = shared_address(path)
+    found = prune_shared(address, keep=keep, is_trial=dry_run)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    gone, kept = (", ".join(map(str, numbers)) or "none" for numbers in (found.gone, found.kept))
+    say(
+        f"{'Would remove' if dry_run else 'Removed'} {found.n_objects:,} objects "
+        f"({found.n_bytes:,} bytes) from {address}; earlier states that go: {gone}; that stay: "
+        f"{kept}. State {found.in_force} is in force."
     )

@@ -1,46 +1,53 @@
 """What several homes share in an object store: the warehouse, the bundle and the table in force.
 
-Under an address lie ``objects/``, every file under the SHA-256 of its bytes, and ``state.json``,
-which names the files of one state. Objects are written once and never changed; the state is
-replaced on condition that it is still the one that the writer began from, so that of two homes
-that push at once the second is refused and neither loses anything. Each home works on its own
-disk: accounts, audit and locks do not travel.
+Under an address lie ``objects/``, every file under the SHA-256 of its bytes, ``states/``, what
+earlier states were made of, and ``state.json``, which names the files of the state in force.
+Objects are written once and never changed; the state is replaced on condition that it is still the
+one that the writer began from, so that of two homes that push at once the second is refused and
+neither loses anything. Each home works on its own disk: accounts, audit and locks do not travel.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from features.errors import FflRiskError
-from features.home import keep_private, sync_folder, write_json
+from features.home import keep_private, sync_folder
 from features.object_store import Objects, ObjectStoreError, objects
-from features.openjson import Json
 from features.warehouse.manifest import MANIFEST, file_sha256, read_manifest, write_lock
 from serving.errors import ConflictError, NotReadyError
+from serving.keeping.depot_state import (
+    NAME,
+    OBJECTS,
+    POINTERS,
+    STATE,
+    STATES,
+    WAREHOUSE,
+    SharedFile,
+    State,
+    agrees,
+    new_key,
+    note,
+    noted,
+    now,
+    read_earlier,
+    read_state,
+    usable_keys,
+)
 from serving.keeping.files import make_folder
 from serving.scores.loaded_table import RESCORED
 
-FORMAT: Final = 1
-STATE: Final = "state.json"
-NOTE: Final = "depot.json"
-_WAREHOUSE: Final = f"warehouse/{MANIFEST}"
-# What names the rest. They change last, in this order: a reader meets no name without its files.
-POINTERS: Final = (_WAREHOUSE, "champion.json", "scored.json")
-_NAME: Final = re.compile(
-    r"champion\.json|scored\.json|(warehouse|champion|scored)(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)+"
-)
 _LOCKS: Final = ("promotion.lock", "scored.lock")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+# How often the state may be pruned under a home that pushes or pulls, before it gives up.
+_TRIES: Final = 3
+Local = Mapping[str, tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -60,17 +67,6 @@ class Moved:
     n_bytes: int
 
 
-@dataclass(frozen=True)
-class _State:
-    generation: int
-    files: Mapping[str, tuple[str, int]]
-    stamp: str
-
-    @property
-    def pointers(self) -> dict[str, str]:
-        return {name: self.files[name][0] for name in POINTERS if name in self.files}
-
-
 def push(home: Path, address: str) -> Moved:
     """Put what is in force at a home where other homes find it.
 
@@ -85,26 +81,31 @@ def push(home: Path, address: str) -> Moved:
     """
     keep_private(home)
     with _still(home), objects(address) as shared:
-        there = _read(shared, address)
         here = _local(home)
         if not here:
             raise NotReadyError(
                 "There is nothing to push: no warehouse, no bundle, no table.",
                 fix="name the state folder with FFL_RISK_HOME, or ffl-risk ingest FILE first",
             )
-        if there is not None and there.files == here:
-            _note(home, address, there)
-            return Moved(there.generation, 0, 0)
-        if there is not None and there.stamp != _noted(home, address).get("stamp"):
-            raise _moved_on(address)
-        copied = _upload(home, shared, here)
-        generation = 1 if there is None else there.generation + 1
-        content = _document(generation, here)
-        stamp = shared.write_if(STATE, content, stamp=None if there is None else there.stamp)
-        if stamp is None:
-            raise _moved_on(address)
-        _note(home, address, _State(generation, here, stamp))
-    return Moved(generation, *copied)
+        for _ in range(_TRIES):
+            there = read_state(shared, address)
+            if there is not None and _contents(there) == here:
+                note(home, address, there)
+                return Moved(there.generation, 0, 0)
+            if there is not None and not agrees(noted(home, address), there):
+                raise _moved_on(address)
+            files, copied = _upload(home, shared, here, there)
+            if there is not None:
+                document = f"{STATES}/{there.as_earlier.document}"
+                shared.write(document, there.content)
+            state = _next(there, files)
+            stamp = shared.write_if(
+                STATE, state.content, stamp=None if there is None else there.stamp
+            )
+            if stamp is not None:
+                note(home, address, state)
+                return Moved(state.generation, *copied)
+    raise _moved_on(address)
 
 
 def pull(home: Path, address: str) -> Moved:
@@ -120,24 +121,80 @@ def pull(home: Path, address: str) -> Moved:
     keep_private(home)
     make_folder(home)
     with _still(home), objects(address) as shared:
-        there = _read(shared, address)
-        if there is None:
-            raise ObjectStoreError(
-                f"Nothing was pushed to {address} yet.", fix="ffl-risk push it from another home"
+        for _ in range(_TRIES):
+            there = _in_force(shared, address)
+            here = _pointers(home)
+            if here != there.pointers:
+                known = noted(home, address).get("pointers", {})
+                if unpushed := sorted(name for name in here if here[name] != known.get(name)):
+                    raise ConflictError(
+                        "This home has what it has not pushed.",
+                        found=", ".join(unpushed),
+                        fix="ffl-risk push it; if another home has pushed meanwhile, pull into an "
+                        "empty state folder and do there again what was done here",
+                    )
+            try:
+                copied = _take(home, shared, there)
+            except FileNotFoundError:
+                if _in_force(shared, address).stamp == there.stamp:
+                    raise
+                continue  # replaced and pruned meanwhile: what is in force now is whole
+            note(home, address, there)
+            return Moved(there.generation, *copied)
+    raise _moved_on(address)
+
+
+def pull_earlier(home: Path, address: str, generation: int) -> Moved:
+    """Take up an earlier state that is still kept, into a home with nothing in force.
+
+    Raises
+    ------
+    ConflictError
+        When something is in force at this home.
+    NotReadyError
+        When no such state is kept.
+    """
+    keep_private(home)
+    make_folder(home)
+    with _still(home), objects(address) as shared:
+        there = _in_force(shared, address)
+        by_number = {one.generation: one for one in there.earlier}
+        if generation not in by_number:
+            raise NotReadyError(
+                f"State {generation} is not among the earlier ones that are kept.",
+                found=", ".join(map(str, sorted(by_number))) or "no earlier one",
+                fix=f"state {there.generation} is in force: ffl-risk pull {address}",
             )
-        here = _pointers(home)
-        if here != there.pointers:
-            known = _noted(home, address).get("pointers", {})
-            if unpushed := sorted(name for name in here if here[name] != known.get(name)):
-                raise ConflictError(
-                    "This home has what it has not pushed.",
-                    found=", ".join(unpushed),
-                    fix="ffl-risk push it; if another home has pushed meanwhile, pull into an "
-                    "empty state folder and do there again what was done here",
-                )
-        copied = _take(home, shared, there)
-        _note(home, address, there)
-    return Moved(there.generation, *copied)
+        if here := _pointers(home):
+            raise ConflictError(
+                "An earlier state is taken into an empty state folder alone.",
+                found=", ".join(sorted(here)),
+                fix="name another folder with FFL_RISK_HOME",
+            )
+        state = read_earlier(shared, address, by_number[generation])
+        # Not noted: what is pushed from here must follow the state in force, which is another.
+        return Moved(generation, *_take(home, shared, state))
+
+
+def _in_force(shared: Objects, address: str) -> State:
+    there = read_state(shared, address)
+    if there is None:
+        raise ObjectStoreError(
+            f"Nothing was pushed to {address} yet.", fix="ffl-risk push it from another home"
+        )
+    return there
+
+
+def _next(there: State | None, files: Mapping[str, SharedFile]) -> State:
+    """Return the state that follows."""
+    if there is None:
+        return State(1, now(), files).with_content()
+    earlier = (there.as_earlier, *there.earlier)
+    return State(there.generation + 1, now(), files, earlier, there.going).with_content()
+
+
+def _contents(state: State) -> dict[str, tuple[str, int]]:
+    return {name: (file.sha256, file.n_bytes) for name, file in state.files.items()}
 
 
 @contextmanager
@@ -161,7 +218,7 @@ def _moved_on(address: str) -> ConflictError:
 def _local(home: Path) -> dict[str, tuple[str, int]]:
     """Return digest and size of each file in force at a home."""
     names = [name for name in POINTERS if (home / name).is_file()]
-    if _WAREHOUSE in names:
+    if WAREHOUSE in names:
         manifest = read_manifest(home / "warehouse")
         live = [file["path"] for table in manifest["tables"].values() for file in table["files"]]
         live += [one["path"] for one in manifest["rejects"].values()]
@@ -174,7 +231,7 @@ def _local(home: Path) -> dict[str, tuple[str, int]]:
             for path in found
             if path.name != RESCORED and not path.name.startswith(".")
         ]
-    if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+    if wrong := [name for name in names if not NAME.fullmatch(name)]:
         raise NotReadyError("A file of the state has a name that cannot be shared.", found=wrong[0])
     return {name: (file_sha256(home / name), (home / name).stat().st_size) for name in set(names)}
 
@@ -197,22 +254,32 @@ def _pointers(home: Path) -> dict[str, str]:
     return {name: file_sha256(home / name) for name in POINTERS if (home / name).is_file()}
 
 
-def _upload(home: Path, shared: Objects, here: Mapping[str, tuple[str, int]]) -> tuple[int, int]:
-    known = shared.names("objects")
-    n_bytes, missing = 0, {digest: name for name, (digest, _) in here.items()}
-    missing = {digest: name for digest, name in missing.items() if digest not in known}
-    for digest, name in sorted(missing.items()):
-        shared.put_file(home / name, f"objects/{digest}")
-        n_bytes += here[name][1]
-    return len(missing), n_bytes
+def _upload(
+    home: Path, shared: Objects, here: Local, there: State | None
+) -> tuple[dict[str, SharedFile], tuple[int, int]]:
+    """Put there what does not lie there, each digest once."""
+    usable = usable_keys(there, shared.sizes(OBJECTS))
+    keys: dict[str, str] = {}
+    n_files = n_bytes = 0
+    for name, (digest, size) in sorted(here.items()):
+        if digest in keys:
+            continue
+        key, kept_bytes = usable.get(digest, ("", -1))
+        if kept_bytes != size:
+            key = new_key(digest)
+            shared.put_file(home / name, f"{OBJECTS}/{key}")
+            n_files, n_bytes = n_files + 1, n_bytes + size
+        keys[digest] = key
+    files = {name: SharedFile(digest, size, keys[digest]) for name, (digest, size) in here.items()}
+    return files, (n_files, n_bytes)
 
 
-def _take(home: Path, shared: Objects, there: _State) -> tuple[int, int]:
+def _take(home: Path, shared: Objects, there: State) -> tuple[int, int]:
     """Fetch what is not here, prove all of it, and only then put it in place."""
     missing = {
-        name: digest
-        for name, (digest, _) in there.files.items()
-        if not (home / name).is_file() or file_sha256(home / name) != digest
+        name: file
+        for name, file in there.files.items()
+        if not (home / name).is_file() or file_sha256(home / name) != file.sha256
     }
     for name in missing:
         if _is_for_ever(name) and (home / name).exists():
@@ -224,9 +291,9 @@ def _take(home: Path, shared: Objects, there: _State) -> tuple[int, int]:
             )
     staging = Path(tempfile.mkdtemp(dir=home, prefix=".depot-"))
     try:
-        for name, digest in missing.items():
-            shared.fetch_file(f"objects/{digest}", staging / name, there.files[name][1])
-            if file_sha256(staging / name) != digest:
+        for name, file in missing.items():
+            shared.fetch_file(f"{OBJECTS}/{file.key}", staging / name, file.n_bytes)
+            if file_sha256(staging / name) != file.sha256:
                 raise ObjectStoreError(
                     "A shared file is not the one that was pushed.",
                     found=name,
@@ -238,7 +305,7 @@ def _take(home: Path, shared: Objects, there: _State) -> tuple[int, int]:
             sync_folder((home / name).parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return len(missing), sum(there.files[name][1] for name in missing)
+    return len(missing), sum(file.n_bytes for file in missing.values())
 
 
 def _is_for_ever(name: str) -> bool:
@@ -248,56 +315,3 @@ def _is_for_ever(name: str) -> bool:
 
 def _turn(name: str) -> tuple[int, str]:
     return (POINTERS.index(name) + 1 if name in POINTERS else 0), name
-
-
-def _document(generation: int, files: Mapping[str, tuple[str, int]]) -> bytes:
-    told = {
-        "format": FORMAT,
-        "generation": generation,
-        "pushed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "files": {name: {"sha256": d, "n_bytes": n} for name, (d, n) in files.items()},
-    }
-    return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
-
-
-def _read(shared: Objects, address: str) -> _State | None:
-    """Read the shared state; a name in it that leads anywhere else makes it unreadable."""
-    found = shared.read_stamped(STATE)
-    if found is None:
-        return None
-    content, stamp = found
-    try:
-        told: Any = json.loads(content)
-        if told["format"] != FORMAT:
-            raise ValueError(f"format {told['format']}")
-        files = {str(n): (str(f["sha256"]), int(f["n_bytes"])) for n, f in told["files"].items()}
-        wrong = [n for n, (d, _) in files.items() if not (_NAME.fullmatch(n) and _is_digest(d))]
-        if wrong:
-            raise ValueError(wrong[0][:80])
-        return _State(int(told["generation"]), files, stamp)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ObjectStoreError(
-            f"{address}/{STATE} cannot be read.",
-            found=str(error)[:200],
-            expected=f"what ffl-risk push wrote, format {FORMAT}",
-        ) from None
-
-
-def _is_digest(text: str) -> bool:
-    return _DIGEST.fullmatch(text) is not None
-
-
-def _note(home: Path, address: str, state: _State) -> None:
-    """Remember with which state this home agrees."""
-    noted = {"address": address, "stamp": state.stamp, "pointers": state.pointers}
-    write_json(home / NOTE, {**noted, "generation": state.generation})
-
-
-def _noted(home: Path, address: str) -> Json:
-    try:
-        found: Json = json.loads((home / NOTE).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise FflRiskError(f"{NOTE} cannot be read.", fix="remove it and pull") from error
-    return found if found.get("address") == address else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from features.home import write_json
 from features.object_store import ObjectStoreError, objects
 from features.warehouse import Warehouse
 from serving.errors import ConflictError, NotReadyError
-from serving.keeping import depot
+from serving.keeping import depot, depot_prune
 from serving.keeping.depot import pull, push
+from serving.keeping.depot_state import NOTE
 from tests.test_serving.keeping.test_inbox import INSPECTIONS, VIOLATIONS
 
 AT = "s3://records/shared"
@@ -36,8 +37,9 @@ class Kept:
     def opened(self, _: str) -> Iterator[Kept]:
         yield self
 
-    def names(self, under: str) -> set[str]:
-        return {n.removeprefix(f"{under}/") for n in self.kept if n.startswith(f"{under}/")}
+    def sizes(self, under: str) -> dict[str, int]:
+        found = {n: len(kept) for n, kept in self.kept.items() if n.startswith(f"{under}/")}
+        return {name.removeprefix(f"{under}/"): size for name, size in found.items()}
 
     def read_stamped(self, name: str) -> tuple[bytes, str] | None:
         found = self.kept.get(name)
@@ -50,10 +52,19 @@ class Kept:
         self.kept[name] = content
         return str(hash(content))
 
+    def write(self, name: str, content: bytes) -> None:
+        self.kept[name] = content
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.kept.pop(name, None)
+
     def put_file(self, path: Path, name: str) -> None:
         self.kept[name] = path.read_bytes()
 
     def fetch_file(self, name: str, target: Path, n_bytes: int) -> None:
+        if name not in self.kept:
+            raise FileNotFoundError(name)
         if len(self.kept[name]) != n_bytes:
             raise ObjectStoreError(f"{name} is cut short")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +74,8 @@ class Kept:
 @pytest.fixture
 def shared(monkeypatch) -> Kept:
     made = Kept()
-    monkeypatch.setattr(depot, "objects", made.opened)
+    for module in (depot, depot_prune):
+        monkeypatch.setattr(module, "objects", made.opened)
     return made
 
 
@@ -98,7 +110,7 @@ def homes(tmp_path: Path) -> tuple[Path, Path]:
 
 def files(home: Path) -> dict[str, bytes]:
     found = (p for p in home.rglob("*") if p.is_file())
-    left_out = {depot.NOTE, ".lock", "promotion.lock", "scored.lock"}
+    left_out = {NOTE, ".lock", "promotion.lock", "scored.lock"}
     return {str(p.relative_to(home)): p.read_bytes() for p in found if p.name not in left_out}
 
 
