@@ -153,9 +153,10 @@ def test_the_trial_s_secrets_are_random_and_made_once(tmp_path: Path):
     assert folder.stat().st_mode & 0o066 == 0
 
 
-def test_the_proxy_reads_its_configuration(tmp_path: Path):
+def test_the_proxy_starts_before_the_names_behind_it_are_there(tmp_path: Path):
+    """Nothing here answers to them, as in a trial whose service is still to start."""
     nginx = program("nginx")
-    text = proxy_text(tmp_path, {"service:3000": "127.0.0.1:3000", "issuer:8080": "127.0.0.1:1"})
+    text = proxy_text(tmp_path, {})
     (tmp_path / "nginx.conf").write_text(text)
     done = subprocess.run(
         [nginx, "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf"], capture_output=True, text=True
@@ -271,6 +272,36 @@ def test_compiled_kernels_outlive_a_restart(recipe: str):
     (kept,) = re.findall(r"NUMBA_CACHE_DIR=(\S+)", text)
     (volume,) = re.findall(r"^VOLUME (\S+)", text, re.MULTILINE)
     assert Path(kept).is_relative_to(volume)
+
+
+def test_the_image_s_account_can_write_every_volume_of_the_trial():
+    """A volume begins with the owner of the folder in the image: root where there is none."""
+    text = (DEPLOY / "container/Containerfile").read_text().replace("\\\n", " ")
+    (made,) = re.findall(r"install -d -m 0700 -o ffl-risk -g ffl-risk((?: /\S+)+)", text)
+    (compose,) = read_yaml(COMPOSE / "compose.yaml")
+    mounted = {
+        volume.split(":")[1]
+        for service in compose["services"].values()
+        for volume in service.get("volumes", ())
+        if service.get("image", "").startswith("ffl-risk:") and volume[0] not in "./"
+    }
+    assert len(mounted) == 2
+    assert mounted <= set(made.split())
+
+
+def test_where_a_proxy_ends_tls_it_is_believed_about_who_asks():
+    """Else all who come through it are one, and one who guesses passwords keeps everybody out."""
+    found = {name: set(made) for name, made in environments().items() if "FFL_RISK_HTTPS" in made}
+    assert set(found) == {"compose run", "compose service", "kubernetes", "systemd"}
+    assert [name for name, made in found.items() if "FFL_RISK_PROXIES" not in made] == []
+
+
+def test_what_a_unit_names_on_the_host_is_there():
+    """The wheel is in /opt/ffl-risk, and nothing else is."""
+    for path in (DEPLOY / "systemd").iterdir():
+        named = set(re.findall(r"/opt/ffl-risk\b[^\s\"']*", path.read_text()))
+        assert named <= {"/opt/ffl-risk/bin/ffl-risk"}, path.name
+    assert "mail" not in environments()["systemd"].get("FFL_RISK_NOTIFY_COMMAND", "")
 
 
 def test_the_image_copies_what_it_needs_and_nothing_else():

@@ -80,13 +80,13 @@ class Topology:
         self.folder, self.database = folder, database
         self.ports = {name: free_port() for name in ("first", "second", "mlflow", "proxy")}
         self.secrets = folder / "secrets"
+        homes = "".join(f"server 127.0.0.1:{self.ports[n]};" for n in ("first", "second"))
         (folder / "nginx.conf").write_text(
             proxy_text(
                 folder,
                 {
-                    "server service:3000;": "".join(
-                        f"server 127.0.0.1:{self.ports[n]};" for n in ("first", "second")
-                    ),
+                    "server {": f"upstream homes {{ {homes} }}\n    server {{",
+                    "service:3000": "homes",
                     "issuer:8080": "127.0.0.1:1",
                 },
                 port=self.ports["proxy"],
