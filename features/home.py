@@ -27,7 +27,7 @@ from typing import Any
 
 def home() -> Path:
     """Return the state folder: ``FFL_RISK_HOME``, else ``./var``. It may not exist yet."""
-    return Path(os.environ.get("FFL_RISK_HOME", "var"))
+    return Path(os.environ.get("FFL_RISK_HOME") or "var")
 
 
 def keep_private(folder: Path | None = None) -> None:

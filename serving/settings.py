@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ MAX_KEYS = 1_000
 MAX_LIST = 5_000
 # Share of a list, and of a plan's hours, that is drawn at random where nothing else is asked for.
 RANDOM_SHARE = 0.10
+_PREFIX: Final = "FFL_RISK_"
+# How alike a name must be to that of a setting to be taken for a slip of the hand.
+_NEAR: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,7 @@ class Variable:
         """
         text = environment.get(self.name, "").strip()
         if self.kind == "secret" and (file := environment.get(f"{self.name}_FILE")):
-            try:
-                text = Path(file).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise InvalidRequestError(
-                    f"The file that {self.name}_FILE names cannot be read.",
-                    found=type(error).__name__,
-                    fix="check that it exists and that the service may read it",
-                ) from None
+            text = self._secret(Path(file), is_set=bool(text))
         if not text:
             return self.default
         if self.kind == "flag":
@@ -72,6 +69,29 @@ class Variable:
         if self.kind == "choice":
             return self._choice(text)
         return self._number(text) if self.kind in {"number", "integer"} else text
+
+    def _secret(self, file: Path, *, is_set: bool) -> str:
+        if is_set:
+            raise InvalidRequestError(
+                f"{self.name} and {self.name}_FILE are both set.",
+                expected="one of them",
+                fix="leave the other out; which one counts would be a guess",
+            )
+        try:
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRequestError(
+                f"The file that {self.name}_FILE names cannot be read.",
+                found=type(error).__name__,
+                fix="check that it exists and that the service may read it",
+            ) from None
+        if not text:
+            # Taken for unset, a lost password would quietly mean another store, or none to tell.
+            raise InvalidRequestError(
+                f"The file that {self.name}_FILE names is empty.",
+                fix="write the secret to it, or leave the variable out for the default",
+            )
+        return text
 
     def _flag(self, text: str) -> bool:
         if text.lower() not in {"1", "true", "yes", "0", "false", "no"}:
@@ -174,7 +194,9 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "Months of the period that a random draw of an office belongs to",
             choices=("1", "2", "3", "4", "6", "12"),
         ),
-        Variable("FFL_RISK_SESSION_HOURS", "number", 8.0, "Hours a browser session lasts", 0.01),
+        Variable(
+            "FFL_RISK_SESSION_HOURS", "number", 8.0, "Hours a browser session lasts", 0.01, 8_760
+        ),
         Variable("FFL_RISK_HTTPS", "flag", False, "Behind HTTPS: cookies are then marked Secure"),
         Variable(
             "FFL_RISK_LOG_FORMAT", "choice", "text", "Form of a line of the log",
@@ -201,7 +223,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {
         Variable(
             "FFL_RISK_CLOCK_TOLERANCE", "number", 300.0,
             "Seconds by which the clock may be behind the newest audit record, or apart from the "
-            "database server's; beyond, the service does not start", 1,
+            "database server's; beyond, the service does not start", 1, 86_400,
         ),
         Variable(
             "FFL_RISK_RETRAIN_DAYS", "integer", 365,
@@ -328,6 +350,7 @@ class Settings:
     def from_environment(cls, folder: Path | None = None) -> Settings:
         """Read the settings; `folder` stands in for ``FFL_RISK_HOME``."""
         folder = folder or home()
+        _require_known(os.environ)
         read = {key: variable.read(os.environ) for key, variable in VARIABLES.items()}
         return cls(
             home=folder,
@@ -365,6 +388,25 @@ class Settings:
         )
 
 
+def _require_known(environment: Mapping[str, str]) -> None:
+    """Refuse a name that is nearly one of a setting: what it was to say would not be heard."""
+    secrets = {f"{one.name}_FILE" for one in VARIABLES.values() if one.kind == "secret"}
+    known = {one.name for one in VARIABLES.values()} | secrets
+    for name in sorted(environment):
+        if not name.startswith(_PREFIX) or name in known:
+            continue
+        if name.removesuffix("_FILE") in known:
+            raise InvalidRequestError(
+                f"{name} is no setting: {name.removesuffix('_FILE')} is not read from a file.",
+                expected=" or ".join(sorted(secrets)),
+            )
+        own = {one.removeprefix(_PREFIX): one for one in known}
+        if near := get_close_matches(name.removeprefix(_PREFIX), own, n=1, cutoff=_NEAR):
+            raise InvalidRequestError(
+                f"{name} is no setting.", expected=own[near[0]], fix="correct its name"
+            )
+
+
 def worker_count() -> int:
     """Return how many workers are asked for."""
     return int(VARIABLES["workers"].read(os.environ))
@@ -388,7 +430,8 @@ def _store_url(text: str, folder: Path) -> str:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        backend = sa.make_url(text).get_backend_name()
+        url = sa.make_url(text)
+        backend = url.get_backend_name()
     except ArgumentError:
         backend = ""
     if backend not in {"sqlite", "postgresql"}:
@@ -398,24 +441,54 @@ def _store_url(text: str, folder: Path) -> str:
             found=f"a URL of {backend[:40]!r}" if backend else "no database URL",
             expected="postgresql://USER@HOST/NAME or sqlite:////PATH",
         )
+    if backend == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise InvalidRequestError(
+            "FFL_RISK_STORE_URL cannot be used.",
+            found="a store in memory: each process would have one of its own, gone at its end",
+            expected="sqlite:////PATH of a file",
+        )
     return text
 
 
 def _otlp_endpoint(text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+    expected = "an address such as http://127.0.0.1:4318; /v1/traces is added to it"
+    return _address("FFL_RISK_OTLP_ENDPOINT", text, expected).rstrip("/")
+
+
+def _address(name: str, text: str, expected: str) -> str:
+    """Return an address that can be asked, or nothing where none was given."""
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        is_whole = is_whole and not (parts.query or parts.fragment) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if text and (not is_whole or any(sign.isspace() for sign in text)):
         raise InvalidRequestError(
-            "FFL_RISK_OTLP_ENDPOINT cannot be used.",
-            found=repr(text[:40]),
-            expected="an address such as http://127.0.0.1:4318; /v1/traces is added to it",
+            f"{name} cannot be used.", found=repr(text[:40]), expected=expected
         )
-    return text.rstrip("/")
+    return text
 
 
 def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:
-    issuer = read["oidc_issuer"]  # as it stands in the tokens, a last slash included
+    # As it stands in the tokens, a last slash included.
+    issuer = _address(
+        "FFL_RISK_OIDC_ISSUER", read["oidc_issuer"], "an address such as https://login.example.org"
+    )
     if not issuer:
+        for key in ("audience", "jwks_url", "client_id", "client_secret"):
+            if read[f"oidc_{key}"]:
+                raise InvalidRequestError(
+                    f"FFL_RISK_OIDC_{key.upper()} is set without FFL_RISK_OIDC_ISSUER.",
+                    expected="the issuer whose tokens are accepted, or none of its settings",
+                    fix="set both; else nobody signs in there, and nothing says why",
+                )
         return None
+    if read["oidc_client_secret"] and not read["oidc_client_id"]:
+        raise InvalidRequestError(
+            "FFL_RISK_OIDC_CLIENT_SECRET is set without FFL_RISK_OIDC_CLIENT_ID.",
+            expected="both, or neither",
+        )
     audience = read["oidc_audience"]
     if not audience:
         raise InvalidRequestError(
@@ -427,14 +500,19 @@ def _oidc(read: Mapping[str, Any]) -> OidcSettings | None:
     return OidcSettings(
         issuer=issuer,
         audience=audience,
-        jwks_url=read["oidc_jwks_url"],
+        jwks_url=_address(
+            "FFL_RISK_OIDC_JWKS_URL", read["oidc_jwks_url"],
+            "an address such as https://login.example.org/keys",
+        ),
         algorithms=tuple(a.strip() for a in algorithms.split(",") if a.strip()),
         skew_seconds=read["oidc_skew"],
         client_id=read["oidc_client_id"],
         client_secret=read["oidc_client_secret"],
         scope=read["oidc_scope"],
-        public_url=read["public_url"],
-    )
+        public_url=_address(
+            "FFL_RISK_PUBLIC_URL", read["public_url"], "an address such as https://risk.example.org"
+        ),
+    )  # fmt: skip
 
 
 def as_markdown() -> str:

@@ -17,6 +17,7 @@ from serving.access.audit.writer import Access, append, open_chain
 from serving.access.clock_check import check_clock
 from serving.errors import AuditError, NotReadyError
 from serving.server import supervisor
+from serving.settings import Settings
 from serving.store.database import Store
 from training.registry.tracker import Tracker, TrackingError
 
@@ -42,6 +43,13 @@ def home(tmp_path: Path, monkeypatch) -> Path:
         ("STORE_URL_FILE", "/no/such/file"), ("RATE", "nan"), ("RATE", "fast"), ("QUEUE", "-1"),
         ("TIMEOUT", "inf"), ("HTTPS", "maybe"), ("LOG_FORMAT", "xml"), ("DRAW_MONTHS", "5"),
         ("CLOCK_TOLERANCE", "none"), ("OIDC_ISSUER", "https://issuer.example"),
+        ("CLOCK_TOLERANCE", "1e300"), ("SESSION_HOURS", "1e12"), ("STORE_URL", "sqlite://"),
+        ("STORE_URL", "sqlite:///:memory:"), ("STORE_URL_FILE", "/dev/null"),
+        ("OIDC_ISSUER", "login.example.org"), ("OIDC_ISSUER", "https://a b"),
+        ("OTLP_ENDPOINT", "http://collector:port"), ("OIDC_AUDIENCE", "ffl-risk"),
+        ("OIDC_CLIENT_ID", "ffl-risk"), ("OIDC_JWKS_URL", "https://issuer.example/keys"),
+        ("OIDC_CLIENT_SECRET", "Zq9Secret"), ("WORKER", "4"), ("OIDC_ISSUER_URL", "https://x.org"),
+        ("OIDC_CLIENT_ID_FILE", "/run/secrets/id"), ("LOGFORMAT", "json"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_one_line_that_names_it(home: Path, monkeypatch, name: str, value: str):
@@ -53,6 +61,35 @@ def test_a_bad_value_is_one_line_that_names_it(home: Path, monkeypatch, name: st
     assert "Zq9Secret" not in str(refused.value)
     assert refused.value.exit_code == 3
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PUBLIC_URL", "ffl-risk.test"), ("OIDC_JWKS_URL", "/keys"), ("OIDC_CLIENT_SECRET", "Zq9")],
+)
+def test_a_bad_value_beside_an_issuer_is_one_line_too(home, monkeypatch, name: str, value: str):
+    monkeypatch.setenv("FFL_RISK_OIDC_ISSUER", "https://issuer.example")
+    monkeypatch.setenv("FFL_RISK_OIDC_AUDIENCE", "ffl-risk")
+    monkeypatch.setenv(f"FFL_RISK_{name}", value)
+    with pytest.raises(FflRiskError, match=f"FFL_RISK_{name}"):
+        supervisor.serve("127.0.0.1", 0)
+
+
+def test_a_secret_that_is_set_twice_is_refused(home: Path, monkeypatch, tmp_path: Path):
+    secret = tmp_path / "secret"
+    secret.write_text("postgresql://u:Zq9Secret@h/x")
+    monkeypatch.setenv("FFL_RISK_STORE_URL_FILE", str(secret))
+    monkeypatch.setenv("FFL_RISK_STORE_URL", "sqlite:////tmp/other.db")
+    with pytest.raises(FflRiskError, match="both set") as refused:
+        supervisor.serve("127.0.0.1", 0)
+    assert "Zq9Secret" not in str(refused.value)
+
+
+def test_a_name_that_resembles_no_setting_is_left_alone(home: Path, monkeypatch):
+    monkeypatch.setenv("FFL_RISK_BENCH_HOME", "/srv/bench")
+    monkeypatch.setenv("FFL_RISK_HOME", "")
+    settings = Settings.from_environment()
+    assert settings.home == Path("var")  # an empty variable is one that is not set
 
 
 def test_an_algorithm_that_cannot_be_accepted_ends_the_start_and_not_each_worker(home, monkeypatch):
