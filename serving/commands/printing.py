@@ -76,8 +76,9 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) 
         say(f"{title}: none")
         return
     table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "))
+    for place, name in enumerate(rows[0]):
+        # The first names the row, and is what the next command is given: whole, on one line.
+        table.add_column(name.replace("_", " "), no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*("" if v is None else escape(_text(v)) for v in row.values()))
     OUT.print(table)

@@ -19,3 +19,22 @@ def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, ca
         facts = list_files._block(row)["facts"]
         assert f"Last compliance or recall inspection, opened {day}: " in facts
     assert printed.count("last compliance or recall inspection opened") == len(seen)
+
+
+def test_what_the_next_command_is_given_is_printed_whole(monkeypatch):
+    """A narrow terminal, or a pipe, cut the number of a list short."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    from serving.commands import printing
+
+    out = StringIO()
+    monkeypatch.setattr(printing, "OUT", Console(file=out, width=80))
+    row = {
+        "list_id": "L-20261128-b57cadcb0026", "issued_at": "2026-11-28T00:29:06.549760Z",
+        "owner": "schedule:787040", "as_of": "2026-11-28", "bundle": "ffl-risk-country",
+    }  # fmt: skip
+    printing.print_rows("Issued lists", [row], as_json=False)
+    assert row["list_id"] in out.getvalue()
+    assert "…" not in out.getvalue()
