@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from features.errors import FeatureError
-from features.openjson import Json
 
 SCHEME: Final = "s3://"
 _PIECE: Final = 8 << 20
@@ -134,18 +133,18 @@ class Objects:
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects; one that is not there any more is no fault."""
         for start in range(0, len(names), _AT_ONCE):
-            told = self._delete(names[start : start + _AT_ONCE])
-            left = [one for one in told.get("Errors", ()) if one.get("Code") != "NoSuchKey"]
-            if left:
-                raise OSError(f"{len(left)} objects stay, the first because {left[0].get('Code')}")
+            if refused := self._delete(names[start : start + _AT_ONCE]):
+                raise OSError(f"{len(refused)} objects stay, the first because {refused[0]}")
 
-    def _delete(self, names: Sequence[str]) -> Json:
+    def _delete(self, names: Sequence[str]) -> list[str]:
+        """Remove objects by one request, and return why those stay that do."""
         bucket, _, key = self._key.partition("/")
         keys = [{"Key": f"{key}/{name}" if key else name} for name in names]
-        told: Json = self._store.call_s3(
+        told = self._store.call_s3(
             "delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True}
         )
-        return told
+        codes = (str(one.get("Code")) for one in told.get("Errors", ()))
+        return [code for code in codes if code != "NoSuchKey"]
 
     def put_file(self, path: Path, name: str) -> None:
         """Copy a file to an object."""

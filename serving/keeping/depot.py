@@ -31,7 +31,7 @@ from serving.keeping.depot_state import (
     STATES,
     WAREHOUSE,
     SharedFile,
-    State,
+    SharedState,
     agrees,
     new_key,
     note,
@@ -161,7 +161,7 @@ def pull_earlier(home: Path, address: str, generation: int) -> Moved:
         by_number = {one.generation: one for one in there.earlier}
         if generation not in by_number:
             raise NotReadyError(
-                f"State {generation} is not among the earlier ones that are kept.",
+                f"SharedState {generation} is not among the earlier ones that are kept.",
                 found=", ".join(map(str, sorted(by_number))) or "no earlier one",
                 fix=f"state {there.generation} is in force: ffl-risk pull {address}",
             )
@@ -176,7 +176,7 @@ def pull_earlier(home: Path, address: str, generation: int) -> Moved:
         return Moved(generation, *_take(home, shared, state))
 
 
-def _in_force(shared: Objects, address: str) -> State:
+def _in_force(shared: Objects, address: str) -> SharedState:
     there = read_state(shared, address)
     if there is None:
         raise ObjectStoreError(
@@ -185,15 +185,15 @@ def _in_force(shared: Objects, address: str) -> State:
     return there
 
 
-def _next(there: State | None, files: Mapping[str, SharedFile]) -> State:
+def _next(there: SharedState | None, files: Mapping[str, SharedFile]) -> SharedState:
     """Return the state that follows."""
     if there is None:
-        return State(1, now(), files).with_content()
+        return SharedState(1, now(), files).with_content()
     earlier = (there.as_earlier, *there.earlier)
-    return State(there.generation + 1, now(), files, earlier, there.going).with_content()
+    return SharedState(there.generation + 1, now(), files, earlier, there.going).with_content()
 
 
-def _contents(state: State) -> dict[str, tuple[str, int]]:
+def _contents(state: SharedState) -> dict[str, tuple[str, int]]:
     return {name: (file.sha256, file.n_bytes) for name, file in state.files.items()}
 
 
@@ -255,7 +255,7 @@ def _pointers(home: Path) -> dict[str, str]:
 
 
 def _upload(
-    home: Path, shared: Objects, here: Local, there: State | None
+    home: Path, shared: Objects, here: Local, there: SharedState | None
 ) -> tuple[dict[str, SharedFile], tuple[int, int]]:
     """Put there what does not lie there, each digest once."""
     usable = usable_keys(there, shared.sizes(OBJECTS))
@@ -274,7 +274,7 @@ def _upload(
     return files, (n_files, n_bytes)
 
 
-def _take(home: Path, shared: Objects, there: State) -> tuple[int, int]:
+def _take(home: Path, shared: Objects, there: SharedState) -> tuple[int, int]:
     """Fetch what is not here, prove all of it, and only then put it in place."""
     missing = {
         name: file

@@ -76,7 +76,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class State:
+class SharedState:
     """What ``state.json`` says.
 
     Parameters
@@ -121,7 +121,7 @@ class State:
         digest = hashlib.sha256(self.content).hexdigest()[:16]
         return Earlier(self.generation, self.pushed_at, f"{self.generation:06d}-{digest}.json")
 
-    def with_content(self) -> State:
+    def with_content(self) -> SharedState:
         """Return it with the bytes that say it; each time with another mark."""
         told = {
             "format": FORMAT,
@@ -143,13 +143,13 @@ def now() -> str:
     return clock.now().isoformat(timespec="seconds")
 
 
-def read_state(shared: Objects, address: str) -> State | None:
+def read_state(shared: Objects, address: str) -> SharedState | None:
     """Read the state in force, None when nothing was pushed yet."""
     found = shared.read_stamped(STATE)
     return None if found is None else _state_of(*found, where=f"{address}/{STATE}")
 
 
-def read_earlier(shared: Objects, address: str, earlier: Earlier) -> State:
+def read_earlier(shared: Objects, address: str, earlier: Earlier) -> SharedState:
     """Read a state before the one in force.
 
     Raises
@@ -172,7 +172,7 @@ def new_key(sha256: str) -> str:
     return f"{sha256}-{secrets.token_hex(4)}"
 
 
-def usable_keys(there: State | None, kept: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+def usable_keys(there: SharedState | None, kept: Mapping[str, int]) -> dict[str, tuple[str, int]]:
     """Return an object and its size for each digest that lies there and stays."""
     going = frozenset() if there is None else there.going
     found = {}
@@ -182,7 +182,7 @@ def usable_keys(there: State | None, kept: Mapping[str, int]) -> dict[str, tuple
     return found
 
 
-def _state_of(content: bytes, stamp: str, *, where: str) -> State:
+def _state_of(content: bytes, stamp: str, *, where: str) -> SharedState:
     """Read a state; a name in it that leads anywhere else makes it unreadable."""
     try:
         told: Any = json.loads(content)
@@ -198,7 +198,7 @@ def _state_of(content: bytes, stamp: str, *, where: str) -> State:
         _require(_DIGEST, [file.sha256 for file in files.values()])
         _require(_OBJECT, [file.key for file in files.values()])
         _require(_DOCUMENT, [one.document for one in earlier])
-        return State(
+        return SharedState(
             int(told["generation"]), str(told.get("pushed_at", "")), files, earlier, going,
             content, stamp,
         )  # fmt: skip
@@ -223,7 +223,7 @@ def _require(pattern: re.Pattern[str], names: Iterable[str]) -> None:
         raise ValueError(wrong[0][:80])
 
 
-def note(home: Path, address: str, state: State) -> None:
+def note(home: Path, address: str, state: SharedState) -> None:
     """Remember with which state this home agrees."""
     noted = {"address": address, "identity": state.identity, "pointers": state.pointers}
     write_json(home / NOTE, {**noted, "stamp": state.stamp, "generation": state.generation})
@@ -240,7 +240,7 @@ def noted(home: Path, address: str) -> Json:
     return found if found.get("address") == address else {}
 
 
-def agrees(noted_before: Json, there: State) -> bool:
+def agrees(noted_before: Json, there: SharedState) -> bool:
     """Whether a home last saw this very state; a note of format 1 has the stamp alone."""
     if "identity" in noted_before:
         return bool(noted_before["identity"] == there.identity)
