@@ -84,40 +84,58 @@ class Estimate:
         )
 
 
-def auc(score: Floats, y: Floats, weight: Floats) -> Estimate:
-    """Probability that a finding ranks above a clean row, ties counting half.
+def auc(
+    score: Floats, y: Floats, weight: Floats, *, within: npt.ArrayLike | None = None
+) -> Estimate:
+    """Probability that a finding ranks above a clean row of its list, ties counting half.
 
     Parameters
     ----------
     score, y, weight : array of shape (n,)
         Any finite order, 0 or 1, and row weights; rows without weight do not count.
+    within : array of shape (n,), optional
+        The list of each row (its day); one list unless given.
 
     Examples
     --------
     >>> auc(np.array([3.0, 2.0, 1.0]), np.array([1.0, 0.0, 1.0]), np.ones(3)).value
     0.5
     """
-    ranking = Ranking(score)
-    group = np.zeros(len(score), dtype=np.int64)
-    group[ranking.starts[1:]] = 1
-    group = np.cumsum(group)
-    codes = np.empty_like(group)
-    codes[ranking.order] = group
+    order = Ranking(score, within)
+    at = np.zeros(len(score), dtype=np.int64)
+    at[order.starts[1:]] = 1
+    codes = np.empty_like(at)
+    codes[order.order] = np.cumsum(at)
     positive, negative = weight * y, weight * (1.0 - y)
     by_group_p, by_group_n = (np.bincount(codes, weights=v) for v in (positive, negative))
-    n_positive, n_negative = by_group_p.sum(), by_group_n.sum()
-    if n_positive <= 0 or n_negative <= 0:
+    own_p, own_n = np.empty(len(by_group_p)), np.empty(len(by_group_n))
+    below, above = np.empty(len(by_group_p)), np.empty(len(by_group_n))
+    pairs = 0.0
+    for one in order.groups:
+        p, n = by_group_p[one], by_group_n[one]
+        own_p[one], own_n[one] = p.sum(), n.sum()
+        below[one] = n.sum() - np.cumsum(n) + 0.5 * n
+        above[one] = np.cumsum(p) - 0.5 * p
+        pairs += float(p.sum() * n.sum())
+    if pairs <= 0:
         return Estimate(float("nan"), np.zeros(len(score)))
-    below = n_negative - np.cumsum(by_group_n) + 0.5 * by_group_n
-    above = np.cumsum(by_group_p) - 0.5 * by_group_p
-    value = float(by_group_p @ below / (n_positive * n_negative))
-    influence = positive / n_positive * (below[codes] / n_negative - value)
-    influence += negative / n_negative * (above[codes] / n_positive - value)
+    value = float(by_group_p @ below) / pairs
+    influence = positive * (below - value * own_n)[codes] / pairs
+    influence += negative * (above - value * own_p)[codes] / pairs
     return Estimate(value, influence)
 
 
-def lift(score: Floats, y: Floats, weight: Floats, *, share: float) -> Estimate:
-    """Rate of findings in the first `share` of rows over the rate among all; the list is given.
+def lift(
+    score: Floats,
+    y: Floats,
+    weight: Floats,
+    *,
+    share: float,
+    within: npt.ArrayLike | None = None,
+) -> Estimate:
+    """Rate of findings in the first `share` of each list over the rate among all.
+
+    The list is given.
 
     Examples
     --------
@@ -125,7 +143,7 @@ def lift(score: Floats, y: Floats, weight: Floats, *, share: float) -> Estimate:
     >>> lift(np.array([4.0, 3.0, 2.0, 1.0]), y, np.ones(4), share=0.25).value
     4.0
     """
-    listed = weight * list_membership(score, share)
+    listed = weight * list_membership(score, share, within=within, weight=weight)
     parts = (listed * y, listed, weight * y, weight)
     sums = [float(part.sum()) for part in parts]
     if min(sums[1:]) <= 0:

@@ -12,21 +12,25 @@ Mann and Whitney (1947); McNemar (1947), pairs in which two orders differ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest, mannwhitneyu
+from scipy.stats import binomtest, mannwhitneyu, rankdata
 
 from features.arrays import Floats
 from features.domain.number_words import counted
-from training.evaluation.head_evaluation import list_membership
+from training.evaluation.head_evaluation import lists_of, membership
 from training.evaluation.metrics import LEVEL
 
 # Ten for each of two numbers that are fitted (Peduzzi and others 1996).
 FEW_FINDINGS: Final = 20
 TAIL: Final = (1.0 - LEVEL) / 2.0
+_SHUFFLES: Final = 1999
+_AT_ONCE: Final = 2_000_000  # random numbers that are held together
 
 
 def are_few(y: Floats) -> bool:
@@ -48,21 +52,69 @@ def note(y: Floats) -> str:
     return f"; of {counted(n, 'finding')}, which an exact test judges" if are_few(y) else ""
 
 
-def ranks_beyond_chance(score: Floats, y: Floats, *, is_higher: bool) -> bool:
-    """Whether findings rank higher (lower) than the rest beyond chance.
+def ranks_beyond_chance(rows: pd.DataFrame, *, is_higher: bool) -> bool:
+    """Whether findings rank higher (lower) than the rest of their lists beyond chance.
 
-    >>> score = np.arange(40.0)
-    >>> ranks_beyond_chance(score, (score >= 37).astype(float), is_higher=True)
+    Parameters
+    ----------
+    rows : DataFrame
+        A held-out table.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"score": np.arange(40.0), "y": np.arange(40) >= 37})
+    >>> ranks_beyond_chance(rows, is_higher=True)
     True
-    >>> ranks_beyond_chance(score, (score == 38).astype(float), is_higher=True)
+    >>> ranks_beyond_chance(rows.assign(y=rows["score"] == 38), is_higher=True)
     False
     """
-    found = y > 0
+    score, found = rows["score"].to_numpy(dtype=np.float64), (rows["y"] > 0).to_numpy()
     if not found.any() or found.all():
         return False
+    days, day = np.unique(lists_of(rows), return_inverse=True)
+    if len(days) > 1:
+        lists = [np.flatnonzero(day == d) for d in range(len(days))]
+        return ranks_within(score, found.astype(np.float64), lists, is_higher=is_higher)
     way = "greater" if is_higher else "less"
     test = mannwhitneyu(score[found], score[~found], alternative=way)
     return bool(test.pvalue <= TAIL)
+
+
+def ranks_within(
+    score: Floats, y: Floats, groups: Sequence[npt.NDArray[Any]], *, is_higher: bool
+) -> bool:
+    """Whether findings rank higher (lower) within their groups than dealt by chance.
+
+    Parameters
+    ----------
+    groups : sequence of int arrays
+        Rows of each group.
+    """
+    rng = np.random.default_rng(0)
+    seen, dealt = 0.0, np.zeros(_SHUFFLES)
+    for index in groups:
+        found = y[index] > 0
+        if not found.any() or found.all():
+            continue
+        place = rankdata(score[index]) / (len(index) + 1)
+        seen += float(place[found].sum())
+        dealt += _dealt(place, int(found.sum()), rng)
+    as_far = dealt >= seen - 1e-9 if is_higher else dealt <= seen + 1e-9
+    return bool((1 + as_far.sum()) / (1 + _SHUFFLES) <= TAIL)
+
+
+def _dealt(place: Floats, n_found: int, rng: np.random.Generator) -> Floats:
+    """Return the sum of the places of so many findings, dealt anew many times."""
+    step = max(1, _AT_ONCE // len(place))
+    out = [
+        place[
+            np.argpartition(
+                rng.random((min(step, _SHUFFLES - at), len(place))), n_found - 1, axis=1
+            )[:, :n_found]
+        ].sum(axis=1)
+        for at in range(0, _SHUFFLES, step)
+    ]
+    return np.concatenate(out)
 
 
 def catches_more(
@@ -83,7 +135,7 @@ def catches_more(
         How sure, both ways together; higher where one of several orders is asked about.
     """
     found = rows["y"].to_numpy(dtype=np.float64) > 0
-    here, there = (list_membership(rows[name], capacity)[found] for name in (ours, other))
+    here, there = (membership(rows, name, capacity)[found] for name in (ours, other))
     ahead = here - there
     more, fewer = int(ahead[ahead > 0].sum()), ceil(-ahead[ahead < 0].sum())
     if more + fewer == 0:

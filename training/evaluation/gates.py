@@ -22,13 +22,14 @@ from training.evaluation.head_evaluation import (
     GROUP,
     RULE,
     level_weight,
-    list_membership,
-    list_overlap,
+    lists_of,
+    membership,
+    overlap_of,
+    ranking,
 )
 from training.evaluation.metrics import (
     LEVEL,
     Interval,
-    Ranking,
     bootstrap,
     calibration_errors,
     reliability,
@@ -76,8 +77,8 @@ def better_than_chance(head: str, rows: pd.DataFrame, *, auc: Interval | None = 
     if auc is None:
         auc = _auc(rows)
     shown = PASSED if auc.low > 0.5 else REFUSED if auc.high < NO_GAIN else UNSAID
-    y, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "score"))
-    if few.are_few(y) and not few.ranks_beyond_chance(score, y, is_higher=shown == PASSED):
+    y = rows["y"].to_numpy(dtype=np.float64)
+    if few.are_few(y) and not few.ranks_beyond_chance(rows, is_higher=shown == PASSED):
         shown = UNSAID
     return Verdict(
         "better_than_chance",
@@ -91,9 +92,9 @@ def better_than_chance(head: str, rows: pd.DataFrame, *, auc: Interval | None = 
 
 def _auc(rows: pd.DataFrame) -> Interval:
     y = (rows["y"].to_numpy() > 0).astype(np.float64)
-    ranking, weight = Ranking(rows["score"]), rows["weight"].to_numpy()
+    order, weight = ranking(rows, "score"), rows["weight"].to_numpy()
     (auc,) = bootstrap(
-        lambda w: ranking.auc(y, weight=w * weight), rows["cluster"], n_resamples=N_RESAMPLES
+        lambda w: order.auc(y, weight=w * weight), rows["cluster"], n_resamples=N_RESAMPLES
     )
     return auc
 
@@ -140,8 +141,8 @@ def recall_differences(
 ) -> dict[str, Interval]:
     """Paired difference in recall at capacity, model less other."""
     y, weight = rows["y"].to_numpy(dtype=np.float64), rows["weight"].to_numpy()
-    model = Ranking(rows["score"])
-    rankings = [Ranking(rows[name]) for name in others]
+    model = ranking(rows, "score")
+    rankings = [ranking(rows, name) for name in others]
 
     def statistic(w: Floats) -> Floats:
         w = w * weight
@@ -253,22 +254,24 @@ def _is_shown(
 
 
 def _slope(rows: pd.DataFrame) -> Interval | None:
-    """Slope of findings on the served log-odds; None for counts."""
+    """Slope of findings on the served log-odds, each day at its own level; None for counts."""
     y = rows["y"].to_numpy(dtype=np.float64)
     score = rows["score"].to_numpy(dtype=np.float64)
     if not (np.isin(y, (0.0, 1.0)).all() and (score < 1).all()):
         return None
     weight = rows["weight"].to_numpy(dtype=np.float64)
     margin = logit(np.clip(score, 1e-9, 1 - 1e-9))
-    design = np.column_stack([np.ones_like(margin), margin])
+    day = np.unique(lists_of(rows), return_inverse=True)[1]
+    design = np.column_stack([*(day == d for d in range(day.max() + 1)), margin])
+    n = design.shape[1]
 
     def statistic(drawn: Floats) -> Floats:
-        w, theta = drawn * weight, np.array([0.0, 1.0])
+        w, theta = drawn * weight, np.append(np.zeros(n - 1), 1.0)
         for _ in range(_STEPS):
             p = expit(design @ theta)
-            information = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+            information = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(n)
             theta = theta + np.clip(np.linalg.solve(information, design.T @ (w * (y - p))), -1, 1)
-        return theta[1:]
+        return theta[-1:]
 
     (found,) = bootstrap(statistic, rows["cluster"], n_resamples=N_RESAMPLES)
     return found
@@ -365,7 +368,7 @@ def no_loss_at_capacity(rows: pd.DataFrame, *, capacity: float, margin: float, h
     found = recall_differences(rows, ["champion"], capacity=capacity)["champion"]
     shown, y = not_below(found, margin=margin), rows["y"].to_numpy(dtype=np.float64)
     if few.are_few(y):
-        is_same = list_overlap(rows["score"], rows["champion"], share=capacity) >= 1.0
+        is_same = overlap_of(rows, "score", "champion", share=capacity) >= 1.0
         is_worse = shown == REFUSED and few.catches_more(
             rows, "champion", "score", capacity=capacity
         )
@@ -389,8 +392,7 @@ def fair_enough(rows: pd.DataFrame, *, capacity: float, limit: float) -> Verdict
     it cannot be said, unless both lists hold the same dealers.
     """
     wanted = f"no group losing more than {limit:.2f} recall"
-    new = list_membership(rows["score"], capacity)
-    old = list_membership(rows["champion"], capacity)
+    new, old = (membership(rows, name, capacity) for name in ("score", "champion"))
     y = (rows["y"].to_numpy() > 0).astype(np.float64)
     worst, where, n_compared, n_few = 0.0, "no group", 0, 0
     for column in (c for c in rows.columns if c.startswith(GROUP)):

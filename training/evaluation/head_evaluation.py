@@ -3,7 +3,9 @@
 The held-out table is the one currency between fitting, gates, reports and later comparisons:
 ``dealer``, ``as_of``, ``y``, ``weight``, ``cluster`` and ``score``, a ``rule_…`` column per simple
 rule and a ``group_…`` column per way of looking for unfairness. Where dealers were chosen, the
-column ``level_weight`` says which rows may judge the level of the probabilities.
+column ``level_weight`` says which rows may judge the level of the probabilities. Rows are ordered
+against those of the same ``as_of`` alone, for a list is made of the dealers of a day; the column
+``ordered_on`` stands for it where rows of many days are judged by one model.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from training.recipe import Evaluation
 RULE: Final = "rule_"
 GROUP: Final = "group_"
 LEVEL_WEIGHT: Final = "level_weight"
+ORDERED_ON: Final = "ordered_on"
 CURVE: Final = np.linspace(0.01, 1.0, 100)
 # A group of fewer rows has no rate to speak of.
 MIN_GROUP: Final = 10
@@ -56,13 +59,13 @@ def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> MeasureRe
         "rules": {n.removeprefix(RULE): figures[n] for n in names[1:]},
         "calibration": calibration(y, score, level_weight(rows)),
         "curves": {
-            n.removeprefix(RULE): Ranking(rows[n]).gain_curve(y, CURVE, weight=weight).tolist()
+            n.removeprefix(RULE): ranking(rows, n).gain_curve(y, CURVE, weight=weight).tolist()
             for n in names
         },
         "groups": groups(rows, settings.capacity),
     }
-    worst, best = Ranking(score).captured_range(y, share=settings.capacity)
-    out["model"]["recall_worst"], out["model"]["recall_best"] = worst / y.sum(), best / y.sum()
+    ends = ranking(rows, "score").captured_range(y, share=settings.capacity, weight=weight)
+    out["model"]["recall_worst"], out["model"]["recall_best"] = (end / (y @ weight) for end in ends)
     return out
 
 
@@ -73,7 +76,7 @@ def _figures(
     y = rows["y"].to_numpy(dtype=np.float64)
     is_positive = (y > 0).astype(np.float64)
     weight = rows["weight"].to_numpy(dtype=np.float64)
-    rankings = [Ranking(rows[name]) for name in names]
+    rankings = [ranking(rows, name) for name in names]
     share = settings.capacity
 
     def statistic(w: Floats) -> Floats:
@@ -132,7 +135,7 @@ def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupRecord]]:
     dealers, not for how many of them somebody chose. Groups of fewer than `MIN_GROUP` rows
     are marked: their figures are luck.
     """
-    listed = list_membership(rows["score"], capacity)
+    listed = membership(rows, "score", capacity)
     y, w, score = (rows[name].to_numpy(dtype=np.float64) for name in ("y", "weight", "score"))
     out: dict[str, list[GroupRecord]] = {}
     for column in (c for c in rows.columns if c.startswith(GROUP)):
@@ -156,14 +159,56 @@ def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupRecord]]:
     return out
 
 
-def list_membership(score: npt.ArrayLike, share: float) -> Floats:
-    """Probability that each row is among the first `share`, ties sharing the last places."""
-    ranking = Ranking(score)
-    n = len(ranking.order)
-    sizes = np.diff(np.append(ranking.starts, n))
-    taken = np.clip(share * n - ranking.starts, 0, sizes) / sizes
-    out = np.zeros(n)
-    out[ranking.order] = np.repeat(taken, sizes)
+def lists_of(rows: pd.DataFrame) -> npt.NDArray[Any]:
+    """Return the list that each row would be on: the day on which its dealers are put in order."""
+    for name in (ORDERED_ON, "as_of"):
+        if name in rows:
+            return rows[name].to_numpy()
+    return np.zeros(len(rows), dtype=np.int64)
+
+
+def ranking(rows: pd.DataFrame, name: str) -> Ranking:
+    """Return the order that a column of a held-out table gives to the rows of each list."""
+    return Ranking(rows[name], lists_of(rows))
+
+
+def membership(rows: pd.DataFrame, name: str, share: float) -> Floats:
+    """Probability that each row of a held-out table is on its list, by one of its orders."""
+    weight = rows["weight"].to_numpy(dtype=np.float64)
+    return list_membership(rows[name], share, within=lists_of(rows), weight=weight)
+
+
+def overlap_of(rows: pd.DataFrame, first: str, second: str, *, share: float) -> float:
+    """Share of the lists by one order of a held-out table that is on those by another."""
+    return _shared(membership(rows, first, share), membership(rows, second, share))
+
+
+def list_membership(
+    score: npt.ArrayLike,
+    share: float,
+    *,
+    within: npt.ArrayLike | None = None,
+    weight: Floats | None = None,
+) -> Floats:
+    """Probability that each row is among the first `share`, ties sharing the last places.
+
+    Parameters
+    ----------
+    within : array of shape (n,), optional
+        The list of each row; one list unless given.
+    weight : array of shape (n,), optional
+        How many dealers each row stands for: the share is one of these. Equal by default.
+    """
+    order = Ranking(score, within)
+    size, reached = order.places(weight)
+    out = np.zeros(len(order.order))
+    for one, groups in zip(order.lists, order.groups, strict=True):
+        places = share * size[groups].sum() - (reached[groups] - size[groups])
+        # Rows of no weight stand for nobody; they are on a list where others of their score are.
+        part = np.clip(places, 0.0, size[groups]) / np.where(size[groups] > 0, size[groups], 1.0)
+        part = np.where(size[groups] > 0, part, places > 0)
+        n = np.diff(np.append(order.starts[groups], one.stop))
+        out[order.order[one]] = np.repeat(part, n)
     return out
 
 
@@ -173,8 +218,11 @@ def list_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, share: float) -
     >>> list_overlap([3.0, 2.0, 1.0, 0.0], [2.0, 3.0, 1.0, 0.0], share=0.5)
     1.0
     """
-    a, b = list_membership(first, share), list_membership(second, share)
-    return float(np.minimum(a, b).sum() / a.sum())
+    return _shared(list_membership(first, share), list_membership(second, share))
+
+
+def _shared(first: Floats, second: Floats) -> float:
+    return float(np.minimum(first, second).sum() / first.sum())
 
 
 def contribution_summary(

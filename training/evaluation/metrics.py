@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypedDict
 
 import numpy as np
@@ -65,10 +66,15 @@ class Interval:
 class Ranking:
     """Rows ordered by score, highest first; rows with equal scores form one group.
 
+    A list is made of the dealers of one day. Rows of several lists are ordered list by list: pairs
+    are of one list, and each list has its own capacity, so that the level of a year is no order.
+
     Parameters
     ----------
     score : array of shape (n,)
         Higher is inspected sooner.
+    within : array of shape (n,), optional
+        The list of each row; one list unless given.
 
     Examples
     --------
@@ -77,75 +83,119 @@ class Ranking:
     True
     """
 
-    def __init__(self, score: npt.ArrayLike) -> None:
+    def __init__(self, score: npt.ArrayLike, within: npt.ArrayLike | None = None) -> None:
         values = np.asarray(score, dtype=np.float64)
         if not np.isfinite(values).all():
             raise ValueError("scores must be finite to be ranked")
-        self.order = np.argsort(-values, kind="stable")
-        ordered = values[self.order]
-        is_start = np.ones(len(ordered), dtype=bool)
-        is_start[1:] = ordered[1:] != ordered[:-1]
+        owner = np.zeros(len(values), dtype=np.int64)
+        if within is not None:
+            owner = np.unique(np.asarray(within), return_inverse=True)[1].astype(np.int64)
+        self.order = np.lexsort((-values, owner))
+        ordered, owner = values[self.order], owner[self.order]
+        is_first = np.ones(len(ordered), dtype=bool)
+        is_first[1:] = owner[1:] != owner[:-1]
+        is_start = is_first.copy()
+        is_start[1:] |= ordered[1:] != ordered[:-1]
         self.starts = np.flatnonzero(is_start)
+        # Where each list lies in the order, and where its groups lie among all.
+        self.lists = _parts(np.flatnonzero(is_first), len(ordered))
+        self.groups = _parts(np.flatnonzero(is_first[self.starts]), len(self.starts))
+
+    def _weights(self, weight: Floats | None) -> Floats:
+        w = np.ones(len(self.order)) if weight is None else np.asarray(weight, dtype=np.float64)
+        return w[self.order]
 
     def _grouped(self, value: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
         """Weighted value and weight of each group of equal scores, in rank order."""
-        w = np.ones(len(self.order)) if weight is None else np.asarray(weight, dtype=np.float64)
-        w = w[self.order]
+        w = self._weights(weight)
         v = np.asarray(value, dtype=np.float64)[self.order] * w
         return np.add.reduceat(v, self.starts), np.add.reduceat(w, self.starts)
 
+    def places(self, weight: Floats | None) -> tuple[Floats, Floats]:
+        """Weight of each group, and what its list has reached with it."""
+        size = np.add.reduceat(self._weights(weight), self.starts)
+        return size, np.concatenate([np.cumsum(size[one]) for one in self.groups])
+
     def captured(self, value: Floats, *, share: float, weight: Floats | None = None) -> float:
-        """Value expected in the first `share` of the weight; ties share the last places evenly."""
-        w = np.ones(len(self.order)) if weight is None else np.asarray(weight, dtype=np.float64)
-        w = w[self.order]
+        """Value expected in the first `share` of each list's weight; ties share the last places."""
+        w, v = self._weights(weight), np.asarray(value, dtype=np.float64)
+        return sum(
+            self._captured(v, w[one], share, groups, one.start)
+            for one, groups in zip(self.lists, self.groups, strict=True)
+        )
+
+    def _captured(self, value: Floats, w: Floats, share: float, groups: slice, at: int) -> float:
+        """Value in the first `share` of one list, whose first place is `at`."""
+        starts = self.starts[groups] - at
         reached = np.cumsum(w)
         capacity = share * reached[-1]
         # The group of equal scores in which the capacity ends; nothing behind it counts.
         last = min(int(np.searchsorted(reached, capacity)), len(w) - 1)
-        group = int(np.searchsorted(self.starts, last, side="right")) - 1
-        begin = int(self.starts[group])
-        end = int(self.starts[group + 1]) if group + 1 < len(self.starts) else len(w)
-        v = np.asarray(value, dtype=np.float64)[self.order[:end]] * w[:end]
+        group = int(np.searchsorted(starts, last, side="right")) - 1
+        begin = int(starts[group])
+        end = int(starts[group + 1]) if group + 1 < len(starts) else len(w)
+        v = value[self.order[at : at + end]] * w[:end]
         within = float(w[begin:end].sum())
         places = capacity - (float(reached[begin - 1]) if begin else 0.0)
         part = min(places / within, 1.0) if within > 0 else 0.0
         return float(v[:begin].sum() + part * v[begin:].sum())
 
-    def captured_range(self, value: Floats, *, share: float) -> tuple[float, float]:
+    def captured_range(
+        self, value: Floats, *, share: float, weight: Floats | None = None
+    ) -> tuple[float, float]:
         """Worst and best captured value over every order of the rows that tie."""
-        v = np.asarray(value, dtype=np.float64)[self.order]
-        group = np.zeros(len(v), dtype=np.int64)
-        group[self.starts[1:]] = 1
-        group = np.cumsum(group)
-        n = round(share * len(v))
-        worst = v[np.lexsort((v, group))][:n].sum()
-        best = v[np.lexsort((-v, group))][:n].sum()
-        return float(worst), float(best)
+        v, w = np.asarray(value, dtype=np.float64)[self.order], self._weights(weight)
+        group = np.searchsorted(self.starts, np.arange(len(v)), side="right")
+        worst, best = 0.0, 0.0
+        for one in self.lists:
+            value_, weight_, tied = v[one], w[one], group[one]
+            low, high = (
+                _first(value_[order], weight_[order], share)
+                for order in (np.lexsort((value_, tied)), np.lexsort((-value_, tied)))
+            )
+            worst, best = worst + low, best + high
+        return worst, best
 
     def auc(self, y: Floats, *, weight: Floats | None = None) -> float:
-        """Probability that a positive ranks above a negative, ties counting half."""
+        """Probability that a positive ranks above a negative of its list, ties counting half."""
         positives, weights = self._grouped(y, weight)
         negatives = weights - positives
-        below = negatives.sum() - np.cumsum(negatives)
-        pairs = positives.sum() * negatives.sum()
-        if pairs <= 0:
-            return float("nan")
-        return float(positives @ (below + 0.5 * negatives) / pairs)
+        above, pairs = 0.0, 0.0
+        for one in self.groups:
+            p, n = positives[one], negatives[one]
+            below = n.sum() - np.cumsum(n)
+            above += float(p @ (below + 0.5 * n))
+            pairs += float(p.sum() * n.sum())
+        return above / pairs if pairs > 0 else float("nan")
 
     def ndcg(self, gain: Floats, *, share: float) -> float:
         """Discounted gain in the first `share` over the best possible; ties averaged."""
         values, sizes = self._grouped(gain, None)
-        n = max(1, round(share * len(self.order)))
-        discount = 1.0 / np.log2(np.arange(2, len(self.order) + 2))
-        discount[n:] = 0.0
         mean_gain = np.repeat(values / sizes, sizes.astype(np.int64))
-        ideal = np.sort(np.asarray(gain, dtype=np.float64))[::-1] @ discount
-        return float(mean_gain @ discount / ideal) if ideal > 0 else float("nan")
+        own = np.asarray(gain, dtype=np.float64)[self.order]
+        found, ideal = 0.0, 0.0
+        for one in self.lists:
+            n = one.stop - one.start
+            discount = 1.0 / np.log2(np.arange(2, n + 2))
+            discount[max(1, round(share * n)) :] = 0.0
+            found += float(mean_gain[one] @ discount)
+            ideal += float(np.sort(own[one])[::-1] @ discount)
+        return found / ideal if ideal > 0 else float("nan")
 
     def gain_curve(self, value: Floats, shares: Floats, *, weight: Floats | None = None) -> Floats:
         """Share of the total value captured at each capacity share."""
         total = float(np.sum(value if weight is None else np.asarray(value) * weight))
         return np.array([self.captured(value, share=s, weight=weight) for s in shares]) / total
+
+
+def _parts(starts: npt.NDArray[np.int64], n: int) -> list[slice]:
+    return [slice(int(a), int(b)) for a, b in pairwise([*starts, n])]
+
+
+def _first(value: Floats, weight: Floats, share: float) -> float:
+    """Value in the first `share` of the weight of rows in order."""
+    places = share * weight.sum() - (np.cumsum(weight) - weight)
+    return float(value @ np.clip(places, 0.0, weight))
 
 
 def require_two_classes(y: Floats, *, what: str) -> None:

@@ -2,6 +2,7 @@
 
 Only visits of somebody who found something in some of them and nothing in others say anything:
 within a single visit, or visits that all ended alike, every order finds just what chance does.
+Visits are somebody's of one judged day, for a list is made of the dealers of a day.
 """
 
 from __future__ import annotations
@@ -12,19 +13,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
 from features.arrays import Floats
 from features.domain.number_words import counted
 from training.evaluation import few_findings as few
+from training.evaluation.head_evaluation import lists_of
 from training.evaluation.metrics import bootstrap
 from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Outcome, Verdict
 
 N_RESAMPLES: Final = 300
 # Shown to be below this, an order gains nothing worth a visit within the visits of anybody.
 NO_GAIN: Final = 1.1
-_SHUFFLES: Final = 1999
-_AT_ONCE: Final = 2_000_000  # random numbers that are held together
 
 
 def named_rows(rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -40,12 +39,14 @@ def named_rows(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 def telling_rows(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the named rows of those who found something in some visits and nothing in others.
 
+    Visits of each judged day are looked at by themselves.
+
     >>> rows = pd.DataFrame({"who": ["A", "A", "B", "C", "C"], "y": [1.0, 0.0, 1.0, 0.0, 0.0]})
     >>> telling_rows(rows, "who")["who"].tolist()
     ['A', 'A']
     """
     named = named_rows(rows, column)
-    found = (named["y"] > 0).groupby(named[column].astype(str), observed=True)
+    found = (named["y"] > 0).groupby([named[column].astype(str), lists_of(named)], observed=True)
     share = found.transform("mean")
     return named[((share > 0) & (share < 1)).to_numpy()].reset_index(drop=True)
 
@@ -110,7 +111,8 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
         return Verdict("within_investigator", "order", UNSAID, why, wanted)
     y = telling["y"].to_numpy(dtype=np.float64)
     weight = telling["weight"].to_numpy(dtype=np.float64)
-    groups = [np.asarray(i) for i in telling.groupby(column, observed=True).indices.values()]
+    visits = telling.groupby([telling[column].astype(str), lists_of(telling)], observed=True)
+    groups = [np.asarray(i) for i in visits.indices.values()]
     rankings = RankingsWithin(telling["score"].to_numpy(dtype=np.float64), groups)
 
     def statistic(drawn: Floats) -> Floats:
@@ -123,43 +125,15 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
     (gain,) = bootstrap(statistic, telling["cluster"], n_resamples=N_RESAMPLES)
     shown: Outcome = PASSED if gain.low > 1.0 else REFUSED if gain.high < NO_GAIN else UNSAID
     score = telling["score"].to_numpy(dtype=np.float64)
-    if few.are_few(y) and not _is_beyond_chance(score, y, groups, is_higher=shown == PASSED):
+    if few.are_few(y) and not few.ranks_within(score, y, groups, is_higher=shown == PASSED):
         shown = UNSAID
     return Verdict(
         "within_investigator",
         "order",
         shown,
-        f"{gain} times chance, by the visits of {counted(len(groups), 'investigator')}"
+        f"{gain} times chance, by the visits of "
+        f"{counted(int(telling[column].nunique()), 'investigator')}"
         f"{few.note(y)}",
         wanted,
         max(0.0, 1.0 - gain.low),
     )
-
-
-def _is_beyond_chance(
-    score: Floats, y: Floats, groups: Sequence[npt.NDArray[Any]], *, is_higher: bool
-) -> bool:
-    """Whether findings rank higher (lower) within the visits of each than dealt by chance."""
-    rng = np.random.default_rng(0)
-    seen, dealt = 0.0, np.zeros(_SHUFFLES)
-    for index in groups:
-        place = rankdata(score[index]) / (len(index) + 1)
-        found = y[index] > 0
-        seen += float(place[found].sum())
-        dealt += _dealt(place, int(found.sum()), rng)
-    as_far = dealt >= seen - 1e-9 if is_higher else dealt <= seen + 1e-9
-    return bool((1 + as_far.sum()) / (1 + _SHUFFLES) <= few.TAIL)
-
-
-def _dealt(place: Floats, n_found: int, rng: np.random.Generator) -> Floats:
-    """Return the sum of the places of so many findings, dealt anew many times."""
-    step = max(1, _AT_ONCE // len(place))
-    out = [
-        place[
-            np.argpartition(
-                rng.random((min(step, _SHUFFLES - at), len(place))), n_found - 1, axis=1
-            )[:, :n_found]
-        ].sum(axis=1)
-        for at in range(0, _SHUFFLES, step)
-    ]
-    return np.concatenate(out)

@@ -23,7 +23,7 @@ from features.reference.legal.citation import is_cited, normalize_column
 from features.warehouse import Warehouse
 from models.severity import VIOLATIONS
 from training.evaluation.documents import HoursRecord
-from training.evaluation.head_evaluation import RULE
+from training.evaluation.head_evaluation import RULE, ranking
 from training.evaluation.metrics import Ranking, bootstrap
 from training.labels import dated_labels as labels
 
@@ -160,13 +160,13 @@ def per_hour(
     # Visits of which a value is not known count neither with it nor with their hours.
     told = [(np.nan_to_num(v), np.where(np.isnan(v), 0.0, hours)) for v in values]
     for name in names:
-        ranking = Ranking(kept[name])
+        order = ranking(kept, name)
 
-        def statistic(drawn: Floats, ranking: Ranking = ranking) -> Floats:
+        def statistic(drawn: Floats, order: Ranking = order) -> Floats:
             w = drawn * weight
-            spent = ranking.captured(hours, share=capacity, weight=w)
+            spent = order.captured(hours, share=capacity, weight=w)
             got, taken = (
-                np.array([ranking.captured(one[k], share=capacity, weight=w) for one in told])
+                np.array([order.captured(one[k], share=capacity, weight=w) for one in told])
                 for k in (0, 1)
             )
             visits = capacity * w.sum()
@@ -182,8 +182,8 @@ def per_hour(
             "severe": intervals[-2].as_dict(), "hours": intervals[-1].as_dict()
         }  # fmt: skip
         out["curves"][key] = [
-            PER_HOURS * ranking.captured(values[0], share=s, weight=weight)
-            / ranking.captured(hours, share=s, weight=weight)
+            PER_HOURS * order.captured(values[0], share=s, weight=weight)
+            / order.captured(hours, share=s, weight=weight)
             for s in SHARES
         ]  # fmt: skip
     return out

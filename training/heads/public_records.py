@@ -17,7 +17,7 @@ from features.warehouse import Warehouse
 from training.errors import RecipeError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.gates import better_than_chance
-from training.evaluation.head_evaluation import list_overlap, measure
+from training.evaluation.head_evaluation import ORDERED_ON, list_overlap, measure
 from training.heads.fit import (
     HeadResult,
     cross_fit,
@@ -135,7 +135,7 @@ def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> 
         cluster=test["dealer"].to_numpy(dtype=str),
         rules=rule_columns(head.rules, X, logistic.log_odds(X)),
         groups=places(warehouse, test)[["rurality", "license_type"]],
-    )
+    ).assign(**{ORDERED_ON: pd.Timestamp(trained_on)})
     entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
     entry["list_overlap"] = None
     verdict = better_than_chance(head.name, held_out)

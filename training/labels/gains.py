@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.evaluation.metrics import Ranking
+from training.evaluation.head_evaluation import lists_of, ranking
 from training.evaluation.within import telling_rows
 
 
@@ -41,7 +41,9 @@ def three_gains(
     out: dict[str, float | None] = {"total": _precision(rows, share) / rate}
     for name, column in within:
         found, by_chance = 0.0, 0.0
-        for _, part in telling_rows(rows, column).groupby(column, observed=True):
+        telling = telling_rows(rows, column)
+        who = [telling[column].astype(str), lists_of(telling)]
+        for _, part in telling.groupby(who, observed=True):
             w, y = (part[c].to_numpy(dtype=np.float64) for c in ("weight", "y"))
             found += _precision(part, share) * float(w.sum())
             by_chance += float(w @ y)
@@ -52,5 +54,5 @@ def three_gains(
 def _precision(rows: pd.DataFrame, share: float) -> float:
     weight: npt.NDArray[Any] = rows["weight"].to_numpy(dtype=np.float64)
     y = rows["y"].to_numpy(dtype=np.float64)
-    found = Ranking(rows["score"]).captured(y, share=share, weight=weight)
+    found = ranking(rows, "score").captured(y, share=share, weight=weight)
     return found / (share * float(weight.sum()))

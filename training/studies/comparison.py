@@ -9,8 +9,7 @@ import numpy as np
 from training.errors import NotTrainedError
 from training.evaluation.candidate import Candidate, open_candidate
 from training.evaluation.gates import recall_differences
-from training.evaluation.head_evaluation import CURVE, list_overlap
-from training.evaluation.metrics import Ranking
+from training.evaluation.head_evaluation import CURVE, overlap_of, ranking
 from training.registry.promotion import read_champion
 from training.studies.documents import ComparisonDocument, HeadComparison
 
@@ -63,20 +62,19 @@ def _compare_head(one: Candidate, other: Candidate, head: str) -> HeadComparison
     if y.sum() == 0:
         return {"n": len(rows), "n_positive": 0}
     weight = rows["weight"].to_numpy(dtype=np.float64)
-    scores = {one.number: rows["score"], other.number: rows["other"]}
-    rankings = {number: Ranking(score) for number, score in scores.items()}
+    rankings = {one.number: ranking(rows, "score"), other.number: ranking(rows, "other")}
     gain = recall_differences(rows, ["other"], capacity=capacity)["other"]
     return {
         "n": len(rows),
         "n_positive": int((rows["y"] > 0).sum()),
         "recall_gain": {"value": gain.value, "low": gain.low, "high": gain.high},
         "recall": {
-            number: ranking.captured(y, share=capacity, weight=weight) / float(y @ weight)
-            for number, ranking in rankings.items()
+            number: order.captured(y, share=capacity, weight=weight) / float(y @ weight)
+            for number, order in rankings.items()
         },
-        "list_overlap": list_overlap(rows["score"], rows["other"], share=capacity),
+        "list_overlap": overlap_of(rows, "score", "other", share=capacity),
         "curves": {
-            number: ranking.gain_curve(y, CURVE, weight=weight).tolist()
-            for number, ranking in rankings.items()
+            number: order.gain_curve(y, CURVE, weight=weight).tolist()
+            for number, order in rankings.items()
         },
     }

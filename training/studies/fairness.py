@@ -20,7 +20,7 @@ import pandas as pd
 from features.arrays import Floats
 from training.evaluation.candidate import Candidate
 from training.evaluation.gates import LEVEL_KNOWN
-from training.evaluation.head_evaluation import GROUP, level_weight, list_membership
+from training.evaluation.head_evaluation import GROUP, level_weight, membership
 from training.evaluation.metrics import Interval, bootstrap
 from training.studies.documents import GroupFairness
 
@@ -43,7 +43,7 @@ def by_group(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupFairnes
     rows : DataFrame
         A held-out table.
     """
-    listed = list_membership(rows["score"], capacity)
+    listed = membership(rows, "score", capacity)
     columns = [c for c in rows.columns if c.startswith(GROUP)]
     return {c.removeprefix(GROUP): _groups(rows, listed, c) for c in columns}
 

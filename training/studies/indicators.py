@@ -63,6 +63,8 @@ class Inspected:
         Drawn at random: the unbiased stratum.
     standing : array of shape (n,), optional
         How many dealers each drawn row stands for; equal by default.
+    day : array of shape (n,), optional
+        As-of date of each row: a list is made of the dealers of a day. One day by default.
     """
 
     X: pd.DataFrame
@@ -73,6 +75,7 @@ class Inspected:
     division: npt.NDArray[Any]
     is_random: npt.NDArray[np.bool_]
     standing: Floats | None = None
+    day: npt.NDArray[Any] | None = None
 
     @property
     def drawn_weight(self) -> Floats:
@@ -154,6 +157,7 @@ def gather(
         division=looked.division.to_numpy(dtype=str)[index],
         is_random=looked.is_random[index],
         standing=looked.sampled.standing(looked.delay_weight)[index],
+        day=np.unique(rows["as_of"].to_numpy()[index], return_inverse=True)[1],
     )
     return past, propensity
 
@@ -193,7 +197,7 @@ def assess(
             | {"family " + family: own for family, own in members.items()},
         )
     strata = list(past.strata())
-    full = [efficacy.auc(whole, past.y, w) for _, _, w in strata]
+    full = [efficacy.auc(whole, past.y, w, within=past.day) for _, _, w in strata]
     signals: list[SignalRecord] = []
     families: list[FamilyRecord] = []
     with steps.step("each signal"):
@@ -277,15 +281,15 @@ def _entry(
     """Every figure of one score: alone, what the rest loses without it, and its lift."""
 
     def figures(weight: Floats, everything: Estimate) -> StratumRecord:
-        own = efficacy.auc(alone, past.y, weight)
-        added = everything - efficacy.auc(without, past.y, weight)
+        own = efficacy.auc(alone, past.y, weight, within=past.day)
+        added = everything - efficacy.auc(without, past.y, weight, within=past.day)
         return {
             "alone": own.share_interval(past.dealer).as_dict(),
             "added": added.interval(past.dealer).as_dict(),
         }
 
     def lift(weight: Floats) -> IntervalRecord:
-        found = efficacy.lift(alone, past.y, weight, share=share)
+        found = efficacy.lift(alone, past.y, weight, share=share, within=past.day)
         return found.ratio_interval(past.dealer).as_dict()
 
     (_, _, every), *parts = strata

@@ -27,6 +27,7 @@ from models.severity import VIOLATIONS, severe
 from training.errors import DecisionsError
 from training.evaluation import efficacy
 from training.evaluation.gates import recall_differences
+from training.evaluation.head_evaluation import ORDERED_ON
 from training.evaluation.metrics import LEVEL
 from training.labels import dated_labels as labels
 from training.studies.documents import RangeRecord, ReasonFigures, RivalRecord, RivalsDocument
@@ -177,7 +178,7 @@ def rivals(decided: pd.DataFrame) -> RivalsDocument:
 
 
 def rival_order(decided: pd.DataFrame) -> Floats:
-    """Score of the inspectors' order: the list's own, with the doubted dealers last.
+    """Score of the inspectors' order: each list's own, with the doubted dealers last.
 
     Examples
     --------
@@ -187,8 +188,15 @@ def rival_order(decided: pd.DataFrame) -> Floats:
     [2, 0, 1]
     """
     is_doubted = decided["reason"].isin(DOUBTS) & (decided["decision"] == OVERRIDE)
-    rank = decided["priority"].rank(pct=True)
+    rank = decided.groupby(_lists(decided))["priority"].rank(pct=True)
     return np.asarray(rank - 2.0 * is_doubted, dtype=np.float64)
+
+
+def _lists(decided: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the list of each decision, as a code: priorities of two lists are of two days."""
+    if "list_id" not in decided:
+        return np.zeros(len(decided), dtype=np.int64)
+    return pd.factorize(decided["list_id"].astype(str))[0].astype(np.int64)
 
 
 def _rival(decided: pd.DataFrame) -> RivalRecord | None:
@@ -201,12 +209,14 @@ def _rival(decided: pd.DataFrame) -> RivalRecord | None:
     clusters = np.unique(seen["dealer"].astype(str), return_inverse=True)[1].astype(np.int64)
     own = seen["priority"].to_numpy(dtype=np.float64)
     weight = np.ones(len(y))
-    model, rival = (efficacy.auc(s, y, weight) for s in (own, order[is_seen]))
+    lists = _lists(seen)
+    model, rival = (efficacy.auc(s, y, weight, within=lists) for s in (own, order[is_seen]))
+    if not np.isfinite(model.value):
+        return None  # No list holds both kinds.
     # As many visits as the inspectors would have made.
     share = float(np.clip((order[is_seen] >= 0).mean(), 0.05, 0.95))
-    rows = pd.DataFrame(
-        {"y": y, "weight": weight, "cluster": clusters, "score": order[is_seen], "list": own}
-    )
+    rows = pd.DataFrame({"y": y, "weight": weight, "cluster": clusters, ORDERED_ON: lists})
+    rows = rows.assign(score=order[is_seen], list=own)
     gain = recall_differences(rows, ["list"], capacity=share)["list"]
     return {
         "n": len(y),
