@@ -2,10 +2,12 @@
 
 Every dealer of a draw's frame had the same chance, so what becomes of the drawn and of the others
 differs by the visit alone. Effects are small beside how dealers differ: where the interval does not
-tell, it is said that it does not.
+tell, it is said that it does not. Traces are rare and fall on few dealers, so that the mean of a
+few dozen drawn is nothing like normal: the interval is what drawing anew leaves to chance.
 
 References
 ----------
+Fisher (1935) and Rosenbaum (2002), inference from the draw itself.
 Johnson, Levine and Toffel (2023), injuries averted by randomly assigned inspections.
 """
 
@@ -19,7 +21,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import t
 
 from features.arrays import Flags, Floats
 from features.domain.asof import add_months
@@ -31,6 +32,7 @@ from features.warehouse import Warehouse
 MIN_DRAWN: Final = 30
 FOLLOWED_MONTHS: Final = 24
 LEVEL: Final = 0.95
+_DRAWS: Final = 3999
 
 
 @dataclass(frozen=True)
@@ -109,21 +111,47 @@ def averted(outcomes: Sequence[tuple[Floats, Flags]]) -> Averted | None:
     if not len(n):
         return None
     share = n / n.sum()
-    value = float(
-        sum(s * (y[d].mean() - y[~d].mean()) for s, (y, d) in zip(share, used, strict=True))
-    )
-    parts = [
-        (s**2 * y[d].var(ddof=1) / d.sum(), s**2 * y[~d].var(ddof=1) / (~d).sum())
-        for s, (y, d) in zip(share, used, strict=True)
-    ]
-    of_drawn, of_others = (float(sum(part)) for part in zip(*parts, strict=True))
-    error = float(np.sqrt(of_drawn + of_others))
-    # Satterthwaite: few drawn beside many others leave about as many degrees as were drawn.
-    df = max(float(n.sum()) - len(n), 1.0)
-    if of_drawn > 0:
-        df *= (of_drawn + of_others) ** 2 / of_drawn**2
-    reach = float(t.ppf((1.0 + LEVEL) / 2.0, df)) * error
+    value = float(sum(w * _difference(y, d) for w, (y, d) in zip(share, used, strict=True)))
+    moved = _drawn_anew(used, share)
+    low, high = _inverted(value, *moved)
     others = np.concatenate([y[~d] for y, d in used])
-    return Averted(
-        value, value - reach, value + reach, float(others.mean()), int(n.sum()), len(others)
-    )
+    return Averted(value, low, high, float(others.mean()), int(n.sum()), len(others))
+
+
+def _difference(y: Floats, drawn: Flags) -> float:
+    return float(y[drawn].mean() - y[~drawn].mean())
+
+
+def _drawn_anew(used: Sequence[tuple[Floats, Flags]], share: Floats) -> tuple[Floats, Floats]:
+    """Draw as many of each frame anew: differences of outcomes, and of who was truly drawn.
+
+    Returns
+    -------
+    tuple of array, each of shape (n_draws,)
+    """
+    rng = np.random.default_rng(0)
+    outcome, visited = np.zeros(_DRAWS), np.zeros(_DRAWS)
+    for weight, (y, drawn) in zip(share, used, strict=True):
+        # Dealers of one outcome are alike but for who was drawn, so that they are drawn by kind.
+        kinds, size = np.unique(np.column_stack([y, drawn]), axis=0, return_counts=True)
+        n, n_drawn = len(y), int(drawn.sum())
+        taken = rng.multivariate_hypergeometric(size, n_drawn, size=_DRAWS) @ kinds
+        means = taken / n_drawn - (size @ kinds - taken) / (n - n_drawn)
+        outcome += weight * means[:, 0]
+        visited += weight * means[:, 1]
+    return outcome, visited
+
+
+def _inverted(value: float, outcome: Floats, visited: Floats) -> tuple[float, float]:
+    """Return the effects that the draws do not tell from what was seen.
+
+    With an effect e of each visit, a draw would have differed by ``outcome - e * visited`` and the
+    true one by ``value - e``: each draw is at least as far out from one value of e on.
+    """
+    apart = 1.0 - visited
+    is_same = apart < 1e-12
+    turn = (value - outcome) / np.where(is_same, 1.0, apart)
+    last = int((1.0 - LEVEL) / 2.0 * (len(turn) + 1)) - 1
+    low = np.sort(np.where(is_same, -np.inf, turn))[last]
+    high = np.sort(np.where(is_same, np.inf, turn))[len(turn) - 1 - last]
+    return float(low), float(high)
