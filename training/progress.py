@@ -41,6 +41,14 @@ class Steps:
             yield
         self._done(name, start)
 
+    def taken(self, name: str, wait: Callable[[], float]) -> None:
+        """Show a step that is done elsewhere until `wait` returns what it took, and print that."""
+        shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*shown, console=self.console, transient=True) as progress:
+            progress.add_task(name, total=None)
+            spent = wait()
+        self._print(name, spent)
+
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Progress]:
         """Show a bar for a step of `total` parts; advance it with ``progress.advance(0)``.
@@ -71,7 +79,9 @@ class Steps:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _done(self, name: str, start: float) -> None:
-        spent = time.perf_counter() - start
+        self._print(name, time.perf_counter() - start)
+
+    def _print(self, name: str, spent: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + spent
         self.console.print(f"{name:<44} {spent:6.1f} s", highlight=False)
 

@@ -23,7 +23,7 @@ from models.margin.level import Level
 from models.margin.lightgbm_trees import Binned, Crew, Growth, Shape, mix
 from models.margin.margin import MarginModel
 from models.margin.settings import Settings
-from models.margin.threads import in_turns
+from models.margin.threads import go_on, in_turns
 
 # Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
 _PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
@@ -410,6 +410,7 @@ def _choose_penalty(
     margin = np.empty(len(folds))
     known = np.zeros(len(folds)) if whole.offset is None else whole.offset
     for penalty in _PENALTIES:
+        go_on()
         solutions = [p.solve(penalty, s) for p, s in zip(tried, starts, strict=True)]
         for fold, theta in enumerate(solutions):
             held = folds == fold

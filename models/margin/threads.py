@@ -8,11 +8,12 @@ that wait for each other in a busy machine cost many times what they bring.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from threadpoolctl import ThreadpoolController
 
@@ -40,12 +41,15 @@ def in_turns(
 ) -> list[Any]:
     """Return what `work` makes of each item, several at once, in the order of the items.
 
-    Each thread begins with `prepare`, for what a library keeps by thread.
+    Each thread begins with `prepare`, for what a library keeps by thread. Jobs that are `beside`
+    each other have `n_jobs` between them.
 
     >>> in_turns(abs, [-2, 1], 2)
     [2, 1]
     """
+    go_on()
     items = list(items)
+    n_jobs = max(1, n_jobs // max(1, _BESIDE.n))
     if n_jobs == 1 or len(items) < 2:
         return [work(item) for item in items]
     with ThreadPoolExecutor(min(n_jobs, len(items)), initializer=prepare) as pool:
@@ -55,6 +59,55 @@ def in_turns(
 @cache
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+class UnwantedError(BaseException):
+    """Work is left that nobody waits for any more."""
+
+
+class _Beside:
+    """How many threads do one of several jobs each."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.lock = threading.Lock()
+
+
+_BESIDE: Final = _Beside()
+_own = threading.local()
+
+
+@contextmanager
+def beside(is_wanted: Callable[[], bool]) -> Iterator[None]:
+    """Say that the calling thread does one of several jobs at once, while the block runs.
+
+    Parameters
+    ----------
+    is_wanted : callable
+        Asked by `go_on` whether the job still is.
+    """
+    with _BESIDE.lock:
+        _BESIDE.n += 1
+    _own.is_wanted = is_wanted
+    try:
+        yield
+    finally:
+        _own.is_wanted = None
+        with _BESIDE.lock:
+            _BESIDE.n -= 1
+
+
+def go_on() -> None:
+    """Return while what this thread does is wanted; call it wherever work takes long.
+
+    Raises
+    ------
+    UnwantedError
+        When a thread does one of several jobs, and another has failed or was interrupted.
+    """
+    is_wanted = getattr(_own, "is_wanted", None)
+    if is_wanted is not None and not is_wanted():
+        raise UnwantedError
 
 
 @contextmanager

@@ -127,22 +127,18 @@ def _train_public_records(recipe: Recipe, warehouse: Warehouse, steps: Steps) ->
 
 
 def _train_country(recipe: Recipe, checked: Checked, warehouse: Warehouse, steps: Steps) -> Trained:
-    from training.heads import compliance_training, diversion
     from training.heads import country_history as country
+    from training.heads.ahead import Ahead
+    from training.heads.together import train_heads
 
     history = country.assemble(recipe, warehouse, steps)
-    rule = recipe.read_policy().severe_finding
     results, left_out = list[HeadResult](), dict(checked.left_out)
-    for head in checked.heads:
-        if head.label == "compliance":
-            result = compliance_training.train(recipe, head, warehouse, history, rule, steps)
-        else:
-            told = diversion.train_or_leave_out(recipe, head, warehouse, history, steps)
+    with Ahead(steps) as ahead:
+        for head, told in train_heads(recipe, checked.heads, warehouse, history, ahead):
             if isinstance(told, str):
                 left_out[head.name] = told
-                continue
-            result = told
-        results.append(_gate(result, recipe, steps))
+            else:
+                results.append(_gate(told, recipe, steps))
     require_heads(recipe, results, left_out)
     funnel = [] if checked.funnel is None else checked.funnel.rows()
     return Trained(results, history.table, history.known_before, left_out, funnel)

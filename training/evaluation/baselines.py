@@ -11,7 +11,6 @@ the model.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Collection, Sequence
 from copy import copy
 from typing import Final
@@ -133,6 +132,7 @@ class LogLogistic:
     ) -> list[LogLogistic]:
         """Fit one for each strength; rows are read once, and each starts where the last ended."""
         from models.linear import Problem
+        from models.margin.threads import go_on
 
         read = cls()
         rows = np.asfortranarray(read._read(_signed_log(X)))
@@ -142,6 +142,7 @@ class LogLogistic:
         problem = Problem("binary", rows, y, weight, free, np.zeros(rows.shape[1]))
         fitted, start = [], None
         for strength in strengths:
+            go_on()
             each = copy(read)
             each.strength = strength
             start = problem.solve(1.0 / strength, start)
@@ -152,9 +153,9 @@ class LogLogistic:
     def _read(self, raw: Floats) -> Floats:
         """Learn how signals are filled and standardized, and return them so."""
         is_absent = np.isnan(raw)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._median = np.nan_to_num(np.nanmedian(raw, axis=0))
+        self._median = np.zeros(raw.shape[1])
+        is_told = ~is_absent.all(axis=0)
+        self._median[is_told] = np.nanmedian(raw[:, is_told], axis=0)
         filled = np.where(is_absent, self._median, raw)
         self._mean, deviation = filled.mean(axis=0), filled.std(axis=0)
         self._scale = spread_or_one(self._mean, deviation)

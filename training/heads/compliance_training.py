@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pandas as pd
 
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import OneClassError, TooFewLabelsError
 from training.heads import inspection_hours as hours
+from training.heads.ahead import Ahead, Begun
 from training.heads.compliance import FittedCompliance, fit
 from training.heads.compliance_judging import Origin, judge
 from training.heads.country_history import CountryHistory
 from training.heads.fit import Design, HeadResult, design, inputs_of
 from training.labels import dated_labels as labels
+from training.labels.dated_labels import Labels
 from training.labels.splits import Split
-from training.progress import Steps
 from training.recipe import Head, Recipe
 
 
-def train(
+def begin(
     recipe: Recipe,
     head: Head,
     warehouse: Warehouse,
     history: CountryHistory,
     rule: SevereFinding,
-    steps: Steps,
-) -> HeadResult:
-    """Train and judge the head of severe findings."""
+    ahead: Ahead,
+) -> Callable[[], HeadResult]:
+    """Begin to train the head of severe findings; what is returned waits for it and judges it."""
     made = design(history.table, head)
     origins = []
     for split in history.splits:
-        origin = _origin((recipe, head, made), warehouse, history, split, rule, steps)
+        origin = _origin((recipe, head, made), warehouse, history, split, rule, ahead)
         if origin is not None:
             origins.append(origin)
+    everything = labels.compliance(
+        warehouse,
+        (*history.split.train_as_of, *history.split.test_as_of),
+        rule=rule,
+        known_before=history.known_before,
+        records_to=history.end,
+        horizon_months=recipe.horizon_months,
+    )
+    shipped = ahead.begin(
+        f"{head.name}: fit on everything known",
+        lambda: fit(recipe, head, made, history.cohort, everything),
+        n_bytes=made.n_bytes,
+    )
+    return partial(_finish, (recipe, head, made), warehouse, history, origins, shipped, ahead)
+
+
+def _finish(
+    asked: tuple[Recipe, Head, Design],
+    warehouse: Warehouse,
+    history: CountryHistory,
+    begun: list[tuple[Split, Begun, Labels]],
+    last_begun: Begun,
+    ahead: Ahead,
+) -> HeadResult:
+    """Judge the head by the models that stand before each year, and return the shipped one."""
+    recipe, head, made = asked
+    origins = [Origin(split, ahead.take(each), now) for split, each, now in begun]
+    steps = ahead.steps
     with steps.step(f"{head.name}: judge as of {', '.join(_day(o.split) for o in origins)}"):
         held_out, everyone, entry = judge(recipe, head, made, history, origins)
         entry["hours"] = hours.per_hour(
@@ -42,16 +74,7 @@ def train(
             n_resamples=recipe.evaluation.n_resamples,
             seed=recipe.seed,
         )
-    everything = labels.compliance(
-        warehouse,
-        (*history.split.train_as_of, *history.split.test_as_of),
-        rule=rule,
-        known_before=history.known_before,
-        records_to=history.end,
-        horizon_months=recipe.horizon_months,
-    )
-    with steps.step(f"{head.name}: fit on everything known"):
-        shipped = fit(recipe, head, made, history.cohort, everything)
+    shipped: FittedCompliance = ahead.take(last_begun)
     steps.say(f"  {shipped.level_in_words}")
     first, last = origins[0], origins[-1]
     judged_on = (
@@ -86,9 +109,9 @@ def _origin(
     history: CountryHistory,
     split: Split,
     rule: SevereFinding,
-    steps: Steps,
-) -> Origin | None:
-    """Fit on what was known before one year; None for an earlier year too poor to judge."""
+    ahead: Ahead,
+) -> tuple[Split, Begun, Labels] | None:
+    """Begin to fit on what was known before one year; None for an earlier one too poor to judge."""
     recipe, head, made = asked
     then = labels.compliance(
         warehouse,
@@ -108,11 +131,13 @@ def _origin(
         if split is history.split:
             raise
         return None
-    with steps.step(f"{head.name}: fit before {split.trained_on}"):
-        fitted: FittedCompliance = fit(
-            recipe, head, made, history.cohort[history.is_at(split.train_as_of)], then
-        )
-    return Origin(split, fitted, now)
+    is_before = history.is_at(split.train_as_of)
+    begun = ahead.begin(
+        f"{head.name}: fit before {split.trained_on}",
+        lambda: fit(recipe, head, made, history.cohort[is_before], then),
+        n_bytes=made.n_bytes,
+    )
+    return split, begun, now
 
 
 def _day(split: Split) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -15,9 +18,10 @@ from features.arrays import Floats
 from features.domain.asof import DAYS_A_YEAR, add_months, from_numpy
 from features.openjson import Json
 from features.warehouse import Warehouse
-from training.errors import OneClassError, TooFewLabelsError
+from training.errors import OneClassError, TooFewLabelsError, TrainingError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.head_evaluation import measure
+from training.heads.ahead import Ahead, Begun
 from training.heads.country_history import CountryHistory
 from training.heads.fit import (
     Design,
@@ -48,44 +52,69 @@ _QUIET_DAYS: Final = 45
 _GAP_YEARS: Final = 3
 
 
-def train_or_leave_out(
-    recipe: Recipe, head: Head, warehouse: Warehouse, history: CountryHistory, steps: Steps
-) -> HeadResult | str:
-    """Train a head that counts traces; where they are too few to learn from, say so instead.
+def begin(
+    recipe: Recipe, head: Head, warehouse: Warehouse, history: CountryHistory, ahead: Ahead
+) -> Callable[[], HeadResult | str]:
+    """Begin to train a head that counts firearms traced soon after they were sold.
 
-    A country whose firearms never turn up in Mexico, or whose agency began to trace last year, has
-    findings to rank by all the same.
+    What is returned waits for it and judges it. Where traces are too few to learn from, it says
+    so instead: a country whose firearms never turn up in Mexico, or whose agency began to trace
+    last year, has findings to rank by all the same.
     """
+    asked = recipe, head, design(history.table, head)
     try:
-        return train(recipe, head, warehouse, history, steps)
+        begun = _begin(asked, warehouse, history, ahead)
     except (OneClassError, TooFewLabelsError) as error:
-        why = " ".join(part for part in (error.what, error.found) if part)
-        steps.say(f"  {head.name} is left out: {why}")
-        return why
+        return partial(_left_out, head, error, ahead.steps)
+
+    def finish() -> HeadResult | str:
+        try:
+            return _finish(asked, history, begun, ahead)
+        except (OneClassError, TooFewLabelsError) as error:
+            return _left_out(head, error, ahead.steps)
+
+    return finish
 
 
-def train(
-    recipe: Recipe, head: Head, warehouse: Warehouse, history: CountryHistory, steps: Steps
-) -> HeadResult:
-    """Train and judge a head that counts firearms traced soon after they were sold.
+def _left_out(head: Head, error: TrainingError, steps: Steps) -> str:
+    why = " ".join(part for part in (error.what, error.found) if part)
+    steps.say(f"  {head.name} is left out: {why}")
+    return why
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """Models under way: of each judged year with its simple rule, and the shipped one."""
+
+    found: Labels
+    counts: Floats
+    years: list[tuple[Split, Begun]]
+    shipped: Begun
+
+
+def _begin(
+    asked: tuple[Recipe, Head, Design], warehouse: Warehouse, history: CountryHistory, ahead: Ahead
+) -> _Begun:
+    """Begin every fit.
 
     Raises
     ------
     OneClassError, TooFewLabelsError
-        When too few dealers have any before the last judged year, or none in it.
+        When too few dealers have any before the last judged year, or none in it; nothing is under
+        way then.
     """
-    rows, made = history.rows, design(history.table, head)
+    recipe, head, made = asked
+    rows = history.rows
     end = traces_end(warehouse, history.end)
-    splits = _told(recipe, head, history, end, steps)
+    splits = _told(recipe, head, history, end, ahead.steps)
     split = splits[-1]
     found = _counted(recipe, head, warehouse, rows, history.known_before, end)
     counts, judged = _placed(rows, found), found.at(split.test_as_of)
     judged.require_enough(n_positive=1, what=f"{head.name} after {split.trained_on}")
     dealer = rows["dealer"].to_numpy(dtype=str)
-    everyone, years = [], []
+    taught: list[tuple[Split, Floats, Rows]] = []
     for one in splits:
         is_before = history.is_at(one.train_as_of)
-        rows_before = np.flatnonzero(is_before)
         # As it was known then: what was corrected since taught nobody who stood there.
         then = _counted(recipe, head, warehouse, rows[is_before], one.trained_on)
         then.require_known(one.trained_on)
@@ -95,11 +124,30 @@ def train(
             )
         elif then.n_positive < head.min_positive:
             continue
-        learned = _placed(rows, then)
-        asked = head if one is split else head.model_copy(update={"max_rows": EARLIER_ROWS})
-        with steps.step(f"{head.name}: fit before {one.trained_on}"):
-            model = _fit(asked, made, learned, dealer, rows_before, recipe.seed)
-            logistic = _logistic(asked, made, learned, rows_before, recipe.seed)
+        taught.append((one, _placed(rows, then), np.flatnonzero(is_before)))
+    years = []
+    for one, learned, before in taught:
+        kept = head if one is split else head.model_copy(update={"max_rows": EARLIER_ROWS})
+        work = partial(_fit_with_rule, kept, made, learned, dealer, before, recipe.seed)
+        years.append((one, ahead.begin(f"{head.name}: fit before {one.trained_on}", work)))
+    known = np.flatnonzero(np.isfinite(counts))
+    shipped = ahead.begin(
+        f"{head.name}: fit on everything known",
+        partial(_fit, head, made, counts, dealer, known, recipe.seed),
+    )
+    return _Begun(found, counts, years, shipped)
+
+
+def _finish(
+    asked: tuple[Recipe, Head, Design], history: CountryHistory, begun: _Begun, ahead: Ahead
+) -> HeadResult:
+    """Judge the head by the models that stand before each year, and return the shipped one."""
+    recipe, head, made = asked
+    rows, counts = history.rows, begun.counts
+    dealer = rows["dealer"].to_numpy(dtype=str)
+    everyone, years = [], []
+    for one, under_way in begun.years:
+        model, logistic = ahead.take(under_way)
         is_judged = history.is_at(one.test_as_of)
         X = made.X[is_judged]
         margin = model.predict_margin(inputs_of(model, X))
@@ -115,23 +163,20 @@ def train(
             )
         )
     held_out = pd.concat(years, ignore_index=True)
-    with steps.step(f"{head.name}: judge as of {', '.join(map(_day, everyone))}"):
+    with ahead.steps.step(f"{head.name}: judge as of {', '.join(map(_day, everyone))}"):
         entry: Json = {**measure(held_out, recipe.evaluation, seed=recipe.seed)}
     entry["list_overlap"] = None
     entry["absent"] = absent_from_rules(head.rules, made.X)
-    is_known = np.isfinite(counts)
-    with steps.step(f"{head.name}: fit on everything known"):
-        shipped = _fit(head, made, counts, dealer, np.flatnonzero(is_known), recipe.seed)
     judged_on = (
         f"trained on windows ended before each of {', '.join(map(_day, everyone))}, judged on "
         "every dealer as of that day, intervals by dealer"
     )
     return HeadResult(
         head,
-        found.definition,
+        begun.found.definition,
         judged_on,
         held_out,
-        shipped,
+        ahead.take(begun.shipped),
         made.X,
         entry,
         everyone=pd.concat(everyone, ignore_index=True),
@@ -229,3 +274,11 @@ def _fit(
     model = estimator(head, made.monotone, seed=seed)
     model.fit(made.X.iloc[index], counts[index], sample_weight=weight, groups=dealer[index])
     return model
+
+
+def _fit_with_rule(
+    head: Head, made: Design, counts: Floats, dealer: npt.NDArray[Any], rows: Rows, seed: int
+) -> tuple[RiskClassifier | RateRegressor, LogLogistic]:
+    """Fit a head, and the simple rule that it is held against."""
+    model = _fit(head, made, counts, dealer, rows, seed)
+    return model, _logistic(head, made, counts, rows, seed)

@@ -43,6 +43,11 @@ class Design:
     dropped: tuple[str, ...] = ()
 
     @property
+    def n_bytes(self) -> int:
+        """Size of the values as a fit reads them."""
+        return self.X.size * np.dtype(np.float64).itemsize
+
+    @property
     def monotone(self) -> dict[str, int]:
         """Expected direction of each signal."""
         return {signal.name: int(signal.direction) for signal in self.signals}

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from features.table import FeatureTable
 from training.heads import diversion
+from training.heads.ahead import Ahead
 from training.heads.country_history import CountryHistory
 from training.labels import dated_labels as labels
 from training.labels.cohort import places
@@ -95,8 +96,8 @@ def taught(monkeypatch):
         head = recipe.head("diversion").model_copy(update={"min_positive": 5})
         monkeypatch.setattr(diversion, "_fit", fit)
         monkeypatch.setattr(diversion, "design", lambda *_: None)
-        with pytest.raises(LearnedError):
-            diversion.train(recipe, head, warehouse, history(end), Steps())
+        with pytest.raises(LearnedError), Ahead(Steps(), at_once=1) as ahead:
+            diversion.begin(recipe, head, warehouse, history(end), ahead)()
         return seen
 
     return run

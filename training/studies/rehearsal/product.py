@@ -21,9 +21,10 @@ from models.profile import Profile
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL
-from training.heads import compliance_training, diversion
 from training.heads import country_history as country
+from training.heads.ahead import Ahead
 from training.heads.fit import HeadResult, inputs_of, place_signals
+from training.heads.together import train_heads
 from training.progress import Steps
 from training.recipe import Recipe
 
@@ -64,14 +65,9 @@ def said(recipe: Recipe, warehouse: Warehouse, today: date, steps: Steps) -> Sai
         When there are too few findings to train on.
     """
     history = country.assemble(recipe, warehouse, steps)
-    rule = recipe.read_policy().severe_finding
-    results: list[HeadResult] = []
-    for head in recipe.heads:
-        if head.label == "compliance":
-            results.append(compliance_training.train(recipe, head, warehouse, history, rule, steps))
-        else:
-            told = diversion.train_or_leave_out(recipe, head, warehouse, history, steps)
-            results += [] if isinstance(told, str) else [told]
+    with Ahead(steps) as ahead:
+        trained = train_heads(recipe, recipe.heads, warehouse, history, ahead)
+        results = [told for _, told in trained if not isinstance(told, str)]
     with steps.step("score"):
         table = build_features(warehouse, [today], variant=recipe.variant)
         scored = _bundle(recipe, results, history.table, today).score(table.X)
