@@ -10,6 +10,7 @@ not there yet (no warehouse, no bundle); 5 a gate refused; 130 interrupted.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import typer
@@ -48,6 +49,9 @@ DISK_REFUSALS = {
 def main() -> None:
     """Run the command line."""
     keep_private()
+    # Read by libraries when they are loaded, which no command has done yet. With more threads than
+    # one, products of vectors spend most of their time waiting for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app()
     except SystemExit as ended:

@@ -49,6 +49,29 @@ def test_a_command_loads_nothing_that_it_does_not_use(tmp_path, command, never):
     assert not loaded & never
 
 
+@pytest.mark.parametrize(("asked", "got"), [(None, "1"), ("2", "2")])
+def test_linear_algebra_of_a_command_has_one_thread_unless_told_otherwise(asked, got):
+    """The gates of a promotion took twice the processor time by two threads on small vectors."""
+    program = (
+        "import os, sys, ffl_risk\n"
+        "assert 'numpy' not in sys.modules\n"
+        "sys.argv = ['ffl-risk', '--help']\n"
+        "try: ffl_risk.main()\n"
+        "except SystemExit: pass\n"
+        "import numpy, threadpoolctl\n"
+        "(one,) = threadpoolctl.threadpool_info()\n"
+        "print('THREADS', os.environ['OMP_NUM_THREADS'], one['num_threads'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    environment |= {} if asked is None else {"OMP_NUM_THREADS": asked}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    said, n_threads = done.stdout.partition("THREADS")[2].split()
+    assert said == got
+    assert asked or n_threads == "1"
+
+
 def test_a_worker_loads_nothing_that_only_some_answers_use():
     program = "import sys, serving.server.app; print('LOADED', *sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

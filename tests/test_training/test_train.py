@@ -15,6 +15,7 @@ from models import Bundle
 from training.errors import GateRefusedError, MissingSignalError, RecipeError, TooFewLabelsError
 from training.evaluation.candidate import open_candidate
 from training.heads.fit import design, families_of
+from training.pages import report
 from training.recipe import RECIPES, Recipe, load_recipe
 from training.registry.tracker import Tracker
 
@@ -123,6 +124,29 @@ def test_promotion_moves_alias_and_bundle_and_rollback_returns(home, warehouse, 
     rolled = json.loads((home / "reports" / "rollback.json").read_text(encoding="utf-8"))
     assert (rolled["version"], rolled["before"]["version"]) == ("1", "2")
     assert json.loads((home / "champion.json").read_text())["version"] == "1"
+
+
+def test_both_pages_of_a_training_have_the_plots_that_were_drawn_once(home, tmp_path, monkeypatch):
+    evaluation, drawn = open_candidate(home).evaluation, []
+    whole, plots_of = report.render(evaluation), report._plots
+
+    def counted(head, capacity):
+        drawn.append(head)
+        return plots_of(head, capacity)
+
+    monkeypatch.setattr(report, "_plots", counted)
+    report._drawn.cache_clear()
+    pages = [
+        report.write_report({**evaluation, "version": version}, tmp_path, stem=version)
+        for version in ("", evaluation["version"])
+    ]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    assert texts[1] == whole
+    assert [text.count("<svg") for text in texts] == [whole.count("<svg")] * 2
+    assert len(drawn) == len(evaluation["heads"])
+    changed = {**evaluation, "capacity": 0.2}
+    assert report.render(changed) != texts[1]
+    assert len(drawn) == 2 * len(evaluation["heads"])
 
 
 def test_a_signal_missing_from_the_table_is_named(warehouse):

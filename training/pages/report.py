@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,15 @@ def render(evaluation: Mapping[str, Any]) -> str:
         title=evaluation["title"],
         evaluation={**evaluation, "heads": heads},
         sections=sections(evaluation),
-        plots={name: _plots(head, evaluation["capacity"]) for name, head in heads.items()},
+        plots=_drawn(json.dumps([evaluation["heads"], evaluation["capacity"]])),
     )
+
+
+@lru_cache(maxsize=1)
+def _drawn(text: str) -> dict[str, list[Plot]]:
+    """Draw the heads of an evaluation, given as JSON; a training writes them into two pages."""
+    heads, capacity = json.loads(text)
+    return {name: _plots(head, capacity) for name, head in heads.items()}
 
 
 def _with_table(head: Mapping[str, Any]) -> Json:
