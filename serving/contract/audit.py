@@ -21,6 +21,7 @@ class AuditRecord(Answer):
     scored: str
     list_id: str
     digest: str
+    is_change: bool = Field(description="Whether it changed something, or looked at it")
 
 
 class AuditPage(Answer):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 from typing import Annotated, Final
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from serving.access.audit.hash_chain import AuditRecord
+from serving.access.audit.reading import Deed, Sought, audit_page
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage
 from serving.contract.records.audit import AuditDocument
 from serving.field.events import dealer_key
-from serving.store.rows import picked
-from serving.store.tables import AUDIT
 
 _LONGEST_KEY: Final = len("1-23-45678")
 router = APIRouter(prefix="/v1", tags=["audit"])
@@ -34,33 +32,33 @@ async def read_audit(
     since: Annotated[int, Query(ge=0, le=2**62, description="Records after this one")] = 0,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
     who: Annotated[str, Query(max_length=300, pattern=NO_NUL)] = "",
+    action: Annotated[str, Query(pattern="^[a-z_]{0,40}$", description="Such as `lists`")] = "",
+    deed: Annotated[Deed | None, Query(description="`look` or `change`; all by default")] = None,
+    from_day: Annotated[date | None, Query(description="In UTC")] = None,
+    to_day: Annotated[date | None, Query(description="In UTC, included")] = None,
 ) -> Response:
     """Return records in their order, with a cursor for the next page."""
-    answer = await asyncio.to_thread(records_for, caller, since=since, limit=limit, who=who)
+    sought = Sought(who, action, deed or "", from_day, to_day)
+    answer = await asyncio.to_thread(records_for, caller, sought, after=since, limit=limit)
     await caller.record(f"records after {since}")
     return json_answer(to_json(answer))
 
 
 def records_for(
-    caller: Caller, *, since: int, limit: int, who: str = "", newest: bool = False
+    caller: Caller, sought: Sought, *, limit: int, after: int = 0, before: int | None = None
 ) -> AuditDocument:
-    """Return a page of records; what is held from the auditor is named in none."""
-    order = AUDIT.c.seq.desc() if newest else AUDIT.c.seq
-    query = (
-        sa.select(*(AUDIT.c[name] for name in AuditRecord.__annotations__))
-        .where(AUDIT.c.seq > since)
-        .order_by(order)
+    """Return a page of records; what is held from the auditor is named in none.
+
+    The oldest after a number first, or, with `before`, the newest before one; 0 for all.
+    """
+    rows, has_more = audit_page(
+        caller.runtime.store, sought, limit=limit, after=after, before=before
     )
-    if who:
-        query = query.where(AUDIT.c.who == who)
-    with caller.runtime.store.read() as connection:
-        rows = [picked(AuditRecord, row._mapping) for row in connection.execute(query.limit(limit))]
     hidden = caller.scope.hidden
     for row in rows:
         kept = [part for part in str(row["subject"]).split(" ") if not _names(part, hidden)]
         row["subject"] = " ".join(kept)
-    is_last = len(rows) < limit
-    return {"records": rows, "next_since": None if is_last or not rows else rows[-1]["seq"]}
+    return {"records": rows, "next_since": rows[-1]["seq"] if has_more else None}
 
 
 def _names(part: str, hidden: frozenset[str]) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from serving.access.audit.hash_chain import AuditRecord
+from serving.access.audit.reading import ReadRecord
 
 
 class AuditDocument(TypedDict):
     """Records in their order, and the number to read on from."""
 
-    records: list[AuditRecord]
+    records: list[ReadRecord]
     next_since: int | None

@@ -33,6 +33,7 @@ from serving.server.app import build_app
 from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store, instant
 from serving.store.tables import ACCOUNTS, EVENTS, METADATA
+from tests.test_serving.access.audit_rows import check_reading
 from tests.test_serving.test_end_to_end import AS_OF, publish_country
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
@@ -144,6 +145,10 @@ def test_migrations_lead_to_the_declared_tables_and_back(store: Store):
         assert sa.inspect(connection).get_table_names() == ["alembic_version"]
     store.upgrade()
     assert store.revision() == HEAD_REVISION
+
+
+def test_an_auditor_finds_on_the_server_what_a_plain_search_finds(store: Store):
+    check_reading(store)
 
 
 def test_several_processes_may_migrate_at_once(url: str):
