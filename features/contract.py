@@ -213,7 +213,10 @@ empty cell is unknown, and so are words for nothing (`NULL`, `N/A`, `None`, `-`)
 date (`1900-01-01`, `9999-12-31`); the summary of a load counts the dates. Codes are read in any
 case.
 
-Every row is known since a day: the file's own column `known_on`, else the rule of its table.
+Every row is known since a day: the file's own column `known_on`, else the rule of its table. One
+that is dated before the last day that it tells of itself (closed, answered, reported, a month's
+end) is `known_before_event`. What was stored without its end (`ends_on`, `to`, `submits_to`,
+`is_substantiated`) and is sent again with it is known with it since the day of that load.
 Nothing is used as of a date on which it was not known. A later row of the same key corrects the
 earlier one from the day on which it is known. Two rows of one key and day that say different
 things are disputed: neither stands, whichever came first, until one source is withdrawn or a later

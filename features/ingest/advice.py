@@ -243,6 +243,26 @@ def equal_counts(con: Any, table: str) -> list[str]:
     ]
 
 
+def overtaken(con: Any, table: str) -> list[str]:
+    """Tell of new rows that an earlier load overtook, because it told a later day."""
+    keys = [quoted(name) for name in TABLES[table].key]
+    same = " AND ".join(f"o.{key} = r.{key}" for key in keys)
+    text = " || ' ' || ".join(f"CAST(r.{key} AS VARCHAR)" for key in keys)
+    n_rows, example = con.execute(
+        f"SELECT count(*), min({text}) FROM resolved r WHERE r.file IS NULL "
+        "AND r.verdict = 'stored' AND EXISTS (FROM resolved o WHERE "
+        f"{same} AND o.file IS NOT NULL AND o.verdict = 'stored' "
+        "AND o.known_on = r.superseded_on)"
+    ).fetchone()
+    if not n_rows:
+        return []
+    return [
+        f"rows of {table} that were known before what an earlier load told of the same: "
+        f"{n_rows:,} (such as {example}); what it told goes on to stand. One that corrects it and "
+        "moves the day back is loaded with --known-on and the day on which it came"
+    ]
+
+
 def other_dealers(con: Any, table: str) -> list[str]:
     """Tell of keys under which one file names several dealers: numbers that are not unique.
 

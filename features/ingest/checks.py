@@ -50,6 +50,18 @@ KNOWN_ON: Final = {
     "area_covariates": '"from"',
 }  # fmt: skip
 
+# The first day on which all that a row says can be known, whatever day its file gives.
+_FIRST_KNOWN: Final = {
+    "traces": "coalesce(completed_on, requested_on)",
+    "inspections": "coalesce(closed_on, opened_on)",
+    "violations": "inspection_closed_on",
+    "multiple_sales": "reported_on",
+    "thefts_losses": "reported_on",
+    "sales_volume": "CAST(date_trunc('month', month) + INTERVAL 1 MONTH AS DATE)",
+    "denials": "CAST(date_trunc('month', month) + INTERVAL 1 MONTH AS DATE)",
+    "seizures": "reported_on",
+}
+
 # Text that not every spelling of has a meaning, and the reason of one that has none; any other
 # text is read as it stands.
 _PARSED: Final[Mapping[str, RejectReason]] = {
@@ -255,7 +267,7 @@ def _typed(
             typed.append(f"{made} AS {own}")
     joined, rest = "", ""
     if table.name == "violations":
-        rest = ", inspection_known_on"
+        rest = ", inspection_known_on, inspection_closed_on"
         joined = (
             " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
             " LEFT JOIN known_citations ON given_citation = cited_as"
@@ -400,4 +412,7 @@ def _row_rules(table: Table, plan: Plan) -> list[Rule]:
     if table.event_date:
         early = f"known_on < {quoted(table.event_date)}"
         rules.append(Rule("known_before_event", table.event_date, early))
+    if table.name in _FIRST_KNOWN and "known_on" in plan.columns:
+        early = f"known_on < {_FIRST_KNOWN[table.name]}"
+        rules.append(Rule("known_before_event", "known_on", early))
     return rules

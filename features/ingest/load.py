@@ -17,6 +17,7 @@ from features.ingest.advice import (
     equal_counts,
     grouped_numbers,
     other_dealers,
+    overtaken,
     sales_without_recovery,
     turned_dates,
 )
@@ -26,7 +27,7 @@ from features.ingest.opening import Opened, damaged, is_about_file, numbered, op
 from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
-from features.ingest.versions import Resolution, resolve, revise
+from features.ingest.versions import Resolution, date_ends, resolve, revise
 from features.reference.files import DATA
 from features.reference.legal.citation import normalize_column
 from features.schema import TABLES
@@ -180,7 +181,11 @@ class Loader:
                     notes += self._unknown_counties()
             with step(f"store {table}"):
                 notes += self._lift(table)
+                is_dated = "known_on" in plan.columns
                 files = live(self.draft, table)
+                if not is_dated:
+                    today = self.today.isoformat()
+                    notes += date_ends(self.con, table, files, self.effects.first, today)
                 resolution = resolve(self.con, table, files, withdrawn_sources(self.draft))
                 if resolution.n_conflict:
                     self.rejects.add_conflicts(table, load.number, file)
@@ -190,6 +195,8 @@ class Loader:
                     notes += equal_counts(self.con, table)
                 if resolution.n_superseded or resolution.n_conflict:
                     notes += other_dealers(self.con, table)
+                if resolution.n_superseded and not is_dated:
+                    notes += overtaken(self.con, table)
                 n_footers = len(found.odd.footers) if found.odd is not None and is_first else 0
                 counts.append(self._count(load, table, resolution, n_unread, n_footers))
                 self.rejects.refuse_bad(
@@ -266,12 +273,17 @@ class Loader:
         Citations of an inspection that is still open are known since they were ingested.
         """
         files = live(self.draft, "inspections")
-        known = "SELECT '' AS known_inspection_id, DATE '1900-01-01' AS inspection_known_on LIMIT 0"
+        none = "DATE '1900-01-01'"
+        known = (
+            f"SELECT '' AS known_inspection_id, {none} AS inspection_known_on, "
+            f"{none} AS inspection_closed_on LIMIT 0"
+        )
         if files:
             known = (
                 "SELECT inspection_id AS known_inspection_id, coalesce(min(known_on) "
                 "FILTER (closed_on IS NOT NULL OR outcome <> 'none'), "
-                f"DATE {literal(self.today.isoformat())}) AS inspection_known_on "
+                f"DATE {literal(self.today.isoformat())}) AS inspection_known_on, "
+                "min(closed_on) AS inspection_closed_on "
                 f"FROM {scan(files)} GROUP BY inspection_id"
             )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE known_inspections AS {known}")

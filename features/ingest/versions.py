@@ -12,6 +12,10 @@ order they arrived, and what was known of the key before goes on. They are store
 never in force, and named among the rejects, those that stood until now as well. A later version
 of the key settles the dispute from the day on which it is known; taking one source out settles it
 too.
+
+A thing is told while it goes on and again when it ends. Where both rows are known on one day, or
+the day of the open one only stands in for the day of an end that came before it, the open row
+yields: it is stored like a restatement, whichever came first.
 """
 
 from __future__ import annotations
@@ -28,6 +32,24 @@ from features.warehouse.stored import scan_table, stored_columns
 
 # The token is dropped two years after the sale, so two reports may differ in it alone.
 _NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
+# What stays empty while the thing goes on.
+_END: Final = {
+    "traces": "completed_on",
+    "inspections": "closed_on",
+    "tips": "is_substantiated",
+    "holds": "ends_on",
+    "agencies": "submits_to",
+    "area_covariates": "to",
+}
+# Where the end may tell other values of the row as well; elsewhere these are a dispute.
+_END_TELLS_ALL: Final = frozenset({"traces", "inspections"})
+# Where an open row is known on a day that stands in for the end.
+_STANDS_IN: Final = {"traces": "completed_on IS NULL AND known_on = requested_on + 14"}
+_YIELDS: Final = (
+    "(is_open AND bool_or(NOT is_open) OVER (PARTITION BY {keys}, known_on, rest)) OR "
+    "(stands_in AND coalesce(min(known_on) FILTER (NOT is_open) OVER (PARTITION BY {keys}) "
+    "<= known_on, false))"
+)
 
 
 @dataclass(frozen=True)
@@ -120,12 +142,83 @@ def resolve(
     )
 
 
+def _content(table: str, *left_out: str) -> str:
+    """Return the columns that a version may change."""
+    names = (*TABLES[table].key, *_NOT_CONTENT.get(table, ()), *left_out)
+    return ", ".join(quoted(name) for name in TABLES[table].names if name not in names)
+
+
+def _progress(table: str) -> str:
+    """Return SQL of what tells whether a row yields; see `_YIELDS`."""
+    end = _END.get(table)
+    if end is None:
+        return "false AS is_open, false AS stands_in, 0 AS rest"
+    rest = "0" if table in _END_TELLS_ALL else f"hash({_content(table, end)})"
+    return (
+        f"{quoted(end)} IS NULL AS is_open, coalesce({_STANDS_IN.get(table, 'false')}, false) "
+        f"AS stands_in, {rest} AS rest"
+    )
+
+
+def unyielding(table: str, rows: str) -> str:
+    """Return SQL for the rows of the relation `rows` that yield to no other of it."""
+    keys = ", ".join(quoted(name) for name in TABLES[table].key)
+    return (
+        f"SELECT * EXCLUDE (is_open, stands_in, rest, is_yielding) FROM (SELECT *, "
+        f"{_YIELDS.format(keys=keys)} AS is_yielding FROM (SELECT *, {_progress(table)} "
+        f"FROM {rows})) WHERE NOT is_yielding"
+    )
+
+
+def date_ends(con: Any, table: str, files: list[str], first: int, today: str) -> list[str]:
+    """Let new rows that tell the end of what stands open be known on the day of ingest; tell it.
+
+    Their table dates them like the open row, and then that day would know the end.
+
+    Parameters
+    ----------
+    con : duckdb connection
+        With the table ``checked``.
+    table : str
+        The table.
+    files : list of str
+        Its stored files.
+    first : int
+        The first source of this load: what it tells itself, it tells on one day.
+    today : str
+        The day of ingest.
+    """
+    if table not in _END or table in _END_TELLS_ALL or not files:
+        return []
+    end, key = quoted(_END[table]), [quoted(name) for name in TABLES[table].key]
+    rest = _content(table, _END[table])
+    stood = (
+        f"SELECT DISTINCT {', '.join(key)}, known_on AS told_on, hash({rest}) AS rest "
+        f"FROM {scan_table(table, files)} WHERE source_id < {first} AND {end} IS NULL "
+        "AND superseded_on IS DISTINCT FROM known_on"
+    )
+    same = " AND ".join(f"c.{k} = o.{k}" for k in key)
+    n_rows = con.execute(
+        f"UPDATE checked AS c SET known_on = DATE {literal(today)} FROM ({stood}) o WHERE {same} "
+        f"AND c.fault = 0 AND NOT c.is_set_aside AND c.{end} IS NOT NULL "
+        f"AND c.known_on = o.told_on AND DATE {literal(today)} > c.known_on "
+        f"AND hash({', '.join('c.' + name for name in rest.split(', '))}) = o.rest"
+    ).fetchone()[0]
+    if not n_rows:
+        return []
+    return [
+        f"rows of {table} that tell {_END[table]} of what was stored without it: {n_rows:,}; known "
+        "since the day of this load"
+    ]
+
+
 def _decide(con: Any, table: str, withdrawn: Mapping[int, str]) -> None:
     """Make ``resolved`` and ``revised`` out of ``contested``."""
     keys = ", ".join(quoted(name) for name in TABLES[table].key)
     ends = " ".join(f"WHEN {n} THEN DATE {literal(day)}" for n, day in withdrawn.items())
     withdrawn_on = f"CASE source_id {ends} END" if ends else "CAST(NULL AS DATE)"
-    con.execute(_RESOLVED.format(keys=keys, withdrawn_on=withdrawn_on))
+    yields = _YIELDS.format(keys=keys)
+    con.execute(_RESOLVED.format(keys=keys, withdrawn_on=withdrawn_on, yields=yields))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE revised AS SELECT {keys}, known_on, source_id, "
         "source_line, file, superseded_on, verdict FROM resolved "
@@ -149,13 +242,9 @@ def _contested(
 ) -> None:
     """Make ``contested``: new and stored rows of every key that occurs more than once."""
     keys = ", ".join(key)
-    content = ", ".join(
-        quoted(name)
-        for name in TABLES[table].names
-        if name not in _NOT_CONTENT.get(table, ()) and quoted(name) not in key
-    )
+    told = f"hash({_content(table)}) AS content, {_progress(table)}"
     rows = scan_table(table, live, with_file=True) if live else ""
-    stored = _stored(rows, keys_from, content, key)
+    stored = _stored(rows, keys_from, told, key)
     con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {stored}")
     # Two keys of one hash do no harm: the window functions tell them apart.
     con.execute(
@@ -165,30 +254,28 @@ def _contested(
         "SELECT row, CAST(NULL AS INTEGER) AS source_id, source_line, NULL AS file, "
         f"{keys}, known_on, "
         "CAST(NULL AS DATE) AS was_superseded_on, "
-        f"hash({content}) AS content FROM good g "
+        f"{told} FROM good g "
         f"WHERE hash({keys}) IN (SELECT h FROM multiple) "
         "UNION ALL SELECT CAST(NULL AS BIGINT), source_id, source_line, file, "
         "* EXCLUDE (source_id, source_line, file) FROM stored_rows"
     )
 
 
-def _stored(rows: str, keys_from: str, content: str, key: list[str]) -> str:
+def _stored(rows: str, keys_from: str, told: str, key: list[str]) -> str:
     keys = ", ".join(key)
     if not rows:
         return (
             "SELECT CAST(NULL AS INTEGER) AS source_id, CAST(NULL AS BIGINT) AS source_line, "
             f"CAST(NULL AS VARCHAR) AS file, {keys}, known_on, "
-            f"CAST(NULL AS DATE) AS superseded_on, hash({content}) AS content FROM good LIMIT 0"
+            f"CAST(NULL AS DATE) AS superseded_on, {told} FROM good LIMIT 0"
         )
     same = " AND ".join(f"g.{k} = s.{k}" for k in key)
-    own = ", ".join(f"s.{k}" for k in key)
     # A join against the distinct keys hands them to the scan as a filter; an EXISTS does not, and
     # then a load of one row reads every column of the table.
     return (
-        f"SELECT source_id, source_line, filename AS file, {own}, known_on, superseded_on, "
-        f"hash({content}) AS content "
-        f"FROM {rows} s "
-        f"JOIN (SELECT DISTINCT {keys} FROM {keys_from}) g ON {same}"
+        f"SELECT source_id, source_line, filename AS file, {keys}, known_on, superseded_on, {told} "
+        f"FROM (SELECT s.* FROM {rows} s "
+        f"JOIN (SELECT DISTINCT {keys} FROM {keys_from}) g ON {same})"
     )
 
 
@@ -214,7 +301,7 @@ def revise(con: Any, draft: Draft, table: str, place: str) -> None:
 _RESOLVED: Final = """
 CREATE OR REPLACE TEMP TABLE resolved AS
 WITH told AS (
-    SELECT *, {withdrawn_on} AS withdrawn_on,
+    SELECT *, {withdrawn_on} AS withdrawn_on, {yields} AS is_yielding,
         row IS NULL AND source_line < 0 AS is_restored,
         -- A row that a withdrawal brought back yields to any other of its day.
         count(*) FILTER (row IS NOT NULL OR source_line >= 0)
@@ -228,7 +315,7 @@ ranked AS (
             ORDER BY row IS NOT NULL, source_id, source_line, row
         ) AS place,
         min(content) OVER of_day <> max(content) OVER of_day AS is_disputed
-    FROM told WHERE NOT (is_restored AND has_other)
+    FROM told WHERE NOT is_yielding AND NOT (is_restored AND has_other)
     WINDOW of_day AS (PARTITION BY {keys}, known_on, withdrawn_on IS NOT NULL)
 ),
 versions AS (
@@ -255,5 +342,5 @@ SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on,
 FROM ranked WHERE place > 1 OR is_disputed
 UNION ALL
 SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'restated', known_on
-FROM told WHERE is_restored AND has_other
+FROM told WHERE is_yielding OR (is_restored AND has_other)
 """

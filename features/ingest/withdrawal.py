@@ -25,7 +25,7 @@ import duckdb
 from features.errors import InvalidValueError
 from features.ingest.load import withdrawn_sources
 from features.ingest.source_names import find_sources
-from features.ingest.versions import resolve_keys, revise
+from features.ingest.versions import resolve_keys, revise, unyielding
 from features.openjson import Json
 from features.schema import TABLES
 from features.sql import literal, quoted
@@ -328,6 +328,9 @@ def _restore(con: Any, draft: Draft, table: str, day: date) -> int:
         }.get(name, quoted(name))
         for name in stored_columns(table)
     )
+    others = (
+        f"(SELECT * FROM mine WHERE source_id NOT IN ({', '.join(gone)}) AND known_on <= {last})"
+    )
     query = (
         f"WITH mine AS (SELECT s.* FROM {scan_table(table, live(draft, table))} s JOIN touched t "
         f"ON {same}), "
@@ -335,7 +338,7 @@ def _restore(con: Any, draft: Draft, table: str, day: date) -> int:
         f"ranked AS (SELECT *, hash({content}) AS h, "
         f"dense_rank() OVER (PARTITION BY {key} ORDER BY known_on DESC) AS age, "
         f"row_number() OVER (PARTITION BY {key}, known_on ORDER BY source_id, source_line) AS n "
-        f"FROM mine WHERE source_id NOT IN ({', '.join(gone)}) AND known_on <= {last}), "
+        f"FROM ({unyielding(table, others)})), "
         f"settled AS (SELECT *, min(h) OVER w = max(h) OVER w AS is_one FROM ranked "
         f"WINDOW w AS (PARTITION BY {key}, known_on)) "
         f"SELECT {columns} FROM (SELECT s.* FROM settled s ANTI JOIN standing t "

@@ -30,13 +30,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.domain.asof import known_sql
 from features.errors import WarehouseError, did_you_mean
 from features.openjson import Json
 from features.schema import TABLES
+from features.sql import quoted
 from features.warehouse.manifest import REJECTS, fingerprint, read_manifest
 from features.warehouse.stored import arrow_schema, columns_of, scan_table
 
@@ -158,6 +161,37 @@ class Warehouse:
         if not cut:
             return table
         return table.filter(_in_force(table, cut, as_of)).select(list(columns))
+
+    def read_disputed(self, table: str, as_of: date) -> pa.Table:
+        """Read the rows of `table` in dispute as of a day: of one key and day, but unlike.
+
+        None of them is in force, so `read` gives what was known of the key before. Rows of
+        withdrawn sources are in no dispute.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        as_of : date
+            Only rows known before that day.
+        """
+        names = arrow_schema(table).names
+        if not self.has(table):
+            return arrow_schema(table).empty_table()
+        keys = ", ".join(quoted(name) for name in TABLES[table].key)
+        gone = [str(e["id"]) for e in self.manifest["sources"] if "withdrawn" in e]
+        # What only repeats a version or yields to one is known on its day, or says the same.
+        query = (
+            f"WITH told AS (SELECT * FROM {self.scan(table)} WHERE {known_sql('$1')}), "
+            f"stood AS (SELECT {keys}, max(known_on) AS last FROM told "
+            "WHERE superseded_on IS DISTINCT FROM known_on GROUP BY ALL) "
+            f"SELECT {', '.join('t.' + quoted(name) for name in names)} "
+            f"FROM told t LEFT JOIN stood USING ({keys}) WHERE superseded_on = known_on "
+            f"AND source_id NOT IN ({', '.join(['-1', *gone])}) "
+            f"AND coalesce(known_on > last, true) ORDER BY {keys}, known_on, source_id, source_line"
+        )
+        with duckdb.connect() as con:
+            return con.execute(query, [as_of]).to_arrow_table()
 
     def rejects(self, table: str) -> pa.Table | None:
         """Return the rejected rows of `table`, or None when there are none."""

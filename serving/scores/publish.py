@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from features import reference
 from features.home import keep_private, sync_folder, write_json
@@ -171,7 +172,7 @@ def score_frames(
         "scored.parquet": scored,
         "reasons.parquet": strongest(values, bundle.signals),
         "peers.parquet": peer_table(inputs, types),
-        "holds.parquet": _holds(warehouse, as_of),
+        "holds.parquet": holds_of(warehouse, as_of),
     }
 
 
@@ -270,9 +271,12 @@ def _places(sized: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.argsort(order, axis=1, kind="stable")
 
 
-def _holds(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
-    holds = warehouse.read("holds", as_of=as_of).to_pandas(date_as_object=False)
-    return pd.DataFrame(holds[["hold_id", "dealer", "starts_on", "ends_on"]])
+def holds_of(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
+    """Return the holds in force, and those in dispute: what any record holds stays held."""
+    parts = [warehouse.read("holds", as_of=as_of), warehouse.read_disputed("holds", as_of)]
+    names = ["hold_id", "dealer", "starts_on", "ends_on"]
+    rows = pa.concat_tables([part.select(names) for part in parts])
+    return pd.DataFrame(rows.to_pandas(date_as_object=False)).drop_duplicates(ignore_index=True)
 
 
 def _write(

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from features.ingest import ingest
+from features.ingest.withdrawal import withdraw
 from features.schema import TABLES
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, row, write
@@ -146,7 +147,7 @@ def test_the_order_of_arrival_does_not_change_what_a_day_knew(
 
 def test_of_two_contents_known_on_one_day_none_stands_whichever_came_first(tmp_path: Path) -> None:
     """Nothing tells which of the two is right, and the order of arrival least of all."""
-    one, other = ("A", 1, 0, 0, 0), ("A", 1, 1, 0, 0)
+    one, other = ("A", 1, 0, 0, 0), ("A", 1, 2, 0, 0)
     for first, second in ((one, other), (other, one)):
         folder = tmp_path / str(first[2])
         ingest(write(folder, "tips.csv", [record("tips", first)]), folder / "w", today=TODAY)
@@ -155,3 +156,76 @@ def test_of_two_contents_known_on_one_day_none_stands_whichever_came_first(tmp_p
         assert summary.files[0].tables[0].reasons == {"duplicate_key_conflict": 1}
         found = as_text(Warehouse.open(folder / "w").read("tips").to_pylist(), "tips")
         assert found == []
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize(
+    ("table", "while_open", "ended"),
+    [
+        # The usual trace: answered before the day that stands in for an answer.
+        ("traces", {"completed_on": "", "outcome": "incomplete", "dealer": "", "sold_on": ""},
+         {"completed_on": "2025-03-10"}),
+        ("traces", {"completed_on": "", "outcome": "incomplete", "dealer": "", "sold_on": ""},
+         {"completed_on": "2025-03-15"}),
+        ("inspections", {"closed_on": "", "outcome": "none"}, {"closed_on": "2025-01-10"}),
+        ("holds", {"ends_on": ""}, {"ends_on": "2027-01-01"}),
+        ("tips", {"is_substantiated": ""}, {"is_substantiated": "true"}),
+        ("agencies", {"submits_to": ""}, {"submits_to": "2025-07-01"}),
+        ("area_covariates", {"to": ""}, {"to": "2025-07-01"}),
+    ],
+)  # fmt: skip
+def test_what_ended_stands_whatever_came_first(
+    table: str,
+    while_open: dict[str, str],
+    ended: dict[str, str],
+    is_turned: bool,
+    tmp_path: Path,
+) -> None:
+    rows = [row(table, **while_open), row(table, **ended)]
+    for number, one in enumerate(rows[::-1] if is_turned else rows):
+        path = write(tmp_path / str(number), f"{table}.csv", [one])
+        summary = ingest(path, tmp_path / "w", today=TODAY)
+        assert summary.files[0].tables[0].n_rejected == 0
+    (found,) = as_text(Warehouse.open(tmp_path / "w").read(table).to_pylist(), table)
+    assert found | ended == found
+    # In one file both are told on one day.
+    ingest(write(tmp_path, f"{table}.csv", rows), tmp_path / "one", today=TODAY)
+    (found,) = as_text(Warehouse.open(tmp_path / "one").read(table).to_pylist(), table)
+    assert found | ended == found
+
+
+def test_an_end_told_later_is_not_known_before(tmp_path: Path) -> None:
+    before, after = date(2025, 7, 1), date(2026, 6, 2)
+    for day, told in ((date(2025, 6, 1), ""), (TODAY, "true"), (TODAY, "false")):
+        path = write(tmp_path / told, "tips.csv", [row("tips", is_substantiated=told)])
+        summary = ingest(path, tmp_path / "w", today=day, max_rejects=1.0)
+        if told == "true":
+            assert any("known since the day of this load" in n for n in summary.files[0].notes)
+            warehouse = Warehouse.open(tmp_path / "w")
+            seen = [
+                warehouse.read("tips", as_of=day)["is_substantiated"].to_pylist()
+                for day in (before, after)
+            ]
+            assert seen == [[None], [True]]
+    # A second end of the same day is a dispute: what was known before goes on.
+    assert Warehouse.open(tmp_path / "w").read("tips")["is_substantiated"].to_pylist() == [None]
+
+
+def test_a_withdrawn_answer_leaves_the_open_trace(tmp_path: Path) -> None:
+    while_open = row("traces", completed_on="", outcome="incomplete", dealer="", sold_on="")
+    answered = row("traces", completed_on="2025-03-10")
+    for number, one in enumerate((while_open, answered)):
+        path = write(tmp_path, f"traces-{number}.csv", [one])
+        ingest(path, tmp_path / "w", as_table="traces", today=TODAY)
+    withdraw("traces-1.csv", tmp_path / "w", why="wrong", today=date(2026, 6, 5))
+    warehouse = Warehouse.open(tmp_path / "w")
+    assert warehouse.read("traces")["outcome"].to_pylist() == ["incomplete"]
+    earlier = warehouse.read("traces", as_of=date(2025, 4, 1))
+    assert earlier["outcome"].to_pylist() == ["purchaser"]
+
+
+def test_a_correction_that_moves_its_day_back_is_told(tmp_path: Path) -> None:
+    for closed_on in ("2025-03-10", "2025-03-01"):
+        path = write(tmp_path, "inspections.csv", [row("inspections", closed_on=closed_on)])
+        summary = ingest(path, tmp_path / "w", today=TODAY)
+    assert any("--known-on" in note and "I1" in note for note in summary.files[0].notes)
