@@ -6,6 +6,7 @@ It is reviewed and versioned like code, travels in every bundle, and every numbe
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from features.errors import did_you_mean
+from features.reference.legal.outcome import LADDER
 from models.errors import PolicyError
 
 DEFAULT: Final = Path(__file__).with_name("policy.toml")
@@ -21,6 +23,14 @@ _SECTIONS: Final = (
     "version", "reviewed_on", "review_due", "priority", "yield_cost", "severe_finding", "support",
     "strictness",
 )  # fmt: skip
+_KEYS: Final = {
+    "yield_cost": ("maximum", "reason"),
+    "severe_finding": (
+        "outcome_at_least", "tier_1_citations_at_least", "unaccounted_firearms_at_least", "reason",
+    ),
+    "support": ("minimum", "reason"),
+}  # fmt: skip
+_KEYS_OF_A_HEAD: Final = ("weight", "reason", "per_sale", "per_place")
 _READINGS: Final = ("strictness", "risk")
 Reading = Literal["strictness", "risk"]
 
@@ -142,6 +152,7 @@ class Policy:
                 )
         try:
             heads: Mapping[str, Mapping[str, Any]] = value["priority"]
+            _check_keys(name, value, heads)
             severe = value["severe_finding"]
             policy = cls(
                 text=text,
@@ -152,8 +163,8 @@ class Policy:
                 reasons={head: str(entry["reason"]).strip() for head, entry in heads.items()},
                 severe_finding=SevereFinding(
                     str(severe["outcome_at_least"]),
-                    int(severe["tier_1_citations_at_least"]),
-                    int(severe["unaccounted_firearms_at_least"]),
+                    _count(severe, "tier_1_citations_at_least"),
+                    _count(severe, "unaccounted_firearms_at_least"),
                 ),
                 min_support=float(value["support"]["minimum"]),
                 strictness=_strictness(value.get("strictness", {})),
@@ -171,11 +182,14 @@ class Policy:
         return policy
 
     def _check(self, name: str) -> None:
-        below = [head for head, weight in self.weights.items() if not weight >= 0.0]
-        if below:
+        odd_weights = [h for h, w in self.weights.items() if not 0.0 <= w < math.inf]
+        if odd_weights:
             raise PolicyError(
-                f"{name} gives a head a negative weight.", found=", ".join(below), expected=">= 0"
+                f"{name} gives a head a negative weight, or none that is a finite number.",
+                found=", ".join(f"{head}: {self.weights[head]:g}" for head in odd_weights),
+                expected=">= 0",
             )
+        self._check_severe(name)
         if not 0.0 <= self.min_support < 1.0:
             raise PolicyError(f"{name}: support.minimum is a share.", found=str(self.min_support))
         for key, shares, like in (
@@ -209,6 +223,29 @@ class Policy:
         if not isinstance(self.reviewed_on, date) or not isinstance(self.review_due, date):
             raise PolicyError(f"{name}: reviewed_on and review_due are dates.")
 
+    def _check_severe(self, name: str) -> None:
+        rule = self.severe_finding
+        if rule.outcome_at_least not in LADDER:
+            raise PolicyError(
+                f"{name}: severe_finding.outcome_at_least is no step of the ladder"
+                f"{did_you_mean(rule.outcome_at_least, LADDER, end='.')}",
+                found=repr(rule.outcome_at_least),
+                expected=", ".join(LADDER),
+            )
+        if rule.outcome_at_least == "none":
+            raise PolicyError(
+                f"{name}: with severe_finding.outcome_at_least at 'none' every visit is severe.",
+                expected=", ".join(step for step in LADDER if step != "none"),
+            )
+        for key in ("tier_1_citations_at_least", "unaccounted_firearms_at_least"):
+            if getattr(rule, key) < 1:
+                raise PolicyError(
+                    f"{name}: severe_finding.{key} below 1 makes every visit severe.",
+                    found=str(getattr(rule, key)),
+                    expected="1 or more",
+                    fix="to switch the rule off give a number that no visit reaches, as 1000000",
+                )
+
     def stated(self) -> dict[str, str]:
         """Return its version and fingerprint, for manifests and pages."""
         digest = hashlib.sha256(self.text.encode()).hexdigest()
@@ -238,6 +275,30 @@ class Policy:
                 expected="a weight above zero",
             )
         return chosen
+
+
+def _check_keys(
+    name: str, value: Mapping[str, Any], heads: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse a key that nothing reads: what is misspelled would count for nothing."""
+    sections = [(key, value[key], _KEYS[key]) for key in _KEYS if key in value]
+    sections += [(f"priority.{head}", entry, _KEYS_OF_A_HEAD) for head, entry in heads.items()]
+    for section, entries, known in sections:
+        for key in entries:
+            if key not in known:
+                raise PolicyError(
+                    f"{name} has an unknown key '{section}.{key}'"
+                    f"{did_you_mean(key, known, end='.')}",
+                    expected=", ".join(known),
+                )
+
+
+def _count(section: Mapping[str, Any], key: str) -> int:
+    """Read a whole number; one with a fraction would be cut, and a yes be a one."""
+    value = section[key]
+    if isinstance(value, bool) or int(value) != value:
+        raise ValueError(f"{key} = {value!r} is no whole number")
+    return int(value)
 
 
 def _shares(heads: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:

@@ -217,9 +217,7 @@ class Profile:
         return self._support(_surprise(self.signals, _bins(self.signals, X), self.weights))
 
     def _support(self, found: Floats) -> Floats:
-        grid = np.linspace(0.0, 1.0, N_QUANTILES)
-        below = np.interp(found, self.surprise, grid)
-        return np.asarray(np.where(found > self.surprise[-1], 0.0, 1.0 - below))
+        return 1.0 - share_below(self.surprise, found)
 
     def percentile(self, name: str, values: Floats) -> Floats:
         """Return the share of training rows at or below each value, 0 to 100; NaN if missing."""
@@ -258,6 +256,34 @@ class Profile:
             if state.get("weights") is None
             else np.asarray(state["weights"], dtype=np.float64),
         )
+
+
+def share_below(quantiles: Floats, values: Floats) -> Floats:
+    """Return which share of what has these quantiles lies below each value; a tie is not below.
+
+    Parameters
+    ----------
+    quantiles : array of shape (q,)
+        At equal steps of the share, from the least to the greatest.
+    values : array of shape (n,)
+
+    Returns
+    -------
+    array of shape (n,)
+        In 0 to 1, between two quantiles by a straight line.
+
+    Examples
+    --------
+    >>> share_below(np.array([0.0, 1.0, 1.0, 1.0, 2.0]), np.array([0.5, 1.0, 1.5, 2.0, 3.0]))
+    array([0.125, 0.25 , 0.875, 1.   , 1.   ])
+    """
+    last = len(quantiles) - 1
+    above = np.searchsorted(quantiles, values, side="left")
+    place = np.minimum(above, last)
+    high, low = quantiles[place], quantiles[np.maximum(place - 1, 0)]
+    gap = np.where(high > low, high - low, 1.0)
+    within = np.where((above > 0) & (above <= last), (high - values) / gap, 0.0)
+    return np.asarray((place - within) / last)
 
 
 def _profile(values: pd.Series[Any]) -> SignalProfile:

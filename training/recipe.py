@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from features.errors import did_you_mean
 from models.policy import DEFAULT as DEFAULT_POLICY
@@ -153,17 +153,25 @@ class Recipe(_Strict):
     name: str
     title: str
     variant: Literal["public", "full"]
-    seed: int
+    seed: int = Field(ge=0, lt=2**32)
     cannot_say: tuple[str, ...]
     license_types: tuple[str, ...] = ()
     as_of: date | None = None
-    every_months: int = 6
-    n_as_of: int = 8
-    horizon_months: int = 12
+    every_months: int = Field(default=6, ge=1)
+    n_as_of: int = Field(default=8, ge=1)
+    horizon_months: int = Field(default=12, ge=1)
     policy: Path = DEFAULT_POLICY
-    heads: tuple[Head, ...]
+    heads: tuple[Head, ...] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     gates: Gates
+
+    @field_validator("heads")
+    @classmethod
+    def _of_names_of_their_own(cls, heads: tuple[Head, ...]) -> tuple[Head, ...]:
+        names = [head.name for head in heads]
+        if len(set(names)) < len(names):
+            raise ValueError("two heads have one name")
+        return heads
 
     @property
     def model_name(self) -> str:

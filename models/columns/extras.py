@@ -187,7 +187,9 @@ def _judged(parts: tuple[_Part, ...], levels: Levels, target: Target, folds: Int
     rows = np.arange(len(folds))
     design = np.column_stack([part.offsets(target, folds)[folds, rows] for part in parts])
     bounds: list[tuple[float | None, float | None]] = [(0.0, None)] * len(parts)
-    problem = Problem(target.family, design, target.y, target.w, bounds, np.zeros(len(parts)))
+    problem = Problem(
+        target.family, design, target.y, target.w, bounds, np.zeros(len(parts)), target.offset
+    )
     extra = _Extra(0.0, parts, levels, problem.solve(1.0), 0.0)
     offsets = extra.offsets(target, folds)
     sums = target.sums(levels, folds, offsets)

@@ -201,6 +201,19 @@ def test_a_pair_says_what_its_halves_do_not():
     assert explained.columns == ("shop", "year")
 
 
+@pytest.mark.parametrize("offset", [-1.5, 1.5])
+def test_an_offset_that_all_rows_share_moves_the_level_alone(offset):
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame({name: rng.choice(list("stuvwxyz"), 1_500) for name in "ab"})
+    X["x"] = rng.normal(size=1_500)
+    y = (rng.random(1_500) < 0.3).astype(int)
+    plain = RiskClassifier(**QUICK).fit(X, y)
+    moved = RiskClassifier(**QUICK).fit(X, y, offset=np.full(1_500, offset))
+    for one, other in zip(plain.models_, moved.models_, strict=True):
+        assert [c.kind for c in other.columns] == [c.kind for c in one.columns]
+    np.testing.assert_allclose(moved.predict_margin(X) + offset, plain.predict_margin(X), atol=0.02)
+
+
 def test_a_rare_kind_is_not_shrunk_away(draw):
     # Thirty columns of noise make the linear part shrink everything, the kind's effect too.
     said, found = [], []

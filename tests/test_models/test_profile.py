@@ -16,6 +16,18 @@ def test_dealers_like_the_training_rows_have_supports_spread_evenly(X, draw):
     np.testing.assert_allclose(np.quantile(support, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.05)
 
 
+def test_dealers_of_whom_many_are_alike_have_the_support_that_they_share():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.random(4000) < 0.2, "b": rng.random(4000) < 0.25}).astype(float)
+    for rows in (X, X.iloc[:40]):  # of many rows and of few
+        support = pd.Series(Profile.of(X).support(rows), index=rows.index)
+        rarer = X.groupby(["a", "b"]).size().sort_values() / len(X)
+        at_least_as_odd = rarer.cumsum()
+        found = support.groupby([rows["a"], rows["b"]]).agg(["min", "max"])
+        for kind, (low, high) in found.iterrows():
+            assert low == high == pytest.approx(at_least_as_odd[kind], abs=0.011), kind
+
+
 def test_a_dealer_without_history_has_no_support(X):
     nothing = X.iloc[:5].astype(object).assign(**dict.fromkeys(X.columns, None))
     assert (Profile.of(X).support(nothing) < 0.01).all()

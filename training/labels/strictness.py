@@ -114,32 +114,49 @@ def _split_codes(
     seen = seen[seen["office"] != ""]
     out, changed = office.copy(), []
     for code, own in seen.groupby("office", sort=True):
-        day = _day_of_change(own["state"], own["as_of"])
-        if day is not None:
+        days = _days_of_change(own["state"], own["as_of"])
+        for day in reversed(days):  # so that each period keeps the day that ended it
             before = own.index[own["as_of"] < day]
             out.loc[before] = f"{code} before {pd.Timestamp(day):%Y-%m}"
+        if days:
             changed.append(str(code))
     return out, tuple(changed)
 
 
+def _days_of_change(state: pd.Series, as_of: pd.Series) -> list[Any]:
+    """Return the days from which on visits of a code go to other states, in order."""
+    day = _day_of_change(state, as_of)
+    if day is None:
+        return []
+    is_before = as_of < day
+    return [
+        *_days_of_change(state[is_before], as_of[is_before]),
+        day,
+        *_days_of_change(state[~is_before], as_of[~is_before]),
+    ]
+
+
 def _day_of_change(state: pd.Series, as_of: pd.Series) -> Any:
-    """Return the first day from which on visits of a code go to other states, or None."""
+    """Return the day before and after which visits have the fewest states in common, or None."""
     days, of_day = np.unique(as_of.to_numpy(), return_inverse=True)
     if len(of_day) < 2 * _MIN_VISITS or len(days) < 2:
         return None
     of_state = pd.factorize(state)[0]
     visits = np.zeros((len(days), int(of_state.max()) + 2))
     np.add.at(visits, (of_day, of_state), 1.0)  # the last column is of visits without a state
+    visits = visits[:, :-1]
     before = np.cumsum(visits, axis=0)[:-1]
     after = visits.sum(axis=0) - before
-    is_told = np.minimum(before.sum(axis=1), after.sum(axis=1)) >= _MIN_VISITS
+    n_before, n_after = before.sum(axis=1), after.sum(axis=1)
+    is_told = np.minimum(n_before, n_after) >= _MIN_VISITS
+    if not is_told.any():
+        return None
     shares = [
-        part[:, :-1] / np.maximum(part[:, :-1].sum(axis=1, keepdims=True), 1.0)
-        for part in (before, after)
+        part / np.maximum(n, 1.0)[:, None] for part, n in ((before, n_before), (after, n_after))
     ]
-    common = np.minimum(*shares).sum(axis=1)
-    found = np.flatnonzero(is_told & (common < _SAME_OFFICE))
-    return days[found[0] + 1] if len(found) else None
+    common = np.where(is_told, np.minimum(*shares).sum(axis=1), np.inf)
+    cut = int(np.argmin(common))
+    return days[cut + 1] if common[cut] < _SAME_OFFICE else None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from features.arrays import Floats
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle
-from models.profile import Profile, SignalProfile
+from models.profile import Profile, SignalProfile, share_below
 from training.errors import NotTrainedError
 from training.labels.cohort import places, require_types
 from training.progress import Steps
@@ -196,12 +196,14 @@ def _share_unseen(signal: SignalProfile, values: pd.Series, bins: npt.NDArray[np
 
 
 def _of_head(name: str, quantiles: Floats, margin: Floats, n_then: int) -> Drift:
+    # Both days by the same rule: many dealers can have one margin.
     edges = np.unique(quantiles[10:-1:10])
-    now = np.bincount(np.searchsorted(edges, margin, side="right"), minlength=len(edges) + 1)
-    grid = np.linspace(0.0, 1.0, len(quantiles))
-    below = np.interp(edges, quantiles, grid)
-    then = np.diff(np.concatenate([[0.0], below, [1.0]]))
-    index = stability_index(then, now / max(len(margin), 1))
+    of_now = np.quantile(margin, np.linspace(0.0, 1.0, len(quantiles)))
+    then, now = (
+        np.diff(np.concatenate([[0.0], share_below(one, edges), [1.0]]))
+        for one in (quantiles, of_now)
+    )
+    index = stability_index(then, now)
     chance = _by_chance(len(then), len(margin), n_then)
     return Drift(name, "head", index, chance, 0.0, 0.0, 0.0, _advice(index, chance))
 

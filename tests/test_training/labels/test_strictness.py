@@ -185,6 +185,29 @@ def test_an_office_code_that_changed_its_meaning_is_two_offices():
     assert same.changed == ()
 
 
+def test_a_code_that_moved_is_split_at_the_day_of_each_move():
+    years = np.repeat(np.arange(2014, 2026), 30)
+    state = np.select([years < 2016, years < 2021], ["TX", "CA"], "OH")
+    rows = np.random.default_rng(0).permutation(len(years))
+    as_of = pd.Series(pd.to_datetime([f"{year}-01-01" for year in years[rows]]))
+    where = pd.DataFrame({"county": "1", "state": state[rows], "office": "x"})
+    who = who_looked(pd.Series(["O1"] * len(rows)), pd.Series([""] * len(rows)), where, as_of)
+    told = pd.DataFrame({"code": who.groups["office"], "state": where["state"]}).drop_duplicates()
+    assert dict(told.itertuples(index=False)) == {
+        "O1 before 2016-01": "TX", "O1 before 2021-01": "CA", "O1": "OH",
+    }  # fmt: skip
+    assert who.changed == ("O1",)
+
+
+def test_visits_without_a_state_say_nothing_of_a_move():
+    n = 400
+    as_of = pd.Series(pd.to_datetime(np.where(np.arange(n) < 200, "2020-01-01", "2021-01-01")))
+    where = pd.DataFrame({"county": "1", "state": "TX", "office": "x"}, index=range(n))
+    where.loc[:199, "state"] = None
+    who = who_looked(pd.Series(["O1"] * n), pd.Series([""] * n), where, as_of)
+    assert who.changed == ()
+
+
 def test_the_division_is_read_from_published_codes_alone():
     n = 40
     where = pd.DataFrame({"county": "1", "state": "TX", "office": ["x"] * n})

@@ -20,6 +20,7 @@ from models.errors import InputError
 from models.policy import Policy
 from models.profile import Profile
 from training.errors import DriftError, NotTrainedError
+from training.studies.drift import _of_head as of_head
 from training.studies.drift import drift, stability_index, summary
 
 STATED = {
@@ -51,6 +52,24 @@ def rows(seed: int, shift: float = 0.0, n: int = 2000) -> pd.DataFrame:
             "code": rng.integers(0, 4, n).astype(float),
         }
     )
+
+
+@pytest.mark.parametrize("margins", ["a third alike", "four values", "one value"])
+def test_the_rows_of_training_have_not_drifted_whatever_ties_they_have(margins):
+    rng = np.random.default_rng(0)
+    n = 5000
+    then = {
+        "a third alike": np.where(rng.random(n) < 0.3, 0.0, rng.normal(size=n)),
+        "four values": rng.choice([-2.0, -1.0, 0.0, 1.0], n, p=[0.6, 0.25, 0.1, 0.05]),
+        "one value": np.zeros(n),
+    }[margins]
+    kept = Profile.of(rows(0), {"h": then}).scores["h"]
+    found = of_head("h", kept, then, n)
+    assert found.stability_index == 0
+    again = of_head("h", kept, rng.choice(then, n), n)
+    assert again.advice == "none"
+    if margins != "one value":
+        assert of_head("h", kept, then + rng.choice([0.0, 1.0], n), n).advice != "none"
 
 
 def by_name(bundle: Bundle, X: pd.DataFrame):
