@@ -16,6 +16,12 @@ RejectReason = Literal[
     "known_before_event", "unknown_code", "missing_required", "duplicate_key_conflict",
     "unknown_inspection", "out_of_range", "too_many_fields", "undecodable",
 ]  # fmt: skip
+# Columns whose text is kept in capitals.
+UPPER_CASE: Final = frozenset(
+    {"premises_state", "recovery_state", "recovery_country", "country", "state"}
+)
+# The Federal Firearms Act of 1938 made the first licensees.
+EARLIEST_DAY: Final = "1938-01-01"
 
 
 @dataclass(frozen=True)
@@ -378,3 +384,60 @@ STORED_COLUMNS: Final = (
     Column("source_id", "integer"),
     Column("source_line", "integer"),
 )
+
+
+@dataclass(frozen=True)
+class DayOrder:
+    """Two days of one row, the second of which cannot lie before the first.
+
+    Parameters
+    ----------
+    reason, column : str
+        Reason code of a row in which it does, and the column at fault.
+    first, last : tuple of str
+        Columns of either day: the first of them that is not null.
+    """
+
+    reason: RejectReason
+    column: str
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+
+    def broken_by(self, row: Mapping[str, object]) -> str:
+        """Return the later column of a row of ISO days that breaks it, empty when none does."""
+        first, last = (
+            next((name for name in names if row.get(name)), "") for names in (self.first, self.last)
+        )
+        return last if first and last and str(row[first]) > str(row[last]) else ""
+
+
+_DAY_ORDERS: Final[Mapping[str, tuple[DayOrder, ...]]] = {
+    "traces": (
+        DayOrder("sold_after_recovery", "sold_on", ("sold_on",), ("recovered_on", "requested_on")),
+        DayOrder("known_before_event", "completed_on", ("requested_on",), ("completed_on",)),
+    ),
+    "inspections": (DayOrder("known_before_event", "closed_on", ("opened_on",), ("closed_on",)),),
+}
+# The day on which all that a row says can be known at the earliest.
+_FIRST_KNOWN: Final = {
+    "traces": ("completed_on", "requested_on"),
+    "inspections": ("closed_on", "opened_on"),
+    "multiple_sales": ("reported_on",),
+    "thefts_losses": ("reported_on",),
+    "seizures": ("reported_on",),
+}
+
+
+def day_orders(table: Table) -> tuple[DayOrder, ...]:
+    """Return which days of a row follow each other, the day it was known last."""
+    found = list(_DAY_ORDERS.get(table.name, ()))
+    for last, first in (("ends_on", "starts_on"), ("submits_to", "submits_from"), ("to", "from")):
+        if {first, last} <= set(table.names):
+            found.append(DayOrder("out_of_range", last, (first,), (last,)))
+    if table.event_date:
+        event = table.event_date
+        found.append(DayOrder("known_before_event", event, (event,), ("known_on",)))
+    if table.name in _FIRST_KNOWN:
+        first_known = _FIRST_KNOWN[table.name]
+        found.append(DayOrder("known_before_event", "known_on", first_known, ("known_on",)))
+    return tuple(found)

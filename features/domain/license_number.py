@@ -38,6 +38,7 @@ DEALER_PATTERN: Final = "^[1-9]-[0-9]{2}-[0-9A-Z][0-9]{4}$"
 _PRINTED: Final = "^" + "-".join(part for _, part in _PARTS) + "$"
 _NAMED: Final = "^" + "[- ]?".join(f"(?P<{name}>{part})" for name, part in _PARTS) + "$"
 _NUMBER: Final = re.compile(_NAMED)
+_DEALER: Final = re.compile(DEALER_PATTERN)
 # Between dashes parts may have lost the leading zeros that their widths call for. A number that
 # keeps a zero lost none, and a short county or sequence alone may be a slip of the pen: only a
 # district or type of one digit tells that the parts were taken for numbers.
@@ -180,6 +181,21 @@ def parse(text: str) -> LicenseNumber:
         )
     parts = {name: part.zfill(_WIDTHS.get(name, 1)) for name, part in match.groupdict().items()}
     return LicenseNumber(**parts)
+
+
+def dealer_key(text: str) -> str | None:
+    """Return the dealer key of a key or license number, None when `text` is neither.
+
+    >>> dealer_key("1-56-059-01-6F-21093"), dealer_key(" 1-56-a1093"), dealer_key("A-BC-DEFGH")
+    ('1-56-21093', '1-56-A1093', None)
+    """
+    key = text.strip().upper()
+    if _DEALER.fullmatch(key):
+        return key
+    try:
+        return parse(key).dealer
+    except InvalidValueError:
+        return None
 
 
 def parse_column(column: Any) -> pa.Table:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 from features.sql import literal
@@ -247,15 +248,7 @@ def is_null_word_sql(
     A word that is a code of the column stays: an inspection may well end in ``none``. A column
     that `is_typed` holds dates, numbers or licenses, where more words say that there is none.
     """
-    words = set(NULL_WORDS) - {code.lower() for code in allowed}
-    if column in NAMIBIA:
-        words -= {"na"}
-    if is_typed:
-        words |= set(TYPED_WORDS)
-    if column == "purchaser_token":
-        words |= set(TOKEN_WORDS)
-    if column == "dealer":  # a form filled up
-        words |= {sign * n for sign in "09" for n in (1, 8, 15)}
+    words = _words(column, allowed, is_typed=is_typed)
     # One pattern gives up at the first letter: a comparison with each word takes ten times as long.
     pattern = "|".join(re.escape(word) for word in sorted(words))
     longest = max(map(len, words))
@@ -270,6 +263,35 @@ def is_null_word_sql(
             f"OR lower({text}) IN ({hashes}))"
         )
     return condition
+
+
+def is_null_word(
+    text: str, column: str, allowed: frozenset[str], *, is_typed: bool = False
+) -> bool:
+    """Whether a trimmed value of `column` means nothing: `is_null_word_sql` of one text.
+
+    >>> is_null_word("N/A", "caliber", frozenset()), is_null_word("none", "x", frozenset({"none"}))
+    (True, False)
+    """
+    if text.lower() in _words(column, allowed, is_typed=is_typed):
+        return True
+    is_token = column == "purchaser_token" and bool(text)
+    return is_token and (text == text[0] * len(text) or text.lower() in HASHES_OF_NOTHING)
+
+
+@lru_cache(maxsize=256)
+def _words(column: str, allowed: frozenset[str], *, is_typed: bool) -> frozenset[str]:
+    """Return the words, in lower case, that mean nothing in a column."""
+    words = set(NULL_WORDS) - {code.lower() for code in allowed}
+    if column in NAMIBIA:
+        words -= {"na"}
+    if is_typed:
+        words |= set(TYPED_WORDS)
+    if column == "purchaser_token":
+        words |= set(TOKEN_WORDS)
+    if column == "dealer":  # a form filled up
+        words |= {sign * n for sign in "09" for n in (1, 8, 15)}
+    return frozenset(words)
 
 
 def is_no_date_sql(day: str) -> str:

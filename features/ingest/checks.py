@@ -16,14 +16,14 @@ from features.domain.license_number import dealer_of_number_sql
 from features.domain.postal import zip_in_state_sql
 from features.ingest import conversion
 from features.reference.destinations import COUNTRY_COLUMNS, countries
-from features.schema import TABLES, Column, RejectReason, Table
+from features.schema import EARLIEST_DAY, TABLES, Column, RejectReason, Table, day_orders
 from features.sources.layout import Plan
 from features.sources.publishers.listing import STATE_FIPS
 from features.sources.rows.delimited import DAMAGED, LINE
 from features.sql import literal, quoted
 
-# The Federal Firearms Act of 1938 made the first licensees; laws of an area may be older.
-EARLIEST: Final = "DATE '1938-01-01'"
+# Laws of an area may be older.
+EARLIEST: Final = f"DATE '{EARLIEST_DAY}'"
 EARLIEST_LAW: Final = "DATE '1700-01-01'"
 _MOST_COLUMNS: Final = 1_000  # of a file whose sums and notes are looked for
 # The only dates that lie ahead of the day of ingest by nature.
@@ -50,16 +50,12 @@ KNOWN_ON: Final = {
     "area_covariates": '"from"',
 }  # fmt: skip
 
-# The first day on which all that a row says can be known, whatever day its file gives.
+# The first day on which all that a row says can be known, whatever day its file gives: where it is
+# none of the row's own days, as `day_orders` has them.
 _FIRST_KNOWN: Final = {
-    "traces": "coalesce(completed_on, requested_on)",
-    "inspections": "coalesce(closed_on, opened_on)",
     "violations": "inspection_closed_on",
-    "multiple_sales": "reported_on",
-    "thefts_losses": "reported_on",
     "sales_volume": "CAST(date_trunc('month', month) + INTERVAL 1 MONTH AS DATE)",
     "denials": "CAST(date_trunc('month', month) + INTERVAL 1 MONTH AS DATE)",
-    "seizures": "reported_on",
 }
 
 # Text that not every spelling of has a meaning, and the reason of one that has none; any other
@@ -390,28 +386,19 @@ def _row_rules(table: Table, plan: Plan) -> list[Rule]:
     if table.name == "licenses" and not _has_dealer_of_number(plan):
         differs = f"dealer <> {dealer_of_number_sql('license_number')}"
         rules.append(Rule("unparsed_license", "dealer", differs))
-    if table.name == "traces":
-        sold = "sold_on > coalesce(recovered_on, requested_on)"
-        rules.append(Rule("sold_after_recovery", "sold_on", sold))
-        early = "completed_on < requested_on"
-        rules.append(Rule("known_before_event", "completed_on", early))
+    for order in day_orders(table):
+        first, last = (", ".join(map(quoted, names)) for names in (order.first, order.last))
+        is_late = f"coalesce({first}) > coalesce({last})"
+        rules.append(Rule(order.reason, order.column, is_late))
     if table.name == "inspections":
-        early = "closed_on < opened_on"
-        rules.append(Rule("known_before_event", "closed_on", early))
         # An outcome without the day on which it was known would leak into the days before.
         told = "closed_on IS NULL AND outcome <> 'none'"
         if "known_on" in plan.columns:
             told += " AND own_known_on IS NULL"
         rules.append(Rule("missing_required", "closed_on", told))
-    for last, first in (("ends_on", "starts_on"), ("submits_to", "submits_from"), ("to", "from")):
-        if {first, last} <= set(table.names):
-            rules.append(Rule("out_of_range", last, f"{quoted(last)} < {quoted(first)}"))
     if table.name == "violations":
         unknown = "inspection_known_on IS NULL"
         rules.append(Rule("unknown_inspection", "inspection_id", unknown))
-    if table.event_date:
-        early = f"known_on < {quoted(table.event_date)}"
-        rules.append(Rule("known_before_event", table.event_date, early))
     if table.name in _FIRST_KNOWN and "known_on" in plan.columns:
         early = f"known_on < {_FIRST_KNOWN[table.name]}"
         rules.append(Rule("known_before_event", "known_on", early))

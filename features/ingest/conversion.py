@@ -18,7 +18,7 @@ from features.domain.missing_values import (
     trimmed_sql,
 )
 from features.domain.postal import zip_sql
-from features.schema import Column
+from features.schema import UPPER_CASE, Column
 from features.sources.publishers.listing import STATE_FIPS, county_sql
 from features.sql import as_text, literal
 
@@ -34,9 +34,6 @@ _INTEGERS: Final = (
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
     "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
 )  # fmt: skip
-_UPPER: Final = frozenset(
-    {"premises_state", "recovery_state", "recovery_country", "country", "state"}
-)
 _ISO: Final = (
     "[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?(Z|[+-][0-9]{2}:?([0-9]{2})?))?)?"
@@ -162,7 +159,7 @@ def _text(column: Column, text: str) -> str:
     }
     if name in special:
         return special[name](text)
-    if name in _UPPER:
+    if name in UPPER_CASE:
         return f"upper({text})"
     return _code(column.allowed, text) if column.allowed else text
 

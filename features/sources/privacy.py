@@ -50,6 +50,15 @@ READABLE: Final = (
 )
 
 
+def is_opaque(token: str) -> bool:
+    """Whether a purchaser's token is a hash and nothing that can be read.
+
+    >>> is_opaque("9f86d081884c7d65"), is_opaque("Jane.Doe"), is_opaque("1980-02-03")
+    (True, False, False)
+    """
+    return bool(re.search(OPAQUE, token)) and not re.search(READABLE, token)
+
+
 def person_columns(names: Iterable[str]) -> list[str]:
     """Return the names that look like a person's name, birth date or identity number.
 

@@ -214,15 +214,12 @@ def check_known(dealer: str) -> None:
 
 def dealer_key(text: str) -> str:
     """Return the dealer key of a key or license number."""
-    parts = text.strip().split("-")
-    if [len(part) for part in parts] == [1, 2, 5]:
-        return text.strip().upper()
-    try:
-        return license_number.parse(text).dealer
-    except InvalidValueError:
+    key = license_number.dealer_key(text)
+    if key is None:
         raise InvalidRequestError(
             f"{text!r} is neither a dealer key nor a license number.", expected="R-DD-SSSSS"
-        ) from None
+        )
+    return key
 
 
 def lift_hold(hold_id: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from features.domain.license_number import dealer_key
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
@@ -28,7 +29,6 @@ from serving.errors import (
     InvalidRequestError,
     UnknownCaseError,
 )
-from serving.field.events import dealer_key
 from serving.scores.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store import journal

@@ -1,7 +1,7 @@
 """Check the rows of an event and keep them: durable before they are acknowledged.
 
-The rules are those of the data contract (`features.schema`); the warehouse checks once more when
-the rows reach it.
+The rules are those of the data contract, as the warehouse applies them when the rows reach it: a
+row that passes here is stored there, with the same values.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,12 +18,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from features.domain import license_number
-from features.errors import InvalidValueError
+from features.domain.license_number import dealer_key
+from features.domain.missing_values import NO_DATES, is_null_word
 from features.openjson import Row
 from features.reference.destinations import COUNTRY_COLUMNS, countries
-from features.schema import TABLES, Column, Table
-from features.sources.privacy import person_columns
+from features.schema import EARLIEST_DAY, TABLES, UPPER_CASE, Column, Table, day_orders
+from features.sources.privacy import is_opaque, person_columns
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit.writer import Ledger
 from serving.contract.records.field import RejectedRecord
@@ -32,7 +33,7 @@ from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS
 
 _MOST_TEXT: Final = 400
-_KEY_PARTS: Final = {(1, 2, 5)}
+_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass
@@ -49,8 +50,9 @@ def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> 
     Raises
     ------
     InvalidRequestError
-        When a row carries a column about a person, or one that the table does not have: the whole
-        request is then refused and nothing of it kept.
+        When a row carries a column about a person, a purchaser's token that can be read, or a
+        column that the table does not have: the whole request is then refused and nothing of it
+        kept.
     """
     table = TABLES[name]
     known = {*table.names, "known_on"}
@@ -73,6 +75,13 @@ def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> 
             checked.rows.append(clean)
         else:
             checked.rejected.append({"row": n, "column": fault[0], "code": fault[1]})
+    tokens = [row["purchaser_token"] for row in checked.rows if row.get("purchaser_token")]
+    if not all(map(is_opaque, tokens)):
+        raise InvalidRequestError(
+            f"Rows of {name} may not carry a purchaser_token that can be read.",
+            expected="an opaque keyed hash, made before the data comes here",
+            fix="send hashes in place of names, dates and identity numbers (18 USC 926(a))",
+        )
     return checked
 
 
@@ -81,8 +90,8 @@ def _check_row(
 ) -> tuple[Row, tuple[str, str] | None]:
     clean: Row = {}
     for column in (*table.columns, Column("known_on", "date", is_required=False)):
-        value = row.get(column.name)
-        if value is None or value == "":
+        value = _given(column, row.get(column.name))
+        if value is None:
             if column.is_required:
                 return clean, (column.name, "missing_required")
             clean[column.name] = None
@@ -94,28 +103,51 @@ def _check_row(
     return clean, _check_order(table, clean)
 
 
+def _given(column: Column, value: Any) -> Any:
+    """Return a value without blanks around it, None where it stands for nothing."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip(" ")
+    is_typed = column.kind != "string" or column.name == "dealer"
+    is_nothing = is_null_word(text, column.name, column.allowed, is_typed=is_typed)
+    if column.kind == "date" and _DAY.fullmatch(text):
+        is_nothing = text in NO_DATES
+    return None if not text or is_nothing else text
+
+
 def _check_value(column: Column, value: Any, *, today: date) -> tuple[Any, str]:
     """Return the value as it is kept, and a reason code when it cannot be."""
     if column.name == "dealer":
-        key = dealer_key(value)
+        key = dealer_key(value) if isinstance(value, str) else None
         return key, "" if key else "unparsed_license"
     if column.kind == "date":
-        try:
-            when = date.fromisoformat(value) if isinstance(value, str) else None
-        except ValueError:
-            when = None
-        if when is None or len(value) != 10:
-            return None, "bad_date"
-        return value, "future_date" if when > today else ""
+        return value, _fault_of_date(value, today)
     if column.kind == "boolean":
         return value, "" if isinstance(value, bool) else "unknown_code"
     if column.kind in {"integer", "number"}:
         return _check_number(column, value)
     if not isinstance(value, str) or not 0 < len(value) <= _MOST_TEXT or not value.isprintable():
         return None, "undecodable"
+    value = value.upper() if column.name in UPPER_CASE else value
     if column.name in COUNTRY_COLUMNS and value not in countries():
         return value, "unknown_code"
     return value, "unknown_code" if column.allowed and value not in column.allowed else ""
+
+
+def _fault_of_date(value: Any, today: date) -> str:
+    """Return the reason code of a date that cannot be kept, empty when it can.
+
+    Days are compared as texts from here on, so only one way to write them passes.
+    """
+    try:
+        when = date.fromisoformat(value) if _DAY.fullmatch(str(value)) else None
+    except ValueError:
+        when = None
+    if when is None:
+        return "bad_date"
+    if when > today:
+        return "future_date"
+    return "out_of_range" if value < EARLIEST_DAY else ""
 
 
 def _check_number(column: Column, value: Any) -> tuple[Any, str]:
@@ -128,26 +160,8 @@ def _check_number(column: Column, value: Any) -> tuple[Any, str]:
 
 
 def _check_order(table: Table, row: Mapping[str, Any]) -> tuple[str, str] | None:
-    sold, recovered = row.get("sold_on"), row.get("recovered_on")
-    if sold and recovered and recovered < sold:
-        return "recovered_on", "sold_after_recovery"
-    happened = row.get(table.event_date) if table.event_date else None
-    if happened and row.get("known_on") and row["known_on"] < happened:
-        return "known_on", "known_before_event"
-    return None
-
-
-def dealer_key(value: Any) -> str | None:
-    """Return the dealer key of a key or license number, None when it is neither."""
-    if not isinstance(value, str):
-        return None
-    text = value.strip().upper()
-    if tuple(map(len, text.split("-"))) in _KEY_PARTS and text.replace("-", "").isalnum():
-        return text
-    try:
-        return license_number.parse(text).dealer
-    except InvalidValueError:
-        return None
+    broken = ((order.broken_by(row), order.reason) for order in day_orders(table))
+    return next(((column, reason) for column, reason in broken if column), None)
 
 
 def dealers_of(

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from features.domain.license_number import dealer_key
 from serving.access.audit.reading import Deed, Sought, audit_page
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage
 from serving.contract.records.audit import AuditDocument
-from serving.field.events import dealer_key
 
 _LONGEST_KEY: Final = len("1-23-45678")
 router = APIRouter(prefix="/v1", tags=["audit"])
