@@ -115,20 +115,21 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def write_lock(path: Path) -> Iterator[None]:
+def write_lock(path: Path, *, is_patient: bool = False) -> Iterator[None]:
     """Hold the warehouse at `path` for writing; the system frees it if the process dies.
 
     Raises
     ------
     WarehouseError
-        When another process writes to it now, or the folder cannot be written to.
+        When another process writes to it now and this one is not to wait for it, or the folder
+        cannot be written to.
     """
     with writing_to(path):
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
         except BlockingIOError:
             raise WarehouseError(
                 f"Another process is writing to the warehouse at {path}.",

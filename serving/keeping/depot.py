@@ -35,10 +35,12 @@ from serving.keeping.depot_state import (
     agrees,
     new_key,
     note,
+    note_taking,
     noted,
     now,
     read_earlier,
     read_state,
+    unpushed,
     usable_keys,
 )
 from serving.keeping.files import make_folder
@@ -125,14 +127,14 @@ def pull(home: Path, address: str) -> Moved:
             there = _in_force(shared, address)
             here = _pointers(home)
             if here != there.pointers:
-                known = noted(home, address).get("pointers", {})
-                if unpushed := sorted(name for name in here if here[name] != known.get(name)):
+                if own := unpushed(home, address, here):
                     raise ConflictError(
                         "This home has what it has not pushed.",
-                        found=", ".join(unpushed),
+                        found=", ".join(own),
                         fix="ffl-risk push it; if another home has pushed meanwhile, pull into an "
                         "empty state folder and do there again what was done here",
                     )
+            note_taking(home, address, there)
             try:
                 copied = _take(home, shared, there)
             except FileNotFoundError:
@@ -314,4 +316,7 @@ def _is_for_ever(name: str) -> bool:
 
 
 def _turn(name: str) -> tuple[int, str]:
-    return (POINTERS.index(name) + 1 if name in POINTERS else 0), name
+    if name in POINTERS:
+        return POINTERS.index(name) + 1, name
+    is_note = name.startswith("warehouse/") and name.count("/") == 1 and name.endswith(".json")
+    return (len(POINTERS) + 1 if is_note else 0), name

@@ -32,6 +32,8 @@ OBJECTS: Final = "objects"
 STATES: Final = "states"
 WAREHOUSE: Final = f"warehouse/{MANIFEST}"
 # What names the rest. They change last, in this order: a reader meets no name without its files.
+# What else lies beside the warehouse's manifest (how far it has come) changes after all of them: a
+# note that lags costs time, one ahead of its warehouse loses what lies between.
 POINTERS: Final = (WAREHOUSE, "champion.json", "scored.json")
 NAME: Final = re.compile(
     r"champion\.json|scored\.json|(warehouse|champion|scored)(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)+"
@@ -227,6 +229,22 @@ def note(home: Path, address: str, state: SharedState) -> None:
     """Remember with which state this home agrees."""
     noted = {"address": address, "identity": state.identity, "pointers": state.pointers}
     write_json(home / NOTE, {**noted, "stamp": state.stamp, "generation": state.generation})
+
+
+def note_taking(home: Path, address: str, state: SharedState) -> None:
+    """Remember which state is being taken, beside the one that the home agreed with."""
+    before = {"address": address} | noted(home, address)
+    write_json(home / NOTE, {**before, "taking": state.pointers})
+
+
+def unpushed(home: Path, address: str, here: Mapping[str, str]) -> list[str]:
+    """Return what of `here`, digests of pointers, was never shared.
+
+    A pull that was killed leaves files that it took beside those of before.
+    """
+    told = noted(home, address)
+    shared = [told.get(which, {}) for which in ("pointers", "taking")]
+    return sorted(name for name in here if here[name] not in [one.get(name) for one in shared])
 
 
 def noted(home: Path, address: str) -> Json:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.home import write_json
+from features.warehouse.manifest import write_lock
 from serving.store.database import Store
 from serving.store.journal import store_id
 
@@ -42,5 +43,6 @@ class Collected:
         return cls(name, int(told.get("event_id", 0)), int(told.get("outcome_id", 0)))
 
     def save(self, warehouse: Path) -> None:
-        """Note it in the warehouse."""
-        write_json(warehouse / FILE, asdict(self))
+        """Note it in the warehouse, once nobody copies it."""
+        with write_lock(warehouse, is_patient=True):
+            write_json(warehouse / FILE, asdict(self))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from serving.errors import ConflictError, NotReadyError
 from serving.keeping import depot, depot_prune
 from serving.keeping.depot import pull, push
 from serving.keeping.depot_state import NOTE
+from serving.store.warehouse_progress import Collected
 from tests.test_serving.keeping.test_inbox import INSPECTIONS, VIOLATIONS
 
 AT = "s3://records/shared"
@@ -177,6 +179,52 @@ def test_of_two_that_change_it_one_is_refused_and_nothing_is_lost(
         push(third, AT)
     pull(one.parent / "four", AT)
     assert json.loads((one.parent / "four/scored.json").read_text())["scored"] == "000004"
+
+
+def test_a_pull_that_is_killed_leaves_no_note_ahead_of_its_warehouse(
+    shared: Kept, homes: tuple[Path, Path], monkeypatch
+):
+    """Events and outcomes between the note and the warehouse would never be taken in."""
+    one, two = homes
+    note, manifest = Path("warehouse/collected.json"), Path("warehouse/manifest.json")
+    write_json(one / note, {"store": "S", "event_id": 1})
+    push(one, AT)
+    pull(two, AT)
+    ingest(one, "violations.csv", VIOLATIONS)
+    write_json(one / note, {"store": "S", "event_id": 2})
+    publish(one, "000002")
+    push(one, AT)
+    synced = depot.sync_folder
+    in_place: list[Path] = []
+
+    def killed(folder: Path) -> None:
+        synced(folder)
+        in_place.append(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(depot, "sync_folder", killed)
+    for _ in range(40):  # each pull puts one more file in place
+        in_place.clear()
+        with suppress(KeyboardInterrupt):
+            pull(two, AT)
+        is_new = [
+            (two / name).read_bytes() == (one / name).read_bytes() for name in (note, manifest)
+        ]
+        assert is_new in ([False, False], [False, True], [True, True])
+        if not in_place:
+            break
+    assert is_new == [True, True]
+
+
+def test_a_note_of_progress_waits_until_its_warehouse_is_copied(homes: tuple[Path, Path]):
+    warehouse = homes[0] / "warehouse"
+    noted = threading.Thread(target=Collected("S", 3).save, args=(warehouse,))
+    with depot._still(homes[0]):
+        noted.start()
+        noted.join(0.2)
+        assert not (warehouse / "collected.json").exists()
+    noted.join()
+    assert json.loads((warehouse / "collected.json").read_text())["event_id"] == 3
 
 
 def test_a_number_that_two_homes_gave_is_refused(shared: Kept, homes: tuple[Path, Path]):
