@@ -194,7 +194,7 @@ class Referral(Answer):
     taken_by: str | None
     taken_at: Instant | None = None
     destination: str | None = Field(default=None, description="Where the firearm turned up")
-    agency: str | None = Field(default=None, description="To which agency it was handed over")
+    agency: str | None = Field(default=None, description="To which agency it was handed over last")
     status: Literal["open", "taken", "handed_over", "closed"] = "open"
     result: str | None = None
     closed_at: Instant | None = None

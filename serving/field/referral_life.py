@@ -91,7 +91,7 @@ def step(
         now = instant()
         journal.note(connection, "referral", str(referral_id), found["dealers"])
         _insert(connection, referral_id, what, at=now, ledger=ledger)
-        values = _after(what, who, now)
+        values = _after(what, found, who, now)
         which = REFERRALS.c.referral_id == referral_id
         connection.execute(REFERRALS.update().where(which).values(**values))
         return picked(StandingRecord, _row(connection, referral_id))
@@ -137,16 +137,15 @@ def _insert(
     ledger.add(connection, "referral", subject, kept=kept_now(connection, "referral_step", key))
 
 
-def _after(what: Step, who: str, now: str) -> AfterStep:
-    if what.kind == "take":
-        return {"taken_by": who, "taken_at": now}
+def _after(what: Step, before: RowMapping, who: str, now: str) -> AfterStep:
+    """Return what a step changes; when it was first taken, and the last agency, stay."""
     if what.kind == "close":
         return {"result": what.result, "closed_at": now}
-    is_to_one = bool(what.to_who.strip())
+    holder = who if what.kind == "take" else what.to_who.strip()
     return {
-        "agency": what.to_agency.strip() or None,
-        "taken_by": what.to_who.strip() if is_to_one else None,
-        "taken_at": now if is_to_one else None,
+        "agency": what.to_agency.strip() or before["agency"],
+        "taken_by": holder or None,
+        "taken_at": before["taken_at"] or (now if holder else None),
     }
 
 

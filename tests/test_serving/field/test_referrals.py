@@ -10,11 +10,12 @@ from features.ingest import ingest
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.errors import InvalidRequestError
-from serving.field import responsibility
+from serving.field import referral_life, responsibility
 from serving.field.events import check_rows, keep
 from serving.field.referrals import Pattern, Sale, find, pattern_in_trace, queue, queued
 from serving.field.rescoring import collect_events
 from serving.scores import holds
+from serving.store.database import instant
 from serving.store.tables import EVENTS
 
 TODAY = date(2026, 1, 1)
@@ -80,6 +81,30 @@ def test_to_another_agency_it_waits_there_and_whoever_leads_may_step_in(service,
     )  # fmt: skip
     closed = step(service, referral, "supervisor", "close", result="known_already")
     assert closed.json()["status"] == "closed"
+
+
+def test_how_long_it_waited_to_be_taken_stays_whoever_has_it_then(service, referral, monkeypatch):
+    """The first taking tells; later hands, an agency's among them, change it no more."""
+    opened = datetime.now(UTC)
+    service.runtime.directory.add_account("paul", "agent", areas=["division:division0"])
+    said = []
+    for day, who, kind, more in (
+        (1, "agent", "take", {}),
+        (30, "agent", "hand_over", {"to_who": "paul"}),
+        (40, "supervisor", "hand_over", {"to_agency": "HSI El Paso"}),
+        (50, "agent", "take", {}),
+        (60, "supervisor", "hand_over", {"to_who": "paul"}),
+        (70, "supervisor", "close", {"result": "lawful"}),
+    ):
+        at = opened + timedelta(days=day)
+        monkeypatch.setattr(referral_life, "instant", lambda at=at: instant(at))
+        answer = step(service, referral, who, kind, **more).json()
+        said.append((answer["days_to_take"], answer["taken_by"], answer["agency"]))
+    hsi = "HSI El Paso"
+    assert said == [
+        (1.0, "agent", None), (1.0, "paul", None), (1.0, None, hsi), (1.0, "agent", hsi),
+        (1.0, "paul", hsi), (1.0, "paul", hsi),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
