@@ -126,14 +126,13 @@ def pull(home: Path, address: str) -> Moved:
         for _ in range(_TRIES):
             there = _in_force(shared, address)
             here = _pointers(home)
-            if here != there.pointers:
-                if own := unpushed(home, address, here):
-                    raise ConflictError(
-                        "This home has what it has not pushed.",
-                        found=", ".join(own),
-                        fix="ffl-risk push it; if another home has pushed meanwhile, pull into an "
-                        "empty state folder and do there again what was done here",
-                    )
+            if here != there.pointers and (own := unpushed(home, address, here)):
+                raise ConflictError(
+                    "This home has what it has not pushed.",
+                    found=", ".join(own),
+                    fix="ffl-risk push it; if another home has pushed meanwhile, pull into an "
+                    "empty state folder and do there again what was done here",
+                )
             note_taking(home, address, there)
             try:
                 copied = _take(home, shared, there)
