@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.engine import Connection, Engine
 
-HEAD_REVISION: Final = "0006"
+HEAD_REVISION: Final = "0007"
 # What a commit waits for on SQLite: nothing but the system (a killed process loses nothing, a power
 # cut may lose the last commits), or the disk.
 _SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")

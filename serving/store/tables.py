@@ -36,6 +36,10 @@ INSTANT: Final = String(32)
 # A local account, or `oidc:` and up to 255 characters of the issuer's making: never cut, for two
 # people cut to the same name would be one. SQLite does not enforce a length.
 WHO: Final = String(120).with_variant(String(300), "postgresql")
+DESTINATION: Final = String(8).with_variant(String(40), "postgresql")
+# The name of a bundle is its recipe's; a character of a filter is up to twelve in an address.
+BUNDLE: Final = String(80).with_variant(String(), "postgresql")
+FILTER: Final = String(1000).with_variant(String(), "postgresql")
 # SQLite gives a 64-bit rowid only to INTEGER.
 SEQUENCE: Final = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -89,7 +93,7 @@ AUDIT: Final = Table(
     Column("purpose", String(32), nullable=False),
     Column("action", String(40), nullable=False),
     Column("subject", String, nullable=False),
-    Column("bundle", String(80), nullable=False),
+    Column("bundle", BUNDLE, nullable=False),
     Column("scored", String(80), nullable=False),
     Column("list_id", String(40), nullable=False),
     Column("previous", String(64), nullable=False),
@@ -115,7 +119,7 @@ LISTS: Final = Table(
     Column("owner", WHO, nullable=False, index=True),
     Column("area", String(200), nullable=False),
     Column("as_of", Date, nullable=False),
-    Column("bundle", String(80), nullable=False),
+    Column("bundle", BUNDLE, nullable=False),
     Column("scored", String(80), nullable=False),
     Column("recipe", JSON, nullable=False),  # what rebuilds it; never shown: it names holds
     Column("document", LargeBinary, nullable=False),
@@ -190,7 +194,7 @@ REFERRALS: Final = Table(
     Column("opened_at", INSTANT, nullable=False),
     Column("taken_by", WHO),
     Column("taken_at", INSTANT),
-    Column("destination", String(8)),
+    Column("destination", DESTINATION),
     Column("agency", String(120)),
     Column("result", String(40)),
     Column("closed_at", INSTANT),
@@ -329,17 +333,17 @@ ASSIGNMENTS: Final = Table(
     Column("assignment_id", SEQUENCE, primary_key=True, autoincrement=True),
     Column("list_id", String(40), ForeignKey("lists.list_id"), nullable=False, index=True),
     Column("dealer", String(16), nullable=False),
-    Column("to", String(120), nullable=False),
-    Column("who", String(120), nullable=False),
+    Column("to", WHO, nullable=False),
+    Column("who", WHO, nullable=False),
     Column("at", INSTANT, nullable=False),
 )
 
 VIEWS: Final = Table(
     "views",
     METADATA,
-    Column("account", String(120), primary_key=True),
+    Column("account", WHO, primary_key=True),
     Column("title", String(60), primary_key=True),
-    Column("query", String(1000), nullable=False),
+    Column("query", FILTER, nullable=False),
     Column("at", INSTANT, nullable=False),
 )
 

@@ -21,18 +21,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from starlette.testclient import TestClient
 
+from features.reference.attribution import COLUMNS
+from features.reference.destinations import destination_names, destinations
 from features.warehouse import Warehouse
 from serving.access import suspension
 from serving.access.audit.writer import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, ServingError, StoreError
 from serving.field import case_requests, events, outcomes, referrals
+from serving.lists import work
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.server.app import build_app
 from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store, instant
-from serving.store.tables import ACCOUNTS, EVENTS, METADATA
+from serving.store.tables import ACCOUNTS, EVENTS, LISTS, METADATA
 from tests.test_serving.access.audit_rows import check_reading
 from tests.test_serving.test_end_to_end import AS_OF, publish_country
 
@@ -193,6 +196,27 @@ def test_the_same_event_sent_many_times_at_once_is_kept_once(store: Store):
 def test_the_same_pattern_found_many_times_at_once_is_queued_once(store: Store):
     pattern = referrals.Pattern("several_dealers", ("1-10-00000",), {"records": ["a", "b"]})
     assert sum(at_once(8, lambda _: referrals.queue(store, [pattern], ledger=LEDGER))) == 1
+
+
+def test_a_recovery_in_any_destination_is_queued_and_long_names_are_kept(store: Store):
+    countries = [codes[0] for codes in destinations().values()] + ["JP"]
+    trace = {"sold_on": "2026-01-01", "recovered_on": "2026-01-20"}
+    trace |= dict.fromkeys(COLUMNS) | {"dealer": "1-10-00000"}
+    rows = [trace | {"trace_id": one, "recovery_country": one} for one in countries]
+    patterns = [one for row in rows if (one := referrals.pattern_in_trace(row, []))]
+    assert referrals.queue(store, patterns, ledger=LEDGER) == len(destination_names())
+    found = {one["destination"] for one in referrals.queued(store)}
+    assert found == set(destination_names())
+    name = f"oidc:{'x' * 255}"
+    long = Ledger(KEY, dataclasses.replace(ACCESS, who=name, bundle="b" * 400))
+    row = dict.fromkeys(("area", "bundle", "scored", "sha256"), "x" * 64) | {"owner": name}
+    row |= {"list_id": "L1", "issued_at": instant(), "as_of": date(2026, 1, 1)}
+    with store.write() as connection:
+        connection.execute(LISTS.insert(), row | {"recipe": {}, "document": b""})
+    work.assign(store, list_id="L1", dealer="1-10-00000", to=name, ledger=long)
+    work.save_view(store, "mine", "q=" + "%F0%9F%94%AB" * 100, ledger=long)
+    assert work.assignments_of(store, "L1") == {"1-10-00000": name}
+    assert len(work.views_of(store, name)) == 1
 
 
 class SlowLedger(Ledger):
