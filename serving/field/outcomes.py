@@ -69,7 +69,8 @@ class Author:
     ledger: Ledger = dataclasses.field(kw_only=True)
 
 
-Gate = Callable[[Sequence[Kept]], None]
+# From every version of a dealer's outcomes to the legal basis of a visit before its day, or "".
+Gate = Callable[[Sequence[Kept]], str]
 
 
 def keep(
@@ -83,8 +84,9 @@ def keep(
 ) -> Kept:
     """Keep an outcome; saying the same again changes nothing, saying otherwise adds a version.
 
-    `gate` is told every outcome of the dealer that is known, by whichever worker or home, and
-    refuses by raising; nothing can be added between its look and the keeping.
+    `gate` is told every version of the dealer's outcomes, by whichever worker or home, and refuses
+    by raising; nothing can be added between its look and the keeping. The basis on which it lets a
+    visit pass before its day is on record.
 
     The design of the visit is taken from the list that ordered it (`serving.field.ordering_list`);
     a later version that names no list keeps the one named before.
@@ -131,8 +133,7 @@ def keep(
                 if last is not None and last.document == document:
                     who.ledger.add(connection, "outcomes", f"{dealer} {request.inspection_id}")
                     return _kept(last._mapping)
-                if gate is not None:
-                    gate(_newest(connection, [dealer]))
+                basis = "" if gate is None else gate(versions_of(connection, dealer))
                 row = {
                     "inspection_id": request.inspection_id,
                     "version": 1 if last is None else last.version + 1,
@@ -151,6 +152,9 @@ def keep(
                     f"{dealer} {request.inspection_id}",
                     kept=kept_now(connection, "outcome", key),
                 )
+                if basis:
+                    subject = f"{dealer} {request.inspection_id} {basis}"
+                    who.ledger.add(connection, "override_legal_gate", subject)
                 return _kept(row)
         except IntegrityError:
             continue  # somebody else added a version at the same moment
@@ -159,6 +163,12 @@ def keep(
 
 def _kept(row: Mapping[str, Any] | sa.RowMapping) -> Kept:
     return Kept(row["inspection_id"], row["version"], row["dealer"], row["document"], row["at"])
+
+
+def versions_of(connection: sa.Connection, dealer: str) -> list[Kept]:
+    """Return every version of every outcome of a dealer, in the order kept."""
+    query = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer).order_by(OUTCOMES.c.outcome_id)
+    return [_kept(row._mapping) for row in connection.execute(query)]
 
 
 def newest_outcomes(store: Store, dealers: Iterable[str] | None = None) -> list[Kept]:

@@ -11,7 +11,6 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import from_numpy, parse_date
-from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
 from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
@@ -45,7 +44,6 @@ from serving.field import read_back as reading
 from serving.field.ordering_list import design_of, investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
-from serving.scores.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1", tags=["field"])
 
@@ -89,9 +87,13 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         raise UnknownDealerError("There is no such dealer within your area.")
     dealer = str(scope.view.snapshot.columns["dealer"][row])
 
-    def gate(known: Sequence[outcomes.Kept]) -> None:
-        if body.legal_basis is None:
-            _check_gate(outcomes.apply_outcomes(scope.view.snapshot, known), row, body, known=known)
+    warehouse = runtime.settings.home / "warehouse"
+    records = outcome_rules.recorded(warehouse, dealer)
+
+    def gate(versions: Sequence[outcomes.Kept]) -> str:
+        return outcome_rules.legal_basis(
+            scope.view.snapshot, row, body, versions=versions, records=records
+        )
 
     today = clock.today()
     name = caller.principal.name
@@ -101,7 +103,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         str(scope.view.snapshot.columns["office"][row] or ""),
         ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
     )
-    asked = outcome_rules.checked(runtime.store, runtime.settings.home / "warehouse", body, dealer)
+    asked = outcome_rules.checked(runtime.store, warehouse, body, dealer)
     kept = outcomes.keep(runtime.store, asked, dealer=dealer, who=author, today=today, gate=gate)
     runtime.follow()
     closed = kept.document["closed_on"]
@@ -127,12 +129,15 @@ def refusals(caller: Caller, body: OutcomeRequest) -> list[ServingError]:
     if row is None:
         return []
     dealer = str(scope.view.snapshot.columns["dealer"][row])
-    known = outcomes.newest_outcomes(runtime.store, [dealer])
+    records = outcome_rules.recorded(runtime.settings.home / "warehouse", dealer)
+    with runtime.store.read() as connection:
+        versions = outcomes.versions_of(connection, dealer)
     told = body.model_dump(mode="json") | {"dealer": dealer}
     found: list[ServingError] = []
     try:
-        if body.legal_basis is None:
-            _check_gate(outcomes.apply_outcomes(scope.view.snapshot, known), row, body, known=known)
+        outcome_rules.legal_basis(
+            scope.view.snapshot, row, body, versions=versions, records=records
+        )
     except LegalGateError as error:
         found.append(error)
     try:
@@ -141,28 +146,6 @@ def refusals(caller: Caller, body: OutcomeRequest) -> list[ServingError]:
     except (ConflictError, UnknownListError) as error:
         found.append(error)
     return found
-
-
-def _check_gate(
-    snapshot: Snapshot, row: int, body: OutcomeRequest, *, known: Sequence[outcomes.Kept]
-) -> None:
-    """Ask for a legal basis when the visit came before the law allowed it."""
-    if body.kind not in CONSUMING_KINDS:
-        return
-    allowed = from_numpy(snapshot.columns["eligible_on"][row])
-    last = from_numpy(snapshot.columns["last_inspected_on"][row])
-    is_same_visit = last == body.opened_on or any(
-        kept.inspection_id == body.inspection_id for kept in known
-    )
-    if allowed is not None and body.opened_on < allowed and not is_same_visit and last is not None:
-        # A visit before the last one known is history told late, not a second visit within a year.
-        if body.opened_on < last:
-            return
-        raise LegalGateError(
-            "The dealer had been inspected in the twelve months before.",
-            found=f"opened on {body.opened_on}, eligible on {allowed}",
-            expected="a legal_basis for a visit within the twelve months",
-        )
 
 
 _After = Annotated[int, Query(ge=0, le=2**53, description="`next_cursor` of the last answer")]

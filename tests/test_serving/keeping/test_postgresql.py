@@ -29,7 +29,7 @@ from serving.access.audit.writer import Access, AuditWriter, Ledger, append, ver
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, ServingError, StoreError
 from serving.field import case_requests, events, outcomes, referrals
-from serving.lists import work
+from serving.lists.work import assign, assignments_of, save_view, views_of
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.server.app import build_app
@@ -213,10 +213,10 @@ def test_a_recovery_in_any_destination_is_queued_and_long_names_are_kept(store: 
     row |= {"list_id": "L1", "issued_at": instant(), "as_of": date(2026, 1, 1)}
     with store.write() as connection:
         connection.execute(LISTS.insert(), row | {"recipe": {}, "document": b""})
-    work.assign(store, list_id="L1", dealer="1-10-00000", to=name, ledger=long)
-    work.save_view(store, "mine", "q=" + "%F0%9F%94%AB" * 100, ledger=long)
-    assert work.assignments_of(store, "L1") == {"1-10-00000": name}
-    assert len(work.views_of(store, name)) == 1
+    assign(store, list_id="L1", dealer="1-10-00000", to=name, ledger=long)
+    save_view(store, "mine", "q=" + "%F0%9F%94%AB" * 100, ledger=long)
+    assert assignments_of(store, "L1") == {"1-10-00000": name}
+    assert len(views_of(store, name)) == 1
 
 
 class SlowLedger(Ledger):

@@ -34,9 +34,7 @@ def longest(codes: Any) -> int:
 
 
 def widest_filter() -> int:
-    texts = {
-        name: "\U0010ffff" * 100 for name in ("q", "why", "family", "type", "state", "decided")
-    }
+    texts = dict.fromkeys(("q", "why", "family", "type", "state", "decided"), "\U0010ffff" * 100)
     return len(Ask(**texts, sort="\U0010ffff" * 100, page=200, all=True).query())
 
 

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
@@ -128,3 +129,17 @@ def test_a_form_of_another_site_is_never_given_back(service, free):
     )  # fmt: skip
     assert answer.status_code == 303
     assert "I-7" not in answer.text
+
+
+def test_a_trace_visit_that_becomes_a_compliance_one_is_stopped_at_the_check(service, inspector):
+    columns = service.runtime.snapshot.columns
+    last = columns["last_inspected_on"].astype("datetime64[D]")
+    is_own = (columns["office"] == "office0") & (last > np.datetime64("2025-02-10"))
+    dealer = str(columns["dealer"][np.flatnonzero(is_own)[0]])
+    told = {"inspection_id": "I-7", "dealer": dealer, "kind": "trace", "opened_on": "2026-02-02",
+            "closed_on": "2026-02-02", "outcome": "none"}  # fmt: skip
+    assert service.post("/v1/outcomes", "chief", told).status_code == 200
+    answer = follow(inspector, dealer, outcome(closed_on="2026-02-02"))
+    assert answer.status_code == 422
+    assert 'id="legal_basis-error"' in answer.text
+    assert n_outcomes(service) == 1
