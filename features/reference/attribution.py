@@ -2,13 +2,14 @@
 
 A firearm without a serial number cannot be followed to a sale, whatever dealer the answer names;
 one that left lawfully, by export or to a government, was not diverted from the dealer's trade.
-Neither counts toward a dealer: not in a signal, not in a label, not in a dossier's counts. Both
+Neither counts toward a dealer: not in a signal, a label, a dossier's counts or a referral. Both
 count where firearms are counted by place, and lawful exports are reported apart.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,18 @@ def counts_toward_dealer(traces: pd.DataFrame) -> npt.NDArray[np.bool_]:
     is_unserialized = (traces["serial_status"] == "none") | (traces["outcome"] == "unserialized")
     is_lawful = traces["acquisition_route"].isin(LAWFUL_ROUTES)
     return ~(is_unserialized | is_lawful).to_numpy(dtype=np.bool_)
+
+
+def row_counts(trace: Mapping[str, Any]) -> bool:
+    """Whether one trace counts toward the dealer that it names.
+
+    >>> row_counts({"serial_status": "legible", "outcome": "purchaser"})
+    True
+    >>> row_counts({"serial_status": "legible", "acquisition_route": "government"})
+    False
+    """
+    is_unserialized = trace.get("serial_status") == "none" or trace.get("outcome") == "unserialized"
+    return not is_unserialized and trace.get("acquisition_route") not in LAWFUL_ROUTES
 
 
 def traces_sql(rows: str) -> str:

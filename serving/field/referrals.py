@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from features.openjson import Row
+from features.reference.attribution import row_counts
 from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving import clock
@@ -131,8 +132,13 @@ def _evidence(sales: Sequence[Sale]) -> EvidenceRecord:
 
 
 def pattern_in_trace(trace: Mapping[str, Any], sales: Sequence[Sale]) -> Pattern | None:
-    """Return the pattern of a firearm that was recovered soon after a suspect sale."""
-    if not (trace.get("sold_on") and trace.get("recovered_on") and trace.get("dealer")):
+    """Return the pattern of a firearm that was recovered soon after its sale.
+
+    There is none where the trace counts toward no dealer (`features.reference.attribution`).
+    """
+    if not row_counts(trace) or not (
+        trace.get("sold_on") and trace.get("recovered_on") and trace.get("dealer")
+    ):
         return None
     days = (date.fromisoformat(trace["recovered_on"]) - date.fromisoformat(trace["sold_on"])).days
     if not 0 <= days <= FAST_DAYS:

@@ -1,12 +1,17 @@
 """The life of a referral, who answers for what, case requests, and the switch that stops lists."""
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from features.ingest import ingest
+from features.reference.attribution import COUNTS_SQL, counts_toward_dealer
+from features.schema import TABLES
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.errors import InvalidRequestError
@@ -19,6 +24,10 @@ from serving.store.database import instant
 from serving.store.tables import EVENTS
 
 TODAY = date(2026, 1, 1)
+OUTCOMES, ROUTES = (
+    sorted(next(column.allowed for column in TABLES["traces"].columns if column.name == name))
+    for name in ("outcome", "acquisition_route")
+)
 
 
 @pytest.fixture
@@ -225,6 +234,35 @@ def test_a_fast_recovery_is_referred_wherever_it_was(country, destination):
     assert pattern_in_trace(trace(country, 3), [sale]).dealers == ("1-10-00001", "1-10-00002")
     assert pattern_in_trace(trace(country, 61), [sale]) is None
     assert pattern_in_trace(trace(country, -1), [sale]) is None
+
+
+def test_a_trace_that_counts_toward_nobody_refers_nobody(service, runtime):
+    dealer, sent = dealer_of(runtime, "office0"), []
+    values = [("legible", "obliterated", "none"), OUTCOMES, (None, *ROUTES)]
+    for n, (serial, outcome, route) in enumerate(itertools.product(*values)):
+        told = {"serial_status": serial, "outcome": outcome, "acquisition_route": route}
+        sent.append(trace("MX", 0) | told | {
+            "trace_id": f"T{n}", "dealer": dealer, "requested_on": "2026-01-02",
+            "requester": "police", "firearm_type": "rifle",
+        })  # fmt: skip
+    counting = {
+        f"traces {row['trace_id']}" for row in sent
+        if row["serial_status"] != "none" and row["outcome"] != "unserialized"
+        and row["acquisition_route"] not in {"export", "government"}
+    }  # fmt: skip
+    body = {"table": "traces", "rows": sent}
+    answer = service.post("/v1/events", "scheduler", body).json()
+    assert (answer["n_stored"], answer["rejected"]) == (len(sent), [])
+    assert answer["n_referrals"] == len(counting) > 10
+    found = {r for one in queued(runtime.store) for r in one["evidence"]["records"]}
+    assert found == counting
+    # The row's rule is that of the queries.
+    query = f"SELECT trace_id FROM frame WHERE {COUNTS_SQL}"  # noqa: S608
+    frame = pd.DataFrame(sent).fillna({"acquisition_route": "unknown"})
+    with duckdb.connect() as connection:
+        connection.register("frame", frame)
+        assert {f"traces {row[0]}" for row in connection.execute(query).fetchall()} == counting
+    assert {f"traces {name}" for name in frame["trace_id"][counts_toward_dealer(frame)]} == counting
 
 
 def told(runtime, ledger, table, **row):
