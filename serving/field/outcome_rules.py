@@ -91,7 +91,8 @@ def _inspections(warehouse: Path, what: str, by: str, value: str) -> list[tuple[
         return []
     query = f"SELECT {what} FROM {opened.scan('inspections')} WHERE {by} = $value"  # noqa: S608 - own names
     with duckdb.connect(config={"threads": 1}) as connection:
-        return connection.execute(query, {"value": value}).fetchall()
+        rows: list[tuple[Any, ...]] = connection.execute(query, {"value": value}).fetchall()
+    return rows
 
 
 @dataclass(frozen=True)
