@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import to_json
 
 from features.arrays import Flags, Ints
 from features.domain import license_number
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from serving.contract.records.scores import (
         BasisRecord,
+        ScoresDocument,
     )
 
 
@@ -151,6 +153,19 @@ class Snapshot:
 
     @cached_property
     def _said(self) -> dict[date, tuple[BasisRecord, list[str]]]:
+        return {}
+
+    def frame_on(self, when: date) -> tuple[bytes, bytes]:
+        """Return what stands before and after the scores in the JSON of an answer of a day."""
+        if (frame := self._frames.get(when)) is None:
+            basis, said = self._said_on(when)
+            document: ScoresDocument = {"basis": basis, "scores": [], "disclaimers": said}
+            before, _, after = to_json(document).partition(b'"scores":[]')
+            frame = self._frames[when] = before + b'"scores":[', b"]" + after
+        return frame
+
+    @cached_property
+    def _frames(self) -> dict[date, tuple[bytes, bytes]]:
         return {}
 
     def _disclaimers(self, when: date) -> list[str]:

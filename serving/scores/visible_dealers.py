@@ -8,15 +8,16 @@ is a view with the rows that lie in the caller's area.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic_core import to_json
 
 from features.arrays import Flags, Ints
 from features.domain.asof import from_numpy
@@ -26,6 +27,10 @@ from serving.scores.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from serving.contract.records.scores import HeadRecord, ReasonRecord, ScoreRecord
+
+
+# Rows of a view that are kept as JSON, without reasons and with them: some 10 MB each.
+_MOST_IN_JSON: Final = {False: 20_000, True: 3_000}
 
 
 class View:
@@ -54,6 +59,7 @@ class View:
         self.office_rank = np.zeros(len(self.is_visible), dtype=np.int64)
         by_office = pd.Series(snapshot.codes("office")[0][self.order])
         self.office_rank[self.order] = by_office.groupby(by_office).cumcount().to_numpy() + 1
+        self._in_json: dict[bool, dict[int, bytes]] = {False: {}, True: {}}
 
     def row(self, asked: str, within: Flags | None = None) -> int | None:
         """Return the row of a dealer that this caller can see, else None."""
@@ -67,7 +73,10 @@ class View:
 
         Of equal priorities, those that the lot puts before it do.
         """
-        return round(100.0 * (self.n - int(self.national_rank[row]) + 1) / self.n, 2)
+        return self._percentile(int(self.national_rank[row]))
+
+    def _percentile(self, rank: int) -> float:
+        return round(100.0 * (self.n - rank + 1) / self.n, 2)
 
     def percent_below(self, row: int) -> float:
         """Return the share of visible dealers with a strictly lower priority, rounded down."""
@@ -118,6 +127,67 @@ class View:
             "eligible_on": eligible_on,
             "reasons": self.reasons(row) if with_reasons else None,
         }
+
+    def scores_in_json(self, rows: Sequence[int], *, with_reasons: bool = False) -> list[bytes]:
+        """Return each row as JSON, as `score` says it.
+
+        A view never changes, so what was asked before is kept: a scheduler asks for the same
+        dealers again and again, and making a row takes longer than all else done for it.
+        """
+        kept = self._in_json[with_reasons]
+        if missing := [row for row in dict.fromkeys(rows) if row not in kept]:
+            records = self._records(missing, with_reasons=with_reasons)
+            made = dict(zip(missing, map(to_json, records), strict=True))
+            if len(kept) + len(made) > _MOST_IN_JSON[with_reasons]:
+                # Another thread goes on with the old one; none ever takes a row out.
+                kept = {row: kept[row] for row in rows if row in kept}
+                self._in_json[with_reasons] = kept
+            kept.update(made)
+        return [kept[row] for row in rows]
+
+    def _records(self, rows: Sequence[int], *, with_reasons: bool) -> Iterator[ScoreRecord]:
+        """Return what `score` returns for each row, a column at a time."""
+        at = np.asarray(rows, dtype=np.intp)
+        columns = self.snapshot.columns
+
+        def days(name: str) -> list[date | None]:
+            found: list[date | None] = columns[name][at].astype("datetime64[D]").tolist()
+            return found
+
+        def numbers(name: str) -> list[float]:
+            found: list[float] = columns[name][at].astype(np.float64).tolist()
+            return found
+
+        heads = self.snapshot.heads
+        of_heads = [
+            (numbers(head), numbers(f"{head}_lower"), numbers(f"{head}_upper")) for head in heads
+        ]
+        ranks = self.national_rank[at].tolist()
+        told = zip(
+            columns["dealer"][at], days("as_of"), numbers("priority"), ranks, columns["office"][at],
+            self.office_rank[at].tolist(), numbers("support"), days("eligible_on"), strict=True,
+        )  # fmt: skip
+        for n, (dealer, as_of, priority, rank, office, place, support, eligible_on) in enumerate(
+            told
+        ):
+            yield {
+                "dealer": dealer,
+                "status": "scored",
+                "as_of": as_of,
+                "heads": {
+                    head: {"value": values[n], "lower": lower[n], "upper": upper[n]}
+                    for head, (values, lower, upper) in zip(heads, of_heads, strict=True)
+                },
+                "priority": priority,
+                "percentile": self._percentile(rank),
+                "national_rank": rank,
+                "office": office,
+                "office_rank": place,
+                "support": support,
+                "is_eligible": eligible_on is None or eligible_on <= self.snapshot.as_of,
+                "eligible_on": eligible_on,
+                "reasons": self.reasons(rows[n]) if with_reasons else None,
+            }
 
     def reasons(self, row: int, n: int = N_REASONS) -> list[ReasonRecord]:
         """Return the strongest reasons of a row."""

@@ -1,13 +1,14 @@
 """The one hot route without the framework's work around it.
 
 `POST /v1/score` is asked hundreds of times a second. When everything about such a request is plain
-(a bearer token seen a moment ago, a body that is valid as it stands, few dealers) it is answered
-here by the very functions of its route. Anything else, every refusal included, goes to the
-application, so there is one description of what is accepted and one of what is refused.
+(a bearer token seen a moment ago, a body that is valid as it stands) it is answered here by the
+very functions of its route. Anything else, every refusal included, goes to the application, so
+there is one description of what is accepted and one of what is refused.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Final
@@ -78,11 +79,12 @@ class FastPath:
         scope["ffl_risk.who"] = caller.principal.name
         try:
             request = ScoreRequest.model_validate_json(body)
-            if len(request.dealers) > INLINE:
-                return None
             self.runtime.switch.check("score")
             purpose = caller.purpose(request.purpose)
-            content, seen = score_content(caller, request)
+            if len(request.dealers) <= INLINE:
+                content, seen = score_content(caller, request)
+            else:
+                content, seen = await asyncio.to_thread(score_content, caller, request)
             # Last, for a request that goes on to the application is counted there.
             self.limiter.spend(caller.principal.name)
         except (ValidationError, ServingError):

@@ -39,7 +39,8 @@ def instant(when: datetime | None = None) -> str:
     >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
     '2026-01-02T00:00:00.000000Z'
     """
-    when = (when or clock.now()).astimezone(UTC)
+    # The clock tells UTC as it is.
+    when = clock.now() if when is None else when.astimezone(UTC)
     return when.isoformat(timespec="microseconds")[:-6] + "Z"
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 
@@ -23,8 +23,6 @@ _FIELDS: Final = (
     "seq", "at", "who", "role", "purpose", "action", "subject", "bundle", "scored", "list_id",
     "previous",
 )  # fmt: skip
-
-
 # As `json.dumps` writes it; kept, for making it takes longer than writing a record with it.
 _in_json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -65,6 +63,14 @@ class Access:
     scored: str = ""
     list_id: str = ""
     kept: str = ""
+
+
+class Head(NamedTuple):
+    """The end of the chain, and its signature."""
+
+    seq: int
+    digest: str
+    signature: str
 
 
 def torn() -> AuditError:
@@ -160,11 +166,15 @@ def append(connection: Connection, key: bytes, accesses: Sequence[Access]) -> in
 
 @dataclass(frozen=True)
 class _Statements:
-    """The three statements of one record, as the driver takes them."""
+    """The statements of one record, as the driver takes them.
+
+    `advance_from` moves the head on only where it is the one that was.
+    """
 
     head: str
     insert: str
     advance: str
+    advance_from: str
 
 
 @cache
@@ -174,12 +184,17 @@ def statements(dialect: str) -> _Statements:
     names = (*_FIELDS, "digest", "kept")
     # One row, locked until the transaction ends; SQLite locks the whole file instead.
     lock = "" if dialect == "sqlite" else " FOR UPDATE"
+    was = " AND ".join(f"{name} = {mark.format(f'was_{name}')}" for name in Head._fields)
+    advance = (
+        f"UPDATE {AUDIT_HEAD.name} SET seq = {mark.format('seq')}, "  # noqa: S608
+        f"digest = {mark.format('digest')}, signature = {mark.format('signature')} WHERE one = 1"
+    )
     return _Statements(
         head=f"SELECT seq, digest, signature FROM {AUDIT_HEAD.name}{lock}",  # noqa: S608 - own names
         insert=f"INSERT INTO {AUDIT.name} ({', '.join(names)}) "  # noqa: S608
         f"VALUES ({', '.join(map(mark.format, names))})",
-        advance=f"UPDATE {AUDIT_HEAD.name} SET seq = {mark.format('seq')}, "  # noqa: S608
-        f"digest = {mark.format('digest')}, signature = {mark.format('signature')} WHERE one = 1",
+        advance=advance,
+        advance_from=f"{advance} AND {was}",
     )
 
 

@@ -27,6 +27,7 @@ from serving import metrics
 from serving.access.audit.hash_chain import (
     GENESIS,
     Access,
+    Head,
     Ledger,
     append,
     head_of,
@@ -66,6 +67,7 @@ class AuditWriter:
         self._witness, self._direct = witness, direct
         self._waiting: queue.SimpleQueue[tuple[Access, Future[int]] | None] = queue.SimpleQueue()
         self._turn: list[tuple[Access, asyncio.Future[int]]] = []
+        self._own: Head | None = None  # the end of the chain, as this thread signed it
         self._loop = Loop("audit", self._round, pause=0.0, patience=30.0)
 
     @classmethod
@@ -120,21 +122,23 @@ class AuditWriter:
         """
         if self._direct is None or not self._waiting.empty():
             return None
-        sql = statements("sqlite")
         cursor = self._direct.cursor()
+        own, self._own = self._own, None
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            head = cursor.execute(sql.head).fetchone()
-            if head is None or not is_signed(self._key, *head):
-                cursor.execute("ROLLBACK")
+            # What this writer signed last and is still there, field by field, need not be proved.
+            after = None if own is None else self._advanced(cursor, accesses, own)
+            if after is None:
+                found = cursor.execute(statements("sqlite").head).fetchone()
+                head = None if found is None else Head(*found)
+                if head is None or not is_signed(self._key, *head):
+                    return None
+                after = self._advanced(cursor, accesses, head)
+            if after is None:
                 return None
-            records = records_of(self._key, accesses, head[0], head[1])
-            cursor.executemany(sql.insert, records)
-            seq, digest = records[-1]["seq"], records[-1]["digest"]
-            signature = signature_of(self._key, seq, digest)
-            cursor.execute(sql.advance, {"seq": seq, "digest": digest, "signature": signature})
             cursor.execute("COMMIT")
-            self._witness.note(seq, digest)
+            self._own = after
+            self._witness.note(after.seq, after.digest)
         except sqlite3.Error:
             return None
         finally:
@@ -142,7 +146,21 @@ class AuditWriter:
             if self._direct.in_transaction:
                 cursor.execute("ROLLBACK")
             cursor.close()
-        return int(seq)
+        return after.seq
+
+    def _advanced(
+        self, cursor: sqlite3.Cursor, accesses: Sequence[Access], head: Head
+    ) -> Head | None:
+        """Write records behind a head and return the new one, None where the head is another."""
+        sql = statements("sqlite")
+        records = records_of(self._key, accesses, head.seq, head.digest)
+        seq, digest = records[-1]["seq"], records[-1]["digest"]
+        after = Head(seq, digest, signature_of(self._key, seq, digest))
+        was = {f"was_{name}": value for name, value in head._asdict().items()}
+        if cursor.execute(sql.advance_from, after._asdict() | was).rowcount != 1:
+            return None
+        cursor.executemany(sql.insert, records)
+        return after
 
     def submit(self, access: Access) -> Future[int]:
         """Queue one record; the future holds its sequence number once it is committed."""

@@ -14,7 +14,7 @@ from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
 from serving.contract.field import FeaturesAnswer, FeaturesRequest
-from serving.contract.records.scores import ScoreRecord, ScoresDocument, UnknownRecord
+from serving.contract.records.scores import UnknownRecord
 from serving.dealers.explaining import explain, score_rows
 from serving.errors import UnknownDealerError
 from serving.scores import export
@@ -46,24 +46,21 @@ async def score(body: ScoreRequest, caller: Annotated[Caller, Depends(allow("sco
 def score_content(caller: Caller, body: ScoreRequest) -> tuple[bytes, list[str]]:
     """Return the answer as JSON, and the dealers that it shows."""
     scope = caller.scope
-    view = scope.view
-    scores: list[ScoreRecord | UnknownRecord] = []
-    seen: list[str] = []
-    for asked in body.dealers:
-        row = scope.row(asked)
-        if row is None:
-            scores.append({"dealer": asked, "status": "unknown"})
-        else:
-            found = view.score(row, with_reasons=body.with_reasons)
-            seen.append(found["dealer"])
-            scores.append(found)
-    day = clock.today()
-    answer: ScoresDocument = {
-        "basis": view.snapshot.basis_on(day),
-        "scores": scores,
-        "disclaimers": view.snapshot.disclaimers_on(day),
-    }
-    return to_json(answer), seen
+    view, dealers = scope.view, scope.view.snapshot.columns["dealer"]
+    rows = [scope.row(asked) for asked in body.dealers]
+    there = [row for row in rows if row is not None]
+    known = iter(view.scores_in_json(there, with_reasons=body.with_reasons))
+    parts = [
+        _unknown(asked) if row is None else next(known)
+        for asked, row in zip(body.dealers, rows, strict=True)
+    ]
+    before, after = view.snapshot.frame_on(clock.today())
+    return b"".join((before, b",".join(parts), after)), [dealers[row] for row in there]
+
+
+def _unknown(asked: str) -> bytes:
+    found: UnknownRecord = {"dealer": asked, "status": "unknown"}
+    return to_json(found)
 
 
 _CONTENT: Final = content_of(media for media, _ in export.FORMS.values())

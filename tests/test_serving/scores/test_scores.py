@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic_core import to_json
 
 from serving.access.accounts import Principal
 from serving.contract.answers import Explanation, ScoreAnswer
 from serving.contract.field import FeaturesAnswer
 from serving.dealers import explaining
+from serving.scores import visible_dealers
 from serving.scores.visible_dealers import eligible_rows
+from serving.server.fastpath import FastPath
 from tests.test_serving.conftest import NAMES
 
 
@@ -186,3 +189,70 @@ def test_every_access_is_recorded_with_who_why_and_what(service, audit_of):
         ("chief", "explain", dealer, "licensing"),
     ]
     assert {r["scored"] for r in records} == {"000001"}
+
+
+def test_what_is_kept_as_json_is_what_each_row_says(service, monkeypatch):
+    snapshot = service.runtime.snapshot
+    everyone = list(snapshot.columns["dealer"])
+    for most, with_reasons in ((20_000, False), (7, False), (20_000, True), (7, True)):
+        monkeypatch.setattr(visible_dealers, "_MOST_IN_JSON", {False: most, True: most})
+        view = visible_dealers.View(snapshot, hidden=everyone[5:9])
+        rows = [row for row in range(len(everyone)) if view.is_visible[row]]
+        expected = {row: to_json(view.score(row, with_reasons=with_reasons)) for row in rows}
+        for asked in (rows[:3], rows[2:12], [rows[40], rows[0], rows[40]], rows, [], rows[:5]):
+            found = view.scores_in_json(asked, with_reasons=with_reasons)
+            assert found == [expected[row] for row in asked]
+        assert len(view._in_json[with_reasons]) <= max(most, len(rows))
+    never = [row for row in rows if view.eligible_on(row) is None]
+    assert 0 < len(never) < len(rows)  # both kinds of days were said
+
+
+def test_an_outcome_is_in_the_next_answer_however_often_a_dealer_was_asked_for(service):
+    dealer = dealers_of(service, n=1)
+    before = service.post("/v1/score", "analyst", {"dealers": dealer}).json()["scores"][0]
+    assert service.post("/v1/score", "analyst", {"dealers": dealer}).json()["scores"][0] == before
+    outcome = {
+        "inspection_id": "KEPT-1", "dealer": dealer[0], "opened_on": "2026-02-01",
+        "closed_on": "2026-02-10", "outcome": "warning_conference", "hours": 12.5,
+    }  # fmt: skip
+    answer = service.post("/v1/outcomes", "chief", outcome)
+    assert answer.status_code == 200, answer.text
+    after = service.post("/v1/score", "analyst", {"dealers": dealer}).json()["scores"][0]
+    assert after["eligible_on"] == "2027-02-10"
+    assert {k for k in before if before[k] != after[k]} <= {"eligible_on", "is_eligible"}
+
+
+@pytest.mark.parametrize("n", [1, 20, 21, 400])
+def test_the_short_way_and_the_long_one_answer_the_same_bytes(service, monkeypatch, n: int):
+    asked = {"dealers": [*dealers_of(service, n=n), "9-99-99999"]}
+    write = service.runtime.audit.record
+    recorded = []
+
+    async def record(access):
+        recorded.append(access)
+        return await write(access)
+
+    monkeypatch.setattr(service.runtime.audit, "record", record)
+    service.post(
+        "/v1/score", "analyst", {"dealers": asked["dealers"][:1]}
+    )  # now its token is known
+    recorded.clear()
+    answer, answered = FastPath._answer, []
+
+    async def short_way(*asked):
+        answered.append(await answer(*asked))
+        return answered[-1]
+
+    monkeypatch.setattr(FastPath, "_answer", short_way)
+    short = service.post("/v1/score", "analyst", asked)
+    assert answered == [short.content]
+
+    async def long_way(*_):
+        return None
+
+    monkeypatch.setattr(FastPath, "_answer", long_way)
+    long = service.post("/v1/score", "analyst", asked)
+    assert short.status_code == long.status_code == 200
+    assert short.content == long.content
+    assert recorded[0] == recorded[1]
+    assert len(recorded[0].subject.split()) == n
