@@ -80,11 +80,14 @@ def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool)
     store = Warehouse.open(warehouse or home() / "warehouse")
     with recorded() as (opened, ledger):
         trial = assignments.read(opened, home(), name)
-        visits = independent_visits(store, known_before=today, rule=trial.rule)
+        # A look is read as the records stood on its day, whenever and how often it is asked for.
+        look = trial.look(today)
+        day = today if look is None else look.on
+        visits = independent_visits(store, known_before=day, rule=trial.rule)
         found = reading.read(trial, visits, today=today)
         with opened.write() as connection:
-            day = "before the first look" if found.look is None else str(found.look.on)
-            ledger.add(connection, "trial_read", f"{name} {day}")
+            which = "before the first look" if look is None else str(look.on)
+            ledger.add(connection, "trial_read", f"{name} {which}")
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1, default=str))
         return
@@ -93,7 +96,9 @@ def read_trial(name: str, *, today: date, warehouse: Path | None, as_json: bool)
 
 def in_words(trial: assignments.Trial, found: Reading) -> str:
     """Say what a reading found."""
-    tail = f" {counted(found.n_open, 'visit is', 'visits are')} still open." if found.n_open else ""
+    when = "" if found.look is None else f" as of {found.look.on}"
+    are = ("visit is", "visits are") if found.look is None else ("visit was", "visits were")
+    tail = f" {counted(found.n_open, *are)} still open{when}." if found.n_open else ""
     if trial.kind == "interleaved" and found.n_unvisited:
         tail += (
             f" {counted(found.n_unvisited, 'drawn place was', 'drawn places were')} not visited."

@@ -21,7 +21,8 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import nct, norm, t
+from scipy.optimize import brentq
+from scipy.stats import ncf, norm, t
 
 from features.arrays import Floats
 from features.domain.asof import add_months
@@ -174,7 +175,8 @@ class Power:
     df : float
         Degrees of freedom of its interval.
     difference, power : float
-        The difference asked about, and the chance that the interval excludes none if it is so.
+        The difference asked about, and the chance that the interval of the last reading excludes
+        none if it is so; readings before can only add to it.
     detectable : float
         The difference for which that chance is `POWER`.
     """
@@ -187,13 +189,30 @@ class Power:
     detectable: float
 
 
-def power_of(rate: float, error: float, df: float, difference: float) -> Power:
-    """Return the power of a comparison with an error foreseen."""
-    critical = float(t.ppf(1.0 - ALPHA / 2.0, df))
-    shift = abs(difference) / error
-    beyond = 1.0 - nct.cdf(critical, df, shift) + nct.cdf(-critical, df, shift)
-    detectable = (critical + float(t.ppf(POWER, df))) * error
-    return Power(rate, error, df, difference, float(beyond), detectable)
+def power_of(
+    rate: float, error: float, df: float, difference: float, *, level: float = 1.0 - ALPHA
+) -> Power:
+    """Return the power of a comparison with an error foreseen, at the level it will be read with.
+
+    Raises
+    ------
+    InvalidRequestError
+        When the design leaves nothing by which chance could be told.
+    """
+    if df < 1.0:
+        raise InvalidRequestError(
+            "A trial of so few offices and periods has nothing left to tell chance by.",
+            found=f"{df:.1f} degrees of freedom",
+            expected="more offices, or more pairs of periods",
+        )
+    critical = float(t.ppf((1.0 + level) / 2.0, df))
+
+    def seen(shift: float) -> float:  # the square of Student's is Fisher's: both tails in one
+        return float(ncf.sf(critical**2, 1.0, df, shift**2))
+
+    most = 2.0 * (critical + float(t.ppf(POWER, df)))
+    detectable = float(brentq(lambda shift: seen(shift) - POWER, 0.0, most)) * error
+    return Power(rate, error, df, difference, seen(abs(difference) / error), detectable)
 
 
 def error_by_period(rates: Floats, visits: Floats, *, n_pairs: int, n_visits: float) -> float:
@@ -214,6 +233,95 @@ def error_by_period(rates: Floats, visits: Floats, *, n_pairs: int, n_visits: fl
     beyond = float(np.nanmean(change**2 - chance)) if np.isfinite(change).any() else 0.0
     variance = max(beyond, 0.0) + 2.0 * rate * (1.0 - rate) / n_visits
     return float(np.sqrt(variance / (len(rates) * n_pairs)))
+
+
+def contrasts(
+    owner: npt.NDArray[np.int64], pair: npt.NDArray[np.int64], a_first: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return what the differences of offices are regressed on, the effect first.
+
+    Parameters
+    ----------
+    owner, pair : array of int, shape (n,)
+        Office and pair of each difference of arm a less arm b.
+    a_first : array of bool, shape (n,)
+
+    Returns
+    -------
+    array of shape (n, 1 + n_pairs)
+        The effect, and for each pair the change between its periods with the sign of the order.
+    """
+    sign = np.where(a_first, 1.0, -1.0)
+    orders = sign[:, None] * (pair[:, None] == np.unique(pair)[None, :])
+    return np.column_stack([np.ones(len(owner)), orders])
+
+
+def precision(cells: Sequence[Cell]) -> tuple[float, float]:
+    """Return what the lot that was drawn costs a reading of alike offices.
+
+    Returns
+    -------
+    share : float
+        Variance of the effect over that of a plain mean of all differences.
+    df : float
+        Satterthwaite's degrees of freedom.
+    """
+    first = {pair: min(c.starts_on for c in cells if c.pair == pair) for pair in _pairs(cells)}
+    begun = [cell for cell in cells if cell.starts_on == first[cell.pair]]
+    codes = {name: code for code, name in enumerate(sorted({cell.office for cell in begun}))}
+    owner = np.array([codes[cell.office] for cell in begun])
+    pair = np.array([cell.pair for cell in begun])
+    design = contrasts(owner, pair, np.array([cell.arm == "a" for cell in begun]))
+    fit = Clustered(design, np.ones(len(begun)), owner)
+    return float(fit.inverse[0, 0]) * len(begun), fit.df
+
+
+def _pairs(cells: Sequence[Cell]) -> set[int]:
+    return {cell.pair for cell in cells}
+
+
+class Clustered:
+    """A weighted regression whose first coefficient has errors that go together by cluster (CR2).
+
+    Parameters
+    ----------
+    X : array of shape (n, k)
+    weight : array of shape (n,)
+    cluster : array of int, shape (n,)
+
+    References
+    ----------
+    Bell and McCaffrey (2002), standard errors with few clusters.
+    """
+
+    def __init__(self, X: Floats, weight: Floats, cluster: npt.NDArray[np.int64]) -> None:
+        self.root = np.sqrt(weight)
+        self.X = X * self.root[:, None]
+        self.inverse = np.linalg.pinv(self.X.T @ self.X)
+        hat = self.X @ self.inverse @ self.X.T
+        self._parts: list[tuple[npt.NDArray[np.int64], Floats]] = []
+        loads = []
+        for own in np.unique(cluster):
+            rows = np.flatnonzero(cluster == own)
+            values, vectors = np.linalg.eigh(np.eye(len(rows)) - hat[np.ix_(rows, rows)])
+            # A direction that the fit follows exactly tells nothing of the error.
+            scale = np.where(values > 1e-9, 1.0 / np.sqrt(np.maximum(values, 1e-9)), 0.0)
+            adjusted = vectors * scale @ vectors.T @ (self.X[rows] @ self.inverse[:, 0])
+            self._parts.append((rows, adjusted))
+            loads.append((np.eye(len(weight)) - hat)[:, rows] @ adjusted)
+        gram = np.array(loads) @ np.array(loads).T
+        spread = float((gram**2).sum())
+        self.df = float(np.trace(gram) ** 2 / spread) if spread > 0 else 0.0
+        # What one unit of each row adds to the coefficient.
+        self.pull = (self.inverse @ self.X.T)[0] * self.root
+
+    def estimate(self, y: Floats) -> tuple[float, float]:
+        """Return the first coefficient and its variance, of one outcome a row."""
+        weighted = y * self.root
+        beta = self.inverse @ (self.X.T @ weighted)
+        residual = weighted - self.X @ beta
+        variance = sum(float(pull @ residual[rows]) ** 2 for rows, pull in self._parts)
+        return float(beta[0]), variance
 
 
 def error_interleaved(rate: float, n_a: int, n_b: int, *, share: float) -> float:

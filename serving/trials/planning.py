@@ -102,6 +102,7 @@ def by_office_and_period(
         rates, counts, n_pairs=n_pairs, n_visits=float(np.nanmean(np.nan_to_num(counts)))
     )
     rate = float(np.nansum(rates * counts) / np.nansum(counts))
+    more, df = design.precision(cells)
     levels = design.look_levels(n_looks)
     pairs = [round(n_pairs * (i + 1) / n_looks) for i in range(n_looks)]
     ends = [add_months(asked.starts_on, 2 * months * pair) for pair in pairs]
@@ -109,7 +110,9 @@ def by_office_and_period(
         asked.trial_id, asked.question, "office_by_period", asked.arm_a, asked.arm_b,
         asked.starts_on, ends[-1],
         tuple(Look(wait(end), level) for end, level in zip(ends, levels, strict=True)),
-        asked.seed, power_of(rate, error, len(names) - 1.0, asked.difference), cells=tuple(cells),
+        asked.seed,
+        power_of(rate, error * np.sqrt(more), df, asked.difference, level=levels[-1]),
+        cells=tuple(cells),
     )  # fmt: skip
 
 

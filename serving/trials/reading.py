@@ -19,7 +19,7 @@ from scipy.stats import norm, t
 from features.arrays import Floats
 from serving.errors import InvalidRequestError
 from serving.trials.assignments import Look, Trial, wait
-from serving.trials.design import Cell
+from serving.trials.design import Cell, Clustered, contrasts
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def by_office_and_period(
     """
     key = office * (int(pair.max()) + 1) + pair
     size = int(key.max()) + 1
-    n = np.stack([np.bincount(key, visits * arm, size) for arm in (is_a, ~is_a)])
-    found = np.stack([np.bincount(key, severe * arm, size) for arm in (is_a, ~is_a)])
+    arms = (is_a, ~is_a)
+    n: Floats = np.stack([np.bincount(key, visits * arm, size) for arm in arms]).astype(float)
+    found: Floats = np.stack([np.bincount(key, severe * arm, size) for arm in arms]).astype(float)
     a_first = np.bincount(key, (is_a & is_first).astype(float), size) > 0
     used = np.flatnonzero((n > 0).all(axis=0))
     owner, own_pair = used // (int(pair.max()) + 1), used % (int(pair.max()) + 1)
@@ -92,11 +93,14 @@ def by_office_and_period(
         )
     rates = found[:, used] / n[:, used]
     weight = 1.0 / (1.0 / n[0, used] + 1.0 / n[1, used])
-    sign = np.where(a_first[used], 1.0, -1.0)
-    orders = sign[:, None] * (own_pair[:, None] == np.unique(own_pair)[None, :])
-    design = np.column_stack([np.ones(len(used)), orders])
-    value, error, df = _clustered(design, rates[0] - rates[1], weight, owner)
-    reach = float(t.ppf((1.0 + level) / 2.0, df)) * error
+    fit = Clustered(contrasts(owner, own_pair, a_first[used]), weight, owner)
+    value, variance = fit.estimate(rates[0] - rates[1])
+    by_chance = _by_chance(found[:, used], n[:, used], fit.pull)
+    upper = (1.0 + level) / 2.0
+    reach = max(
+        float(t.ppf(upper, max(fit.df, 1.0)) * np.sqrt(variance)),
+        float(norm.ppf(upper) * np.sqrt(by_chance)),
+    )
     return Difference(
         value, value - reach, value + reach, level,
         float(found[0].sum() / n[0].sum()), float(found[1].sum() / n[1].sum()),
@@ -104,28 +108,13 @@ def by_office_and_period(
     )  # fmt: skip
 
 
-def _clustered(
-    X: Floats, y: Floats, weight: Floats, cluster: npt.NDArray[np.int64]
-) -> tuple[float, float, float]:
-    """Return the first coefficient, its standard error (CR2) and Satterthwaite's degrees."""
-    root = np.sqrt(weight)
-    X, y = X * root[:, None], y * root
-    inverse = np.linalg.pinv(X.T @ X)
-    beta = inverse @ (X.T @ y)
-    residual = y - X @ beta
-    hat = X @ inverse @ X.T
-    loads, variance = [], 0.0
-    for own in np.unique(cluster):
-        rows = np.flatnonzero(cluster == own)
-        values, vectors = np.linalg.eigh(np.eye(len(rows)) - hat[np.ix_(rows, rows)])
-        # A direction that the fit follows exactly tells nothing of the error.
-        scale = np.where(values > 1e-9, 1.0 / np.sqrt(np.maximum(values, 1e-9)), 0.0)
-        adjusted = vectors * scale @ vectors.T @ (X[rows] @ inverse[:, 0])
-        variance += float(adjusted @ residual[rows]) ** 2
-        loads.append((np.eye(len(y)) - hat)[:, rows] @ adjusted)
-    gram = np.array(loads) @ np.array(loads).T
-    df = float(np.trace(gram) ** 2 / (gram**2).sum())
-    return float(beta[0]), float(np.sqrt(variance)), max(df, 1.0)
+def _by_chance(found: Floats, n: Floats, pull: Floats) -> float:
+    """Return the variance that single visits alone leave, with one finding and one clean added.
+
+    Differences that happen to agree, as where nothing was found, have no spread of their own.
+    """
+    p = (found.sum(axis=1) + 1.0) / (n.sum(axis=1) + 2.0)
+    return float(pull**2 @ ((p * (1.0 - p)) @ (1.0 / n)))
 
 
 def interleaved(
