@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.engine import kept_file
 from features.engine.context import Cohort, Context, Gathered, Measure
 from features.engine.embedded import EmbeddedEngine, rows_sql
 from features.engine.views import VIEWS, tables_in, tables_of
@@ -45,6 +47,16 @@ class _Kept:
     changed: set[str] = field(default_factory=set)  # dealers for whom it no longer holds
     reads: frozenset[str] = frozenset()  # tables whose new rows end it
     files: dict[str, list[str]] = field(default_factory=dict)  # new ones, by table
+
+    def value(self, key: tuple[str, ...]) -> kept_file.KeptValue:
+        """Return it as it is written."""
+        changed, reads = tuple(sorted(self.changed)), tuple(sorted(self.reads))
+        return kept_file.KeptValue(key, self.cohort, self.made, changed, reads)
+
+    @classmethod
+    def of(cls, value: kept_file.KeptValue) -> _Kept:
+        """Return it as it was written."""
+        return cls(value.cohort, value.made, set(value.changed), frozenset(value.reads))
 
     def is_of(self, cohort: Cohort) -> bool:
         """Whether it describes these dealers on these dates."""
@@ -105,6 +117,43 @@ class KeptEngine(EmbeddedEngine):
         for answer in self._answers.values():
             for file in sorted(new):
                 answer.files.setdefault(files[file], []).append(file)
+
+    def save(self, path: Path) -> None:
+        """Write what was kept, so that an engine which begins later goes on from it."""
+        with self._keeping:
+            grids, families, shared = (
+                [kept.value(key if isinstance(key, tuple) else (key,)) for key, kept in of.items()]
+                for of in (self._grids, self._families, self._shared)
+            )
+        own = [one for one in shared if kept_file.can_be_kept(one)]  # the rest is made anew
+        cohorts = list(self._cohorts.items())
+        files = _entries(self.warehouse)
+        kept_file.write(kept_file.KeptState(files, cohorts, grids, families, own), path)
+
+    def resume(self, path: Path) -> str | None:
+        """Go on from what another engine wrote; None when it did, else why not.
+
+        Rows that came in since are new ones. What was written over another warehouse, or by another
+        version of the program, is left.
+        """
+        state = kept_file.read(path)
+        if isinstance(state, str):
+            return state
+        entries = _entries(self.warehouse)
+        if any(entries.get(name, entry) != entry for name, entry in state.files.items()):
+            return "it rests on another warehouse"
+        self.forget()
+        self._cohorts = dict(state.cohorts)
+        for one in state.grids:
+            for grid in one.made.values():
+                grid.flags.writeable = False
+            self._grids[one.key[0], one.key[1]] = _Kept.of(one)
+        self._families = {one.key[0]: _Kept.of(one) for one in state.families}
+        self._shared = {one.key[0]: _Kept.of(one) for one in state.shared}
+        root = self.warehouse.path
+        self._files = {str(root / name): table for name, (table, _) in state.files.items()}
+        self.renew(self.warehouse)
+        return None
 
     def forget(self) -> None:
         """Let go of everything that was kept."""
@@ -251,6 +300,16 @@ def _files(warehouse: Warehouse) -> dict[str, str]:
         for table in TABLES
         if warehouse.has(table)
         for path in warehouse.files(table)
+    }
+
+
+def _entries(warehouse: Warehouse) -> dict[str, tuple[str, str]]:
+    """Return table and SHA-256 of each live file, by its path in the warehouse."""
+    return {
+        str(entry["path"]): (table, str(entry["sha256"]))
+        for table in TABLES
+        if warehouse.has(table)
+        for entry in warehouse.manifest["tables"][table]["files"]
     }
 
 

@@ -46,6 +46,9 @@ _NICENESS: Final = 10
 _WARM_SECONDS: Final = 300.0
 _LEAD_SECONDS: Final = 2.0
 _LOCK: Final = "rescore.lock"
+# Beside the published table: signals as they were built for the events of a day. Like what was
+# rescored it is this home's own, and in no backup: it is made again.
+KEPT: Final = ".kept_signals.npz"
 
 
 class InForce(Protocol):
@@ -223,6 +226,7 @@ class Rescorer:
             )
             one = inputs_of(snapshot.bundle, table).head(1)
             snapshot.bundle.score_and_explain(one, method="table")  # lays the trees out
+            self._save(engine, snapshot)
         except _StoppingError:
             return
         except FflRiskError as error:
@@ -240,9 +244,22 @@ class Rescorer:
         warehouse = Warehouse.open(self._warehouse)
         if self._engine is None:
             self._engine = KeptEngine(warehouse)
+            if why := self._engine.resume(self._runtime.snapshot.table.folder / KEPT):
+                logger.info("signals built before are not gone on from: %s", why)
         else:
             self._engine.renew(warehouse)
         return self._engine
+
+    def _save(self, engine: KeptEngine, snapshot: Snapshot) -> None:
+        """Keep what is built beside the table, for the first event after a start; no other's."""
+        path = snapshot.table.folder / KEPT
+        try:
+            engine.save(path)
+            for other in path.parent.parent.glob(f"*/{KEPT}"):
+                if other != path:
+                    other.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("the first event after a start will take longer: %s", error)
 
     def _let_go(self) -> None:
         if self._engine is not None:

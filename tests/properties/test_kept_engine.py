@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.engine import kept_file
 from features.engine.context import Cohort
 from features.engine.embedded import EmbeddedEngine
 from features.engine.incremental import KeptEngine
@@ -236,3 +237,114 @@ def test_only_families_that_read_a_new_row_are_built_again(
         engine.renew(invented.opened(tmp_path))
         build_features(engine.warehouse, WHEN, engine=engine)
     assert built == ["tips"]
+
+
+@pytest.mark.slow
+def test_an_engine_that_begins_later_goes_on_from_what_another_wrote(
+    arriving: tuple[Path, list[Tables]], worked_out: list[int]
+) -> None:
+    """It built every signal of every dealer again for the first event after a start."""
+    folder, pieces = arriving
+    path = folder / "kept.npz"
+    invented.load(pieces[0], folder, 0)
+    with KeptEngine(invented.opened(folder)) as engine:
+        build_features(engine.warehouse, WHEN, engine=engine)
+        engine.save(path)
+    for number, piece in enumerate(pieces[1:], 1):
+        invented.load(piece, folder, number)
+        warehouse = invented.opened(folder)
+        with KeptEngine(warehouse) as engine:
+            assert engine.resume(path) is None
+            kept = build_features(warehouse, WHEN, engine=engine)
+            plain = build_features(warehouse, WHEN)
+            assert_same(kept, plain)
+            assert kept.fingerprint == plain.fingerprint
+            if number % 2:  # what came in since another load, and since this one
+                engine.save(path)
+    with KeptEngine(warehouse) as engine:
+        assert engine.resume(path) is None
+        worked_out.clear()
+        later = build_features(warehouse, LATER, engine=engine)
+        assert_same(later, build_features(warehouse, LATER))
+
+
+def test_after_a_start_only_the_dealers_of_new_rows_are_worked_out(
+    tmp_path: Path, worked_out: list[int]
+) -> None:
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    rows = tables["traces"]
+    listed = build_features(invented.store(tables, tmp_path / "whole"), WHEN).frame["dealer"]
+    is_alone = ~rows.duplicated(list(TABLES["traces"].key), keep=False)
+    new = rows[rows["dealer"].isin(listed) & is_alone].tail(1)
+    invented.load(tables | {"traces": rows.drop(new.index)}, tmp_path, 0)
+    with KeptEngine(invented.opened(tmp_path)) as engine:
+        build_features(engine.warehouse, WHEN, engine=engine)
+        engine.save(tmp_path / "kept.npz")
+    invented.load({"traces": new}, tmp_path, 1)
+    warehouse = invented.opened(tmp_path)
+    with KeptEngine(warehouse) as engine:
+        assert engine.resume(tmp_path / "kept.npz") is None
+        worked_out.clear()
+        kept = build_features(warehouse, WHEN, engine=engine)
+        assert set(worked_out) == {1}
+        assert_same(kept, build_features(warehouse, WHEN))
+
+
+def test_what_no_longer_holds_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program, another warehouse, a torn file: each is told of and worked out anew."""
+    warehouse = invented.store(invented.known_before(invented.Country(2).tables, WHEN), tmp_path)
+    other = invented.store(
+        invented.known_before(invented.Country(3).tables, WHEN), tmp_path / "other"
+    )
+    path = tmp_path / "kept.npz"
+    with KeptEngine(warehouse) as engine:
+        assert engine.resume(path) == "there is none"
+        build_features(warehouse, WHEN, engine=engine)
+        engine.save(path)
+        whole = path.read_bytes()
+    with KeptEngine(other) as engine:
+        assert engine.resume(path) == "it rests on another warehouse"
+    with KeptEngine(warehouse) as engine:
+        for torn in (b"", whole[: len(whole) // 2], whole[:-1], whole.replace(b"told", b"tolt")):
+            path.write_bytes(torn)
+            assert str(engine.resume(path)).startswith("it cannot be read")
+        flipped = bytearray(whole)
+        flipped[len(whole) // 3] ^= 1
+        path.write_bytes(bytes(flipped))
+        assert engine.resume(path) is not None
+        path.write_bytes(whole)
+        monkeypatch.setattr(kept_file, "made_by", lambda: "another")
+        assert engine.resume(path) == "it was made by another version"
+        monkeypatch.undo()
+        assert engine.resume(path) is None
+        kept = build_features(warehouse, WHEN, engine=engine)
+        assert_same(kept, build_features(warehouse, WHEN))
+
+
+def test_nothing_of_a_purchaser_is_kept_in_the_file(tmp_path: Path) -> None:
+    """Tokens, and numbers made of them, end with the rows of the warehouse."""
+    warehouse = invented.store(invented.known_before(invented.Country(1).tables, WHEN), tmp_path)
+    with KeptEngine(warehouse) as engine:
+        build_features(warehouse, WHEN, engine=engine)
+        asked = [kept.made for kept in engine._answers.values()]
+        engine.save(tmp_path / "kept.npz")
+    state = kept_file.read(tmp_path / "kept.npz")
+    assert isinstance(state, kept_file.KeptState)
+    assert asked
+    keys = [one.key for one in (*state.grids, *state.families, *state.shared)]
+    assert not [key for key in keys if "SELECT" in " ".join(key)]
+    assert {key[0] for key in keys} >= {"traces", "network", "listings"}
+    content = (tmp_path / "kept.npz").read_bytes()
+    for table in ("traces", "multiple_sales"):
+        tokens = warehouse.read(table, columns=["purchaser_token"])["purchaser_token"]
+        for token in tokens.drop_null().unique().to_pylist():
+            assert token.encode() not in content
+            assert token.encode("utf-32-le") not in content
+
+
+def test_values_that_are_no_arrays_are_not_written(tmp_path: Path) -> None:
+    assert kept_file.can_be_kept({"a": [np.zeros(2), (1, "b", None, date(2024, 1, 1))]})
+    assert not kept_file.can_be_kept(np.array([object()], dtype=object))
+    assert not kept_file.can_be_kept(lambda: None)

@@ -1,0 +1,121 @@
+"""The first event after a start is scored from what was built before it, to the bit of a batch."""
+
+import shutil
+from datetime import date
+
+import numpy as np
+import pytest
+
+from features.engine import context
+from features.warehouse import Warehouse
+from serving import clock
+from serving.access.audit.writer import Access, Ledger
+from serving.field.events import keep
+from serving.field.rescoring_loop import KEPT, Rescorer
+from serving.runtime import Runtime
+from serving.scores.publish import publish
+from serving.scores.snapshot import Snapshot
+from serving.settings import Settings
+from tests.test_serving.test_end_to_end import publish_country
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end_to_end")]
+TODAY, TOMORROW = date(2026, 1, 5), date(2026, 1, 6)
+
+
+@pytest.fixture
+def running(tmp_path, monkeypatch):
+    monkeypatch.setattr(clock, "today", lambda: TODAY)
+    home = tmp_path / "home"
+    publish_country(home)
+    settings = Settings(
+        home, f"sqlite:///{home / 'service.db'}", home / "audit.key", refused_days=1_000_000
+    )
+    opened = Runtime.open(settings)
+    opened.load()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def worked_out(monkeypatch):
+    """How many dealers each evaluation of measures was for."""
+    counted, plain = [], context.Context.evaluate
+
+    def evaluate(self, view, measures):
+        counted.append(len(self.cohort.dealers))
+        return plain(self, view, measures)
+
+    monkeypatch.setattr(context.Context, "evaluate", evaluate)
+    return counted
+
+
+def trace(running: Runtime, row: int) -> str:
+    """Keep a trace of the dealer in a row of the table, and return the dealer."""
+    dealer = str(running.snapshot.columns["dealer"][row])
+    told = {
+        "trace_id": f"NEW{row}",
+        "requested_on": "2026-01-02",
+        "completed_on": "2026-01-04",
+        "recovered_on": "2026-01-01",
+        "recovery_country": "MX",
+        "requester": "police",
+        "dealer": dealer,
+        "sold_on": "2025-12-01",
+        "firearm_type": "rifle",
+        "serial_status": "legible",
+        "outcome": "purchaser",
+        "known_on": TODAY.isoformat(),
+    }
+    access = Access("feed", "scheduler", "", "", "", "", "", "")
+    keep(running.store, "traces", [told], ledger=Ledger(running.audit_key, access))
+    return dealer
+
+
+def assert_of_a_batch(running: Runtime, dealer: str) -> None:
+    """Others' rates drawn toward the peers' move by a little, and wait for the next batch."""
+    home = running.settings.home
+    beside = home.parent / "batch"
+    shutil.copytree(home, beside)
+    publish(Warehouse.open(beside / "warehouse"), TOMORROW, home=beside)
+    batch, served = Snapshot.load(beside), running.snapshot
+    row, other = served.row_of[dealer], batch.row_of[dealer]
+    assert served.as_of == batch.as_of == TOMORROW
+    assert np.array_equal(served.inputs[row], batch.inputs[other], equal_nan=True)
+    for name, column in batch.columns.items():
+        assert np.array_equal(served.columns[name][row], column[other]), name
+
+
+def test_the_first_event_after_a_start_works_out_its_own_dealer_alone(running, worked_out):
+    home, before = running.settings.home, Rescorer(running, running.settings.home)
+    trace(running, 5)
+    before._once()
+    before._warm()
+    before.close()
+    kept = list(home.glob(f"scored/*/{KEPT}"))
+    assert kept == [running.snapshot.table.folder / KEPT]
+    rolled = running.snapshot.table.name
+    worked_out.clear()
+    after = Rescorer(running, home)
+    dealer = trace(running, 11)
+    old = running.snapshot.inputs[running.snapshot.row_of[dealer]].copy()
+    after._once()
+    assert set(worked_out) == {1}
+    after.close()
+    assert running.snapshot.table.name == rolled
+    new = running.snapshot.inputs[running.snapshot.row_of[dealer]]
+    assert not np.array_equal(new, old, equal_nan=True)
+    assert_of_a_batch(running, dealer)
+
+
+def test_what_was_built_for_a_table_that_is_no_longer_in_force_is_left_by_nobody(running):
+    """One of each day would fill the disk within the month that tables are kept."""
+    home, rescorer = running.settings.home, Rescorer(running, running.settings.home)
+    rescorer._warm()
+    first = running.snapshot.table.folder / KEPT
+    assert first.is_file()
+    trace(running, 5)
+    rescorer._once()
+    rescorer._warm()
+    rescorer.close()
+    assert list(home.glob(f"scored/*/{KEPT}")) == [running.snapshot.table.folder / KEPT]
+    assert not first.exists()
