@@ -17,9 +17,9 @@ from models.calibration import Spread, fit_spread
 from models.errors import InputError, LabelError
 from models.estimator import RiskEstimator
 from models.explanation import Explanation
-from models.margin.fitting import FittedMargin, fit_margin, set_level
+from models.margin.fitting import fit_margin, set_level
 from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
-from models.margin.margin import MarginModel, Method, probability
+from models.margin.margin import FittedMargin, MarginModel, Method, probability
 from models.margin.threads import single_threaded_algebra
 from models.stable_json import State
 

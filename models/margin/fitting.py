@@ -18,15 +18,15 @@ import pandas as pd
 from features.arrays import Floats, Ints
 from models.columns.categories import Target
 from models.columns.encoding_fit import Encoded, fit_columns
-from models.linear import Basis, Family, Problem, fit_basis, losses
+from models.linear import Basis, Problem, fit_basis, losses
+from models.margin.folds import deal, n_folds_of, n_rare
 from models.margin.level import Level
 from models.margin.lightgbm_trees import Binned, Crew, Growth, Shape, mix
-from models.margin.margin import MarginModel
+from models.margin.margin import FittedMargin, MarginModel
 from models.margin.settings import Settings
 from models.margin.threads import go_on, in_turns
+from models.margin.whole import MAX_SAMPLED, PENALTIES, fit_whole, problem_of
 
-# Penalties tried for the linear part, strongest first; the sum of weights is the number of rows.
-_PENALTIES: Final = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 # Weaker penalties are slow to solve, and are spared where the last one lost so much.
 _WORSE: Final = 0.005
 # A count's loss may be below zero. There a weaker penalty must gain so much to be taken: what it
@@ -39,9 +39,6 @@ _FEW_LINEAR_ROWS: Final = 4_000
 _MAX_LINEAR_ROWS: Final = 100_000
 # So many rows, two folds of them, are enough to choose the penalty by.
 _MANY_LINEAR_ROWS: Final = 10_000
-# Fewer rows of either class, or fewer rows at all, and no tree is grown.
-_MIN_CLASS: Final = 10
-_MIN_ROWS: Final = 60
 # Beyond so many positives a finer account of them adds nothing that they do not say themselves.
 _MAX_GRADED_POSITIVE: Final = 400
 # With so many rows of the rarer class, a second shape of trees is grown only if it adds such a
@@ -54,50 +51,6 @@ _BLEND_PULL: Final = 4.0
 _MIN_SURPLUS: Final = 0.8
 # What one member alone would add to the standard error of the margin, as a share of it.
 _FEW_MEMBERS: Final = 0.6
-# So many rows tell how much the margins vary.
-_MAX_SAMPLED: Final = 3_000
-
-
-@dataclass(frozen=True)
-class FittedMargin:
-    """A margin model and what it said of training rows it had not seen.
-
-    Parameters
-    ----------
-    model : MarginModel
-    held_out : array of shape (n,)
-        Margin of each training row from the members that left it out.
-    weights : array of shape (n,)
-        As used: of mean one where rows were left out, as given where there were too few. Only
-        their ratios matter in the first case; in the second a weight of two is a row given twice.
-    sample : array of int, shape (n_sampled,)
-        Rows whose `variance` is known.
-    variance : array of shape (n_sampled,)
-        By how much their margin would differ between samples of rows like these.
-    """
-
-    model: MarginModel
-    held_out: Floats
-    weights: Floats
-    sample: Ints
-    variance: Floats
-
-
-def deal(y: Floats, groups: Ints | None, n_folds: int, seed: int) -> Ints:
-    """Deal rows into folds, groups whole, positives evenly.
-
-    >>> deal(np.array([1.0, 0, 0, 1]), None, 2, 0).tolist() in ([0, 0, 1, 1], [0, 1, 0, 1],
-    ...     [1, 0, 1, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 1, 0], [0, 0, 1, 1])
-    True
-    """
-    owner = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    total = np.bincount(owner, weights=y)
-    size = np.bincount(owner)
-    jitter = np.random.default_rng(seed).permutation(len(total))
-    order = np.lexsort((jitter, -size, -total))
-    fold = np.empty(len(total), dtype=np.int64)
-    fold[order] = np.arange(len(total)) % n_folds
-    return fold[owner]
 
 
 def fit_margin(
@@ -127,17 +80,17 @@ def fit_margin(
         Part of each row's margin that is known, such as the strictness of who looked: the margin
         is fitted beside it and served without it.
     """
-    n_folds = _n_folds(y, groups, settings)
-    if n_folds < 2 and groups is not None:
+    n_folds = n_folds_of(y, groups, settings)
+    if n_folds < 2 and groups is not None and n_folds_of(y, None, settings) > 1:
         # Groups so few, or so like the target, that none can be left out say nothing.
         groups = None
-        n_folds = _n_folds(y, None, settings)
+        n_folds = n_folds_of(y, None, settings)
     if n_folds < 2:
-        return _fit_whole(X, y, w, settings, offset)
+        return fit_whole(X, y, w, groups, settings, offset)
     target = Target(settings.family, y, w / w.mean(), offset)
     foldings = [
         deal(y, groups, n_folds, settings.seed + repeat)
-        for repeat in range(settings.repeats(len(y), _n_rare(y, settings.family)))
+        for repeat in range(settings.repeats(len(y), n_rare(y, settings.family)))
     ]
     targets = [target]
     if graded is not None and np.count_nonzero(y) <= _MAX_GRADED_POSITIVE:
@@ -169,7 +122,7 @@ class _Crossing:
     def fit(self, targets: Sequence[Target]) -> FittedMargin:
         """Fit every part to every target, and blend them for the first."""
         target, w = targets[0], targets[0].w
-        sample = np.random.default_rng(self.settings.seed).permutation(len(w))[:_MAX_SAMPLED]
+        sample = np.random.default_rng(self.settings.seed).permutation(len(w))[:MAX_SAMPLED]
         sample.sort()
         basis = fit_basis(self.encoded.tables[0], w, [c.is_code for c in self.encoded.columns])
         parts = [self._linear(basis, each, sample) for each in targets]
@@ -214,7 +167,7 @@ class _Crossing:
         tables = self.encoded.tables
         for i, (Z, folds) in enumerate(zip(tables, self.foldings, strict=True)):
             if i == 0 or Z is not tables[0]:
-                whole = _problem(basis, basis.transform(Z[rows]), kept, self.ways)
+                whole = problem_of(basis, basis.transform(Z[rows]), kept, self.ways)
             problems = [_without(whole, folds[rows] == k) for k in range(int(folds.max()) + 1)]
             if i == 0:
                 penalty, nearby = _choose_penalty(problems, whole, folds[rows])
@@ -339,54 +292,6 @@ def _variance(members: Floats, own: Ints) -> Floats:
     return np.asarray(squares.mean(axis=0) * (n_folds - 1) ** 2 / n_folds * few**2)
 
 
-def _n_rare(y: Floats, family: Family) -> int:
-    """Return how many rows the rarer class has, or how many counts are positive."""
-    positive = int((y > 0).sum())
-    return min(positive, len(y) - positive) if family == "binary" else positive
-
-
-def _n_folds(y: Floats, groups: Ints | None, settings: Settings) -> int:
-    """Return into how many folds rows can be dealt with each class in all; 1: not at all."""
-    rare = _n_rare(y, settings.family)
-    if len(y) < _MIN_ROWS or rare < _MIN_CLASS:
-        return 1
-    n_folds = settings.folds(len(y))
-    if groups is not None:
-        n_folds = min(n_folds, len(np.unique(groups[y > 0])))
-        if settings.family == "binary":
-            n_folds = min(n_folds, len(np.unique(groups[y <= 0])))
-    return n_folds
-
-
-def _fit_whole(
-    X: pd.DataFrame, y: Floats, w: Floats, settings: Settings, offset: Floats | None
-) -> FittedMargin:
-    """Fit a linear part alone, where there are too few rows to leave any out."""
-    target = Target(settings.family, y, w, offset)
-    together = np.zeros(len(y), dtype=np.int64)
-    encoded = fit_columns(X, target, [together], monotone=settings.monotone)
-    ways = settings.ways(encoded.columns, list(X.columns))
-    Z = encoded.tables[0]
-    basis = fit_basis(Z, w, [c.is_code for c in encoded.columns])
-    problem = _problem(basis, basis.transform(Z), target, ways)
-    theta = problem.solve(1.0)
-    model = MarginModel(encoded.columns, basis, float(theta[0]), theta[1:], "", (1.0, 0.0))
-    sample = np.arange(len(y))[:_MAX_SAMPLED]
-    variance = problem.variance(theta, 1.0, sample)
-    return FittedMargin(model, model.margin(Z), w, sample, variance)
-
-
-def _problem(basis: Basis, features: Floats, target: Target, ways: tuple[int, ...]) -> Problem:
-    bounds: list[tuple[float | None, float | None]] = []
-    for kind, owner in zip(basis.kinds, basis.owners, strict=True):
-        direction = 0 if kind == "missing" else ways[int(owner)]
-        bounds.append((0.0 if direction > 0 else None, 0.0 if direction < 0 else None))
-    center = np.zeros(features.shape[1])
-    # Column by column a product takes two thirds of the time.
-    features = np.asfortranarray(features)
-    return Problem(target.family, features, target.y, target.w, bounds, center, target.offset)
-
-
 def _without(whole: Problem, is_out: npt.NDArray[np.bool_]) -> Problem:
     return whole.of(np.flatnonzero(~is_out))
 
@@ -409,7 +314,7 @@ def _choose_penalty(
     starts: list[Floats | None] = [None] * len(tried)
     margin = np.empty(len(folds))
     known = np.zeros(len(folds)) if whole.offset is None else whole.offset
-    for penalty in _PENALTIES:
+    for penalty in PENALTIES:
         go_on()
         solutions = [p.solve(penalty, s) for p, s in zip(tried, starts, strict=True)]
         for fold, theta in enumerate(solutions):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from features.arrays import Floats
+from features.arrays import Floats, Ints
 from models.columns.encoding import Column, encode, owners_of
 from models.columns.from_numbers import FromNumbers, few_numbers
 from models.explanation import Explanation, contributions_by_lightgbm
@@ -180,3 +180,29 @@ class MarginModel:
 def probability(margin: Floats) -> Floats:
     """Return the probability of a log-odds."""
     return mean_of("binary", margin)
+
+
+@dataclass(frozen=True)
+class FittedMargin:
+    """A margin model and what it said of training rows it had not seen.
+
+    Parameters
+    ----------
+    model : MarginModel
+    held_out : array of shape (n,)
+        Margin of each training row from the members that left it out.
+    weights : array of shape (n,)
+        As used: of mean one, as given where there are fewer rows than
+        `models.margin.folds.MIN_ROWS`. Only their ratios matter in the first case; in the second
+        a weight of two is a row given twice.
+    sample : array of int, shape (n_sampled,)
+        Rows whose `variance` is known.
+    variance : array of shape (n_sampled,)
+        By how much their margin would differ between samples of rows like these.
+    """
+
+    model: MarginModel
+    held_out: Floats
+    weights: Floats
+    sample: Ints
+    variance: Floats

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from models.columns.categories import Target
 from models.columns.encoding import Column, encode
 from models.columns.levels import Levels, read_levels
-from models.margin.fitting import deal
+from models.margin.folds import deal
 
 
 def drawn(n: int = 2_000, n_levels: int = 40, spread: float = 1.0, seed: int = 0):

@@ -10,7 +10,8 @@ from sklearn.base import clone
 from models import RateRegressor, RiskClassifier
 from models.columns.categories import Target
 from models.margin import fitting
-from models.margin.fitting import deal, worth_growing
+from models.margin.fitting import worth_growing
+from models.margin.folds import deal
 
 QUICK = {"n_repeats": 1, "max_rounds": 40}
 
@@ -253,7 +254,7 @@ def test_the_models_of_dates_know_seasons():
 def test_a_weaker_penalty_for_counts_must_gain_clearly(
     monkeypatch: pytest.MonkeyPatch, losses: tuple[float, ...], chosen: float
 ) -> None:
-    said = dict(zip(fitting._PENALTIES, losses, strict=False))
+    said = dict(zip(fitting.PENALTIES, losses, strict=False))
 
     def loss(_family: object, _y: object, margin: np.ndarray) -> np.ndarray:
         return np.full(len(margin), said.get(margin[0], 99.0))
