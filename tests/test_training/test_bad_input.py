@@ -167,6 +167,8 @@ def test_weights_that_are_all_clipped(refuse, place, monkeypatch):
         return Propensity(np.where(inspected, 1e-6, 0.5), np.asarray(inspected), 0.99)
 
     monkeypatch.setattr(compliance, "fit_propensity", hopeless)
+    nobody = property(lambda self: np.zeros(len(self.is_inspected), dtype=bool))
+    monkeypatch.setattr(Propensity, "has_known", nobody)  # no design, by which weights are known
     error = refuse(recipe("compliance"))
     assert isinstance(error, WeightsError)
     assert "random-selection stratum, or bounds" in str(error)

@@ -93,7 +93,7 @@ def naive(history: History, listed: Floats) -> Interval:
 
 def weighted(history: History, listed: Floats) -> Interval:
     """Rate among the listed and inspected, each weighted by how unlikely its inspection was."""
-    return _rate(history, listed * history.propensity.weights())
+    return _rate(history, listed * _modelled_weights(history))
 
 
 def random_stratum(history: History, listed: Floats) -> Interval:
@@ -120,7 +120,7 @@ def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interva
     expected : array of shape (n,)
         Probability of a severe finding under a model that never saw the row.
     """
-    seen = listed * history.propensity.weights()
+    seen = listed * _modelled_weights(history)
     if (seen > 0).sum() < _ENOUGH:
         raise _too_few(seen, _ENOUGH)
     used = listed > 0
@@ -227,6 +227,17 @@ def every_estimate(
         with suppress(TooFewLabelsError):
             out["contraction"] = contraction(history, score, share=share)
     return out
+
+
+def _modelled_weights(history: History) -> Floats:
+    if not history.propensity.are_told():
+        raise TooFewLabelsError(
+            "Who was inspected cannot be told from who was not by weights.",
+            found="every inverse-propensity weight was clipped",
+            expected="some that say how unlikely a visit was",
+            fix="issue lists with a random share, and return their outcomes with the list",
+        )
+    return history.propensity.weights()
 
 
 def _rate(history: History, weight: Floats, *, at_least: int = _ENOUGH) -> Interval:

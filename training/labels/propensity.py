@@ -35,6 +35,8 @@ MIN_RELATIVE: Final = 0.05
 # held-out log loss chooses among these inverse penalties.
 STRENGTHS: Final = (0.0003, 0.001, 0.003, 0.01, 0.03)
 MAX_ROWS: Final = 40_000
+# So many modelled weights that are all clipped show that nobody can tell who was chosen.
+_ENOUGH: Final = 10
 CLIP: Final = (0.05, 10.0)
 # Training trades a little bias for much less variance: a model that has the signals inspections
 # were chosen by needs the weights less than an average does.
@@ -96,34 +98,47 @@ class Propensity:
 
         A row whose probability is known has the weight of its design, and no modelled one. Rows by
         design and rows by propensity each stand for all dealers, and count by what they tell.
-
-        Raises
-        ------
-        WeightsError
-            When every weight is clipped, so that none carries information.
         """
-        raw = self.share / np.maximum(self.probability, 1e-12)
-        clipped = np.clip(raw, *clip)
+        clipped = np.clip(self._raw, *clip)
         has_known = self.has_known
-        inspected = self.is_inspected & ~has_known
-        if inspected.any() and (clipped != raw)[inspected].all():
-            raise WeightsError(
-                "Every inverse-propensity weight was clipped.",
-                found=f"raw weights from {raw[inspected].min():.3g} to {raw[inspected].max():.3g}",
-                expected=f"some between {clip[0]:g} and {clip[1]:g}",
-                fix="inspections were chosen by rules these signals cannot follow; use the "
-                "random-selection stratum, or bounds",
-            )
         if self.known is not None:
             clipped[has_known] = evened(self.known[has_known])
         return clipped * self.standing
+
+    @property
+    def _raw(self) -> Floats:
+        return np.asarray(self.share / np.maximum(self.probability, 1e-12), dtype=np.float64)
+
+    def are_told(self, clip: tuple[float, float] = CLIP) -> bool:
+        """Whether weights carry information: not where many are modelled, and all are clipped.
+
+        Where some visits are of known probability weights rest on these, whoever else was seen.
+        """
+        modelled = self._raw[self.is_inspected & ~self.has_known]
+        if len(modelled) < _ENOUGH or self.has_known.any():
+            return True
+        return bool(((modelled >= clip[0]) & (modelled <= clip[1])).any())
 
     def training_weights(self) -> Floats:
         """Weight of each inspected row in fitting, shape (n,); one by design counts as one visit.
 
         The order of dealers is learned from what the signals say, and who was chosen with a known
         probability was chosen apart from the finding.
+
+        Raises
+        ------
+        WeightsError
+            When none of the weights carries information.
         """
+        if not self.are_told(TRAINING_CLIP):
+            raw = self._raw[self.is_inspected]
+            raise WeightsError(
+                "Every inverse-propensity weight was clipped.",
+                found=f"raw weights from {raw.min():.3g} to {raw.max():.3g}",
+                expected=f"some between {TRAINING_CLIP[0]:g} and {TRAINING_CLIP[1]:g}",
+                fix="inspections were chosen by rules these signals cannot follow; use the "
+                "random-selection stratum, or bounds",
+            )
         weight = self.weights(TRAINING_CLIP)
         return np.where(self.has_known, self.standing, weight)
 

@@ -1,9 +1,11 @@
 """Weights undo a known selection; where they cannot, that is said."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from training.errors import WeightsError
+from training.errors import TooFewLabelsError, WeightsError
+from training.heads.yield_estimates import History, doubly_robust, weighted
 from training.labels.propensity import Propensity, fit_propensity, overlap
 
 
@@ -42,7 +44,26 @@ def test_weights_that_are_all_clipped_raise():
     inspected = np.array([True] * 10 + [False] * 90)
     propensity = Propensity(np.where(inspected, 1e-6, 0.11), inspected, 0.5)
     with pytest.raises(WeightsError, match="Every inverse-propensity weight was clipped"):
-        propensity.weights()
+        propensity.training_weights()
+    # What rests on such weights cannot be said; a judged year is no reason to stop.
+    assert propensity.weights().max() == 10.0
+    names = np.arange(100).astype(str)
+    past = History(propensity, inspected * 1.0, np.zeros(100, dtype=bool), names, names)
+    for estimate in (weighted, lambda h, on: doubly_robust(h, on, np.full(100, 0.1))):
+        with pytest.raises(TooFewLabelsError, match="cannot be told"):
+            estimate(past, np.ones(100))
+
+
+@pytest.mark.parametrize("n_outside", [1, 2, 12])
+def test_a_visit_outside_lists_that_are_obeyed_stops_nothing(n_outside):
+    """One further visit of a dealer that is often visited ended the whole training."""
+    inspected = np.arange(100) < 10
+    known = np.where(np.arange(100) < 10 - min(n_outside, 8), 10.0, 0.0)
+    propensity = Propensity(np.where(inspected, 0.9, 0.05), inspected, 0.9, None, known)
+    assert (propensity.training_weights()[inspected] > 0).all()
+    alone = Propensity(np.where(inspected, 1e-6, 0.05), np.arange(100) < 3, 0.9)
+    assert np.isfinite(alone.training_weights()).all()  # three visits show no rule
+    assert np.isfinite(overlap(propensity, pd.DataFrame({"a": np.arange(100.0)})).effective_n)
 
 
 def test_where_everybody_is_inspected_each_counts_once(world):
