@@ -113,7 +113,8 @@ class OutcomeRequest(Request):
         default=None, description="The list that ordered it: its design is kept with the outcome"
     )
     investigator_token: Identifier | None = Field(
-        default=None, description="Opaque; who reports stands for the investigator when absent"
+        default=None,
+        description="Opaque; absent, it stays the one on record, else stands for who reports",
     )
     legal_basis: LegalBasis | None = Field(
         default=None, description="Needed when the dealer was not eligible on opened_on"
@@ -155,6 +156,11 @@ class OutcomeAnswer(Answer):
     )
     is_mandatory: bool | None
     at: Instant
+    replaces_record_of: date | None = Field(
+        default=None,
+        description="Since which day the records had this inspection, where this outcome now"
+        " stands for what they had",
+    )
 
 
 class EventsRequest(Request):

@@ -26,6 +26,7 @@ from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
+from serving.field.inspection_on_record import OnRecord, changes_nothing, standing
 from serving.field.ordering_list import design_of
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
@@ -39,13 +40,20 @@ _MOST_AT_ONCE: Final = 500
 
 @dataclass(frozen=True)
 class Kept:
-    """An outcome as kept."""
+    """An outcome as kept.
+
+    Parameters
+    ----------
+    records_since : str or None
+        Since which day the records had the inspection that this version, just kept, stands for.
+    """
 
     inspection_id: str
     version: int
     dealer: str
     document: Mapping[str, Any]
     at: str
+    records_since: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Author:
     ----------
     name : str
     token : str
-        Stands for the investigator when the outcome names none.
+        Stands for the investigator when neither the outcome nor what is on record names one.
     office : str
         Office of the dealer on the day of the scores; empty when it is not known.
     ledger : Ledger
@@ -81,15 +89,18 @@ def keep(
     who: Author,
     today: date,
     gate: Gate | None = None,
+    in_records: OnRecord | None = None,
 ) -> Kept:
     """Keep an outcome; saying the same again changes nothing, saying otherwise adds a version.
 
     `gate` is told every version of the dealer's outcomes, by whichever worker or home, and refuses
     by raising; nothing can be added between its look and the keeping. The basis on which it lets a
-    visit pass before its day is on record.
+    visit pass before its day is on record. `in_records` is the inspection as the records have it
+    (`serving.field.inspection_on_record`).
 
     The design of the visit is taken from the list that ordered it (`serving.field.ordering_list`);
-    a later version that names no list keeps the one named before.
+    a later version that names no list keeps the one named before, and one that names no
+    investigator the one on record, whoever tells it.
 
     Raises
     ------
@@ -106,31 +117,13 @@ def keep(
             found=f"{request.opened_on} to {request.closed_on}",
             expected=f"no later than {today}",
         )
-    told = request.model_dump(mode="json", exclude={"purpose"}) | {
-        "dealer": dealer,
-        "office": who.office or None,
-        "investigator_token": request.investigator_token or who.token,
-    }
-    query = (
-        sa.select(OUTCOMES)
-        .where(OUTCOMES.c.inspection_id == request.inspection_id)
-        .order_by(OUTCOMES.c.version.desc())
-        .limit(1)
-    )
     for _ in range(_ATTEMPTS):
         try:
             with store.write() as connection:
                 journal.lock(connection)
-                last = connection.execute(query).first()
-                if last is not None and last.dealer != dealer:
-                    raise ConflictError(
-                        "This inspection is known as one of another dealer.",
-                        fix="check inspection_id",
-                    )
-                if told["list_id"] is None and last is not None:
-                    told["list_id"] = last.document.get("list_id")
-                document = told | design_of(connection, told, dealer=dealer)
-                if last is not None and last.document == document:
+                before, document = _next(connection, request, dealer, who, in_records)
+                last = _told_last(connection, request.inspection_id)
+                if last is not None and changes_nothing(before, document):
                     who.ledger.add(connection, "outcomes", f"{dealer} {request.inspection_id}")
                     return _kept(last._mapping)
                 basis = "" if gate is None else gate(versions_of(connection, dealer))
@@ -155,10 +148,56 @@ def keep(
                 if basis:
                     subject = f"{dealer} {request.inspection_id} {basis}"
                     who.ledger.add(connection, "override_legal_gate", subject)
-                return _kept(row)
+                since = None if before is None or before.version else before.at
+                return replace(_kept(row), records_since=since)
         except IntegrityError:
             continue  # somebody else added a version at the same moment
     raise ConflictError("The inspection is being changed by someone else.", fix="try again")
+
+
+def preview(
+    store: Store,
+    request: OutcomeRequest,
+    *,
+    dealer: str,
+    who: Author,
+    in_records: OnRecord | None = None,
+) -> tuple[OnRecord | None, dict[str, Any]]:
+    """Return how an inspection stands, and the document that `keep` would keep of it."""
+    with store.read() as connection:
+        return _next(connection, request, dealer, who, in_records)
+
+
+def _next(
+    connection: sa.Connection,
+    request: OutcomeRequest,
+    dealer: str,
+    who: Author,
+    in_records: OnRecord | None,
+) -> tuple[OnRecord | None, dict[str, Any]]:
+    last = _told_last(connection, request.inspection_id)
+    if last is not None and last.dealer != dealer:
+        raise ConflictError(
+            "This inspection is known as one of another dealer.", fix="check inspection_id"
+        )
+    told = None if last is None else OnRecord(last.document, last.at, last.version, last.who)
+    before = standing(told, in_records)
+    known = {} if before is None else before.document
+    document = request.model_dump(mode="json", exclude={"purpose"}) | {
+        "dealer": dealer,
+        "office": who.office or None,
+        "investigator_token": request.investigator_token
+        or known.get("investigator_token")
+        or who.token,
+    }
+    if document["list_id"] is None and told is not None:
+        document["list_id"] = told.document.get("list_id")
+    return before, document | design_of(connection, document, dealer=dealer)
+
+
+def _told_last(connection: sa.Connection, inspection_id: str) -> sa.Row[Any] | None:
+    query = sa.select(OUTCOMES).where(OUTCOMES.c.inspection_id == inspection_id)
+    return connection.execute(query.order_by(OUTCOMES.c.version.desc()).limit(1)).first()
 
 
 def _kept(row: Mapping[str, Any] | sa.RowMapping) -> Kept:

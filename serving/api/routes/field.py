@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
@@ -41,6 +41,7 @@ from serving.errors import (
 from serving.field import events as event_rows
 from serving.field import outcome_rules, outcomes, referrals
 from serving.field import read_back as reading
+from serving.field.inspection_on_record import OnRecord, recorded
 from serving.field.ordering_list import design_of, investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
@@ -96,15 +97,11 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         )
 
     today = clock.today()
-    name = caller.principal.name
-    author = outcomes.Author(
-        name,
-        investigator_token(runtime.audit_key, name),
-        str(scope.view.snapshot.columns["office"][row] or ""),
-        ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
-    )
     asked = outcome_rules.checked(runtime.store, warehouse, body, dealer)
-    kept = outcomes.keep(runtime.store, asked, dealer=dealer, who=author, today=today, gate=gate)
+    kept = outcomes.keep(
+        runtime.store, asked, dealer=dealer, who=_author(caller, row, body, purpose), today=today,
+        gate=gate, in_records=recorded(warehouse, asked.inspection_id, dealer),
+    )  # fmt: skip
     runtime.follow()
     closed = kept.document["closed_on"]
     return {
@@ -119,7 +116,31 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         "inclusion_probability": kept.document.get("inclusion_probability"),
         "is_mandatory": kept.document.get("is_mandatory"),
         "at": kept.at,
+        "replaces_record_of": parse_date(kept.records_since) if kept.records_since else None,
     }
+
+
+def _author(caller: Caller, row: int, body: OutcomeRequest, purpose: str) -> outcomes.Author:
+    runtime, name = caller.runtime, caller.principal.name
+    return outcomes.Author(
+        name,
+        investigator_token(runtime.audit_key, name),
+        str(caller.scope.view.snapshot.columns["office"][row] or ""),
+        ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
+    )
+
+
+def preview(caller: Caller, body: OutcomeRequest) -> tuple[OnRecord | None, Mapping[str, Any]]:
+    """Return how an inspection stands, and what would be kept of it, without keeping it."""
+    runtime, row = caller.runtime, caller.scope.row(body.dealer)
+    if row is None:
+        raise UnknownDealerError("There is no such dealer within your area.")
+    dealer = str(caller.scope.view.snapshot.columns["dealer"][row])
+    warehouse = runtime.settings.home / "warehouse"
+    return outcomes.preview(
+        runtime.store, body, dealer=dealer, who=_author(caller, row, body, caller.purpose()),
+        in_records=recorded(warehouse, body.inspection_id, dealer),
+    )  # fmt: skip
 
 
 def refusals(caller: Caller, body: OutcomeRequest) -> list[ServingError]:

@@ -34,6 +34,7 @@ class OutcomeRecord(TypedDict):
     inclusion_probability: float | None
     is_mandatory: bool | None
     at: str
+    replaces_record_of: date | None
 
 
 class CitationRecord(TypedDict):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, Any, Final
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData
@@ -16,15 +15,16 @@ from starlette.responses import RedirectResponse, Response
 
 from features.domain.number_words import counted
 from features.errors import FflRiskError, InvalidValueError
-from features.reference.legal.citation import cause_of, known_citations, normalize
+from features.reference.legal.citation import known_citations, normalize
 from features.reference.legal.outcome import NAMES
 from serving import clock
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
-from serving.errors import ConflictError, LegalGateError, UnknownDealerError
+from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import outcome_rules
-from serving.store.tables import OUTCOMES
+from serving.field.inspection_on_record import OnRecord
+from serving.web.dealers.outcome_check import LABELS, check
 from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, opened, sealed
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -36,20 +36,6 @@ _FIELDS: Final = (
     "hours", "outcome", "recommended_outcome", "firearms_unaccounted_initial",
     "firearms_unaccounted_final",
 )  # fmt: skip
-LABELS: Final[Mapping[str, str]] = {
-    "inspection_id": "Inspection number",
-    "kind": "Kind",
-    "opened_on": "Opened on",
-    "closed_on": "Closed on",
-    "selected_by": "Selected by",
-    "legal_basis": "Legal basis",
-    "hours": "Hours spent",
-    "outcome": "Outcome",
-    "recommended_outcome": "Outcome recommended",
-    "firearms_unaccounted_initial": "Firearms unaccounted for at first",
-    "firearms_unaccounted_final": "Firearms unaccounted for at the end",
-    "citations": "Citations",
-}
 _EXPECTED: Final[Mapping[str, str]] = {
     "inspection_id": "Enter the inspection number: letters, digits and . _ : - only",
     "opened_on": "Enter the day it was opened, such as 2026-03-09",
@@ -157,8 +143,25 @@ async def _answer(
         return _form(request, caller, row, filled, n_more=_LEAST_LINES)
     if step == "edit" or filled.errors or filled.request is None:
         return _form(request, caller, row, filled, status=422 if filled.errors else 200)
-    before = await asyncio.to_thread(_before, caller, filled.request, row["dealer"])
-    return _check(request, caller, row, filled, before=before)
+    before, kept = await asyncio.to_thread(routes.preview, caller, filled.request)
+    name = dealer_name(row)
+    return page(
+        request, "outcome_check.html", title=f"Check the outcome, {name[:60]}", active="dealers",
+        me=caller.principal, row=row, name=name, fields=_again(filled),
+        **check(before, kept),
+    )  # fmt: skip
+
+
+def _again(filled: Filled) -> Sequence[tuple[str, str]]:
+    """Return the fields of a form, to send it once more."""
+    out = [(name, value) for name, value in filled.values.items() if value]
+    for n, (cited, is_willful, instances) in enumerate(filled.citations):
+        out.append((f"citation_{n}", cited))
+        if is_willful:
+            out.append((f"willful_{n}", "1"))
+        if instances:
+            out.append((f"instances_{n}", instances))
+    return out
 
 
 def _at(error: FflRiskError) -> str:
@@ -230,7 +233,24 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
     _check_number(caller, filled, row["dealer"])
     _check_law(caller, filled, given)
     filled.errors = {name: filled.errors[name] for name in _in_order(filled.errors)}
+    if filled.request is not None and not filled.errors:
+        before, _ = routes.preview(caller, filled.request)
+        filled.request = _with_what_is_not_asked(filled.request, before)
     return filled
+
+
+def _with_what_is_not_asked(asked: OutcomeRequest, before: OnRecord | None) -> OutcomeRequest:
+    """Return an outcome with what is on record of its citations and the form has no field for."""
+    known = {} if before is None else {v["citation"]: v for v in before.document["violations"]}
+    violations = []
+    for one in asked.violations:
+        told = known.get(one.citation, {})
+        was_willful = told.get("is_willful")
+        # No mark is no word of it, but where there was a word it is that it was not.
+        is_willful = one.is_willful or (None if was_willful is None else False)
+        more = {"is_repeat": told.get("is_repeat"), "is_willful": is_willful}
+        violations.append(one.model_copy(update=more))
+    return asked.model_copy(update={"violations": violations})
 
 
 def _in_order(errors: Mapping[str, str]) -> list[str]:
@@ -329,19 +349,6 @@ def _check_law(caller: Caller, filled: Filled, given: Mapping[str, Any]) -> None
         filled.errors.setdefault(_at(error), _in_words(error))
 
 
-def _before(caller: Caller, asked: OutcomeRequest, dealer: str) -> Mapping[str, Any] | None:
-    """Return the version of the same inspection that this one would replace."""
-    query = (
-        sa.select(OUTCOMES)
-        .where(OUTCOMES.c.inspection_id == asked.inspection_id, OUTCOMES.c.dealer == dealer)
-        .order_by(OUTCOMES.c.version.desc())
-        .limit(1)
-    )
-    with caller.runtime.store.read() as connection:
-        row = connection.execute(query).first()
-    return None if row is None else dict(row._mapping)
-
-
 def _form(
     request: Request,
     caller: Caller,
@@ -362,66 +369,3 @@ def _form(
         lines=[*filled.citations, *empty], labels=LABELS, kinds=KINDS, selections=SELECTIONS,
         bases=BASES, outcomes=NAMES, known=known_citations(), is_lost=is_lost,
     )  # fmt: skip
-
-
-def _check(
-    request: Request,
-    caller: Caller,
-    row: Mapping[str, str],
-    filled: Filled,
-    *,
-    before: Mapping[str, Any] | None,
-) -> Response:
-    asked = filled.request
-    if asked is None:
-        raise ConflictError("The form is not complete.")
-    document = asked.model_dump(mode="json")
-    shown = [(n, label, _said(n, document.get(n))) for n, label in LABELS.items() if n in document]
-    cited = [
-        (one.citation, cause_of(one.citation) or "not among the provisions named in the reference",
-         "willful" if one.is_willful else "no", one.instances)
-        for one in asked.violations
-    ]  # fmt: skip
-    name = dealer_name(row)
-    return page(
-        request, "outcome_check.html", title=f"Check the outcome, {name[:60]}", active="dealers",
-        me=caller.principal, row=row, name=name, shown=shown, cited=cited,
-        changes=_changes(before, document), before=before, fields=_again(filled),
-    )  # fmt: skip
-
-
-def _again(filled: Filled) -> Sequence[tuple[str, str]]:
-    """Return the fields of a form, to send it once more."""
-    out = [(name, value) for name, value in filled.values.items() if value]
-    for n, (cited, is_willful, instances) in enumerate(filled.citations):
-        out.append((f"citation_{n}", cited))
-        if is_willful:
-            out.append((f"willful_{n}", "1"))
-        if instances:
-            out.append((f"instances_{n}", instances))
-    return out
-
-
-def _changes(before: Mapping[str, Any] | None, document: Mapping[str, Any]) -> list[str]:
-    """Say what of an inspection known already would be otherwise."""
-    if before is None:
-        return []
-    old = before["document"]
-    out = [
-        f"{label}: {_said(name, old.get(name))} becomes {_said(name, document[name])}"
-        for name, label in LABELS.items()
-        if name in document and old.get(name) != document[name]
-    ]
-    was = sorted(v["citation"] for v in old.get("violations", ()))
-    now = sorted(v["citation"] for v in document.get("violations", ()))
-    if was != now:
-        out.append(f"Citations: {', '.join(was) or 'none'} become {', '.join(now) or 'none'}")
-    return out
-
-
-def _said(name: str, value: Any) -> str:
-    if value is None or value == "":
-        return "not stated"
-    if name in {"outcome", "recommended_outcome"}:
-        return NAMES.get(value, str(value))
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
