@@ -412,6 +412,12 @@ class Directory:
             kept["token_id"] or "",
         )
 
+    def purpose_stated(self, cookie: str) -> str:
+        """Return the purpose of a session, also of one that is over; empty when there is none."""
+        query = sa.select(SESSIONS.c.purpose).where(SESSIONS.c.session_sha256 == _sha256(cookie))
+        with self._store.read() as connection:
+            return str(connection.scalar(query) or "")
+
     def end_session(self, cookie: str, *, ledger: Ledger | None = None) -> None:
         """Sign out."""
         with self._store.write() as connection:

@@ -68,7 +68,7 @@ async def ask(
 ) -> Response:
     """Show the form."""
     notice = "The session is over. Sign in to go on where you were." if over else ""
-    return show_form(request, next_page=local_address(next_page), notice=notice)
+    return await show_form(request, next_page=local_address(next_page), notice=notice)
 
 
 @router.post("/sign-in")
@@ -92,8 +92,9 @@ async def sign_in(
             raise InvalidRequestError("Choose a purpose.", expected=", ".join(PURPOSES))
         principal = await _identify(request, token.strip(), name.strip().lower(), password)
     except (UnauthenticatedError, InvalidRequestError, RateLimitError, OverloadedError) as error:
-        return show_form(
-            request, next_page=next_page, name=name, message=error.what, status=error.status,
+        return await show_form(
+            request, next_page=next_page, name=name, purpose=purpose, message=error.what,
+            status=error.status,
             wrong="token" if token.strip() else "password" if name.strip() else "name",
             resume=local_address(resume) if kept else "", kept=kept,
         )  # fmt: skip

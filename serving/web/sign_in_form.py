@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from typing import Final, Literal
@@ -9,7 +10,8 @@ from typing import Final, Literal
 from fastapi import Request
 from starlette.responses import Response
 
-from serving.access.accounts import cookie_name
+from serving.access.accounts import COOKIE, cookie_name
+from serving.access.roles import PURPOSES
 from serving.runtime import Runtime
 from serving.web.rendering import page
 
@@ -17,9 +19,9 @@ from serving.web.rendering import page
 FORM_COOKIE: Final = "ffl_risk_form"
 
 
-def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
+async def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
     """Show the sign-in form to somebody whose session ended over a form; the form waits in it."""
-    return show_form(
+    return await show_form(
         request,
         next_page="/",
         notice="The session is over. Sign in, and your form is given back as you left it.",
@@ -29,11 +31,12 @@ def ask_again(request: Request, fields: list[tuple[str, str]]) -> Response:
     )
 
 
-def show_form(
+async def show_form(
     request: Request,
     *,
     next_page: str,
     name: str = "",
+    purpose: str = "",
     message: str = "",
     wrong: str = "",
     notice: str = "",
@@ -41,9 +44,16 @@ def show_form(
     resume: str = "",
     kept: str = "",
 ) -> Response:
-    """Show the form, with what was filled in and what was wrong with it."""
+    """Show the form, with what was filled in and what was wrong with it.
+
+    The purpose chosen stays chosen; of a session that is over it is the one stated for that.
+    """
     token = secrets.token_urlsafe(24)
-    oidc = request.app.state.runtime.oidc
+    runtime: Runtime = request.app.state.runtime
+    over = request.cookies.get(cookie_name(COOKIE, is_https=runtime.settings.is_https), "")
+    if not purpose and over:
+        purpose = await asyncio.to_thread(runtime.directory.purpose_stated, over)
+    oidc = runtime.oidc
     answer = page(
         request,
         "sign_in.html",
@@ -51,6 +61,7 @@ def show_form(
         status=status,
         next=next_page,
         name=name,
+        purpose=purpose if purpose in PURPOSES else PURPOSES[0],
         message=message,
         wrong=wrong,
         notice=notice,
@@ -59,7 +70,7 @@ def show_form(
         resume=resume,
         kept=kept,
     )
-    set_cookie(answer, request.app.state.runtime, FORM_COOKIE, token, hours=1)
+    set_cookie(answer, runtime, FORM_COOKIE, token, hours=1)
     return answer
 
 

@@ -47,7 +47,7 @@ class PageRoute(APIRoute):
                 return await handle(request)
             except UnauthenticatedError:
                 if kept := await kept_form(request):
-                    return ask_again(request, kept)
+                    return await ask_again(request, kept)
                 return _to_sign_in(request)
             except FflRiskError as error:
                 return await asyncio.to_thread(_refusal, request, error)
