@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic_core import to_json
 
-from features.arrays import Flags, Ints
+from features.arrays import Flags, Floats, Ints
 from features.domain.asof import from_numpy
 from models.order.ties import order
 from serving.scores.loaded_table import N_REASONS
@@ -77,6 +77,12 @@ class View:
 
     def _percentile(self, rank: int) -> float:
         return round(100.0 * (self.n - rank + 1) / self.n, 2)
+
+    @property
+    def percentiles(self) -> Floats:
+        """`percentile` of every row, unrounded, shape (n,)."""
+        found: Floats = 100.0 * (self.n - self.national_rank + 1) / max(self.n, 1)
+        return found
 
     def percent_below(self, row: int) -> float:
         """Return the share of visible dealers with a strictly lower priority, rounded down."""

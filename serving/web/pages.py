@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from serving.web import sign_in, single_sign_on
 from serving.web.compression import CompressedFiles
-from serving.web.dealers import cases, outcomes
+from serving.web.dealers import cases, outcomes, search
 from serving.web.dealers import pages as dealers
 from serving.web.lists import decisions
 from serving.web.lists import pages as lists
@@ -19,8 +19,8 @@ from serving.web.rendering import STATIC
 
 router = APIRouter(include_in_schema=False)
 for part in (
-    sign_in, single_sign_on, lists, decisions, maps, dealers, outcomes, standing, plans, kept_plans,
-    insight, supervision, referrals, audit, model, cases,
+    sign_in, single_sign_on, lists, decisions, maps, search, dealers, outcomes, standing, plans,
+    kept_plans, insight, supervision, referrals, audit, model, cases,
 ):  # fmt: skip
     router.include_router(part.router)
 

@@ -18,15 +18,13 @@ from features import reference
 from features.insight.flows.places import label_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
-from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
-from serving.contract.answers import Area
 from serving.contract.records.dealers import DossierDocument
 from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
 from serving.dealers.explaining import explain
 from serving.dealers.field_packet import field_packet
-from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.errors import UnknownDealerError
 from serving.field.outcomes import newest_outcomes
 from serving.lists.issued import document_for
 from serving.lists.owners import own_names
@@ -35,7 +33,6 @@ from serving.lists.work import readable_of
 from serving.planning.office import office_rows
 from serving.planning.start import office_start
 from serving.planning.travel import drive_hours, road_km
-from serving.scores.areas import asked_rows
 from serving.scores.visible_dealers import View, eligible_rows
 from serving.scores.words.wording import miles
 from serving.statements import INTERVALS, PEERS
@@ -50,89 +47,12 @@ from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-_MOST_FOUND: Final = 50
 # What is said once an outcome is kept, by whether its visit is over.
 _SAID: Final[Mapping[str, str]] = {
     "closed": "The outcome is kept. The visit is closed: the next training reads it.",
     "1": "The outcome is kept. Training reads it once the visit is closed: tell that day then.",
 }
 _K: Final = 50
-_TEXTS: Final = ("dealer", "license_number", "licensee_name", "business_name", "city", "zip")
-
-
-class _Haystack:
-    """What a search looks through, one line a dealer, made once a table."""
-
-    def __init__(self) -> None:
-        self._key: object = None
-        self._texts: list[str] = []
-
-    def of(self, view: View) -> list[str]:
-        """Return the lines of the view's table."""
-        columns = view.snapshot.columns
-        # Rescored dealers keep their names: those columns stay the same object.
-        key = columns["licensee_name"]
-        if self._key is not key:
-            lines = zip(*(columns[name].tolist() for name in _TEXTS), strict=True)
-            self._texts = [" ".join(line).casefold() for line in lines]
-            self._key = key
-        return self._texts
-
-
-_HAYSTACK: Final = _Haystack()
-
-
-@router.get("/dealers")
-async def search(
-    request: Request,
-    caller: Annotated[Caller, Depends(may("dealers"))],
-    q: Annotated[str, Query(max_length=100)] = "",
-    box: Annotated[str, Query(max_length=80)] = "",
-) -> Response:
-    """Find dealers by name, place or number."""
-    purpose = caller.purpose()
-    found, is_cut = await asyncio.to_thread(find_dealers, caller, q.strip(), box)
-    await caller.record(subjects(str(row["dealer"]) for row in found), purpose=purpose)
-    return page(
-        request, "search.html", title="Find a dealer", active="dealers", me=caller.principal,
-        q=q, found=found, is_cut=is_cut, is_asked=bool(q.strip() or box),
-    )  # fmt: skip
-
-
-def find_dealers(caller: Caller, q: str, box: str) -> tuple[list[dict[str, str | int]], bool]:
-    """Return the dealers of the caller that a text or box finds, and whether there are more."""
-    scope = caller.scope
-    view, columns = scope.view, scope.view.snapshot.columns
-    if not q and not box:
-        return [], False
-    mask = view.is_visible & scope.own
-    if box:
-        mask = mask & asked_rows(view.snapshot, _area(box))
-    exact = scope.row(q) if q else None
-    rows = np.flatnonzero(mask) if exact is None else np.array([exact])
-    if q and exact is None:
-        texts, words = _HAYSTACK.of(view), q.casefold().split()
-        rows = np.array(
-            [row for row in rows.tolist() if all(word in texts[row] for word in words)],
-            dtype=np.int64,
-        )
-    rows = rows[np.argsort(view.national_rank[rows], kind="stable")]
-    found = [
-        {name: columns[name][row] for name in (*_TEXTS, "state")}
-        | {"office_rank": int(view.office_rank[row])}
-        for row in rows[:_MOST_FOUND].tolist()
-    ]
-    return found, len(rows) > _MOST_FOUND
-
-
-def _area(box: str) -> Area:
-    try:
-        west, south, east, north = (float(part) for part in box.split(","))
-        return Area(box=(west, south, east, north))
-    except ValueError:
-        raise InvalidRequestError(
-            "The area cannot be read.", expected="west,south,east,north in degrees"
-        ) from None
 
 
 @router.get("/dealers/{dealer}")
@@ -178,7 +98,8 @@ async def _page(
         request, "dealer.html", title=f"{dealer_name(values['doc'])[:60]}", active="dealers",
         me=caller.principal,
         list_id=list_id, is_readable=bool(readable), listed=listed, saved=saved, k=_K, back=back,
-        can_record=caller.principal.role in ACCESS["outcomes"], **values,
+        can_record=caller.principal.role in ACCESS["outcomes"],
+        reads_lists=caller.principal.role in ACCESS["lists"], **values,
     )  # fmt: skip
 
 

@@ -61,9 +61,10 @@ async def index(
     box: Annotated[str, Query(max_length=80)] = "",
     county: Annotated[str, Query(pattern=r"^(\d{5})?$")] = "",
     state: Annotated[str, Query(pattern=r"^([A-Z]{2})?$")] = "",
+    license_type: Annotated[str, Query(pattern=r"^(\d{2})?$")] = "",
 ) -> Response:
     """Show the issued lists and the form for a new one."""
-    form = {"box": box, "county": county, "state": state}
+    form = {"box": box, "county": county, "state": state, "license_type": license_type}
     return await asyncio.to_thread(_index, request, caller, form, None)
 
 

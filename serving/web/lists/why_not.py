@@ -21,7 +21,7 @@ from serving.errors import InvalidRequestError, LegalGateError, UnknownDealerErr
 from serving.lists.issued import issue
 from serving.scores.visible_dealers import View, allows_visit, eligible_rows
 from serving.scores.words.reason_sentences import measured_first
-from serving.web.dealers.pages import find_dealers
+from serving.web.dealers.search import find_dealers
 from serving.web.lists.list_rows import parts_of
 from serving.web.lists.pages import rank_request
 from serving.web.rendering import dealer_name, page
@@ -124,7 +124,7 @@ def _other(caller: Caller, against: str, own: int) -> tuple[int | None, list[dic
     row = caller.scope.row(against)
     if row is not None:
         return (None if row == own else row), []
-    found, _ = find_dealers(caller, against, "")
+    found, _ = find_dealers(caller, against)
     hits = [hit for hit in found if caller.scope.row(str(hit["dealer"])) != own]
     if len(hits) == 1:
         return caller.scope.row(str(hits[0]["dealer"])), []

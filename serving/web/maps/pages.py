@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil, floor
 from typing import Annotated, Any, Final, TypedDict
 from urllib.parse import urlencode
 
@@ -41,7 +42,11 @@ _MOST_COUNTIES: Final = 25
 _MOVED_STATES: Final = frozenset({"02", "15"})
 _NEAR: Final = 4_000.0
 _LEVEL: Final = 0.05  # percentile points
+_STEPS: Final = 10_000  # of a degree: some 11 meters
 _ONE_PLACE: Final = 0.002  # degrees: dealers at one address, or placed at one ZIP center
+
+
+Edges = tuple[float, float, float, float]  # west, south, east, north
 
 
 class Ask(BaseModel):
@@ -135,7 +140,7 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "title": title,
         "state": ask.state,
         "view": [round(part, 1) for part in box],
-        "counties": _county_paths(counties, box, cuts=cuts, codes=_states_of(view, points)),
+        "counties": _county_paths(counties, box, ask, cuts=cuts, codes=_states_of(view, points)),
         "states": _state_paths(box, codes=_states_of(view, points)),
         "border": atlas.border_path(box),
         "spots": _spots(view, seen, box, ask) if not is_by_county else [],
@@ -143,7 +148,7 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "is_level": _is_level(counties),
         "stratum": marks.stratum(box, codes=_states_of(view, points)),
         "frames": marks.frames(box, codes=_states_of(view, points)),
-        "dealers_url": _dealers_url(view, seen),
+        "dealers_url": _dealers_url(_edges(view, seen), ask) if len(seen.row) else "",
         "ports": marks.ports(box),
         "offices": marks.offices(
             _names(view, "office", points.row),
@@ -178,7 +183,7 @@ def _points(caller: Caller, ask: Ask) -> tuple[Points, int]:
     if ask.type:
         mask = mask & (columns["license_type"] == ask.type)
     row = np.flatnonzero(mask)
-    percentile = 100.0 * (view.n - view.national_rank[row] + 1) / max(view.n, 1)
+    percentile = view.percentiles[row]
     if ask.top != "0":
         keep = percentile >= 100.0 - float(ask.top)
         row, percentile = row[keep], percentile[keep]
@@ -278,7 +283,7 @@ def _legend(cuts: Sequence[float]) -> list[str]:
 
 
 def _county_paths(
-    counties: pd.DataFrame, box: Box, *, cuts: Sequence[float], codes: set[str]
+    counties: pd.DataFrame, box: Box, ask: Ask, *, cuts: Sequence[float], codes: set[str]
 ) -> list[tuple[int, list[dict[str, str]]]]:
     """Return the counties by class; from near, each says its figures."""
     shapes = atlas.shapes("counties")
@@ -297,8 +302,16 @@ def _county_paths(
     for code in shapes.within(box):
         if code[:2] in codes:
             shape = {"path": shapes.paths[code], "title": titles.get(code, ""), "code": code}
+            shape["url"] = _county_url(code, ask) if shape["title"] else ""
             out.setdefault(class_of.get(code, 0), []).append(shape)
     return sorted(out.items())
+
+
+def _county_url(code: str, ask: Ask) -> str:
+    """Return the address of the map of a county."""
+    whole = (0.0, 0.0, atlas.WIDTH, atlas.HEIGHT)
+    x0, y0, x1, y1 = atlas.shapes("counties").boxes.get(code, whole)
+    return ask.url(atlas.around(np.array([[x0, y0], [x1, y1]])))
 
 
 class CountyRow(TypedDict):
@@ -313,19 +326,16 @@ class CountyRow(TypedDict):
 
 def _county_table(counties: pd.DataFrame, ask: Ask) -> list[CountyRow]:
     best = counties.sort_values(["mean", "size"], ascending=False).head(_MOST_COUNTIES)
-    boxes = atlas.shapes("counties").boxes
     out: list[CountyRow] = []
     for code, name, state, n, mean in zip(
         best.index, best["county_name"], best["state"], best["size"], best["mean"], strict=True
     ):
-        x0, y0, x1, y1 = boxes.get(code, (0.0, 0.0, atlas.WIDTH, atlas.HEIGHT))
-        view = atlas.around(np.array([[x0, y0], [x1, y1]]))
         out.append(
             {
                 "name": f"{name.removesuffix(' County')}, {state}",
                 "n": n,
                 "mean": mean,
-                "url": ask.url(view),
+                "url": _county_url(code, ask),
                 "list_url": f"/lists?county={code}",
             }
         )
@@ -388,35 +398,46 @@ def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> 
     extent = max(spot["north"] - spot["south"], spot["east"] - spot["west"])
     is_one_place = extent < _ONE_PLACE or box[2] <= _LEAST_WIDTH * 1.5
     if is_one_place:
-        corners = (
-            spot["west"] - 1e-4,
-            spot["south"] - 1e-4,
-            spot["east"] + 1e-4,
-            spot["north"] + 1e-4,
-        )
-        at = ",".join(f"{c:.4f}" for c in corners)
-        return shown | {"url": f"/dealers?{urlencode({'box': at})}", "label": label}
+        edges = (spot["west"], spot["south"], spot["east"], spot["north"])
+        return shown | {"url": _dealers_url(edges, ask), "label": label}
     width = max(side * 4, _LEAST_WIDTH)
     height = width * atlas.HEIGHT / atlas.WIDTH
     zoom = (spot["x"] - width / 2, spot["y"] - height / 2, width, height)
     return shown | {"url": ask.url(zoom), "label": label}
 
 
-def _dealers_url(view: View, points: Points) -> str:
-    """Return the address of the dealers in view as a table."""
-    if not len(points.row):
-        return ""
-    columns = view.snapshot.columns
-    latitude, longitude = columns["latitude"][points.row], columns["longitude"][points.row]
-    edges = (longitude.min(), latitude.min(), longitude.max(), latitude.max())
-    return "/dealers?" + urlencode({"box": ",".join(f"{edge:.4f}" for edge in edges)})
+def _dealers_url(edges: Edges, ask: Ask) -> str:
+    """Return the address of the dealers of the map within some edges, as a table."""
+    asked = {"box": _around(edges), "state": ask.state, "type": ask.type, "top": ask.top}
+    return "/dealers?" + urlencode({k: v for k, v in asked.items() if v and (k, v) != ("top", "0")})
 
 
 def _list_url(view: View, points: Points, ask: Ask, *, is_whole: bool) -> str:
-    """Return the address of a new list of what the map shows."""
-    if is_whole or not len(points.row):
-        return f"/lists?{urlencode({'state': ask.state})}" if ask.state else "/lists"
+    """Return the address of a new list of what the map shows.
+
+    The share of the highest is not part of it: a list takes the highest by itself.
+    """
+    asked = {"state": ask.state, "license_type": ask.type}
+    if not is_whole and len(points.row):
+        asked["box"] = _around(_edges(view, points))
+    chosen = urlencode({name: value for name, value in asked.items() if value})
+    return f"/lists?{chosen}" if chosen else "/lists"
+
+
+def _edges(view: View, points: Points) -> Edges:
     columns = view.snapshot.columns
     latitude, longitude = columns["latitude"][points.row], columns["longitude"][points.row]
-    box = (longitude.min(), latitude.min(), longitude.max(), latitude.max())
-    return f"/lists?{urlencode({'box': ','.join(f'{part:.4f}' for part in box)})}"
+    return longitude.min(), latitude.min(), longitude.max(), latitude.max()
+
+
+def _around(edges: Edges) -> str:
+    """Return a box as an address has it: outward to whole steps, so that its edges lie within.
+
+    >>> _around((-106.48765, 31.70001, -106.48765, 31.8))
+    '-106.4877,31.7000,-106.4876,31.8001'
+    """
+    west, south, east, north = edges
+    # A step more outward than need be costs nothing; an edge that is a step off costs a dealer.
+    low = [(ceil(edge * _STEPS) - 1) / _STEPS for edge in (west, south)]
+    high = [(floor(edge * _STEPS) + 1) / _STEPS for edge in (east, north)]
+    return ",".join(f"{edge:.4f}" for edge in (*low, *high))
