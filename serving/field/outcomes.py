@@ -162,7 +162,7 @@ def preview(
     dealer: str,
     who: Author,
     in_records: OnRecord | None = None,
-) -> tuple[OnRecord | None, dict[str, Any]]:
+) -> tuple[OnRecord | None, Mapping[str, Any]]:
     """Return how an inspection stands, and the document that `keep` would keep of it."""
     with store.read() as connection:
         return _next(connection, request, dealer, who, in_records)
@@ -174,7 +174,7 @@ def _next(
     dealer: str,
     who: Author,
     in_records: OnRecord | None,
-) -> tuple[OnRecord | None, dict[str, Any]]:
+) -> tuple[OnRecord | None, Mapping[str, Any]]:
     last = _told_last(connection, request.inspection_id)
     if last is not None and last.dealer != dealer:
         raise ConflictError(

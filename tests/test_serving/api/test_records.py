@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from serving.access.audit.reading import ReadRecord
 from serving.contract import answers, audit, changes, field, kept_records, referral
 from serving.contract.records import audit as audits
 from serving.contract.records import dealers, lists, referrals, scores
@@ -57,7 +58,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (referrals.GapRecord, referral.Gap),
     (referrals.ResponsibilitiesDocument, referral.ResponsibilityAnswer),
     (dealers.PremisesRecord, referral.CaseRow),
-    (audits.AuditRecord, audit.AuditRecord),
+    (ReadRecord, audit.AuditRecord),
     (audits.AuditDocument, audit.AuditPage),
 ]
 
