@@ -61,7 +61,7 @@ def recorded(warehouse: Path, inspection_id: str, dealer: str) -> OnRecord | Non
     names = (*_OF_RECORDS, "CAST(known_on AS VARCHAR)", "dealer")
     query = (
         f"SELECT {', '.join(names)} FROM {opened.scan('inspections')} "  # noqa: S608 - own names
-        "WHERE inspection_id = $number AND superseded_on IS NULL ORDER BY known_on DESC LIMIT 1"
+        "WHERE superseded_on IS NULL AND inspection_id = $number ORDER BY known_on DESC LIMIT 1"
     )
     with duckdb.connect(config={"threads": 1}) as connection:
         row = connection.execute(query, given).fetchone()
