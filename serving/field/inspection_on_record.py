@@ -47,7 +47,7 @@ class OnRecord:
     who: str = ""
 
 
-def recorded(warehouse: Path, inspection_id: str, dealer: str) -> OnRecord | None:
+def as_recorded(warehouse: Path, inspection_id: str, dealer: str) -> OnRecord | None:
     """Return an inspection of a dealer as the records have it now, None where they have none."""
     import duckdb
 

@@ -41,7 +41,7 @@ from serving.errors import (
 from serving.field import events as event_rows
 from serving.field import outcome_rules, outcomes, referrals
 from serving.field import read_back as reading
-from serving.field.inspection_on_record import OnRecord, recorded
+from serving.field.inspection_on_record import OnRecord, as_recorded
 from serving.field.ordering_list import design_of, investigator_token
 from serving.field.rescoring import touched
 from serving.lists.decisions import decide
@@ -100,7 +100,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
     asked = outcome_rules.checked(runtime.store, warehouse, body, dealer)
     kept = outcomes.keep(
         runtime.store, asked, dealer=dealer, who=_author(caller, row, body, purpose), today=today,
-        gate=gate, in_records=recorded(warehouse, asked.inspection_id, dealer),
+        gate=gate, in_records=as_recorded(warehouse, asked.inspection_id, dealer),
     )  # fmt: skip
     runtime.follow()
     closed = kept.document["closed_on"]
@@ -139,7 +139,7 @@ def preview(caller: Caller, body: OutcomeRequest) -> tuple[OnRecord | None, Mapp
     warehouse = runtime.settings.home / "warehouse"
     return outcomes.preview(
         runtime.store, body, dealer=dealer, who=_author(caller, row, body, caller.purpose()),
-        in_records=recorded(warehouse, body.inspection_id, dealer),
+        in_records=as_recorded(warehouse, body.inspection_id, dealer),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from features.ingest import ingest
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
-from serving.field.inspection_on_record import recorded
+from serving.field.inspection_on_record import as_recorded
 from serving.field.ordering_list import investigator_token
 from serving.field.outcomes import collect
 from serving.web.dealers.outcome_check import check
@@ -75,7 +75,7 @@ def in_records(service, free, tmp_path):
         "I-7,478.124(c)(1),3,true,2026-02-25\n"
     )
     ingest([files], service.runtime.settings.home / "warehouse", today=TODAY)
-    return recorded(service.runtime.settings.home / "warehouse", "I-7", free)
+    return as_recorded(service.runtime.settings.home / "warehouse", "I-7", free)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_what_was_collected_is_still_what_was_told(service, inspector, free):
         answer = service.post("/v1/outcomes", "inspector", told | {"hours": hours}).json()
         collect(service.runtime.store, warehouse, today=TODAY)
     assert answer["replaces_record_of"] is None
-    assert recorded(warehouse, "I-7", free).at > answer["at"][:10]  # versions follow by a day
+    assert as_recorded(warehouse, "I-7", free).at > answer["at"][:10]  # versions follow by a day
     again = service.post("/v1/outcomes", "inspector", told | {"hours": 9}).json()
     assert (again["version"], again["replaces_record_of"]) == (2, None)
 
