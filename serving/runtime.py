@@ -170,12 +170,14 @@ class Runtime:
                 self._head_trouble = ""
             followed = journal.newest(self.store)
             outcomes = newest_outcomes(self.store)
+            # With the table come its holds: it is never in force without them.
+            holds = self._holds_of(snapshot)
             self._batch, self._stamp = 0, None
             snapshot = self._with_rescored(snapshot)
             with self._lock:
+                self._holds = holds
                 self._set(apply_outcomes(snapshot, outcomes))
                 self._seen, self._followed = seen, followed
-        self.refresh_holds()
         if self._rescorer is not None:
             self._rescorer.wake()
 
@@ -298,11 +300,16 @@ class Runtime:
 
     def refresh_holds(self) -> None:
         """Read the holds again; they take effect at once."""
-        current = (*hold_store.published(self.snapshot.table), *hold_store.stored(self.store))
-        if current != self._holds:
-            with self._lock:
-                self._holds = current
-                self._let_go()
+        with self._following:  # else a table that comes meanwhile would get the holds of this one
+            current = self._holds_of(self.snapshot)
+            if current != self._holds:
+                with self._lock:
+                    self._holds = current
+                    self._let_go()
+
+    def _holds_of(self, snapshot: Snapshot) -> tuple[Hold, ...]:
+        """Return the holds that come with a table, and those of the store."""
+        return (*hold_store.published(snapshot.table), *hold_store.stored(self.store))
 
     # Who sees what
 
