@@ -215,9 +215,16 @@ class Directory:
         self._change_account(name, "set_areas", _in_words(name, role, given), areas=given)
 
     def end_sessions(self, name: str) -> int:
-        """End every session of an identity, ``oidc:`` ones too, and return how many there were."""
+        """End every session of an identity, ``oidc:`` ones too, and return how many were open.
+
+        Until such an identity signs in again, no work is handed to it either.
+        """
+        own = SESSIONS.c.who == name
+        is_open = sa.and_(SESSIONS.c.revoked_at.is_(None), SESSIONS.c.expires_at > instant())
+        count = sa.select(sa.func.count()).select_from(SESSIONS).where(own, is_open)
         with self._store.write() as connection:
-            n = _end_sessions(connection, SESSIONS.c.who == name)
+            n = int(connection.scalar(count) or 0)
+            _end_sessions(connection, own)
             self._leave(connection, "end_sessions", f"{name} {n}")
         return n
 
@@ -419,16 +426,19 @@ class Directory:
             return str(connection.scalar(query) or "")
 
     def end_session(self, cookie: str, *, ledger: Ledger | None = None) -> None:
-        """Sign out."""
+        """Sign out: the session is over, and nobody revoked it."""
+        own = SESSIONS.c.session_sha256 == _sha256(cookie)
+        still = SESSIONS.c.expires_at > instant()
         with self._store.write() as connection:
-            _end_sessions(connection, SESSIONS.c.session_sha256 == _sha256(cookie))
+            connection.execute(SESSIONS.update().where(own, still).values(expires_at=instant()))
             if ledger is not None:
                 ledger.add(connection, "sign_out", "")
 
 
-def _end_sessions(connection: Connection, which: sa.ColumnElement[bool]) -> int:
+def _end_sessions(connection: Connection, which: sa.ColumnElement[bool]) -> None:
+    """Revoke sessions, those that were over already too."""
     statement = SESSIONS.update().where(which, SESSIONS.c.revoked_at.is_(None))
-    return connection.execute(statement.values(revoked_at=instant())).rowcount
+    connection.execute(statement.values(revoked_at=instant()))
 
 
 def _in_words(name: str, role: str, areas: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ def people(
     """Return who of some names can use what is handed to some roles, with their areas.
 
     Somebody can who has an active account of such a role, or who signed in with it last through
-    the agency's own accounts.
+    the agency's own accounts and was not locked out since.
 
     Parameters
     ----------
@@ -47,18 +47,27 @@ def people(
     asked = list(dict.fromkeys(names))
     columns = (ACCOUNTS.c.name, ACCOUNTS.c.role, ACCOUNTS.c.areas)
     accounts = sa.select(*columns).where(ACCOUNTS.c.name.in_(asked), ACCOUNTS.c.is_active)
-    elsewhere = (
-        sa.select(SESSIONS.c.who, SESSIONS.c.role, SESSIONS.c.areas)
-        .where(SESSIONS.c.who.in_(asked), SESSIONS.c.account.is_(None))
-        .order_by(SESSIONS.c.created_at)
-    )
-    # Of an issuer's identity the newest session says what it may.
-    found = {
+    found = _elsewhere(connection, SESSIONS.c.who.in_(asked)) | {
         name: Principal(name, role, frozenset(areas))
-        for query in (elsewhere, accounts)
-        for name, role, areas in connection.execute(query)
+        for name, role, areas in connection.execute(accounts)
     }
     return {name: who for name, who in found.items() if who.role in roles}
+
+
+def _elsewhere(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, Principal]:
+    """Return those who signed in through an issuer, as their newest session has them.
+
+    Whose sessions the operator has ended since is not among them: that is how such a person is
+    locked out.
+    """
+    query = sa.select(SESSIONS.c.who, SESSIONS.c.role, SESSIONS.c.areas, SESSIONS.c.revoked_at)
+    query = query.where(SESSIONS.c.account.is_(None), *which).order_by(SESSIONS.c.created_at)
+    newest = {name: rest for name, *rest in connection.execute(query)}
+    return {
+        name: Principal(name, role, frozenset(areas))
+        for name, (role, areas, revoked_at) in newest.items()
+        if revoked_at is None
+    }
 
 
 def not_known(store: Store, names: Iterable[str], roles: Collection[str]) -> list[str]:
@@ -89,9 +98,9 @@ def inspectors_of(store: Store, offices: Collection[str]) -> list[str]:
     accounts = sa.select(ACCOUNTS.c.name, ACCOUNTS.c.areas).where(
         ACCOUNTS.c.role.in_(NEEDS_OFFICE), ACCOUNTS.c.is_active
     )
-    elsewhere = sa.select(SESSIONS.c.who, SESSIONS.c.areas).where(
-        SESSIONS.c.role.in_(NEEDS_OFFICE), SESSIONS.c.account.is_(None)
-    )
     with store.read() as connection:
-        rows = [*connection.execute(accounts), *connection.execute(elsewhere)]
-    return sorted({str(name) for name, areas in rows if wanted & set(areas)})
+        found = {str(name): frozenset(areas) for name, areas in connection.execute(accounts)}
+        for name, who in _elsewhere(connection).items():
+            if who.role in NEEDS_OFFICE:
+                found[name] = who.areas
+    return sorted(name for name, areas in found.items() if wanted & areas)

@@ -1,13 +1,16 @@
 """Accounts, passwords, tokens and sessions."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from serving.access import accounts
+from serving.access.accounts import Principal
 from serving.access.passwords import Attempts
+from serving.access.people import inspectors_of, not_known
 from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
 from serving.store.tables import TOKENS
 
@@ -198,3 +201,31 @@ def test_passwords_are_argon2_and_wrong_ones_are_refused(service):
             directory.sign_in(name, password)
     with pytest.raises(UnauthenticatedError):
         directory.sign_in("analyst", "")  # an account without a password has none to guess
+
+
+def test_work_is_handed_to_nobody_whom_the_operator_locked_out(service):
+    """A sign-out ends a session; that an operator ended it says more, until the next sign-in."""
+    store, directory = service.runtime.store, service.runtime.directory
+    maria = Principal("oidc:maria", "inspector", frozenset({"office:office0"}), via="oidc")
+
+    def known():
+        handed = not_known(store, [maria.name], ("inspector",)) == []
+        return handed, maria.name in inspectors_of(store, ["office0"])
+
+    for end in (
+        lambda _: directory.end_sessions(maria.name),
+        lambda cookie: directory.end_session(cookie) or directory.end_sessions(maria.name),
+    ):
+        cookie = directory.start_session(maria, "licensing", hours=1)
+        assert known() == (True, True)
+        end(cookie)
+        assert known() == (False, False)
+    cookie = directory.start_session(maria, "licensing", hours=1)
+    directory.end_session(cookie)
+    with pytest.raises(UnauthenticatedError, match="session is over"):
+        directory.principal_of_session(cookie)
+    assert known() == (True, True)
+    assert directory.end_sessions(maria.name) == 0
+    # Of those who came back, the newest session says who they are now.
+    directory.start_session(replace(maria, role="supervisor"), "licensing", hours=1)
+    assert known() == (False, False)
