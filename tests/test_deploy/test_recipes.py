@@ -296,6 +296,18 @@ def test_where_a_proxy_ends_tls_it_is_believed_about_who_asks():
     assert [name for name, made in found.items() if "FFL_RISK_PROXIES" not in made] == []
 
 
+def test_the_trial_s_proxy_logs_nothing_that_names_a_dealer():
+    """The service's own log has no path, query or body; the proxy's must not have them either."""
+    text = (COMPOSE / "nginx.conf").read_text()
+    (name, logged), *others = re.findall(r"log_format (\w+) '([^']*)'", text)
+    assert others == []
+    assert set(re.findall(r"\$(\w+)", logged)) == {
+        "time_iso8601", "request_method", "status", "request_time", "sent_http_x_request_id",
+    }  # fmt: skip
+    assert re.findall(r"^\s*access_log (.*);", text, re.MULTILINE) == [f"/dev/stdout {name}"]
+    assert re.findall(r"^\s*error_log (.*);", text, re.MULTILINE) == ["stderr crit"]
+
+
 def test_what_a_unit_names_on_the_host_is_there():
     """The wheel is in /opt/ffl-risk, and nothing else is."""
     for path in (DEPLOY / "systemd").iterdir():
