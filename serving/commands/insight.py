@@ -121,7 +121,7 @@ def measures(
 
     Measures stand in measures.toml (goal, formula, target, baseline, owner, the decision each
     serves); the home folder may hold its own, and measures_notes.toml the explanations of missed
-    targets. A past year is frozen the first time it is measured.
+    targets. A past year is frozen the first time it is measured a month or more after its end.
 
     Example: ffl-risk measures --year 2024 --out measures
     """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 
+from features.domain.asof import add_months
 from features.errors import InvalidValueError
 from features.insight.measures.comparison import compared
 from features.insight.measures.figures import Figures, Period, warehouse_figures
@@ -17,6 +19,7 @@ from features.insight.measures.measure import (
     measure,
     notes_of,
     registry,
+    with_trend,
 )
 from features.insight.measures.public_report import public_report
 from features.insight.measures.writing import freeze, frozen, frozen_before
@@ -30,15 +33,31 @@ from serving.insight.cached import warehouse_of
 from serving.store.database import Store
 from serving.store.tables import REFERRALS
 
+# What was found in a period is told after it: for so long its figures may still change.
+_SETTLED_DAYS: Final = 31
+
 
 def report_for(
-    home: Path, warehouse: Warehouse, period: Period, *, store: Store | None, today: date
+    home: Path,
+    warehouse: Warehouse,
+    period: Period,
+    *,
+    store: Store | None,
+    today: date,
+    may_freeze: bool = True,
 ) -> Report:
-    """Return a period's measures: those frozen, else worked out, and frozen once it is over."""
+    """Return a period's measures: those frozen, else worked out, and frozen once it is settled.
+
+    Parameters
+    ----------
+    may_freeze : bool
+        Whether asking may keep them for ever: not for who only looks on.
+    """
     kept = frozen(home, period.name)
     if kept is not None:
         return kept
-    figures = warehouse_figures(warehouse, period) | added_figures(home, period, store)
+    figures = warehouse_figures(warehouse, period)
+    figures |= added_figures(home, period, store, today=today)
     report = measure(
         registry(home),
         figures,
@@ -46,7 +65,15 @@ def report_for(
         notes=notes_of(home, period.name),
         before=frozen_before(home, period.name),
     )
-    return freeze(report, home) if period.ends_on <= today else report
+    return freeze(report, home) if may_freeze and _is_settled(warehouse, period, today) else report
+
+
+def _is_settled(warehouse: Warehouse, period: Period, today: date) -> bool:
+    """Whether nothing of a period is still to come: it is over, and records reach to its end."""
+    from serving.scores.publish import records_to
+
+    is_over = period.ends_on + timedelta(days=_SETTLED_DAYS) <= today
+    return is_over and records_to(warehouse, period.ends_on) >= period.ends_on
 
 
 def shown_to(report: Report, role: str, on: date, *, home: Path) -> Report:
@@ -57,14 +84,18 @@ def shown_to(report: Report, role: str, on: date, *, home: Path) -> Report:
     before = frozen_before(home, report.period)
     if role in PUBLIC_ONLY:
         return compared(public_report(report, on), [public_report(one, on) for one in before])
-    return compared(report, before)
+    return compared(with_trend(report, before), before)
 
 
-def added_figures(home: Path, period: Period, store: Store | None) -> Figures:
-    """Return the figures that are not in the warehouse; None where nothing tells."""
+def added_figures(home: Path, period: Period, store: Store | None, *, today: date) -> Figures:
+    """Return the figures that are not in the warehouse; None where nothing tells.
+
+    Of a period that is over, an evaluation tells only where what it judged last lies in it: the
+    bundle in force today is not the one of then.
+    """
     found: Figures = dict.fromkeys(ADDED)
-    _evaluation(home, found)
-    _indicators(home, found)
+    _evaluation(home, period, today, found)
+    _indicators(home, period, today, found)
     if store is not None:
         _referrals(store, period, found)
     return found
@@ -78,7 +109,16 @@ def _read(path: Path) -> Json:
     return content if isinstance(content, dict) else {}
 
 
-def _evaluation(home: Path, found: Figures) -> None:
+def _is_of(judged: date | None, period: Period, today: date) -> bool:
+    """Whether a judgment of the year that begins on `judged` belongs to a period."""
+    if today < period.ends_on:
+        return today >= period.starts_on
+    return (
+        judged is not None and judged < period.ends_on and period.starts_on < add_months(judged, 12)
+    )
+
+
+def _evaluation(home: Path, period: Period, today: date, found: Figures) -> None:
     candidate = _read(home / "champion.json").get("candidate")
     if not isinstance(candidate, str) or not candidate.isdigit():
         return
@@ -86,14 +126,21 @@ def _evaluation(home: Path, found: Figures) -> None:
     head = heads.get("compliance") if isinstance(heads, dict) else None
     if not isinstance(head, dict):
         return
+    years = [date.fromisoformat(str(year)) for year in head.get("years") or ()]
+    if not _is_of(max(years, default=None), period, today):
+        return
     best = best_rule(head)
     if best is not None:
         found["recall_at_capacity"], found["recall_best_rule"] = best.model, best.rule
         found["recall_gain_low"] = best.gain_low
 
 
-def _indicators(home: Path, found: Figures) -> None:
-    signals = _read(home / "reports" / "indicators.json").get("signals", [])
+def _indicators(home: Path, period: Period, today: date, found: Figures) -> None:
+    report = _read(home / "reports" / "indicators.json")
+    last = report.get("last_year")
+    if not _is_of(date(last, 1, 1) if isinstance(last, int) else None, period, today):
+        return
+    signals = report.get("signals", [])
     judged = [one["auc"] for one in signals if isinstance(one, dict) and one.get("auc")]
     if judged:
         found["indicators_judged"] = float(len(judged))
@@ -111,7 +158,7 @@ def _referrals(store: Store, period: Period, found: Figures) -> None:
         if not n:
             return
         found["referrals_opened"] = float(n)
-        closed = query.where(REFERRALS.c.closed_at.is_not(None))
+        closed = query.where(REFERRALS.c.closed_at < str(period.ends_on))  # as then known
         found["referrals_closed"] = float(connection.execute(closed).scalar_one())
 
 
@@ -126,7 +173,10 @@ def measures_for(home: Path, store: Store, role: str, year: int | None) -> Repor
     today = clock.today()
     period = Period.year(year if year is not None else today.year - 1)
     try:
-        report = report_for(home, warehouse_of(home), period, store=store, today=today)
+        report = report_for(
+            home, warehouse_of(home), period,
+            store=store, today=today, may_freeze=role not in PUBLIC_ONLY,
+        )  # fmt: skip
     except InvalidValueError as error:
         raise NotReadyError("The registry of measures cannot be read.") from error
     return shown_to(report, role, today, home=home)

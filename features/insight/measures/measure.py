@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -182,17 +182,21 @@ def measure(
         Earlier periods, for the trend.
     """
     told = notes or {}
-    past = {m.definition.name: [] for report in before for m in report.measures}  # type: ignore[var-annotated]
-    for report in sorted(before, key=lambda r: r.starts_on):
-        for m in report.measures:
-            past[m.definition.name].append((report.period, m.value))
-    found = tuple(
-        _measured(d, figures, told.get(d.name, ""), tuple(past.get(d.name, ())))
-        for d in definitions
-    )
-    return Report(
+    found = tuple(_measured(d, figures, told.get(d.name, ""), ()) for d in definitions)
+    report = Report(
         period.name, str(period.starts_on), str(period.ends_on), False, found, dict(figures)
     )
+    return with_trend(report, before)
+
+
+def with_trend(report: Report, before: Sequence[Report]) -> Report:
+    """Return a report with the trend of the earlier periods that are known by now."""
+    past: dict[str, list[tuple[str, float | None]]] = {}
+    for one in sorted(before, key=lambda earlier: earlier.starts_on):
+        for m in one.measures:
+            past.setdefault(m.definition.name, []).append((one.period, m.value))
+    found = tuple(replace(m, trend=tuple(past.get(m.definition.name, ()))) for m in report.measures)
+    return replace(report, measures=found)
 
 
 def _measured(

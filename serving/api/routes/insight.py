@@ -235,8 +235,9 @@ async def read_measures(
 ) -> Response:
     """Return value, interval, trend, target and whether it was met, or why it cannot be said.
 
-    A past year is frozen the first time it is asked for. The role `partner` gets the public
-    variant, in which small counts are not shown.
+    A past year is frozen the first time it is asked for a month or more after its end, by
+    another than a partner. The role `partner` gets the public variant, in which small counts are
+    not shown.
     """
     report = await asyncio.to_thread(
         measures_for,

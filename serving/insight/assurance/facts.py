@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from features.insight.measures.comparison import compared
+from features.insight.measures.measure import with_trend
 from features.insight.measures.writing import FOLDER, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse, WarehouseMissingError
@@ -45,7 +46,10 @@ def _evaluation(home: Path, name: str) -> Json:
 def _measures(home: Path) -> Json:
     kept = sorted((home / FOLDER).glob("*.json"))
     report = frozen(home, kept[-1].stem) if kept else None
-    return {} if report is None else compared(report, frozen_before(home, report.period)).as_dict()
+    if report is None:
+        return {}
+    before = frozen_before(home, report.period)
+    return compared(with_trend(report, before), before).as_dict()
 
 
 def _rows(path: Path) -> dict[str, int]:

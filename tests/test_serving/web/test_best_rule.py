@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,7 @@ def head(gain: tuple[float, float] | None, *, apart: bool) -> dict:
     if gain is not None:
         best["recall_gain"] = {"value": 0.02, "low": gain[0], "high": gain[1]}
     rules = {"logistic": best, "random": {"recall": found(0.1, 0.0)}}
-    return {"model": {"recall": found(0.33, half)}, "rules": rules}
+    return {"model": {"recall": found(0.33, half)}, "rules": rules, "years": ["2024-01-01"]}
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -40,7 +41,9 @@ def test_measures_and_model_page_agree(tmp_path, monkeypatch, gain, is_better, a
     (tmp_path / "champion.json").write_text(json.dumps({"candidate": "000001"}))
     own = [one for one in registry() if one.name == "hit_rate_over_rule"]
     period = Period.year(2024)
-    (found,) = measure(own, added_figures(tmp_path, period, None), period).measures
+    (found,) = measure(
+        own, added_figures(tmp_path, period, None, today=date(2025, 3, 1)), period
+    ).measures
     assert (found.verdict == "met") == is_better
     monkeypatch.setattr(model, "_bearers", lambda _: ())
     table = SimpleNamespace(manifest={})
