@@ -7,8 +7,12 @@ from pathlib import Path
 
 from features.errors import InvalidValueError
 from features.insight.completeness import Completeness, completeness
+from features.insight.flows.breadth import BroadAreas, broad_areas, dealer_counts
 from features.insight.flows.follow import Flow, follow
 from features.insight.flows.subject import Subject, subject_of
+from features.insight.sharing.rules import rules_on
+from features.warehouse import Warehouse
+from serving import clock
 from serving.errors import UnknownDealerError, UnknownSubjectError
 from serving.insight.cached import kept, warehouse_of
 from serving.scores.visible_dealers import Scope
@@ -41,10 +45,25 @@ def flow_for(subject: Subject, scope: Scope, home: Path, *, years: int) -> Flow:
     """Follow a subject for a caller.
 
     A dealer on hold is in no count at all; one outside the caller's area is counted, and in no hub,
-    cluster or pattern.
+    cluster or pattern. Counts of counties and states outside it are told where they rest on enough
+    dealers.
+
+    Raises
+    ------
+    UnknownSubjectError
+        When it is an area outside the caller's that rests on too few.
     """
     warehouse = warehouse_of(home)
     as_of = scope.view.snapshot.as_of
+    told = _told_areas(scope, warehouse, years)
+    if told is not None and (
+        (subject.kind == "county" and subject.code not in told.counties)
+        or (subject.kind == "state" and subject.code not in told.states)
+    ):
+        raise UnknownSubjectError(
+            f"{subject.label} lies outside your area and rests on too few dealers to be told.",
+            fix="ask for a larger area",
+        )
     flow = kept(
         warehouse,
         ("flow", subject.kind, subject.code, as_of, years, scope.hidden),
@@ -54,12 +73,52 @@ def flow_for(subject: Subject, scope: Scope, home: Path, *, years: int) -> Flow:
     def is_seen(dealer: str) -> bool:
         return scope.row(dealer) is not None
 
+    if told is not None:
+        flow = _within(flow, told)
     return replace(
         flow,
         dealers=tuple(hub for hub in flow.dealers if is_seen(hub.dealer)),
         fast_dealers=tuple(hub for hub in flow.fast_dealers if is_seen(hub.dealer)),
         clusters=tuple(c for c in flow.clusters if all(map(is_seen, c.dealers))),
         patterns=tuple(p for p in flow.patterns if is_seen(p.first) and is_seen(p.second)),
+    )
+
+
+def _told_areas(scope: Scope, warehouse: Warehouse, years: int) -> BroadAreas | None:
+    """Return the areas whose counts a caller may have, None where that is every one."""
+    if bool((scope.own == scope.view.is_visible).all()):
+        return None
+    snapshot = scope.view.snapshot
+    counts = kept(
+        warehouse,
+        ("dealer counts", snapshot.as_of, years, scope.hidden),
+        lambda: dealer_counts(warehouse, snapshot.as_of, years=years, without=scope.hidden),
+    )
+
+    def is_own(dealer: str) -> bool | None:
+        row = snapshot.row_of.get(dealer)
+        return None if row is None else bool(scope.own[row])
+
+    return broad_areas(counts, is_own, rules_on(clock.today()))
+
+
+def _within(flow: Flow, told: BroadAreas) -> Flow:
+    """Return a flow without what it says of areas that may not be told."""
+
+    def is_told(source: str) -> bool:
+        if source.isdigit():
+            return source in told.counties
+        return len(source) != 2 or source in told.states  # else a port or a maker
+
+    is_of_dealer = flow.subject.kind == "dealer"
+    return replace(
+        flow,
+        links=tuple(one for one in flow.links if is_of_dealer or is_told(one.source)),
+        corridors=tuple(one for one in flow.corridors if is_told(one.source)),
+        counties=tuple(hub for hub in flow.counties if hub.county in told.counties),
+        communities=tuple(
+            one for one in flow.communities if told.counties.issuperset(one.counties)
+        ),
     )
 
 

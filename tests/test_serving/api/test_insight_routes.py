@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from features.insight.flows.breadth import dealer_counts
 from features.insight.flows.follow import follow
 from features.insight.flows.subject import subject_of
 from features.insight.repeats import repeats
@@ -115,6 +116,26 @@ def test_dealers_outside_the_area_stand_in_no_hub(served):
     assert answer["links"]
     assert "implies no wrong" in answer["statements"][0]
     assert any("trace" in sentence for sentence in answer["disclaimers"])
+
+
+def test_a_county_of_one_dealer_elsewhere_is_the_record_of_that_dealer(served, simulated):
+    counts = dealer_counts(simulated.warehouse, AS_OF, years=5)
+    n_sellers = (counts["n"] > 0).groupby(counts["county"]).sum()
+    thin = set(n_sellers.index[n_sellers < 3])
+    alone = counts[(counts["n"] > 0) & counts["county"].isin(n_sellers.index[n_sellers == 1])]
+    one = alone[alone["state"] == "TX"].sort_values("n").iloc[-1]
+    for form in ("json", "csv", "graphml", "svg"):
+        path = f"/v1/flows?subject={one['county']}&format={form}"
+        refused = served.get(path, "inspector")
+        assert (refused.status_code, refused.json()["code"]) == (422, "unknown_subject")
+        assert served.get(path, "analyst").status_code == 200
+    whole, part = (
+        served.get("/v1/flows?subject=TX", who).json() for who in ("analyst", "inspector")
+    )
+    for rows, column in (("links", "source"), ("corridors", "source"), ("counties", "county")):
+        named = [{one[column] for one in answer[rows]} & thin for answer in (whole, part)]
+        assert (named[0] != set(), named[1]) == (True, set()), rows
+    assert part["n_traces"] == whole["n_traces"]
 
 
 def test_a_dealer_that_the_caller_does_not_see_is_not_there(served, simulated):
