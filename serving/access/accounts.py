@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import threading
@@ -36,6 +37,8 @@ COOKIE: Final = "ffl_risk_session"
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, RowMapping
 
+logger = logging.getLogger("ffl_risk.service")
+_NOBODY: Final = "no account of that name"
 # A revoked token or a disabled account stops being accepted within this many seconds.
 CACHE_SECONDS: Final = 2.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")
@@ -215,13 +218,9 @@ class Directory:
         self._change_account(name, "set_areas", _in_words(name, role, given), areas=given)
 
     def end_sessions(self, name: str) -> int:
-        """End every session of an identity, ``oidc:`` ones too, and return how many were open.
-
-        Until such an identity signs in again, no work is handed to it either.
-        """
-        own = SESSIONS.c.who == name
-        is_open = sa.and_(SESSIONS.c.revoked_at.is_(None), SESSIONS.c.expires_at > instant())
-        count = sa.select(sa.func.count()).select_from(SESSIONS).where(own, is_open)
+        """End every session of an identity, ``oidc:`` ones too; return how many were open."""
+        own, is_alive = SESSIONS.c.who == name, SESSIONS.c.expires_at > instant()
+        count = sa.select(sa.func.count()).where(own, is_alive, SESSIONS.c.revoked_at.is_(None))
         with self._store.write() as connection:
             n = int(connection.scalar(count) or 0)
             _end_sessions(connection, own)
@@ -347,6 +346,8 @@ class Directory:
         known = row._mapping if row else None
         kept = known["password_hash"] if known and known["is_active"] else None
         if not password_matches(kept, password) or known is None:
+            # Never what was typed, which may be a password in the wrong field.
+            logger.warning("a sign-in was refused: %s", known["name"] if known else _NOBODY)
             raise UnauthenticatedError("The name or the password is wrong.")
         return _principal(known, "session")
 
@@ -427,10 +428,10 @@ class Directory:
 
     def end_session(self, cookie: str, *, ledger: Ledger | None = None) -> None:
         """Sign out: the session is over, and nobody revoked it."""
-        own = SESSIONS.c.session_sha256 == _sha256(cookie)
-        still = SESSIONS.c.expires_at > instant()
+        own, now = SESSIONS.c.session_sha256 == _sha256(cookie), instant()
+        over = SESSIONS.update().where(own, SESSIONS.c.expires_at > now).values(expires_at=now)
         with self._store.write() as connection:
-            connection.execute(SESSIONS.update().where(own, still).values(expires_at=instant()))
+            connection.execute(over)
             if ledger is not None:
                 ledger.add(connection, "sign_out", "")
 

@@ -48,8 +48,16 @@ class Caller:
         """Do work that takes seconds, in this caller's turn."""
         return await self.runtime.heavy.run(self.principal.name, work, *args, goes_on=goes_on)
 
-    async def record(self, subject: str, *, purpose: str = "", list_id: str = "") -> int:
-        """Write the audit record of this access."""
+    async def record(self, subject: str, *, purpose: str | None = None, list_id: str = "") -> int:
+        """Write the audit record of this access.
+
+        Parameters
+        ----------
+        purpose : str, optional
+            As `purpose` gave it, of an action that needs one; else the one stated, if any.
+        """
+        if purpose is None:
+            purpose = self.header_purpose or self.principal.purpose
         return await self.runtime.record(
             self.principal, self.action, subject, purpose=purpose, list_id=list_id
         )

@@ -113,7 +113,9 @@ class Score(Answer):
     office: str
     office_rank: int = Field(ge=1)
     support: float = Field(description="Likeness to inspected dealers, 0 to 1")
-    is_eligible: bool = Field(description="Whether the twelve-month rule allows a visit now")
+    is_eligible: bool = Field(
+        description="Whether the twelve-month rule allows a visit on the as-of day of the scores"
+    )
     eligible_on: date | None = Field(description="First day it does; null when never inspected")
     reasons: list[Reason] | None = None
 

@@ -99,7 +99,7 @@ async def read_completeness(
     """Return requests, coverage with ranges, and where training would add most traces."""
     scope = caller.scope
     found = await caller.heavy(completeness_for, scope, caller.runtime.settings.home)
-    await caller.record("completeness", purpose=caller.principal.purpose)
+    await caller.record("completeness")
     snapshot = scope.view.snapshot
     answer = asdict(found) | {
         "basis": snapshot.basis,
@@ -166,7 +166,7 @@ async def read_staffing(
     ask = what_if(investigators or (), hours, border_share)
     home = caller.runtime.settings.home
     found = await caller.heavy(staffing_for, caller.scope, home, ask)
-    await caller.record("staffing", purpose=caller.principal.purpose)
+    await caller.record("staffing")
     answer = found.as_dict() | {
         "basis": caller.scope.view.snapshot.basis,
         "disclaimers": disclaimers("restricted"),
@@ -246,7 +246,7 @@ async def read_measures(
         caller.principal.role,
         year,
     )
-    await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
+    await caller.record(f"measures {report.period}")
     if form != "json":
         writer, media = (to_csv, "text/csv") if form == "csv" else (to_html, "text/html")
         return Response(writer(report), media_type=f"{media}; charset=utf-8")

@@ -86,7 +86,7 @@ async def show_measures(
         caller.principal.role,
         year,
     )
-    await caller.record(f"measures {report.period}", purpose=caller.principal.purpose)
+    await caller.record(f"measures {report.period}")
     before = str(int(report.period) - 1)
     kept = await asyncio.to_thread(frozen_before, caller.runtime.settings.home, report.period)
     return page(
@@ -107,7 +107,7 @@ async def show_shares(
         # Of a quarter that the records do not reach there is nothing to tell.
         today = min(today, caller.runtime.snapshot.records_to)
     quarter, day, found = await asyncio.to_thread(releases_for, caller.principal, home, today)
-    await caller.record("shares", purpose=caller.principal.purpose)
+    await caller.record("shares")
     return page(
         request, "shares.html", title="Releases", active="shares", me=caller.principal,
         quarter=quarter, day=day, partners=found,

@@ -45,7 +45,7 @@ class Table:
 @router.get("/model")
 async def show(request: Request, caller: Annotated[Caller, Depends(may("measures"))]) -> Response:
     """Show what ranks the dealers and how well it does."""
-    await caller.record("model", purpose=caller.principal.purpose)
+    await caller.record("model")
     return await asyncio.to_thread(_show, request, caller)
 
 

@@ -106,7 +106,7 @@ async def responsible(
 ) -> Response:
     """Show which agency answers for what, what is doubled and what is missing."""
     found = await asyncio.to_thread(responsibilities_for, caller)
-    await caller.record("responsibilities", purpose=caller.principal.purpose)
+    await caller.record("responsibilities")
     return page(
         request, "responsibilities.html", title="Who answers for what", active="areas",
         me=caller.principal, **found,

@@ -64,7 +64,7 @@ async def show_staffing(
     ask = what_if(people, hours, None if border_share is None else border_share / 100)
     home = caller.runtime.settings.home
     found = await caller.heavy(staffing_for, caller.scope, home, ask)
-    await caller.record("staffing", purpose=caller.principal.purpose)
+    await caller.record("staffing")
     return page(
         request, "staffing.html", title="What more investigators would do", active="measures",
         me=caller.principal, found=found, asked=office, people=investigators, hours=hours,

@@ -203,6 +203,24 @@ def test_passwords_are_argon2_and_wrong_ones_are_refused(service):
         directory.sign_in("analyst", "")  # an account without a password has none to guess
 
 
+def test_a_refused_sign_in_is_told_by_its_account_and_never_by_what_was_typed(service, caplog):
+    directory = service.runtime.directory
+    directory.add_account("paula", "inspector", areas=["office:1"])
+    directory.set_password("paula", "correct horse battery")
+    directory.sign_in("paula", "correct horse battery")
+    assert caplog.messages == []
+    for name, typed in (("paula", "correct horse"), ("correct horse battery", "paula")):
+        with pytest.raises(UnauthenticatedError):
+            directory.sign_in(name, typed)
+    directory.set_active("paula", False)
+    with pytest.raises(UnauthenticatedError):
+        directory.sign_in("paula", "correct horse battery")
+    refused = "a sign-in was refused: "
+    assert caplog.messages == [
+        refused + "paula", refused + "no account of that name", refused + "paula",
+    ]  # fmt: skip
+
+
 def test_work_is_handed_to_nobody_whom_the_operator_locked_out(service):
     """A sign-out ends a session; that an operator ended it says more, until the next sign-in."""
     store, directory = service.runtime.store, service.runtime.directory

@@ -100,6 +100,20 @@ def test_each_role_gets_what_is_its_own(served, path):
         assert served.get(path, role).status_code == expected, role
 
 
+@pytest.mark.parametrize(
+    ("path", "role"),
+    [
+        ("/v1/completeness", "analyst"), ("/v1/staffing", "supervisor"),
+        ("/v1/measures?year=2024", "supervisor"), ("/v1/responsibilities", "supervisor"),
+        ("/v1/audit", "auditor"),
+    ],
+)  # fmt: skip
+def test_a_purpose_that_is_stated_is_recorded_though_none_is_needed(served, audit_of, path, role):
+    for stated, recorded in (("statistics", "statistics"), (None, "")):
+        assert served.get(path, role, purpose=stated).status_code == 200
+        assert audit_of(served)[-1]["purpose"] == recorded
+
+
 def test_flows_need_a_purpose_that_reaches_dealers(served):
     assert served.get("/v1/flows", "analyst", purpose=None).status_code == 403
     assert served.get("/v1/flows", "analyst", purpose="statistics").status_code == 403
