@@ -170,11 +170,10 @@ class Runtime:
                 self._head_trouble = ""
             followed = journal.newest(self.store)
             outcomes = newest_outcomes(self.store)
-            # With the table come its holds: it is never in force without them.
-            holds = self._holds_of(snapshot)
+            holds = hold_store.of_table(snapshot.table, self.store)
             self._batch, self._stamp = 0, None
             snapshot = self._with_rescored(snapshot)
-            with self._lock:
+            with self._lock:  # a table is never in force without its holds
                 self._holds = holds
                 self._set(apply_outcomes(snapshot, outcomes))
                 self._seen, self._followed = seen, followed
@@ -301,15 +300,11 @@ class Runtime:
     def refresh_holds(self) -> None:
         """Read the holds again; they take effect at once."""
         with self._following:  # else a table that comes meanwhile would get the holds of this one
-            current = self._holds_of(self.snapshot)
+            current = hold_store.of_table(self.snapshot.table, self.store)
             if current != self._holds:
                 with self._lock:
                     self._holds = current
                     self._let_go()
-
-    def _holds_of(self, snapshot: Snapshot) -> tuple[Hold, ...]:
-        """Return the holds that come with a table, and those of the store."""
-        return (*hold_store.published(snapshot.table), *hold_store.stored(self.store))
 
     # Who sees what
 

@@ -117,6 +117,11 @@ def stored(store: Store) -> list[Hold]:
         return [_hold(row._mapping) for row in connection.execute(sa.select(HOLDS))]
 
 
+def of_table(table: ScoredTable, store: Store) -> tuple[Hold, ...]:
+    """Return the holds that came with a table, and those placed through the service."""
+    return (*published(table), *stored(store))
+
+
 def in_force(store: Store, home: Path) -> list[Hold]:
     """Return every hold that the store and the table in force know, without loading the table."""
     try:
