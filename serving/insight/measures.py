@@ -21,15 +21,21 @@ from features.insight.measures.measure import (
     registry,
     with_trend,
 )
-from features.insight.measures.public_report import public_report
+from features.insight.measures.public_report import (
+    last_released_year,
+    measures_released_on,
+    public_report,
+    require_released,
+)
 from features.insight.measures.writing import freeze, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse
 from serving import clock
 from serving.access.roles import PUBLIC_ONLY
-from serving.errors import NotReadyError
+from serving.errors import InvalidRequestError, NoReleaseError, NotReadyError
 from serving.insight.best_rule import best_rule
 from serving.insight.cached import warehouse_of
+from serving.scores import holds
 from serving.store.database import Store
 from serving.store.tables import REFERRALS
 
@@ -48,6 +54,9 @@ def report_for(
 ) -> Report:
     """Return a period's measures: those frozen, else worked out, and frozen once it is settled.
 
+    A dealer on hold is in no figure, as it is on no list and in no export: counted beside them, it
+    would show how many are held.
+
     Parameters
     ----------
     may_freeze : bool
@@ -56,7 +65,9 @@ def report_for(
     kept = frozen(home, period.name)
     if kept is not None:
         return kept
-    figures = warehouse_figures(warehouse, period)
+    known = [] if store is None else holds.in_force(store, home)
+    held = holds.hidden_from("", known, [today])
+    figures = warehouse_figures(warehouse, period, without=held)
     figures |= added_figures(home, period, store, today=today)
     report = measure(
         registry(home),
@@ -83,6 +94,9 @@ def shown_to(report: Report, role: str, on: date, *, home: Path) -> Report:
     """
     before = frozen_before(home, report.period)
     if role in PUBLIC_ONLY:
+        before = [
+            one for one in before if measures_released_on(date.fromisoformat(one.ends_on)) <= on
+        ]
         return compared(public_report(report, on), [public_report(one, on) for one in before])
     return compared(with_trend(report, before), before)
 
@@ -162,16 +176,34 @@ def _referrals(store: Store, period: Period, found: Figures) -> None:
         found["referrals_closed"] = float(connection.execute(closed).scalar_one())
 
 
+def last_year(role: str, today: date) -> int:
+    """Return the newest year that a role may be shown whole."""
+    return last_released_year(today) if role in PUBLIC_ONLY else today.year - 1
+
+
 def measures_for(home: Path, store: Store, role: str, year: int | None) -> Report:
-    """Return the measures of a year as a role may see them.
+    """Return the measures of a year as a role may see them, by default of the last that it may.
 
     Raises
     ------
+    NoReleaseError
+        When a partner asks for a year that is not released yet.
+    InvalidRequestError
+        When the year is still to come.
     NotReadyError
         When there is no warehouse, or the registry cannot be read.
     """
     today = clock.today()
-    period = Period.year(year if year is not None else today.year - 1)
+    period = Period.year(year if year is not None else last_year(role, today))
+    if period.starts_on > today:
+        raise InvalidRequestError(
+            "That year is still to come.", found=period.name, expected=f"up to {today.year}"
+        )
+    if role in PUBLIC_ONLY:
+        try:
+            require_released(period.ends_on, today)
+        except InvalidValueError as error:
+            raise NoReleaseError(error.what, expected=error.expected) from error
     try:
         report = report_for(
             home, warehouse_of(home), period,

@@ -13,10 +13,17 @@ import pandas as pd
 import pytest
 
 from features.errors import InvalidValueError
-from features.insight.measures.figures import KNOWN, Period, warehouse_figures
+from features.insight.measures.figures import (
+    GROUNDS,
+    KNOWN,
+    RESTS_ON,
+    Period,
+    warehouse_figures,
+)
 from features.insight.measures.formula import evaluate, names_in
 from features.insight.measures.measure import (
     ADDED,
+    Measured,
     measure,
     notes_of,
     registry,
@@ -188,6 +195,10 @@ def test_every_figure_is_in_words_and_used() -> None:
     named = {n for d in registry() for n in names_in(d.formula, what=d.name)}
     assert named <= set(KNOWN) | set(ADDED)
     assert set(KNOWN) - named == {"visits_dealers"}
+    assert set(RESTS_ON) <= named | {"recall_gain_low"}
+    grounds = {name for pair in GROUNDS.values() for name in pair if name}
+    assert not grounds & named
+    assert {part for name in GROUNDS for part in name.split(" - ")} <= named
 
 
 def test_a_frozen_period_never_changes(tmp_path: Path, figures: dict[str, float | None]) -> None:
@@ -222,15 +233,134 @@ def test_the_trend_holds_the_periods_before(figures: dict[str, float | None]) ->
     assert report.measures[0].trend == (("2023", value),)
 
 
-def test_the_public_variant_holds_back_small_counts(figures: dict[str, float | None]) -> None:
-    few = figures | {"random_visits": 9.0, "random_severe": 1.0}
-    shown = public_report(measure(registry(), few, YEAR), AS_OF)
-    by_name = {m.definition.name: m for m in shown.measures}
-    assert by_name["random_prevalence"].value is None
-    assert by_name["random_prevalence"].said == "too few to be shown"
-    assert "office_spread" not in by_name
+RELEASED = date(2025, 2, 15)
+# Enough of everything, of enough dealers: each test takes away from it.
+ENOUGH = dict.fromkeys(KNOWN, 5000.0) | dict.fromkeys(
+    (n for pair in GROUNDS.values() for n in pair), 40.0
+)
+ENOUGH |= {
+    "severe_visits": 300.0, "dealers_seen_3y": 900.0, "border_seen_3y": 90.0, "softened": 40.0,
+    "mexico_short_seen_before": 90.0, "unaccounted_final": 90.0, "repeated_after_warning": 40.0,
+    "random_severe": 40.0, "median_days_to_action": 9.0, "mexico_requests": 4000.0,
+}  # fmt: skip
+
+
+def public(figures: dict[str, float | None]) -> dict[str, Measured]:
+    shown = public_report(measure(registry(), figures, YEAR), RELEASED)
     assert shown.figures == {}
-    assert by_name["seen_in_three_years"].value is not None
+    return {m.definition.name: m for m in shown.measures}
+
+
+def held_back(**changes: float | None) -> set[str]:
+    found = public(ENOUGH | changes)
+    assert {m.said for m in found.values() if m.value is None} <= {"too few to be shown"}
+    return {name for name, m in found.items() if m.value is None}
+
+
+def test_the_public_variant_shows_what_rests_on_enough() -> None:
+    """A median of nine days is no count of nine, and what is one dealer's is never shown."""
+    assert held_back() == set()
+    assert not {"office_spread", "oldest_unseen_years"} & public(ENOUGH).keys()
+    every = [replace(one, is_public=True) for one in registry()]
+    shown = public_report(measure(every, ENOUGH | dict.fromkeys(ADDED, 50.0), YEAR), RELEASED)
+    never = {m.definition.name for m in shown.measures if m.value is None}
+    assert {"oldest_unseen_years", "office_spread", "hit_rate_over_rule"} <= never
+
+
+@pytest.mark.parametrize(
+    ("figure", "measures"),
+    [
+        ("severe_visits", {"severe_share", "severe_per_1000_hours", "days_to_final_action"}),
+        ("visits", {"severe_share", "severe_per_1000_hours"}),
+        ("dealers_seen_3y", {"seen_in_three_years"}),
+        ("border_seen_3y", {"border_seen_in_three_years"}),
+        ("mexico_short_seen_before", {"southbound_seen_before"}),
+        ("mexico_short", {"southbound_seen_before"}),
+        ("unaccounted_initial", {"firearms_accounted_for"}),
+        ("unaccounted_final", {"firearms_accounted_for"}),
+        ("repeated_after_warning", {"repeats_after_warning"}),
+        ("softened", {"softened"}),
+        ("recommended_revocations", {"softened"}),
+        ("random_severe", {"random_prevalence"}),
+        ("random_visits", {"random_prevalence"}),
+        ("mexico_requests", {"mexican_completeness"}),
+    ],
+)
+def test_few_none_and_a_single_case_are_held_back(figure: str, measures: set[str]) -> None:
+    for n in (9.0, 1.0, 0.0):
+        assert measures <= held_back(**{figure: n})
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "name"),
+    [
+        ("severe_visits", "visits", "severe_share"),
+        ("dealers_seen_3y", "dealers_listed", "seen_in_three_years"),
+        ("border_seen_3y", "border_listed", "border_seen_in_three_years"),
+        ("mexico_short_seen_before", "mexico_short", "southbound_seen_before"),
+        ("unaccounted_final", "unaccounted_initial", "firearms_accounted_for"),
+        ("repeated_after_warning", "seen_after_warning", "repeats_after_warning"),
+        ("softened", "recommended_revocations", "softened"),
+        ("random_severe", "random_visits", "random_prevalence"),
+    ],
+)
+def test_a_small_rest_is_held_back_as_a_small_part_is(part: str, whole: str, name: str) -> None:
+    for rest in (9.0, 3.0, 0.0):
+        assert name in held_back(**{part: ENOUGH[whole] - rest})
+
+
+@pytest.mark.parametrize("figure", GROUNDS)
+def test_what_is_of_few_dealers_or_mostly_of_one_is_held_back(figure: str) -> None:
+    of_dealers, at_one = GROUNDS[figure]
+    assert held_back(**{of_dealers: 2.0})
+    assert held_back(**{of_dealers: None}), "a snapshot that does not tell is not shown"
+    if at_one:
+        n = [ENOUGH[name] for name in figure.split(" - ")]
+        amount = n[0] if len(n) == 1 else n[0] - n[1]
+        assert held_back(**{at_one: 0.71 * amount})
+        assert not held_back(**{at_one: 0.69 * amount})
+
+
+def test_the_dealers_behind_a_figure_are_those_of_a_plain_count(
+    simulated: Simulated, figures: dict[str, float | None], visits: pd.DataFrame
+) -> None:
+    closed = visits[
+        (visits["kind"] == "compliance")
+        & (visits["closed_on"] >= date(2024, 1, 1))
+        & (visits["closed_on"] < date(2025, 1, 1))
+    ]
+    counts = ["firearms_unaccounted_initial", "firearms_unaccounted_final"]
+    missing = closed.dropna(subset=counts).groupby("dealer")[counts].sum()
+    first, last = missing[counts[0]], missing[counts[1]]
+    for name, one in (("", first), ("_final", last), ("_found", first - last)):
+        assert figures[f"missing{name}_dealers"] == (one > 0).sum() > 0
+        assert figures[f"missing{name}_top"] == one.max()
+    severe = closed[closed["outcome"].isin(["warning_conference", "revocation"])]
+    assert figures["severe_dealers"] == severe["dealer"].nunique()
+    assert figures["mexico_short_top"] <= figures["mexico_short"]
+    parts = figures["mexico_seen_dealers"] + figures["mexico_unseen_dealers"]
+    assert parts >= figures["mexico_short_dealers"] > 0
+
+
+def test_dealers_left_out_are_in_no_figure(
+    simulated: Simulated, figures: dict[str, float | None], visits: pd.DataFrame
+) -> None:
+    listed = simulated.warehouse.read("licenses", as_of=AS_OF).to_pandas()
+    now = set(listed[listed["listed_on"] == listed["listed_on"].max()]["dealer"])
+    closed = visits[(visits["kind"] == "compliance") & (visits["closed_on"] >= date(2024, 1, 1))]
+    held = sorted(now & set(closed["dealer"]))[:3]
+    fewer = warehouse_figures(simulated.warehouse, YEAR, without=held)
+    assert fewer["dealers_listed"] == figures["dealers_listed"] - 3
+    assert fewer["visits"] == figures["visits"] - closed["dealer"].isin(held).sum()
+    assert warehouse_figures(simulated.warehouse, YEAR, without=["9-99-99999"]) == figures
+
+
+def test_a_year_is_released_when_its_last_quarter_is() -> None:
+    report = measure(registry(), ENOUGH, YEAR)
+    for early in (date(2024, 6, 1), date(2025, 1, 1), date(2025, 2, 14)):
+        with pytest.raises(InvalidValueError, match="not released"):
+            public_report(report, early)
+    assert public_report(report, RELEASED).is_public
 
 
 def test_reports_say_the_same_in_every_form(figures: dict[str, float | None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -16,6 +17,7 @@ from features.reference.geography.places import MEXICO_BORDER_STATES
 from features.reference.legal.outcome import SEVERE as SEVERE_OUTCOMES
 from features.reference.legal.outcome import WARNED
 from features.reference.legal.short_time_to_crime import short_sql
+from features.schema import TABLES
 from features.signals.shared import coverage
 from features.sql import literal
 from features.warehouse import Warehouse
@@ -55,6 +57,32 @@ KNOWN: Final = {
     "seized_to_dealer": "of those, traced to a dealer",
 }
 
+# Of how many dealers a figure is, and how much of it is of the one with most: what it takes to
+# tell whether it may be shown to anyone. A visit is one of few that a dealer may have in a year.
+GROUNDS: Final = {
+    "visits": ("visits_dealers", ""),
+    "severe_visits": ("severe_dealers", ""),
+    "random_visits": ("random_dealers", ""),
+    "mexico_short": ("mexico_short_dealers", "mexico_short_top"),
+    "mexico_short_seen_before": ("mexico_seen_dealers", "mexico_seen_top"),
+    "mexico_short - mexico_short_seen_before": ("mexico_unseen_dealers", "mexico_unseen_top"),
+    "unaccounted_initial": ("missing_dealers", "missing_top"),
+    "unaccounted_final": ("missing_final_dealers", "missing_final_top"),
+    "unaccounted_initial - unaccounted_final": ("missing_found_dealers", "missing_found_top"),
+}
+# What the figures that are no counts rest on; nothing of what is one dealer's, or an office's.
+RESTS_ON: Final[dict[str, tuple[str, ...]]] = {
+    "hours": ("visits",),
+    "median_days_to_action": ("severe_visits",),
+    "mexico_expected": ("mexico_requests",),
+    "days_oldest_unseen": (),
+    "office_severe_high": (),
+    "office_severe_low": (),
+    "recall_at_capacity": (),
+    "recall_best_rule": (),
+    "recall_gain_low": (),
+}
+
 
 @dataclass(frozen=True)
 class Period:
@@ -70,9 +98,37 @@ class Period:
         return cls(str(year), date(year, 1, 1), date(year + 1, 1, 1))
 
 
-def warehouse_figures(warehouse: Warehouse, period: Period) -> Figures:
-    """Count every figure of `KNOWN` as of the end of a period."""
-    found: Figures = dict.fromkeys(KNOWN)
+@dataclass(frozen=True)
+class _Asked(Period):
+    """A period, and the dealers that stand in no figure of it."""
+
+    without: frozenset[str] = frozenset()
+
+    @property
+    def others(self) -> str:
+        """SQL of the rows that are of none of them."""
+        named = ", ".join(map(literal, sorted(self.without)))
+        return f"(dealer IS NULL OR dealer NOT IN ({named}))" if named else "true"
+
+
+def warehouse_figures(
+    warehouse: Warehouse, period: Period, *, without: Collection[str] = ()
+) -> Figures:
+    """Count every figure of `KNOWN`, and its grounds, as of the end of a period.
+
+    Parameters
+    ----------
+    without : collection of str
+        Dealers that stand in no figure; requests of agencies are counted whatever dealer they name.
+    """
+    asked = _Asked(period.name, period.starts_on, period.ends_on, frozenset(without))
+    return _figures(warehouse, asked)
+
+
+def _figures(warehouse: Warehouse, period: _Asked) -> Figures:
+    found: Figures = dict.fromkeys(
+        (*KNOWN, *(name for pair in GROUNDS.values() for name in pair if name))
+    )
     with EmbeddedEngine(warehouse) as engine:
         if engine.has("inspections"):
             _visits(engine, period, found)
@@ -94,23 +150,27 @@ def _row(engine: EmbeddedEngine, sql: str) -> Row:
     return rows[0]
 
 
-def _standing(table: str, period: Period) -> str:
-    return f"(SELECT * FROM {table} WHERE {in_force_sql(day_sql(period.ends_on))})"
+def _standing(table: str, period: _Asked) -> str:
+    others = period.others if "dealer" in TABLES[table].names else "true"
+    return f"(SELECT * FROM {table} WHERE {in_force_sql(day_sql(period.ends_on))} AND {others})"
 
 
-def _closed(period: Period) -> str:
+def _closed(period: _Asked) -> str:
     """Return SQL of compliance inspections closed in the period."""
     inside = f"closed_on >= {day_sql(period.starts_on)} AND closed_on < {day_sql(period.ends_on)}"
     rows = _standing("inspections", period)
     return f"(SELECT * FROM {rows} WHERE kind = 'compliance' AND {inside})"
 
 
-def _visits(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _visits(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     row = _row(
         engine,
         f"""
         SELECT count(*) AS visits, count(DISTINCT dealer) AS visits_dealers,
-               count(*) FILTER ({SEVERE}) AS severe_visits, sum(hours) AS hours,
+               count(*) FILTER ({SEVERE}) AS severe_visits,
+               count(DISTINCT dealer) FILTER ({SEVERE}) AS severe_dealers,
+               count(DISTINCT dealer) FILTER (selected_by = 'random') AS random_dealers,
+               sum(hours) AS hours,
                sum(firearms_unaccounted_initial) FILTER (firearms_unaccounted_final IS NOT NULL)
                    AS unaccounted_initial,
                sum(firearms_unaccounted_final) FILTER (firearms_unaccounted_initial IS NOT NULL)
@@ -124,10 +184,27 @@ def _visits(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
         FROM {_closed(period)}
         """,
     )
+    missing = f"""
+        SELECT dealer, sum(firearms_unaccounted_initial) AS missing,
+               sum(firearms_unaccounted_final) AS missing_final,
+               missing - missing_final AS missing_found
+        FROM {_closed(period)} WHERE firearms_unaccounted_initial IS NOT NULL
+        AND firearms_unaccounted_final IS NOT NULL GROUP BY dealer
+    """
+    row |= _spread(engine, missing, ("missing", "missing_final", "missing_found"))
     found |= {name: None if value is None else float(value) for name, value in row.items()}
 
 
-def _offices(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _spread(engine: EmbeddedEngine, by_dealer: str, names: Sequence[str]) -> Row:
+    """Count of how many dealers each figure is, and how much of it is of the one with most."""
+    sums = ", ".join(
+        f"count(*) FILTER ({name} > 0) AS {name}_dealers, coalesce(max({name}), 0) AS {name}_top"
+        for name in names
+    )
+    return _row(engine, f"SELECT {sums} FROM ({by_dealer})")
+
+
+def _offices(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     row = _row(
         engine,
         f"""
@@ -139,7 +216,7 @@ def _offices(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
     found["office_severe_high"], found["office_severe_low"] = row["high"], row["low"]
 
 
-def _warned(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _warned(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     """Dealers warned before, seen in the period, and cited again for the same."""
     since = add_months(period.starts_on, -60)
     rows, cited = _standing("inspections", period), _standing("violations", period)
@@ -165,7 +242,7 @@ def _warned(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
     found["repeated_after_warning"] = float(row["again"])
 
 
-def _coverage_of_dealers(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _coverage_of_dealers(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     end = day_sql(period.ends_on)
     visits = (
         f"SELECT dealer, max(opened_on) AS last FROM {_standing('inspections', period)} "
@@ -197,26 +274,39 @@ def _coverage_of_dealers(engine: EmbeddedEngine, period: Period, found: Figures)
         found["border_seen_3y"] = float(row["border_seen"])
 
 
-def _southbound(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _southbound(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     traces = (
         f"SELECT dealer, known_on FROM traces WHERE {in_force_sql(day_sql(period.ends_on))} AND "
         f"known_on >= {day_sql(period.starts_on)} AND recovery_country = 'MX' "
-        f"AND dealer IS NOT NULL AND {short_sql()}"
+        f"AND dealer IS NOT NULL AND {period.others} AND {short_sql()}"
     )
-    found["mexico_short"] = float(_row(engine, f"SELECT count(*) AS n FROM ({traces})")["n"])
-    if engine.has("inspections"):
-        seen = _row(
-            engine,
-            f"""
-            SELECT count(*) AS n FROM ({traces}) t WHERE EXISTS (
-                SELECT 1 FROM {_standing("inspections", period)} i WHERE i.dealer = t.dealer
-                AND i.opened_on < t.known_on AND i.opened_on >= t.known_on - INTERVAL 1 YEAR)
-            """,
-        )
-        found["mexico_short_seen_before"] = float(seen["n"])
+    has_visits = engine.has("inspections")
+    seen = (
+        f"""EXISTS (SELECT 1 FROM {_standing("inspections", period)} i WHERE i.dealer = t.dealer
+            AND i.opened_on < t.known_on AND i.opened_on >= t.known_on - INTERVAL 1 YEAR)"""
+        if has_visits
+        else "false"
+    )
+    by_dealer = f"""
+        SELECT dealer, count(*) AS mexico_short, count(*) FILTER (is_seen) AS mexico_seen,
+               count(*) FILTER (NOT is_seen) AS mexico_unseen
+        FROM (SELECT dealer, {seen} AS is_seen FROM ({traces}) t) GROUP BY dealer
+    """
+    sums = _row(
+        engine,
+        f"""
+        SELECT coalesce(sum(mexico_short), 0) AS n, coalesce(sum(mexico_seen), 0) AS seen
+        FROM ({by_dealer})
+        """,
+    )
+    found["mexico_short"] = float(sums["n"])
+    names = ("mexico_short", "mexico_seen", "mexico_unseen") if has_visits else ("mexico_short",)
+    if has_visits:
+        found["mexico_short_seen_before"] = float(sums["seen"])
+    found |= {name: float(n) for name, n in _spread(engine, by_dealer, names).items()}
 
 
-def _completeness(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _completeness(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     day = to_day(period.ends_on)
     told = coverage.estimate(
         engine.query(coverage.requests_sql(day)).to_pandas(),
@@ -232,12 +322,12 @@ def _completeness(engine: EmbeddedEngine, period: Period, found: Figures) -> Non
         found["mexico_expected"] = expected
 
 
-def _seized(engine: EmbeddedEngine, period: Period, found: Figures) -> None:
+def _seized(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
     """Firearms seized in the period, and of how many the dealer was known by its end."""
     end, standing = day_sql(period.ends_on), _standing("seizures", period)
     traced = "SELECT NULL::VARCHAR AS trace_id WHERE false"
     if engine.has("traces"):
-        traced = f"SELECT trace_id FROM traces WHERE {in_force_sql(end)} AND dealer IS NOT NULL"
+        traced = f"SELECT trace_id FROM {_standing('traces', period)} WHERE dealer IS NOT NULL"
     row = _row(
         engine,
         f"""

@@ -39,6 +39,31 @@ def names_in(formula: str, *, what: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def parts_in(formula: str, *, what: str) -> tuple[tuple[str, str], ...]:
+    """Return each figure that a formula divides by another, as a share or plainly, with that one.
+
+    >>> parts_in("1 - share(found, asked) + hits / tries / 2", what="x")
+    (('found', 'asked'), ('hits', 'tries'))
+
+    Raises
+    ------
+    InvalidValueError
+        When it is no formula.
+    """
+    found = []
+    for node in ast.walk(_parsed(formula, what)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            pair = node.args if node.func.id == "share" else []
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            pair = [node.left, node.right]
+        else:
+            continue
+        names = [one.id for one in pair if isinstance(one, ast.Name)]
+        if len(names) == 2:
+            found.append((names[0], names[1]))
+    return tuple(found)
+
+
 def require_known(formula: str, known: Mapping[str, object], *, what: str) -> None:
     """Refuse a formula that names a figure nobody knows.
 

@@ -221,7 +221,7 @@ async def read_share(
     "/measures",
     response_model=MeasuresAnswer,
     responses={
-        **responses(),
+        **responses(404),
         200: {"content": {m: {"schema": {"type": "string"}} for m in ("text/csv", "text/html")}},
     },
     summary="Performance measures of a year",
@@ -237,7 +237,7 @@ async def read_measures(
 
     A past year is frozen the first time it is asked for a month or more after its end, by
     another than a partner. The role `partner` gets the public variant, in which small counts are
-    not shown.
+    not shown, of years that are released.
     """
     report = await asyncio.to_thread(
         measures_for,

@@ -22,7 +22,7 @@ from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
 from serving.api.callers import Caller
 from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for
-from serving.insight.measures import measures_for
+from serving.insight.measures import last_year, measures_for
 from serving.insight.sharing import releases_for
 from serving.scores.loaded_table import premises
 from serving.web.atlas import flow_ground
@@ -126,4 +126,4 @@ def _last_whole_year(caller: Caller) -> int | None:
         reach = caller.runtime.snapshot.records_to
     except NotReadyError:
         return None
-    return min(reach.year, clock.now().year) - 1
+    return min(reach.year - 1, last_year(caller.principal.role, clock.today()))
