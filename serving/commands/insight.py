@@ -59,11 +59,11 @@ def share(
     day = released.date() if released else latest_release(today)
     require_past(day, today)
     opened, home = _opened(warehouse)
-    receiver = partner_for(partner, home=home, on=day, reference=agreement)
+    receiver = partner_for(partner, home=home, on=today, released=day, reference=agreement)
     with working("share") as progress:
         progress("hiding and attacking")
         made = release(opened, receiver, day, purpose=purpose, home=home)
-    record_release(f"share {partner} {made.quarter}")
+    record_release(receiver.subject(made.quarter))
     for name, content in made.files.items():
         write_atomically(out / name, content)
     say(

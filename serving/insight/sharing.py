@@ -30,18 +30,28 @@ _PURPOSE: Final = "statistics"
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)  # a zip is the same bytes on any day
 
 
-def releases_for(principal: Principal, home: Path, today: date) -> tuple[str, date, list[Partner]]:
+def releases_for(
+    principal: Principal, home: Path, today: date, *, reach: date | None = None
+) -> tuple[str, date, list[Partner]]:
     """Return the newest quarter released, its day, and the partners whose release a caller may get.
+
+    Parameters
+    ----------
+    today : date
+        On which agreements are in force.
+    reach : date, optional
+        The day to which the records reach: of a later quarter there is nothing to tell.
 
     Raises
     ------
     NotReadyError
         When the agreements cannot be read.
     """
-    day = latest_release(today)
+    day = latest_release(min(today, reach or today))
     account = principal.name if principal.role in PUBLIC_ONLY else ""
     try:
-        return require_past(day, today), day, partners_for(home=home, on=day, account=account)
+        found = partners_for(home=home, on=today, released=day, account=account)
+        return require_past(day, today), day, found
     except InvalidValueError as error:
         raise NotReadyError(error.what) from error
 
@@ -57,8 +67,8 @@ def share_for(
 ) -> Release:
     """Return a partner's release for a caller.
 
-    A caller with the role `partner` gets what is for the public, and what an agreement names the
-    account for.
+    A caller with the role `partner` gets what is for the public, and what an agreement that is in
+    force today names the account for, from the agreement's first day on.
 
     Raises
     ------
@@ -73,7 +83,9 @@ def share_for(
     account = principal.name if principal.role in PUBLIC_ONLY else ""
     try:
         quarter = require_past(day, today)
-        partner = partner_for(name, home=home, on=day, reference=agreement, account=account)
+        partner = partner_for(
+            name, home=home, on=today, released=day, reference=agreement, account=account
+        )
     except NoAgreementError as error:
         raise NoReleaseError("There is no release for this partner.") from error
     except InvalidValueError as error:

@@ -416,6 +416,9 @@ def test_partners_need_an_agreement_in_force(tmp_path: Path) -> None:
     assert partner_for("hsi", home=tmp_path, on=AS_OF).agreement == "MOU 12"
     with pytest.raises(NoAgreementError):
         partner_for("hsi", home=tmp_path, on=date(2026, 1, 1))
+    # It is judged on the day it is asked for, not on that of the release.
+    with pytest.raises(NoAgreementError):
+        partner_for("hsi", home=tmp_path, on=date(2026, 1, 1), released=AS_OF)
     with pytest.raises(InvalidValueError, match="did you mean 'public'"):
         partner_for("publik", home=tmp_path, on=AS_OF)
     (tmp_path / "agreements.toml").write_text("[[agreement")

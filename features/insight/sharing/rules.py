@@ -61,6 +61,11 @@ class Partner:
     agreement: str
     states: tuple[str, ...] = ()
 
+    def subject(self, quarter: str) -> str:
+        """Return what an audit record says was handed over: to whom, of when, under what."""
+        under = f"under {self.agreement}" if self.agreement else ""
+        return " ".join(filter(None, ("share", self.name, quarter, *self.states, under)))
+
 
 @lru_cache(maxsize=1)
 def _document() -> Json:
@@ -147,12 +152,22 @@ def quarter_end(quarter: str) -> date:
 
 
 def partner_for(
-    name: str, *, home: Path, on: date, reference: str = "", account: str = ""
+    name: str,
+    *,
+    home: Path,
+    on: date,
+    released: date | None = None,
+    reference: str = "",
+    account: str = "",
 ) -> Partner:
     """Return a partner that may receive a release.
 
     Parameters
     ----------
+    on : date
+        The day on which it is received: an agreement that has ended by then opens nothing.
+    released : date, optional
+        The day of the release, `on` by default: an agreement opens none from before its first day.
     reference : str
         Which agreement, where several are in force.
     account : str
@@ -177,17 +192,22 @@ def partner_for(
     whole = Partner(name, entry["label"], tuple(tables), tuple(destinations), "")
     if not entry["needs_agreement"]:
         return whole
-    agreement = _agreement(name, home, on, reference=reference, account=account)
+    found = _in_force(name, home, on, released or on)
+    agreement = _one(found, name, home, on, reference=reference, account=account)
     told = str(agreement.get("reference") or "without reference")
     own = _states(agreement, name, told) if entry.get("own_states") else ()
     return replace(whole, agreement=told, states=own)
 
 
-def partners_for(*, home: Path, on: date, account: str = "") -> list[Partner]:
+def partners_for(
+    *, home: Path, on: date, released: date | None = None, account: str = ""
+) -> list[Partner]:
     """Return the releases that may be received: the public ones, and one for each agreement.
 
     Parameters
     ----------
+    on, released : date
+        See `partner_for`.
     account : str
         Only agreements that name this account count; empty for all.
     """
@@ -196,20 +216,23 @@ def partners_for(*, home: Path, on: date, account: str = "") -> list[Partner]:
         if not entry["needs_agreement"]:
             out.append(partner_for(name, home=home, on=on))
             continue
-        for agreement in _in_force(name, home, on):
+        for agreement in _in_force(name, home, on, released or on):
             if account and account not in map(str, agreement.get("accounts", [])):
                 continue
             reference = str(agreement.get("reference") or "")
             try:
-                found = partner_for(name, home=home, on=on, reference=reference, account=account)
+                found = partner_for(
+                    name, home=home, on=on, released=released, reference=reference, account=account
+                )
             except InvalidValueError:
                 continue  # it names no states, or no reference tells it from another
             out.append(found)
     return out
 
 
-def _agreement(name: str, home: Path, on: date, *, reference: str, account: str) -> Json:
-    found = _in_force(name, home, on)
+def _one(
+    found: list[Json], name: str, home: Path, on: date, *, reference: str, account: str
+) -> Json:
     if account:
         found = [one for one in found if account in map(str, one.get("accounts", []))]
     if reference:
@@ -244,8 +267,8 @@ def _states(agreement: dict[str, Any], name: str, reference: str) -> tuple[str, 
     return tuple(sorted(map(str, own)))
 
 
-def _in_force(name: str, home: Path, on: date) -> list[Json]:
-    """Return the agreements with a partner in force on a day."""
+def _in_force(name: str, home: Path, on: date, released: date) -> list[Json]:
+    """Return the agreements with a partner in force on a day that a release of a day is part of."""
     path = home / AGREEMENTS
     if not path.is_file():
         return []
@@ -257,6 +280,6 @@ def _in_force(name: str, home: Path, on: date) -> list[Json]:
     for entry in entries:
         starts, ends = entry.get("starts_on"), entry.get("ends_on", date.max)
         is_dated = isinstance(starts, date) and isinstance(ends, date)
-        if entry.get("partner") == name and is_dated and starts <= on < ends:
+        if entry.get("partner") == name and is_dated and starts <= min(on, released) and on < ends:
             out.append(entry)
     return out

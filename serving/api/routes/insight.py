@@ -211,7 +211,7 @@ async def read_share(
         raise NotReadyError(
             "The quarter is being worked out.", fix="ask again in a few minutes"
         ) from None
-    await caller.record(f"share {partner} {made.quarter}", purpose="statistics")
+    await caller.record(made.partner.subject(made.quarter), purpose="statistics")
     name = f"share-{partner}-{made.quarter}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(as_zip(made), media_type="application/zip", headers=headers)

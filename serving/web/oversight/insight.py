@@ -102,11 +102,12 @@ async def show_shares(
     request: Request, caller: Annotated[Caller, Depends(may("shares"))]
 ) -> Response:
     """Show which releases of aggregates the caller may take, and where."""
-    home, today = caller.runtime.settings.home, clock.today()
+    home, reach = caller.runtime.settings.home, None
     with contextlib.suppress(NotReadyError):
-        # Of a quarter that the records do not reach there is nothing to tell.
-        today = min(today, caller.runtime.snapshot.records_to)
-    quarter, day, found = await asyncio.to_thread(releases_for, caller.principal, home, today)
+        reach = caller.runtime.snapshot.records_to
+    quarter, day, found = await asyncio.to_thread(
+        releases_for, caller.principal, home, clock.today(), reach=reach
+    )
     await caller.record("shares")
     return page(
         request, "shares.html", title="Releases", active="shares", me=caller.principal,

@@ -242,6 +242,25 @@ def test_a_state_s_account_gets_its_own_state(served):
     assert "AZ,MX-SON,,hidden" in corridors(served.get(f"{path}&agreement=AZ 1", "analyst"))
 
 
+def test_an_agreement_that_has_ended_opens_no_release_and_one_opens_none_before_it(
+    served, audit_of, monkeypatch
+):
+    monkeypatch.setattr(clock, "today", lambda: date(2023, 8, 1))
+    path = "/v1/shares/state?released_on=2023-05-15"
+    given = AGREEMENT.replace('"hsi"', '"state"') + 'states = ["TX"]\n'
+    for change, status in (("", 200), ("ends_on = 2023-08-02", 200), ("ends_on = 2023-08-01", 404)):
+        (served.runtime.settings.home / "agreements.toml").write_text(f"{given}{change}")
+        for role in ("partner", "analyst"):
+            assert served.get(path, role).status_code == status, change
+        shown = "/v1/shares/state" in Visitor(served, "partner").get("/shares").text
+        assert shown == (status == 200)
+    late = given.replace("2020-01-01", "2023-05-16")
+    (served.runtime.settings.home / "agreements.toml").write_text(late)
+    assert served.get(path, "partner").status_code == 404
+    told = {one["subject"] for one in audit_of(served) if one["action"] == "shares"}
+    assert "share state 2023Q1 TX under MOU 12" in told
+
+
 def test_a_quarter_that_takes_long_is_said_to_be_under_way(served, monkeypatch):
     """The first call of a quarter may outlast a request: the work goes on, the caller is told."""
     from serving.insight import sharing
