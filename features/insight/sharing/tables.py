@@ -17,7 +17,7 @@ from features.engine.embedded import EmbeddedEngine
 from features.insight.sharing.bound_cells import TOTAL, System, counted
 from features.insight.sharing.rules import Rules, quarter_end, quarter_start
 from features.reference.destinations import destination_names, destination_sql
-from features.reference.geography.places import MEXICO_BORDER_STATES
+from features.reference.geography import places
 from features.reference.weapons import class_names, class_sql, seized_class_sql
 
 REST: Final = "other Mexican states"
@@ -93,9 +93,13 @@ def groups_of(traces: pd.DataFrame, seized: pd.DataFrame, rules: Rules) -> Group
 
 
 def system_of(traces: pd.DataFrame, seized: pd.DataFrame, groups: Groups) -> System:
-    """Build the cells of a quarter and the sums over them."""
+    """Build the cells of a quarter and the sums over them.
+
+    The cells are the same in every quarter of a year, whatever occurred in it: a row that stood
+    where there is something to count alone would tell none from some, as no hidden cell does.
+    """
     system = System()
-    states = sorted(map(str, traces["state"].unique()))
+    states = sorted(_fips())
     is_mexico = traces["destination"] == "mexico"
     market = traces["market"].where(traces["market"].isin(groups.markets), REST)
     rows = traces.assign(
@@ -108,15 +112,28 @@ def system_of(traces: pd.DataFrame, seized: pd.DataFrame, groups: Groups) -> Sys
     _corridors(system, rows, states, (southern, others))
     _classes(system, rows, (southern, others))
     _outbound(system, rows, states, southern)
-    _counties(system, rows, states, southern)
+    _counties(system, rows, states, southern, groups)
     _ports(system, seized, groups)
     return system
 
 
+def _fips() -> dict[str, str]:
+    """Every state and territory, with the code that its counties begin with."""
+    known = places.states()
+    return dict(zip(map(str, known["state"]), map(str, known["state_fips"]), strict=True))
+
+
+def _named(groups: Groups, state: str) -> list[str]:
+    """Return the counties of a state that stand alone."""
+    first = _fips()[state]
+    return [county for county in groups.counties if county.startswith(first)]
+
+
 def _parts(traces: pd.DataFrame, groups: Groups) -> pd.Series:
-    """Return the county of each row where it stands alone, else the rest of its state."""
-    rest = "rest of " + traces["state"].astype(str)
-    return traces["county"].where(traces["county"].isin(groups.counties), rest)
+    """Return the county of each row where it stands alone in its state, else the rest of that."""
+    state, county = traces["state"].astype(str), traces["county"].astype(str)
+    is_named = county.isin(groups.counties) & (county.str[:2] == state.map(_fips()))
+    return county.where(is_named, "rest of " + state)
 
 
 def _corridors(
@@ -139,25 +156,25 @@ def _corridors(
 
 
 def _classes(system: System, rows: pd.DataFrame, columns: tuple[list[str], list[str]]) -> None:
-    places, kinds = list(destination_names()), list(class_names())
+    ends, kinds = list(destination_names()), list(class_names())
     for by, own in (
-        (("destination", "class"), (places, kinds)),
-        (("destination", None), (places, [TOTAL])),
+        (("destination", "class"), (ends, kinds)),
+        (("destination", None), (ends, [TOTAL])),
         ((None, "class"), ([TOTAL], kinds)),
     ):
         system.add(counted(rows, "classes", by, own))
-    for place in places:
+    for place in ends:
         system.bind(("classes", place, TOTAL), [("classes", place, k) for k in kinds])
         of = columns[0] if place == "mexico" else [place]
         system.bind(("classes", place, TOTAL), [("corridors", TOTAL, c) for c in of])
     for kind in kinds:
-        system.bind(("classes", TOTAL, kind), [("classes", p, kind) for p in places])
+        system.bind(("classes", TOTAL, kind), [("classes", p, kind) for p in ends])
     system.bind(("corridors", TOTAL, TOTAL), [("classes", TOTAL, k) for k in kinds])
 
 
 def _outbound(system: System, rows: pd.DataFrame, states: list[str], southern: list[str]) -> None:
     """Count corridors to each Mexican state by class: border states apart, the others together."""
-    border = [state for state in MEXICO_BORDER_STATES if state in states]
+    border = list(places.MEXICO_BORDER_STATES)
     kinds = list(class_names())
     south = rows[rows["destination"] == "mexico"]
     source = south["state"].where(south["state"].isin(border), OTHER_STATES).astype(str)
@@ -184,11 +201,12 @@ def _outbound(system: System, rows: pd.DataFrame, states: list[str], southern: l
         system.bind(("classes", "mexico", kind), parts)
 
 
-def _counties(system: System, rows: pd.DataFrame, states: list[str], southern: list[str]) -> None:
-    by_state = rows.groupby("state")["part"].unique()
+def _counties(
+    system: System, rows: pd.DataFrame, states: list[str], southern: list[str], groups: Groups
+) -> None:
     for state in states:
         own = rows[rows["state"] == state]
-        parts = sorted(map(str, by_state[state]))
+        parts = [*_named(groups, state), f"rest of {state}"]
         ways = ["mexico", "other"]
         system.add(counted(own, "counties", ("part", "way"), (parts, ways)))
         whole = f"all of {state}"
