@@ -6,7 +6,7 @@ Nothing here waits for a list, and suspending lists and scores does not stop it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
-from serving.access.audit.writer import Ledger
+from serving.access.audit.writer import Ledger, subjects
 from serving.contract.records.referrals import AfterStep, DaysRecord, StandingRecord, StepRecord
 from serving.contract.referral import Result
 from serving.errors import ConflictError, InvalidRequestError, UnknownReferralError
@@ -80,6 +80,8 @@ def step(
             )
         holder = found["taken_by"]
         if what.kind == "take" and holder == who:
+            # Nothing is kept, and the referral is shown: that is an access as any other.
+            ledger.add(connection, "referral", _subject(referral_id, what, found["dealers"]))
             return picked(StandingRecord, found)
         if holder is not None and holder != who and not (is_lead and what.kind != "take"):
             raise ConflictError(
@@ -90,7 +92,8 @@ def step(
             raise ConflictError("The referral was not taken yet.", fix="take it first")
         now = instant()
         journal.note(connection, "referral", str(referral_id), found["dealers"])
-        _insert(connection, referral_id, what, at=now, ledger=ledger)
+        subject = _subject(referral_id, what, found["dealers"])
+        _insert(connection, referral_id, what, at=now, subject=subject, ledger=ledger)
         values = _after(what, found, who, now)
         which = REFERRALS.c.referral_id == referral_id
         connection.execute(REFERRALS.update().where(which).values(**values))
@@ -118,8 +121,14 @@ def _row(connection: Connection, referral_id: int) -> RowMapping:
     return row._mapping
 
 
+def _subject(referral_id: int, what: Step, dealers: Iterable[str]) -> str:
+    """Return what an audit record says of a step: which referral, what, and whom it shows."""
+    parts = (str(referral_id), what.kind, what.result, subjects(dealers))
+    return " ".join(part for part in parts if part)
+
+
 def _insert(
-    connection: Connection, referral_id: int, what: Step, *, at: str, ledger: Ledger
+    connection: Connection, referral_id: int, what: Step, *, at: str, subject: str, ledger: Ledger
 ) -> None:
     row = {
         "referral_id": referral_id,
@@ -133,7 +142,6 @@ def _insert(
     }
     result = connection.execute(REFERRAL_STEPS.insert(), row)
     key = int((result.inserted_primary_key or [0])[0])
-    subject = " ".join(part for part in (str(referral_id), what.kind, what.result) if part)
     ledger.add(connection, "referral", subject, kept=kept_now(connection, "referral_step", key))
 
 

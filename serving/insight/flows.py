@@ -13,6 +13,7 @@ from features.insight.flows.subject import Subject, subject_of
 from features.insight.sharing.rules import rules_on
 from features.warehouse import Warehouse
 from serving import clock
+from serving.access.audit.writer import subjects
 from serving.errors import UnknownDealerError, UnknownSubjectError
 from serving.insight.cached import kept, warehouse_of
 from serving.scores.visible_dealers import Scope
@@ -120,6 +121,11 @@ def _within(flow: Flow, told: BroadAreas) -> Flow:
             one for one in flow.communities if told.counties.issuperset(one.counties)
         ),
     )
+
+
+def told_of(flow: Flow) -> str:
+    """Return what an audit record says that a flow showed: what was followed, and whom it names."""
+    return f"flow {flow.subject.code} {subjects(flow.named - {flow.subject.code})}".strip()
 
 
 def completeness_for(scope: Scope, home: Path) -> Completeness:

@@ -125,7 +125,7 @@ def issue(
     }
     access = Access(
         who=(by or principal).name, role=(by or principal).role, action="rank",
-        subject=subjects((r["dealer"] for r in document["rows"]), at_most=request.k),
+        subject=subjects(r["dealer"] for r in document["rows"]),
         purpose=document["purpose"], list_id=ticket.list_id, kept=kept("list", row),
         bundle=document["basis"]["bundle"], scored=document["basis"]["scored"],
     )  # fmt: skip

@@ -32,7 +32,7 @@ from serving.api.callers import authenticate, caller_of
 from serving.api.problems import problem, problem_of
 from serving.runtime import Runtime
 from serving.server.guard import App, Message, Receive, Send
-from serving.server.idempotent_routes import Route, route_of, stated_purpose
+from serving.server.idempotent_routes import Route, route_of, shown_in, stated_purpose
 from serving.store import journal
 from serving.store.database import instant
 from serving.store.tables import IDEMPOTENCY
@@ -153,7 +153,9 @@ class Idempotency:
             # What was noted before rows named what they kept is given as it was.
             if read is not None and known.ref and (write.route.is_always or not is_noted):
                 status, body = 200, await asyncio.to_thread(read, caller, known.ref, write.body)
-            await caller.record(f"again {known.ref}".strip(), purpose=purpose)
+            dealers, list_id = shown_in(body)
+            subject = " ".join(filter(None, ("again", known.ref, dealers)))
+            await caller.record(subject, purpose=purpose, list_id=list_id)
         except FflRiskError as error:
             return problem_of(error)
         headers = {"Idempotency-Replayed": "true"}

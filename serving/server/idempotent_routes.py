@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller
 from serving.api.routes.lists import page_of
 from serving.api.routes.referrals import case_for, referral_for
@@ -55,7 +56,8 @@ def _referral(caller: Caller, ref: str, _: bytes) -> bytes:
 
 
 def _case(caller: Caller, ref: str, _: bytes) -> bytes:
-    return to_json(case_for(caller, ref))
+    # Asking and approving show no rows; reading the request does, and is recorded as that.
+    return to_json({**case_for(caller, ref), "rows": []})
 
 
 ROUTES: Final[Mapping[str, Route]] = {
@@ -81,6 +83,19 @@ def route_of(path: str) -> Route | None:
     True
     """
     return next((route for pattern, route in _PATTERNS if pattern.fullmatch(path)), None)
+
+
+def shown_in(body: bytes) -> tuple[str, str]:
+    """Return what an audit record says that an answer shows: its dealers, and of which list.
+
+    >>> shown_in(b'{"list_id": "L-1", "rows": [{"dealer": "1-23-45678"}]}')
+    ('1-23-45678', 'L-1')
+    """
+    told: Any = json.loads(body)
+    rows = (row["dealer"] for row in told.get("rows") or ())
+    many = (*(told.get("dealers") or ()), *(told.get("pending") or ()))
+    found = {*rows, *many, str(told.get("dealer") or "")}
+    return subjects(found - {""}), str(told.get("list_id") or "")
 
 
 def stated_purpose(body: bytes) -> str | None:

@@ -90,6 +90,13 @@ class Flow:
     communities: tuple[Community, ...]
     statements: tuple[str, ...]
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Every dealer that it names."""
+        hubs = {hub.dealer for hub in (*self.dealers, *self.fast_dealers)}
+        near = {dealer for cluster in self.clusters for dealer in cluster.dealers}
+        return frozenset(hubs | near | {d for p in self.patterns for d in (p.first, p.second)})
+
     def as_dict(self) -> Json:
         """Return everything, for JSON."""
         return asdict(self) | {"as_of": self.as_of.isoformat(), "first": self.first.isoformat()}

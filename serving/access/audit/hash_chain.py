@@ -230,6 +230,6 @@ class Ledger:
         append(connection, self.key, [access])
 
 
-def subjects(dealers: Iterable[str], *, at_most: int = 1_000) -> str:
-    """Write dealer keys as the subject of an audit record."""
-    return " ".join(sorted(dealers)[:at_most])
+def subjects(dealers: Iterable[str]) -> str:
+    """Write dealer keys as the subject of an audit record, all of them, each once."""
+    return " ".join(sorted(set(dealers)))

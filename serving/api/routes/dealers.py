@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import DealerKey
 from serving.contract.field import Dossier
@@ -45,5 +46,6 @@ async def read_dossier(
     answer = await asyncio.to_thread(
         dossier, scope, row, warehouse, lists=lists, store=runtime.store
     )
-    await caller.record(key, purpose=purpose)
+    beside = subjects(one["dealer"] for one in answer["related"])
+    await caller.record(f"{key} {beside}".strip(), purpose=purpose)
     return json_answer(to_json(answer))

@@ -28,7 +28,7 @@ from serving.contract.insight import (
     StaffingAnswer,
 )
 from serving.errors import NotReadyError
-from serving.insight.flows import completeness_for, flow_for, subject_for
+from serving.insight.flows import completeness_for, flow_for, subject_for, told_of
 from serving.insight.measures import measures_for
 from serving.insight.sharing import as_zip, share_for
 from serving.insight.supervision import repeats_for, staffing_for, what_if
@@ -70,7 +70,7 @@ async def read_flow(
     wanted = subject_for(subject, scope)
     home = caller.runtime.settings.home
     flow = await caller.heavy(partial(flow_for, wanted, scope, home, years=years))
-    await caller.record(f"flow {wanted.code}", purpose=purpose)
+    await caller.record(told_of(flow), purpose=purpose)
     if form != "json":
         content = await caller.heavy(content_for, flow, f"flow.{form}")
         return Response(content, media_type=_MEDIA[form])

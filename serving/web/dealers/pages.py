@@ -21,7 +21,7 @@ from serving import clock
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.records.dealers import DossierDocument
-from serving.dealers.dossier import dossier, n_related_elsewhere, traces_by_year
+from serving.dealers.dossier import dossier, n_related_elsewhere, related, traces_by_year
 from serving.dealers.explaining import explain
 from serving.dealers.field_packet import field_packet
 from serving.errors import UnknownDealerError
@@ -89,7 +89,9 @@ async def _page(
         raise UnknownDealerError(
             "There is no such dealer within your area.", fix="search by name or number"
         )
-    await caller.record(str(scope.view.snapshot.columns["dealer"][row]), purpose=purpose)
+    key = str(scope.view.snapshot.columns["dealer"][row])
+    beside = subjects(one["dealer"] for one in related(scope, row))
+    await caller.record(f"{key} {beside}".strip(), purpose=purpose)
     values = await asyncio.to_thread(_values, caller, row)
     asked = {list_id} if list_id else set()
     readable = await asyncio.to_thread(readable_of, caller.runtime, caller.principal, asked)

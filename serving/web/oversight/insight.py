@@ -21,7 +21,7 @@ from serving import clock
 from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
 from serving.api.callers import Caller
 from serving.errors import NotReadyError
-from serving.insight.flows import flow_for, subject_for
+from serving.insight.flows import flow_for, subject_for, told_of
 from serving.insight.measures import last_year, measures_for
 from serving.insight.sharing import releases_for
 from serving.scores.loaded_table import premises
@@ -44,7 +44,7 @@ async def show_flows(
     wanted = subject_for(subject.strip() or "US", caller.scope)
     home = caller.runtime.settings.home
     flow = await asyncio.to_thread(flow_for, wanted, caller.scope, home, years=5)
-    await caller.record(f"flow {wanted.code}", purpose=purpose)
+    await caller.record(told_of(flow), purpose=purpose)
     # What stays in its state would fill the picture; it is said in a sentence and in the table.
     moved = tuple(link for link in flow.links if link.course in {"interstate", "international"})
     drawn = replace(flow, links=moved) if moved else flow

@@ -179,7 +179,21 @@ def test_every_format_is_served(served, form):
 
 def test_access_is_recorded(served, audit_of):
     served.get("/v1/flows?subject=AZ", "analyst")
-    assert [row["subject"] for row in audit_of(served)][-1] == "flow AZ"
+    assert [row["subject"] for row in audit_of(served)][-1].startswith("flow AZ")
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "graphml", "svg", "page"])
+def test_a_flow_s_record_names_every_dealer_that_it_shows(named, audit_of, form):
+    found = named.get("/v1/flows?subject=US", "analyst").json()
+    hubs = [*found["dealers"], *found["fast_dealers"]]
+    shown = {one["dealer"] for one in hubs} | {d for c in found["clusters"] for d in c["dealers"]}
+    shown |= {p[side] for p in found["patterns"] for side in ("first", "second")}
+    assert len(shown) > 5
+    if form == "page":
+        assert Visitor(named, "analyst").get("/flows?subject=US").status_code == 200
+    else:
+        assert named.get(f"/v1/flows?subject=US&format={form}", "analyst").status_code == 200
+    assert audit_of(named)[-1]["subject"].split() == ["flow", "US", *sorted(shown)]
 
 
 def test_a_partner_gets_its_own_release_and_no_other(served):

@@ -75,8 +75,9 @@ def test_a_referral_is_taken_handed_over_and_closed(service, referral, audit_of)
     assert again.status_code == 409
     done = [r["subject"] for r in audit_of(service) if r["action"] == "referral"]
     number = referral.rpartition("/")[2]
-    said = ("take", "hand_over", "close straw_purchase_confirmed")
-    assert done == [f"{number} {step}" for step in said]
+    said = ("take", "take", "hand_over", "close straw_purchase_confirmed")  # a take said twice
+    dealer = first["dealers"][0]
+    assert done == [f"{number} {step} {dealer}" for step in said]
     runtime = service.runtime
     assert verify(runtime.store, runtime.audit_key).is_intact
 
