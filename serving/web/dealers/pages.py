@@ -18,6 +18,7 @@ from features import reference
 from features.insight.flows.places import label_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
+from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.records.dealers import DossierDocument

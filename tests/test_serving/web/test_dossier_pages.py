@@ -335,7 +335,7 @@ def test_what_was_told_last_of_an_inspection_stands_once_in_dossier_and_packet(s
     outcomes.collect(runtime.store, warehouse, today=clock.today())
     assert seen() == {said("warning letter", "inspections")}
     tell("1001", "revocation")
-    tell("T1", "none")
+    tell("T1", "none", legal_basis="warrant")  # a second number of that day is a second visit
     trace = {
         "trace_id": "T1", "requested_on": "2025-12-02", "recovered_on": "2025-12-01",
         "recovery_country": "US", "requester": "police", "dealer": free, "sold_on": "2020-01-01",
