@@ -18,7 +18,8 @@ _HEAD = """# Signals
 <!-- Written by `ffl-risk signals --markdown`; a test holds it to the registry. -->
 
 {n} numbers about a dealer as of a date, in {n_families} families. A signal as of a date reads only
-rows known before it; windows are half open and count days of `known_on`. `restricted` signals are
+rows known before it; windows are half open and count days of `known_on`, so that a corrected fact
+counts from the day on which its correction was known. `restricted` signals are
 derived from trace or law-enforcement records and are absent from the variant `public`, which
 holds {n_public}. Direction is what a higher value does to risk in a model that is held to it;
 `either` is left to the data. A missing value carries one of the reasons

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Floats
-from features.domain.asof import DAYS_A_YEAR, EVER, Y5, Y10
+from features.domain.asof import DAYS_A_YEAR, EVER, Y5, Y10, number_sql
 from features.engine.context import Distinct, Gathered, Last, Measure, Sum
 from features.reference.legal.citation import tier_of
 from features.reference.legal.outcome import LADDER
@@ -47,7 +47,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     _signal(
         name="violations_last_outcome",
         unit="step",
-        definition="Ladder step of the last closed inspection that ended on the ladder.",
+        definition="Ladder step of the inspection closed last of those that ended on the ladder.",
         reason="Last inspection ended at step {value} of the ladder",
         reference=_LADDER_ORDER,
         direction=1,
@@ -55,7 +55,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     _signal(
         name="violations_years_since_last_outcome",
         unit="years",
-        definition="Years of 365 days since that outcome was known.",
+        definition="Years of 365 days since that inspection was closed.",
         reason="Last outcome {value} years ago",
         reference=_AUDIT,
     ),
@@ -75,7 +75,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
         unit="step",
         definition=(
             "Step that graduated action calls for if violations are found: one above the last "
-            "outcome if it was known within five years, at the most 4, else 1."
+            "outcome if it was closed within five years, at the most 4, else 1."
         ),
         reason="Next step of graduated action: {value}",
         reference=_LADDER_ORDER,
@@ -234,6 +234,7 @@ def _step_sql(column: str) -> str:
 _STEP: Final = _step_sql("outcome")
 _RECOMMENDED: Final = _step_sql("recommended_outcome")
 _CLOSED: Final = "closed_on IS NOT NULL"
+_DAY: Final = number_sql("closed_on")
 _VISIT: Final = f"{_CLOSED} AND kind IN ('compliance', 'recall')"
 
 
@@ -265,8 +266,15 @@ def _measures() -> list[Measure]:
     ]
     judged = f"{_CLOSED} AND {_RECOMMENDED} IS NOT NULL AND {_STEP} IS NOT NULL"
     return [
-        Last("stepped", EVER, {"step": _STEP}, f"{_CLOSED} AND {_STEP} IS NOT NULL"),
-        Last("visit", EVER, {}, _VISIT),
+        # By the day it was closed: what is corrected later was not closed later.
+        Last(
+            "stepped",
+            EVER,
+            {"step": _STEP, "day": _DAY},
+            f"{_CLOSED} AND {_STEP} IS NOT NULL",
+            by=_DAY,
+        ),
+        Last("visit", EVER, {"day": _DAY}, _VISIT, by=_DAY),
         *at_step,
         Sum("visits", (Y5, Y10), _VISIT),
         Sum("closed", (Y5, Y10), _CLOSED),
@@ -278,8 +286,8 @@ def _measures() -> list[Measure]:
 
 
 def _of_inspections(grids: dict[str, Floats], days: npt.NDArray[np.int32]) -> dict[str, Floats]:
-    step, step_on = grids["stepped_step"], grids["stepped_known_on"]
-    visit_on = grids["visit_known_on"]
+    step, step_on = grids["stepped_step"], grids["stepped_day"]
+    visit_on = grids["visit_day"]
     worst = np.full(len(step), np.nan)
     for level in sorted(LADDER.values()):
         worst[grids[f"step_{level}_5y"] > 0] = level

@@ -43,7 +43,7 @@ def oracle(tables: Mapping[str, pd.DataFrame], as_of: date, dealers: Sequence[st
 
 def _one(mine, cited, as_of):
     five, ten = as_of - timedelta(days=1825), as_of - timedelta(days=3650)
-    mine = mine.sort_values(["known_on", "inspection_id"])
+    mine = mine.sort_values(["closed_on", "known_on", "inspection_id"])
     recent = mine[mine["known_on"] >= five]
     steps = mine["outcome"].map(STEP)
     out = {}
@@ -52,8 +52,8 @@ def _one(mine, cited, as_of):
     if len(stepped):
         last = stepped.iloc[-1]
         out["violations_last_outcome"] = STEP[last["outcome"]]
-        out["violations_years_since_last_outcome"] = (as_of - last["known_on"]).days / 365
-        due = STEP[last["outcome"]] + 1 if last["known_on"] >= five else 1
+        out["violations_years_since_last_outcome"] = (as_of - last["closed_on"]).days / 365
+        due = STEP[last["outcome"]] + 1 if last["closed_on"] >= five else 1
     else:
         due = 1
     out["violations_step_due"] = min(due, 4)
@@ -66,7 +66,7 @@ def _one(mine, cited, as_of):
     out["violations_inspections_5y"] = (visits["known_on"] >= five).sum()
     out["violations_inspections_10y"] = (visits["known_on"] >= ten).sum()
     if len(visits):
-        out["violations_years_since_inspection"] = (as_of - visits["known_on"].max()).days / 365
+        out["violations_years_since_inspection"] = (as_of - visits["closed_on"].max()).days / 365
 
     for which in ("initial", "final"):
         lost = recent[f"firearms_unaccounted_{which}"].dropna()

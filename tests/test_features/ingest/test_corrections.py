@@ -76,3 +76,22 @@ def test_a_trace_completed_late_is_news_of_its_dealer_when_completed(tmp_path: P
     versions = [trace(FIRST, dealer="", outcome="incomplete"), trace(LATER)]
     found = counted(tmp_path, versions, ("90d",))
     assert found[f"{ONE} 90d"] == [0, 1, 0]
+
+
+def test_a_corrected_visit_was_closed_when_it_was_closed(tmp_path: Path) -> None:
+    """Neither is its dealer freshly inspected, nor its outcome the last one."""
+    listed = row("licenses", listed_on="2021-01-01")
+    old = row("inspections", opened_on="2020-01-02", closed_on="2020-02-01", outcome="none")
+    new = row("inspections", inspection_id="I2", opened_on="2022-01-10", closed_on="2022-03-01")
+    told = [old | {"known_on": ""}, new | {"known_on": ""}]
+    told.append(old | {"hours": "4.5", "known_on": LATER})
+    paths = [write(tmp_path, "licenses.csv", [listed]), write(tmp_path, "inspections.csv", told)]
+    ingest(paths, tmp_path / "w", today=TODAY)
+    days = [date(2022, 3, 2), WEEK]
+    table = build_features(Warehouse.open(tmp_path / "w"), days, families=("violations",))
+    frame = table.frame.sort_values("as_of", kind="stable")
+    years = [(day - date(2022, 3, 1)).days / 365 for day in days]
+    for name in ("inspection", "last_outcome"):
+        found = frame[f"violations_years_since_{name}"].to_numpy()
+        assert found == pytest.approx(years, rel=1e-6)
+    assert frame["violations_last_outcome"].tolist() == [2, 2]
