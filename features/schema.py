@@ -52,6 +52,11 @@ class Column:
     maximum: float | None = None
     is_minimum_excluded: bool = False
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether it holds dates, numbers or licenses, in whose place any word says nothing."""
+        return self.kind != "string" or self.name in ("dealer", "license_number")
+
 
 @dataclass(frozen=True)
 class Table:

@@ -29,6 +29,15 @@ def as_text(expression: str) -> str:
     )
 
 
+def padded(text: str, short: int, width: int) -> str:
+    """Return SQL for digits whose one leading zero a spreadsheet ate; other texts are not cut."""
+    plain = f"regexp_replace({text}, '[.]0$', '')"
+    return (
+        f"CASE WHEN length({text}) = {width} THEN {text} "
+        f"WHEN regexp_full_match({plain}, '[0-9]{{{short}}}') THEN '0' || {plain} ELSE {plain} END"
+    )
+
+
 def list_sql(texts: Iterable[str]) -> str:
     """Return texts as an SQL list.
 

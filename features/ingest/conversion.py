@@ -20,7 +20,7 @@ from features.domain.missing_values import (
 from features.domain.postal import zip_sql
 from features.schema import UPPER_CASE, Column
 from features.sources.publishers.listing import STATE_FIPS, county_sql
-from features.sql import as_text, literal
+from features.sql import as_text, literal, padded
 
 _TRUE: Final = (
     *("true", "t", "yes", "y", "1", "1.0"),
@@ -56,8 +56,7 @@ def given(column: Column, kind: str, text: str) -> str:
     """Return SQL for `text`, null where it is a word for nothing."""
     if kind != "VARCHAR":
         return text
-    is_typed = column.kind != "string" or column.name in ("dealer", "license_number")
-    nothing = is_null_word_sql(text, column.name, column.allowed, is_typed=is_typed)
+    nothing = is_null_word_sql(text, column.name, column.allowed, is_typed=column.is_typed)
     if column.kind == "date":
         nothing = f"{nothing} OR {is_zero_date_sql(text)}"
     return f"CASE WHEN {nothing} THEN NULL ELSE {text} END"
@@ -155,7 +154,7 @@ def _text(column: Column, text: str) -> str:
         "mail_zip": zip_sql,
         "county_fips": _county,
         "area": _area,
-        "license_type": lambda t: _padded(t, 1, 2),
+        "license_type": lambda t: padded(t, 1, 2),
     }
     if name in special:
         return special[name](text)
@@ -171,26 +170,17 @@ def _county(text: str) -> str:
     return (
         f"CASE WHEN ascii({text}) >= 65 AND {lettered} "
         f"THEN {county_sql(f'left({text}, 2)', number)} "
-        f"ELSE {county_today_sql(_padded(text, 4, 5))} END"
+        f"ELSE {county_today_sql(padded(text, 4, 5))} END"
     )
 
 
 def _area(text: str) -> str:
     """Return SQL for the code of a state or county; a state may be given by its two letters."""
     states = " ".join(f"WHEN {literal(a)} THEN {literal(b)}" for a, b in STATE_FIPS.items())
-    state, county = _padded(text, 1, 2), _padded(text, 4, 5)
+    state, county = padded(text, 1, 2), padded(text, 4, 5)
     return (
         f"CASE upper({text}) {states} "
         f"ELSE CASE WHEN length({text}) < 3 THEN {state} ELSE {county} END END"
-    )
-
-
-def _padded(text: str, short: int, width: int) -> str:
-    """Return SQL for digits whose one leading zero a spreadsheet ate."""
-    plain = f"regexp_replace({text}, '[.]0$', '')"
-    return (
-        f"CASE WHEN length({text}) = {width} THEN {text} "
-        f"WHEN regexp_full_match({plain}, '[0-9]{{{short}}}') THEN '0' || {plain} ELSE {plain} END"
     )
 
 

@@ -49,7 +49,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from features.domain.missing_values import trimmed_sql
+from features.domain.missing_values import is_null_word_sql, trimmed_sql
 from features.errors import SourceError
 from features.schema import Column
 from features.sources.agency.database import Database
@@ -217,7 +217,9 @@ class ExportMapping:
         text = _plain_number(text, entry, column_of(self.table, name))
         text = self._mapped(text, name, entry)
         if "default" in entry:
-            text = f"coalesce(nullif({text}, ''), {literal(text_of(entry['default']))})"
+            nothing = _is_nothing(text, column_of(self.table, name))
+            default = literal(text_of(entry["default"]))
+            text = f"CASE WHEN {nothing} THEN {default} ELSE {text} END"
         return text
 
     def _mapped(self, text: str, name: str, entry: Mapping[str, Any]) -> str:
@@ -226,10 +228,19 @@ class ExportMapping:
         if not values and "other" not in entry:
             return text
         whens = " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in values.items())
-        rest = literal(text_of(entry["other"])) if "other" in entry else text
+        rest = text
+        if "other" in entry:  # than what is told; nothing is no other value
+            nothing = _is_nothing(text, column_of(self.table, name))
+            rest = f"CASE WHEN {nothing} THEN NULL ELSE {literal(text_of(entry['other']))} END"
         compared = f"upper(regexp_replace(nfc_normalize({text}), '[\u00df\u1e9e]', 'ss', 'g'))"
         mapped = f"CASE {compared} {whens} ELSE {rest} END" if whens else rest
         return f"CASE WHEN {text} = '' THEN NULL ELSE {mapped} END"
+
+
+def _is_nothing(text: str, column: Column) -> str:
+    """Return SQL that is true where `text` is empty or, as the checks have it, says nothing."""
+    word = is_null_word_sql(text, column.name, column.allowed, is_typed=column.is_typed)
+    return f"({text} IS NULL OR {text} = '' OR {word})"
 
 
 def _as_compared(code: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from features.schema import SET_ASIDE_TYPES, TABLES
 from features.sources.layout import Layout, Plan
 from features.sources.rows.delimited import TextForm
-from features.sql import list_sql, quoted
+from features.sql import list_sql, padded, quoted
 
 # What a canonical file may carry beside the columns of its table.
 EXTRA: Final = ("known_on",)
@@ -56,7 +56,7 @@ def set_aside(table: str, columns: Mapping[str, str]) -> str:
     """
     if table != "licenses" or "license_type" not in columns:
         return "false"
-    code = f"lpad(trim(CAST({columns['license_type']} AS VARCHAR)), 2, '0')"
+    code = padded(f"trim(CAST({columns['license_type']} AS VARCHAR))", 1, 2)
     return f"coalesce(list_contains({list_sql(SET_ASIDE_TYPES)}, {code}), false)"
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from itertools import accumulate
@@ -58,8 +59,10 @@ STATE_FIPS: Final = {
 }  # fmt: skip
 
 _NAMES: Final = (
-    re.compile(r"(?<!\d)(?P<year>20\d\d)[-_. ]?(?P<month>0[1-9]|1[0-2])(?!\d)"),
-    re.compile(r"(?<!\d)(?P<year>20\d\d)(?P<month>0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)"),
+    re.compile(
+        r"(?<!\d)(?P<year>20\d\d)(?P<sign>[-_. ]?)(?P<month>0[1-9]|1[0-2])"
+        r"(?:(?P=sign)(?P<day>0[1-9]|[12]\d|3[01]))?(?!\d)"
+    ),
     re.compile(r"(?<!\d)(?P<month>0[1-9]|1[0-2])(?P<year>\d\d)-?ffl-?list"),
 )
 _ALIASES: Final = {
@@ -91,12 +94,12 @@ def known_as(names: list[str]) -> list[str]:
 
 
 def listed_on_from_name(name: str) -> date | None:
-    """Return the first day of the month that a file name tells, or None.
+    """Return the day that a file name tells, of a month alone the first, or None.
 
     Raises
     ------
     SourceError
-        When it tells of two months: which one is listed would be a guess.
+        When it tells of two days: which one is listed would be a guess.
 
     Examples
     --------
@@ -106,23 +109,31 @@ def listed_on_from_name(name: str) -> date | None:
     datetime.date(2013, 5, 1)
     >>> listed_on_from_name("0699-ffl-list.txt")
     datetime.date(1999, 6, 1)
-    >>> listed_on_from_name("20240601-ffl.csv")
-    datetime.date(2024, 6, 1)
+    >>> listed_on_from_name("20240615-ffl.csv"), listed_on_from_name("ffl_2024-06-15.csv")
+    (datetime.date(2024, 6, 15), datetime.date(2024, 6, 15))
     """
     text = name.rsplit("!", 1)[-1].rsplit("/", 1)[-1].lower()
-    months = {
-        date(_year(match["year"]), int(match["month"]), 1)
-        for pattern in _NAMES
-        for match in pattern.finditer(text)
-    }
-    if len(months) > 1:
+    told = [match.groupdict() for pattern in _NAMES for match in pattern.finditer(text)]
+    try:
+        days = {date(_year(t["year"]), int(t["month"]), int(t.get("day") or 1)) for t in told}
+    except ValueError:
         raise SourceError(
-            f"{name} is a license listing, but its name tells of more than one month.",
-            found=" and ".join(f"{month:%B %Y}" for month in sorted(months)),
-            expected="one month, as in 0513-ffl-list.txt",
+            f"{name} is a license listing, but its name tells a day that its month does not have.",
+            fix="say which day it lists with --listed-on YYYY-MM-DD, or rename the file",
+        ) from None
+    months = {day.replace(day=1) for day in days}
+    # A month beside a day of it says no more.
+    days = {day for day in days if day.day > 1} or days if len(months) == 1 else days
+    if len(days) > 1:
+        form = "%B %Y" if len(months) > 1 else "%Y-%m-%d"
+        raise SourceError(
+            f"{name} is a license listing, but its name tells of more than one "
+            f"{'month' if len(months) > 1 else 'day'}.",
+            found=" and ".join(f"{day:{form}}" for day in sorted(days)),
+            expected="one, as in 0513-ffl-list.txt",
             fix="say which day it lists with --listed-on YYYY-MM-DD, or rename the file",
         )
-    return next(iter(months), None)
+    return next(iter(days), None)
 
 
 def _year(text: str) -> int:
@@ -194,12 +205,22 @@ def listing(name: str, form: TextForm | None, names: list[str], listed_on: date 
     columns = _columns(set(names), day)
     plan = Plan("licenses", columns, _rows(names), set_aside=f"lic_type IN ({types})")
     has_expiry = {"lic_xprdte", _WHOLE} & set(names)
-    notes = () if has_expiry else ("without expiry dates: numbers and expiry are unknown",)
+    notes = [] if has_expiry else ["without expiry dates: numbers and expiry are unknown"]
+    notes += _named_otherwise(name, when) if listed_on else []
     is_2013 = form is not None and form.delimiter == "\t"
     return Layout(
-        "listing 2013" if is_2013 else "listing", (plan,), form, notes,
+        "listing 2013" if is_2013 else "listing", (plan,), form, tuple(notes),
         {"listed_on": when.isoformat()},
     )  # fmt: skip
+
+
+def _named_otherwise(name: str, when: date) -> list[str]:
+    """Tell of a name that says another month than the day that was given."""
+    with suppress(SourceError):  # a name that says two is what the day was given for
+        told = listed_on_from_name(name)
+        if told and (told.year, told.month) != (when.year, when.month):
+            return [f"listed as of {when}, as --listed-on says; its name tells of {told:%B %Y}"]
+    return []
 
 
 def _rows(names: list[str]) -> str:
@@ -271,6 +292,6 @@ def county_sql(state: str, county: str) -> str:
     names, codes = literal(" ".join(STATE_FIPS)), literal(" ".join(STATE_FIPS.values()))
     place = f"nullif(instr({names}, upper({state})), 0)"
     code = f"CASE WHEN length({state}) = 2 THEN substr({codes}, {place}, 2) END"
-    # Padding is slow, and few codes need it.
-    padded = f"CASE WHEN length({county}) = 3 THEN {county} ELSE lpad({county}, 3, '0') END"
+    # Padding is slow, and few codes need it; it would cut one that is too long.
+    padded = f"CASE WHEN length({county}) >= 3 THEN {county} ELSE lpad({county}, 3, '0') END"
     return county_today_sql(f"({code} || {padded})")

@@ -13,6 +13,7 @@ import pytest
 from features.errors import SourceError
 from features.ingest import ingest
 from features.ingest.advice import COUNTED
+from features.reference.geography.state_codes import state_codes
 from features.schema import TABLES
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
@@ -243,3 +244,48 @@ def test_rows_that_are_equal_in_key_and_count_are_told(tmp_path: Path) -> None:
     # The same export again repeats the file, not itself.
     once = write(tmp_path, "violations.csv", [other, three])
     assert not ingest(once, tmp_path / "w", today=TODAY).files[0].notes
+
+
+STATES = [
+    ("US", "Texas", "TX"), ("US", "us-tx", "TX"), ("us", "tx", "TX"), ("US", "NEW MEXICO", "NM"),
+    ("MX", "CHH", "MX-CHH"), ("MX", "Chih.", "MX-CHH"), ("MX", "mx-chh", "MX-CHH"),
+    ("MX", "Nuevo Le\u00f3n", "MX-NLE"), ("MX", "MICHOACAN DE OCAMPO", "MX-MIC"),
+    ("MX", "DIF", "MX-CMX"), ("CA", "Ontario", "ONTARIO"), ("GT", "", None),
+]  # fmt: skip
+
+
+def test_a_state_is_its_code_however_it_is_written(tmp_path: Path) -> None:
+    traces = [
+        row("traces", trace_id=f"T{n:02d}", recovery_country=country, recovery_state=text)
+        for n, (country, text, _) in enumerate(STATES)
+    ]
+    agencies = [
+        row("agencies", requester=f"A{n:02d}", country=country, state=text)
+        for n, (country, text, _) in enumerate(STATES)
+    ]
+    for table, name, rows in (
+        ("traces", "recovery_state", traces),
+        ("agencies", "state", agencies),
+    ):
+        summary = ingest(write(tmp_path, f"{table}.csv", rows), tmp_path / "w", today=TODAY)
+        assert summary.counts["rejected"] == 0
+        found = Warehouse.open(tmp_path / "w").read(table).sort_by(TABLES[table].key[0])
+        assert found[name].to_pylist() == [code for _, _, code in STATES]
+
+
+@pytest.mark.parametrize(
+    ("country", "text"), [("US", "TEXS"), ("US", "MX-CHH"), ("MX", "TX"), ("MX", "north")]
+)
+def test_what_is_no_state_of_its_country_is_told(country: str, text: str, tmp_path: Path) -> None:
+    traces = [row("traces", trace_id="T1")]
+    traces.append(row("traces", trace_id="T2", recovery_country=country, recovery_state=text))
+    agencies = [row("agencies"), row("agencies", requester="A2", country=country, state=text)]
+    for table, rows in (("traces", traces), ("agencies", agencies)):
+        path = write(tmp_path, f"{table}.csv", rows)
+        summary = ingest(path, tmp_path / "w", today=TODAY, max_rejects=0.5)
+        assert summary.files[0].tables[0].reasons == {"unknown_code": 1}
+
+
+def test_every_state_of_both_countries_has_one_code() -> None:
+    for country, n_states in (("US", 57), ("MX", 32)):
+        assert len(set(state_codes(country).values())) == len(state_codes(country)) == n_states

@@ -1,0 +1,72 @@
+"""Codes of states in the United States and Mexico, from the spellings that have one meaning.
+
+The contract's codes are those of the Postal Service, and ISO 3166-2 for Mexico. A state written
+otherwise would be another one to whoever compares codes, so what cannot be read is told.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from features.reference.files import DATA
+from features.sql import literal
+
+# What states of Mexico are also called: in full, in earlier years, and in letters of the post.
+_ALSO: Final = {
+    "MX-DIF": "MX-CMX", "DIF": "MX-CMX", "DISTRITO FEDERAL": "MX-CMX", "MEXICO CITY": "MX-CMX",
+    "COAHUILA DE ZARAGOZA": "MX-COA", "MICHOACAN DE OCAMPO": "MX-MIC",
+    "VERACRUZ DE IGNACIO DE LA LLAVE": "MX-VER", "QUERETARO DE ARTEAGA": "MX-QUE",
+    "AGS": "MX-AGU", "BC": "MX-BCN", "CAMP": "MX-CAM", "CHIH": "MX-CHH", "CHIS": "MX-CHP",
+    "CDMX": "MX-CMX", "DF": "MX-CMX", "COAH": "MX-COA", "DGO": "MX-DUR", "GTO": "MX-GUA",
+    "HGO": "MX-HID", "EDOMEX": "MX-MEX", "MICH": "MX-MIC", "NL": "MX-NLE", "QRO": "MX-QUE",
+    "Q ROO": "MX-ROO", "QROO": "MX-ROO", "TAMPS": "MX-TAM", "TLAX": "MX-TLA",
+}  # fmt: skip
+_FILES: Final = {"US": "states.csv", "MX": "mexico_states.csv"}
+
+
+@lru_cache(maxsize=2)
+def state_codes(country: str) -> Mapping[str, str]:
+    """Return the name of each state of ``US`` or ``MX`` by its code."""
+    with (DATA / _FILES[country]).open(encoding="utf-8", newline="") as rows:
+        return MappingProxyType({row["state"]: row["name"] for row in csv.DictReader(rows)})
+
+
+def state_sql(text: str, country: str) -> str:
+    """Return SQL for the code of the state `text` of `country`, else for the text in capitals.
+
+    Of another country than ``US`` or ``MX`` every text is a code.
+    """
+    upper, nation = f"upper({text})", f"upper({country})"
+    plain = f"upper(strip_accents(replace({text}, '.', '')))"
+    whens = "".join(
+        f"WHEN {nation} = '{name}' AND {upper} NOT IN ({_list(name)}) "
+        f"THEN CASE {plain} {_spellings(name)} ELSE {upper} END "
+        for name in _FILES
+    )
+    return f"CASE {whens}ELSE {upper} END"
+
+
+def no_state_sql(state: str, country: str) -> str:
+    """Return SQL that is true where `state` is no code of a state of its country."""
+    return " OR ".join(
+        f"({country} = '{name}' AND {state} NOT IN ({_list(name)}))" for name in _FILES
+    )
+
+
+def _list(country: str) -> str:
+    return ", ".join(map(literal, state_codes(country)))
+
+
+def _spellings(country: str) -> str:
+    """Return the steps from names, and from codes with or without their country, to codes."""
+    found = {}
+    for code, name in state_codes(country).items():
+        found[name.upper().translate(str.maketrans("ÁÉÍÓÚ", "AEIOU"))] = code
+        found[code.removeprefix("MX-") if country == "MX" else f"US-{code}"] = code
+    if country == "MX":
+        found |= _ALSO
+    return " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in found.items())
