@@ -268,8 +268,10 @@ def _typed(
     joined, rest = "", ""
     if table.name == "violations":
         rest = ", inspection_known_on, inspection_closed_on"
+        column, kind = table.column("inspection_id"), types["inspection_id"]
+        visit = conversion.converted(column, kind, quoted("given_inspection_id"))
         joined = (
-            " LEFT JOIN known_inspections ON given_inspection_id = known_inspection_id"
+            f" LEFT JOIN known_inspections ON {visit} = known_inspection_id"
             " LEFT JOIN known_citations ON given_citation = cited_as"
         )
     if 1 < len(texts) <= _MOST_COLUMNS:

@@ -33,7 +33,7 @@ from features.reference.legal.citation import normalize_column
 from features.schema import TABLES
 from features.sources.files.source_file import SourceFile
 from features.sources.layout import Layout, Plan
-from features.sources.privacy import OPAQUE, READABLE, refuse_readable_tokens
+from features.sources.privacy import READABLE_TOKENS, refuse_readable_tokens
 from features.sources.rows.dates import settle
 from features.sources.rows.delimited import LINE, OddRows
 from features.sources.rows.footers import note_sql, sum_sql
@@ -307,12 +307,7 @@ class Loader:
         """Refuse readable tokens; drop those of multiple sales whose time is over."""
         if "purchaser_token" not in plan.columns:
             return []
-        n_readable = self.con.execute(
-            "SELECT count(*) FROM checked WHERE purchaser_token IS NOT NULL AND "
-            f"(NOT regexp_matches(purchaser_token, '{OPAQUE}') "
-            f"OR regexp_matches(purchaser_token, '{READABLE}'))"
-        ).fetchone()[0]
-        refuse_readable_tokens(file, n_readable)
+        refuse_readable_tokens(file, self.con.execute(READABLE_TOKENS).fetchone()[0])
         if plan.table != RETAINED:
             return []
         expired = expired_sql(self.today, live(self.draft, "traces"))

@@ -166,7 +166,7 @@ def _mapped_records(
         )
     keys = json_lines.keys_of(source)
     names = keys.names
-    refuse_persons(source.name, mapping.table, [*names, *keys.inside_lists])
+    refuse_persons(source.name, mapping.table, [*names, *keys.inside_lists], mapping.tokens)
     _require(source, mapping.sources, names, set(names), f"the mapping {mapping.name}")
     return _of_records(mapping.layout(LINES, listed_on), keys, names), [json_lines.TEXT]
 
@@ -178,7 +178,7 @@ def _mapped(
     if json_lines.is_json_lines(source):
         return _mapped_records(source, mapping, listed_on)
     form, names = _written(source, mapping)
-    refuse_persons(source.name, mapping.table, names)
+    refuse_persons(source.name, mapping.table, names, mapping.tokens)
     folders = [source.path.parent, choices.beside, Path(mapping.name).parent]
     joins = tuple(
         _joined_file(source, join, mapping, names, _one_table(source, join, folders, place))
@@ -281,7 +281,7 @@ def _joined_file(
         if not tried:
             raise SourceError(f"{other.name} holds no header.", expected="a header line and rows")
         form, found = next(((f, n) for f, n in tried if right in n), tried[0])
-    refuse_persons(other.name, mapping.table, found)
+    refuse_persons(other.name, mapping.table, found, mapping.tokens)
     left = join.get("left", join.get("key", ""))
     _require(source, [left], names, set(names), f"the join with {other.name}")
     _require(other, [right], found, set(found), f"the join with {source.name}")

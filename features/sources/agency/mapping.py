@@ -133,6 +133,12 @@ class ExportMapping:
         )
         return of_columns | (self.register.sources if self.register else frozenset())
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The column that it reads as the purchaser's token, when that is one column."""
+        told = self.columns.get("purchaser_token", {}).get("from", ())
+        return (told,) if isinstance(told, str) else ()
+
     def plan(self, listed_on: date | None = None) -> Plan:
         """Return where each column of the table comes from.
 

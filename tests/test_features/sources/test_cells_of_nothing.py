@@ -147,3 +147,37 @@ def test_a_name_of_another_month_than_was_given_is_told(tmp_path: Path) -> None:
         path.write_text(listing_later([listing_line(1)]))
         told = ingest(path, tmp_path / name[:4], listed_on=date(2024, 6, 3), today=TODAY)
         assert any("its name tells of May 2024" in n for n in told.files[0].notes) == is_told
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_name_that_a_program_took_for_a_float_finds_its_own(form: str, tmp_path: Path) -> None:
+    """A column of whole numbers with a hole in it is one of floats in many programs."""
+
+    def told(table: str, *rows: dict[str, object]) -> Path:
+        path = tmp_path / f"{table}.{form}"
+        frame = pd.DataFrame(rows)
+        frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+        return path
+
+    for path in (
+        write(tmp_path, "traces.csv", [row("traces", trace_id="123")]),
+        write(tmp_path, "inspections.csv", [row("inspections", inspection_id="45")]),
+        told("seizures", row("seizures") | {"trace_id": 123.0},
+             row("seizures", seizure_id="S2") | {"trace_id": None}),
+        told("ballistic_leads", row("ballistic_leads") | {"trace_id": 123.0}),
+        told("violations", row("violations") | {"inspection_id": 45.0}),
+    ):  # fmt: skip
+        summary = ingest(path, tmp_path / "w", today=TODAY)
+        assert summary.counts["rejected"] == 0
+    warehouse = Warehouse.open(tmp_path / "w")
+    assert warehouse.read("seizures").sort_by("seizure_id")["trace_id"].to_pylist() == ["123", None]
+    assert warehouse.read("ballistic_leads")["trace_id"].to_pylist() == ["123"]
+    assert warehouse.read("violations")["inspection_id"].to_pylist() == ["45"]
+
+
+def test_a_name_with_a_dot_in_it_stays(tmp_path: Path) -> None:
+    names = ["1.2", "A.0", "1.00", ".0"]
+    rows = [row("traces", trace_id=name) for name in names]
+    ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
+    found = Warehouse.open(tmp_path / "w").read("traces")["trace_id"].to_pylist()
+    assert sorted(found) == sorted(names)

@@ -77,7 +77,10 @@ def test_the_month_of_a_listing_is_read_from_its_name(name: str, month: date | N
     [
         "purchaser_name", "Purchaser Last Name", "BUYER_DOB", "possessorFirstName", "ssn",
         "date_of_birth", "DriversLicense", "passport no", "Name", "customer id", "full_name",
-        "Individual Identifier", "maiden name", "social security number",
+        "Individual Identifier", "maiden name", "social security number", "PURCHASERNAME",
+        "BUYERLASTNAME", "Cust Name", "PURCHASER", "Buyer", "NOMBRE", "APELLIDO_PATERNO",
+        "APELLIDOPATERNO", "FECHA_NACIMIENTO", "Nombre del Comprador", "CURP", "RFC",
+        "Geburtsdatum", "K\u00e4ufer Name", "Pr\u00e9nom",
     ],
 )  # fmt: skip
 def test_names_of_columns_about_persons(name: str) -> None:
@@ -87,7 +90,11 @@ def test_names_of_columns_about_persons(name: str) -> None:
 def test_no_column_of_the_contract_is_about_a_person() -> None:
     for table in set(TABLES) - {"licenses", "area_covariates"}:
         assert person_columns(TABLES[table].names) == []
-    assert person_columns(["Manufacturer Name", "Agency Name", "FFL Number", "Recovery City"]) == []
+    others = [
+        "Manufacturer Name", "Agency Name", "FFL Number", "Recovery City", "AGENCYNAME", "FILENAME",
+        "CASENUMBER", "Purchaser Is Possessor", "BUYER_STATE", "NOMBRE_DEPENDENCIA", "SERIALNO",
+    ]  # fmt: skip
+    assert person_columns(others) == []
 
 
 def test_both_listing_headers_normalize_alike() -> None:
