@@ -16,7 +16,7 @@ from features.domain.license_number import dealer_of_number_sql
 from features.domain.postal import zip_in_state_sql
 from features.ingest import conversion
 from features.reference.destinations import COUNTRY_COLUMNS, countries
-from features.reference.geography.state_codes import no_state_sql, state_sql
+from features.reference.geography.state_codes import COUNTRY_OF_STATE, no_state_sql, state_sql
 from features.schema import EARLIEST_DAY, TABLES, Column, RejectReason, Table, day_orders
 from features.sources.layout import Plan
 from features.sources.publishers.listing import STATE_FIPS
@@ -261,8 +261,8 @@ def _typed(
             if name == "premises_zip" and "premises_state" in plan.columns:
                 text = as_given if kind == "VARCHAR" else f"CAST({as_given} AS VARCHAR)"
                 made = zip_in_state_sql(text, quoted("given_premises_state"))
-            if name in _COUNTRY_OF and _COUNTRY_OF[name] in plan.columns:
-                country = quoted("given_" + _COUNTRY_OF[name])
+            if name in COUNTRY_OF_STATE and COUNTRY_OF_STATE[name] in plan.columns:
+                country = quoted("given_" + COUNTRY_OF_STATE[name])
                 made = state_sql(made, f"CAST({country} AS VARCHAR)")
             typed.append(f"{made} AS {own}")
     joined, rest = "", ""
@@ -362,8 +362,6 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
     return rules + _pattern_rules(table, column)
 
 
-# Columns of a state, and where its country stands.
-_COUNTRY_OF: Final = {"recovery_state": "recovery_country", "state": "country"}
 _FORMS: Final = {
     "county_fips": "NOT regexp_full_match(county_fips, '[0-9]{5}')",
     "month": "day(month) <> 1",
@@ -381,8 +379,11 @@ def _pattern_rules(table: Table, column: Column) -> list[Rule]:
     elif name == "premises_state":
         states = ", ".join(map(literal, sorted(STATE_FIPS)))
         reason, condition = "unknown_code", f"premises_state NOT IN ({states})"
-    elif name in _COUNTRY_OF:
-        reason, condition = "unknown_code", no_state_sql(quoted(name), quoted(_COUNTRY_OF[name]))
+    elif name in COUNTRY_OF_STATE:
+        reason, condition = (
+            "unknown_code",
+            no_state_sql(quoted(name), quoted(COUNTRY_OF_STATE[name])),
+        )
     elif name in _FORMS:
         condition = _FORMS[name]
     else:

@@ -17,6 +17,7 @@ from features.domain.missing_values import (
     is_zero_date_sql,
     trimmed_sql,
 )
+from features.domain.name_numbers import NAMES, whole_sql
 from features.domain.postal import zip_sql
 from features.schema import UPPER_CASE, Column
 from features.sources.publishers.listing import STATE_FIPS, county_sql
@@ -34,14 +35,6 @@ _INTEGERS: Final = (
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
     "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
 )  # fmt: skip
-# Names of things, in which a whole number with nothing behind it is that number: ``123.0`` is what
-# a program that reads a column with holes as floats makes of ``123``.
-_NAMES: Final = frozenset(
-    {
-        *("trace_id", "inspection_id", "report_id", "seizure_id", "lead_id", "tip_id", "hold_id"),
-        *("list_id", "office", "port_code", "crime_code", "requester"),
-    }
-)
 _ISO: Final = (
     "[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?(Z|[+-][0-9]{2}:?([0-9]{2})?))?)?"
@@ -166,9 +159,8 @@ def _text(column: Column, text: str) -> str:
     }
     if name in special:
         return special[name](text)
-    if name in _NAMES:
-        is_float = f"ends_with({text}, '.0') AND regexp_full_match({text}, '[0-9]+[.]0')"
-        return f"CASE WHEN {is_float} THEN left({text}, length({text}) - 2) ELSE {text} END"
+    if name in NAMES:
+        return whole_sql(text)
     if name in UPPER_CASE:
         return f"upper({text})"
     return _code(column.allowed, text) if column.allowed else text

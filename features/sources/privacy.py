@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -73,10 +73,12 @@ _DAY: Final = (
 )
 # Two of three numbers of ten digits look like a phone: all of a column do only where they are.
 _PHONE: Final = "1?[2-9][0-9]{2}[2-9][0-9]{6}"
-# How many tokens of ``checked`` are no hashes; all that look alike where most do.
+_FEW: Final = 0.5
+_ALMOST_ALL: Final = 0.95
+# How many tokens of ``checked`` are no hashes; see `n_readable`.
 READABLE_TOKENS: Final = f"""
-SELECT CASE WHEN n_surely > 0 THEN n_surely WHEN n_words > 0.5 * n THEN n_words
-    WHEN n_phones > 0.95 * n THEN n_phones ELSE 0 END
+SELECT CASE WHEN n_surely > 0 THEN n_surely WHEN n_words > {_FEW} * n THEN n_words
+    WHEN n_phones > {_ALMOST_ALL} * n THEN n_phones ELSE 0 END
 FROM (
     SELECT count(*) AS n,
         count(*) FILTER (NOT regexp_matches(t, '{OPAQUE}') OR regexp_full_match(t, '{_READABLE}'))
@@ -89,13 +91,25 @@ FROM (
 """
 
 
-def is_opaque(token: str) -> bool:
-    """Whether a purchaser's token is a hash and nothing that can be read.
+def n_readable(tokens: Sequence[str]) -> int:
+    """Return how many of a column of purchasers' tokens can be read; a column is judged as a whole.
 
-    >>> is_opaque("9f86d081884c7d65"), is_opaque("Jane.Doe"), is_opaque("1980-02-03")
-    (True, False, False)
+    Of what a hash may be by chance, all that look alike where most do.
+
+    >>> n_readable(["9f86d081884c7d65", "deadbeef"]), n_readable(["9f86d081", "Jane.Doe"])
+    (0, 1)
+    >>> n_readable(["SMITH", "GARCIA", "9f86d081"]), n_readable(["9f86d081", "QKJZRTPA"])
+    (2, 0)
     """
-    return bool(re.search(OPAQUE, token)) and not re.search(READABLE, token)
+    surely = [t for t in tokens if not re.search(OPAQUE, t) or re.fullmatch(_READABLE, t)]
+    words = [t for t in tokens if re.fullmatch(f"{_WORDS}|{_DAY}", t)]
+    words = [t for t in words if not re.fullmatch(_HEX, t)]
+    phones = [t for t in tokens if re.fullmatch(_PHONE, t)]
+    if surely:
+        return len(surely)
+    if len(words) > _FEW * len(tokens):
+        return len(words)
+    return len(phones) if len(phones) > _ALMOST_ALL * len(tokens) else 0
 
 
 def person_columns(names: Iterable[str]) -> list[str]:

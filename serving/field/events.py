@@ -20,10 +20,12 @@ import sqlalchemy as sa
 
 from features.domain.license_number import dealer_key
 from features.domain.missing_values import NO_DATES, is_null_word
+from features.domain.name_numbers import NAMES, whole
 from features.openjson import Row
 from features.reference.destinations import COUNTRY_COLUMNS, countries
+from features.reference.geography.state_codes import COUNTRY_OF_STATE, state_code
 from features.schema import EARLIEST_DAY, TABLES, UPPER_CASE, Column, Table, day_orders
-from features.sources.privacy import is_opaque, person_columns
+from features.sources.privacy import n_readable, person_columns
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit.writer import Ledger
 from serving.contract.records.field import RejectedRecord
@@ -76,7 +78,7 @@ def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> 
         else:
             checked.rejected.append({"row": n, "column": fault[0], "code": fault[1]})
     tokens = [row["purchaser_token"] for row in checked.rows if row.get("purchaser_token")]
-    if not all(map(is_opaque, tokens)):
+    if n_readable(tokens):
         raise InvalidRequestError(
             f"Rows of {name} may not carry a purchaser_token that can be read.",
             expected="an opaque keyed hash, made before the data comes here",
@@ -100,6 +102,11 @@ def _check_row(
         if code:
             return clean, (column.name, code)
         clean[column.name] = value
+    for name, country in COUNTRY_OF_STATE.items():
+        if clean.get(name):
+            clean[name] = state_code(clean[name], clean[country])
+            if clean[name] is None:
+                return clean, (name, "unknown_code")
     return clean, _check_order(table, clean)
 
 
@@ -129,6 +136,7 @@ def _check_value(column: Column, value: Any, *, today: date) -> tuple[Any, str]:
     if not isinstance(value, str) or not 0 < len(value) <= _MOST_TEXT or not value.isprintable():
         return None, "undecodable"
     value = value.upper() if column.name in UPPER_CASE else value
+    value = whole(value) if column.name in NAMES else value
     if column.name in COUNTRY_COLUMNS and value not in countries():
         return value, "unknown_code"
     return value, "unknown_code" if column.allowed and value not in column.allowed else ""

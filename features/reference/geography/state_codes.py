@@ -7,6 +7,7 @@ otherwise would be another one to whoever compares codes, so what cannot be read
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -25,6 +26,8 @@ _ALSO: Final = {
     "HGO": "MX-HID", "EDOMEX": "MX-MEX", "MICH": "MX-MIC", "NL": "MX-NLE", "QRO": "MX-QUE",
     "Q ROO": "MX-ROO", "QROO": "MX-ROO", "TAMPS": "MX-TAM", "TLAX": "MX-TLA",
 }  # fmt: skip
+# Columns of a state, and the column of its country.
+COUNTRY_OF_STATE: Final = {"recovery_state": "recovery_country", "state": "country"}
 _FILES: Final = {"US": "states.csv", "MX": "mexico_states.csv"}
 
 
@@ -44,10 +47,27 @@ def state_sql(text: str, country: str) -> str:
     plain = f"upper(strip_accents(replace({text}, '.', '')))"
     whens = "".join(
         f"WHEN {nation} = '{name}' AND {upper} NOT IN ({_list(name)}) "
-        f"THEN CASE {plain} {_spellings(name)} ELSE {upper} END "
+        f"THEN CASE {plain} {_steps(name)} ELSE {upper} END "
         for name in _FILES
     )
     return f"CASE {whens}ELSE {upper} END"
+
+
+def state_code(text: str, country: str) -> str | None:
+    """Return the code of the state `text` of `country`, None where it is no state of ``US`` or MX.
+
+    >>> state_code("Texas", "US"), state_code("Nuevo Le\u00f3n", "MX"), state_code("TX", "MX")
+    ('TX', 'MX-NLE', None)
+    """
+    upper = text.upper()
+    if country not in _FILES or upper in state_codes(country):
+        return upper
+    return _spellings(country).get(_plain(upper.replace(".", "")))
+
+
+def _plain(text: str) -> str:
+    signs = unicodedata.normalize("NFD", text)
+    return "".join(sign for sign in signs if not unicodedata.combining(sign))
 
 
 def no_state_sql(state: str, country: str) -> str:
@@ -61,12 +81,17 @@ def _list(country: str) -> str:
     return ", ".join(map(literal, state_codes(country)))
 
 
-def _spellings(country: str) -> str:
-    """Return the steps from names, and from codes with or without their country, to codes."""
+@lru_cache(maxsize=2)
+def _spellings(country: str) -> Mapping[str, str]:
+    """Return codes by names, and by themselves with or without their country."""
     found = {}
     for code, name in state_codes(country).items():
-        found[name.upper().translate(str.maketrans("ÁÉÍÓÚ", "AEIOU"))] = code
+        found[name.upper().translate(str.maketrans("\u00c1\u00c9\u00cd\u00d3\u00da", "AEIOU"))] = (
+            code
+        )
         found[code.removeprefix("MX-") if country == "MX" else f"US-{code}"] = code
-    if country == "MX":
-        found |= _ALSO
-    return " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in found.items())
+    return MappingProxyType(found | (_ALSO if country == "MX" else {}))
+
+
+def _steps(country: str) -> str:
+    return " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in _spellings(country).items())

@@ -59,8 +59,9 @@ DEALERS = (
 )  # fmt: skip
 TEXTS = (
     "n/a", "NULL", "-", "?", "none", "", " T9 ", "a, \"b\"; 'c'\\", "=1+1", "ñ", "\u200bT", "1.000",
-    "true", None,
+    "true", "12.0", None,
 )  # fmt: skip
+STATES = ("TX", "Texas", "us-tx", "CHH", "Nuevo Le\u00f3n", "north", "n/a", None)
 TOKENS = ("unknown", "0000000000", "x", "N/A", "a1b2c3d4", "", None)
 NUMBERS = (0, 1, -1, 1.5, 100_001, 10**20, 31.123, True, "2", "n/a", None)
 
@@ -71,7 +72,7 @@ def odd(column):
         return DAYS
     if column.kind in ("integer", "number"):
         return NUMBERS
-    named = {"dealer": DEALERS, "purchaser_token": TOKENS}
+    named = {"dealer": DEALERS, "purchaser_token": TOKENS, "recovery_state": STATES}
     return named.get(column.name, TEXTS)
 
 
@@ -137,6 +138,7 @@ def test_what_the_feed_keeps_the_warehouse_stores_with_the_same_values(runtime, 
         ({"known_on": "2025-12-29"}, "known_on", "known_before_event"),
         ({"requested_on": "1900-01-01"}, "requested_on", "missing_required"),
         ({"trace_id": "n/a"}, "trace_id", "missing_required"),
+        ({"recovery_country": "US", "recovery_state": "CHH"}, "recovery_state", "unknown_code"),
     ],
     ids=str,
 )
@@ -151,7 +153,9 @@ def test_a_token_that_stands_for_nothing_links_no_sales(runtime):
     assert [row["purchaser_token"] for row in checked.rows] == [None, None]
 
 
-@pytest.mark.parametrize("token", ["Jane.Doe", "Jane Doe", "123-45-6789", "1980-02-03"])
+@pytest.mark.parametrize(
+    "token", ["Jane.Doe", "Jane Doe", "123-45-6789", "1980-02-03", "703-555-0100"]
+)
 def test_a_token_that_can_be_read_refuses_the_request_and_stops_no_feed(service, token):
     sale = ROWS["multiple_sales"]
     body = {"table": "multiple_sales", "rows": [sale, sale | {"purchaser_token": token}]}
