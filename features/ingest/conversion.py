@@ -54,7 +54,9 @@ def shown(expression: str, kind: str, is_untrimmed: bool) -> str:
 
 
 def given(column: Column, kind: str, text: str) -> str:
-    """Return SQL for `text`, null where it is a word for nothing."""
+    """Return SQL for `text`, null where it is a word for nothing; no number is one of them."""
+    if kind in ("DOUBLE", "FLOAT"):
+        return f"CASE WHEN isnan({text}) THEN NULL ELSE {text} END"
     if kind != "VARCHAR":
         return text
     nothing = is_null_word_sql(text, column.name, column.allowed, is_typed=column.is_typed)

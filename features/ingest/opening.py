@@ -77,15 +77,17 @@ def open_raw(
         found.odd = OddRows(len(names), layout.form.n_lines_to_rows, layout.form.delimiter)
         reader = opened.enter_context(open_rows(source, layout.form, names, found.odd))
         con.register("raw_reader" if is_kept else "raw", reader)
-    elif has_instants(source.path):
-        con.register("raw_reader" if is_kept else "raw", open_days(source.path))
     else:
-        con.execute(
-            f"CREATE OR REPLACE TEMP VIEW {'raw_reader' if is_kept else 'raw'} AS "
-            f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS {LINE}, "
+        rows = (
+            f"(SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS {LINE}, "
             f"false AS {DAMAGED} FROM read_parquet({literal(str(source.path))}, "
-            "file_row_number=true, hive_partitioning=false)"
+            "file_row_number=true, hive_partitioning=false))"
         )
+        if has_instants(source.path):
+            con.register("raw_days", open_days(source.path))
+            rows = "raw_days"
+        name = "raw_reader" if is_kept else "raw"
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_as_texts(con, rows)}")
     if is_kept:  # a stream can be read once only
         con.execute("CREATE OR REPLACE TEMP TABLE raw_rows AS SELECT * FROM raw_reader")
         relation = "raw_rows"
@@ -106,6 +108,22 @@ def open_raw(
         if not has_lines:
             found.notes.append(numbered(layout))
     return found
+
+
+def _as_texts(con: Any, rows: str) -> str:
+    """Return SQL for rows of Parquet in which bytes are texts, damaged where they are none.
+
+    Some programs write texts as bytes without saying that they are text.
+    """
+    described = con.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
+    columns = [quoted(row[0]) for row in described if row[1] == "BLOB"]
+    if not columns:
+        return f"SELECT * FROM {rows}"
+    read = ", ".join(f"TRY(decode({name})) AS {name}" for name in columns)
+    unread = " OR ".join(
+        f"({name} IS NOT NULL AND TRY(decode({name})) IS NULL)" for name in columns
+    )
+    return f"SELECT * REPLACE ({read}, ({DAMAGED} OR {unread}) AS {DAMAGED}) FROM {rows}"
 
 
 def texts_of(con: Any, layout: Layout, plan: Plan) -> tuple[str, ...]:
@@ -134,13 +152,12 @@ def _joined(
         When the other file has two rows of one key: each would make a row of its own.
     """
     other, key = f"joined_{number}", quoted(join.right)
-    kept = "r.*"
     if join.form is None:
         _keep_parquet(con, join.source, other)
     else:
         found.joined.append((join.source.name, _keep_text(con, join, join.form, other, opened)))
-        found.notes += _damaged_rows(con, join.source.name, other)
-        kept += f" REPLACE (r.{DAMAGED} OR coalesce(o.{DAMAGED}, false) AS {DAMAGED})"
+    found.notes += _damaged_rows(con, join.source.name, other)
+    kept = f"r.* REPLACE (r.{DAMAGED} OR coalesce(o.{DAMAGED}, false) AS {DAMAGED})"
     twice = con.execute(
         f"SELECT {key}, count(*) FROM {other} WHERE {key} IS NOT NULL "
         "GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1"
@@ -185,14 +202,12 @@ def _keep_text(con: Any, join: Join, form: TextForm, name: str, opened: ExitStac
 
 
 def _damaged_rows(con: Any, file: str, name: str) -> list[str]:
-    n_damaged, first = con.execute(
-        f"SELECT count(*), min({LINE}) FROM {name} WHERE {DAMAGED}"
-    ).fetchone()
+    n_damaged = con.execute(f"SELECT count(*) FROM {name} WHERE {DAMAGED}").fetchone()[0]
     if not n_damaged:
         return []
     return [
-        f"rows of {file} that cannot be decoded: {n_damaged:,} (the first in line {first:,}); rows "
-        "that they would be joined to are rejected"
+        f"rows of {file} that cannot be decoded: {n_damaged:,}; rows that they would be joined to "
+        "are rejected"
     ]
 
 
@@ -203,12 +218,15 @@ def _example(con: Any, relation: str, name: str) -> str:
 
 def _keep_parquet(con: Any, source: SourceFile, name: str) -> None:
     """Keep the rows of a file of Parquet as texts in the table `name`."""
-    rows = f"read_parquet({literal(str(source.path))}, hive_partitioning=false)"
+    rows = f"(SELECT *, false AS {DAMAGED} FROM read_parquet({literal(str(source.path))}, "
+    rows += "hive_partitioning=false))"
     if has_instants(source.path):
         con.register("joined_days", open_days(source.path))
-        rows = f"(SELECT * EXCLUDE ({LINE}, {DAMAGED}) FROM joined_days)"
+        rows = f"(SELECT * EXCLUDE ({LINE}) FROM joined_days)"
+    others = f"COLUMNS(* EXCLUDE ({DAMAGED}))"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {as_text('COLUMNS(*)')} FROM {rows}"
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {as_text(others)}, {DAMAGED} "
+        f"FROM ({_as_texts(con, rows)})"
     )
 
 

@@ -28,24 +28,34 @@ def uncomputed(path: Path) -> dict[str, str]:
     if not zipfile.is_zipfile(path):
         return {}
     with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
-            return {}
-        relations = archive.read("xl/_rels/workbook.xml.rels").decode(errors="replace")
-        targets = {_of(tag, "Id"): _of(tag, "Target") for tag in _RELATION.findall(relations)}
         told = {}
-        for tag in _SHEET.findall(archive.read("xl/workbook.xml").decode(errors="replace")):
-            place = posixpath.normpath(posixpath.join("/xl", targets.get(_of(tag, "id"), "")))
-            if place.lstrip("/") not in names:
-                continue
-            content = archive.read(place.lstrip("/"))
+        for place, sheet in sheet_parts(archive).items():
+            content = archive.read(place) if place.endswith(".xml") else b""
             found = Counter(_UNCOMPUTED.findall(content)) if b"f>" in content else Counter()
             if found:
                 counts = ", ".join(f"{n:,} in column {c.decode()}" for c, n in found.items())
-                told[_of(tag, "name")] = (
+                told[sheet] = (
                     f"formulas without computed values, read as nothing: {counts}; open the "
                     "workbook in a spreadsheet, save it, and load it again"
                 )
+    return told
+
+
+def sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Return the name of each sheet of a workbook (.xlsx, .xlsb) by the part that holds it.
+
+    The parts of .xlsb name their sheets in records, so there each is called by its part.
+    """
+    names = set(archive.namelist())
+    if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
+        return {n: n for n in sorted(names) if re.fullmatch(r"xl/worksheets/[^/]+\.bin", n)}
+    relations = archive.read("xl/_rels/workbook.xml.rels").decode(errors="replace")
+    targets = {_of(tag, "Id"): _of(tag, "Target") for tag in _RELATION.findall(relations)}
+    told = {}
+    for tag in _SHEET.findall(archive.read("xl/workbook.xml").decode(errors="replace")):
+        place = posixpath.normpath(posixpath.join("/xl", targets.get(_of(tag, "id"), "")))
+        if place.lstrip("/") in names:
+            told[place.lstrip("/")] = _of(tag, "name")
     return told
 
 

@@ -22,6 +22,7 @@ import python_calamine
 from features.errors import SourceError
 from features.sources.files.formulas import uncomputed
 from features.sources.files.source_file import HARMLESS_BYTES, MAX_RATIO
+from features.sources.files.used_range import used_ranges
 
 ENDINGS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -84,6 +85,7 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
         When the workbook cannot be read or holds no rows that can be seen.
     """
     _check_sizes(path, name)
+    _check_ranges(path, name)
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     hidden = []
@@ -145,6 +147,25 @@ def _check_sizes(path: Path, name: str) -> None:
         )
 
 
+def _check_ranges(path: Path, name: str) -> None:
+    """Refuse a workbook with a sheet whose values stand so far apart that it would fill the memory.
+
+    A reader keeps the whole rectangle, and where memory ends the process does.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        for sheet, (n_rows, n_columns) in used_ranges(archive, _MAX_CELLS):
+            if n_rows * n_columns > _MAX_CELLS:
+                raise SourceError(
+                    f"{name} has a sheet that is too large to read: {sheet}.",
+                    found=f"values as far as row {n_rows:,} and column {n_columns:,}",
+                    expected=f"at most {_MAX_CELLS:,} cells from the first to the last value",
+                    fix="delete what stands behind the table (Ctrl+End shows the last cell), or "
+                    "save the sheet as CSV",
+                )
+
+
 def _size(stream: BinaryIO, part: zipfile.ZipInfo, most: int) -> int:
     """Return how many bytes a part unpacks to, or a number over `most` when it is more."""
     if part.compress_type != zipfile.ZIP_DEFLATED:
@@ -165,7 +186,7 @@ def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> 
     except python_calamine.CalamineError:
         return False  # a sheet of charts has no cells
     rows = found.to_python(skip_empty_area=False)
-    if len(rows) < 2 or len(rows) * len(rows[0]) > _MAX_CELLS:
+    if len(rows) < 2:
         return False
     _fill_merged(rows, found.merged_cell_ranges or ())
     with target.open("w", encoding="utf-8", newline="") as stream:
@@ -180,9 +201,12 @@ def _fill_merged(
 ) -> None:
     """Give every row of cells merged downward their value, which only the first one holds.
 
-    Cells merged to the side are a title or one column's own: the columns beside stay empty.
+    Cells merged to the side are a title or one column's own: the columns beside stay empty. Those
+    beside or below all values are nothing.
     """
     for (top, left), (bottom, _) in ranges:
+        if top >= len(rows) or left >= len(rows[top]):
+            continue
         for row in rows[top + 1 : bottom + 1]:
             row[left] = rows[top][left]
 

@@ -181,3 +181,46 @@ def test_a_name_with_a_dot_in_it_stays(tmp_path: Path) -> None:
     ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
     found = Warehouse.open(tmp_path / "w").read("traces")["trace_id"].to_pylist()
     assert sorted(found) == sorted(names)
+
+
+def test_a_float_that_is_no_number_is_nothing(tmp_path: Path) -> None:
+    """Programs that know no other hole in a column of numbers write it."""
+    hole = float("nan")
+    visits = row("inspections") | {"hours": hole, "office": hole, "inspection_id": 7.0}
+    visits |= {"firearms_unaccounted_final": hole, "inclusion_probability": hole}
+    seizure = row("seizures") | {"trace_id": hole, "latitude": hole, "longitude": hole}
+    for table, one in (("inspections", visits), ("seizures", seizure)):
+        path = tmp_path / f"{table}.parquet"
+        pq.write_table(pa.Table.from_pylist([one]), path)
+        assert ingest(path, tmp_path / "w", today=TODAY).counts["rejected"] == 0
+        (stored_row,) = Warehouse.open(tmp_path / "w").read(table).to_pylist()
+        assert all(stored_row[name] is None for name, cell in one.items() if cell is hole)
+        assert stored_row["agency" if table == "seizures" else "inspection_id"] in ("CBP", "7")
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_texts_that_a_program_wrote_as_bytes_are_texts(is_joined: bool, tmp_path: Path) -> None:
+    rows = [
+        row("traces", trace_id="T1", recovery_place=" N/A ", manufacturer=" MU\u00d1OZ "),
+        row("traces", trace_id="T2", caliber="9mm"),
+        row("traces", trace_id="T3"),
+    ]
+    table = pa.Table.from_pylist([{k: v.encode() for k, v in one.items()} for one in rows])
+    broken = pa.array([b"A", b"B", b"MU\xd1OZ"])
+    table = table.set_column(table.schema.get_field_index("crime_code"), "crime_code", broken)
+    path, own = tmp_path / "traces.parquet", None
+    if is_joined:
+        keys = pa.table({"NR": ["T1", "T2", "T3"]})
+        pq.write_table(table, tmp_path / "other.parquet")
+        path = tmp_path / "export.parquet"
+        join = '[[join]]\nfile = "other.parquet"\nleft = "NR"\nright = "trace_id"'
+        pq.write_table(keys, path)
+        entries = {name: f'from = "{name}"' for name in rows[0]} | {"trace_id": 'from = "NR"'}
+        own = mapping(tmp_path, join, table="traces", **entries)
+    else:
+        pq.write_table(table, path)
+    summary = ingest(path, tmp_path / "w", mapping=own, today=TODAY, max_rejects=0.5)
+    assert summary.files[0].tables[0].reasons == {"undecodable": 1}
+    one, two = sorted(stored(tmp_path, "traces"), key=lambda r: r["trace_id"])
+    assert (one["manufacturer"], one["recovery_place"]) == ("MU\u00d1OZ", None)
+    assert (two["trace_id"], two["caliber"]) == ("T2", "9mm")
