@@ -220,6 +220,7 @@ def _unknowns(table: Table, plan: Plan) -> dict[str, str]:
     given = {c.name: "shown_" + c.name for c in table.columns if c.kind == "date"}
     # A word for nothing is no ZIP code, and none is missed.
     given |= {name: f"given_{name}" for name in ("premises_zip", "mail_zip")}
+    given |= {name: f"given_{name}" for name in COUNTRY_OF_STATE}
     given["dealer"] = "shown_dealer"
     return {
         name: f"{quoted(before)} IS NOT NULL AND {quoted(name)} IS NULL"

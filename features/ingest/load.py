@@ -29,6 +29,7 @@ from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
 from features.ingest.versions import Resolution, date_ends, resolve, revise
 from features.reference.files import DATA
+from features.reference.geography.state_codes import COUNTRY_OF_STATE
 from features.reference.legal.citation import normalize_column
 from features.schema import TABLES
 from features.sources.files.source_file import SourceFile
@@ -332,9 +333,15 @@ class Loader:
             f"values of {name} that can be no ZIP code, taken as unknown: {n:,}"
             for name, n in zips.items()
         ]
+        states = {name: n for name, n in found.items() if name in COUNTRY_OF_STATE}
+        notes += [
+            f"values of {name} that are states of another country than {COUNTRY_OF_STATE[name]} "
+            f"says, taken as unknown: {n:,}"
+            for name, n in states.items()
+        ]
         if "dealer" in found:
             notes.append(f"words for no dealer, taken as unknown: {found['dealer']:,}")
-        found = {name: n for name, n in found.items() if name not in (*zips, "dealer")}
+        found = {name: n for name, n in found.items() if name not in (*zips, *states, "dealer")}
         if found:
             told = ", ".join(f"{n:,} in {name}" for name, n in found.items())
             notes.append(

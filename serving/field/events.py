@@ -104,9 +104,10 @@ def _check_row(
         clean[column.name] = value
     for name, country in COUNTRY_OF_STATE.items():
         if clean.get(name):
-            clean[name] = state_code(clean[name], clean[country])
-            if clean[name] is None:
+            state = state_code(clean[name], clean[country])
+            if state is None:
                 return clean, (name, "unknown_code")
+            clean[name] = state or None
     return clean, _check_order(table, clean)
 
 

@@ -1,7 +1,8 @@
 """Codes of states in the United States and Mexico, from the spellings that have one meaning.
 
 The contract's codes are those of the Postal Service, and ISO 3166-2 for Mexico. A state written
-otherwise would be another one to whoever compares codes, so what cannot be read is told.
+otherwise would be another one to whoever compares codes, so what cannot be read is told. A code of
+the other country says that one of the two is wrong: the state is then unknown.
 """
 
 from __future__ import annotations
@@ -41,27 +42,32 @@ def state_codes(country: str) -> Mapping[str, str]:
 def state_sql(text: str, country: str) -> str:
     """Return SQL for the code of the state `text` of `country`, else for the text in capitals.
 
-    Of another country than ``US`` or ``MX`` every text is a code.
+    Null for a code of the other country; elsewhere than in ``US`` and ``MX`` every text is a code.
     """
     upper, nation = f"upper({text})", f"upper({country})"
     plain = f"upper(strip_accents(replace({text}, '.', '')))"
     whens = "".join(
         f"WHEN {nation} = '{name}' AND {upper} NOT IN ({_list(name)}) "
-        f"THEN CASE {plain} {_steps(name)} ELSE {upper} END "
-        for name in _FILES
+        f"THEN CASE WHEN {upper} IN ({_list(other)}) THEN NULL ELSE "
+        f"CASE {plain} {_steps(name)} ELSE {upper} END END "
+        for name, other in (("US", "MX"), ("MX", "US"))
     )
     return f"CASE {whens}ELSE {upper} END"
 
 
 def state_code(text: str, country: str) -> str | None:
-    """Return the code of the state `text` of `country`, None where it is no state of ``US`` or MX.
+    """Return the code of the state `text` of `country`; None where it is no state of it.
 
-    >>> state_code("Texas", "US"), state_code("Nuevo Le\u00f3n", "MX"), state_code("TX", "MX")
-    ('TX', 'MX-NLE', None)
+    Empty for a code of the other country.
+
+    >>> [state_code(*pair) for pair in (("Texas", "US"), ("CHH", "MX"), ("TX", "MX"), ("X", "MX"))]
+    ['TX', 'MX-CHH', '', None]
     """
     upper = text.upper()
     if country not in _FILES or upper in state_codes(country):
         return upper
+    if any(upper in state_codes(other) for other in _FILES):
+        return ""
     return _spellings(country).get(_plain(upper.replace(".", "")))
 
 

@@ -274,7 +274,7 @@ def test_a_state_is_its_code_however_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("country", "text"), [("US", "TEXS"), ("US", "MX-CHH"), ("MX", "TX"), ("MX", "north")]
+    ("country", "text"), [("US", "TEXS"), ("US", "CHH"), ("MX", "US-TX"), ("MX", "north")]
 )
 def test_what_is_no_state_of_its_country_is_told(country: str, text: str, tmp_path: Path) -> None:
     traces = [row("traces", trace_id="T1")]
@@ -284,6 +284,17 @@ def test_what_is_no_state_of_its_country_is_told(country: str, text: str, tmp_pa
         path = write(tmp_path, f"{table}.csv", rows)
         summary = ingest(path, tmp_path / "w", today=TODAY, max_rejects=0.5)
         assert summary.files[0].tables[0].reasons == {"unknown_code": 1}
+
+
+@pytest.mark.parametrize(("country", "text"), [("US", "MX-CHH"), ("MX", "tx")])
+def test_a_state_of_the_other_country_is_unknown_and_told(
+    country: str, text: str, tmp_path: Path
+) -> None:
+    rows = [row("traces", recovery_country=country, recovery_state=text)]
+    summary = ingest(write(tmp_path, "traces.csv", rows), tmp_path / "w", today=TODAY)
+    assert "states of another country than recovery_country says" in summary.files[0].notes[0]
+    (found,) = Warehouse.open(tmp_path / "w").read("traces").to_pylist()
+    assert (found["recovery_country"], found["recovery_state"]) == (country, None)
 
 
 def test_every_state_of_both_countries_has_one_code() -> None:
