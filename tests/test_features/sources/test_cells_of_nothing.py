@@ -12,6 +12,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import ingest
+from features.schema import TABLES
 from features.sources.publishers.listing import listed_on_from_name
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import (
@@ -224,3 +225,22 @@ def test_texts_that_a_program_wrote_as_bytes_are_texts(is_joined: bool, tmp_path
     one, two = sorted(stored(tmp_path, "traces"), key=lambda r: r["trace_id"])
     assert (one["manufacturer"], one["recovery_place"]) == ("MU\u00d1OZ", None)
     assert (two["trace_id"], two["caliber"]) == ("T2", "9mm")
+
+
+@pytest.mark.parametrize("filled", ["999999", "99999999", "999999999", "2147483647"])
+def test_a_count_filled_up_is_out_of_range(filled: str, tmp_path: Path) -> None:
+    """What programs write where a count is unknown would weigh more than all dealers together."""
+    wanted = [
+        (table.name, column.name)
+        for table in TABLES.values()
+        for column in table.columns
+        if column.kind == "integer" and (table.name, column.name) != ("thefts_losses", "n_firearms")
+    ]
+    assert len(wanted) >= 8
+    visit = write(tmp_path, "inspections.csv", [row("inspections", inspection_id="I0")])
+    ingest(visit, tmp_path / "w", today=TODAY)
+    for table, column in wanted:
+        link = {"inspection_id": "I0"} if table == "violations" else {}
+        path = write(tmp_path / column, f"{table}.csv", [row(table, **link, **{column: filled})])
+        summary = ingest(path, tmp_path / "w", today=TODAY, max_rejects=1.0)
+        assert summary.files[0].tables[0].reasons == {"out_of_range": 1}, column
