@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # An hour that the clock was ahead is made up for within ten.
 _TENTHS: Final = 9
+_DAY: Final = 86_400_000_000
 
 
 class Clock:
@@ -39,13 +41,16 @@ class Clock:
 
     def now(self) -> datetime:
         """Return the time in UTC, never earlier than any that was told before."""
+        return _EPOCH + timedelta(microseconds=self.microseconds())
+
+    def microseconds(self) -> int:
+        """Return the same as microseconds since 1970: every answer asks several times."""
         with self._lock:
             wall, steady = self._wall(), self._steady()
             least = self._told + (steady - self._at) * _TENTHS // 10 if self._told else 0
             self._told, self._at = max(wall, least), steady
             self._ahead = self._told - wall
-            told = self._told
-        return _EPOCH + timedelta(microseconds=told // 1_000)
+            return self._told // 1_000
 
     def ahead(self) -> timedelta:
         """Return how far the machine's clock is behind what this one tells."""
@@ -68,9 +73,19 @@ def now() -> datetime:
     return _clock.now()
 
 
+def microseconds() -> int:
+    """Return microseconds since 1970 in UTC by the clock of this process."""
+    return _clock.microseconds()
+
+
 def today() -> date:
     """Return the day in UTC by the clock of this process."""
-    return _clock.now().date()
+    return _day(_clock.microseconds() // _DAY)
+
+
+@lru_cache(maxsize=2)
+def _day(n: int) -> date:
+    return (_EPOCH + timedelta(days=n)).date()
 
 
 def ahead() -> timedelta:

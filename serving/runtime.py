@@ -377,25 +377,6 @@ class Runtime:
         base = self.access(principal, "", "", purpose=purpose, list_id=list_id)
         return Ledger(self.audit_key, base)
 
-    async def record(
-        self,
-        principal: Principal,
-        action: str,
-        subject: str,
-        *,
-        purpose: str = "",
-        list_id: str = "",
-    ) -> int:
-        """Write the audit record of one access, and return once it is committed.
-
-        Raises
-        ------
-        AuditError
-            When it could not be written: the answer must then not be given.
-        """
-        access = self.access(principal, action, subject, purpose=purpose, list_id=list_id)
-        return await self.audit.record(access)
-
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""
         from serving.field.rescoring_loop import Rescorer

@@ -48,19 +48,34 @@ class Caller:
         """Do work that takes seconds, in this caller's turn."""
         return await self.runtime.heavy.run(self.principal.name, work, *args, goes_on=goes_on)
 
-    async def record(self, subject: str, *, purpose: str | None = None, list_id: str = "") -> int:
-        """Write the audit record of this access.
+    async def record(
+        self,
+        subject: str,
+        *,
+        purpose: str | None = None,
+        list_id: str = "",
+        is_alone: bool = False,
+    ) -> int:
+        """Write the audit record of this access, and return once it is committed.
 
         Parameters
         ----------
         purpose : str, optional
             As `purpose` gave it, of an action that needs one; else the one stated, if any.
+        is_alone : bool
+            Whether no other request is being answered.
+
+        Raises
+        ------
+        AuditError
+            When it could not be written: the answer must then not be given.
         """
         if purpose is None:
             purpose = self.header_purpose or self.principal.purpose
-        return await self.runtime.record(
+        access = self.runtime.access(
             self.principal, self.action, subject, purpose=purpose, list_id=list_id
         )
+        return await self.runtime.audit.record(access, is_alone=is_alone)
 
 
 async def authenticate(request: Request, runtime: Runtime) -> Principal:

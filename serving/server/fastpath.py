@@ -26,6 +26,7 @@ from serving.contract.answers import ScoreRequest
 from serving.errors import AuditError, ServingError
 from serving.runtime import Runtime
 from serving.server.guard import App, Message, Receive, Send
+from serving.server.protocol import is_only_request
 
 PATH: Final = "/v1/score"
 _ROUTE: Final = SimpleNamespace(path=PATH)
@@ -89,7 +90,8 @@ class FastPath:
             self.limiter.spend(caller.principal.name)
         except (ValidationError, ServingError):
             return None
-        await caller.record(subjects(seen), purpose=purpose)
+        # Nobody else is there to share a transaction with: it need not wait for the turn's end.
+        await caller.record(subjects(seen), purpose=purpose, is_alone=is_only_request())
         return content
 
     def _caller(self, headers: Mapping[bytes, bytes]) -> Caller | None:

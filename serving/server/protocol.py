@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Collection
 from typing import Any, Final
 
 from httptools import HttpParserUpgrade, HttpRequestParser
@@ -61,6 +62,11 @@ def connection_bound(wanted: int) -> int:
     return max(_FEWEST, min(wanted, soft - _RESERVED))
 
 
+def is_only_request() -> bool:
+    """Whether the request that asks is the only one that this worker is answering."""
+    return len(BoundedProtocol.under_way) == 1
+
+
 class _Parser(HttpRequestParser):
     """Reads HTTP/1.1 on where it is asked for another protocol.
 
@@ -91,6 +97,8 @@ class BoundedProtocol(HttpToolsProtocol):
     header_seconds: float = 10.0
     reading_seconds: float = 30.0
     most_connections: int = 1_000
+    # The requests that this worker is answering, as uvicorn counts them.
+    under_way: Collection[Any] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,6 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there are too many."""
         super().connection_made(transport)
+        BoundedProtocol.under_way = self.tasks
         if len(self.connections) > self.most_connections:
             metrics.REFUSED_CONNECTIONS.labels("bound").inc()
             transport.write(_TOO_MANY)

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,9 +40,16 @@ def instant(when: datetime | None = None) -> str:
     >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
     '2026-01-02T00:00:00.000000Z'
     """
-    # The clock tells UTC as it is.
-    when = clock.now() if when is None else when.astimezone(UTC)
-    return when.isoformat(timespec="microseconds")[:-6] + "Z"
+    if when is None:
+        seconds, microseconds = divmod(clock.microseconds(), 1_000_000)
+        return f"{_second(seconds)}.{microseconds:06d}Z"
+    return when.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+@lru_cache(maxsize=2)
+def _second(n: int) -> str:
+    """Return a second since 1970 as text: many answers are given within one."""
+    return datetime.fromtimestamp(n, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

@@ -77,12 +77,17 @@ class AuditWriter:
         writer._loop.start()
         return writer
 
-    async def record(self, access: Access) -> int:
+    async def record(self, access: Access, *, is_alone: bool = False) -> int:
         """Write one record and return its number once it is committed.
 
         Handing a record to another thread and back costs more than writing it, so it is written in
         the event loop's thread where that takes no waiting: with all that were asked for in the
         same turn of the loop, in one transaction. Only one loop may call this.
+
+        Parameters
+        ----------
+        is_alone : bool
+            Whether no other request is being answered, so that nothing is to be waited for.
 
         Raises
         ------
@@ -91,6 +96,8 @@ class AuditWriter:
         """
         if self._direct is None:
             return await asyncio.wrap_future(self.submit(access))
+        if is_alone and not self._turn and (number := self._at_once(access)) is not None:
+            return number
         loop = asyncio.get_running_loop()
         if not self._turn:
             # Behind all requests that came in this turn.
@@ -98,6 +105,13 @@ class AuditWriter:
         future: asyncio.Future[int] = loop.create_future()
         self._turn.append((access, future))
         return await future
+
+    def _at_once(self, access: Access) -> int | None:
+        """Write one record now, or leave it, and what is wrong, to whoever writes otherwise."""
+        try:
+            return self.write_now([access])
+        except Exception:  # noqa: BLE001 - the thread says what is wrong
+            return None
 
     def _end_turn(self) -> None:
         """Write what this turn of the event loop gathered, or leave it to the thread."""
@@ -156,8 +170,7 @@ class AuditWriter:
         records = records_of(self._key, accesses, head.seq, head.digest)
         seq, digest = records[-1]["seq"], records[-1]["digest"]
         after = Head(seq, digest, signature_of(self._key, seq, digest))
-        was = {f"was_{name}": value for name, value in head._asdict().items()}
-        if cursor.execute(sql.advance_from, after._asdict() | was).rowcount != 1:
+        if cursor.execute(sql.advance_from, (*after, *head)).rowcount != 1:
             return None
         cursor.executemany(sql.insert, records)
         return after

@@ -228,9 +228,9 @@ def test_the_short_way_and_the_long_one_answer_the_same_bytes(service, monkeypat
     write = service.runtime.audit.record
     recorded = []
 
-    async def record(access):
+    async def record(access, **how):
         recorded.append(access)
-        return await write(access)
+        return await write(access, **how)
 
     monkeypatch.setattr(service.runtime.audit, "record", record)
     service.post(
