@@ -8,17 +8,19 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 import sqlalchemy as sa
 
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.contract.field import DecisionRequest
-from serving.contract.records.lists import DecisionRecord, ListDocument
+from serving.contract.records.lists import DecisionRecord, ListDocument, ListRowRecord
 from serving.errors import UnknownDealerError, UnknownListError
 from serving.lists.issued import document_for, stored_bytes
 from serving.lists.work import assignments_of
 from serving.runtime import Runtime
+from serving.scores.areas import is_own
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
 from serving.store.rows import picked
@@ -47,10 +49,14 @@ def decide(
     """
     scope = runtime.scope(principal)
     row = scope.row(request.dealer)
+    is_gone = scope.view.is_gone(request.dealer)
     dealer = None if row is None else str(scope.view.snapshot.columns["dealer"][row])
+    if is_gone:
+        dealer = request.dealer
     document = _document(runtime, principal, request.list_id, dealer)
     listed = next((line for line in document["rows"] if line["dealer"] == dealer), None)
-    if listed is None:
+    # Of what the newest table has no more, the list says where it was.
+    if listed is None or (is_gone and not was_own(listed, principal)):
         raise UnknownDealerError("There is no such dealer on that list.")
     kept = {
         "list_id": request.list_id,
@@ -80,6 +86,12 @@ def decide(
         journal.note(connection, "decision", str(key), [listed["dealer"]])
         ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))
     return _shown({"decision_id": key} | kept, last)
+
+
+def was_own(listed: ListRowRecord, principal: Principal) -> bool:
+    """Whether a dealer lay within somebody's area when a list was issued."""
+    place = {name: np.array([listed.get(name)]) for name in ("dealer", "office", "division")}
+    return bool(is_own(place, principal)[0])
 
 
 def _document(

@@ -57,7 +57,7 @@ class ToldVisit:
 
 def told_since(store: Store, view: View, document: Mapping[str, Any]) -> dict[str, ToldVisit]:
     """Return what was told of the visible dealers of a list since it was issued, by dealer."""
-    seen = [row["dealer"] for row in document["rows"] if view.row(row["dealer"]) is not None]
+    seen = [row["dealer"] for row in document["rows"] if row["dealer"] not in view.hidden]
     found = visited_since(store, seen, str(document["issued_at"]))
     return {
         dealer: ToldVisit(
@@ -103,7 +103,7 @@ def decided_elsewhere(
     A dealer about whom something was decided on the list itself afterwards is left out.
     """
     listed = {row["dealer"] for row in document["rows"]}
-    seen = sorted(dealer for dealer in listed if view.row(dealer) is not None)
+    seen = sorted(listed - view.hidden)
     newest: dict[str, sa.Row[Any]] = {}
     with store.read() as connection:
         for start in range(0, len(seen), _AT_ONCE):

@@ -45,10 +45,11 @@ class View:
 
     def __init__(self, snapshot: Snapshot, hidden: Iterable[str] = ()) -> None:
         self.snapshot = snapshot
+        self.hidden = frozenset(hidden)
         columns = snapshot.columns
         # A license type that the bundle was not trained on has no score to show.
         self.is_visible: Flags = np.ones(len(columns["dealer"]), dtype=bool)
-        rows = [snapshot.row_of[d] for d in hidden if d in snapshot.row_of]
+        rows = [snapshot.row_of[d] for d in self.hidden if d in snapshot.row_of]
         self.is_visible[rows] = False
         self.is_visible &= columns["is_in_scope"]
         by_rank = order(columns["priority"], snapshot.places.turns)
@@ -67,6 +68,14 @@ class View:
         if row is None or not self.is_visible[row] or (within is not None and not within[row]):
             return None
         return row
+
+    def is_gone(self, dealer: str) -> bool:
+        """Whether a dealer that is not held from the caller is scored no more.
+
+        It was once on a list or in a plan: its license left the listing since, or its type is none
+        that is scored.
+        """
+        return dealer not in self.hidden and self.row(dealer) is None
 
     def percentile(self, row: int) -> float:
         """Return the share of visible dealers that do not stand before it, in per cent.

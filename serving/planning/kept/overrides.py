@@ -116,14 +116,23 @@ def marked(
     plan: KeptPlan,
     found: Mapping[str, Override],
     visited: Mapping[str, VisitSince] = MappingProxyType({}),
+    *,
+    view: View,
 ) -> KeptPlan:
-    """Return a plan whose visits say which dealers were visited since, or overridden and not."""
+    """Return a plan whose visits say which dealers were visited since, or overridden and not.
+
+    One that the newest table has no more stays where it was planned, and says so.
+    """
 
     def words(visit: KeptVisit) -> str:
         one, since = found.get(visit.dealer), visited.get(visit.dealer)
         days = [visit.last_inspected_on, since.on if since else None]
         is_past = one and any(day is not None and day >= one.on for day in days)
-        said = (since.words if since else "", one.words if one and not is_past else "")
+        said = (
+            since.words if since else "",
+            one.words if one and not is_past else "",
+            "gone from the newest listing" if view.is_gone(visit.dealer) else "",
+        )
         return "; ".join(filter(None, said))
 
     visits = [visit.model_copy(update={"override": words(visit)}) for visit in plan.visits]

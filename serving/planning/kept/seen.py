@@ -99,10 +99,7 @@ def recounted(plan: KeptPlan, view: View, closed: Collection[str]) -> KeptPlan:
 def _hidden(plan: KeptPlan, scope: Scope) -> set[str]:
     """Return the dealers held from a caller that a plan visits or names."""
     named = dealers_in([*plan.moves, *plan.broken, *plan.shortfalls])
-    row_of = scope.view.snapshot.row_of
-    unseen = {one for one in named if one in row_of and scope.view.row(one) is None}
-    unseen |= named & scope.hidden
-    return unseen | {v.dealer for v in plan.visits if scope.view.row(v.dealer) is None}
+    return set((named | {visit.dealer for visit in plan.visits}) & scope.hidden)
 
 
 def _week(visit: KeptVisit) -> _Week:

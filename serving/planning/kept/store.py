@@ -159,7 +159,7 @@ def readable_plan(
     if row is None or not _may_see(principal, scope, row._mapping):
         raise UnknownPlanError(_NO_PLAN)
     plan = recounted(seen_by(_whole(row), scope), scope.view, closed_dealers(store))
-    plan = marked(plan, overrides(store), visits_since(store, scope.view, plan))
+    plan = marked(plan, overrides(store), visits_since(store, scope.view, plan), view=scope.view)
     return among_others(store, principal, scope, plan)
 
 

@@ -19,9 +19,10 @@ from serving.api.callers import Caller
 from serving.api.routes import field
 from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.kept_plan import PlanSummary
-from serving.contract.records.lists import AssignmentRecord, StoredDecisionRecord
+from serving.contract.records.lists import AssignmentRecord, ListRowRecord, StoredDecisionRecord
 from serving.errors import InvalidRequestError, UnknownDealerError
 from serving.lists import work
+from serving.lists.decisions import was_own
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
 from serving.scores.loaded_table import premises
@@ -87,12 +88,13 @@ async def assign(
     back, purpose = _back(form), caller.purpose()
     dealer, who = text(form, "dealer"), as_kept(text(form, "to"))
     document = await asyncio.to_thread(document_for, caller.runtime, caller.principal, list_id)
-    listed = {row["dealer"] for row in document["rows"]}
-    if dealer not in listed or caller.scope.row(dealer) is None:
+    listed = {row["dealer"]: row for row in document["rows"]}
+    is_known = caller.scope.row(dealer) is not None or caller.scope.view.is_gone(dealer)
+    if dealer not in listed or not is_known:
         raise UnknownDealerError("There is no such dealer on that list.")
     nobody = "Say to whom: give an account name."
     if who:
-        nobody = await asyncio.to_thread(_nobody, caller, who, dealer)
+        nobody = await asyncio.to_thread(_nobody, caller, who, listed[dealer])
     if nobody:
         failed = {
             "dealer": dealer, "reason": "", "note": "", "what": nobody,
@@ -121,12 +123,16 @@ async def _list_again(
     )
 
 
-def _nobody(caller: Caller, who: str, dealer: str) -> str:
+def _nobody(caller: Caller, who: str, listed: ListRowRecord) -> str:
     """Say that nobody could see a dealer handed over under a name; empty when somebody can."""
     found = one_known(caller.runtime.store, who, ACCESS["decisions"])
     if found is None:
         return f"No inspector or supervisor signs in as {who[:120]}: nothing was handed over."
-    if caller.runtime.scope(found).row(dealer) is None:
+    scope, dealer = caller.runtime.scope(found), listed["dealer"]
+    is_seen = scope.row(dealer) is not None or (
+        scope.view.is_gone(dealer) and was_own(listed, found)
+    )
+    if not is_seen:
         return f"The dealer is not within what {who[:120]} sees: nothing was handed over."
     return ""
 
@@ -197,24 +203,30 @@ async def _work(
         return handed, done, visits, plans_handed_to(store, caller.principal, scope)
 
     assigned, decided, visited, plans = await asyncio.to_thread(read)
-    assigned = [one for one in assigned if scope.row(one["dealer"]) is not None]
+    view = scope.view
+    assigned = [
+        one
+        for one in assigned
+        if scope.row(one["dealer"]) is not None or view.is_gone(one["dealer"])
+    ]
     shown = {one["dealer"] for one in (*assigned, *decided, *visited)}
     named = {one["list_id"] for one in (*assigned, *decided)}
     readable = await asyncio.to_thread(work.readable_of, caller.runtime, caller.principal, named)
     await caller.record(f"work {' '.join(sorted(shown))}", purpose=purpose)
     return page(
         request, "work.html", title="My work", active="lists", me=caller.principal,
-        assigned=assigned, decided=decided, visited=visited, plans=plans, readable=readable,
+        is_gone=view.is_gone, assigned=assigned, decided=decided, visited=visited, plans=plans,
+        readable=readable,
         said=said, failed=failed, status=200 if failed is None else 422, reasons=OVERRIDE_WORDS,
     )  # fmt: skip
 
 
 def _named(caller: Caller, dealer: str) -> tuple[str, str] | None:
-    """Return name and place of a dealer; None when the caller no longer sees it."""
+    """Return name and place of a dealer; None when it is held from the caller."""
     view = caller.scope.view
     row = view.row(dealer)
     if row is None:
-        return None
+        return (dealer, "gone from the newest listing") if view.is_gone(dealer) else None
     found = premises(view.snapshot.columns, row)
     return dealer_name(found), f"{found['city']}, {found['state']}"
 

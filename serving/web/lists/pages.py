@@ -229,7 +229,7 @@ def show_list(
         has_plan=caller.principal.role in ACCESS["plan"],
         is_filtered=ask.is_filtered, most_on_a_page=MOST_ON_A_PAGE,
         said=DONE.get(ask.done, ""), failed=failed, peers_note=PEERS,
-        today=clock.today().isoformat(), people=_people(caller),
+        is_gone=view.is_gone, today=clock.today().isoformat(), people=_people(caller),
     )  # fmt: skip
 
 
@@ -246,11 +246,9 @@ def _previous(caller: Caller, document: ListDocument) -> ListDocument | None:
         return None
     before = document["change"]["previous_list"]
     try:
-        found = document_for(caller.runtime, caller.principal, before)
+        return document_for(caller.runtime, caller.principal, before)
     except UnknownListError:
         return None
-    view = caller.scope.view
-    return {**found, "rows": [r for r in found["rows"] if view.row(r["dealer"]) is not None]}
 
 
 def _parts(

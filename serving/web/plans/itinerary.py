@@ -117,6 +117,7 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
 
     return {
         "doc": plan,
+        "is_gone": view.is_gone,
         "moved_by_hand": [move_in_words(move, plan.investigators, names) for move in plan.moves],
         "left_out": left_out,
         "overridden": list({v.dealer: v for v in plan.visits if v.override}.values()),

@@ -326,6 +326,6 @@ def test_who_cannot_change_a_plan_is_not_told_to(service, supervisor):
     decide(service, dealer, "override", "capacity")
     assert "Leave them out, or keep them" in supervisor.get(at).text
     page = Visitor(service, "inspector").get(at).text
-    assert "Visited since, or overridden on a list" in page
+    assert "Visited since, overridden on a list" in page
     assert "Leave them out" not in page
     assert "supervisor or a supervisor can leave them out" in page
