@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from features.domain.number_words import counted
 from features.reference.legal.citation import CITED_SQL
-from features.warehouse import Warehouse, WarehouseMissingError
 
 _OF_RECORDS: Final = (
     "kind", "opened_on", "closed_on", "selected_by", "hours", "investigator_token", "office",
@@ -50,6 +49,8 @@ class OnRecord:
 def as_recorded(warehouse: Path, inspection_id: str, dealer: str) -> OnRecord | None:
     """Return an inspection of a dealer as the records have it now, None where they have none."""
     import duckdb
+
+    from features.warehouse import Warehouse, WarehouseMissingError
 
     try:
         opened = Warehouse.open(warehouse)

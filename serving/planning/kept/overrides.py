@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -116,12 +116,14 @@ def marked(
     plan: KeptPlan,
     found: Mapping[str, Override],
     visited: Mapping[str, VisitSince] = MappingProxyType({}),
-    *,
-    view: View,
+    gone: Collection[str] = (),
 ) -> KeptPlan:
     """Return a plan whose visits say which dealers were visited since, or overridden and not.
 
-    One that the newest table has no more stays where it was planned, and says so.
+    Parameters
+    ----------
+    gone : collection of str
+        Dealers that the newest table has no more: they stay where they were planned, and say so.
     """
 
     def words(visit: KeptVisit) -> str:
@@ -131,7 +133,7 @@ def marked(
         said = (
             since.words if since else "",
             one.words if one and not is_past else "",
-            "gone from the newest listing" if view.is_gone(visit.dealer) else "",
+            "gone from the newest listing" if visit.dealer in gone else "",
         )
         return "; ".join(filter(None, said))
 

@@ -159,7 +159,9 @@ def readable_plan(
     if row is None or not _may_see(principal, scope, row._mapping):
         raise UnknownPlanError(_NO_PLAN)
     plan = recounted(seen_by(_whole(row), scope), scope.view, closed_dealers(store))
-    plan = marked(plan, overrides(store), visits_since(store, scope.view, plan), view=scope.view)
+    view = scope.view
+    gone = {visit.dealer for visit in plan.visits if view.is_gone(visit.dealer)}
+    plan = marked(plan, overrides(store), visits_since(store, view, plan), gone)
     return among_others(store, principal, scope, plan)
 
 

@@ -182,7 +182,7 @@ def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
     changed = moved(made, ask.move)
     doc = document(caller.scope.view, made, terms, changed=changed)
     store = caller.runtime.store
-    doc = marked(doc, overrides(store), view=caller.scope.view)
+    doc = marked(doc, overrides(store))
     return made, among_others(store, caller.principal, caller.scope, doc), changed
 
 
