@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
+from features.domain.number_words import counted
 from serving import clock
 from serving.access.audit.writer import subjects
 from serving.access.people import as_kept, inspectors_of, not_known
@@ -41,6 +42,7 @@ from serving.web.visitor import PageRoute, checked_form, may, text
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _MOST_MOVES: Final = 60
+_LEAVE_PARTS: Final = 3  # an investigator, a first and a last day
 _MOST_LEAVE: Final = 40
 _FIELD_OF: Final = {
     "hours": "hours", "investigators": "investigators", "random_share": "random_share",
@@ -93,8 +95,11 @@ class Ask(BaseModel):
             week = fields.get("move_week", "")
             moves.append(f"{dealer}~out" if week == "out" else f"{dealer}~{week}.{person}")
         leave = [one for one in query.getlist("leave") if one]
-        if (first := fields.get("leave_from")) and (person := fields.get("leave_of")):
-            leave.append(f"{person}~{first}~{fields.get('leave_to') or first}")
+        person, first, last = (fields.get(f"leave_{part}", "") for part in ("of", "from", "to"))
+        if person or first or last:
+            # Of one investigator it is that one; what else is missing is asked for.
+            alone = "1" if fields.get("investigators", "1") == "1" else ""
+            leave.append(f"{person or alone}~{first}~{last or first}")
         later = list(dict.fromkeys(one for one in query.getlist("later") if one))
         return cls.model_validate(fields | {"move": moves, "leave": leave, "later": later})
 
@@ -109,10 +114,21 @@ class Ask(BaseModel):
     @property
     def people(self) -> tuple[str, ...]:
         """Who carries the plan out: the names given, then numbers."""
-        given = [as_kept(name) for name in self.names.split(",") if name.strip()]
-        given = list(dict.fromkeys(given))[: self.investigators]
+        given = self.named[: self.investigators]
         rest = range(len(given) + 1, self.investigators + 1)
         return (*given, *(f"investigator {n}" for n in rest))
+
+    @property
+    def named(self) -> list[str]:
+        """The names given, each once."""
+        given = [as_kept(name) for name in self.names.split(",") if name.strip()]
+        return list(dict.fromkeys(given))
+
+    @property
+    def unfinished_leave(self) -> list[str]:
+        """An absence without its investigator or its first day, as it was typed."""
+        found = [one.split("~") for one in self.leave if one.count("~") == _LEAVE_PARTS - 1]
+        return next((one for one in found if not all(one)), ["", "", ""])
 
     @property
     def absences(self) -> tuple[Leave, ...]:
@@ -125,6 +141,11 @@ class Ask(BaseModel):
         """
         out = []
         for one in self.leave:
+            if not all(one.split("~")):
+                raise PlanError(
+                    "An absence is not complete: nobody was taken to be away.",
+                    expected="which investigator is away, and from which day",
+                )
             try:
                 person, first, last = one.split("~")
                 read = Leave(int(person), date.fromisoformat(first), date.fromisoformat(last))
@@ -145,6 +166,11 @@ class Ask(BaseModel):
 def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
     """Return the plan that is asked for, and on what terms."""
     starts_on = ask.starts_on or first_monday(caller.scope)
+    if (n := len(ask.named)) > ask.investigators:
+        raise PlanError(
+            f"{counted(n, 'name')} for {counted(ask.investigators, 'investigator')}.",
+            fix="raise the number of investigators, or take names out",
+        )
     terms = Terms(
         office=ask.office,
         investigators=ask.people,
@@ -316,7 +342,10 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
         "people": people[:_MOST_PEOPLE],
         "strangers": not_known(caller.runtime.store, named_of(ask.people), ACCESS["plans"]),
         # One that cannot be read is refused where the plan is made, and not offered again.
-        "leave_pairs": [pair for one in ask.leave if len(pair := one.split("~")) == 3],
+        "leave_pairs": [
+            pair for one in ask.leave if len(pair := one.split("~")) == _LEAVE_PARTS and all(pair)
+        ],
+        "typed_leave": ask.unfinished_leave,
         "left_later": [(dealer, names.get(dealer, dealer)) for dealer in ask.later],
         "shares": [
             (share, f"{text} of the hours" if share else text)
