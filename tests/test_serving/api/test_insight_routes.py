@@ -322,37 +322,6 @@ def test_measures_are_frozen_and_partners_get_the_public_variant(served):
     assert served.get("/v1/measures?year=2024", "admin").status_code == 403
 
 
-def test_a_partner_gets_no_year_before_its_day_of_release(served, monkeypatch):
-    monkeypatch.setattr(clock, "today", lambda: date(2025, 2, 14))
-    for year in (2025, 2024):
-        early = served.get(f"/v1/measures?year={year}", "partner")
-        assert (early.status_code, early.json()["code"]) == (404, "no_release")
-        assert served.get(f"/v1/measures?year={year}", "supervisor").status_code == 200
-    assert served.get("/v1/measures", "partner").json()["period"] == "2023"
-    page = Visitor(served, "partner").get("/measures")
-    assert (page.status_code, "Measures of 2023" in page.text) == (200, True)
-    assert served.get("/v1/measures?year=2026", "analyst").status_code == 422
-    monkeypatch.setattr(clock, "today", lambda: date(2025, 2, 15))
-    assert served.get("/v1/measures", "partner").json()["period"] == "2024"
-
-
-def test_measures_count_no_dealer_that_an_export_leaves_out(served, simulated, monkeypatch):
-    monkeypatch.setattr(clock, "today", lambda: date(2024, 12, 30))
-    dealer = simulated.warehouse.read("licenses", as_of=AS_OF, columns=["dealer", "listed_on"])
-    frame = dealer.to_pandas()
-    now = frame[frame["listed_on"] == frame["listed_on"].max()]["dealer"]
-    before = served.get("/v1/measures?year=2024", "analyst").json()["figures"]
-    holds.place(
-        served.runtime.store, str(now.iloc[0]), owners=["chief"], starts_on=date(2020, 1, 1)
-    )
-    for role in ("analyst", "chief"):
-        after = served.get("/v1/measures?year=2024", role).json()["figures"]
-        assert after["dealers_listed"] == before["dealers_listed"] - 1
-    monkeypatch.setattr(clock, "today", lambda: date(2025, 2, 15))
-    frozen = served.get("/v1/measures?year=2024", "analyst").json()["figures"]
-    assert frozen["dealers_listed"] == before["dealers_listed"] - 1
-
-
 def test_repeats_need_a_purpose_that_reaches_dealers(served):
     for purpose in (None, "statistics"):
         assert served.get("/v1/repeats", "supervisor", purpose=purpose).status_code == 403
