@@ -237,6 +237,21 @@ def test_marks_are_told_apart_without_color(browser, site, list_path):
     own.close()
 
 
+def test_no_mark_leaves_its_cell(page, site, list_path):
+    page.goto(f"{site.url}{list_path}?all=true")
+    # As in a large country, where one of many thousands is drawn.
+    page.locator(".chip.random").evaluate_all(
+        "all => all.forEach(e => { e.lastChild.textContent = ' 0.0061%'; })"
+    )
+    beyond = """all => all.map(e => [e, e.closest('td')]).filter(([e, cell]) => cell
+      && e.getBoundingClientRect().right > cell.getBoundingClientRect().right + 0.5
+    ).map(([e]) => e.textContent)"""
+    for width in (1024, 1360):
+        page.set_viewport_size({"width": width, "height": 860})
+        assert page.locator("td .chip.random").count() > 0
+        assert page.locator("td .chip").evaluate_all(beyond) == []
+
+
 def test_what_is_dragged_can_also_be_chosen(page, site):
     page.goto(f"{site.url}/plan?office={site.office}&weeks=2&investigators=1")
     page.select_option("#to_week", "out")
