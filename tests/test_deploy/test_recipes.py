@@ -16,7 +16,8 @@ import pytest
 
 from serving.access.oidc import principal_of
 from serving.schedule.routines import GATE_REFUSED, INPUT_REFUSED
-from serving.settings import VARIABLES, Settings
+from serving.settings import Settings
+from serving.variables import VARIABLES
 from tests.test_deploy.tools import DEPLOY, check_command, program, read_yaml
 
 COMPOSE = DEPLOY / "compose"

@@ -22,7 +22,7 @@ from models.classifier import RiskClassifier
 from models.errors import BundleError
 from models.policy import Policy
 from models.profile import Profile
-from serving.settings import VARIABLES
+from serving.variables import VARIABLES
 from serving.versions import code_version
 from tests.test_serving.server.test_process import listening, n_reachable_by_others
 from training.commands.promote import adopt_stored

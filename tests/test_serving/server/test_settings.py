@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from serving.errors import InvalidRequestError
-from serving.settings import VARIABLES, Settings, as_markdown, sqlite_url
+from serving.settings import Settings, sqlite_url
 from serving.store.database import Store
+from serving.variables import VARIABLES, as_markdown
 
 DOCS = Path(__file__).parents[3] / "docs"
 
