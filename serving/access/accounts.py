@@ -16,13 +16,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from features.errors import did_you_mean
 from serving import clock
+from serving.access.account_rows import AccountRow, TokenRow
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
 from serving.access.passwords import hash_password, password_matches
@@ -43,27 +44,6 @@ _NOBODY: Final = "no account of that name"
 CACHE_SECONDS: Final = 2.0
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")
 _TOKEN: Final = re.compile(r"ffl_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-
-
-class AccountRow(TypedDict):
-    """An account, without its password's hash."""
-
-    name: str
-    role: str
-    areas: list[str]
-    is_active: bool
-    created_at: str
-
-
-class TokenRow(TypedDict):
-    """A token's facts, without its secret."""
-
-    token_id: str
-    account: str
-    label: str
-    created_at: str
-    expires_at: str
-    revoked_at: str | None
 
 
 @dataclass(frozen=True)

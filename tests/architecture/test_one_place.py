@@ -33,7 +33,8 @@ RULES = {
         r"(?<![\w.])(365|730|1_?095|1_?825|3_?650)(?![\w.]| days)",
         {"features/domain/asof.py"},
         # Days that a setting counts, and figures of the published reports that a country imitates.
-        {"serving/variables.py", "serving/scores/snapshot.py", "serving/schedule/routines.py",
+        {"serving/settings.py", "serving/variables.py", "serving/scores/snapshot.py",
+         "serving/schedule/routines.py",
          "features/simulation/targets/figures.py",
          "features/simulation/targets/figures_inspections.py",
          "features/simulation/reports/trace_rows.py",

@@ -19,17 +19,19 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest, mannwhitneyu, rankdata
+from scipy.optimize import brentq
+from scipy.stats import binomtest, mannwhitneyu, norm, rankdata
 
 from features.arrays import Floats
 from features.domain.number_words import counted
 from training.evaluation.head_evaluation import lists_of, membership
-from training.evaluation.metrics import LEVEL
+from training.evaluation.metrics import LEVEL, Interval
 
 # Ten for each of two numbers that are fitted (Peduzzi and others 1996).
 FEW_FINDINGS: Final = 20
 TAIL: Final = (1.0 - LEVEL) / 2.0
 _SHUFFLES: Final = 1999
+_WHOLE: Final = 1.0 - 1e-9  # a difference of all findings, but for rounding
 _AT_ONCE: Final = 2_000_000  # random numbers that are held together
 
 
@@ -142,3 +144,66 @@ def catches_more(
         return False
     test = binomtest(more, more + fewer, 0.5, alternative="greater")
     return bool(test.pvalue <= (1.0 - level) / 2.0)
+
+
+def difference_of_lists(
+    rows: pd.DataFrame, ours: str, other: str, *, capacity: float, level: float = LEVEL
+) -> Interval:
+    """Difference of two lists' recalls, with the bounds that paired findings allow.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Judged rows.
+    ours, other : str
+        Columns of the two orders.
+    """
+    on = {name: membership(rows, name, capacity) for name in (ours, other)}
+    return difference_on_lists(rows.assign(**on), ours, other, level=level)
+
+
+def difference_on_lists(
+    rows: pd.DataFrame, ours: str, other: str, *, level: float = LEVEL
+) -> Interval:
+    """Difference of two lists' recalls; the columns are the places of each row on them.
+
+    A resample of few findings never holds more than they show: where no finding tells two lists
+    apart it has no width, and of two dozen it is too narrow. The score interval of a paired
+    difference has neither fault; none of n findings leaves a loss of about 4/n.
+
+    References
+    ----------
+    Tango (1998), score interval of a difference of paired shares.
+    """
+    found = rows[(rows["y"] > 0).to_numpy()]
+    weight = (found["weight"] * found["y"]).to_numpy(dtype=np.float64)
+    total = float(weight.sum())
+    if total <= 0:
+        return Interval(0.0, -1.0, 1.0, level)
+    ahead = (found[ours] - found[other]).to_numpy(dtype=np.float64)
+    gained = float(weight @ np.maximum(ahead, 0.0)) / total
+    lost = float(weight @ np.maximum(-ahead, 0.0)) / total
+    # Findings of one cluster vary together; of unequal weight they are worth fewer (Kish).
+    codes = np.unique(found["cluster"].to_numpy(), return_inverse=True)[1]
+    together = np.bincount(codes, weights=weight)
+    n = total**2 / float(together @ together)
+    far = float(norm.ppf((1.0 + level) / 2.0))
+    return Interval(gained - lost, _end(gained, lost, n, far), _end(gained, lost, n, -far), level)
+
+
+def _end(gained: float, lost: float, n: float, z: float) -> float:
+    """Return the difference whose statistic is `z`, or the end of all that can be."""
+    low, high = (_score(gained, lost, n, end) - z for end in (-_WHOLE, _WHOLE))
+    if not low > 0 > high:
+        return -1.0 if z > 0 else 1.0
+    return float(brentq(lambda d: _score(gained, lost, n, d) - z, -_WHOLE, _WHOLE))
+
+
+def _score(gained: float, lost: float, n: float, difference: float) -> float:
+    """Return Tango's statistic of a paired difference; it falls with the difference."""
+    d = difference
+    b = -gained - lost + (2.0 - gained + lost) * d
+    root = np.sqrt(max(b * b + 8.0 * lost * d * (1.0 - d), 0.0))
+    only = max(float(root - b) / 4.0, 0.0)
+    spread = max(2.0 * only + d * (1.0 - d), 1e-12)
+    return float((gained - lost - d) * np.sqrt(n / spread))
