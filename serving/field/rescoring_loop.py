@@ -33,12 +33,13 @@ from serving.field.rescoring import (
     rescore,
 )
 from serving.scores.champion import inputs_of, variant_of
-from serving.scores.publish import publish
+from serving.scores.publish import ScoredRows, publish, score_rows
 from serving.scores.snapshot import Snapshot
 from serving.store.database import Store
 
 if TYPE_CHECKING:
     from features.engine.incremental import KeptEngine
+    from features.table import FeatureTable
 
 logger = logging.getLogger("ffl_risk.service")
 _NICENESS: Final = 10
@@ -88,6 +89,7 @@ class Rescorer:
         self._caught_up_with = ""
         self._engine: KeptEngine | None = None
         self._warm_for: tuple[str, date] | None = None
+        self._scored: ScoredRows | None = None
         self.loop = Loop("rescore", self._round, pause=_LEAD_SECONDS)
 
     def start(self) -> None:
@@ -189,9 +191,17 @@ class Rescorer:
         engine = self._renewed()  # what it keeps of that day serves the next events too
         before = snapshot.table
         try:
-            publish(engine.warehouse, as_of, home=self._home, instead_of=before, engine=engine)
+            publish(
+                engine.warehouse,
+                as_of,
+                home=self._home,
+                instead_of=before,
+                engine=engine,
+                scored_before=self._scored,
+            )
         except ConflictError as error:
             logger.info("not published: %s", error.what)
+        self._scored = None
         self._runtime.catch_up()
 
     def _warm(self) -> None:
@@ -224,13 +234,21 @@ class Rescorer:
                 engine=engine,
                 progress=self._go_on,
             )
-            one = inputs_of(snapshot.bundle, table).head(1)
-            snapshot.bundle.score_and_explain(one, method="table")  # lays the trees out
+            self._score_ahead(snapshot, table, asked[1])
             self._save(engine, snapshot)
         except _StoppingError:
             return
         except FflRiskError as error:
             logger.info("the first event of %s will take longer: %s", asked[1], error.what)
+
+    def _score_ahead(self, snapshot: Snapshot, table: FeatureTable, as_of: date) -> None:
+        """Score all dealers of the day that the first event will move the table to."""
+        if as_of > snapshot.as_of:
+            champion = str(snapshot.table.manifest["champion"]), snapshot.bundle
+            self._scored = score_rows(champion, table, Warehouse.open(self._warehouse), as_of)
+        else:
+            one = inputs_of(snapshot.bundle, table).head(1)
+            snapshot.bundle.score_and_explain(one, method="table")  # lays the trees out
 
     def _go_on(self, _family: str, _done: int, _total: int) -> None:
         """Leave a build that nobody waits for when the service stops."""
@@ -264,4 +282,4 @@ class Rescorer:
     def _let_go(self) -> None:
         if self._engine is not None:
             self._engine.close()
-        self._engine, self._warm_for = None, None
+        self._engine, self._warm_for, self._scored = None, None, None

@@ -18,17 +18,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from features import reference
 from features.home import keep_private, sync_folder, write_json
 from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
-from serving.scores.inspection_facts import inspection_facts
+from serving.scores.dealer_facts import dealer_facts
 from serving.scores.loaded_table import (
     FILES,
     N_REASONS,
     SCHEMA_VERSION,
-    TEXT_COLUMNS,
     ScoredTable,
     content_fingerprint,
     current,
@@ -41,17 +39,11 @@ if TYPE_CHECKING:
     from features.engine.embedded import EmbeddedEngine
     from features.table import FeatureTable
     from models.bundle import Bundle
+    from models.margin.margin import Method
 
 _DISK_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 # Listings and sales come by the month: an agency may well have nothing newer, but not for longer.
 _QUIET_DAYS: Final = 45
-_LICENSE_COLUMNS: Final = {
-    "premises_street": "street",
-    "premises_city": "city",
-    "premises_state": "state",
-    "premises_zip": "zip",
-    "county_fips": "county",
-}
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,31 @@ class Published:
     records_to: date
 
 
+@dataclass(frozen=True)
+class ScoredRows:
+    """All dealers of a day as a bundle scored them.
+
+    Parameters
+    ----------
+    champion : str
+    as_of : date
+    dealers : ndarray of str, shape (n,)
+    inputs, scores, reasons, facts : DataFrame of n rows
+        Signals of the bundle, what it says, the strongest reasons, and `dealer_facts`.
+    facts_of : tuple of str
+        Files that the facts were read from, by their digests.
+    """
+
+    champion: str
+    as_of: date
+    dealers: npt.NDArray[np.object_]
+    inputs: pd.DataFrame
+    scores: pd.DataFrame
+    reasons: pd.DataFrame
+    facts: pd.DataFrame
+    facts_of: tuple[str, ...]
+
+
 def publish(
     warehouse: Warehouse,
     as_of: date,
@@ -74,6 +91,7 @@ def publish(
     progress: Callable[[str], None] = lambda _: None,
     instead_of: ScoredTable | None = None,
     engine: EmbeddedEngine | None = None,
+    scored_before: ScoredRows | None = None,
 ) -> Published:
     """Score all dealers listed as of `as_of` and put the table in force.
 
@@ -94,6 +112,8 @@ def publish(
         still is.
     engine : EmbeddedEngine, optional
         Over the warehouse; one that kept its work of an earlier build saves it here.
+    scored_before : ScoredRows, optional
+        Rows that were scored as of this day before; those that are the same are not scored again.
 
     Raises
     ------
@@ -116,7 +136,8 @@ def publish(
             f"No dealer is listed as of {as_of}.", fix="ingest a listing known before that day"
         )
     progress(f"scoring {len(table.frame):,} dealers")
-    frames = score_frames(bundle, table, warehouse=warehouse, as_of=as_of)
+    scored = score_rows((champion, bundle), table, warehouse, as_of, before=scored_before)
+    frames = frames_of(scored, bundle, warehouse, as_of)
     progress("publishing")
     manifest = {
         "schema_version": SCHEMA_VERSION,
@@ -158,57 +179,100 @@ def score_frames(
     bundle: Bundle, table: FeatureTable, *, warehouse: Warehouse, as_of: date
 ) -> dict[str, pd.DataFrame]:
     """Return the frames of a scored table, by file name."""
+    scored = score_rows(("", bundle), table, warehouse, as_of)
+    return frames_of(scored, bundle, warehouse, as_of)
+
+
+def score_rows(
+    champion: tuple[str, Bundle],
+    table: FeatureTable,
+    warehouse: Warehouse,
+    as_of: date,
+    *,
+    before: ScoredRows | None = None,
+) -> ScoredRows:
+    """Score all dealers of a table; whose signals are as they were `before` has the scores it had.
+
+    What a row is given does not depend on the rows beside it, to the last bit.
+    """
+    from models.margin.margin import TABLE_ROWS
+
+    name, bundle = champion
     inputs = inputs_of(bundle, table)
     dealers = table.frame["dealer"].astype(str).to_numpy(dtype=object)
-    scores, explained = bundle.score_and_explain(inputs)
-    scores = scores.reset_index(drop=True)
-    facts = dealer_facts(warehouse, dealers, as_of)
-    scored = pd.concat([facts, scores], axis=1)
+    if before is not None and (before.champion, before.as_of) != (name, as_of):
+        before = None
+    same = _same_rows(dealers, inputs, before)
+    parts = list[tuple[pd.DataFrame, pd.DataFrame]]()
+    if before is not None:
+        parts.append((before.scores, before.reasons))
+    if (new := inputs[same < 0]).size:
+        # As a table of all of them is explained, however few they are.
+        method: Method = "table" if len(inputs) >= TABLE_ROWS else "lightgbm"
+        told, explained = bundle.score_and_explain(new, method=method)
+        parts.append((told, strongest(explained["priority"].values, bundle.signals)))
+    n_before = 0 if before is None else len(before.dealers)
+    order = np.where(same >= 0, same, n_before + np.cumsum(same < 0) - 1)
+    scores, reasons = (
+        pd.concat([part[k] for part in parts], ignore_index=True).iloc[order] for k in (0, 1)
+    )
+    facts_of = _facts_of(warehouse)
+    if (
+        before is not None
+        and before.facts_of == facts_of
+        and np.array_equal(before.dealers, dealers)
+    ):
+        facts = before.facts
+    else:
+        facts = dealer_facts(warehouse, dealers, as_of)
+    return ScoredRows(
+        name,
+        as_of,
+        dealers,
+        inputs,
+        scores.reset_index(drop=True),
+        reasons.reset_index(drop=True),
+        facts,
+        facts_of,
+    )
+
+
+def _same_rows(
+    dealers: npt.NDArray[np.object_], inputs: pd.DataFrame, before: ScoredRows | None
+) -> npt.NDArray[np.int64]:
+    """Return which row of `before` is each dealer's, to the bit; -1 where none is."""
+    if before is None or not len(before.dealers):
+        return np.full(len(dealers), -1, dtype=np.int64)
+    at = pd.Index(before.dealers).get_indexer(pd.Index(dealers)).astype(np.int64)
+    now, then = (rows.to_numpy(dtype=np.float32) for rows in (inputs, before.inputs))
+    is_same = (now.view(np.int32) == then[np.maximum(at, 0)].view(np.int32)).all(axis=1)
+    return np.where(is_same & (at >= 0), at, -1)
+
+
+def _facts_of(warehouse: Warehouse) -> tuple[str, ...]:
+    """Return the digests of the files that `dealer_facts` reads."""
+    tables = warehouse.manifest["tables"]
+    return tuple(
+        str(entry["sha256"])
+        for name in ("licenses", "inspections")
+        for entry in tables.get(name, {"files": ()})["files"]
+    )
+
+
+def frames_of(
+    rows: ScoredRows, bundle: Bundle, warehouse: Warehouse, as_of: date
+) -> dict[str, pd.DataFrame]:
+    """Return the frames of a scored table, by file name, of rows as they were scored."""
+    scored = pd.concat([rows.facts, rows.scores], axis=1)
     scored["as_of"] = np.datetime64(as_of, "s")
-    scored["is_in_scope"] = in_scope(bundle, facts["license_type"])
-    values = explained["priority"].values
+    scored["is_in_scope"] = in_scope(bundle, rows.facts["license_type"])
     types = scored["license_type"].to_numpy(dtype=object)
     return {
         "scored.parquet": scored,
-        "reasons.parquet": strongest(values, bundle.signals),
-        "peers.parquet": peer_table(inputs, types),
+        "reasons.parquet": rows.reasons,
+        "peers.parquet": peer_table(rows.inputs, types),
         "holds.parquet": holds_of(warehouse, as_of),
     }
-
-
-def dealer_facts(
-    warehouse: Warehouse, dealers: npt.NDArray[np.object_], as_of: date
-) -> pd.DataFrame:
-    """Return one row a dealer, in the order given: listing in force, place, office, inspections."""
-    licenses = warehouse.read("licenses", as_of=as_of).to_pandas(date_as_object=False)
-    licenses = licenses.sort_values("listed_on", kind="stable").drop_duplicates(
-        "dealer", keep="last"
-    )
-    facts = licenses.rename(columns=_LICENSE_COLUMNS).set_index("dealer").reindex(dealers)
-    facts = _with_place(facts)
-    offices = reference.county_office().set_index("county_fips")[["office", "division"]]
-    facts = facts.join(offices, on="county")
-    inspections = warehouse.read("inspections", as_of=as_of).to_pandas(date_as_object=False)
-    facts = facts.join(inspection_facts(inspections, as_of))
-    facts.index.name = "dealer"
-    facts = facts.reset_index()
-    for name in TEXT_COLUMNS:
-        facts[name] = facts[name].astype(object).where(facts[name].notna(), "").astype(str)
-    facts["n_inspections"] = facts["n_inspections"].fillna(0).astype(np.int32)
-    facts["is_recall_due"] = facts["is_recall_due"].eq(True)
-    dates = ["last_inspected_on", "eligible_on"]
-    facts[dates] = facts[dates].astype("datetime64[s]")
-    columns = ["dealer", *TEXT_COLUMNS, "latitude", "longitude", *dates]
-    return facts[[*columns, "n_inspections", "is_recall_due"]]
-
-
-def _with_place(facts: pd.DataFrame) -> pd.DataFrame:
-    """Fill coordinates that the listing does not give with the center of the ZIP area."""
-    centers = reference.zip_places()
-    for name, place in (("latitude", "lat"), ("longitude", "lon")):
-        center = facts["zip"].map(centers[place])
-        facts[name] = facts[name].astype(np.float64).fillna(center)
-    return facts
 
 
 def strongest(

@@ -1,19 +1,24 @@
 """The first event after a start is scored from what was built before it, to the bit of a batch."""
 
+import json
 import shutil
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from features.engine import context
+from features.table import build_features
 from features.warehouse import Warehouse
+from models import Bundle
 from serving import clock
 from serving.access.audit.writer import Access, Ledger
 from serving.field.events import keep
 from serving.field.rescoring_loop import KEPT, Rescorer
 from serving.runtime import Runtime
-from serving.scores.publish import publish
+from serving.scores.publish import publish, score_rows
 from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
 from tests.test_serving.test_end_to_end import publish_country
@@ -105,6 +110,61 @@ def test_the_first_event_after_a_start_works_out_its_own_dealer_alone(running, w
     new = running.snapshot.inputs[running.snapshot.row_of[dealer]]
     assert not np.array_equal(new, old, equal_nan=True)
     assert_of_a_batch(running, dealer)
+
+
+def test_the_first_event_of_a_day_scores_again_only_whom_it_moves(running, monkeypatch):
+    """All dealers were scored for it, though the day that it moves them to was known before."""
+    home, rescorer = running.settings.home, Rescorer(running, running.settings.home)
+    rescorer._warm()
+    asked, plain = [], Bundle.score_and_explain
+
+    def counted(self, X, **how):
+        asked.append(len(X))
+        return plain(self, X, **how)
+
+    monkeypatch.setattr(Bundle, "score_and_explain", counted)
+    before = running.snapshot
+    trace(running, 5)
+    rescorer._once()
+    rescorer.close()
+    assert running.snapshot.as_of == TOMORROW > before.as_of
+    assert len(asked) == 1
+    assert 0 < asked[0] < len(before.columns["dealer"])
+    rolled = running.snapshot.table.folder
+    shutil.copytree(home, beside := home.parent / "batch")
+    name = publish(Warehouse.open(beside / "warehouse"), TOMORROW, home=beside).name
+    batch = beside / "scored" / name
+    for file in sorted(path.relative_to(batch) for path in batch.rglob("*") if path.is_file()):
+        if file.name != "manifest.json":
+            assert (rolled / file).read_bytes() == (batch / file).read_bytes(), file
+    told, wanted = (
+        json.loads((folder / "manifest.json").read_text()) for folder in (rolled, batch)
+    )
+    assert {key: told[key] for key in wanted if key != "records_to"} == {
+        key: value for key, value in wanted.items() if key != "records_to"
+    }
+
+
+@pytest.mark.parametrize("change", ["nothing", "other day", "other model", "other facts"])
+def test_what_was_scored_before_is_taken_only_for_the_same(running, change):
+    warehouse, bundle = Warehouse.open(running.settings.home / "warehouse"), running.snapshot.bundle
+    table = build_features(warehouse, TOMORROW)
+    plain = score_rows(("000001", bundle), table, warehouse, TOMORROW)
+    marked = replace(
+        plain,
+        scores=plain.scores.assign(priority=-1.0),
+        facts=plain.facts.assign(city="ELSEWHERE"),
+        **{
+            "other day": {"as_of": TODAY},
+            "other model": {"champion": "000002"},
+            "other facts": {"facts_of": ("another",)},
+        }.get(change, {}),
+    )
+    found = score_rows(("000001", bundle), table, warehouse, TOMORROW, before=marked)
+    is_taken = change in ("nothing", "other facts")
+    pd.testing.assert_frame_equal(found.scores, marked.scores if is_taken else plain.scores)
+    pd.testing.assert_frame_equal(found.reasons, plain.reasons)
+    pd.testing.assert_frame_equal(found.facts, marked.facts if change == "nothing" else plain.facts)
 
 
 def test_what_was_built_for_a_table_that_is_no_longer_in_force_is_left_by_nobody(running):
