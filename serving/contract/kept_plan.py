@@ -71,7 +71,7 @@ class KeptVisit(Answer):
     drive_hours: float = Field(description="From the stop before, or from the start")
     km: float = Field(description="By road, estimated, from the stop before")
     expected_yield: float
-    why: Literal["model", "random", "recall", "coverage"]
+    why: Literal["model", "random", "recall", "coverage", "list"]
     inclusion_probability: float
     last_inspected_on: date | None
     last_outcome: str | None

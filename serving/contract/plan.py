@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.contract.answers import Answer, Basis, DealerKey, Name, Request
+from serving.contract.answers import Answer, Basis, DealerKey, ListId, Name, Request
 from serving.settings import RANDOM_SHARE
 
 # Weeks are counted from it: a day at the end of time has none after it.
@@ -66,6 +66,10 @@ def least(name: str) -> float:
     return next(float(m.ge) for m in RULES[name].metadata if hasattr(m, "ge"))
 
 
+# Which dealers of a list a plan must hold.
+Require = Literal["mandatory", "all"]
+
+
 class PlanAsk(PlanRules, Request):
     """An office, its hours and its rules."""
 
@@ -84,7 +88,16 @@ class PlanAsk(PlanRules, Request):
     later: list[DealerKey] = Field(
         default_factory=list,
         max_length=100,
-        description="Recalls due that are left to a later plan; the plan names them",
+        description="Recalls due, and dealers required from the list, that are left to a later "
+        "plan; the plan names them",
+    )
+    from_list: ListId | None = Field(
+        default=None, description="A list whose dealers of the office must be in the plan"
+    )
+    require: Require = Field(
+        default="mandatory",
+        description="Of that list: its mandatory dealers, or all; those visited or overridden since"
+        " and those that cannot be visited in these weeks are named, not required",
     )
 
 
@@ -100,7 +113,7 @@ class PlannedVisit(Answer):
     starts_after_hours: float = Field(description="Into the week, driving included")
     hours: float = Field(description="On site")
     expected_yield: float = Field(description="Of the whole visit")
-    why: Literal["model", "random", "recall", "coverage"]
+    why: Literal["model", "random", "recall", "coverage", "list"]
     inclusion_probability: float = Field(gt=0, le=1)
 
 
@@ -141,6 +154,22 @@ class PlanStart(Answer):
     what: str = Field(description="The office's stated address, or what stands for it")
 
 
+class NotPlanned(Answer):
+    """A dealer that was asked for from a list and is not in the plan."""
+
+    dealer: str
+    why: str
+
+
+class PlannedList(Answer):
+    """How a plan holds the dealers that were asked for from a list."""
+
+    list_id: str
+    require: Require
+    planned: list[str] = Field(description="Dealers asked for that are in the plan")
+    not_planned: list[NotPlanned] = Field(description="Those that are not, and why")
+
+
 class PlanAnswer(Answer):
     """Which dealers, when, in what order, and how good that is at the most and at the least."""
 
@@ -162,4 +191,5 @@ class PlanAnswer(Answer):
     costs: list[RuleCost]
     sensitivity: list[OtherHours] = Field(description="For 20% fewer and 20% more hours")
     inclusion_probability: float = Field(description="Of each dealer in the frame of the draw")
+    from_list: PlannedList | None = Field(default=None, description="Null without a list")
     disclaimers: list[str]

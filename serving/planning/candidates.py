@@ -39,11 +39,14 @@ class Candidates:
         Hours of driving from the office, one way.
     first_week : array of int, shape (n,)
         First week, from 0, that begins on or after the day of eligibility.
-    is_recall_due, is_overdue : array of bool, shape (n,)
+    is_recall_due, is_overdue, is_listed : array of bool, shape (n,)
+        Due for recall, unseen for too long, required from a list.
     set_aside : mapping of str to int
         How many candidates were left out, by reason.
     recalls_aside : mapping of str to str
         Why a recall due that the law would allow was left out, by dealer.
+    listed_aside : mapping of str to str
+        Why a dealer required from a list was left out, by dealer.
     """
 
     dealer: npt.NDArray[np.object_]
@@ -55,8 +58,10 @@ class Candidates:
     first_week: Ints
     is_recall_due: Flags
     is_overdue: Flags
+    is_listed: Flags
     set_aside: Mapping[str, int]
     recalls_aside: Mapping[str, str]
+    listed_aside: Mapping[str, str]
 
     def __len__(self) -> int:
         return len(self.dealer)
@@ -98,12 +103,19 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
     limit = np.inf if request.coverage_years is None else request.coverage_years * DAYS_A_YEAR
     kept = frame[keep]
     reasons = np.select(
-        [is_later, ~has_place, ~is_near],
-        ["left to a later plan by hand", "no place known", "too far to drive in a week"],
+        [is_later, ~has_place, ~is_lawful, ~is_near],
+        [
+            "left to a later plan by hand",
+            "no place known",
+            "not eligible in these weeks",
+            "too far to drive in a week",
+        ],
         default="longer than the weeks left",
     )
     stays = has_place & is_lawful & ~is_later
+    is_listed = frame["dealer"].isin(request.required).to_numpy()
     aside = frame["is_recall_due"].to_numpy(bool) & is_lawful & ~keep
+    unlisted = sorted(set(request.required) - set(frame["dealer"]))
     return Candidates(
         dealer=kept["dealer"].to_numpy(object),
         latitude=kept["latitude"].to_numpy(np.float64),
@@ -125,19 +137,22 @@ def read_candidates(frame: pd.DataFrame, request: PlanRequest) -> Candidates:
             str(dealer): str(reason)
             for dealer, reason in zip(frame.loc[aside, "dealer"], reasons[aside], strict=True)
         },
+        is_listed=is_listed[keep],
+        listed_aside=dict.fromkeys(unlisted, "not among the office's dealers now")
+        | {str(frame["dealer"][i]): str(reasons[i]) for i in np.flatnonzero(is_listed & ~keep)},
     )
 
 
 def _later(frame: pd.DataFrame, request: PlanRequest, *, is_lawful: Flags) -> Flags:
     """Return which dealers are left to a later plan, shape (n,)."""
     is_due = frame["is_recall_due"].to_numpy(bool) & is_lawful
-    strangers = sorted(set(request.later) - set(frame["dealer"][is_due]))
+    strangers = sorted(set(request.later) - set(frame["dealer"][is_due]) - set(request.required))
     if strangers:
         raise PlanError(
             "A dealer left to a later plan is not due for recall in these weeks.",
             found=", ".join(strangers),
-            expected="dealers of the office that are due for recall",
-            fix="take it off: only recalls due are in a plan whatever else is",
+            expected="dealers of the office that are due for recall, or required from the list",
+            fix="take it off: only these are in a plan whatever else is",
         )
     return frame["dealer"].isin(request.later).to_numpy()
 
@@ -176,6 +191,7 @@ def with_standing(
         first_week=np.r_[candidates.first_week, np.zeros(n, dtype=np.int64)],
         is_recall_due=np.r_[candidates.is_recall_due, np.zeros(n, dtype=bool)],
         is_overdue=np.r_[candidates.is_overdue, np.zeros(n, dtype=bool)],
+        is_listed=np.r_[candidates.is_listed, np.zeros(n, dtype=bool)],
         **{name: np.r_[getattr(candidates, name), values] for name, values in more.items()},
     )
 

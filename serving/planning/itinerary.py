@@ -17,7 +17,7 @@ from serving.planning.solving.price import Cost, Sensitivity
 from serving.planning.solving.weekly_routes import Tour
 from serving.planning.travel import drive_hours, road_km
 
-Why = Literal["model", "random", "recall", "coverage"]
+Why = Literal["model", "random", "recall", "coverage", "list"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Visit:
     expected_yield : float
         Of the whole visit.
     why : str
-        ``recall``, ``random``, ``coverage`` or ``model``.
+        ``recall``, ``random``, ``list``, ``coverage`` or ``model``.
     inclusion_probability : float
         Probability of being drawn for a random dealer, 1 for another.
     """
@@ -108,6 +108,8 @@ class Plan:
     sensitivity : tuple of Sensitivity
     inclusion_probability : float
         Of each dealer in the frame of the random draw.
+    listed_missing : mapping of str to str
+        Dealers required from a list that are not in the plan, and why.
     """
 
     visits: tuple[Visit, ...]
@@ -123,6 +125,7 @@ class Plan:
     costs: tuple[Cost, ...]
     sensitivity: tuple[Sensitivity, ...]
     inclusion_probability: float
+    listed_missing: Mapping[str, str]
 
     @property
     def dealers(self) -> tuple[str, ...]:

@@ -69,7 +69,17 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
         costs=price.costs(problem, candidates),
         sensitivity=price.sensitivity(candidates, request, is_drawn=is_drawn),
         inclusion_probability=probability,
+        listed_missing=_listed_missing(candidates, tours),
     )
+
+
+def _listed_missing(candidates: Candidates, tours: tuple[Tour, ...]) -> dict[str, str]:
+    """Return the dealers required from a list that are not visited, and why."""
+    visited = {stop.candidate for tour in tours for stop in tour.stops}
+    missed = [i for i in np.flatnonzero(candidates.is_listed) if int(i) not in visited]
+    return dict(candidates.listed_aside) | {
+        str(candidates.dealer[i]): "no place found in any investigator's week" for i in missed
+    }
 
 
 def _bound(problem: Selection, choice: Choice, visited: Ints) -> float:
@@ -86,6 +96,7 @@ def _bound(problem: Selection, choice: Choice, visited: Ints) -> float:
         problem,
         is_recall=problem.is_recall & is_in,
         is_drawn=problem.is_drawn & is_in,
+        is_listed=problem.is_listed & is_in,
         n_overdue_wanted=max(
             problem.n_overdue_wanted - int((missed & problem.is_overdue).sum()), 0
         ),
@@ -102,8 +113,8 @@ def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
         if free is not None:
             by_quota = problem.is_overdue & choice.is_chosen & ~free.is_chosen
     return np.select(
-        [problem.is_recall, problem.is_drawn, by_quota],
-        ["recall", "random", "coverage"],
+        [problem.is_recall, problem.is_drawn, problem.is_listed, by_quota],
+        ["recall", "random", "list", "coverage"],
         default="model",
     )
 
@@ -144,6 +155,13 @@ def _shortfalls(
         else f"{dealer} is due for recall and is left out of this plan: {reason}."
         for dealer, reason in candidates.recalls_aside.items()
     ]
+    aside += [
+        f"{dealer} is required from the list and is {reason}."
+        if reason.startswith("left")
+        else f"{dealer} is required from the list and is left out of this plan: {reason}."
+        for dealer, reason in candidates.listed_aside.items()
+        if dealer not in candidates.recalls_aside
+    ]
     return (
         *aside,
         *(
@@ -159,6 +177,8 @@ def _shortfalls(
 def _required_as(candidates: Candidates, i: int, *, is_drawn: Flags) -> str:
     if candidates.is_recall_due[i]:
         return "is due for recall"
-    return (
-        "was drawn at random" if is_drawn[i] else "is one of the longest unseen that are asked for"
-    )
+    if is_drawn[i]:
+        return "was drawn at random"
+    if candidates.is_listed[i]:
+        return "is required from the list"
+    return "is one of the longest unseen that are asked for"

@@ -70,6 +70,10 @@ class PlanRequest:
     n_workdays : tuple of tuple of int
         Working days, of five, by week and investigator; five each when empty. A week has its share
         of the hours.
+    later : tuple of str
+        Recalls due, and dealers of `required`, that are left to a later plan.
+    required : tuple of str
+        Dealers that must be in it because a list says so; which of them cannot be is told.
 
     Raises
     ------
@@ -92,6 +96,7 @@ class PlanRequest:
     draw: Draw | None = None
     n_workdays: tuple[tuple[int, ...], ...] = ()
     later: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:

@@ -16,6 +16,15 @@ from serving.api.callers import Caller, allow, content_of, json_answer, response
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
 from serving.contract.plan import RULES, PlanAnswer, PlanAsk
+from serving.lists.to_plan import (
+    ListedDealer,
+    list_for_plan,
+    listed_dealers,
+    required,
+    wanted,
+    why_not_planned,
+)
+from serving.planning import Plan
 from serving.planning.for_caller import plan_office
 from serving.planning.kept import files
 from serving.planning.kept.overrides import closed_dealers
@@ -42,17 +51,18 @@ _Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newe
 @router.post(
     "/plan",
     response_model=PlanAnswer,
-    responses=responses(409),
+    responses=responses(404, 409),
     summary="Plan an office's visits",
 )
 async def plan(body: PlanAsk, caller: Annotated[Caller, Depends(allow("plan"))]) -> Response:
     """Choose and order visits for an office's hours; the same request gives the same plan.
 
-    When no plan meets all rules, the refusal's `fix` names each rule to relax, and how far.
+    When no plan meets all rules, the refusal's `fix` names each rule to relax, and how far. With
+    `from_list`, the office's dealers of a list are in it, or named with why they are not.
     """
     purpose = caller.purpose(body.purpose)
     answer, dealers = await caller.heavy(_plan, caller, body)
-    await caller.record(subjects(dealers), purpose=purpose)
+    await caller.record(subjects(dealers), purpose=purpose, list_id=body.from_list or "")
     return json_answer(to_json(answer))
 
 
@@ -60,6 +70,7 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
     caller.runtime.follow()
     scope = caller.scope
     start = given_start(body.start.latitude, body.start.longitude) if body.start else None
+    listed = _listed(caller, scope, body)
     made = plan_office(
         scope,
         caller.principal,
@@ -68,6 +79,7 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         | {
             "draw": caller.runtime.draw(scope.view.snapshot.as_of),
             "later": tuple(sorted({_key(scope, dealer) for dealer in body.later})),
+            "required": tuple(required(listed, body.require, body.office)),
         },
         home=caller.runtime.settings.home,
         starts_on=body.starts_on,
@@ -75,7 +87,9 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
         closed=closed_dealers(caller.runtime.store),
     )
     snapshot = scope.view.snapshot
-    answer = asdict(made.plan) | {
+    found = asdict(made.plan)
+    del found["listed_missing"]
+    answer = found | {
         "basis": snapshot.basis,
         "office": body.office,
         "starts_on": made.request.starts_on,
@@ -85,9 +99,28 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
             "what": made.request.start,
         },
         "yield_per_hour": made.plan.yield_per_hour,
+        "from_list": _of_list(body, listed, made.plan) if body.from_list else None,
         "disclaimers": snapshot.disclaimers,
     }
     return answer, made.plan.dealers
+
+
+def _listed(caller: Caller, scope: Scope, body: PlanAsk) -> list[ListedDealer]:
+    if not body.from_list:
+        return []
+    document = list_for_plan(caller.runtime, caller.principal, body.from_list)
+    return wanted(listed_dealers(caller.runtime, scope.view, document), body.require)
+
+
+def _of_list(body: PlanAsk, listed: list[ListedDealer], plan: Plan) -> dict[str, Any]:
+    planned = set(plan.dealers)
+    why = why_not_planned(listed, plan, body.office, planned)
+    return {
+        "list_id": body.from_list,
+        "require": body.require,
+        "planned": [one.dealer for one in listed if one.dealer in planned],
+        "not_planned": [{"dealer": dealer, "why": said} for dealer, said in why.items()],
+    }
 
 
 def _key(scope: Scope, asked: str) -> str:

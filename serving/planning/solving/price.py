@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from serving.planning.candidates import Candidates
 from serving.planning.request import PlanError, PlanRequest
 from serving.planning.solving import selection
 from serving.planning.solving.selection import Selection
+
+# More than these are no choice to make one by one.
+_MOST_NAMED: Final = 40
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,12 @@ class Relaxation:
     Parameters
     ----------
     rule : str
-        ``hours``, ``investigators``, ``recalls``, ``random_share`` or ``coverage``.
+        ``hours``, ``investigators``, ``recalls``, ``list``, ``random_share`` or ``coverage``.
     now, to : float
         Value asked for and the nearest value that works.
     sentence : str
     dealers : tuple of str
-        Recalls due whose leaving is enough, of the rule ``recalls``.
+        Whose leaving is enough, of the rules ``recalls`` and ``list``.
     """
 
     rule: str
@@ -85,7 +89,8 @@ class PlanInfeasibleError(PlanError):
         self.relaxations = relaxations
         super().__init__(
             "No plan meets all the rules of this request.",
-            expected="hours that hold every recall due, the random share and the coverage quota",
+            expected="hours that hold every recall due, the random share, the coverage quota and"
+            " what is required from a list",
             fix=" Or: ".join(r.sentence for r in relaxations) or "Relax several rules together.",
         )
 
@@ -94,7 +99,7 @@ def costs(problem: Selection, candidates: Candidates) -> tuple[Cost, ...]:
     """Return what each rule costs; a rule that binds nothing costs 0."""
     none = np.zeros(len(candidates), dtype=bool)
     base = selection.solve_relaxed(problem)
-    variants = (
+    variants: tuple[tuple[str, str, Selection], ...] = (
         ("recalls", "without having to visit recalls due", replace(problem, is_recall=none)),
         ("random_share", "without the dealers drawn at random", replace(problem, is_drawn=none)),
         ("coverage", "without the coverage quota", replace(problem, n_overdue_wanted=0)),
@@ -110,6 +115,9 @@ def costs(problem: Selection, candidates: Candidates) -> tuple[Cost, ...]:
             replace(problem, n_investigators=problem.n_investigators + 1),
         ),
     )
+    if problem.is_listed.any():
+        without = replace(problem, is_listed=none)
+        variants = (*variants, ("list", "without the dealers required from the list", without))
     out = []
     for rule, meaning, variant in variants:
         choice = selection.solve_relaxed(variant)
@@ -145,7 +153,7 @@ def relaxations(
     """Return, for each rule that alone can make the request possible, by how much to relax it."""
     out = _more_hours(problem, candidates, request)
     n_drawn, n_recall = int(problem.is_drawn.sum()), int(problem.is_recall.sum())
-    left = _least_missed(problem, problem.is_recall & ~problem.is_drawn)
+    left = _least_missed(problem, problem.is_recall & ~problem.is_drawn & ~problem.is_listed)
     if n_recall and left is not None:
         later = tuple(str(dealer) for dealer in candidates.dealer[left])
         out.append(
@@ -157,7 +165,8 @@ def relaxations(
                 later,
             )
         )
-    left = _least_missed(problem, problem.is_drawn & ~problem.is_recall)
+    out += _fewer_listed(problem, candidates)
+    left = _least_missed(problem, problem.is_drawn & ~problem.is_recall & ~problem.is_listed)
     if n_drawn and left is not None:
         n_kept = n_drawn - len(left)
         share = float(np.floor(1e4 * request.random_share * n_kept / n_drawn) / 1e4)
@@ -187,6 +196,20 @@ def relaxations(
             )
         )
     return tuple(out)
+
+
+def _fewer_listed(problem: Selection, candidates: Candidates) -> list[Relaxation]:
+    """Leave some of the dealers that only a list requires to a later plan."""
+    free = problem.is_listed & ~problem.is_recall & ~problem.is_drawn
+    left = _least_missed(problem, free)
+    if left is None or len(left) > _MOST_NAMED:
+        return []
+    n, later = int(free.sum()), tuple(str(dealer) for dealer in candidates.dealer[left])
+    sentence = (
+        f"Leave {len(later)} of {counted(n, 'dealer')} required from the list to a later plan: "
+        f"{', '.join(later)}."
+    )
+    return [Relaxation("list", n, n - len(later), sentence, later)]
 
 
 def _more_hours(

@@ -46,8 +46,8 @@ class Selection:
     n_investigators, weeks : int
     hours_off : array, shape (weeks,)
         Hours that holidays and leave take from the office in each week.
-    is_recall, is_drawn, is_overdue : array of bool, shape (n,)
-        Recalls due and dealers drawn at random are all visited.
+    is_recall, is_drawn, is_listed, is_overdue : array of bool, shape (n,)
+        Recalls due, dealers drawn at random and those required from a list are all visited.
     n_overdue_wanted : int
         How many of the overdue dealers are visited at least.
     """
@@ -62,13 +62,14 @@ class Selection:
     hours_off: Floats
     is_recall: Flags
     is_drawn: Flags
+    is_listed: Flags
     is_overdue: Flags
     n_overdue_wanted: int
 
     @property
     def is_required(self) -> Flags:
         """Dealers that are in whatever they yield, shape (n,)."""
-        return self.is_recall | self.is_drawn
+        return self.is_recall | self.is_drawn | self.is_listed
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def build(candidates: Candidates, request: PlanRequest, *, is_drawn: Flags) -> S
         hours_off=request.hours_off(),
         is_recall=candidates.is_recall_due,
         is_drawn=is_drawn,
+        is_listed=candidates.is_listed,
         is_overdue=candidates.is_overdue,
         n_overdue_wanted=wanted,
     )

@@ -33,7 +33,7 @@ _WHY: Final[Mapping[str, str]] = {
     "coverage": "longest unseen",
     "manual": "added by hand",
 }
-_PLANNED: Final[Mapping[str, str]] = {"model": "by priority"}
+_PLANNED: Final[Mapping[str, str]] = {"model": "by priority", "list": "required from the list"}
 _LEAST: Final = 0.001
 _LEAST_SHARE: Final = 0.0001
 _ALMOST: Final = 0.01

@@ -27,6 +27,7 @@ from serving.web import atlas
 
 RULES: Final = {
     "recalls": "Recalls due",
+    "list": "Dealers required from the list",
     "random_share": "Random share",
     "coverage": "Coverage quota",
     "twelve_months": "Twelve-month rule",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
@@ -21,7 +21,8 @@ from serving.access.people import as_kept, inspectors_of, not_known
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
-from serving.contract.plan import RULES, FirstDay
+from serving.contract.plan import RULES, FirstDay, Require
+from serving.lists.to_plan import list_for_plan, listed_dealers, required
 from serving.planning import Changed, PlanError, PlanInfeasibleError, Relaxation
 from serving.planning.for_caller import Made, first_monday, plan_office
 from serving.planning.kept.clashes import named_of
@@ -75,6 +76,7 @@ class Ask(BaseModel):
     coverage_share: float = _rule("coverage_share")
     holidays: bool = True
     from_list: str = Field(default="", pattern=LIST_PATTERN)
+    require: Literal["mandatory", "all", "none"] | None = None
     move: list[Annotated[str, Field(max_length=60)]] = Field(
         default_factory=list, max_length=_MOST_MOVES
     )
@@ -102,6 +104,14 @@ class Ask(BaseModel):
             leave.append(f"{person or alone}~{first}~{last or first}")
         later = list(dict.fromkeys(one for one in query.getlist("later") if one))
         return cls.model_validate(fields | {"move": moves, "leave": leave, "later": later})
+
+    @property
+    def required(self) -> Require | None:
+        """Which dealers of the list must be in the plan; None for none, or without a list.
+
+        An address from before it could be said asks for none.
+        """
+        return None if not self.from_list or self.require == "none" else self.require
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -189,6 +199,7 @@ def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
         "draw": caller.runtime.draw(caller.scope.view.snapshot.as_of),
         "n_workdays": terms.workdays(starts_on, ask.weeks).n_days,
         "later": tuple(sorted(ask.later)),
+        "required": _required(caller, ask),
     }
     made = plan_office(
         caller.scope,
@@ -200,6 +211,15 @@ def planned(caller: Caller, ask: Ask) -> tuple[Made, Terms]:
         closed=closed_dealers(caller.runtime.store),
     )
     return made, terms
+
+
+def _required(caller: Caller, ask: Ask) -> tuple[str, ...]:
+    """Return the dealers of the list that the plan must hold."""
+    if ask.required is None:
+        return ()
+    document = list_for_plan(caller.runtime, caller.principal, ask.from_list)
+    dealers = listed_dealers(caller.runtime, caller.scope.view, document)
+    return tuple(required(dealers, ask.required, ask.office))
 
 
 def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
@@ -242,7 +262,7 @@ async def _listed(caller: Caller, ask: Ask, purpose: str) -> FromList | None:
     """Return the list that the plan was opened from, with the record of reading it."""
     if not ask.from_list:
         return None
-    listed = await asyncio.to_thread(from_list, caller, ask.from_list, None)
+    listed = await asyncio.to_thread(from_list, caller, ask.from_list, ask.required)
     await caller.record(ask.from_list, purpose=purpose, list_id=ask.from_list)
     return listed
 
@@ -293,8 +313,12 @@ def _form(
 ) -> Response:
     ways = error.relaxations if isinstance(error, PlanInfeasibleError) else ()
     choices = _choices(caller, ask)
-    if listed is not None and not ask.office and listed.office in choices["offices"]:
-        choices["ask"] = choices["ask"].model_copy(update={"office": listed.office})
+    if listed is not None and not ask.office:
+        # What a supervisor opens a plan from a list for; another choice is kept.
+        update: dict[str, Any] = {"require": ask.require or "mandatory"}
+        if listed.office in choices["offices"]:
+            update["office"] = listed.office
+        choices["ask"] = choices["ask"].model_copy(update=update)
     return page(
         request, "plan.html", title="Plan visits", active="plan", me=caller.principal,
         status=200 if error is None else error.status, error=error,
@@ -307,7 +331,7 @@ def _offers(caller: Caller, ask: Ask, ways: Sequence[Relaxation]) -> list[tuple[
     """Return each way to make a plan possible, in words and as the address that goes it."""
     out = []
     for way in ways:
-        if way.rule == "recalls":
+        if way.rule in {"recalls", "list"}:
             change: dict[str, Any] = {"later": [*ask.later, *way.dealers]}
         else:
             change = {_FIELD_OF[way.rule]: way.to}
@@ -387,7 +411,7 @@ def _show(
             (names[dealer], _address(ask, {"later": [*ask.later, dealer]}))
             for dealer in sorted(names)
         ],
-        listed=from_list(caller, ask.from_list, doc), list_sentence=SENTENCE,
+        listed=from_list(caller, ask.from_list, ask.required, (doc, plan)), list_sentence=SENTENCE,
         changed=None if changed is None else _change_in_words(caller, ask, made, doc),
         costs=[
             {
