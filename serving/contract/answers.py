@@ -248,6 +248,11 @@ class AuditedRow(Premises):
     as_of: date = Field(description="Later than the list's for a dealer rescored after an event")
     last_inspected_on: date | None
     last_outcome: str | None
+    last_kind: str | None = Field(
+        default=None,
+        description="Of what kind it was, `compliance` or `recall`; null when there is none, or"
+        " where the scored table does not tell",
+    )
     is_eligible: bool
     eligible_on: date | None
 

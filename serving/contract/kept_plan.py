@@ -75,6 +75,11 @@ class KeptVisit(Answer):
     inclusion_probability: float
     last_inspected_on: date | None
     last_outcome: str | None
+    last_kind: str | None = Field(
+        default=None,
+        description="Of what kind it was, `compliance` or `recall`; null when there is none, or"
+        " where the scored table does not tell",
+    )
     reasons: list[str]
     override: str = Field(
         default="",

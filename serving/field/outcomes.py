@@ -240,7 +240,9 @@ def _newest(connection: sa.Connection, dealers: Sequence[str] | None) -> list[Ke
     return [_kept(row._mapping) for row in rows]
 
 
-_FELT: Final = ("eligible_on", "last_inspected_on", "last_outcome", "is_recall_due")
+_FELT: Final = (
+    "eligible_on", "last_inspected_on", "last_outcome", "last_kind", "is_recall_due",
+)  # fmt: skip
 
 
 def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
@@ -288,6 +290,7 @@ def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
         [d["opened_on"] for d in documents], dtype="datetime64[s]"
     )
     values["last_outcome"][places] = outcome
+    values["last_kind"][places] = np.array([d["kind"] for d in documents], dtype=object)
     values["is_recall_due"][places] = due.to_numpy(dtype=bool)
     is_news = np.zeros(len(rows), dtype=bool)
     for name, new in values.items():
@@ -303,7 +306,8 @@ def apply_outcomes(snapshot: Snapshot, outcomes: Sequence[Kept]) -> Snapshot:
 
 def _published(snapshot: Snapshot, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """Return what the table says of some rows, as it was published."""
-    column = snapshot.table.scored[name].to_numpy()
+    scored = snapshot.table.scored
+    column = scored[name].to_numpy() if name in scored else np.full(len(scored), "", dtype=object)
     taken: npt.NDArray[Any] = column[rows].astype(snapshot.columns[name].dtype)
     return taken
 

@@ -294,7 +294,10 @@ def _document_rows(
         columns[name][rows].astype("datetime64[D]").tolist()
         for name in ("as_of", "last_inspected_on", "eligible_on")
     )
-    outcome = [str(one) or None for one in columns["last_outcome"][rows].tolist()]
+    outcome, kind = (
+        [str(one) or None for one in columns[name][rows].tolist()]
+        for name in ("last_outcome", "last_kind")
+    )
     priority, support = (_floats(columns[name][rows]) for name in ("priority", "support"))
     is_unsure = columns["is_insufficient_history"][rows].astype(bool).tolist()
     is_eligible = allows_visit(columns["eligible_on"][rows], view.snapshot.as_of).tolist()
@@ -324,6 +327,7 @@ def _document_rows(
                 "has_insufficient_history": is_unsure[n],
                 "last_inspected_on": seen[n],
                 "last_outcome": outcome[n],
+                "last_kind": kind[n],
                 "is_eligible": is_eligible[n],
                 "eligible_on": eligible_on[n],
                 "reasons": view.reasons(row, N_LIST_REASONS),

@@ -14,7 +14,7 @@ from serving.contract.field import OVERRIDE_WORDS
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
-from serving.scores.words.wording import RATES, why_label
+from serving.scores.words.wording import RATES, last_kind_label, why_label
 from serving.scores.words.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
 
@@ -59,10 +59,18 @@ def table(
     cells = [_cells(row, names, heads) for row in rows]
     for head in heads:
         names += [head, f"{head}_lower", f"{head}_upper"]
-    names += _BASIS
+    seen = [name for name in _KIND if not rows or "last_inspected_on" in rows[0]]
+    names += [*seen, *_BASIS]
     names += since.columns if since is not None else ()
     basis = [document["basis"][name] for name in _BASIS]
-    behind = [[*basis, *(since.cells(row["dealer"]) if since else ())] for row in rows]
+    behind = [
+        [
+            *(_last_kind(row) for _ in seen),
+            *basis,
+            *(since.cells(row["dealer"]) if since else ()),
+        ]
+        for row in rows
+    ]
     return names, [[*own, *neutral_row(more)] for own, more in zip(cells, behind, strict=True)]
 
 
@@ -78,6 +86,11 @@ def _cells(
         score = row["heads"][head]
         values += [score["value"], score["lower"], score["upper"]]
     return neutral_row(values)
+
+
+def _last_kind(row: Mapping[str, Any]) -> str | None:
+    """Return of what kind the last inspection was, that it is not known, or None without one."""
+    return row.get("last_kind") or ("unknown" if row["last_inspected_on"] else None)
 
 
 def to_csv(
@@ -156,6 +169,7 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "last_outcome": Field("Its outcome", width=18),
     "eligible_on": Field("May be visited from", "date", 12),
     "reasons": Field("What stands out", width=80),
+    "last_kind": Field("Kind of the last inspection", width=12),
     "as_of": Field("Scores as of", "date", 12),
     "bundle": Field("Bundle", width=10),
     "handed_to": Field("With", width=14),
@@ -171,6 +185,7 @@ _HEADINGS: Final[Mapping[str, Field]] = {
     "visit_outcome": Field("Outcome of that visit", width=18),
     "not_before": Field("After that visit not before", "date", 12),
 }
+_KIND: Final = ("last_kind",)
 _BASIS: Final = ("as_of", "bundle")
 _DATES: Final = tuple(
     name for name, field in _HEADINGS.items() if field.kind == "date" and name != "decided_at"
@@ -285,7 +300,7 @@ def _block(row: Mapping[str, Any], told: str = "", decided: str = "") -> _Block:
         outcome = outcome_label(row["last_outcome"])
         facts.append(
             f"{'Before that: last' if told else 'Last'} compliance or recall inspection, opened "
-            f"{last}: {outcome}."
+            f"{last}: {last_kind_label(row.get('last_kind'))}, {outcome}."
             if last
             else f"No {'earlier ' if told else ''}compliance or recall inspection on record."
         )

@@ -27,7 +27,7 @@ def inspection_facts(inspections: pd.DataFrame, as_of: date) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by dealer: last_inspected_on, last_outcome, n_inspections, eligible_on,
+        Indexed by dealer: last_inspected_on, last_outcome, last_kind, n_inspections, eligible_on,
         is_recall_due. Only inspections that use up the allowance count.
     """
     frame = inspections[inspections["kind"].isin(CONSUMING_KINDS)].copy()
@@ -40,6 +40,7 @@ def inspection_facts(inspections: pd.DataFrame, as_of: date) -> pd.DataFrame:
         {
             "last_inspected_on": grouped["opened_on"].last(),
             "last_outcome": grouped["outcome"].last(),
+            "last_kind": grouped["kind"].last(),
             "n_inspections": grouped.size().astype(np.int64),
             "ended_on": grouped["ended_on"].last(),
         }

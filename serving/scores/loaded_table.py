@@ -39,6 +39,7 @@ FILES: Final = ("scored.parquet", "reasons.parquet", "peers.parquet", "holds.par
 TEXT_COLUMNS: Final = (
     "license_number", "license_type", "licensee_name", "business_name", "street", "city", "state",
     "zip", "county", "office", "division", "last_outcome",
+    "last_kind",
 )  # fmt: skip
 
 

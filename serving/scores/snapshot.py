@@ -107,6 +107,8 @@ class Snapshot:
             for name in frame.columns:
                 is_plain = frame[name].dtype.kind in "iufbM"
                 columns[name] = frame[name].to_numpy(dtype=None if is_plain else object)
+        # A table published before kinds were in it does not know them.
+        columns.setdefault("last_kind", np.full(len(table.scored), "", dtype=object))
         return cls(
             table=table,
             bundle=bundle,

@@ -27,7 +27,14 @@ from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
 from serving.scores.words.area_names import county_label, office_label
-from serving.scores.words.wording import miles, percent, planned_label, score, why_label
+from serving.scores.words.wording import (
+    last_kind_label,
+    miles,
+    percent,
+    planned_label,
+    score,
+    why_label,
+)
 from serving.statements import NOT_EVIDENCE, OLD_RECORDS, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -221,6 +228,7 @@ def environment() -> Environment:
         "county": county_label,
         "owner": owner_in_words,
         "miles": miles,
+        "last_kind": last_kind_label,
         "why_label": why_label,
         "planned_label": planned_label,
         "override_label": lambda reason: OVERRIDE_WORDS.get(reason, reason).lower(),

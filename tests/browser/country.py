@@ -229,6 +229,7 @@ def facts_of(n: int, rng: np.random.Generator) -> pd.DataFrame:
             "office": offices["office"].reindex(at.index).fillna("").to_numpy(dtype=object),
             "division": offices["division"].reindex(at.index).fillna("").to_numpy(dtype=object),
             "last_outcome": np.where(seen, outcome, ""),
+            "last_kind": np.where(seen, np.where(i % 5, "compliance", "recall"), ""),
             "latitude": at["lat"].to_numpy() + rng.normal(0, 1, n) * spread,
             "longitude": at["lon"].to_numpy() + rng.normal(0, 1, n) * spread * 1.2,
             "last_inspected_on": last_on,
@@ -240,7 +241,9 @@ def facts_of(n: int, rng: np.random.Generator) -> pd.DataFrame:
             & (eligible > pd.Timestamp("2025-09-01")),
         }
     )
-    return frame.astype({"city": object, "license_type": object, "last_outcome": object})
+    return frame.astype(
+        {"city": object, "license_type": object, "last_outcome": object, "last_kind": object}
+    )
 
 
 def invented_country(n: int, *, seed: int = 0, with_hostile: bool = True) -> Snapshot:

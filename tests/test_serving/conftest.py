@@ -141,6 +141,9 @@ def make_facts(n: int, seed: int = 1) -> pd.DataFrame:
             "office": [f"office{k}" for k in office],
             "division": [f"division{k // 2}" for k in office],
             "last_outcome": np.where(was_inspected, outcome, ""),
+            "last_kind": np.where(
+                was_inspected, np.where(np.arange(n) % 4, "compliance", "recall"), ""
+            ),
             "latitude": 31.5 + rng.random(n),
             "longitude": -111.0 + rng.random(n),
             "last_inspected_on": last,

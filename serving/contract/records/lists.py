@@ -31,6 +31,7 @@ class AuditedRowRecord(PremisesRecord):
     as_of: Day | None
     last_inspected_on: Day | None
     last_outcome: str | None
+    last_kind: NotRequired[str | None]
     is_eligible: bool
     eligible_on: Day | None
 
@@ -62,6 +63,7 @@ class PublicEntryRecord(PremisesRecord):
     as_of: Day | None
     last_inspected_on: Day | None
     last_outcome: str | None
+    last_kind: NotRequired[str | None]
     is_eligible: bool
     eligible_on: Day | None
     heads: NotRequired[dict[str, HeadRecord]]

@@ -256,6 +256,7 @@ def _facts(view: View, dealer: str) -> dict[str, Any]:
         "longitude": float(columns["longitude"][row]),
         "last_inspected_on": from_numpy(columns["last_inspected_on"][row]),
         "last_outcome": str(columns["last_outcome"][row]) or None,
+        "last_kind": str(columns["last_kind"][row]) or None,
     }
 
 

@@ -15,7 +15,7 @@ from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
-from serving.scores.words.wording import miles, percent, planned_label
+from serving.scores.words.wording import last_kind_label, miles, percent, planned_label
 from serving.statements import basis_sentence, data_sentence, in_brief
 
 _FIELDS: Final = (
@@ -222,7 +222,8 @@ def last_visit(visit: KeptVisit) -> str:
     outcome = outcome_label(visit.last_outcome)
     still = "; licensed by the newest listing" if visit.last_outcome in _ENDED else ""
     day = visit.last_inspected_on
-    return f"Last compliance or recall inspection, opened on {day}: {outcome}{still}"
+    kind = last_kind_label(visit.last_kind)
+    return f"Last compliance or recall inspection, opened on {day}: {kind}, {outcome}{still}"
 
 
 def chance(visit: KeptVisit) -> str:

@@ -273,6 +273,17 @@ def planned_label(why: str) -> str:
     return _PLANNED.get(why) or why_label(why)
 
 
+def last_kind_label(kind: str | None) -> str:
+    """Return of what kind the last inspection was that counts toward the yearly allowance.
+
+    >>> last_kind_label("compliance"), last_kind_label("recall"), last_kind_label(None)
+    ('a compliance inspection', 'a recall', 'of which kind is not known')
+    """
+    return {"compliance": "a compliance inspection", "recall": "a recall"}.get(
+        kind or "", "of which kind is not known"
+    )
+
+
 def miles(km: float) -> str:
     """Write a distance in miles with kilometers.
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from features import reference
+from features.domain.asof import from_numpy
 from features.insight.flows.places import label_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
@@ -135,8 +136,8 @@ def _listed(caller: Caller, row: int, list_id: str) -> Listed | None:
     )
 
 
-def barring_visit(document: DossierDocument, store: Store) -> tuple[str, str] | None:
-    """Return kind and opening day of the newest visit that uses up the yearly allowance.
+def visits_of(document: DossierDocument, store: Store) -> list[tuple[str, str]]:
+    """Return opening day and kind of each visit, the newest first.
 
     What was told last of an inspection stands for it, before what the records say.
     """
@@ -147,8 +148,7 @@ def barring_visit(document: DossierDocument, store: Store) -> tuple[str, str] | 
         for entry in document["timeline"]
         if entry["table"] == "inspections" and entry["record_id"] not in told
     ]
-    newest = max((visit for visit in visits if visit[1] in CONSUMING_KINDS), default=None)
-    return None if newest is None else (newest[1], newest[0])
+    return sorted(visits, reverse=True)
 
 
 def _values(caller: Caller, row: int) -> dict[str, Any]:
@@ -167,10 +167,13 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     name = str(counties.loc[county, "county_name"]) if county in counties.index else county
     entries = sorted(document["timeline"], key=lambda entry: str(entry["on"]), reverse=True)
     arranged = timeline(entries)
+    visits = visits_of(document, caller.runtime.store)
     return {
         "doc": document,
         "why": why,
-        "barring": barring_visit(document, caller.runtime.store),
+        "barring": next(((kind, on) for on, kind in visits if kind in CONSUMING_KINDS), None),
+        "last_visit": visits[0] if visits else None,
+        "last_counted": _last_counted(view, row),
         "families": families,
         "scale": scale,
         "percent_below": view.percent_below(row),
@@ -194,6 +197,18 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
         "has_insufficient_history": bool(columns["is_insufficient_history"][row]),
         "place": _place(view, row),
     }
+
+
+def _last_counted(view: View, row: int) -> tuple[str, str, str] | None:
+    """Return day, kind and outcome of the last compliance or recall inspection, as lists have it.
+
+    The kind is empty where the scored table does not tell.
+    """
+    columns = view.snapshot.columns
+    on = from_numpy(columns["last_inspected_on"][row])
+    if on is None:
+        return None
+    return on.isoformat(), str(columns["last_kind"][row]), str(columns["last_outcome"][row])
 
 
 def _n_barred_above(view: View, row: int) -> int:
