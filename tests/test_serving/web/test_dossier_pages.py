@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -55,7 +57,7 @@ def test_a_dossier_says_what_would_take_a_dealer_below_the_first_places(
     assert "What would take it below" not in page
     assert "It would fall below them" not in page
     monkeypatch.setattr("serving.web.dealers.pages._K", 4_000)
-    assert "No more than 4000 dealers of the office" in inspector.get(f"/dealers/{first}").text
+    assert "No more than 4,000 dealers of the office" in inspector.get(f"/dealers/{first}").text
 
 
 def test_a_recall_is_named_as_what_used_up_the_year_and_a_closed_visit_as_closed(
@@ -285,8 +287,16 @@ def test_a_visit_told_after_a_list_is_shown_at_its_row_and_counts_as_done(
     summary = service.get("/v1/lists", "inspector").json()["lists"][0]
     assert (summary["list_id"], summary["n_decided"]) == (listed["list_id"], 1)
     assert "recall, from" in inspector.get("/work").text
-    for kind in ("", ".csv"):
-        assert service.get(f"{at}{kind}", "inspector").content == before[kind].content
+    assert service.get(at, "inspector").content == before[""].content
+    # In a table what came since stands behind what was issued.
+    tables = [
+        list(csv.reader(io.StringIO(answer.text)))
+        for answer in (before[".csv"], service.get(f"{at}.csv", "inspector"))
+    ]
+    n = tables[0][0].index("bundle") + 1
+    old, new = ([line[:n] for line in table] for table in tables)
+    assert old == new
+    assert tables[0] != tables[1]
     papers = []
     monkeypatch.setattr(
         list_files, "pdf", lambda _, content, **__: papers.append(content) or b"%PDF-"
