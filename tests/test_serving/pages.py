@@ -40,9 +40,11 @@ class Visitor:
         return self.http.get(path)
 
     def post(self, path: str, fields: dict[str, Any], *, at: str) -> Any:
-        """Send a form of the page `at`; what follows is not loaded."""
+        """Send a form of the page `at`; what follows is not loaded, but for a refusal's page."""
         text = self.http.get(at).text
         hidden = dict(re.findall(r'type="hidden" name="(csrf|version)" value="([^"]*)"', text))
         assert "csrf" in hidden, at
         fields = {**hidden, **fields}
-        return self.http.post(path, data=fields, follow_redirects=False)
+        sent = self.http.post(path, data=fields, follow_redirects=False)
+        where = sent.headers.get("location", "")
+        return self.http.get(where) if "refused=" in where else sent

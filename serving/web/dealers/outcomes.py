@@ -104,32 +104,44 @@ async def record(
 ) -> Response:
     """Check a form, show it to be checked, or keep it."""
     form = await checked_form(request, caller.principal)
-    purpose = caller.purpose()
+    caller.purpose()  # refused before anything of the form is answered
     row = _row(caller, dealer)
     if (text(form, "step") or "save") != "save":
-        fields = [(n, v) for n, v in form.multi_items() if n != "csrf" and isinstance(v, str) and v]
-        draft = sealed(fields, caller.principal, row["dealer"])
-        if len(draft) > MOST:
-            await caller.record(row["dealer"], purpose=purpose)
-            return await _answer(request, caller, row, form)
-        return RedirectResponse(f"/dealers/{row['dealer']}/outcome?draft={draft}", status_code=303)
+        return await _go_on(request, caller, row, form)
     filled = await asyncio.to_thread(_read, caller, form, row)
     if filled.errors or filled.request is None:
-        await caller.record(row["dealer"], purpose=purpose)
-        return _form(request, caller, row, filled, status=422)
+        return await _go_on(request, caller, row, form)
     try:
         await routes.outcome(filled.request, caller)
     except UnknownDealerError:
         raise
     except FflRiskError as error:
-        filled.errors[_at(error)] = _in_words(error)
-        status = int(getattr(error, "status", 422))
-        await caller.record(row["dealer"], purpose=purpose)
-        return _form(request, caller, row, filled, status=status)
+        return await _go_on(request, caller, row, form, error)
     list_id = filled.values.get("list_id", "")
     back = f"&list={list_id}" if list_id else ""
     saved = "closed" if filled.request.closed_on else "1"
     return RedirectResponse(f"/dealers/{dealer}?saved={saved}{back}", status_code=303)
+
+
+async def _go_on(
+    request: Request,
+    caller: Caller,
+    row: Mapping[str, str],
+    form: FormData,
+    error: FflRiskError | None = None,
+) -> Response:
+    """Answer a form that is not kept by the address of its next page, or by the page itself."""
+    step = text(form, "step") or "save"
+    fields = {n: v for n, v in form.multi_items() if n != "csrf" and isinstance(v, str) and v}
+    fields["step"] = "check" if step == "save" else step
+    if error is not None:
+        fields |= {"refused_at": _at(error), "refused_as": _in_words(error)}
+        fields |= {"refused_status": str(getattr(error, "status", 422))}
+    draft = sealed(list(fields.items()), caller.principal, row["dealer"])
+    if len(draft) > MOST:
+        await caller.record(row["dealer"], purpose=caller.purpose())
+        return await _answer(request, caller, row, FormData(fields))
+    return RedirectResponse(f"/dealers/{row['dealer']}/outcome?draft={draft}", status_code=303)
 
 
 async def _answer(
@@ -138,6 +150,10 @@ async def _answer(
     """Show what a form that is not kept yet leads to: more lines, what is wrong, or the check."""
     step = text(form, "step")
     filled = await asyncio.to_thread(_read, caller, form, row)
+    if refused_at := text(form, "refused_at"):
+        filled.errors.setdefault(refused_at, text(form, "refused_as"))
+        status = int(text(form, "refused_status") or 422)
+        return _form(request, caller, row, filled, status=status)
     if step == "more":
         filled.errors.clear()
         return _form(request, caller, row, filled, n_more=_LEAST_LINES)

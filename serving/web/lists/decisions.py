@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,7 @@ from serving.scores.loaded_table import premises
 from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import show_list
 from serving.web.rendering import dealer_name, page
+from serving.web.sealed import MOST, Told, refuse, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -53,7 +55,11 @@ async def record_decision(
             "what": error.what, "to": "", "at": "decision",
         }  # fmt: skip
         if is_work:
-            return await _work(request, caller, failed=failed | {"list_id": list_id})
+            failed |= {"list_id": list_id}
+            return await refuse(
+                caller.principal, "/work", failed, about="my work",
+                show=partial(_work, request, caller, failed=failed),
+            )  # fmt: skip
         return await _list_again(request, caller, list_id, back, failed=failed)
     done = "accept" if decision == "accept" else "override"
     if is_work:
@@ -69,13 +75,17 @@ async def accept_many(
     form = await checked_form(request, caller.principal)
     back = _back(form)
     dealers = [str(value) for value in form.getlist("dealers")][:_MOST_AT_ONCE]
+    failed = {"at": "bulk", "dealers": " ".join(dealers)}
     if not dealers:
-        raise InvalidRequestError(
-            "No dealer is ticked.", fix="go back, tick the dealers to accept, and send again"
-        )
+        failed["what"] = "Select the dealers to accept: none is ticked"
+        return await _list_again(request, caller, list_id, back, failed=failed)
     for dealer in dealers:
         asked = _decision(list_id, dealer, "accept", form=form, purpose=caller.purpose())
-        await field.decisions(asked, caller)
+        try:
+            await field.decisions(asked, caller)
+        except UnknownDealerError as error:
+            failed |= {"dealer": dealer, "what": error.what}
+            return await _list_again(request, caller, list_id, back, failed=failed)
     return _to(list_id, back, "bulk")
 
 
@@ -113,6 +123,18 @@ async def assign(
 async def _list_again(
     request: Request, caller: Caller, list_id: str, back: Ask, *, failed: Mapping[str, str]
 ) -> Response:
+    """Answer by the list's address with what was refused, there under the rules of reading it."""
+    query = back.query()
+    return await refuse(
+        caller.principal, f"/lists/{list_id}{'?' + query if query else ''}", failed,
+        about=list_id,
+        show=partial(_list_at_once, request, caller, list_id, back, failed=Told(failed)),
+    )  # fmt: skip
+
+
+async def _list_at_once(
+    request: Request, caller: Caller, list_id: str, back: Ask, *, failed: Told
+) -> Response:
     """Show the list with what was refused, under the rules of reading it and with its record."""
     reader = turned_to(caller, "lists")
     purpose = reader.purpose()
@@ -144,7 +166,8 @@ async def save_view(request: Request, caller: Annotated[Caller, Depends(may("lis
     back, name = _back(form), text(form, "name")[:60]
     list_id = text(form, "list_id")
     if not name:
-        raise InvalidRequestError("Give the view a name.", expected="1 to 60 characters")
+        failed = {"at": "view_name", "what": "Give the view a name, of 1 to 60 characters"}
+        return await _list_again(request, caller, list_id, back, failed=failed)
     await asyncio.to_thread(
         work.save_view, caller.runtime.store, name, back.query(page=1),
         ledger=caller.runtime.ledger(caller.principal),
@@ -172,9 +195,11 @@ async def mine(
     request: Request,
     caller: Annotated[Caller, Depends(may("decisions"))],
     done: Annotated[str, Query(max_length=20)] = "",
+    refused: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
     """Show what was handed to the caller, and what the caller decided and told."""
-    return await _work(request, caller, said=DONE.get(done, ""))
+    failed = told_of(refused, caller.principal, "my work")
+    return await _work(request, caller, said=DONE.get(done, ""), failed=failed)
 
 
 async def _work(

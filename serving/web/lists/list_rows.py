@@ -18,6 +18,7 @@ from serving.dealers.explaining import frame_of
 from serving.scores.visible_dealers import View
 from serving.scores.words.wording import RATES
 from serving.web.rendering import dealer_name
+from serving.web.sealed import MOST
 
 SORTS: Final = (
     ("position", "Place on the list"),
@@ -54,6 +55,7 @@ class Ask(BaseModel):
     page: int = Field(default=1, ge=1, le=200)
     all: bool = False
     done: str = Field(default="", exclude=True)
+    refused: str = Field(default="", exclude=True, max_length=2 * MOST)
 
     def query(self, **changes: Any) -> str:
         """Return the address part of this with some changes."""

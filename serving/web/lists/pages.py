@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -40,6 +41,7 @@ from serving.web.lists.list_rows import (
     shortfall,
 )
 from serving.web.rendering import page
+from serving.web.sealed import MOST, error_of, refuse, told_error, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -62,10 +64,13 @@ async def index(
     county: Annotated[str, Query(pattern=r"^(\d{5})?$")] = "",
     state: Annotated[str, Query(pattern=r"^([A-Z]{2})?$")] = "",
     license_type: Annotated[str, Query(pattern=r"^(\d{2})?$")] = "",
+    refused: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
-    """Show the issued lists and the form for a new one."""
-    form = {"box": box, "county": county, "state": state, "license_type": license_type}
-    return await asyncio.to_thread(_index, request, caller, form, None)
+    """Show the issued lists and the form for a new one, or one that was refused."""
+    told = told_of(refused, caller.principal, "a new list")
+    area = {"box": box, "county": county, "state": state, "license_type": license_type}
+    error = None if told is None else error_of(told)
+    return await asyncio.to_thread(_index, request, caller, told or area, error)
 
 
 def _index(
@@ -118,7 +123,11 @@ async def issue_list(request: Request, caller: Annotated[Caller, Depends(may("ra
         asked = rank_request(fields, caller.purpose())
         document = await asyncio.to_thread(issue, caller.runtime, caller.principal, asked)
     except FflRiskError as error:
-        return await asyncio.to_thread(_index, request, caller, fields, error)
+        kept = {name: value for name, value in fields.items() if name != "csrf"}
+        return await refuse(
+            caller.principal, "/lists", kept | told_error(error), about="a new list",
+            show=partial(asyncio.to_thread, _index, request, caller, fields, error),
+        )  # fmt: skip
     return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
 
 
@@ -181,7 +190,13 @@ async def show(
     named = [one["dealer"] for one in over.named] if over else []
     subject = f"{list_id} {subjects(named)}" if named else list_id
     await caller.record(subject, purpose=purpose, list_id=list_id)
-    return await asyncio.to_thread(show_list, request, caller, document, ask, over=over)
+    failed = told_of(ask.refused, caller.principal, list_id)
+    return await asyncio.to_thread(
+        lambda: show_list(
+            request, caller, document, ask, over=over, failed=failed,
+            status=200 if failed is None else 422,
+        )
+    )  # fmt: skip
 
 
 def show_list(

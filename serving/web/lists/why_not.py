@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from serving.web.dealers.search import find_dealers
 from serving.web.lists.list_rows import parts_of
 from serving.web.lists.pages import rank_request
 from serving.web.rendering import dealer_name, page
+from serving.web.sealed import MOST, refuse, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -42,9 +44,12 @@ async def show(
     caller: Annotated[Caller, Depends(may("dealers"))],
     against: Annotated[str, Query(max_length=100)] = "",
     k: Annotated[int, Query(ge=1, le=_MOST_K)] = _K,
+    refused: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
     """Show rank, cut, eligibility and what keeps a dealer down; perhaps beside another."""
-    return await _page(request, caller, dealer, against=against, k=k)
+    told = told_of(refused, caller.principal, f"{dealer} by hand")
+    wrong = None if told is None else Wrong(told["at"], told["said"])
+    return await _page(request, caller, dealer, against=against, k=k, wrong=wrong, filled=told)
 
 
 @router.post("/dealers/{dealer}/list")
@@ -66,7 +71,11 @@ async def issue_with(
         wrong = _wrong(error, fields)
         k = int(fields["k"]) if fields["k"].isdecimal() else _K
         k = min(max(k, 1), _MOST_K)
-        return await _page(request, caller, dealer, k=k, wrong=wrong, filled=fields)
+        return await refuse(
+            caller.principal, f"/dealers/{dealer}/place?k={k}",
+            fields | {"at": wrong.at, "said": wrong.said}, about=f"{dealer} by hand",
+            show=partial(_page, request, caller, dealer, k=k, wrong=wrong, filled=fields),
+        )  # fmt: skip
     return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
 
 

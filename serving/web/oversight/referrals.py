@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, get_args
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Final, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import ValidationError
@@ -25,10 +27,12 @@ from serving.contract.referral import Result, StepRequest
 from serving.errors import ConflictError, InvalidRequestError
 from serving.web.oversight.referral_words import in_words
 from serving.web.rendering import page
+from serving.web.sealed import MOST, Told, error_of, refuse, told_error, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+_TYPED: Final = ("step", "to_agency", "to_who", "note")
 _DONE = {
     "take": "The referral is yours.",
     "hand_over": "The referral is handed over.",
@@ -41,21 +45,24 @@ async def index(
     request: Request,
     caller: Annotated[Caller, Depends(may("referrals"))],
     done: Annotated[str, Query(max_length=20)] = "",
+    refused: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
     """Show the queue."""
-    return await _page(request, caller, said=_DONE.get(done, ""))
+    wrong = told_of(refused, caller.principal, "referrals")
+    return await _page(request, caller, said=_DONE.get(done, ""), wrong=wrong)
 
 
 async def _page(
-    request: Request, caller: Caller, *, said: str = "", error: str = "", status: int = 200
+    request: Request, caller: Caller, *, said: str = "", wrong: Mapping[str, str] | None = None
 ) -> Response:
     purpose = caller.purpose()
     found = await asyncio.to_thread(_with_calls, caller)
     await caller.record(subjects(d for one in found for d in one["dealers"]), purpose=purpose)
     return page(
         request, "referrals.html", title="Referrals", active="referrals", me=caller.principal,
-        status=status, referrals=[(one, in_words(one, caller.scope)) for one in found],
-        results=get_args(Result), done=said, error=error,
+        status=200 if wrong is None else error_of(Told(wrong)).status,
+        referrals=[(one, in_words(one, caller.scope)) for one in found],
+        results=get_args(Result), done=said, wrong=None if wrong is None else Told(wrong),
         can_open=caller.principal.role in ACCESS["dealers"],
         can_step=caller.principal.role in ACCESS["referral_steps"],
     )  # fmt: skip
@@ -84,15 +91,19 @@ async def take_step(
             raise InvalidRequestError("Choose a result to close the referral.")
         await asyncio.to_thread(make_step, caller, referral_id, asked, caller.purpose())
     except (ConflictError, InvalidRequestError) as error:
-        return await _page(request, caller, error=error.what, status=error.status)
+        typed = {name: text(form, name) for name in (*_TYPED, "result")}
+        told = typed | told_error(error) | {"referral_id": str(referral_id)}
+        return await refuse(
+            caller.principal, "/referrals", told, about="referrals",
+            show=partial(_page, request, caller, wrong=told),
+        )  # fmt: skip
     return RedirectResponse(f"/referrals?done={asked.step}#r-{referral_id}", status_code=303)
 
 
 def _step(form: FormData) -> StepRequest:
-    names = ("step", "to_agency", "to_who", "note")
     try:
         return StepRequest.model_validate(
-            {name: text(form, name) for name in names} | {"result": text(form, "result") or None}
+            {name: text(form, name) for name in _TYPED} | {"result": text(form, "result") or None}
         )
     except ValidationError:
         raise InvalidRequestError(

@@ -49,6 +49,9 @@ class Shown:
     off: str
 
 
+_SHOWN: Final = 0.005  # rounds to a hundredth
+
+
 def weeks_shown(plan: KeptPlan) -> list[Shown]:
     """Return the weeks of a plan with what is off in each, in words."""
     holidays = {one.on: one.name for one in plan.holidays}
@@ -177,3 +180,27 @@ def drawing(plan: KeptPlan, weeks: list[Shown]) -> Markup:
         f' aria-label="Map of the visits; the same order is in the weeks beside it">'
         f"{''.join(parts)}</svg></div>"
     )
+
+
+def difference(old: KeptPlan, new: KeptPlan, what: str) -> str:
+    """Say in a sentence what a plan takes and yields beside another."""
+    is_many = what.startswith("All")
+    before, after = totals(weeks_shown(old)), totals(weeks_shown(new))
+    km, hours = after["km"] - before["km"], after["hours"] - before["hours"]
+    gain = new.objective - old.objective
+    drives, takes, changes, leaves = (
+        ("drive", "take", "change", "leave")
+        if is_many
+        else ("drives", "takes", "changes", "leaves")
+    )
+    sentence = (
+        f"{what} {drives} {abs(km) * 0.621371:,.0f} miles ({abs(km):,.0f} km)"
+        f" {'more' if km >= 0 else 'less'}, {takes} {abs(hours):.1f} hours"
+        f" {'more' if hours >= 0 else 'less'}, and"
+        + (
+            f" {changes} the expected findings by {gain:+.2f}."
+            if abs(gain) >= _SHOWN
+            else f" {leaves} the expected findings as they are."
+        )
+    )
+    return sentence.replace("-", "−")

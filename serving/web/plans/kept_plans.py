@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, cast, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -30,6 +30,7 @@ from serving.planning.office import candidate_table, office_rows
 from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import for_template
 from serving.web.rendering import page
+from serving.web.sealed import MOST, Told, error_of, refuse, told_error, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -87,8 +88,10 @@ async def show(
     caller: Annotated[Caller, Depends(may("plans"))],
     done: Annotated[str, Query(max_length=20)] = "",
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    refused: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
-    """Show a plan as kept."""
+    """Show a plan as kept; with a change that was refused, as it was asked for."""
+    told = told_of(refused, caller.principal, plan_id)
     purpose = caller.purpose()
     plan = await asyncio.to_thread(_read, caller, plan_id, version)
     await caller.record(subjects({visit.dealer for visit in plan.visits}), purpose=purpose)
@@ -97,7 +100,10 @@ async def show(
         said += " Approve it, then hand it over."
     if done == "handed_over":
         said += await asyncio.to_thread(_who_sees, caller, plan)
-    return await asyncio.to_thread(_show, request, caller, plan, said=said)
+    error = None if told is None else error_of(told)
+    return await asyncio.to_thread(
+        lambda: _show(request, caller, plan, said=said, error=error, asked=told)
+    )
 
 
 def _named(caller: Caller, plan: KeptPlan) -> tuple[list[str], list[str]]:
@@ -122,6 +128,7 @@ def _show(
     *,
     said: str = "",
     error: ServingError | None = None,
+    asked: Mapping[str, str] | None = None,
 ) -> Response:
     store = caller.runtime.store
     versions = versions_of(store, plan.plan_id)
@@ -129,6 +136,7 @@ def _show(
     return page(
         request, "kept_plan.html", title=f"Plan of {office_label(plan.office)}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
+        asked=Told(asked or {}),
         versions=versions, is_newest=plan.version == versions[0]["version"],
         can_change=can_change, can_approve=caller.principal.role in LEADS,
         clashes=clashes(plan, plans_for(store, caller.principal, caller.scope)),
@@ -149,6 +157,7 @@ async def move(
     return await _changed(
         request, caller, plan_id, lambda plan: _after(caller, plan, asked), done="moved",
         looked_at=text(form, "version"),
+        asked={"move_dealer": dealer, "move_week": week, "move_investigator": person},
     )  # fmt: skip
 
 
@@ -190,6 +199,7 @@ async def _changed(
     *,
     done: str,
     looked_at: str,
+    asked: Mapping[str, str] | None = None,
 ) -> Response:
     """Make a change of the version that its form was made from; never of one not looked at."""
     purpose = caller.purpose()
@@ -211,10 +221,19 @@ async def _changed(
     try:
         await asyncio.to_thread(make)
     except ServingError as error:
-        reader = turned_to(caller, "plans")
-        plan = await asyncio.to_thread(_read, caller, plan_id)
-        await reader.record(
-            subjects({visit.dealer for visit in plan.visits}), purpose=reader.purpose()
-        )
-        return await asyncio.to_thread(_show, request, reader, plan, error=error)
+        fault = error
+
+        async def show() -> Response:
+            reader = turned_to(caller, "plans")
+            now = await asyncio.to_thread(_read, caller, plan_id)
+            told = subjects({visit.dealer for visit in now.visits})
+            await reader.record(told, purpose=reader.purpose())
+            return await asyncio.to_thread(
+                lambda: _show(request, reader, now, error=fault, asked=asked)
+            )
+
+        return await refuse(
+            caller.principal, f"/plans/{plan_id}", told_error(error) | dict(asked or {}),
+            about=plan_id, show=show,
+        )  # fmt: skip
     return RedirectResponse(f"/plans/{plan_id}?done={done}", status_code=303)

@@ -22,6 +22,7 @@ from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
 from serving.contract.plan import RULES, FirstDay, Require
+from serving.errors import ServingError
 from serving.lists.to_plan import list_for_plan, listed_dealers, required
 from serving.planning import Changed, PlanError, PlanInfeasibleError, Relaxation
 from serving.planning.for_caller import Made, first_monday, plan_office
@@ -36,8 +37,9 @@ from serving.planning.workdays import Leave
 from serving.scores.words.area_names import office_label
 from serving.web.plans.from_list import LIST_PATTERN, SENTENCE, FromList, from_list
 from serving.web.plans.itinerary import RULES as RULE_WORDS
-from serving.web.plans.itinerary import for_template, totals, weeks_shown
+from serving.web.plans.itinerary import difference, for_template, weeks_shown
 from serving.web.rendering import page
+from serving.web.sealed import error_of, refuse, told_error, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -49,7 +51,6 @@ _FIELD_OF: Final = {
     "hours": "hours", "investigators": "investigators", "random_share": "random_share",
     "coverage": "coverage_share",
 }  # fmt: skip
-_SHOWN: Final = 0.005  # rounds to a hundredth
 _MOST_LATER: Final = 100
 _MOST_PEOPLE: Final = 40
 _MANY: Final = frozenset({"move", "leave", "later"})
@@ -237,7 +238,8 @@ async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     """Show the form, and the plan when one is asked for."""
     purpose = caller.purpose()
     ask = _read(request.query_params)
-    error: PlanError | None = None
+    told = told_of(request.query_params.get("refused", ""), caller.principal, "a plan")
+    error: ServingError | None = None if told is None else error_of(told)
     listed = await _listed(caller, ask, purpose)
     if not ask.office:
         return await asyncio.to_thread(_form, request, caller, ask, listed=listed)
@@ -254,7 +256,16 @@ async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
             return await asyncio.to_thread(_form, request, caller, ask, other, listed=listed)
     await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
     return await asyncio.to_thread(
-        lambda: _show(request, caller, ask, made=made, doc=doc, changed=changed, error=error)
+        lambda: _show(
+            request,
+            caller,
+            ask,
+            made=made,
+            doc=doc,
+            changed=changed,
+            error=error,
+            note="" if told is None else told["note"],
+        )
     )
 
 
@@ -283,9 +294,20 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     """Keep a plan as it is shown, changes by hand included."""
     form = await checked_form(request, caller.principal)
     purpose = caller.purpose()
-    ask = _read(QueryParams(parse_qsl(text(form, "ask"))))
-    _, doc, _ = await caller.heavy(proposal, caller, ask)
-    note = text(form, "note")[:2_000]
+    note, asked = text(form, "note")[:2_000], text(form, "ask")
+    try:
+        ask = _read(QueryParams(parse_qsl(asked)))
+        _, doc, _ = await caller.heavy(proposal, caller, ask)
+    except PlanError as error:
+        fault = error
+
+        async def show() -> Response:
+            raise fault
+
+        return await refuse(
+            caller.principal, f"/plan?{urlencode(parse_qsl(asked))}",
+            told_error(error) | {"note": note}, about="a plan", show=show,
+        )  # fmt: skip
     ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
     kept = await asyncio.to_thread(
         lambda: keep_new(caller.runtime.store, doc, ledger=ledger, note=note)
@@ -390,7 +412,8 @@ def _show(
     made: Made,
     doc: KeptPlan,
     changed: Changed | None,
-    error: PlanError | None,
+    error: ServingError | None,
+    note: str = "",
 ) -> Response:
     plan = made.plan
     choices = _choices(caller, ask)
@@ -411,6 +434,7 @@ def _show(
             (names[dealer], _address(ask, {"later": [*ask.later, dealer]}))
             for dealer in sorted(names)
         ],
+        note=note,
         listed=from_list(caller, ask.from_list, ask.required, (doc, plan)), list_sentence=SENTENCE,
         changed=None if changed is None else _change_in_words(caller, ask, made, doc),
         costs=[
@@ -440,35 +464,11 @@ def _change_in_words(caller: Caller, ask: Ask, made: Made, doc: KeptPlan) -> Map
     _, terms = planned(caller, last)
     before = document(caller.scope.view, made, terms, changed=moved(made, last.move))
     said = {
-        "sentence": _difference(before, doc, "The last change" if last.move else "It"),
+        "sentence": difference(before, doc, "The last change" if last.move else "It"),
         "together": "",
         "broken": doc.broken,
     }
     if last.move:
         as_made = document(caller.scope.view, made, terms, changed=None)
-        said["together"] = _difference(as_made, doc, f"All {len(ask.move)} changes together")
+        said["together"] = difference(as_made, doc, f"All {len(ask.move)} changes together")
     return said
-
-
-def _difference(old: KeptPlan, new: KeptPlan, what: str) -> str:
-    """Say in a sentence what a plan takes and yields beside another."""
-    is_many = what.startswith("All")
-    before, after = totals(weeks_shown(old)), totals(weeks_shown(new))
-    km, hours = after["km"] - before["km"], after["hours"] - before["hours"]
-    gain = new.objective - old.objective
-    drives, takes, changes, leaves = (
-        ("drive", "take", "change", "leave")
-        if is_many
-        else ("drives", "takes", "changes", "leaves")
-    )
-    sentence = (
-        f"{what} {drives} {abs(km) * 0.621371:,.0f} miles ({abs(km):,.0f} km)"
-        f" {'more' if km >= 0 else 'less'}, {takes} {abs(hours):.1f} hours"
-        f" {'more' if hours >= 0 else 'less'}, and"
-        + (
-            f" {changes} the expected findings by {gain:+.2f}."
-            if abs(gain) >= _SHOWN
-            else f" {leaves} the expected findings as they are."
-        )
-    )
-    return sentence.replace("-", "−")

@@ -52,7 +52,8 @@ def test_what_a_refused_form_shows_again_is_held_to_the_rules_of_its_page(
         assert inspector.post(path, form, at="/work").status_code == 422
         assert ("lists", listed["list_id"]) in seen()
     n_before = len(audit_of(service))
-    assert inspector.post(f"/dealers/{free}/outcomes", {}, at="/work").status_code == 422
+    sent = inspector.post(f"/dealers/{free}/outcomes", {}, at="/work")
+    assert inspector.get(sent.headers["location"]).status_code == 422
     assert "outcomes" in [r["action"] for r in audit_of(service)[n_before:]]
     counting = Visitor(service, "inspector", purpose="statistics")
     for path, form in (
