@@ -15,7 +15,7 @@ from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
 from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
-from serving.contract.plan import RULES, PlanAnswer, PlanAsk
+from serving.contract.plan import RULES, NotPlanned, PlanAnswer, PlanAsk, PlannedList
 from serving.lists.to_plan import (
     ListedDealer,
     list_for_plan,
@@ -99,7 +99,7 @@ def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...
             "what": made.request.start,
         },
         "yield_per_hour": made.plan.yield_per_hour,
-        "from_list": _of_list(body, listed, made.plan) if body.from_list else None,
+        "from_list": _of_list(body, listed, made.plan),
         "disclaimers": snapshot.disclaimers,
     }
     return answer, made.plan.dealers
@@ -112,15 +112,17 @@ def _listed(caller: Caller, scope: Scope, body: PlanAsk) -> list[ListedDealer]:
     return wanted(listed_dealers(caller.runtime, scope.view, document), body.require)
 
 
-def _of_list(body: PlanAsk, listed: list[ListedDealer], plan: Plan) -> dict[str, Any]:
+def _of_list(body: PlanAsk, listed: list[ListedDealer], plan: Plan) -> PlannedList | None:
+    if body.from_list is None:
+        return None
     planned = set(plan.dealers)
     why = why_not_planned(listed, plan, body.office, planned)
-    return {
-        "list_id": body.from_list,
-        "require": body.require,
-        "planned": [one.dealer for one in listed if one.dealer in planned],
-        "not_planned": [{"dealer": dealer, "why": said} for dealer, said in why.items()],
-    }
+    return PlannedList(
+        list_id=body.from_list,
+        require=body.require,
+        planned=[one.dealer for one in listed if one.dealer in planned],
+        not_planned=[NotPlanned(dealer=dealer, why=said) for dealer, said in why.items()],
+    )
 
 
 def _key(scope: Scope, asked: str) -> str:
