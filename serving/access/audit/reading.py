@@ -19,8 +19,8 @@ DEEDS: Final[tuple[str, ...]] = get_args(Deed)
 # Changes that leave no row of which the record could hold a digest.
 _WITHOUT_ROW: Final = frozenset(
     {
-        "end_sessions", "events", "refer", "save_view", "sign_in", "sign_out", "trial_plan",
-        "webhook",
+        "end_sessions", "events", "override_legal_gate", "refer", "save_view", "sign_in",
+        "sign_out", "trial_plan", "webhook",
     }
 )  # fmt: skip
 # Actions that no role of the service reaches by a route, or that are named by what they do.
