@@ -18,7 +18,7 @@ from serving.lists import list_files, work
 from serving.lists.passed_over import PassedOver, passed_over
 from serving.scores import holds
 from serving.web.lists.list_rows import change_in_words, log_part
-from serving.web.plans.pages import Ask
+from serving.web.plans.ask import Ask
 from tests.test_serving.pages import Visitor
 
 
