@@ -174,8 +174,6 @@ class Warehouse:
         as_of : date
             Only rows known before that day.
         """
-        import duckdb  # not on the way of those that only read
-
         names = arrow_schema(table).names
         if not self.has(table):
             return arrow_schema(table).empty_table()
