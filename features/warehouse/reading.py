@@ -189,6 +189,7 @@ class Warehouse:
             f"AND source_id NOT IN ({', '.join(['-1', *gone])}) "
             f"AND coalesce(known_on > last, true) ORDER BY {keys}, known_on, source_id, source_line"
         )
+        import duckdb  # commands that read no row start without it
 
         with duckdb.connect() as con:
             return con.execute(query, [as_of]).to_arrow_table()
