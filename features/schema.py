@@ -219,6 +219,7 @@ _TABLES = (
             _opt("is_mandatory", "boolean"),
             _probability("mandatory_probability"),
             _opt("certain_places", "integer", minimum=1, maximum=100_000),
+            _opt("mandatory_places", "integer", minimum=1, maximum=100_000),
         ),
         ("inspection_id",),
         "opened_on",

@@ -63,26 +63,28 @@ def design_of(
             "is_mandatory": None,
             "mandatory_probability": None,
             "certain_places": None,
+            "mandatory_places": None,
             "selected_by": "unknown" if is_claim else claimed,
         }
     opened_on = date.fromisoformat(document["opened_on"])
-    row, n_certain = _listed(connection, list_id, dealer, opened_on)
+    row, n_certain, n_drawn = _listed(connection, list_id, dealer, opened_on)
     why = row["why"][0]
     return {
         "list_id": list_id,
         "why": why,
         "inclusion_probability": row["inclusion_probability"],
-        "is_mandatory": bool(row.get("is_mandatory", why == "random")),
+        "is_mandatory": _is_mandatory(row),
         "mandatory_probability": row.get("mandatory_probability"),
         "certain_places": n_certain or None,
+        "mandatory_places": n_drawn or None,
         "selected_by": _SELECTED_BY[why],
     }
 
 
 def _listed(
     connection: sa.Connection, list_id: str, dealer: str, opened_on: date
-) -> tuple[ListRowRecord, int]:
-    """Return the dealer's row of a list, and how many of its places no draw gave."""
+) -> tuple[ListRowRecord, int, int]:
+    """Return the dealer's row of a list, how many places no draw gave, and how many one ordered."""
     query = sa.select(LISTS.c.document, LISTS.c.as_of).where(LISTS.c.list_id == list_id)
     found = connection.execute(query).first()
     rows: list[ListRowRecord] = [] if found is None else json.loads(found.document)["rows"]
@@ -99,7 +101,12 @@ def _listed(
             found=f"opened on {opened_on}, the list is as of {found.as_of}",
             fix="name the list that ordered it, or leave list_id out",
         )
-    return own, sum(row["why"][0] in _CERTAIN for row in rows)
+    n_certain = sum(row["why"][0] in _CERTAIN for row in rows)
+    return own, n_certain, sum(_is_mandatory(row) for row in rows)
+
+
+def _is_mandatory(row: ListRowRecord) -> bool:
+    return bool(row.get("is_mandatory", row["why"][0] == "random"))
 
 
 def investigator_token(key: bytes, who: str) -> str:

@@ -386,7 +386,7 @@ def _designed(store: Store, outcomes: Sequence[Kept]) -> list[Kept]:
     with store.read() as connection:
         for kept in outcomes:
             document = dict(kept.document)
-            if "certain_places" not in document:
+            if "mandatory_places" not in document:
                 try:
                     document |= design_of(connection, document, dealer=kept.dealer)
                 except (UnknownListError, ConflictError):

@@ -38,7 +38,7 @@ ROWS: dict[str, dict[str, str]] = {
         "outcome": "warning_letter", "recommended_outcome": "warning_letter",
         "firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "0", "list_id": "",
         "why": "", "inclusion_probability": "", "is_mandatory": "", "mandatory_probability": "",
-        "certain_places": "",
+        "certain_places": "", "mandatory_places": "",
     },
     "violations": {
         "inspection_id": "I1", "citation": "478.124(c)(1)", "instances": "4",

@@ -31,7 +31,7 @@ from models.severity import VIOLATIONS, severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
 from training.labels import sample_design
-from training.labels.delays import CLOSING, delay_weights, first_closings, first_traced
+from training.labels.delays import CLOSING, delay_weights, first_closings, first_traced, told_share
 
 # Kinds of visit and reasons of selection that follow from an earlier finding.
 FOLLOW_UPS: Final = frozenset({"recall"})
@@ -209,11 +209,13 @@ def compliance(
         visits["outcome"].map(LADDER).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     )
     visits["graded"] = graded(visits)
-    visits[sample_design.PROBABILITY] = sample_design.probabilities(visits)
     until = records_to or known_before
     visits[DELAY_WEIGHT] = delay_weights(
         visits,
         visits[CLOSING].max() + pd.Timedelta(days=1) if until is None else pd.Timestamp(until),
+    )
+    visits[sample_design.PROBABILITY] = sample_design.probabilities(
+        visits, told=told_share(visits[DELAY_WEIGHT].to_numpy(dtype=np.float64))
     )
     visits["regime"] = _regimes(visits["closed_on"])
     parts = [first_in_window(visits, when, horizon_months) for when in sorted(set(as_of))]

@@ -125,3 +125,12 @@ def delay_weights(visits: pd.DataFrame, known_before: pd.Timestamp) -> Floats:
     own = np.where(is_severe, shares[1], shares[0])
     is_told = shares.min(axis=0) >= MIN_SHARE
     return np.where(is_told, 1.0 / np.maximum(own, MIN_SHARE), 0.0)
+
+
+def told_share(weight: Floats) -> Floats:
+    """Return which share of the visits opened with each is known, by its `delay_weights`.
+
+    >>> told_share(np.array([1.0, 2.0, 0.0])).tolist() == [1.0, 0.5, MIN_SHARE]
+    True
+    """
+    return np.where(weight > 0, 1.0 / np.maximum(weight, 1.0), MIN_SHARE)

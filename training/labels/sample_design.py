@@ -2,8 +2,9 @@
 
 A list that is obeyed is a census of its dealers. Drawn dealers came with a stated probability. Both
 speak for dealers without any model of who was chosen. Where only some of a list was visited, who
-was is somebody's choice again, and only its mandatory rows speak for it. What nobody recorded has
-no probability here and needs a model (`training.labels.propensity`).
+was is somebody's choice again, and only its mandatory rows speak for it; where only some of these
+were, nothing of it does. What nobody recorded has no probability here and needs a model
+(`training.labels.propensity`).
 
 References
 ----------
@@ -27,7 +28,7 @@ from features.domain.asof import EPOCH
 # Columns of a visit that tell its design, as the warehouse has them.
 COLUMNS: Final = (
     "list_id", "why", "inclusion_probability", "is_mandatory", "mandatory_probability",
-    "certain_places",
+    "certain_places", "mandatory_places",
 )  # fmt: skip
 # What the labels carry of it.
 PROBABILITY: Final = "probability"
@@ -43,31 +44,37 @@ _RANDOM: Final = "random"
 _BY_HAND: Final = "manual"
 # A list of which so much was visited is taken for a census; closing days and moves cost some.
 OBEYED: Final = 0.95
+# Of few drawn places fewer come back by chance: so many standard deviations are allowed for.
+_BY_CHANCE: Final = 2.0
 
 
-def probabilities(visits: pd.DataFrame) -> Floats:
+def probabilities(visits: pd.DataFrame, *, told: Floats | None = None) -> Floats:
     """Return the probability with which each visit was chosen, NaN where it is not known.
 
     Parameters
     ----------
     visits : DataFrame of shape (n,)
-        `COLUMNS` of every visit known, those of the same list together.
+        `COLUMNS` and ``dealer`` of every visit known, those of the same list together.
+    told : array of shape (n,), optional
+        Share of the visits opened when each was that are known by now; one where it is left out.
 
     Returns
     -------
     array of shape (n,)
         The stated probability; on a list of which less than `OBEYED` was visited, or of which
         nobody says how many places it had, that of being mandatory for mandatory rows and NaN for
-        the others.
+        the others. NaN for drawn and mandatory rows, too, where fewer of them were visited than
+        chance and visits still open leave to expect.
 
     Examples
     --------
     >>> visits = pd.DataFrame({
+    ...     "dealer": ["A", "B", "C", "D"],
     ...     "list_id": ["L", "L", "L", None], "why": ["model", "model", "random", None],
     ...     "inclusion_probability": [1.0, 1.0, 0.002, None],
     ...     "is_mandatory": [True, False, True, None],
     ...     "mandatory_probability": [0.1, 0.1, 1.0, None],
-    ...     "certain_places": [10, 10, 10, None]})
+    ...     "certain_places": [10, 10, 10, None], "mandatory_places": [2, 2, 2, None]})
     >>> probabilities(visits).tolist()
     [0.1, nan, 0.002, nan]
     """
@@ -77,20 +84,44 @@ def probabilities(visits: pd.DataFrame) -> Floats:
     is_place = visits["why"].isin(_CERTAIN).to_numpy(dtype=np.bool_)
     # A place that was given by a draw of somebody's own speaks by its stated probability.
     within = is_place & ((chance >= 1.0) | np.isfinite(must))
-    if not within.any():
+    is_draw = (visits["why"] == _RANDOM).fillna(False).to_numpy(dtype=np.bool_)
+    by_draw = visits["list_id"].notna().to_numpy() & (is_draw | (within & is_mandatory))
+    if not (within | by_draw).any():
         return chance
     lists, codes = np.unique(
         visits["list_id"].astype("string").fillna("").to_numpy(dtype=str), return_inverse=True
     )
     n = len(lists)
     # Not to be guessed from the rows that came back: a visit that finds much comes back late.
-    places = np.zeros(n)
-    stated = visits["certain_places"].to_numpy(dtype=np.float64, na_value=np.nan)
-    np.maximum.at(places, codes[within], np.nan_to_num(stated[within]))
-    visited = np.bincount(codes, weights=within, minlength=n)
+    places = _stated(visits["certain_places"], codes, within)
+    visited = _dealers(visits["dealer"], codes, within, n)
     is_obeyed = (places > 0) & (visited >= OBEYED * places)
     alone = np.where(is_mandatory, chance * must, np.nan)
-    return np.where(within & ~is_obeyed[codes], alone, chance)
+    out = np.where(within & ~is_obeyed[codes], alone, chance)
+    drawn = _stated(visits["mandatory_places"], codes, by_draw)
+    share = np.ones(len(visits)) if told is None else told
+    n_rows = np.bincount(codes, weights=by_draw, minlength=n)
+    known = np.bincount(codes, weights=share * by_draw, minlength=n) / np.maximum(n_rows, 1.0)
+    expected = OBEYED * known
+    least = expected * drawn - _BY_CHANCE * np.sqrt(drawn * expected * (1.0 - expected))
+    is_skipped = _dealers(visits["dealer"], codes, by_draw, n) < least
+    # An obeyed list speaks for its own places whatever became of its draw.
+    is_lost = by_draw & is_skipped[codes] & ~(within & is_obeyed[codes])
+    return np.asarray(np.where(is_lost, np.nan, out), dtype=np.float64)
+
+
+def _stated(places: pd.Series, codes: Ints, rows: Flags) -> Floats:
+    """Return how many places each list says it had, by these of its rows; 0 where none does."""
+    out = np.zeros(int(codes.max()) + 1)
+    stated = places.to_numpy(dtype=np.float64, na_value=np.nan)
+    np.maximum.at(out, codes[rows], np.nan_to_num(stated[rows]))
+    return out
+
+
+def _dealers(dealer: pd.Series, codes: Ints, rows: Flags, n: int) -> Floats:
+    """Return how many dealers each list has among these rows: a second visit is no place."""
+    of = pd.DataFrame({"list": codes[rows], "dealer": dealer.to_numpy()[rows]}).drop_duplicates()
+    return np.bincount(of["list"], minlength=n).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -194,7 +225,11 @@ def sampled(rows: pd.DataFrame, is_told: Flags) -> Sampled:
     chance = rows.get(PROBABILITY, empty).to_numpy(dtype=np.float64, na_value=np.nan)
     why = rows.get(WHY, pd.Series("", index=rows.index)).astype("string").fillna("")
     is_random = ((why == _RANDOM) | ((why == "") & (rows["selected_by"] == "random"))).fillna(False)
-    is_drawn = is_random.to_numpy(dtype=np.bool_) & is_told
+    named = rows.get(LIST, pd.Series("", index=rows.index)).astype("string").fillna("") != ""
+    has_list = named.to_numpy(dtype=np.bool_)
+    is_random = is_random.to_numpy(dtype=np.bool_)
+    # Of a list whose draw was visited in part, who was is somebody's choice.
+    is_drawn = is_random & is_told & (np.isfinite(chance) | ~has_list)
     # Said to be random and no more: every dealer of that date had the same chance.
     is_equal = is_drawn & np.isnan(chance)
     frame = pd.DataFrame({"as_of": rows["as_of"].to_numpy(), "is_equal": is_equal})

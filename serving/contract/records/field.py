@@ -17,6 +17,7 @@ class DesignOfVisit(TypedDict):
     is_mandatory: bool | None
     mandatory_probability: float | None
     certain_places: int | None
+    mandatory_places: int | None
     selected_by: str
 
 

@@ -49,6 +49,7 @@ def test_a_drawn_dealer_comes_back_as_drawn_whatever_the_client_says(service, li
     assert stored["is_mandatory"] is True
     assert stored["mandatory_probability"] == 1.0
     assert stored["certain_places"] == sum(one["why"][0] == "model" for one in listed["rows"]) < 100
+    assert stored["mandatory_places"] == sum(one["is_mandatory"] for one in listed["rows"]) > 0
     assert stored["office"] == row["office"]
     assert len(stored["investigator_token"]) == 16
 

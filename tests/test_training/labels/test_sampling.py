@@ -21,12 +21,14 @@ def a_list(n_visited: int, *, n_places: int = 40, n_mandatory: int = 4, name: st
     is_mandatory = np.arange(n_visited) < n_mandatory
     return pd.DataFrame(
         {
+            "dealer": [f"D{i}" for i in range(n_visited)],
             "list_id": name,
             "why": "model",
             "inclusion_probability": 1.0,
             "is_mandatory": is_mandatory,
             "mandatory_probability": n_mandatory / n_places,
             "certain_places": n_places,
+            "mandatory_places": n_mandatory or None,
         }
     )
 
@@ -67,13 +69,44 @@ def test_a_short_list_visited_in_part_is_no_census():
 def test_places_are_not_counted_by_what_came_back(why):
     """With one of two mandatory rows still open, 20 chosen visits of 40 places were a census."""
     came_back = a_list(22, n_mandatory=2).iloc[1:].assign(why=why).reset_index(drop=True)
-    found = probabilities(came_back)
+    found = probabilities(came_back, told=np.full(21, 0.5))
     assert found[0] == 0.05
     assert np.isnan(found[1:]).all()
+    # Long after, none is open any more: who of the two was visited is somebody's choice.
+    assert np.isnan(probabilities(came_back)).all()
+
+
+@pytest.mark.parametrize(
+    ("n_drawn", "n_visited", "is_sample"), [(200, 100, False), (200, 190, True), (2, 1, False)]
+)
+def test_a_draw_visited_in_part_is_no_random_sample(n_drawn, n_visited, is_sample):
+    """The half that inspectors picked stood for everybody: .070 was stated of a true .050."""
+    rows = a_list(n_visited, n_places=2000, n_mandatory=0).assign(
+        why="random", inclusion_probability=0.01, mandatory_probability=1.0, is_mandatory=True,
+        mandatory_places=n_drawn, selected_by="random", as_of="2022",
+    )  # fmt: skip
+    chance = probabilities(rows)
+    assert (np.isfinite(chance) == is_sample).all()
+    # Nor is it one of an equal chance.
+    found = sampled(rows.assign(probability=chance), np.ones(n_visited, bool))
+    assert (found.is_drawn == is_sample).all()
+    assert (found.is_known == is_sample).all()
+    assert (probabilities(rows.assign(mandatory_places=None)) == 0.01).all()
+
+
+def test_a_draw_left_out_does_not_undo_a_census():
+    rows = a_list(40).assign(mandatory_places=9)
+    assert (probabilities(rows) == 1.0).all()
+    assert np.isnan(probabilities(rows[:12])).all()
+
+
+def test_a_second_visit_is_no_second_place():
+    five = a_list(5, n_places=10, n_mandatory=0)
+    assert np.isnan(probabilities(pd.concat([five, five], ignore_index=True))).all()
 
 
 def test_a_list_of_unknown_length_is_no_census_and_a_stated_chance_holds():
-    rows = a_list(5).assign(mandatory_probability=None, is_mandatory=None, certain_places=None)
+    rows = a_list(5, n_mandatory=0).assign(mandatory_probability=None, certain_places=None)
     rows.loc[3, "inclusion_probability"] = 0.3
     rows.loc[4, ["why", "inclusion_probability"]] = ["random", 0.02]
     found = probabilities(rows)
