@@ -9,9 +9,16 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from features.errors import did_you_mean
 from models.policy import DEFAULT as DEFAULT_POLICY
@@ -19,6 +26,8 @@ from models.policy import Policy
 from training.errors import RecipeError
 
 RECIPES = Path(__file__).with_name("recipes")
+# Labels of windows after many as-of dates.
+_ROLLING = ("compliance", "diversion")
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -132,11 +141,16 @@ class Recipe(_Strict):
     cannot_say : tuple of str
         What the result does not mean; printed with every report and written into the card.
     license_types : tuple of str
-        Types of license that are scored; empty means all that are not set aside.
+        Types of license that are ranked, judged and scored; empty means all that are not set aside.
+        Only for recipes of one as-of date: a country is learned and judged whole, and a list
+        may ask for types.
     as_of : date, optional
-        The one as-of date of a cross-sectional recipe.
-    every_months, n_as_of : int
-        Spacing and number of the as-of dates of a rolling recipe.
+        The one as-of date of a cross-sectional recipe; a rolling one has none.
+    every_months : int
+        Spacing of the as-of dates of a rolling recipe; `horizon_months` unless given, and no less:
+        windows that overlap count a visit twice.
+    n_as_of : int
+        Number of the as-of dates of a rolling recipe.
     horizon_months : int
         A label asks what happened in this many months after the as-of date.
     policy : Path
@@ -157,7 +171,7 @@ class Recipe(_Strict):
     cannot_say: tuple[str, ...]
     license_types: tuple[str, ...] = ()
     as_of: date | None = None
-    every_months: int = Field(default=6, ge=1)
+    every_months: int = Field(default=12, ge=1)
     n_as_of: int = Field(default=8, ge=1)
     horizon_months: int = Field(default=12, ge=1)
     policy: Path = DEFAULT_POLICY
@@ -172,6 +186,40 @@ class Recipe(_Strict):
         if len(set(names)) < len(names):
             raise ValueError("two heads have one name")
         return heads
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_window_apart(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "every_months" in given or "horizon_months" not in given:
+            return given
+        window = given["horizon_months"]
+        # A window that cannot be is told by itself.
+        is_window = isinstance(window, int) and window >= 1
+        return given | {"every_months": window} if is_window else given
+
+    @model_validator(mode="after")
+    def _fits_its_labels(self) -> Self:
+        rolling = [head.name for head in self.heads if head.label in _ROLLING]
+        if not rolling:
+            return self
+        if self.every_months < self.horizon_months:
+            raise ValueError(
+                f"every_months = {self.every_months} is less than horizon_months = "
+                f"{self.horizon_months}: windows overlap, and a visit counts twice; leave "
+                "every_months out, or shorten both"
+            )
+        if self.license_types:
+            raise ValueError(
+                f"license_types narrows no head of a country ({', '.join(rolling)}): all types are "
+                "learned and judged, and a list of some would be another than the one judged; "
+                "leave it out, and ask a list for license_types"
+            )
+        if self.as_of is not None:
+            raise ValueError(
+                f"as_of is no date of a rolling recipe ({', '.join(rolling)}): its dates follow "
+                "from the records; leave it out"
+            )
+        return self
 
     @property
     def model_name(self) -> str:

@@ -64,3 +64,34 @@ def test_a_recipe_of_ones_own_is_read_from_its_path(tmp_path):
 def test_bad_recipes_are_refused_where_they_are_wrong(tmp_path, old, new, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe(edited(tmp_path, old, new))
+
+
+def of_country(tmp_path: Path, **changed: str) -> str:
+    """Write the recipe of a country with other top keys; an empty one is left out."""
+    lines = (RECIPES / "country.toml").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line.split(" = ")[0] not in changed]
+    added = [f"{key} = {value}" for key, value in changed.items() if value]
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join([*added, *kept]), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("horizon", ["", "6", "24"])
+def test_windows_do_not_overlap_unless_told(tmp_path, horizon):
+    """Dates stood six months apart and windows were twelve long: each visit was two labels."""
+    recipe = load_recipe(of_country(tmp_path, every_months="", horizon_months=horizon))
+    assert recipe.every_months == recipe.horizon_months == int(horizon or 12)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("every_months", "6", "windows overlap, and a visit counts twice"),
+        ("license_types", '["01"]', "license_types narrows no head of a country"),
+        ("as_of", "2020-01-01", "as_of is no date of a rolling recipe"),
+    ],
+)
+def test_what_a_country_cannot_heed_is_refused(tmp_path, key, value, message):
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(of_country(tmp_path, **{key: value}))
+    assert message in str(raised.value)

@@ -62,6 +62,8 @@ def promote_candidate(
     GateRefusedError
         When a gate refuses, or cannot say and nobody accepted that; nothing has changed then.
     """
+    # Blanks are no reason, neither for the gates nor for what is kept of them.
+    accept_unjudged = (accept_unjudged or "").strip() or None
     for name, entry in candidate.evaluation["heads"].items():
         if not entry["is_in_bundle"]:
             steps.say(f"refused {name}: {entry['refusal']} It is not in the bundle.")

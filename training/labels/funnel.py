@@ -158,8 +158,8 @@ def label_funnel(
             Stage(
                 "labels: the first inspection of a dealer in each window",
                 len(found),
-                "dealers inspected twice in a window count once: space the windows closer "
-                "(every_months in the recipe)",
+                "dealers inspected twice in a window count once: shorten the windows "
+                "(horizon_months and every_months in the recipe)",
             ),
             Stage(
                 "severe",

@@ -227,9 +227,8 @@ def sampled(rows: pd.DataFrame, is_told: Flags) -> Sampled:
     is_random = ((why == _RANDOM) | ((why == "") & (rows["selected_by"] == "random"))).fillna(False)
     named = rows.get(LIST, pd.Series("", index=rows.index)).astype("string").fillna("") != ""
     has_list = named.to_numpy(dtype=np.bool_)
-    is_random = is_random.to_numpy(dtype=np.bool_)
     # Of a list whose draw was visited in part, who was is somebody's choice.
-    is_drawn = is_random & is_told & (np.isfinite(chance) | ~has_list)
+    is_drawn = is_random.to_numpy(dtype=np.bool_) & is_told & (np.isfinite(chance) | ~has_list)
     # Said to be random and no more: every dealer of that date had the same chance.
     is_equal = is_drawn & np.isnan(chance)
     frame = pd.DataFrame({"as_of": rows["as_of"].to_numpy(), "is_equal": is_equal})

@@ -17,7 +17,7 @@ import pytest
 from models.order.restraint import Restraint
 from training.commands import train as train_command
 from training.commands.promote import promote_candidate
-from training.errors import BusyError, NotTrainedError
+from training.errors import BusyError, GateRefusedError, NotTrainedError
 from training.evaluation import candidate as candidates
 from training.evaluation.judge import has_compliance
 from training.evaluation.promotion_verdict import Verdict
@@ -255,6 +255,31 @@ def test_the_page_of_gates_says_how_far_heads_beside_compliance_count(tmp_path, 
     assert "4.7% of the severe findings" in page
     found = json.loads((tmp_path / "reports" / "gates-000001.json").read_text(encoding="utf-8"))
     assert found["restraint"] == held.state()
+
+
+def test_a_reason_of_blanks_is_refused_and_is_kept_as_none(tmp_path, monkeypatch):
+    """The promotion was refused while the report of its gates said that it was accepted."""
+    monkeypatch.setattr("training.commands.promote.keep_champion", lambda *_: None)
+    monkeypatch.setattr(
+        "training.commands.promote.judge",
+        lambda *_, **__: [Verdict("calibration", "compliance", "unsaid", "few", "many")],
+    )
+    staged = candidates.stage(tmp_path)
+    (staged / "bundle").mkdir()
+    (staged / "bundle" / "manifest.json").write_text("{}")
+    made = candidates.commit(
+        staged,
+        {"model_name": "m", "version": "1", "gates": load_recipe("country").gates.model_dump(),
+         "heads": {}, "bundle_heads": ["compliance"]},
+    )  # fmt: skip
+    with pytest.raises(GateRefusedError):
+        promote_candidate(made, tmp_path, Aliases(tmp_path), Steps(), accept_unjudged=" ")
+    kept = tmp_path / "reports" / "gates-000001.json"
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    assert (found["is_passed"], found["accepted_unjudged"]) == (False, None)
+    promote_candidate(made, tmp_path, Aliases(tmp_path), Steps(), accept_unjudged=" a new agency ")
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    assert (found["is_passed"], found["accepted_unjudged"]) == (True, "a new agency")
 
 
 def candidate_with(folder: Path, *, heads: dict[str, bool]) -> candidates.Candidate:
