@@ -304,6 +304,9 @@ class ListHead(Answer):
     purpose: str
     area: Area
     area_in_words: str
+    license_types: list[str] = Field(
+        default_factory=list, description="Only these types are on it; all when empty"
+    )
     basis: Basis
     design: Design
     disclaimers: list[str]

@@ -184,7 +184,8 @@ def compose(
         "role": principal.role,
         "purpose": request.purpose or "",
         "area": request.area.model_dump(mode="json"),
-        "area_in_words": in_words(request.area),
+        "area_in_words": in_words(request.area, request.license_types),
+        "license_types": sorted(set(request.license_types)),
         "basis": snapshot.basis_on(issue.day),
         "design": {
             "k": request.k,

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from features.domain.number_words import counted
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.contract.field import OVERRIDE_WORDS
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
-from serving.scores.words.wording import RATES, last_kind_label, why_label
+from serving.scores.words.wording import RATES, last_kind_label, types_in_words, why_label
 from serving.scores.words.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
 
@@ -34,14 +35,33 @@ def header(document: Mapping[str, Any]) -> list[str]:
     when = _issued_at(document)
     # Who reads the file need not be who asked for it.
     area = document["area_in_words"].replace("the caller's area", "the owner's area")
+    fewer = shortfall(document)
     return [
         f"List {document['list_id']}, issued {when.day} {when:%B %Y, %H:%M} UTC to "
         f"{owner_in_words(document['owner'])}",
-        f"Area: {area}",
+        f"Area: {area}.{f' {fewer}' if fewer else ''}",
         basis_sentence(document["basis"]),
         PEERS,
         *document["disclaimers"],
     ]
+
+
+def shortfall(document: Mapping[str, Any]) -> str:
+    """Say why a list has fewer dealers than were asked for; empty when it has as many."""
+    design, n = document["design"], len(document["rows"])
+    if n >= design["k"]:
+        return ""
+    if not design["n_in_area"]:
+        return f"{design['k']:,} asked for, none given: the area has no such dealer on record."
+    types = document.get("license_types")
+    kept_out = design["n_in_area"] - design["n_eligible"]
+    return (
+        f"{design['k']:,} asked for, {n:,} given: of "
+        f"{counted(design['n_in_area'], 'dealer')} of the area"
+        f"{f' with {types_in_words(types)}' if types else ''} {design['n_eligible']:,} could be "
+        f"visited on {document['basis']['as_of']}; {counted(kept_out, 'was', 'were')} inspected in "
+        "the twelve months before that day and could not."
+    )
 
 
 def table(

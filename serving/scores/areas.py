@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from serving.contract.answers import Area
 from serving.errors import OutsideAreaError
 from serving.scores.snapshot import Snapshot
 from serving.scores.visible_dealers import View
+from serving.scores.words.wording import types_in_words
 
 _NAMED: Final = ("office", "division", "state", "county")
 
@@ -117,12 +118,17 @@ def own_in_words(principal: Principal) -> str:
     return ", ".join(sorted(a.replace(":", " ") for a in principal.areas)) or "no area"
 
 
-def in_words(area: Area) -> str:
-    """Say which area a request names."""
+def in_words(area: Area, license_types: Collection[str] = ()) -> str:
+    """Say which area a request names, and which types of license of it alone.
+
+    >>> in_words(Area(office="785110"), ["07", "02"])
+    'office 785110, license types 02, 07 only'
+    """
     parts = [f"{name} {getattr(area, name)}" for name in _NAMED if getattr(area, name) is not None]
     if area.box is not None:
         parts.append("longitude {0:g} to {2:g}, latitude {1:g} to {3:g}".format(*area.box))
     if area.radius is not None:
         circle = area.radius
         parts.append(f"within {circle.km:g} km of {circle.latitude:g}, {circle.longitude:g}")
-    return ", ".join(parts) or "everything within the caller's area"
+    where = ", ".join(parts) or "everything within the caller's area"
+    return f"{where}, {types_in_words(license_types)} only" if license_types else where

@@ -111,6 +111,7 @@ class PublicListRecord(TypedDict):
     issued_at: str
     area: dict[str, Any]
     area_in_words: str
+    license_types: NotRequired[list[str]]
     basis: BasisRecord
     design: PublicDesignRecord
     disclaimers: list[str]
@@ -135,6 +136,7 @@ class ListHead(TypedDict):
     purpose: str
     area: dict[str, Any]
     area_in_words: str
+    license_types: NotRequired[list[str]]
     basis: BasisRecord
     design: DesignRecord
     disclaimers: list[str]

@@ -309,3 +309,13 @@ def _plural(noun: str) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def types_in_words(license_types: Collection[str]) -> str:
+    """Name some types of license.
+
+    >>> types_in_words(["02"])
+    'license type 02'
+    """
+    named = sorted(set(license_types))
+    return f"license {'type' if len(named) == 1 else 'types'} {', '.join(named)}"

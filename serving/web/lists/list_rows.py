@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.domain.number_words import counted
 from models.bundle import PRIORITY
 from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
@@ -214,19 +213,3 @@ def change_in_words(document: ListDocument, previous: ListDocument | None) -> Ch
 
 def _n_not_drawn(document: ListDocument) -> int:
     return sum(row["why"][0] != "random" for row in document["rows"])
-
-
-def shortfall(document: Mapping[str, Any]) -> str:
-    """Say why a list has fewer dealers than were asked for; empty when it has as many."""
-    design, n = document["design"], len(document["rows"])
-    if n >= design["k"]:
-        return ""
-    if not design["n_in_area"]:
-        return f"{design['k']:,} asked for, none given: the area has no such dealer on record."
-    kept_out = design["n_in_area"] - design["n_eligible"]
-    return (
-        f"{design['k']:,} asked for, {n:,} given: of "
-        f"{counted(design['n_in_area'], 'dealer')} of the area {design['n_eligible']:,} could be "
-        f"visited on {document['basis']['as_of']}; {counted(kept_out, 'was', 'were')} inspected in "
-        "the twelve months before that day and could not."
-    )

@@ -23,6 +23,7 @@ from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.issued import document_for, issue
+from serving.lists.list_files import shortfall
 from serving.lists.passed_over import PassedOver, passed_over
 from serving.lists.scheduled import newest_of_week
 from serving.lists.since import decided_elsewhere, told_since
@@ -38,7 +39,6 @@ from serving.web.lists.list_rows import (
     choices,
     filtered,
     parts_of,
-    shortfall,
 )
 from serving.web.rendering import page
 from serving.web.sealed import MOST, error_of, refuse, told_error, told_of

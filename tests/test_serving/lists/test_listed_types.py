@@ -1,0 +1,61 @@
+"""A list of some types of license only says so wherever its area is named."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import openpyxl
+import pytest
+
+from serving.commands.printing import print_list
+from serving.lists.contest_packet import _public_list
+from serving.lists import list_files
+from serving.lists.list_files import header
+from tests.test_serving.pages import Visitor
+
+SAID = "license type 02 only"
+
+
+@pytest.fixture
+def listed(service):
+    """A list of pawnbrokers alone, of fewer dealers than were asked for."""
+    ask = {"area": {"office": "office0"}, "k": 400, "random_share": 0, "license_types": ["02"]}
+    return service.post("/v1/rank", "supervisor", ask).json()
+
+
+def test_page_index_files_and_terminal_say_the_types(service, listed, capsys, monkeypatch):
+    assert {row["license_type"] for row in listed["rows"]} == {"02"}
+    assert (listed["license_types"], listed["area_in_words"]) == (["02"], f"office office0, {SAID}")
+    at = f"/lists/{listed['list_id']}"
+    visitor = Visitor(service, "supervisor")
+    page = visitor.get(at).text
+    assert SAID in page
+    assert "of the area with license type 02" in page
+    assert SAID in visitor.get("/lists").text
+    notes = json.loads(list_files.csv_metadata(listed))["notes"]
+    assert SAID in notes[0]
+    book = openpyxl.load_workbook(io.BytesIO(service.get(f"/v1{at}.xlsx", "supervisor").content))
+    cells = [str(c.value) for sheet in book for row in sheet for c in row if c.value]
+    assert any(SAID in cell for cell in cells)
+    monkeypatch.setattr(list_files, "pdf", lambda _, content, **__: content)
+    assert SAID in list_files.to_pdf(listed)["lines"][1]
+    print_list(listed, as_json=False, as_csv=False)
+    assert SAID in capsys.readouterr().out
+    assert _public_list(listed)["license_types"] == ["02"]
+
+
+def test_a_list_of_all_types_says_nothing_of_types(service):
+    document = service.post("/v1/rank", "supervisor", {"area": {"office": "office0"}}).json()
+    assert document["license_types"] == []
+    assert "license type" not in document["area_in_words"]
+
+
+def test_files_say_why_a_list_has_fewer_dealers_as_the_page_does(listed):
+    area = header(listed)[1]
+    n = len(listed["rows"])
+    assert 0 < n < 400
+    assert f"400 asked for, {n} given: of " in area
+    assert "asked for" not in header({**listed, "design": {**listed["design"], "k": n}})[1]
+    none = {**listed, "rows": [], "design": {**listed["design"], "n_in_area": 0}}
+    assert "400 asked for, none given" in header(none)[1]
