@@ -63,8 +63,15 @@ def about(plan: KeptPlan) -> list[str]:
     lines += [f"Breaks a rule: {sentence}" for sentence in plan.broken]
     lines += [f"Left out: {sentence}" for sentence in plan.shortfalls]
     if not plan.visits:
-        lines.append("No dealer can be visited under these terms.")
+        lines.append(without_visits(plan))
     return [*lines, basis_sentence(plan.basis.model_dump(mode="json")), *plan.disclaimers]
+
+
+def without_visits(plan: KeptPlan) -> str:
+    """Say why a plan has no visit."""
+    if any(move.endswith("~out") for move in plan.moves):
+        return "All visits were left out by hand."
+    return "No dealer can be visited under these terms."
 
 
 def start_sentence(plan: KeptPlan) -> str:

@@ -19,6 +19,7 @@ from serving.planning.kept.files import (
     last_visit,
     part_of,
     start_sentence,
+    without_visits,
 )
 from serving.planning.kept.in_names import in_names, move_in_words
 from serving.planning.kept.nights import evenings_sentence
@@ -35,6 +36,7 @@ RULES: Final = {
     "hours": "Hours",
 }
 
+_NO_PLACE: Final = " and found no place in any investigator's week"
 _ROUNDED: Final = 0.05  # hours, shown to a tenth
 
 
@@ -124,6 +126,8 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
         "is_gone": view.is_gone,
         "moved_by_hand": [move_in_words(move, plan.investigators, names) for move in plan.moves],
         "left_out": left_out,
+        "n_without_place": sum(_NO_PLACE in sentence for sentence in plan.shortfalls),
+        "without_visits": without_visits(plan),
         "overridden": list({v.dealer: v for v in plan.visits if v.override}.values()),
         "named": named,
         "also_in": [(one, also_sentence(one).partition(one.plan_id)) for one in plan.also_in],
