@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -106,10 +107,13 @@ def dossier(
             if entry["table"] != "inspections" or entry["record_id"] not in told
         ]
         facts["timeline"] = sorted(
-            [*stands, *told.values(), *_decided(store, dealer)],
+            [*stands, *map(_as_told, told.values()), *_decided(store, dealer)],
             key=lambda entry: entry["on"],
             reverse=True,
         )
+        if told:
+            recorded = _citations(warehouse, given, told_here=told.keys())
+            facts["citations"] = _in_order(recorded, map(_cited, told.values()))
     return {
         "basis": snapshot.basis,
         **premises(snapshot.columns, row),
@@ -142,8 +146,7 @@ def _facts(warehouse: Path, given: dict[str, str]) -> FactsRecord:
                 ]
         if opened.has("traces"):
             facts["traces"] = _traces(connection, opened, given)
-        if opened.has("violations") and opened.has("inspections"):
-            facts["citations"] = _citations(connection, opened, given)
+    facts["citations"] = _citations(warehouse, given)
     facts["timeline"].sort(key=lambda entry: entry["on"], reverse=True)
     return facts
 
@@ -221,15 +224,37 @@ def traces_by_year(warehouse: Path, dealer: str, as_of: date) -> list[tuple[int,
     return [(int(year), str(name), int(n)) for year, name, n in found]
 
 
-def _citations(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> dict[str, int]:
-    violations = _in_force(warehouse, "violations", dealer="true")
-    inspections = _in_force(warehouse, "inspections")
+def _citations(
+    warehouse: Path, given: Mapping[str, str], *, told_here: Collection[str] = ()
+) -> dict[str, int]:
+    """Count the recorded inspections that each citation was found at, without those told here."""
+    import duckdb
+
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return {}
+    if not (opened.has("violations") and opened.has("inspections")):
+        return {}
+    violations = _in_force(opened, "violations", dealer="true")
+    inspections = _in_force(opened, "inspections")
     query = (
         f"SELECT v.citation, count(*) FROM {violations} v "  # noqa: S608 - schema names only
         f"JOIN {inspections} i USING (inspection_id) WHERE {CITED_SQL} "
+        "AND NOT list_contains($told_here, CAST(inspection_id AS VARCHAR)) "
         "GROUP BY 1 ORDER BY 2 DESC, 1"
     )
-    return dict(connection.execute(query, given).fetchall())
+    with duckdb.connect(config={"threads": 1}) as connection:
+        found = connection.execute(query, {**given, "told_here": list(told_here)})
+        return dict(found.fetchall())
+
+
+def _in_order(recorded: Mapping[str, int], told: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Add what was told here to what is recorded, the most frequent first."""
+    counts = Counter(recorded)
+    for cited in told:
+        counts.update(set(cited))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def related(scope: Scope, row: int) -> list[RelatedRecord]:
@@ -297,7 +322,7 @@ def _inspections_known(warehouse: Path, given: dict[str, str]) -> dict[str, str]
 
 def _told_since(
     store: Store, warehouse: Path, dealer: str, known: Mapping[str, str]
-) -> dict[str, TimelineRecord]:
+) -> dict[str, sa.Row[Any]]:
     """Return what was told last of each inspection, where the warehouse does not have it so yet.
 
     Parameters
@@ -310,7 +335,7 @@ def _told_since(
     with store.read() as connection:
         newest = {row.inspection_id: row for row in connection.execute(query)}
     return {
-        key: _as_told(row)
+        key: row
         for key, row in newest.items()
         # An open inspection is told, and comes into no warehouse before it is closed.
         if (row.at[:10], row.outcome_id > taken_in or not row.document["closed_on"])
@@ -318,10 +343,16 @@ def _told_since(
     }
 
 
+def _cited(row: sa.Row[Any]) -> list[str]:
+    """Return the citations of what was told; one without an instance was taken back."""
+    told = row.document.get("violations", ())
+    return [one["citation"] for one in told if one.get("instances") != 0]
+
+
 def _as_told(row: sa.Row[Any]) -> TimelineRecord:
     told = row.document
     outcome = NAMES.get(told["outcome"], told["outcome"])
-    cited = ", ".join(v["citation"] for v in told.get("violations", ()))
+    cited = ", ".join(_cited(row))
     changed = f", version {row.version}" if row.version > 1 else ""
     return {
         "on": date.fromisoformat(told["opened_on"]),
