@@ -9,8 +9,8 @@ import openpyxl
 import pytest
 
 from serving.commands.printing import print_list
-from serving.lists.contest_packet import _public_list
 from serving.lists import list_files
+from serving.lists.contest_packet import _public_list
 from serving.lists.list_files import header
 from tests.test_serving.pages import Visitor
 
