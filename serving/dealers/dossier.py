@@ -101,19 +101,20 @@ def dossier(
     facts = _facts(warehouse, given)
     if store is not None:
         told = _told_since(store, warehouse, dealer, _inspections_known(warehouse, given))
+        told_here = {row.inspection_id for row in told}
         stands = [
             entry
             for entry in facts["timeline"]
-            if entry["table"] != "inspections" or entry["record_id"] not in told
+            if entry["table"] != "inspections" or entry["record_id"] not in told_here
         ]
         facts["timeline"] = sorted(
-            [*stands, *map(_as_told, told.values()), *_decided(store, dealer)],
+            [*stands, *map(_as_told, told), *_decided(store, dealer)],
             key=lambda entry: entry["on"],
             reverse=True,
         )
         if told:
-            recorded = _citations(warehouse, given, told_here=told.keys())
-            facts["citations"] = _in_order(recorded, map(_cited, told.values()))
+            recorded = _citations(warehouse, given, told_here=told_here)
+            facts["citations"] = _in_order(recorded, map(_cited, told))
     return {
         "basis": snapshot.basis,
         **premises(snapshot.columns, row),
@@ -322,7 +323,7 @@ def _inspections_known(warehouse: Path, given: dict[str, str]) -> dict[str, str]
 
 def _told_since(
     store: Store, warehouse: Path, dealer: str, known: Mapping[str, str]
-) -> dict[str, sa.Row[Any]]:
+) -> list[sa.Row[Any]]:
     """Return what was told last of each inspection, where the warehouse does not have it so yet.
 
     Parameters
@@ -334,13 +335,13 @@ def _told_since(
     query = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer).order_by(OUTCOMES.c.version)
     with store.read() as connection:
         newest = {row.inspection_id: row for row in connection.execute(query)}
-    return {
-        key: row
+    return [
+        row
         for key, row in newest.items()
         # An open inspection is told, and comes into no warehouse before it is closed.
         if (row.at[:10], row.outcome_id > taken_in or not row.document["closed_on"])
         > (known.get(key, ""), False)
-    }
+    ]
 
 
 def _cited(row: sa.Row[Any]) -> list[str]:
