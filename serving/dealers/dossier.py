@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -101,20 +101,20 @@ def dossier(
     facts = _facts(warehouse, given)
     if store is not None:
         told = _told_since(store, warehouse, dealer, _inspections_known(warehouse, given))
-        told_here = {row.inspection_id for row in told}
+        told_here = {one.entry["record_id"] for one in told}
         stands = [
             entry
             for entry in facts["timeline"]
             if entry["table"] != "inspections" or entry["record_id"] not in told_here
         ]
         facts["timeline"] = sorted(
-            [*stands, *map(_as_told, told), *_decided(store, dealer)],
+            [*stands, *(one.entry for one in told), *_decided(store, dealer)],
             key=lambda entry: entry["on"],
             reverse=True,
         )
         if told:
             recorded = _citations(warehouse, given, told_here=told_here)
-            facts["citations"] = _in_order(recorded, map(_cited, told))
+            facts["citations"] = _in_order(recorded, (one.cited for one in told))
     return {
         "basis": snapshot.basis,
         **premises(snapshot.columns, row),
@@ -321,9 +321,16 @@ def _inspections_known(warehouse: Path, given: dict[str, str]) -> dict[str, str]
         return dict(connection.execute(query, given).fetchall())
 
 
+class _Told(NamedTuple):
+    """What was told last of an inspection: its entry, and what it cites."""
+
+    entry: TimelineRecord
+    cited: list[str]
+
+
 def _told_since(
     store: Store, warehouse: Path, dealer: str, known: Mapping[str, str]
-) -> list[sa.Row[Any]]:
+) -> list[_Told]:
     """Return what was told last of each inspection, where the warehouse does not have it so yet.
 
     Parameters
@@ -336,7 +343,7 @@ def _told_since(
     with store.read() as connection:
         newest = {row.inspection_id: row for row in connection.execute(query)}
     return [
-        row
+        _Told(_as_told(row), _cited(row))
         for key, row in newest.items()
         # An open inspection is told, and comes into no warehouse before it is closed.
         if (row.at[:10], row.outcome_id > taken_in or not row.document["closed_on"])
