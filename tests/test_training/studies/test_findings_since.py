@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
 
 from training.labels.dated_labels import DELAY_WEIGHT, Labels
 from training.studies.drift import summary
@@ -76,6 +77,36 @@ def test_few_findings_say_nothing():
     found = since(times=3.0, n_visits=20)
     assert (found.auc, found.found_over_served, found.advice) == (None, None, "none")
     assert "needed to say" in found.says
+
+
+def looked_at(margin, effect, *, seed: int) -> FindingsSince:
+    """Compare visits by inspectors of whom each adds an `effect` of his own to the log-odds."""
+    rng, n = np.random.default_rng(seed), len(margin)
+    rows = pd.DataFrame({"dealer": [f"1-54-{i:05d}" for i in range(n)], "as_of": pd.Timestamp(DAY)})
+    y = (rng.random(n) < expit(margin + rng.choice(effect, n))).astype(float)
+    frame = rows.assign(
+        y=y, graded=y, selected_by="random", office="", investigator="", **{DELAY_WEIGHT: 1.0}
+    )
+    return against(rows, expit(margin), Labels(frame, "severe finding", 12), DAY)
+
+
+def test_inspectors_who_differ_are_no_level_that_moved():
+    """Served is what the average one finds; as they are they find a tenth more: 1.1 was "watch"."""
+    effect = norm.ppf((np.arange(40) + 0.5) / 40) * 0.6
+    margin = np.random.default_rng(1).normal(-2.0, 0.8, 10_000)
+    found = [looked_at(margin, effect, seed=seed) for seed in range(4)]
+    assert all(one.found_over_served.excludes(1.0) for one in found)
+    assert [one.advice for one in found] == ["none"] * 4
+    assert "accounts for as much" in found[0].says
+
+
+@pytest.mark.parametrize("seed", [104, 112, 192])
+def test_few_findings_are_judged_exactly(seed):
+    """Resampling a dozen findings of an unchanged world ordered a training, twice of a level."""
+    margin = np.random.default_rng(seed).normal(-2.2, 0.3, 120)
+    found = looked_at(margin, [0.0], seed=seed + 1000)
+    assert 10 <= found.n_findings < 25
+    assert found.advice == "none"
 
 
 def test_the_study_of_drift_acts_on_it():
