@@ -56,12 +56,14 @@ def field_packet(
     seen = (
         "May be visited, on these records."
         if score["is_eligible"]
-        else f"May be visited from {score['eligible_on']} on, twelve months after the last visit."
+        else f"May be visited from {score['eligible_on']} on, twelve months after the last "
+        "compliance or recall inspection."
     )
+    state = f"{document['state']} {document['zip']}"
     content = {
         "title": f"Field packet: {name}",
         "lines": [
-            f"{document['street']}, {document['city']}, {document['state']} {document['zip']}",
+            ", ".join(filter(None, (document["street"], document["city"], state))),
             f"License {document['license_number']}, type {document['license_type']}; licensee"
             f" {document['licensee_name'] or 'not listed'}; dealer key {document['dealer']}",
             f"{data_sentence(basis['as_of'])} {seen}",

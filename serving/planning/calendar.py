@@ -19,6 +19,7 @@ class Entry:
         Both included.
     title, place, text : str
         Lines of `text` are kept.
+    status : {"", "TENTATIVE", "CONFIRMED", "CANCELLED"}
     """
 
     uid: str
@@ -27,6 +28,7 @@ class Entry:
     title: str
     place: str = ""
     text: str = ""
+    status: str = ""
 
 
 def to_calendar(
@@ -64,6 +66,7 @@ def to_calendar(
             f"SEQUENCE:{sequence}",
             f"DTSTART;VALUE=DATE:{entry.first_on:%Y%m%d}",
             f"DTEND;VALUE=DATE:{entry.last_on + timedelta(days=1):%Y%m%d}",
+            *([f"STATUS:{entry.status}"] if entry.status else []),
             f"SUMMARY:{_text(entry.title)}",
             *([f"LOCATION:{_text(entry.place)}"] if entry.place else []),
             "DESCRIPTION:" + r"\n".join(_text(line) for line in entry.text.split("\n")),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final
 
 from features.domain.number_words import counted
 from features.reference.legal.outcome import outcome_label
-from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit
+from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, KeptVisit, Status
 from serving.papers.spreadsheet import Field, Sheet, book
 from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
@@ -34,6 +35,12 @@ _FIELDS: Final = (
 )  # fmt: skip
 # A reader who sees one of these asks why anybody goes there.
 _ENDED: Final = frozenset({"revocation", "surrender"})
+_EVENT_STATUS: Final[Mapping[Status, str]] = {
+    "draft": "TENTATIVE",
+    "approved": "CONFIRMED",
+    "handed_over": "CONFIRMED",
+    "withdrawn": "CANCELLED",
+}
 _MILES_PER_KM: Final = 0.621371192
 
 
@@ -41,10 +48,8 @@ def about(plan: KeptPlan) -> list[str]:
     """Return what is said with every file of a plan; the first line is its title."""
     lines = [
         title_of(plan),
-        f"{STATUS_WORDS[plan.status].capitalize()}, version {plan.version} by {plan.who}."
-        f" {plan.plan_id}"
-        if plan.at
-        else "Not kept yet: a proposal.",
+        status_sentence(plan),
+        *([f"Note: {plan.note}"] if plan.note else []),
         data_sentence(plan.basis.as_of),
         "Investigators: " + ", ".join(plan.investigators) + ".",
         start_sentence(plan),
@@ -65,6 +70,14 @@ def about(plan: KeptPlan) -> list[str]:
     if not plan.visits:
         lines.append(without_visits(plan))
     return [*lines, basis_sentence(plan.basis.model_dump(mode="json")), *plan.disclaimers]
+
+
+def status_sentence(plan: KeptPlan) -> str:
+    """Say how far a plan is, and by whom."""
+    if not plan.at:
+        return "Not kept yet: a proposal."
+    said = STATUS_WORDS[plan.status].capitalize()
+    return f"{said}, version {plan.version} by {plan.who}. {plan.plan_id}"
 
 
 def without_visits(plan: KeptPlan) -> str:
@@ -103,6 +116,7 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
             title=_title(plan, visit),
             place=address(visit),
             text=_note(plan, visit, evenings[visit.week, visit.investigator]),
+            status=_EVENT_STATUS[plan.status],
         )
         for visit in plan.visits
         if investigator in {None, visit.investigator}
@@ -112,7 +126,13 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
         made_at=_made_at(plan),
         sequence=plan.version,
         name=title_of(plan),
-        about=" ".join(plan.disclaimers),
+        about=" ".join(
+            [
+                f"{status_sentence(plan)}.",
+                *([f"Note: {plan.note}"] if plan.note else []),
+                *plan.disclaimers,
+            ]
+        ),
     )
 
 
@@ -131,6 +151,7 @@ def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
             f"{miles(visit.km)} by road {_from(visit)}.",
             *([f"{visit.elsewhere[:1].upper()}{visit.elsewhere[1:]}."] if visit.elsewhere else []),
             *([f"This week: {evenings}"] if evenings else []),
+            status_sentence(plan),
             start_sentence(plan),
             data_sentence(plan.basis.as_of),
             *in_brief(plan.disclaimers),
@@ -164,7 +185,8 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
             visit.license_number, visit.license_type, visit.licensee_name, visit.dealer,
             visit.hours, visit.drive_hours, visit.km * _MILES_PER_KM,
             part_of(visit).removeprefix(", "), planned_label(visit.why),
-            visit.inclusion_probability, visit.expected_yield, visit.last_inspected_on,
+            visit.inclusion_probability if visit.why == "random" else None,
+            visit.expected_yield, visit.last_inspected_on,
             outcome_label(visit.last_outcome) if visit.last_inspected_on else "",
             " ".join([_as_of(plan), *visit.reasons]) if visit.reasons else "",
             visit.override, visit.elsewhere,

@@ -82,7 +82,7 @@ def keep_version(
     ConflictError
         When somebody else has changed it meanwhile.
     """
-    changes = {"version": before + 1, "who": ledger.base.who, "at": instant(), "note": ""}
+    changes = {"version": before + 1, "who": ledger.base.who, "at": instant()}
     whole = _whole(_row(store, plan.plan_id, before))
     kept = with_unseen(plan, whole, scope).model_copy(update=changes)
     try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Annotated, Final, cast, get_args
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from serving import clock
 from serving.access.audit.writer import subjects
 from serving.access.people import not_known
-from serving.access.roles import ACCESS, LEADS
+from serving.access.roles import ACCESS, LEADS, OVERSEES
 from serving.api.callers import Caller
 from serving.api.routes.plans import FILES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, Status
@@ -132,14 +134,18 @@ def _show(
 ) -> Response:
     store = caller.runtime.store
     versions = versions_of(store, plan.plan_id)
-    can_change = caller.principal.role in ACCESS["plan"]
+    who = caller.principal
+    can_change = who.role in ACCESS["plan"]
+    sees_all = plan.owner == who.name or who.role in OVERSEES | LEADS
     return page(
         request, "kept_plan.html", title=f"Plan of {office_label(plan.office)}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, said=said, error=error,
         asked=Told(asked or {}),
-        versions=versions, is_newest=plan.version == versions[0]["version"],
+        versions=[one for one in versions if sees_all or one["status"] == "handed_over"],
+        is_newest=plan.version == versions[0]["version"],
         can_change=can_change, can_approve=caller.principal.role in LEADS,
         clashes=clashes(plan, plans_for(store, caller.principal, caller.scope)),
+        is_over=plan.starts_on + timedelta(weeks=plan.weeks) <= clock.today(),
         status_words=STATUS_WORDS, strangers=_named(caller, plan)[1],
         **for_template(plan, caller.scope.view, can_return=sorted(recalls_missing(plan))),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -272,7 +273,8 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
         ],
         "quotas": _shares((0.05, 0.1, 0.2, 0.5, 1.0), ask.coverage_share),
         "years": sorted({3.0, 5.0, 8.0, 10.0, *filter(None, [ask.coverage_years])}),
-        "is_past": shown.starts_on is not None and shown.starts_on < clock.today(),
+        "is_past": shown.starts_on is not None
+        and shown.starts_on + timedelta(weeks=1) <= clock.today(),
         "kept": plans_for(caller.runtime.store, caller.principal, scope),
     }
 
