@@ -213,7 +213,10 @@ def _fill(
     places = _Places(request.k)
     _give_manual(view, request, places, within=within, on=day)
     ranked = view.order[eligible[view.order]]
-    n_inside, n_outside = random_places(request.k, request.random_share)
+    lot = 0.0
+    if request.k == 1 and len(ranked):
+        lot = draw.start(view.snapshot.columns["office"][ranked], use="list of one")
+    n_inside, n_outside = random_places(request.k, request.random_share, lot=lot)
     n_certain = max(0, places.n_left - n_outside)
     if request.with_recalls:
         recalls = ranked[columns["is_recall_due"][ranked]]

@@ -106,6 +106,19 @@ def test_drawn_places_have_equal_and_known_probability(snapshot_of):
         )
 
 
+def test_a_list_of_one_is_drawn_as_often_as_the_share_says(snapshot_of):
+    """Its only place was always drawn: a tenth asked for was the whole list."""
+    view = View(snapshot_of())
+    by_draw = []
+    for seed in range(200):
+        issue = Issue(ISSUE.list_id, ISSUE.issued_at, seed * 7_919)
+        (row,) = compose(view, CHIEF, RankRequest(k=1), issue=issue, previous=None)["rows"]
+        by_draw.append(row["why"] == ["random"])
+    assert 8 <= sum(by_draw) <= 35
+    whole = compose(view, CHIEF, RankRequest(k=1, random_share=1.0), issue=ISSUE, previous=None)
+    assert whole["rows"][0]["why"] == ["random"]
+
+
 @pytest.mark.parametrize(("n_rows", "n"), [(1, 1), (10, 3), (7, 7), (100, 33), (5, 9)])
 def test_draws_are_distinct_and_complete(n_rows, n):
     rng = np.random.default_rng(n_rows)
