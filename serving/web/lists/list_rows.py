@@ -184,8 +184,11 @@ class ChangeInWords(TypedDict):
 
 
 def change_in_words(document: ListDocument, previous: ListDocument | None) -> ChangeInWords | None:
-    """Say what changed since the last list; who was drawn at random then or now is told apart."""
-    if document["change"] is None:
+    """Say what changed since the last list; who was drawn at random then or now is told apart.
+
+    Nothing is said against a list that the reader may not read: who went off it cannot be counted.
+    """
+    if document["change"] is None or previous is None:
         return None
     entered = [
         row
@@ -193,22 +196,18 @@ def change_in_words(document: ListDocument, previous: ListDocument | None) -> Ch
         if row["change"] is None or row["change"]["previous_position"] is None
     ]
     by_record = [row for row in entered if row["why"][0] != "random"]
-    out: ChangeInWords = {
+    left = set(document["change"]["left"])
+    gone = [row for row in previous["rows"] if row["dealer"] in left]
+    left_by_record = [row for row in gone if row["why"][0] != "random"]
+    grown = _n_not_drawn(document) - _n_not_drawn(previous)
+    return {
         "previous_list": document["change"]["previous_list"],
         "n_entered": len(by_record),
-        "n_more": 0,
+        "n_more": min(max(grown, 0), len(by_record)),
         "n_drawn": len(entered) - len(by_record),
-        "left": [],
-        "n_drawn_before": 0,
+        "left": left_by_record,
+        "n_drawn_before": len(gone) - len(left_by_record),
     }
-    if previous is not None:
-        left = set(document["change"]["left"])
-        gone = [row for row in previous["rows"] if row["dealer"] in left]
-        out["left"] = [row for row in gone if row["why"][0] != "random"]
-        out["n_drawn_before"] = len(gone) - len(out["left"])
-        grown = _n_not_drawn(document) - _n_not_drawn(previous)
-        out["n_more"] = min(max(grown, 0), out["n_entered"])
-    return out
 
 
 def _n_not_drawn(document: ListDocument) -> int:

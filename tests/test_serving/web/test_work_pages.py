@@ -289,6 +289,8 @@ def test_a_new_draw_is_told_apart_from_what_changed():
     more = {"rows": [*now["rows"], row("d", "model"), row("e", "recall")], "change": now["change"]}
     found = change_in_words(more, old)
     assert (found["n_entered"], found["n_more"]) == (3, 2)
+    # Of a list that the reader may not read nobody can say that none went off it.
+    assert change_in_words(more, None) is None
 
 
 def test_a_list_twice_as_long_says_that_dealers_came_on_for_its_places(service, inspector):
