@@ -230,7 +230,7 @@ _TABLES = (
         (
             _req("inspection_id"),
             _req("citation"),
-            _opt("instances", "integer", minimum=0, maximum=500_000),
+            _opt("instances", "integer", minimum=0, maximum=10_000_000),
             _opt("is_willful", "boolean"),
             _opt("is_repeat", "boolean"),
         ),

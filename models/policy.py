@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from features.errors import did_you_mean
-from features.reference.legal.outcome import LADDER
 from models.errors import PolicyError
 
 DEFAULT: Final = Path(__file__).with_name("policy.toml")
@@ -225,18 +224,6 @@ class Policy:
 
     def _check_severe(self, name: str) -> None:
         rule = self.severe_finding
-        if rule.outcome_at_least not in LADDER:
-            raise PolicyError(
-                f"{name}: severe_finding.outcome_at_least is no step of the ladder"
-                f"{did_you_mean(rule.outcome_at_least, LADDER, end='.')}",
-                found=repr(rule.outcome_at_least),
-                expected=", ".join(LADDER),
-            )
-        if rule.outcome_at_least == "none":
-            raise PolicyError(
-                f"{name}: with severe_finding.outcome_at_least at 'none' every visit is severe.",
-                expected=", ".join(step for step in LADDER if step != "none"),
-            )
         for key in ("tier_1_citations_at_least", "unaccounted_firearms_at_least"):
             if getattr(rule, key) < 1:
                 raise PolicyError(

@@ -8,12 +8,38 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.errors import did_you_mean
 from features.reference.legal.citation import is_cited, normalize_column
 from features.reference.legal.outcome import LADDER
+from models.errors import PolicyError
 from models.policy import SevereFinding
 
 # What is read of violations to tell a severe finding.
 VIOLATIONS: Final = ("inspection_id", "citation", "instances")
+
+
+def check_rule(rule: SevereFinding, name: str) -> None:
+    """Refuse a rule whose outcome is no step of the ladder above none.
+
+    Here and not where a policy is read: a bundle is loaded without the law.
+
+    Raises
+    ------
+    PolicyError
+        With the steps there are.
+    """
+    if rule.outcome_at_least not in LADDER:
+        raise PolicyError(
+            f"{name}: severe_finding.outcome_at_least is no step of the ladder"
+            f"{did_you_mean(rule.outcome_at_least, LADDER, end='.')}",
+            found=repr(rule.outcome_at_least),
+            expected=", ".join(LADDER),
+        )
+    if rule.outcome_at_least == "none":
+        raise PolicyError(
+            f"{name}: with severe_finding.outcome_at_least at 'none' every visit is severe.",
+            expected=", ".join(step for step in LADDER if step != "none"),
+        )
 
 
 def severe(

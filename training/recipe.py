@@ -23,6 +23,7 @@ from pydantic import (
 from features.errors import did_you_mean
 from models.policy import DEFAULT as DEFAULT_POLICY
 from models.policy import Policy
+from models.severity import check_rule
 from training.errors import RecipeError
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -297,5 +298,6 @@ def load_recipe(name: str) -> Recipe:
             expected=str(first["msg"]),
             fix=f"{error.error_count()} entries to mend; see training/recipe.py for every key",
         ) from error
-    recipe.read_policy()  # one that cannot be read is refused before anything is built
+    # What cannot be read or meant is refused before anything is built.
+    check_rule(recipe.read_policy().severe_finding, str(recipe.policy))
     return recipe

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from dataclasses import replace
+from datetime import date
 from html import unescape
 
 import pytest
@@ -17,6 +18,9 @@ from features.insight.measures.writing import freeze, to_csv, to_html
 from serving.insight.assurance.facts import _measures
 from serving.insight.measures import shown_to
 from tests.simulated import AS_OF
+
+# Measures of 2024 are released to partners on 15 February.
+RELEASED = date(2025, 3, 1)
 
 WORDS = {"better", "worse", "cannot be told"}
 
@@ -95,13 +99,13 @@ def test_every_form_says_the_same(tmp_path) -> None:
 def test_what_partners_may_not_see_of_either_year_is_not_compared(tmp_path) -> None:
     freeze(report_of(2023, (0.1, 0.2)), tmp_path)
     kept = report_of(2024, (0.3, 0.4))
-    shown = shown_to(kept, "partner", AS_OF, home=tmp_path).measures
+    shown = shown_to(kept, "partner", RELEASED, home=tmp_path).measures
     assert {m.against_year_before for m in shown} == {"better", "worse"}
     few = freeze(
         replace(report_of(2023, (0.1, 0.2)), figures={"visits_dealers": 1.0}), tmp_path / "b"
     )
     assert few.figures == {"visits_dealers": 1.0}
-    hidden = shown_to(kept, "partner", AS_OF, home=tmp_path / "b").measures
+    hidden = shown_to(kept, "partner", RELEASED, home=tmp_path / "b").measures
     of_visits = [m for m in hidden if "inspections" in m.definition.source]
     assert of_visits
     assert {m.against_year_before for m in of_visits} == {"cannot be told"}

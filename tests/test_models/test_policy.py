@@ -2,6 +2,7 @@ import pytest
 
 from models.errors import PolicyError
 from models.policy import DEFAULT, Policy
+from training.recipe import RECIPES, load_recipe
 
 
 def test_every_weight_has_its_reason_and_the_review_is_dated():
@@ -22,9 +23,6 @@ def test_every_weight_has_its_reason_and_the_review_is_dated():
         ("per_sale = 0.5", "per_sales = 0.5", "did you mean 'per_sale'"),
         ("maximum = 0.01", "maximum = 0.01\nminimum = 0", "unknown key 'yield_cost.minimum'"),
         ("minimum = 0.005", "minimum = 0.005\nmaximum = 1", "unknown key 'support.maximum'"),
-        ('"warning_conference"', '"warning conference"', "did you mean 'warning_conference'"),
-        ('"warning_conference"', '"none"', "every visit is severe"),
-        ('"warning_conference"', '"surrender"', "no step of the ladder"),
         ("citations_at_least = 1", "citations_at_least = -1", "below 1 makes every visit severe"),
         ("citations_at_least = 1", "citations_at_least = 1.5", "no whole number"),
         ("citations_at_least = 1", "citations_at_least = true", "no whole number"),
@@ -47,6 +45,23 @@ def test_a_policy_that_cannot_be_meant_is_refused(old, new, words):
     assert old in text
     with pytest.raises(PolicyError, match=words):
         Policy.parse(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("warning conference", "did you mean 'warning_conference'"),
+        ("none", "every visit is severe"),
+        ("surrender", "no step of the ladder"),
+    ],
+)
+def test_a_recipe_whose_policy_names_no_step_of_the_ladder_is_refused(tmp_path, outcome, words):
+    text = DEFAULT.read_text(encoding="utf-8")
+    (tmp_path / "own.toml").write_text(text.replace('"warning_conference"', f'"{outcome}"', 1))
+    recipe = (RECIPES / "country.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(f'policy = "own.toml"\n{recipe}')
+    with pytest.raises(PolicyError, match=words):
+        load_recipe(str(tmp_path / "mine.toml"))
 
 
 def test_a_head_without_a_weight_is_refused():

@@ -280,7 +280,7 @@ def seizures(c, dealer, m):
 
 def stepped(c, dealer, window=None):
     rows = [r for r in c.closed(dealer, window) if r["outcome"] in STEP]
-    return sorted(rows, key=lambda r: (r["known_on"], r["inspection_id"]))
+    return sorted(rows, key=lambda r: (r["closed_on"], r["known_on"], r["inspection_id"]))
 
 
 def visits(c, dealer, window=None):
@@ -289,7 +289,7 @@ def visits(c, dealer, window=None):
 
 def step_due(c, dealer, m):
     rows = stepped(c, dealer)
-    if not rows or not c.within(rows[-1:], "five years"):
+    if not rows or rows[-1]["closed_on"] < c.as_of - timedelta(days=DAYS["five years"]):
         return 1
     return min(STEP[rows[-1]["outcome"]] + 1, 4)
 

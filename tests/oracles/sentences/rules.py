@@ -54,9 +54,9 @@ from tests.oracles.sentences.raw_tables import (
 from tests.oracles.sentences.rules_trade import TRADE
 
 
-def aged(c, known_on, unit):
-    """How old a record is, in years or, below one, in days."""
-    days = (c.as_of - known_on).days
+def aged(c, closed_on, unit):
+    """How long ago a visit was closed, in years or, below one, in days."""
+    days = (c.as_of - closed_on).days
     assert (days < 365) is (unit == "day")
     return days if unit == "day" else days / 365
 
@@ -276,9 +276,9 @@ RULES = [
         lambda c, d, m: STEP[stepped(c, d)[-1]["outcome"]] == LADDER.index(m["what"]),
     ),
     number(
-        r"Last outcome on the ladder of graduated action, of any kind of visit, entered the "
-        r"records (?P<n>[\d.]+) (?P<unit>year|day)s? ago",
-        lambda c, d, m: aged(c, stepped(c, d)[-1]["known_on"], m["unit"]),
+        r"Last outcome on the ladder of graduated action, of any kind of visit, is of "
+        r"(?P<n>[\d.]+) (?P<unit>year|day)s? ago",
+        lambda c, d, m: aged(c, stepped(c, d)[-1]["closed_on"], m["unit"]),
     ),
     fact(
         "No outcome on the ladder of graduated action on record", lambda c, d, m: not stepped(c, d)
@@ -342,9 +342,9 @@ RULES = [
         ),
     ),
     number(
-        r"Last compliance or recall inspection entered the records (?P<n>[\d.]+) "
+        r"Last compliance or recall inspection was closed (?P<n>[\d.]+) "
         r"(?P<unit>year|day)s? ago",
-        lambda c, d, m: aged(c, max(r["known_on"] for r in visits(c, d)), m["unit"]),
+        lambda c, d, m: aged(c, max(r["closed_on"] for r in visits(c, d)), m["unit"]),
     ),
     fact("No compliance or recall inspection on record", lambda c, d, m: not visits(c, d)),
     fact("Never inspected for compliance on record", lambda c, d, m: not visits(c, d)),
