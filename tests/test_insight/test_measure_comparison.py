@@ -101,10 +101,8 @@ def test_what_partners_may_not_see_of_either_year_is_not_compared(tmp_path) -> N
     kept = report_of(2024, (0.3, 0.4))
     shown = shown_to(kept, "partner", RELEASED, home=tmp_path).measures
     assert {m.against_year_before for m in shown} == {"better", "worse"}
-    few = freeze(
-        replace(report_of(2023, (0.1, 0.2)), figures={"visits_dealers": 1.0}), tmp_path / "b"
-    )
-    assert few.figures == {"visits_dealers": 1.0}
+    few = report_of(2023, (0.1, 0.2))
+    freeze(replace(few, figures={**few.figures, "visits_dealers": 1.0}), tmp_path / "b")
     hidden = shown_to(kept, "partner", RELEASED, home=tmp_path / "b").measures
     of_visits = [m for m in hidden if "inspections" in m.definition.source]
     assert of_visits
