@@ -166,6 +166,7 @@ def test_a_signal_missing_from_the_table_is_named(warehouse):
 def test_a_recipe_that_mixes_ways_of_judging_is_refused(warehouse, tmp_path):
     recipe = load_recipe("public_records").model_dump()
     recipe["heads"][1]["label"] = "compliance"
+    recipe |= {"license_types": (), "as_of": None}  # which such heads refuse by themselves
     from training.commands.train import train_candidate
     from training.progress import Steps
 
