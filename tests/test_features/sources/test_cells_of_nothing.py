@@ -230,11 +230,15 @@ def test_texts_that_a_program_wrote_as_bytes_are_texts(is_joined: bool, tmp_path
 @pytest.mark.parametrize("filled", ["999999", "99999999", "999999999", "2147483647"])
 def test_a_count_filled_up_is_out_of_range(filled: str, tmp_path: Path) -> None:
     """What programs write where a count is unknown would weigh more than all dealers together."""
+    # A ship's load can be stolen, and one inspection cite every line of the books of years.
+    can_be = {("thefts_losses", "n_firearms")}
+    if filled == "999999":
+        can_be.add(("violations", "instances"))
     wanted = [
         (table.name, column.name)
         for table in TABLES.values()
         for column in table.columns
-        if column.kind == "integer" and (table.name, column.name) != ("thefts_losses", "n_firearms")
+        if column.kind == "integer" and (table.name, column.name) not in can_be
     ]
     assert len(wanted) >= 8
     visit = write(tmp_path, "inspections.csv", [row("inspections", inspection_id="I0")])
