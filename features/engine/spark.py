@@ -8,6 +8,7 @@ What crosses dealers (places, networks, peers) stays on the driver, which reads 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 # Where workers put their results for the driver: beside the warehouse, which all of them reach.
 SCRATCH: Final = ".spark-"
 MASTER: Final = "FFL_RISK_SPARK_MASTER"
+_ADDRESS: Final = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn"
+    r"|spark://[\w.-]+:\d+(,[\w.-]+:\d+)*|k8s://(https?://)?[\w.-]+(:\d+)?"
+)
 # About how many events a worker holds at a time, unless one dealer has more.
 ROWS_PER_BUCKET: Final = 1_000_000
 
@@ -67,9 +72,12 @@ def session(master: str | None = None) -> SparkSession:
     Raises
     ------
     EngineMissingError
-        When pyspark or Java is missing.
+        When pyspark or Java is missing, or the cluster does not answer.
+    FeatureError
+        When the address is none that Spark knows.
     """
     try:
+        from py4j.protocol import Py4JError
         from pyspark.sql import SparkSession
     except ImportError:
         raise EngineMissingError(
@@ -79,7 +87,14 @@ def session(master: str | None = None) -> SparkSession:
         raise EngineMissingError(
             "The engine spark needs Java.", fix="install a Java runtime, 17 or later"
         )
-    master = master or os.environ.get(MASTER) or "local[*]"
+    master = master or os.environ.get(MASTER, "").strip() or "local[*]"
+    if not _ADDRESS.fullmatch(master):
+        raise FeatureError(
+            f"{MASTER} is no address of a Spark cluster.",
+            found=repr(master[:80]),
+            expected="spark://HOST:PORT, yarn, k8s://https://HOST:PORT or local[*]",
+            fix="set it so, or leave it out for this machine",
+        )
     builder = (
         SparkSession.builder.appName("ffl-risk")
         .master(master)
@@ -94,7 +109,15 @@ def session(master: str | None = None) -> SparkSession:
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config(
             "spark.driver.host", "127.0.0.1"
         )
-    return builder.getOrCreate()
+    try:
+        return builder.getOrCreate()
+    except Py4JError as error:
+        raise EngineMissingError(
+            "Spark did not start.",
+            found=str(getattr(error, "java_exception", None) or error).splitlines()[0][:300],
+            expected=f"a cluster that answers at {master}",
+            fix=f"look whether it runs, or leave {MASTER} out for this machine",
+        ) from error
 
 
 class SparkEngine(EmbeddedEngine):

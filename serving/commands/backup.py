@@ -26,6 +26,15 @@ def backup(
         Path, typer.Argument(metavar="TO", help="New folder outside the state folder, or s3://.")
     ],
     passphrase_file: PassphraseOption = None,
+    keep: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads annotations at run time on every Python
+        typer.Option(
+            "--keep",
+            min=1,
+            metavar="N",
+            help="Afterwards remove older backups in the folder of TO, but for the newest N.",
+        ),
+    ] = None,
 ) -> None:
     """Copy the whole state to a new folder while the service runs; the audit key is sealed.
 
@@ -39,6 +48,10 @@ def backup(
     from serving.settings import Settings
 
     settings, address = Settings.from_environment(), address_of(to)
+    if address and keep is not None:
+        raise typer.BadParameter(
+            "--keep is for folders; give the bucket a rule of its own instead."
+        )
     passphrase = _passphrase(passphrase_file, is_new=True)
     if address:
         from serving.keeping.object_store_backup import back_up_to
@@ -52,6 +65,11 @@ def backup(
         f"Wrote {done.n_files:,} files ({done.n_bytes:,} bytes) to {address or to}, with "
         f"{done.n_audit_records:,} audit records or more. It holds restricted data."
     )
+    if keep is not None:
+        from serving.keeping.old_backups import remove_old
+
+        gone = ", ".join(remove_old(to, keep))
+        say(f"Removed older backups: {gone}." if gone else "No older backup had to go.")
 
 
 @keeping_app.command()

@@ -207,9 +207,13 @@ def test_a_list_issued_before_is_proved_after(tmp_path, monkeypatch):
     assert answer.status_code == 200, answer.text
     issued = answer.json()["list_id"]
     runner, typed = CliRunner(), f"{PASSPHRASE}\n"
-    done = runner.invoke(ffl_risk.app, ["backup", str(tmp_path / "kept")], input=typed)
+    command = ["backup", str(tmp_path / "kept"), "--keep", "3"]
+    done = runner.invoke(ffl_risk.app, command, input=typed)
     running.close()
     assert done.exit_code == 0, done.output
+    assert "No older backup had to go" in done.output
+    done = runner.invoke(ffl_risk.app, ["backup", "s3://kept/one", "--keep", "3"], input=typed)
+    assert done.exit_code == 2, done.output
     shutil.rmtree(home)
     monkeypatch.setenv("FFL_RISK_HOME", str(again))
     done = runner.invoke(ffl_risk.app, ["restore", str(tmp_path / "kept")], input=typed)
