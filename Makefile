@@ -10,6 +10,9 @@ export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export TZ := UTC
+# Empty is unset: hundreds of processes start here, and where a machine forbids to keep what was
+# compiled each of them compiles every module again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run install test test-fast check format lint imports types dead unit coverage bench docs notebooks lock \
 	migration hooks screenshots clean

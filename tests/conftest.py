@@ -11,6 +11,8 @@ os.environ["DO_NOT_TRACK"] = "true"
 os.environ["TZ"] = "UTC"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# The processes that tests start import the same modules hundreds of times: compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Spark's processes here live for seconds: a compiler that optimizes little is done sooner.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="ffl-risk-metrics-"))

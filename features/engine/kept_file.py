@@ -95,7 +95,7 @@ def made_by() -> str:
     for room in _ROOMS:
         place = root / room
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
                 digest.update(path.read_bytes())
     known = [platform.machine(), platform.python_version(), *map(version, _LIBRARIES)]

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import jupytext
-import nbclient
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,6 +17,10 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.filterwarnings("ignore")  # Jupyter's own, on import; the cells' show in their output
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Seconds to import: not for each process that only collects.
+    import jupytext
+    import nbclient
+
     monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path / "var"))
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     notebook = jupytext.read(path)

@@ -348,3 +348,19 @@ def test_values_that_are_no_arrays_are_not_written(tmp_path: Path) -> None:
     assert kept_file.can_be_kept({"a": [np.zeros(2), (1, "b", None, date(2024, 1, 1))]})
     assert not kept_file.can_be_kept(np.array([object()], dtype=object))
     assert not kept_file.can_be_kept(lambda: None)
+
+
+def test_what_was_compiled_in_the_meantime_is_no_other_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels are compiled on first use: what the first start kept held for no second one."""
+    room = tmp_path / "engine"
+    (room / "__pycache__").mkdir(parents=True)
+    (room / "kernels.py").write_text("one = 1")
+    monkeypatch.setattr(kept_file.features, "__file__", str(tmp_path / "__init__.py"))
+    before = kept_file.made_by.__wrapped__()
+    for compiled in ("kernels.put-96.py311.nbi", "kernels.put-96.py311.1.nbc", "kernels.pyc"):
+        (room / "__pycache__" / compiled).write_bytes(b"compiled")
+    assert kept_file.made_by.__wrapped__() == before
+    (room / "kernels.py").write_text("one = 2")
+    assert kept_file.made_by.__wrapped__() != before

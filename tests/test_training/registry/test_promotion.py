@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import time
+from multiprocessing.context import ForkProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,32 +130,30 @@ def test_a_champion_from_elsewhere_has_no_alias_and_can_be_rolled_back(tmp_path)
         assert promotion.roll_back(tmp_path, tracker).version == "1"
 
 
-PROMOTE = """
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-sys.path.insert(0, {tests!r})
-from test_promotion import Aliases
-from training.evaluation import candidate
-from training.registry import bundling, promotion
-folder = Path(sys.argv[1])
-tracker = Aliases(folder)
-print("ready", flush=True)
-while True:
-    for number in ("1", "2"):
-        with promotion.promotion_lock(folder):
-            promotion.reconcile(folder, tracker)
-            promotion.install(folder, candidate.open_candidate(folder, number), tracker)
-"""
+def promote_for_ever(folder: Path, ready: Event) -> None:
+    tracker = Aliases(folder)
+    ready.set()
+    while True:
+        for number in ("1", "2"):
+            with promotion.promotion_lock(folder):
+                promotion.reconcile(folder, tracker)
+                promotion.install(folder, candidates.open_candidate(folder, number), tracker)
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    code = PROMOTE.format(tests=str(Path(__file__).parent))
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
+def start(folder: Path) -> ForkProcess:
+    """Promote one candidate after the other in a process that need import nothing."""
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    process = context.Process(target=promote_for_ever, args=(folder, ready))
+    process.start()
+    ready.wait()
     return process
+
+
+def end(process: ForkProcess) -> None:
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL  # it was still promoting
 
 
 def check_whole(folder: Path) -> None:
@@ -178,8 +177,7 @@ def test_a_kill_at_any_moment_leaves_one_whole_champion(tmp_path):
     for attempt in range(4):
         process = start(tmp_path)
         time.sleep(0.01 + 0.03 * attempt)
-        process.kill()
-        process.communicate()
+        end(process)
         check_whole(tmp_path)
 
 
@@ -190,8 +188,7 @@ def test_two_promotions_at_once_leave_one_whole_champion(tmp_path):
     rivals = [start(tmp_path), start(tmp_path)]
     time.sleep(0.5)
     for process in rivals:
-        process.kill()
-        process.communicate()
+        end(process)
     check_whole(tmp_path)
     champion = promotion.read_champion(tmp_path)
     # Every promotion either rival made is in the history exactly once.
