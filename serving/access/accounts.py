@@ -228,7 +228,7 @@ class Directory:
         """Record a change within its transaction."""
         if self._ledger is not None:
             rows = [kept_now(connection, kind, key) for kind, key in kept.items()]
-            self._ledger.add(connection, action, subject, kept="".join(rows))
+            self._ledger.add(connection, action, subject, kept=" ".join(rows))
 
     # Tokens
 
@@ -358,7 +358,8 @@ class Directory:
         with self._store.write() as connection:
             connection.execute(SESSIONS.insert(), row)
             if ledger is not None:
-                ledger.add(connection, "sign_in", "", purpose=purpose)
+                kept = kept_now(connection, "session", str(row["session_sha256"]))
+                ledger.add(connection, "sign_in", "", purpose=purpose, kept=kept)
         return cookie
 
     def principal_of_session(self, cookie: str) -> Principal:

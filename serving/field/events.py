@@ -27,6 +27,7 @@ from features.reference.geography.state_codes import COUNTRY_OF_STATE, state_cod
 from features.schema import EARLIEST_DAY, TABLES, UPPER_CASE, Column, Table, day_orders
 from features.sources.privacy import n_readable, person_columns
 from features.warehouse import Warehouse, WarehouseMissingError
+from serving.access.audit.audited_rows import events_kept_now
 from serving.access.audit.writer import Ledger
 from serving.contract.records.field import RejectedRecord
 from serving.errors import InvalidRequestError
@@ -249,5 +250,6 @@ def keep(
                 dealers.add(str(record["dealer"] or ""))
         if ids:
             journal.note(connection, "event", f"{name}:{ids[0]}-{ids[-1]}", dealers - {""})
-        ledger.add(connection, "events", f"{name} {len(ids)} rows")
+        kept = events_kept_now(connection, ids)
+        ledger.add(connection, "events", f"{name} {len(ids)} rows", kept=kept)
     return ids, len(rows) - len(ids)

@@ -93,10 +93,10 @@ def step(
         now = instant()
         journal.note(connection, "referral", str(referral_id), found["dealers"])
         subject = _subject(referral_id, what, found["dealers"])
-        _insert(connection, referral_id, what, at=now, subject=subject, ledger=ledger)
         values = _after(what, found, who, now)
         which = REFERRALS.c.referral_id == referral_id
         connection.execute(REFERRALS.update().where(which).values(**values))
+        _insert(connection, referral_id, what, at=now, subject=subject, ledger=ledger)
         return picked(StandingRecord, _row(connection, referral_id))
 
 
@@ -142,7 +142,9 @@ def _insert(
     }
     result = connection.execute(REFERRAL_STEPS.insert(), row)
     key = int((result.inserted_primary_key or [0])[0])
-    ledger.add(connection, "referral", subject, kept=kept_now(connection, "referral_step", key))
+    rows = (("referral_step", key), ("referral", referral_id))
+    kept = " ".join(kept_now(connection, kind, number) for kind, number in rows)
+    ledger.add(connection, "referral", subject, kept=kept)
 
 
 def _after(what: Step, before: RowMapping, who: str, now: str) -> AfterStep:

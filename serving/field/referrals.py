@@ -30,6 +30,7 @@ from features.reference.attribution import row_counts
 from features.reference.destinations import ELSEWHERE, destinations
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving import clock
+from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger, subjects
 from serving.contract.records.referrals import EvidenceRecord, StandingRecord
 from serving.store import journal
@@ -252,9 +253,8 @@ def queue(store: Store, patterns: Sequence[Pattern], *, ledger: Ledger) -> int:
             if referral_id is not None:
                 n_new += 1
                 journal.note(connection, "referral", str(referral_id), pattern.dealers)
-        if n_new:
-            dealers = subjects(d for pattern in patterns for d in pattern.dealers)
-            ledger.add(connection, "refer", dealers)
+                kept = kept_now(connection, "referral", referral_id)
+                ledger.add(connection, "refer", subjects(pattern.dealers), kept=kept)
     return n_new
 
 

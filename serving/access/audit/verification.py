@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from serving.access.audit.audited_rows import differences
+from serving.access.audit.audited_rows import Recorded, differences
 from serving.access.audit.hash_chain import GENESIS, digest_of, is_signed
 from serving.store.database import Store
 from serving.store.tables import AUDIT, AUDIT_HEAD
@@ -60,7 +60,7 @@ def verify(
         Whether the head must carry its signature; not before it was first given one.
     """
     previous, n, noted = GENESIS, 0, dict(anchors or {}) | dict([anchor] if anchor else [])
-    recorded: dict[tuple[str, str], tuple[str, int]] = {}
+    recorded = Recorded()
     with store.read_unchanging() as connection:
         for row in connection.execute(sa.select(AUDIT).order_by(AUDIT.c.seq)).yield_per(10_000):
             record = dict(row._mapping)
@@ -75,8 +75,7 @@ def verify(
             if noted.pop(n, previous) != previous:
                 return Verdict(n, False, n, f"record {n} is not the one noted", previous)
             if record["kept"]:
-                kind, name, digest = record["kept"].split(" ")
-                recorded[kind, name] = (digest, n)
+                recorded.add(record["kept"], seq=n, at=record["at"])
         head = connection.execute(sa.select(AUDIT_HEAD)).first()
         end = (0, GENESIS, None) if head is None else (head.seq, head.digest, head.signature)
         if end[:2] == (n, previous) and is_sealed and n and end[2] is None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from serving import clock
 from serving.access.accounts import Principal
-from serving.access.audit.audited_rows import kept as entry
+from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
@@ -142,7 +142,9 @@ def _insert(store: Store, plan: KeptPlan, ledger: Ledger, subject: str) -> None:
     }
     with store.write() as connection:
         connection.execute(PLANS.insert(), row)
-        ledger.add(connection, "plan", subject, kept=entry("plan", row))
+        ledger.add(
+            connection, "plan", subject, kept=kept_now(connection, "plan", str(row["sha256"]))
+        )
 
 
 def readable_plan(
