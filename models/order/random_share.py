@@ -4,7 +4,9 @@ A draw belongs to an office and a period. Every dealer has one random number in 
 from the period's seed, its office and its key; a draw takes the lowest. Asking again, for more
 places or for a wider area, therefore meets the same dealers first, and a dealer that has been
 visited makes room for the next without moving any other. The seed is made from the key of the
-audit: nobody can shop for a draw, and whoever holds the key can prove which one it had to be.
+audit: nobody can shop for a draw, and whoever holds the key can prove which one it had to be. Each
+office has a seed of its own, made one way from the period's: whoever guesses one office's from what
+was drawn there knows no other's. No seed is shown; a list carries the `name` of its draw.
 
 References
 ----------
@@ -16,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
@@ -31,6 +33,7 @@ from features.domain.asof import add_months
 Hashes = npt.NDArray[np.uint64]
 
 SEED_BITS: Final = 53  # exact in every JSON reader
+_SECRET_BITS: Final = 256  # of a period: more than anybody can try
 # Lists are for a quarter unless the settings say otherwise.
 PERIOD_MONTHS: Final = 3
 # So many times the share drawn, and the lowest of each stratum are nearly always among them.
@@ -44,7 +47,8 @@ class Draw:
     Parameters
     ----------
     seed : int
-        0 to 2**53 - 1.
+        Of 256 bits where the audit's key made it. One below 2**53 is `short`: its numbers
+        are made as earlier versions made them.
     starts_on, ends_on : date
         The period's first day and the first day after it.
     """
@@ -59,7 +63,33 @@ class Draw:
         starts_on, ends_on = period(as_of, months)
         text = f"draw {starts_on.isoformat()} {ends_on.isoformat()}".encode()
         digest = hmac.new(key, text, hashlib.sha256).digest()
-        return cls(int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS), starts_on, ends_on)
+        # The bit above the digest's: no seed of the audit's key is taken for a short one.
+        seed = 1 << _SECRET_BITS | int.from_bytes(digest, "big")
+        return cls(seed, starts_on, ends_on)
+
+    @classmethod
+    def short(cls, key: bytes, as_of: date, *, months: int = PERIOD_MONTHS) -> Draw:
+        """Return the draw as earlier versions made it, and as a country that is invented has it."""
+        kept = cls.kept(key, as_of, months=months)
+        return replace(kept, seed=(kept.seed >> (_SECRET_BITS - SEED_BITS)) % 2**SEED_BITS)
+
+    def name(self, area: str) -> int:
+        """Return what a list of an area carries of its draw: it tells none of the numbers.
+
+        Lists of one area and period carry the same, and whoever has the audit's key can make it
+        anew. Lists of earlier versions carried the seed.
+
+        Examples
+        --------
+        >>> one = Draw.kept(b"key", date(2026, 5, 17))
+        >>> one.name("office A") == one.name("office A") != one.name("office B")
+        True
+        """
+        return self._secret(f"name of {area}") >> (64 - SEED_BITS) if self._is_secret else self.seed
+
+    @property
+    def _is_secret(self) -> bool:
+        return self.seed >= 2**SEED_BITS
 
     def numbers(
         self, office: npt.NDArray[Any], dealer: npt.NDArray[Any], *, use: str = "list"
@@ -93,8 +123,8 @@ class Draw:
             Each dealer's among them.
         dealers : array of uint64, shape (n,)
         """
-        own = np.array([_hash_of(f"{use} {name}") for name in offices], dtype=np.uint64)
-        mixed = _mix(_mix(own, np.uint64(self.seed))[place], dealers)
+        own = np.array([self._of_office(f"{use} {name}") for name in offices], dtype=np.uint64)
+        mixed = _mix(own[place], dealers)
         return np.asarray((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
 
     def start(self, office: npt.NDArray[Any], *, use: str = "list") -> float:
@@ -104,9 +134,19 @@ class Draw:
     def start_of(self, offices: Iterable[str], *, use: str = "list") -> float:
         """Return what `start` does, of different names."""
         names = "\n".join(sorted(offices))
-        own = np.array([_hash_of(f"{use} of {names}")], dtype=np.uint64)
-        mixed = _mix(own, np.uint64(self.seed))
-        return float((mixed[0] >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
+        mixed = self._of_office(f"{use} of {names}")
+        return float((np.uint64(mixed) >> np.uint64(11)).astype(np.float64) * 2.0**-SEED_BITS)
+
+    def _of_office(self, use: str) -> int:
+        """Return 64 bits of a use at an office, or at several."""
+        if self._is_secret:
+            return self._secret(use)
+        own = np.array([_hash_of(use)], dtype=np.uint64)
+        return int(_mix(own, np.uint64(self.seed))[0])
+
+    def _secret(self, text: str) -> int:
+        key = self.seed.to_bytes(_SECRET_BITS // 8 + 1, "big")
+        return int.from_bytes(hmac.digest(key, text.encode(), "sha256")[:8], "big")
 
 
 def period(as_of: date, months: int) -> tuple[date, date]:

@@ -278,7 +278,10 @@ class Design(Answer):
     n_eligible: int
     n_by_why: dict[str, int]
     random_share: float
-    random_seed: int = Field(description="Of the period's draw, fixed by the audit's key")
+    random_seed: int = Field(
+        description="Names the draw of this area and period and tells none of its numbers; made "
+        "with the audit's key, which alone can check it"
+    )
     n_mandatory: int = Field(default=0, description="Rows drawn to be visited whatever else is")
     draw_starts_on: date | None = Field(default=None, description="First day of the draw's period")
     draw_ends_on: date | None = Field(default=None, description="First day after the period")

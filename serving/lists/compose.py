@@ -51,7 +51,7 @@ class Issue:
     ----------
     list_id, issued_at : str
     seed : int
-        Of the period's draw, the same for every list of the period.
+        Of the period's draw, the same for every list of the period; it is shown to nobody.
     draw_months : int
         Length of the period.
     """
@@ -193,7 +193,7 @@ def compose(
             "n_eligible": int(eligible.sum()),
             "n_by_why": dict(sorted(n_by_why.items())),
             "random_share": request.random_share,
-            "random_seed": issue.seed,
+            "random_seed": draw.name(_asked_area(request, principal)),
             "n_mandatory": len(places.mandatory),
             "draw_starts_on": draw.starts_on,
             "draw_ends_on": draw.ends_on,
@@ -203,6 +203,12 @@ def compose(
         "change": _change(view, document_rows, before=before, previous=previous),
         "disclaimers": snapshot.disclaimers_on(issue.day),
     }
+
+
+def _asked_area(request: RankRequest, principal: Principal) -> str:
+    """Return the area and types of license as asked, of whose: nothing that a hold could change."""
+    words = (request.area.model_dump_json(), *request.license_types, "of", *principal.areas)
+    return " ".join(sorted(set(words)))
 
 
 def _fill(

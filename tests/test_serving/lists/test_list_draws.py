@@ -42,3 +42,46 @@ def test_another_period_and_another_office_draw_anew():
         Draw.kept(b"x" * 32, date(2026, 4, 1)).numbers(office, dealers),
     ):
         assert abs(np.corrcoef(spring, independent)[0, 1]) < 5 / np.sqrt(2000)
+
+
+def test_what_a_list_carries_of_its_draw_tells_no_number(service):
+    """Whoever reads one office's list must not know what is drawn in another, nor next in it."""
+    runtime = service.runtime
+    draw = runtime.draw(runtime.snapshot.as_of)
+    answers = {
+        who: service.post("/v1/rank", who, {"k": 5}).json()["design"]["random_seed"]
+        for who in ("inspector", "inspector_west", "chief")
+    }
+    assert len(set(answers.values())) == 3
+    assert all(0 <= shown < 2**53 for shown in answers.values())  # exact in every JSON reader
+    columns = runtime.snapshot.columns
+    numbers = draw.numbers(columns["office"], columns["dealer"])
+    start = draw.start(columns["office"])
+    for shown in answers.values():
+        guessed = Draw(shown, draw.starts_on, draw.ends_on)
+        assert not np.isin(guessed.numbers(columns["office"], columns["dealer"]), numbers).any()
+        assert guessed.start(columns["office"]) != start
+    assert draw.seed.bit_length() > 256  # too many to be tried against what was drawn
+
+
+def test_the_seed_of_one_office_is_not_that_of_another():
+    """What was drawn in an office lets its own 64 bits be guessed, with time, and no other's."""
+    draw = Draw.kept(b"k" * 32, date(2026, 4, 1))
+    dealer = np.array(["1-11-00001"], dtype=object)
+    own, other, inside = (
+        draw.numbers(np.array([office], dtype=object), dealer, use=use)[0]
+        for office, use in (("office0", "list"), ("office1", "list"), ("office0", "mandatory"))
+    )
+    assert len({own, other, inside}) == 3
+
+
+def test_a_list_of_before_keeps_its_numbers_and_what_it_carried():
+    """Its seed had 53 bits and stood in the list: rebuilt, it is the same list."""
+    before = Draw.short(b"k" * 32, date(2026, 4, 1))
+    assert before.name("anything") == before.seed == 6091683272346091
+    dealers = np.array([f"1-11-{i:05d}" for i in range(3)], dtype=object)
+    office = np.full(3, "office0", dtype=object)
+    assert before.numbers(office, dealers).tolist() == [
+        0.623528188170402, 0.020074012726271406, 0.595315696828046,
+    ]  # fmt: skip
+    assert before.start(office) == 0.4763781768843157

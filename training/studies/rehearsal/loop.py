@@ -303,7 +303,7 @@ def _choose(
     active = int(dealers.is_active(country.month).sum())
     k = round(plan.capacity * active)
     today = country.today
-    draw = Draw.kept(_KEY + bytes([run.seed % 256]), today, months=_MONTHS)
+    draw = Draw.short(_KEY + bytes([run.seed % 256]), today, months=_MONTHS)
     eligible = np.flatnonzero(country.eligible)
     if run.arm == RANDOM_ONLY:
         return choosing.at_random(country, eligible, k, draw=draw), None
