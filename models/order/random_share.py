@@ -89,7 +89,7 @@ class Draw:
 
     @property
     def _is_secret(self) -> bool:
-        return self.seed >= 2**SEED_BITS
+        return self.seed >= 1 << SEED_BITS
 
     def numbers(
         self, office: npt.NDArray[Any], dealer: npt.NDArray[Any], *, use: str = "list"

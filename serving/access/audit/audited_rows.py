@@ -258,12 +258,11 @@ def differences(connection: Connection, recorded: Recorded) -> tuple[Difference 
 
 def _event_differences(connection: Connection, recorded: Recorded) -> tuple[Difference | None, int]:
     """Compare the events with the records of those that were kept at once, in their order."""
-    of_events = [(key, entry) for (kind, key), entry in recorded.newest.items() if kind == _EVENTS]
-    spans = sorted((*map(int, key.split("-")), key, entry) for key, entry in of_events)
     rows = iter(connection.execute(_events()).yield_per(10_000))
     row = next(rows, None)
     older: list[str] = []
-    for first, last, key, entry in (*spans, (2**63, 2**63, "", ("", 0))):
+    for key, (recorded_digest, seq) in _spans(recorded):
+        first, last = map(int, key.split("-"))
         while row is not None and row.event_id < first:
             older.append(str(row.at))
             row = next(rows, None)
@@ -272,15 +271,23 @@ def _event_differences(connection: Connection, recorded: Recorded) -> tuple[Diff
             digest.update(_line(row._mapping))
             n += 1
             row = next(rows, None)
-        if key and not n:
-            return _gone(_EVENTS, key, entry[1]), len(older)
-        if key and digest.hexdigest() != entry[0]:
-            return Difference(entry[1], f"the events {key} are not as record {entry[1]} says"), len(
-                older
-            )
+        if not n:
+            return _gone(_EVENTS, key, seq), len(older)
+        if digest.hexdigest() != recorded_digest:
+            why = f"the events {key} are not as record {seq} says"
+            return Difference(seq, why), len(older)
+    while row is not None:
+        older.append(str(row.at))
+        row = next(rows, None)
     if _is_unrecorded(older, recorded.since.get(_EVENTS)):
         return _without(_OF_EVENTS), len(older)
     return None, len(older)
+
+
+def _spans(recorded: Recorded) -> list[tuple[str, tuple[str, int]]]:
+    """Return what was kept at once, from which number to which, in order."""
+    found = [(key, entry) for (kind, key), entry in recorded.newest.items() if kind == _EVENTS]
+    return sorted(found, key=lambda one: int(one[0].partition("-")[0]))
 
 
 def _events() -> sa.Select[Any]:
