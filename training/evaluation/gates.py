@@ -316,33 +316,32 @@ def free_of_strictness(
     Parameters
     ----------
     dependence : Interval, optional
-        None where there is nothing to compare.
+        None where there is nothing to compare; what reaches beyond twice the limit is no pass.
     limit : float
     n_visiting : int
         Offices that visits name.
     n_placed : int
         Offices to which dealers are known to belong.
     """
-    wanted = f"a correlation of at most {limit:.2f} either way"
+    wanted = f"a correlation of at most {limit:.2f} either way, told from {2 * limit:.2f}"
     if dependence is None:
         shown, why = PASSED, "fewer than two offices to compare"
         if n_visiting >= 2:
             why = "offices are found to be equally strict"
         if n_placed < 2 <= n_visiting:
             shown = UNSAID
-            why = (
-                f"{n_visiting} offices visit, and no county or state tells whose dealers are whose"
-            )
+            why = f"{n_visiting} offices visit, and no county or state says whose dealers are whose"
         return Verdict("strictness", "order", shown, why, wanted)
-    size = abs(dependence.value)
-    shown = PASSED if size <= limit else REFUSED if dependence.excludes(0.0) else UNSAID
+    size, low, high = abs(dependence.value), dependence.low, dependence.high
+    past = max(size - limit, -low - 2 * limit, high - 2 * limit)
+    shown = REFUSED if size > limit and dependence.excludes(0.0) else UNSAID
     return Verdict(
         "strictness",
         "order",
-        shown,
+        shown if past > 0 else PASSED,
         f"correlation with the strictness of the office {dependence}",
         wanted,
-        max(0.0, size - limit),
+        max(0.0, past),
     )
 
 

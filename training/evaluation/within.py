@@ -8,6 +8,7 @@ Visits are somebody's of one judged day, for a list is made of the dealers of a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,8 +18,8 @@ import pandas as pd
 from features.arrays import Floats
 from features.domain.number_words import counted
 from training.evaluation import few_findings as few
-from training.evaluation.head_evaluation import lists_of
-from training.evaluation.metrics import bootstrap
+from training.evaluation.head_evaluation import list_membership, lists_of
+from training.evaluation.metrics import Interval, bootstrap, weighted_share
 from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Outcome, Verdict
 
 N_RESAMPLES: Final = 300
@@ -51,51 +52,13 @@ def telling_rows(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return named[((share > 0) & (share < 1)).to_numpy()].reset_index(drop=True)
 
 
-class RankingsWithin:
-    """Rows of several groups, each group ordered by score as by `Ranking`, asked all at once.
-
-    Parameters
-    ----------
-    score : array of shape (n,)
-        Higher is inspected sooner.
-    groups : sequence of int arrays
-        Rows of each group; none is in two.
-
-    Examples
-    --------
-    >>> groups = [np.array([0, 1]), np.array([2, 3])]
-    >>> within = RankingsWithin(np.array([0.9, 0.1, 0.5, 0.5]), groups)
-    >>> within.captured(np.array([1.0, 0.0, 1.0, 0.0]), share=0.5, weight=np.ones(4))
-    1.5
-    """
-
-    def __init__(self, score: Floats, groups: Sequence[npt.NDArray[Any]]) -> None:
-        if not np.isfinite(score).all():
-            raise ValueError("scores must be finite to be ranked")
-        self.order = np.concatenate([i[np.argsort(-score[i], kind="stable")] for i in groups])
-        owner = np.repeat(np.arange(len(groups)), [len(index) for index in groups])
-        ordered = score[self.order]
-        is_start = np.ones(len(ordered), dtype=np.bool_)
-        is_start[1:] = (ordered[1:] != ordered[:-1]) | (owner[1:] != owner[:-1])
-        self.starts = np.flatnonzero(is_start)
-        self.owner = owner[self.starts]
-
-    def captured(self, value: Floats, *, share: float, weight: Floats) -> float:
-        """Value expected in the first `share` of each group; ties share the last places."""
-        w = weight[self.order]
-        tied = np.add.reduceat(w, self.starts)
-        values = np.add.reduceat(value[self.order] * w, self.starts)
-        totals = np.bincount(self.owner, weights=tied)
-        reached = np.cumsum(tied) - (np.cumsum(totals) - totals)[self.owner]
-        places = share * totals[self.owner] - (reached - tied)
-        part = np.clip(places / np.where(tied > 0, tied, 1.0), 0.0, 1.0)
-        return float(values @ part)
-
-
 def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict:
     """Ask that the order find more than chance with each inspector's share of visits fixed.
 
-    Of few findings an exact test must say so, too: findings dealt anew among the visits of each.
+    Each inspector's list is given, and what was found is resampled: the lists of a few visits that
+    a resample would make hold the same visits twice, and find less than lists of all of them do.
+    Few findings on the lists vary by more than resampling them shows. Of few findings in all an
+    exact test must say so, too: findings dealt anew among the visits of each.
 
     Parameters
     ----------
@@ -110,20 +73,11 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
             why = "nobody found something in some visits and nothing in others"
         return Verdict("within_investigator", "order", UNSAID, why, wanted)
     y = telling["y"].to_numpy(dtype=np.float64)
-    weight = telling["weight"].to_numpy(dtype=np.float64)
     visits = telling.groupby([telling[column].astype(str), lists_of(telling)], observed=True)
     groups = [np.asarray(i) for i in visits.indices.values()]
-    rankings = RankingsWithin(telling["score"].to_numpy(dtype=np.float64), groups)
-
-    def statistic(drawn: Floats) -> Floats:
-        w = drawn * weight
-        found = rankings.captured(y, share=capacity, weight=w)
-        total = float(w @ y)
-        # A resample without a finding says nothing of where findings stand.
-        return np.array([found / (capacity * total) if total > 0 else np.nan])
-
-    (gain,) = bootstrap(statistic, telling["cluster"], n_resamples=N_RESAMPLES)
-    shown: Outcome = PASSED if gain.low > 1.0 else REFUSED if gain.high < NO_GAIN else UNSAID
+    resampled, gain = _gain(telling, groups, capacity=capacity)
+    told = resampled if few.are_few(y) else gain
+    shown: Outcome = PASSED if told.low > 1.0 else REFUSED if told.high < NO_GAIN else UNSAID
     score = telling["score"].to_numpy(dtype=np.float64)
     if few.are_few(y) and not few.ranks_within(score, y, groups, is_higher=shown == PASSED):
         shown = UNSAID
@@ -137,3 +91,35 @@ def gains_within(rows: pd.DataFrame, column: str, *, capacity: float) -> Verdict
         wanted,
         max(0.0, 1.0 - gain.low),
     )
+
+
+def _gain(
+    rows: pd.DataFrame, groups: Sequence[npt.NDArray[Any]], *, capacity: float
+) -> tuple[Interval, Interval]:
+    """Return findings on all lists over what as many visits by chance would find.
+
+    Returns
+    -------
+    (Interval, Interval)
+        As resampled, and with the bounds that few findings on the lists allow.
+    """
+    y, weight, score = (rows[c].to_numpy(dtype=np.float64) for c in ("y", "weight", "score"))
+    owner = np.zeros(len(rows), dtype=np.int64)
+    for code, index in enumerate(groups):
+        owner[index] = code
+    listed = list_membership(score, capacity, within=owner, weight=weight)
+
+    def statistic(drawn: Floats) -> Floats:
+        w = drawn * weight
+        parts = [w @ (listed * y), w @ listed, w @ y, w.sum()]
+        # A resample without a finding, or without a place, says nothing of where findings stand.
+        is_told = min(parts[1:]) > 0
+        return np.array([(parts[0] / parts[1]) / (parts[2] / parts[3]) if is_told else np.nan])
+
+    (gain,) = bootstrap(statistic, rows["cluster"], n_resamples=N_RESAMPLES)
+    if not few.are_few(y * (listed > 0)):
+        return gain, gain
+    most = float(listed.max())
+    share = weighted_share(listed / most, weight * y, rows["cluster"])
+    low, high = (most / capacity * end for end in (share.low, share.high))
+    return gain, replace(gain, low=min(gain.low, low), high=max(gain.high, high))

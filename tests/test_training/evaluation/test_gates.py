@@ -236,6 +236,10 @@ def test_an_order_that_goes_with_strictness_is_refused():
     assert gates.free_of_strictness(Interval(0.05, -0.1, 0.2), limit=0.15).is_passed
     assert gates.free_of_strictness(Interval(-0.4, -0.6, -0.2), limit=0.15).outcome == "refused"
     assert gates.free_of_strictness(Interval(0.2, -0.1, 0.5), limit=0.15).outcome == "unsaid"
+    # Four offices that differ in what has nothing to do with strictness, by luck evenly.
+    wide = gates.free_of_strictness(Interval(0.05, -0.45, 0.55), limit=0.15)
+    assert (wide.outcome, wide.shortfall) == ("unsaid", pytest.approx(0.25))
+    assert gates.free_of_strictness(Interval(-0.1, -0.31, 0.11), limit=0.15).outcome == "unsaid"
     assert gates.free_of_strictness(None, limit=0.15).is_passed
     one = gates.free_of_strictness(None, limit=0.15, n_visiting=1, n_placed=1)
     alike = gates.free_of_strictness(None, limit=0.15, n_visiting=5, n_placed=5)

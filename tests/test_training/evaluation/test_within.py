@@ -1,11 +1,13 @@
 """What an order finds with who looked held fixed: refused, passed, and what nobody can say."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from training.evaluation.metrics import Ranking
-from training.evaluation.within import RankingsWithin, gains_within
+from training.evaluation.promotion_verdict import Verdict
+from training.evaluation.within import gains_within
 from training.labels.gains import three_gains
 
 WITHIN = [("within_investigator", "investigator")]
@@ -23,21 +25,49 @@ def visits(n_found: int, seed: int, *, strength: float = 1.0, each: int = 40) ->
     )
 
 
-@pytest.mark.parametrize("share", [0.03, 0.1, 0.5, 1.0])
-def test_groups_asked_at_once_hold_what_each_holds_alone(share):
-    rng = np.random.default_rng(8)
-    score = rng.integers(0, 6, 300) / 5.0  # many ties
-    y, weight = rng.random(300), rng.poisson(0.7, 300) * rng.random(300)
-    owner = rng.integers(0, 40, 300)
-    groups = [np.flatnonzero(owner == g) for g in np.unique(owner)]
-    weight[groups[3]] = 0.0
-    alone = [
-        Ranking(score[i]).captured(y[i], share=share, weight=weight[i])
-        for i in groups
-        if weight[i].sum() > 0
-    ]
-    found = RankingsWithin(score, groups).captured(y, share=share, weight=weight)
-    assert found == pytest.approx(sum(alone), rel=1e-12)
+def few_each(seed: int, *, strength: float, base: float = -1.0, each: int = 4) -> pd.DataFrame:
+    """720 visits in three years, so many of each investigator a year."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(size=720)
+    y = (rng.random(720) < 1 / (1 + np.exp(-(base + strength * score)))).astype(float)
+    return pd.DataFrame(
+        {
+            "y": y,
+            "score": score,
+            "weight": np.exp(rng.normal(0, 0.5, 720)),
+            "cluster": np.arange(720),
+            "investigator": (np.arange(720) // (3 * each)).astype(str),
+            "as_of": np.arange(720) // each % 3,
+        }
+    )
+
+
+def interval_of(verdict: Verdict) -> tuple[float, float, float]:
+    """Value, low and high, as a verdict says them."""
+    return tuple(float(x) for x in re.findall(r"\d+\.\d+", verdict.measured)[:3])
+
+
+def test_the_gain_stands_within_its_own_interval():
+    """Of four visits a resample has the same twice: the value was above its interval 4 in 5 times.
+
+    The interval held the true gain, 1.80, in 53 of 100; of few findings that stand by chance 85.
+    """
+    held, inside = [], []
+    for truth, made in ((1.8, {"strength": 1.5}), (1.0, {"strength": 0, "base": -3, "each": 15})):
+        for seed in range(20):
+            verdict = gains_within(few_each(seed, **made), "investigator", capacity=0.1)
+            value, low, high = interval_of(verdict)
+            held.append(low <= truth <= high)
+            inside.append(low < value < high)
+    assert all(inside)
+    assert sum(held) >= 35
+
+
+def test_what_is_gained_is_what_the_table_of_gains_says():
+    rows = few_each(3, strength=1.0)
+    (value, *_) = interval_of(gains_within(rows, "investigator", capacity=0.1))
+    gains = three_gains(rows, share=0.1, within=WITHIN)
+    assert value == pytest.approx(gains["within_investigator"], abs=6e-4)
 
 
 def test_a_gain_that_is_only_who_was_sent_is_refused():
