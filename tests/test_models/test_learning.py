@@ -20,6 +20,16 @@ def files(folder):
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
+def test_no_fold_has_the_largest_counts_of_every_round():
+    """Dealt in order, the first of five folds had 50 and the last 34."""
+    y = np.random.default_rng(0).permutation(np.arange(1.0, 21.0))
+    folds = deal(y, None, 5, seed=3)
+    assert np.bincount(folds, weights=y).tolist() == [42.0] * 5
+    grouped = deal(np.repeat(y, 2), np.repeat(np.arange(20), 2), 5, seed=3)
+    assert np.bincount(grouped, weights=np.repeat(y, 2)).tolist() == [84.0] * 5
+    assert (grouped[::2] == grouped[1::2]).all()
+
+
 @pytest.mark.parametrize("kind", [RiskClassifier, RateRegressor])
 def test_same_data_and_seed_give_the_same_bytes(kind, draw, tmp_path):
     X, y, _ = draw(800, 3)

@@ -132,6 +132,18 @@ class Weighted:
     strictness: Strictness
     recency: Recency
 
+    def treatment(self, looked: Looked, rows: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
+        """Return what a fit is given beside signals and labels, each of shape (m,)."""
+        level = looked.level_weight[self.index]
+        return {
+            "sample_weight": self.weight,
+            "offset": self.strictness.offset,
+            "graded": looked.graded[self.index],
+            "representative": level > 0,
+            "representative_weight": level,
+            "period": rows["as_of"].to_numpy()[self.index],
+        }
+
 
 def weigh(
     X: pd.DataFrame, looked: Looked, rows: pd.DataFrame, policy: StrictnessPolicy, *, seed: int
@@ -253,17 +265,8 @@ def fit(
     X = X[list(weighted.strictness.columns)] if is_treated else X
     monotone = {name: made.monotone[name] for name in X.columns}
     model = estimator(head, monotone, seed=recipe.seed)
-    treatment: dict[str, Any] = {
-        "sample_weight": weighted.weight,
-        "offset": weighted.strictness.offset,
-        "graded": looked.graded[index],
-        "representative": looked.level_weight[index] > 0,
-        "representative_weight": looked.level_weight[index],
-        "period": rows["as_of"].to_numpy()[index],
-    }
-    model.fit(
-        X.iloc[index], looked.y[index], groups=dealer[index], **(treatment if is_treated else {})
-    )
+    treatment = weighted.treatment(looked, rows) if is_treated else {}
+    model.fit(X.iloc[index], looked.y[index], groups=dealer[index], **treatment)
     tells_level = looked.level_weight[index] > 0
     return FittedCompliance(
         model,

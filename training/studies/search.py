@@ -1,15 +1,16 @@
 """Search for better parameters of a head, inside the training window only.
 
-Defaults are meant to be good; a search is for the last step. Trials are kept in a file, so that an
-interrupted search goes on where it stopped, and a time budget ends it. Each trial is judged by
-log-loss on dealers held out, fold by fold, and given up early when it falls behind.
+Defaults are meant to be good; a search is for the last step, and its first trial is the head as the
+recipe has it. Trials are kept in a file, so that an interrupted search goes on where it stopped,
+and a time budget ends it. Each trial is fitted as training fits the head, judged by log-loss on
+dealers held out, fold by fold, and given up early when it falls behind.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from features.warehouse import Warehouse
 from training.errors import NotTrainedError
 from training.heads import compliance
 from training.heads import country_history as country
-from training.heads.fit import Design, design, estimator, predict
+from training.heads.fit import Design, design, estimator, mean_of
 from training.labels import dated_labels as labels
 from training.labels.splits import group_folds, require_disjoint
 from training.progress import Steps
@@ -32,18 +33,18 @@ from training.studies.documents import SearchDocument, SearchRecord
 
 N_FOLDS = 3
 MAX_TRIALS = 50
-# What the estimators do unless told otherwise; always judged first.
-DEFAULTS: Final[dict[str, float | int]] = {
-    "num_leaves": 6, "learning_rate": 0.05, "max_rounds": 500,
-}  # fmt: skip
+# The trial that changes nothing; always judged first.
+_UNCHANGED: Final = "is_unchanged"
+# Trials of another way to fit are not gone on with.
+_FITTED: Final = "as the head"
 
 
 def search(
     head: Head,
     made: Design,
     y: Floats,
-    weight: Floats,
     groups: npt.NDArray[Any],
+    treatment: Mapping[str, npt.NDArray[Any]],
     *,
     store: Path,
     budget_s: float,
@@ -57,6 +58,11 @@ def search(
     ----------
     made : Design
         Signals of the training rows alone; what is judged later is not among them.
+    y, groups : array of shape (n,)
+        Labels, and the dealer of each row.
+    treatment : mapping of str to array of shape (n,)
+        What else the fit of the head is given (`training.heads.compliance.Weighted.treatment`),
+        ``sample_weight`` among it.
     store : Path
         SQLite file that keeps the trials; the same file goes on with the same search.
     budget_s : float
@@ -65,7 +71,8 @@ def search(
     Returns
     -------
     dict
-        ``parameters``, ``loss``, ``default_loss``, ``n_trials`` and ``trials`` of all runs so far.
+        ``parameters``, ``loss``, ``default_loss``, ``n_trials`` and ``trials`` of all runs so far;
+        ``parameters`` are empty where nothing was better than the head as it is.
 
     Raises
     ------
@@ -88,8 +95,8 @@ def search(
     folds = group_folds(groups, n_folds=N_FOLDS, seed=seed)
 
     def judged(trial: optuna.Trial) -> float:
-        parameters = _suggest(trial)
-        loss = _loss(head, made, (y, weight, groups), folds, parameters, seed, trial)
+        parameters = {} if _changes_nothing(trial) else _suggest(trial)
+        loss = _loss(head, made, (y, groups, treatment), folds, parameters, seed, trial)
         step()
         return loss
 
@@ -108,15 +115,19 @@ def _finished(study: Any) -> list[Any]:
 
 
 def _take_up(study: Any) -> None:
-    """Set aside what an interruption left running, and see that the defaults are judged first."""
+    """Set aside what an interruption left running, and see that the head is judged as it is."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
     is_due = any(t.state == TrialState.WAITING for t in study.trials)
-    is_done = any(t.params == DEFAULTS for t in _finished(study))
+    is_done = any(_changes_nothing(t) for t in _finished(study))
     if not is_due and not is_done:
-        study.enqueue_trial(DEFAULTS)
+        study.enqueue_trial({}, user_attrs={_UNCHANGED: True})
+
+
+def _changes_nothing(trial: Any) -> bool:
+    return _UNCHANGED in trial.user_attrs
 
 
 def _result(study: Any) -> SearchRecord:
@@ -130,7 +141,7 @@ def _result(study: Any) -> SearchRecord:
     return {
         "parameters": dict(best.params),
         "loss": best.value,
-        "default_loss": next((t.value for t in done if t.params == DEFAULTS), None),
+        "default_loss": next((t.value for t in done if _changes_nothing(t)), None),
         "n_trials": len(_finished(study)),
         "trials": [
             {
@@ -170,23 +181,28 @@ def search_compliance(
     looked = compliance.place_labels(rows, then)
     dealer = rows["dealer"].to_numpy(dtype=str)
     X = made.X.loc[rows.index]
+    cohort = past.cohort.loc[rows.index]
     weighted = compliance.weigh(
-        X, looked, past.cohort.loc[rows.index], recipe.read_policy().strictness, seed=recipe.seed
+        X, looked, cohort, recipe.read_policy().strictness, seed=recipe.seed
     )
     index = weighted.index
+    # Signals that name an office teach nothing but who looked; the head does not read them.
+    signals = tuple(s for s in made.signals if s.name in weighted.strictness.columns)
     kept = folder / "search"
     kept.mkdir(parents=True, exist_ok=True)
     asked = hashlib.sha256(
-        (recipe.model_dump_json() + recipe.read_policy().text + warehouse.fingerprint).encode()
+        "".join(
+            (recipe.model_dump_json(), recipe.read_policy().text, warehouse.fingerprint, _FITTED)
+        ).encode()
     )
     store = kept / f"{recipe.name}-{asked.hexdigest()[:16]}.db"
     with steps.bar("trials", MAX_TRIALS) as bar:
         found = search(
             head,
-            Design(X.iloc[index], made.signals),
+            Design(X.iloc[index][[s.name for s in signals]], signals),
             looked.y[index],
-            weighted.weight,
             dealer[index],
+            weighted.treatment(looked, cohort),
             store=store,
             budget_s=budget_s,
             seed=recipe.seed,
@@ -213,16 +229,20 @@ def _suggest(trial: Any) -> dict[str, float | int]:
 def _loss(
     head: Head,
     made: Design,
-    rows: tuple[Floats, Floats, npt.NDArray[Any]],
+    rows: tuple[Floats, npt.NDArray[Any], Mapping[str, npt.NDArray[Any]]],
     folds: npt.NDArray[np.int64],
     parameters: dict[str, float | int],
     seed: int,
     trial: Any,
 ) -> float:
-    """Mean log-loss (or Poisson deviance) over held-out folds; a hopeless trial is given up."""
+    """Mean log-loss (or Poisson deviance) over held-out folds; a hopeless trial is given up.
+
+    What is known of a held-out row's margin, such as who looked, is added to what is served.
+    """
     import optuna
 
-    y, weight, groups = rows
+    y, groups, treatment = rows
+    weight, known = treatment["sample_weight"], treatment.get("offset", np.zeros(len(y)))
     tuned = head.model_copy(update={"parameters": {**head.parameters, **parameters}})
     losses = []
     for fold in range(N_FOLDS):
@@ -230,8 +250,10 @@ def _loss(
         require_disjoint(groups[~is_out], groups[is_out], what="dealers")
         model = estimator(tuned, made.monotone, seed=seed)
         X: pd.DataFrame = made.X[~is_out]
-        model.fit(X, y[~is_out], sample_weight=weight[~is_out], groups=groups[~is_out])
-        p = np.clip(predict(model, made.X[is_out]), 1e-9, None)
+        given = {name: values[~is_out] for name, values in treatment.items()}
+        model.fit(X, y[~is_out], groups=groups[~is_out], **given)
+        margin = model.predict_margin(made.X[is_out]) + known[is_out]
+        p = np.clip(mean_of(model, margin), 1e-9, None)
         own = y[is_out]
         if head.kind == "probability":
             p = np.minimum(p, 1 - 1e-9)

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models import RiskClassifier
 from training.errors import NotTrainedError, SplitOverlapError
-from training.heads.fit import Design
+from training.heads.fit import Design, estimator
 from training.labels.splits import require_disjoint
 from training.pages.page import render
 from training.recipe import load_recipe
 from training.studies.pages.search import search_page
-from training.studies.search import DEFAULTS, search
+from training.studies.search import search
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -27,7 +28,7 @@ def make_problem():
     X = pd.DataFrame({"a": rng.normal(size=600), "b": rng.normal(size=600)})
     y = (rng.random(600) < 1 / (1 + np.exp(2 - 1.5 * X["a"]))).astype(float)
     head = load_recipe("public_records").head("severity")
-    return head, Design(X, ()), y, np.ones(600), np.arange(600) // 2
+    return head, Design(X, ()), y, np.arange(600) // 2, {"sample_weight": np.ones(600)}
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,10 @@ def test_an_interrupted_search_goes_on(problem, tmp_path):
     again = search(*problem, store=store, budget_s=60, max_trials=3)
     assert (first["n_trials"], again["n_trials"]) == (2, 3)
     assert again["trials"][:2] == first["trials"]
-    # The interrupted trial was that of the defaults; they are judged all the same.
-    assert first["trials"][0]["parameters"] == DEFAULTS
+    # The interrupted trial was that of the head as it is; it is judged all the same.
+    assert [bool(t["parameters"]) for t in again["trials"]] == [False, True, True]
     assert again["default_loss"] == first["trials"][0]["loss"]
     assert again["loss"] <= again["default_loss"]
-    assert set(again["parameters"]) == set(DEFAULTS)
 
 
 SEARCH = """
@@ -86,7 +86,7 @@ def test_a_killed_search_goes_on(problem, tmp_path):
 def test_no_trial_is_begun_after_the_budget(problem, tmp_path):
     found = search(*problem, store=tmp_path / "search.db", budget_s=0.01)
     assert found["n_trials"] == 1
-    assert found["parameters"] == DEFAULTS
+    assert found["parameters"] == {}
     start = time.monotonic()
     longer = search(*problem, store=tmp_path / "search.db", budget_s=1.0)
     assert 1 < longer["n_trials"] < 50
@@ -106,9 +106,36 @@ def test_a_dealer_that_teaches_never_judges():
 def test_the_page_says_whether_the_defaults_are_good_enough(problem, tmp_path):
     found = search(*problem, store=tmp_path / "search.db", budget_s=60, max_trials=2)
     about = {"recipe": "r", "head": "compliance", "trained_on": "2023-01-01", "n_labels": 600}
-    same = {**about, **found, "loss": found["default_loss"]}
-    assert "keep them" in render("page.html", title="", page=search_page(same))
-    better = {**about, **found, "loss": 0.5 * found["default_loss"]}
+    same = {**about, **found, "loss": found["default_loss"], "parameters": {"num_leaves": 3}}
+    assert "keep it" in render("page.html", title="", page=search_page(same))
+    assert "keep it" in render("page.html", title="", page=search_page({**same, "parameters": {}}))
+    better = {**same, "loss": 0.5 * found["default_loss"]}
     text = render("page.html", title="", page=search_page(better))
+    assert "as the recipe has it" in text
     assert "Review, then write them into a recipe" in text
     assert "<svg" in text
+
+
+def test_a_trial_is_fitted_with_what_the_head_is_fitted_with(problem, tmp_path, monkeypatch):
+    """Trials had no offset and no graded findings, and the defaults were others than the head's."""
+    head, made, _, groups, given = problem
+    strict = np.where(np.arange(600) % 4 < 2, 1.5, -1.5)
+    hit = (np.random.default_rng(1).random(600) < 1 / (1 + np.exp(-strict))).astype(float)
+    treatment = {**given, "offset": strict, "graded": hit / 2}
+    kept: list[tuple[dict, dict]] = []
+    fit = RiskClassifier.fit
+
+    def seen(self, X, y, **more):
+        kept.append((self.get_params(), more))
+        return fit(self, X, y, **more)
+
+    monkeypatch.setattr(RiskClassifier, "fit", seen)
+    rows = (head, made, hit, groups)
+    found = search(*rows, treatment, store=tmp_path / "a.db", budget_s=60, max_trials=1)
+    params, more = kept[0]
+    assert set(more) == {"sample_weight", "offset", "graded", "groups"}
+    as_recipe = estimator(head, made.monotone, seed=0).get_params()
+    assert {k: v for k, v in params.items() if as_recipe[k] != v} == {}
+    blind = search(*rows, given, store=tmp_path / "b.db", budget_s=60, max_trials=1)
+    # What who looked accounts for is known of held-out rows, too.
+    assert found["loss"] < blind["loss"] - 0.05

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from training.pages import plots
 from training.pages.page import NOT_SAID, Page, Plot, Section
+
+_AS_IT_IS: Final = "as the recipe has it"
 
 
 def search_page(found: Mapping[str, Any]) -> Page:
@@ -20,7 +22,7 @@ def search_page(found: Mapping[str, Any]) -> Page:
         labels=("trial", "loss on dealers held out"),
         from_zero=False,
     )
-    names = list(found["parameters"])
+    names = list(dict.fromkeys(name for t in trials for name in t["parameters"]))
     return Page(
         f"Search for parameters of {found['head']}, recipe {found['recipe']}",
         lead=(
@@ -35,7 +37,10 @@ def search_page(found: Mapping[str, Any]) -> Page:
                 rows=[
                     [
                         str(t["number"]),
-                        *(f"{t['parameters'][n]:.4g}" for n in names),
+                        *(
+                            f"{t['parameters'][n]:.4g}" if n in t["parameters"] else _AS_IT_IS
+                            for n in names
+                        ),
                         f"{t['loss']:.5f}",
                     ]
                     for t in ranked
@@ -49,13 +54,16 @@ def search_page(found: Mapping[str, Any]) -> Page:
 
 def _advice(found: Mapping[str, Any]) -> str:
     default, best = found["default_loss"], found["loss"]
+    if not found["parameters"]:
+        return f"No trial is better than the head as the recipe has it ({best:.5f}): keep it."
     said = NOT_SAID if default is None else f"{default:.5f}"
     chosen = ", ".join(f"{name} = {value:.4g}" for name, value in found["parameters"].items())
     if default is not None and default - best < 0.01 * default:
         return (
-            f"The defaults are within 1% of the best trial ({said} against {best:.5f}): keep them."
+            f"The head as the recipe has it is within 1% of the best trial ({said} against "
+            f"{best:.5f}): keep it."
         )
     return (
-        f"Best: {chosen}, loss {best:.5f}; the defaults reach {said}. Review, then write them "
-        "into a recipe."
+        f"Best: {chosen}, loss {best:.5f}; as the recipe has it the head reaches {said}. Review, "
+        "then write them into a recipe."
     )
