@@ -114,7 +114,7 @@ def recorded(warehouse: Path, dealer: str) -> list[Recorded]:
 
 def legal_basis(
     snapshot: Snapshot,
-    row: int,
+    row: int | None,
     body: OutcomeRequest,
     *,
     versions: Sequence[Kept],
@@ -129,6 +129,8 @@ def legal_basis(
     ----------
     snapshot : Snapshot
         As it was published; its last visit counts too, unless it is this very one.
+    row : int or None
+        The dealer's; None when the table does not have it any more.
     versions : sequence of Kept
         Every version of every outcome of the dealer, in the order kept.
     records : sequence of Recorded
@@ -154,9 +156,25 @@ def legal_basis(
     return body.legal_basis
 
 
+def allowed_from(
+    snapshot: Snapshot,
+    row: int | None,
+    *,
+    versions: Sequence[Kept],
+    records: Sequence[Recorded],
+) -> date | None:
+    """Return from when on a dealer may be visited by all visits known; None without one.
+
+    Of a dealer of the table this is what the table in force says, with what was told since.
+    """
+    if row is not None:
+        return from_numpy(snapshot.columns["eligible_on"][row])
+    return max((until for _, until in _others(snapshot, row, "", versions, records)), default=None)
+
+
 def _others(
     snapshot: Snapshot,
-    row: int,
+    row: int | None,
     number: str,
     versions: Sequence[Kept],
     records: Sequence[Recorded],
@@ -182,6 +200,8 @@ def _others(
         for kind, opened, closed in visits
         if kind in CONSUMING_KINDS
     ]
+    if row is None:
+        return found
     # The table names no inspection: what was opened on a day of this one is taken to be this one.
     days = [
         (kept.document["kind"], parse_date(kept.document["opened_on"]))

@@ -16,7 +16,7 @@ from serving.access.roles import READS_OWN_DECISIONS
 from serving.contract.records.field import KeptOutcomeRecord, ToldRecord
 from serving.contract.records.lists import KeptDecisionRecord
 from serving.errors import UnknownRecordError
-from serving.scores.visible_dealers import Scope
+from serving.field.dealer_places import DealerPlaces
 from serving.store.database import Store
 from serving.store.result_pages import AT_ONCE, page
 from serving.store.rows import picked
@@ -29,7 +29,7 @@ Shown = TypeVar("Shown")
 def decision_page(
     store: Store,
     principal: Principal,
-    scope: Scope,
+    places: DealerPlaces,
     *,
     after: int,
     limit: int,
@@ -44,12 +44,12 @@ def decision_page(
     """
     query = sa.select(DECISIONS).where(DECISIONS.c.decision_id > after)
     query = _own(query, principal).order_by(DECISIONS.c.decision_id)
-    found = _read(store, _of(query, DECISIONS, of), scope, limit=limit, write=_decision)
+    found = _read(store, _of(query, DECISIONS, of), places, limit=limit, write=_decision)
     return found[0], found[1] and int(found[0][-1]["decision_id"])
 
 
 def decision_of(
-    store: Store, principal: Principal, scope: Scope, decision_id: int
+    store: Store, principal: Principal, places: DealerPlaces, decision_id: int
 ) -> KeptDecisionRecord:
     """Return one decision.
 
@@ -59,24 +59,24 @@ def decision_of(
         When there is none, or it is not the caller's to read; the two are alike.
     """
     query = sa.select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)
-    found, _ = _read(store, _own(query, principal), scope, limit=1, write=_decision)
+    found, _ = _read(store, _own(query, principal), places, limit=1, write=_decision)
     if not found:
         raise UnknownRecordError(_NONE)
     return found[0]
 
 
 def outcome_page(
-    store: Store, scope: Scope, *, after: int, limit: int, of: Mapping[str, str | None]
+    store: Store, places: DealerPlaces, *, after: int, limit: int, of: Mapping[str, str | None]
 ) -> tuple[list[KeptOutcomeRecord], int | None]:
     """Return outcomes, every version, after a number, and the number to read on from."""
     query = sa.select(OUTCOMES).where(OUTCOMES.c.outcome_id > after)
     query = _of(query.order_by(OUTCOMES.c.outcome_id), OUTCOMES, of)
-    found = _read(store, query, scope, limit=limit, write=_outcome)
+    found = _read(store, query, places, limit=limit, write=_outcome)
     return found[0], found[1] and int(found[0][-1]["outcome_id"])
 
 
 def outcome_of(
-    store: Store, scope: Scope, inspection_id: str, version: int | None
+    store: Store, places: DealerPlaces, inspection_id: str, version: int | None
 ) -> KeptOutcomeRecord:
     """Return a version of an outcome, by default the newest.
 
@@ -89,7 +89,7 @@ def outcome_of(
     if version is not None:
         query = query.where(OUTCOMES.c.version == version)
     query = query.order_by(OUTCOMES.c.version.desc()).limit(1)
-    found, _ = _read(store, query, scope, limit=1, write=_outcome)
+    found, _ = _read(store, query, places, limit=1, write=_outcome)
     if not found:
         raise UnknownRecordError(_NONE)
     return found[0]
@@ -111,7 +111,7 @@ def _of(query: sa.Select[Any], table: sa.Table, of: Mapping[str, str | None]) ->
 def _read(
     store: Store,
     query: sa.Select[Any],
-    scope: Scope,
+    places: DealerPlaces,
     *,
     limit: int,
     write: Callable[[sa.RowMapping], Shown],
@@ -119,7 +119,7 @@ def _read(
     """Return what is shown of a query, and True when more follows, else None."""
 
     def shown(row: sa.Row[Any]) -> Shown | None:
-        return write(row._mapping) if scope.row(row.dealer) is not None else None
+        return write(row._mapping) if places.is_theirs(row.dealer) else None
 
     with store.read() as connection:
         rows = connection.execute(query.execution_options(yield_per=AT_ONCE))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from features.domain.asof import from_numpy, parse_date
+from features.domain.asof import parse_date
 from serving import clock
 from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
@@ -41,6 +41,8 @@ from serving.errors import (
 from serving.field import events as event_rows
 from serving.field import outcome_rules, outcomes, referrals
 from serving.field import read_back as reading
+from serving.field.dealer_places import DealerPlaces
+from serving.field.inspected_dealer import Inspected, inspected
 from serving.field.inspection_on_record import OnRecord, as_recorded
 from serving.field.ordering_list import design_of, investigator_token
 from serving.field.rescoring import touched
@@ -81,35 +83,54 @@ async def outcome(
     return json_answer(to_json(answer))
 
 
+def inspected_by(caller: Caller, asked: str, *, with_names: bool = False) -> Inspected:
+    """Return the dealer that a visit was to, also one that left the newest listing.
+
+    Raises
+    ------
+    UnknownDealerError
+        When there is none within the caller's area.
+    """
+    warehouse = caller.runtime.settings.home / "warehouse"
+    found = inspected(caller.scope, caller.principal, warehouse, asked, with_names=with_names)
+    if found is None:
+        raise UnknownDealerError(
+            "There is no such dealer within your area.", fix="search by name or number"
+        )
+    return found
+
+
 def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> OutcomeRecord:
     runtime, scope = caller.runtime, caller.scope
-    row = scope.row(body.dealer)
-    if row is None:
-        raise UnknownDealerError("There is no such dealer within your area.")
-    dealer = str(scope.view.snapshot.columns["dealer"][row])
-
+    one = inspected_by(caller, body.dealer)
+    dealer = one.dealer
     warehouse = runtime.settings.home / "warehouse"
     records = outcome_rules.recorded(warehouse, dealer)
 
     def gate(versions: Sequence[outcomes.Kept]) -> str:
         return outcome_rules.legal_basis(
-            scope.view.snapshot, row, body, versions=versions, records=records
+            scope.view.snapshot, one.row, body, versions=versions, records=records
         )
 
-    today = clock.today()
     asked = outcome_rules.checked(runtime.store, warehouse, body, dealer)
     kept = outcomes.keep(
-        runtime.store, asked, dealer=dealer, who=_author(caller, row, body, purpose), today=today,
-        gate=gate, in_records=as_recorded(warehouse, asked.inspection_id, dealer),
+        runtime.store, asked, dealer=dealer, who=_author(caller, one, body, purpose),
+        today=clock.today(), gate=gate,
+        in_records=as_recorded(warehouse, asked.inspection_id, dealer),
     )  # fmt: skip
     runtime.follow()
     closed = kept.document["closed_on"]
+    snapshot = runtime.snapshot  # as it is by now: rows may have moved
+    with runtime.store.read() as connection:
+        versions = outcomes.versions_of(connection, dealer)
     return {
         "inspection_id": kept.inspection_id,
         "version": kept.version,
         "dealer": dealer,
-        "eligible_on": from_numpy(runtime.snapshot.columns["eligible_on"][row]),
-        "is_label": closed is not None and parse_date(closed) <= today,
+        "eligible_on": outcome_rules.allowed_from(
+            snapshot, snapshot.row_of.get(dealer), versions=versions, records=records
+        ),
+        "is_label": closed is not None and parse_date(closed) <= clock.today(),
         "selected_by": kept.document["selected_by"],
         "list_id": kept.document.get("list_id"),
         "why": kept.document.get("why"),
@@ -120,50 +141,45 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
     }
 
 
-def _author(caller: Caller, row: int, body: OutcomeRequest, purpose: str) -> outcomes.Author:
+def _author(caller: Caller, one: Inspected, body: OutcomeRequest, purpose: str) -> outcomes.Author:
     runtime, name = caller.runtime, caller.principal.name
     return outcomes.Author(
         name,
         investigator_token(runtime.audit_key, name),
-        str(caller.scope.view.snapshot.columns["office"][row] or ""),
+        one.office,
         ledger=runtime.ledger(caller.principal, purpose=purpose, list_id=body.list_id or ""),
     )
 
 
 def preview(caller: Caller, body: OutcomeRequest) -> tuple[OnRecord | None, Mapping[str, Any]]:
     """Return how an inspection stands, and what would be kept of it, without keeping it."""
-    runtime, row = caller.runtime, caller.scope.row(body.dealer)
-    if row is None:
-        raise UnknownDealerError("There is no such dealer within your area.")
-    dealer = str(caller.scope.view.snapshot.columns["dealer"][row])
-    warehouse = runtime.settings.home / "warehouse"
+    one = inspected_by(caller, body.dealer)
+    warehouse = caller.runtime.settings.home / "warehouse"
     return outcomes.preview(
-        runtime.store, body, dealer=dealer, who=_author(caller, row, body, caller.purpose()),
-        in_records=as_recorded(warehouse, body.inspection_id, dealer),
+        caller.runtime.store, body, dealer=one.dealer,
+        who=_author(caller, one, body, caller.purpose()),
+        in_records=as_recorded(warehouse, body.inspection_id, one.dealer),
     )  # fmt: skip
 
 
 def refusals(caller: Caller, body: OutcomeRequest) -> list[ServingError]:
     """Return what would refuse an outcome by law or by the list that ordered it, all at once."""
     runtime, scope = caller.runtime, caller.scope
-    row = scope.row(body.dealer)
-    if row is None:
-        return []
-    dealer = str(scope.view.snapshot.columns["dealer"][row])
-    records = outcome_rules.recorded(runtime.settings.home / "warehouse", dealer)
+    one = inspected_by(caller, body.dealer)
+    records = outcome_rules.recorded(runtime.settings.home / "warehouse", one.dealer)
     with runtime.store.read() as connection:
-        versions = outcomes.versions_of(connection, dealer)
-    told = body.model_dump(mode="json") | {"dealer": dealer}
+        versions = outcomes.versions_of(connection, one.dealer)
+    told = body.model_dump(mode="json") | {"dealer": one.dealer}
     found: list[ServingError] = []
     try:
         outcome_rules.legal_basis(
-            scope.view.snapshot, row, body, versions=versions, records=records
+            scope.view.snapshot, one.row, body, versions=versions, records=records
         )
     except LegalGateError as error:
         found.append(error)
     try:
         with runtime.store.read() as connection:
-            design_of(connection, told, dealer=dealer)
+            design_of(connection, told, dealer=one.dealer)
     except (ConflictError, UnknownListError) as error:
         found.append(error)
     return found
@@ -192,7 +208,7 @@ async def read_decisions(
     purpose = caller.purpose()
     of = {"dealer": _key(caller, dealer), "list_id": list_id}
     found, following = await asyncio.to_thread(
-        reading.decision_page, caller.runtime.store, caller.principal, caller.scope,
+        reading.decision_page, caller.runtime.store, caller.principal, _places(caller),
         after=cursor, limit=limit, of=of,
     )  # fmt: skip
     await caller.record(subjects({one["dealer"] for one in found}), purpose=purpose)
@@ -214,7 +230,7 @@ async def read_decision(
     """Return one decision; it never changes."""
     purpose = caller.purpose()
     found = await asyncio.to_thread(
-        reading.decision_of, caller.runtime.store, caller.principal, caller.scope, decision_id
+        reading.decision_of, caller.runtime.store, caller.principal, _places(caller), decision_id
     )
     await caller.record(found["dealer"], purpose=purpose, list_id=found["list_id"])
     return tagged_json(to_json(found), known)
@@ -237,7 +253,12 @@ async def read_outcomes(
     purpose = caller.purpose()
     of = {"dealer": _key(caller, dealer), "list_id": list_id}
     found, following = await asyncio.to_thread(
-        reading.outcome_page, caller.runtime.store, caller.scope, after=cursor, limit=limit, of=of
+        reading.outcome_page,
+        caller.runtime.store,
+        _places(caller),
+        after=cursor,
+        limit=limit,
+        of=of,
     )
     await caller.record(subjects({one["dealer"] for one in found}), purpose=purpose)
     disclaimers = caller.scope.view.snapshot.disclaimers
@@ -266,7 +287,7 @@ async def read_outcome(
     """Return a version of what an inspection found, by default the newest."""
     purpose = caller.purpose()
     found = await asyncio.to_thread(
-        reading.outcome_of, caller.runtime.store, caller.scope, inspection_id, version
+        reading.outcome_of, caller.runtime.store, _places(caller), inspection_id, version
     )
     await caller.record(found["dealer"], purpose=purpose, list_id=found["list_id"] or "")
     return tagged_json(to_json(found), known)
@@ -276,8 +297,15 @@ def _key(caller: Caller, dealer: str | None) -> str | None:
     """Return the key of a dealer within the caller's area; what is none there matches nothing."""
     if dealer is None:
         return None
-    row = caller.scope.row(dealer)
-    return "" if row is None else str(caller.scope.view.snapshot.columns["dealer"][row])
+    warehouse = caller.runtime.settings.home / "warehouse"
+    found = inspected(caller.scope, caller.principal, warehouse, dealer)
+    return "" if found is None else found.dealer
+
+
+def _places(caller: Caller) -> DealerPlaces:
+    """Return where dealers lie for a caller, also those that left the newest listing."""
+    warehouse = caller.runtime.settings.home / "warehouse"
+    return DealerPlaces(caller.scope, caller.principal, warehouse)
 
 
 @router.post(

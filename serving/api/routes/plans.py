@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, tagged, tagged_json
-from serving.contract.kept_plan import KeptPlan, PlanId, PlanList
+from serving.contract.kept_plan import KeptPlan, KeptVisit, PlanId, PlanList
 from serving.contract.plan import RULES, NotPlanned, PlanAnswer, PlanAsk, PlannedList
 from serving.lists.to_plan import (
     ListedDealer,
@@ -29,19 +29,25 @@ from serving.planning.for_caller import plan_office
 from serving.planning.kept import files
 from serving.planning.kept.overrides import closed_dealers
 from serving.planning.kept.store import plan_page, readable_plan
+from serving.planning.kept.taken_back import dropped_visits
 from serving.planning.start import given_start
 from serving.scores.visible_dealers import Scope
 from serving.store.result_pages import CURSOR
 
 router = APIRouter(prefix="/v1", tags=["plans"])
 
-FILES: Final[Mapping[str, tuple[str, Callable[[KeptPlan], bytes]]]] = {
-    "ics": ("text/calendar; charset=utf-8", lambda plan: files.plan_ics(plan).encode()),
+# A plan, and the visits of its earlier versions that it has no more: a calendar takes them back.
+_Write = Callable[[KeptPlan, Sequence[KeptVisit]], bytes]
+FILES: Final[Mapping[str, tuple[str, _Write]]] = {
+    "ics": (
+        "text/calendar; charset=utf-8",
+        lambda plan, dropped: files.plan_ics(plan, dropped).encode(),
+    ),
     "xlsx": (
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        files.plan_xlsx,
+        lambda plan, _: files.plan_xlsx(plan),
     ),
-    "pdf": ("application/pdf", files.plan_pdf),
+    "pdf": ("application/pdf", lambda plan, _: files.plan_pdf(plan)),
 }
 _CONTENT: Final = content_of(media for media, _ in FILES.values())
 _PlanPath = Annotated[PlanId, Path(description="The plan's id")]
@@ -166,10 +172,11 @@ async def read_plan_file(
     """Return a plan as calendar, spreadsheet or PDF."""
     kept = await _readable(caller, plan_id, version)
     media, write = FILES[kind]
-    tag = tag_of(to_json(kept), kind)
+    dropped = await asyncio.to_thread(dropped_visits, caller.runtime.store, caller.scope, kept)
+    tag = tag_of(to_json([kept, dropped]), kind)
     if is_known(tag, known):
         return not_modified(tag)
-    made = await caller.heavy(write, kept)
+    made = await caller.heavy(write, kept, dropped)
     disposition = f'attachment; filename="{plan_id}.{kind}"'
     headers = tagged(tag) | {"Content-Disposition": disposition}
     return Response(made, media_type=media, headers=headers)

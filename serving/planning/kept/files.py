@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -102,10 +102,17 @@ def title_of(plan: KeptPlan) -> str:
     return f"Visits of {office_label(plan.office)}, {weeks} from {plan.starts_on}"
 
 
-def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
-    """Return the plan as iCalendar text, of one investigator or of all.
+def plan_ics(plan: KeptPlan, dropped: Sequence[KeptVisit] = ()) -> str:
+    """Return the plan as iCalendar text.
 
-    The same version gives the same bytes; a later one replaces its events by their identifiers.
+    The same version gives the same bytes; a later one replaces its events by their identifiers,
+    and cancels those that it has no more.
+
+    Parameters
+    ----------
+    plan : KeptPlan
+    dropped : sequence of KeptVisit
+        Visits of earlier versions that are not in this one.
     """
     evenings = {(w.week, w.investigator): w.evenings.words for w in weeks_of_document(plan)}
     entries = [
@@ -119,7 +126,18 @@ def plan_ics(plan: KeptPlan, *, investigator: int | None = None) -> str:
             status=_EVENT_STATUS[plan.status],
         )
         for visit in plan.visits
-        if investigator in {None, visit.investigator}
+    ]
+    entries += [
+        Entry(
+            uid=f"{plan.plan_id}-{visit.dealer}-{visit.part}@ffl-risk",
+            first_on=visit.first_on,
+            last_on=visit.last_on,
+            title=f"Canceled: {visit.name}",
+            place=address(visit),
+            text=f"No longer in the plan.\n{status_sentence(plan)}",
+            status="CANCELLED",
+        )
+        for visit in dropped
     ]
     return to_calendar(
         entries,

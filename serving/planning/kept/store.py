@@ -16,7 +16,7 @@ from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
-from serving.contract.kept_plan import KeptPlan, PlanSummary, Status
+from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, PlanSummary, Status
 from serving.errors import ConflictError, ServingError
 from serving.planning.kept.elsewhere import (
     first_days,
@@ -27,6 +27,7 @@ from serving.planning.kept.elsewhere import (
 )
 from serving.planning.kept.overrides import closed_dealers, marked, overrides, visits_since
 from serving.planning.kept.seen import recounted, seen_by, with_unseen
+from serving.planning.kept.taken_back import was_handed_to
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store, instant
 from serving.store.result_pages import AT_ONCE, cursor_of, page, place_of
@@ -158,13 +159,36 @@ def readable_plan(
         When there is none, or it is not the caller's to see; the two are alike.
     """
     row = _row(store, plan_id, version)
-    if row is None or not _may_see(principal, scope, row._mapping):
+    if row is None:
         raise UnknownPlanError(_NO_PLAN)
+    if not _may_see(principal, scope, row._mapping):
+        _check_withdrawn(store, principal, row, is_newest=version is None)
     plan = recounted(seen_by(_whole(row), scope), scope.view, closed_dealers(store))
     view = scope.view
     gone = {visit.dealer for visit in plan.visits if view.is_gone(visit.dealer)}
     plan = marked(plan, overrides(store), visits_since(store, view, plan), gone)
     return among_others(store, principal, scope, plan)
+
+
+def _check_withdrawn(
+    store: Store, principal: Principal, row: sa.Row[Any], *, is_newest: bool
+) -> None:
+    """Let whoever had to carry a plan out see that it is withdrawn, and say that it is changed.
+
+    Paper and calendar of it are in their hands; what is changed is not theirs before it is handed
+    over again.
+    """
+    if not was_handed_to(store, principal, row.plan_id):
+        raise UnknownPlanError(_NO_PLAN)
+    if row.status == "withdrawn":
+        return
+    if not is_newest:
+        raise UnknownPlanError(_NO_PLAN)
+    raise UnknownPlanError(
+        "This plan was handed over to you and has been taken back to be changed.",
+        found=f"{STATUS_WORDS[row.status]} since {row.at[:10]}, by {row.who}",
+        fix="go by no earlier copy of it: it is under Plans again once it is handed over",
+    )
 
 
 def among_others(store: Store, principal: Principal, scope: Scope, plan: KeptPlan) -> KeptPlan:

@@ -90,7 +90,7 @@ async def ask(
     draft: Annotated[str, Query(max_length=2 * MOST)] = "",
 ) -> Response:
     """Show the empty form, or one on its way: to be mended, gone on with, or checked."""
-    row = _row(caller, dealer)
+    row = await asyncio.to_thread(_row, caller, dealer)
     await caller.record(row["dealer"], purpose=caller.purpose())
     fields = opened(draft, caller.principal, row["dealer"]) if draft else None
     if fields is None:
@@ -105,7 +105,7 @@ async def record(
     """Check a form, show it to be checked, or keep it."""
     form = await checked_form(request, caller.principal)
     caller.purpose()  # refused before anything of the form is answered
-    row = _row(caller, dealer)
+    row = await asyncio.to_thread(_row, caller, dealer)
     if (text(form, "step") or "save") != "save":
         return await _go_on(request, caller, row, form)
     filled = await asyncio.to_thread(_read, caller, form, row)
@@ -119,6 +119,8 @@ async def record(
         return await _go_on(request, caller, row, form, error)
     list_id = filled.values.get("list_id", "")
     back = f"&list={list_id}" if list_id else ""
+    if row["gone"]:
+        return RedirectResponse("/work?done=outcome", status_code=303)
     saved = "closed" if filled.request.closed_on else "1"
     return RedirectResponse(f"/dealers/{dealer}?saved={saved}{back}", status_code=303)
 
@@ -192,14 +194,10 @@ def _in_words(error: FflRiskError) -> str:
 
 
 def _row(caller: Caller, dealer: str) -> dict[str, str]:
-    found = caller.scope.row(dealer)
-    if found is None:
-        raise UnknownDealerError(
-            "There is no such dealer within your area.", fix="search by name or number"
-        )
-    columns = caller.scope.view.snapshot.columns
-    names = ("dealer", "licensee_name", "business_name", "license_number", "city", "state")
-    return {name: str(columns[name][found]) for name in names}
+    """Return what the pages name of whom the visit was to; ``gone`` says that it left."""
+    found = routes.inspected_by(caller, dealer, with_names=True)
+    gone = "gone from the newest listing" if found.is_gone else ""
+    return {"dealer": found.dealer, **found.names, "gone": gone}
 
 
 def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:

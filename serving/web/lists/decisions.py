@@ -22,10 +22,12 @@ from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.kept_plan import PlanSummary
 from serving.contract.records.lists import AssignmentRecord, ListRowRecord, StoredDecisionRecord
 from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.field.inspected_dealer import inspected
 from serving.lists import work
 from serving.lists.decisions import was_own
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
+from serving.planning.kept.taken_back import taken_back_from
 from serving.scores.loaded_table import premises
 from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import show_list
@@ -228,6 +230,7 @@ async def _work(
         return handed, done, visits, plans_handed_to(store, caller.principal, scope)
 
     assigned, decided, visited, plans = await asyncio.to_thread(read)
+    withdrawn = await asyncio.to_thread(taken_back_from, caller.runtime.store, caller.principal)
     view = scope.view
     assigned = [
         one
@@ -241,6 +244,7 @@ async def _work(
     return page(
         request, "work.html", title="My work", active="lists", me=caller.principal,
         is_gone=view.is_gone, assigned=assigned, decided=decided, visited=visited, plans=plans,
+        withdrawn=withdrawn,
         readable=readable,
         said=said, failed=failed, status=200 if failed is None else 422, reasons=OVERRIDE_WORDS,
     )  # fmt: skip
@@ -251,7 +255,12 @@ def _named(caller: Caller, dealer: str) -> tuple[str, str] | None:
     view = caller.scope.view
     row = view.row(dealer)
     if row is None:
-        return (dealer, "gone from the newest listing") if view.is_gone(dealer) else None
+        if not view.is_gone(dealer):
+            return None
+        warehouse = caller.runtime.settings.home / "warehouse"
+        known = inspected(caller.scope, caller.principal, warehouse, dealer, with_names=True)
+        name = dealer_name({"dealer": dealer, **(known.names if known else {})})
+        return name, "gone from the newest listing"
     found = premises(view.snapshot.columns, row)
     return dealer_name(found), f"{found['city']}, {found['state']}"
 

@@ -34,6 +34,7 @@ DONE: Final[Mapping[str, str]] = {
     "bulk": "The dealers selected are accepted.",
     "assigned": "The dealer is handed over.",
     "view": "The view is saved.",
+    "outcome": "The outcome is kept.",
 }
 _SMALLEST: Final = 1e-9
 _SHOWN: Final = 0.005  # rounds to a hundredth

@@ -28,6 +28,7 @@ from serving.planning.kept.store import (
     versions_of,
     with_status,
 )
+from serving.planning.kept.taken_back import dropped_visits
 from serving.planning.office import candidate_table, office_rows
 from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import for_template
@@ -74,7 +75,8 @@ async def read_file(
     plan = await asyncio.to_thread(_read, caller, plan_id, version)
     await caller.record(subjects({visit.dealer for visit in plan.visits}), purpose=purpose)
     media, write = FILES[kind]
-    content = await caller.heavy(write, plan)
+    dropped = await asyncio.to_thread(dropped_visits, caller.runtime.store, caller.scope, plan)
+    content = await caller.heavy(write, plan, dropped)
     headers = {"Content-Disposition": f'attachment; filename="{plan.plan_id}.{kind}"'}
     return Response(content, media_type=media, headers=headers)
 

@@ -7,9 +7,11 @@ from datetime import date
 import numpy as np
 import pytest
 
+from features.ingest import ingest
 from serving.scores import holds
 from tests.test_serving.pages import Visitor
 from tests.test_serving.planning.test_kept_plans import keep
+from tests.test_serving.web.outcome_form import follow, n_outcomes, outcome
 
 GONE = "gone from the newest listing"
 
@@ -41,7 +43,8 @@ def test_it_stands_on_its_list_and_can_be_decided_about(service, listed):
     work = visitor.get("/work").text
     assert dealer in work
     assert GONE in work
-    assert f'href="/dealers/{dealer}' not in work
+    assert f'href="/dealers/{dealer}"' not in work
+    assert f'href="/dealers/{dealer}?' not in work
     # Who has another office is no nearer to it than before.
     body = {"list_id": list_id, "dealer": dealer, "decision": "accept"}
     assert service.post("/v1/decisions", "inspector_west", body).status_code == 404
@@ -110,3 +113,79 @@ def test_one_that_is_held_is_still_nowhere(service, listed):
         assert dealer not in supervisor.get(path).text
     said = {"list_id": listed["list_id"], "dealer": dealer, "decision": "accept"}
     assert service.post("/v1/decisions", "inspector", said).status_code == 404
+
+
+LICENSES = (
+    "dealer,listed_on,license_number,license_type,licensee_name,business_name,premises_street,"
+    "premises_city,premises_state,premises_zip,county_fips\n"
+    "{0},2024-06-01,{1},01,GONE LLC,Gone Guns,1 Main St,Phoenix,AZ,85001,04013\n"
+)
+
+
+def left_out(service, snapshot_of, tmp_path):
+    """Put a table in force without a dealer that an earlier listing has."""
+    whole = service.runtime.snapshot
+    dealer = str(whole.columns["dealer"][-1])
+    number = str(whole.columns["license_number"][-1])
+    path = tmp_path / "licenses.csv"
+    path.write_text(LICENSES.format(dealer, number))
+    ingest([path], service.runtime.settings.home / "warehouse", today=date(2026, 2, 1))
+    service.runtime.replace(snapshot_of(len(whole.row_of) - 1))
+    assert dealer not in service.runtime.snapshot.row_of
+    return dealer, number
+
+
+def test_what_a_visit_to_it_found_can_be_told_and_put_right(service, listed):
+    dealer, list_id = listed["rows"][2]["dealer"], listed["list_id"]
+    publish_without(service, dealer)
+    visitor = Visitor(service, "inspector")
+    assert f"/dealers/{dealer}/outcome?list={list_id}" in visitor.get(f"/lists/{list_id}").text
+    told = outcome(outcome="surrender", list_id=list_id)
+    checked = follow(visitor, dealer, told)
+    assert "Keep it for ever" in checked.text
+    at = f"/dealers/{dealer}/outcome"
+    kept = visitor.post(f"/dealers/{dealer}/outcomes", told | {"step": "save"}, at=at)
+    assert kept.headers["location"] == "/work?done=outcome"
+    work = visitor.get(kept.headers["location"]).text
+    assert "The outcome is kept." in work
+    assert f'href="{at}"' in work
+    mended = {"inspection_id": "I-7", "dealer": dealer, "opened_on": "2026-02-02",
+              "outcome": "revocation"}  # fmt: skip
+    answer = service.post("/v1/outcomes", "inspector", mended)
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    # Read back as any other: what was kept does not go with the license.
+    read = service.get(f"/v1/outcomes?dealer={dealer}", "inspector").json()["outcomes"]
+    assert [one["outcome"] for one in read] == ["surrender", "revocation"]
+    assert service.get("/v1/outcomes/I-7", "inspector").json()["version"] == 2
+    # Who has another office is no nearer to it than before.
+    assert Visitor(service, "inspector_west").get(at).status_code == 404
+    assert service.post("/v1/outcomes", "inspector_west", mended).status_code == 404
+    assert service.get("/v1/outcomes/I-7", "inspector_west").status_code == 404
+
+
+def test_one_of_an_earlier_listing_alone_can_be_told_about(service, snapshot_of, tmp_path):
+    dealer, number = left_out(service, snapshot_of, tmp_path)
+    told = {"inspection_id": "I-8", "dealer": number, "opened_on": "2026-02-02",
+            "closed_on": "2026-02-03", "outcome": "surrender"}  # fmt: skip
+    answer = service.post("/v1/outcomes", "chief", told)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["dealer"], answer.json()["eligible_on"]) == (dealer, "2027-02-03")
+    page = Visitor(service, "chief").get(f"/dealers/{dealer}/outcome").text
+    assert "Gone Guns" in page
+    assert GONE in page
+    # The law is that of any dealer: another visit within the year has a basis.
+    again = told | {"inspection_id": "I-9", "opened_on": "2026-05-04", "closed_on": None}
+    assert service.post("/v1/outcomes", "chief", again).status_code == 409
+    nobody = told | {"inspection_id": "I-9", "dealer": "9-99-99999"}
+    assert service.post("/v1/outcomes", "chief", nobody).status_code == 404
+
+
+def test_of_one_that_is_held_nothing_can_be_told(service, snapshot_of, tmp_path):
+    dealer, _ = left_out(service, snapshot_of, tmp_path)
+    holds.place(service.runtime.store, dealer, owners=["someone"], starts_on=date(2025, 1, 1))
+    service.runtime.refresh_holds()
+    told = {"inspection_id": "I-8", "dealer": dealer, "opened_on": "2026-02-02",
+            "outcome": "surrender"}  # fmt: skip
+    assert service.post("/v1/outcomes", "chief", told).status_code == 404
+    assert Visitor(service, "chief").get(f"/dealers/{dealer}/outcome").status_code == 404
+    assert n_outcomes(service) == 0
