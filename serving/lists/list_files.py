@@ -35,11 +35,11 @@ def header(document: Mapping[str, Any]) -> list[str]:
     when = _issued_at(document)
     # Who reads the file need not be who asked for it.
     area = document["area_in_words"].replace("the caller's area", "the owner's area")
-    fewer = shortfall(document)
+    said = shortfall(document) or left_to_the_law(document)
     return [
         f"List {document['list_id']}, issued {when.day} {when:%B %Y, %H:%M} UTC to "
         f"{owner_in_words(document['owner'])}",
-        f"Area: {area}.{f' {fewer}' if fewer else ''}",
+        f"Area: {area}.{f' {said}' if said else ''}",
         basis_sentence(document["basis"]),
         PEERS,
         *document["disclaimers"],
@@ -61,6 +61,25 @@ def shortfall(document: Mapping[str, Any]) -> str:
         f"{f' with {types_in_words(types)}' if types else ''} {design['n_eligible']:,} could be "
         f"visited on {document['basis']['as_of']}; {counted(kept_out, 'was', 'were')} inspected in "
         "the twelve months before that day and could not."
+    )
+
+
+def n_passed_over(document: Mapping[str, Any]) -> int:
+    """Return how many dealers a list left out as the law did not allow a visit on its day."""
+    design, rows = document["design"], document["rows"]
+    n_by_hand = sum(not row.get("is_eligible", True) for row in rows)
+    n: int = design["n_in_area"] - design["n_eligible"] - n_by_hand
+    return n
+
+
+def left_to_the_law(document: Mapping[str, Any]) -> str:
+    """Say how many dealers the twelve-month rule kept off a list; empty when none."""
+    n = n_passed_over(document)
+    if n <= 0:
+        return ""
+    return (
+        f"{counted(n, 'dealer was', 'dealers were')} passed over by the twelve-month rule as of "
+        f"{document['basis']['as_of']}, the day that the list goes by."
     )
 
 

@@ -18,6 +18,7 @@ from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.lists import ListDocument, RecipeRecord
+from serving.lists.list_files import n_passed_over
 from serving.scores.areas import asked_rows, own_rows
 from serving.scores.loaded_table import premises_of
 from serving.scores.snapshot import Snapshot
@@ -58,9 +59,8 @@ def passed_over(store: Store, scope: Scope, document: ListDocument) -> PassedOve
     document : ListDocument
         As the reader sees it.
     """
-    rows, design = document["rows"], document["design"]
-    n_by_hand = sum(not row["is_eligible"] for row in rows)
-    only_counted = PassedOver(design["n_in_area"] - design["n_eligible"] - n_by_hand)
+    rows = document["rows"]
+    only_counted = PassedOver(n_passed_over(document))
     snapshot, basis = scope.view.snapshot, document["basis"]
     here = (snapshot.table.name, snapshot.basis["fingerprint"])
     if not only_counted.n or (basis["scored"], basis["fingerprint"]) != here:

@@ -59,3 +59,22 @@ def test_files_say_why_a_list_has_fewer_dealers_as_the_page_does(listed):
     assert "asked for" not in header({**listed, "design": {**listed["design"], "k": n}})[1]
     none = {**listed, "rows": [], "design": {**listed["design"], "n_in_area": 0}}
     assert "400 asked for, none given" in header(none)[1]
+
+
+def test_files_say_whom_the_law_kept_off_as_the_page_does(service):
+    ask = {"area": {"office": "office0"}, "k": 10, "random_share": 0}
+    document = service.post("/v1/rank", "supervisor", ask).json()
+    design = document["design"]
+    n = design["n_in_area"] - design["n_eligible"]
+    said = f"{n} dealers were passed over by the twelve-month rule as of 2026-01-01"
+    assert n > 1
+    assert said in header(document)[1]
+    page = Visitor(service, "supervisor").get(f"/lists/{document['list_id']}").text
+    assert f"<b>{n} passed over by the twelve-month rule</b>" in page
+    # One put on by hand within its twelve months was not passed over.
+    rows = [{**document["rows"][0], "is_eligible": False}, *document["rows"][1:]]
+    assert f"{n - 1} dealers were passed over" in header({**document, "rows": rows})[1]
+    few = {**design, "n_eligible": design["n_in_area"] - 1}
+    assert "1 dealer was passed over" in header({**document, "design": few})[1]
+    none = {**design, "n_eligible": design["n_in_area"]}
+    assert "passed over" not in header({**document, "design": none})[1]
