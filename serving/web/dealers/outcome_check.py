@@ -32,6 +32,9 @@ LABELS: Final[Mapping[str, str]] = {
 _ONLY_CHANGED: Final[Mapping[str, str]] = {"office": "Office", "investigator_token": "Investigator"}
 
 
+_WILLFUL: Final = {True: "willful", False: "no", None: "not marked"}
+
+
 class Checked(TypedDict):
     """What the page to check an outcome on shows."""
 
@@ -75,10 +78,12 @@ def changes(before: Mapping[str, Any], kept: Mapping[str, Any]) -> list[str]:
 
 def _cited(one: Mapping[str, Any]) -> tuple[str, str, str, int | None]:
     cause = cause_of(one["citation"]) or "not among the provisions named in the reference"
-    return one["citation"], cause, "willful" if one["is_willful"] else "no", one["instances"]
+    return one["citation"], cause, _WILLFUL[one["is_willful"]], one["instances"]
 
 
 def _said(name: str, value: Any) -> str:
+    if name == "closed_on" and not value:
+        return "still open"
     if value is None or value == "":
         return "not stated"
     if name in {"outcome", "recommended_outcome"}:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.bundle import PRIORITY
-from serving.contract.records.lists import ListDocument, ListRowRecord
 from serving.contract.records.scores import HeadRecord
 from serving.dealers.explaining import frame_of
 from serving.scores.visible_dealers import View
@@ -168,48 +167,3 @@ def parts_of(
 def weights_of(view: View) -> dict[str, float]:
     """Return the weight of each head in the priority, as it is in force."""
     return {name: float(w) for name, w in view.snapshot.bundle.weights.items()}
-
-
-class ChangeInWords(TypedDict):
-    """What changed since the last list, those drawn at random apart.
-
-    `n_more` of those who came on did so because the list has more places than the last.
-    """
-
-    previous_list: str
-    n_entered: int
-    n_more: int
-    n_drawn: int
-    left: list[ListRowRecord]
-    n_drawn_before: int
-
-
-def change_in_words(document: ListDocument, previous: ListDocument | None) -> ChangeInWords | None:
-    """Say what changed since the last list; who was drawn at random then or now is told apart.
-
-    Nothing is said against a list that the reader may not read: who went off it cannot be counted.
-    """
-    if document["change"] is None or previous is None:
-        return None
-    entered = [
-        row
-        for row in document["rows"]
-        if row["change"] is None or row["change"]["previous_position"] is None
-    ]
-    by_record = [row for row in entered if row["why"][0] != "random"]
-    left = set(document["change"]["left"])
-    gone = [row for row in previous["rows"] if row["dealer"] in left]
-    left_by_record = [row for row in gone if row["why"][0] != "random"]
-    grown = _n_not_drawn(document) - _n_not_drawn(previous)
-    return {
-        "previous_list": document["change"]["previous_list"],
-        "n_entered": len(by_record),
-        "n_more": min(max(grown, 0), len(by_record)),
-        "n_drawn": len(entered) - len(by_record),
-        "left": left_by_record,
-        "n_drawn_before": len(gone) - len(left_by_record),
-    }
-
-
-def _n_not_drawn(document: ListDocument) -> int:
-    return sum(row["why"][0] != "random" for row in document["rows"])

@@ -31,11 +31,11 @@ from serving.lists.summaries import decisions_of, lists_of_others, summaries
 from serving.lists.work import assignments_of, views_of
 from serving.scores.visible_dealers import View
 from serving.statements import PEERS
+from serving.web.lists.list_change import change_in_words
 from serving.web.lists.list_rows import (
     DONE,
     SORTS,
     Ask,
-    change_in_words,
     choices,
     filtered,
     parts_of,

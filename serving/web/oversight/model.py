@@ -244,7 +244,7 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> LineChart | None:
     if not predicted or not observed:
         return None
     steps = nice_steps(max(*predicted, *observed))
-    is_chance = max(*predicted, *observed) <= 1
+    is_chance = name not in RATES
     form = "{:.0%}" if is_chance and steps[1] >= 0.01 else "{:g}"
     axes = Axes(x=(0.0, steps[-1]), y=(0.0, steps[-1]))
     return LineChart(
@@ -254,6 +254,10 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> LineChart | None:
         help=(
             "Dealers given the same chance are put together; the dot shows how often it came true."
             " On the line, a stated 20% happens 20% of the time; below it the model says too much."
+            if is_chance
+            else "Dealers given about the same number of firearms are put together; the dot shows"
+            " how many there were on average. On the line, a stated 2 came to 2; below it the model"
+            " says too much."
         ),
         lines=(
             axes.line("model", "s-accent", x=predicted, y=observed, has_dots=True),

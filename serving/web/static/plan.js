@@ -3,6 +3,7 @@
 (() => {
   const calendar = document.getElementById("calendar");
   if (!calendar) return;
+  document.querySelectorAll(".hidden-js").forEach((el) => el.classList.remove("hidden-js"));
   let dealer = "";
   calendar.querySelectorAll(".visit").forEach((visit) => {
     visit.draggable = true;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import numpy as np
@@ -143,6 +144,7 @@ def test_what_a_visit_to_it_found_can_be_told_and_put_right(service, listed):
     told = outcome(outcome="surrender", list_id=list_id)
     checked = follow(visitor, dealer, told)
     assert "Keep it for ever" in checked.text
+    assert re.search("Closed on</th><td><bdi>still open", checked.text)
     at = f"/dealers/{dealer}/outcome"
     kept = visitor.post(f"/dealers/{dealer}/outcomes", told | {"step": "save"}, at=at)
     assert kept.headers["location"] == "/work?done=outcome"

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from serving.web import atlas, charts
 from serving.web.lists.pages import Ask, filtered
-from serving.web.oversight.model import card_html
+from serving.web.oversight.model import _calibration, card_html
 from serving.web.sign_in_form import forget_cookie, set_cookie
 from serving.web.visitor import cookie_of
 
@@ -83,3 +83,12 @@ def test_behind_https_a_cookie_goes_over_nothing_else(is_https):
     sent = {"type": "http", "headers": [(b"cookie", f"{name}=own; session=x".encode())]}
     request = Request(sent | {"app": SimpleNamespace(state=SimpleNamespace(runtime=runtime))})
     assert cookie_of(request, "session") == ("own" if is_https else "x")
+
+
+@pytest.mark.parametrize(("head", "is_chance"), [("compliance", True), ("mexico", False)])
+def test_a_count_of_firearms_is_calibrated_in_numbers_however_few_they_are(head, is_chance):
+    curve = {"ece": 0.01, "predicted": [0.1, 0.37], "observed": [0.1, 0.38], "size": [9, 9]}
+    chart = _calibration(head, {"calibration": curve})
+    texts = {tick.text for tick in (*chart.x_ticks, *chart.y_ticks)}
+    assert any("%" in text for text in texts) == is_chance
+    assert ("given the same chance" in chart.help) == is_chance

@@ -17,7 +17,7 @@ from serving.access.accounts import Principal
 from serving.lists import list_files, work
 from serving.lists.passed_over import PassedOver, passed_over
 from serving.scores import holds
-from serving.web.lists.list_rows import change_in_words, log_part
+from serving.web.lists.list_rows import log_part
 from serving.web.plans.ask import Ask
 from tests.test_serving.pages import Visitor
 
@@ -271,34 +271,6 @@ def test_a_head_moves_a_priority_by_its_logarithm():
         assert moved > 0
     assert log_part("compliance", 0.5) == pytest.approx(0.0)
     assert log_part("diversion", 1.0) == pytest.approx(0.0)
-
-
-def test_a_new_draw_is_told_apart_from_what_changed():
-    def row(dealer, why, before=None):
-        return {"dealer": dealer, "why": [why], "change": {"previous_position": before}}
-
-    now = {"rows": [row("a", "model", 1), row("b", "random"), row("c", "model")],
-           "change": {"previous_list": "L", "left": ["x", "y"]}}  # fmt: skip
-    old = {"rows": [row("x", "random"), row("y", "model"), row("a", "model")]}
-    found = change_in_words(now, old)
-    assert (found["n_entered"], found["n_drawn"]) == (1, 1)
-    assert [gone["dealer"] for gone in found["left"]] == ["y"]
-    assert found["n_drawn_before"] == 1
-    assert found["n_more"] == 0
-    # Two places more than before: of three that came on, two would have without any news.
-    more = {"rows": [*now["rows"], row("d", "model"), row("e", "recall")], "change": now["change"]}
-    found = change_in_words(more, old)
-    assert (found["n_entered"], found["n_more"]) == (3, 2)
-    # Of a list that the reader may not read nobody can say that none went off it.
-    assert change_in_words(more, None) is None
-
-
-def test_a_list_twice_as_long_says_that_dealers_came_on_for_its_places(service, inspector):
-    for k in (4, 8):
-        document = service.post("/v1/rank", "inspector", {"k": k, "random_share": 0}).json()
-    assert document["change"]["n_entered"] == 4
-    text = " ".join(inspector.get(f"/lists/{document['list_id']}").text.split())
-    assert "4 came on, all of them as it has more places, and 0 went off;" in text
 
 
 def test_the_parts_of_the_random_share_add_up_under_the_list(service, inspector):
