@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from serving.access.roles import Purpose
+from serving.contract.plain_values import Count, Day, Number
 from serving.settings import MAX_KEYS, MAX_LIST, RANDOM_SHARE
 
 # What may justify a visit before that day; an override names one and is audited.
@@ -147,9 +148,9 @@ class Radius(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=180)
-    km: float = Field(gt=0, le=5_000)
+    latitude: Number = Field(ge=-90, le=90)
+    longitude: Number = Field(ge=-180, le=180)
+    km: Number = Field(gt=0, le=5_000)
 
 
 class Area(BaseModel):
@@ -163,7 +164,7 @@ class Area(BaseModel):
     county: Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")] | None = Field(
         default=None, description="Five-digit county FIPS code"
     )
-    box: tuple[float, float, float, float] | None = Field(
+    box: tuple[Number, Number, Number, Number] | None = Field(
         default=None, description="West, south, east, north in degrees"
     )
     radius: Radius | None = None
@@ -185,22 +186,22 @@ class RankRequest(Request):
     """What to list."""
 
     area: Area = Field(default_factory=Area)
-    k: int = Field(default=50, ge=1, le=MAX_LIST, description="How many dealers")
-    as_of: date | None = Field(default=None, description="Must be the published one, if given")
+    k: Count = Field(default=50, ge=1, le=MAX_LIST, description="How many dealers")
+    as_of: Day | None = Field(default=None, description="Must be the published one, if given")
     license_types: list[Annotated[str, StringConstraints(pattern=r"^(0[126789]|1[01])$")]] = Field(
         default_factory=list, max_length=8, description="Only these types; all when empty"
     )
-    random_share: float = Field(
+    random_share: Number = Field(
         default=RANDOM_SHARE, ge=0, le=1, allow_inf_nan=False,
         description="Share of the list drawn at random, half of it among the model's own places; "
         "it keeps later evaluation honest",
     )  # fmt: skip
     with_recalls: bool = Field(default=True, description="Begin with dealers due for a recall")
-    n_coverage: int = Field(
+    n_coverage: Count = Field(
         default=0, ge=0, le=MAX_LIST, description="Places for the dealers longest unseen"
     )
     manual: list[ManualPick] = Field(default_factory=list, max_length=100)
-    limit: int = Field(default=500, ge=1, le=MAX_LIST, description="Rows of the first page")
+    limit: Count = Field(default=500, ge=1, le=MAX_LIST, description="Rows of the first page")
 
 
 class RowChange(Answer):
@@ -340,7 +341,7 @@ class ExplainRequest(Request):
     """Which dealer to explain."""
 
     dealer: DealerKey
-    k: int = Field(default=50, ge=1, le=MAX_LIST, description="Capacity of the office's list")
+    k: Count = Field(default=50, ge=1, le=MAX_LIST, description="Capacity of the office's list")
 
 
 class SignalContribution(Reason):

@@ -22,6 +22,7 @@ from serving.contract.answers import (
     Score,
     Why,
 )
+from serving.contract.plain_values import Count, Day, Number
 
 Note = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
 Outcome = Literal[
@@ -90,7 +91,7 @@ class Citation(BaseModel):
     citation: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, pattern=NO_NUL)
     ] = Field(examples=["478.124(c)(1)"])
-    instances: int | None = Field(default=None, ge=0, le=1_000_000)
+    instances: Count | None = Field(default=None, ge=0, le=1_000_000)
     is_willful: bool | None = None
     is_repeat: bool | None = None
 
@@ -101,8 +102,8 @@ class OutcomeRequest(Request):
     inspection_id: Identifier
     dealer: DealerKey
     kind: Kind = "compliance"
-    opened_on: date
-    closed_on: date | None = Field(
+    opened_on: Day
+    closed_on: Day | None = Field(
         default=None, description="Null while it is open; a label only once it is closed"
     )
     selected_by: SelectedBy = Field(
@@ -119,11 +120,11 @@ class OutcomeRequest(Request):
     legal_basis: LegalBasis | None = Field(
         default=None, description="Needed when the dealer was not eligible on opened_on"
     )
-    hours: float | None = Field(default=None, ge=0, le=10_000, allow_inf_nan=False)
+    hours: Number | None = Field(default=None, ge=0, le=10_000, allow_inf_nan=False)
     outcome: Outcome
     recommended_outcome: Outcome | None = None
-    firearms_unaccounted_initial: int | None = Field(default=None, ge=0, le=1_000_000)
-    firearms_unaccounted_final: int | None = Field(default=None, ge=0, le=1_000_000)
+    firearms_unaccounted_initial: Count | None = Field(default=None, ge=0, le=1_000_000)
+    firearms_unaccounted_final: Count | None = Field(default=None, ge=0, le=1_000_000)
     violations: list[Citation] = Field(default_factory=list, max_length=200)
 
     @model_validator(mode="after")
@@ -277,7 +278,7 @@ class Dossier(Premises):
 class FeaturesRequest(Request):
     """Rows of signals to score."""
 
-    rows: list[dict[str, float | None]] = Field(min_length=1, max_length=1_000)
+    rows: list[dict[str, Number | None]] = Field(min_length=1, max_length=1_000)
 
 
 class FeatureScore(Answer):

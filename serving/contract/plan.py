@@ -8,10 +8,11 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.contract.answers import Answer, Basis, DealerKey, ListId, Name, Request
+from serving.contract.plain_values import Count, Day, Number
 from serving.settings import RANDOM_SHARE
 
 # Weeks are counted from it: a day at the end of time has none after it.
-FirstDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+FirstDay = Annotated[Day, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class StartPoint(BaseModel):
@@ -19,8 +20,8 @@ class StartPoint(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=180)
+    latitude: Number = Field(ge=-90, le=90)
+    longitude: Number = Field(ge=-180, le=180)
 
 
 class PlanRules(BaseModel):
@@ -31,24 +32,24 @@ class PlanRules(BaseModel):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    weeks: int = Field(default=4, ge=1, le=26)
-    hours_per_week: float = Field(
+    weeks: Count = Field(default=4, ge=1, le=26)
+    hours_per_week: Number = Field(
         default=40.0, ge=8, le=80, description="Of one investigator, driving included"
     )
-    n_investigators: int = Field(default=1, ge=1, le=20)
-    random_share: float = Field(
+    n_investigators: Count = Field(default=1, ge=1, le=20)
+    random_share: Number = Field(
         default=RANDOM_SHARE, ge=0, le=0.5, description="Share of the hours, in expectation"
     )
-    coverage_years: float | None = Field(
+    coverage_years: Number | None = Field(
         default=None,
         gt=0,
         le=50,
         description="A dealer unseen for longer is overdue; no quota: null",
     )
-    coverage_share: float = Field(
+    coverage_share: Number = Field(
         default=1.0, ge=0, le=1, description="Share of the overdue dealers that must be visited"
     )
-    seed: int = Field(
+    seed: Count = Field(
         default=0, ge=0, lt=2**53, description="Of the router; the draw is fixed by the period"
     )
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Premises, Request
 from serving.contract.field import Note, Referral
+from serving.contract.plain_values import Count
 
 # An account, or what an issuer calls somebody.
 Person = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300, pattern=NO_NUL)]
@@ -78,7 +79,7 @@ class CaseRequest(Request):
     approver: Annotated[Person, StringConstraints(min_length=2)] = Field(
         description="The account of a supervisor, not the caller's own"
     )
-    days: int = Field(default=30, ge=1, le=90, description="Days until it expires")
+    days: Count = Field(default=30, ge=1, le=90, description="Days until it expires")
 
 
 class CaseDecision(Request):

@@ -50,13 +50,20 @@ def fault_of_headers(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1
 def fault_of_body(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Fault | None:
     """Return what is wrong with a JSON body before it is validated, None when nothing is.
 
-    What is no JSON at all is left to whoever validates it, who says where it is broken.
+    What is no JSON at all is left to whoever validates it, who says where it is broken. Text in
+    another coding than UTF-8 some programs read and others do not.
     """
     kind = dict(headers).get(b"content-type", b"")
     if kind != b"application/json" and not _is_json(kind.decode("latin-1")):
         return 422, "invalid_request", "The body is not JSON in UTF-8 by its Content-Type."
     try:
-        _READER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return 400, "malformed_body", "The body is not in UTF-8."
+    if "\0" in text:  # of UTF-16 and UTF-32 nothing else is left that could be JSON
+        return 400, "malformed_body", "The body is not JSON in UTF-8."
+    try:
+        _READER.decode(text)
     except _TwiceError:
         return 400, "malformed_body", "A key stands twice in one object of the body."
     except (ValueError, RecursionError):

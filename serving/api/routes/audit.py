@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
@@ -15,6 +14,7 @@ from serving.access.audit.reading import Deed, Sought, audit_page
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import NO_NUL
 from serving.contract.audit import AuditPage
+from serving.contract.plain_values import Day
 from serving.contract.records.audit import AuditDocument
 
 _LONGEST_KEY: Final = len("1-23-45678")
@@ -34,8 +34,8 @@ async def read_audit(
     who: Annotated[str, Query(max_length=300, pattern=NO_NUL)] = "",
     action: Annotated[str, Query(pattern="^[a-z_]{0,40}$", description="Such as `lists`")] = "",
     deed: Annotated[Deed | None, Query(description="`look` or `change`; all by default")] = None,
-    from_day: Annotated[date | None, Query(description="In UTC")] = None,
-    to_day: Annotated[date | None, Query(description="In UTC, included")] = None,
+    from_day: Annotated[Day | None, Query(description="In UTC")] = None,
+    to_day: Annotated[Day | None, Query(description="In UTC, included")] = None,
 ) -> Response:
     """Return records in their order, with a cursor for the next page."""
     sought = Sought(who, action, deed or "", from_day, to_day)

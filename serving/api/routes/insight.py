@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from datetime import date
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -27,6 +26,7 @@ from serving.contract.insight import (
     RepeatsAnswer,
     StaffingAnswer,
 )
+from serving.contract.plain_values import Day
 from serving.errors import NotReadyError
 from serving.insight.flows import completeness_for, flow_for, subject_for, told_of
 from serving.insight.measures import measures_for
@@ -187,7 +187,7 @@ async def read_share(
     partner: Annotated[str, Path(pattern=r"^[a-z]{2,16}$", description="hsi, cbp, state, ...")],
     caller: Annotated[Caller, Depends(allow("shares"))],
     released_on: Annotated[
-        date | None, Query(description="A day of the release calendar; by default the newest")
+        Day | None, Query(description="A day of the release calendar; by default the newest")
     ] = None,
     agreement: Annotated[
         str, Query(max_length=120, description="Which agreement, where several are in force")

@@ -377,3 +377,50 @@ def test_a_token_in_an_address_opens_nothing_and_stands_in_no_log(service, url, 
         assert token.encode() not in content
     told = capfd.readouterr()
     assert token not in caplog.text + told.out + told.err
+
+
+def test_a_body_in_another_coding_than_the_one_named_is_refused(service):
+    """Whoever filters UTF-8 in front of the service saw none of it, and the service kept it."""
+    body = {"dealer": "1-10-00000"}
+    for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"):
+        for path, role in (("/v1/decisions", "chief"), ("/v1/score", "analyst")):
+            told = {"Content-Type": "application/json"}
+            answer = service.call(
+                "POST", path, role, content=json.dumps(body).encode(coding), headers=told
+            )
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body"), coding
+            assert "UTF-8" in answer.json()["detail"]
+
+
+def test_a_number_is_no_day_and_a_truth_value_is_no_number(service):
+    """Zero was the first of January 1970, and true was one."""
+    told = {
+        "inspection_id": "I1", "dealer": "1-10-00000", "opened_on": "2025-12-01",
+        "closed_on": "2025-12-02", "outcome": "none", "hours": 1, "firearms_unaccounted_final": 0,
+        "violations": [{"citation": "478.124", "instances": 1}],
+    }  # fmt: skip
+    for field in ("opened_on", "closed_on"):
+        for day in (0, "0", "-0", 1_764_547_200, "1764547200", "2025-W49-1", "20251201"):
+            answer = service.post("/v1/outcomes", "chief", told | {field: day})
+            assert answer.status_code == 422, (field, day)
+            assert [one["where"] for one in answer.json()["errors"]] == [f"body.{field}"]
+    one = {"latitude": True, "longitude": 0, "km": 1}
+    for path, role, body, where in (
+        ("/v1/outcomes", "chief", told | {"hours": True}, "hours"),
+        ("/v1/outcomes", "chief", told | {"firearms_unaccounted_final": False},
+         "firearms_unaccounted_final"),
+        ("/v1/outcomes", "chief", told | {"violations": [{"citation": "1", "instances": True}]},
+         "violations.0.instances"),
+        ("/v1/rank", "chief", {"k": True}, "k"), ("/v1/rank", "chief", {"limit": True}, "limit"),
+        ("/v1/rank", "chief", {"as_of": 0}, "as_of"),
+        ("/v1/rank", "chief", {"random_share": True}, "random_share"),
+        ("/v1/rank", "chief", {"area": {"radius": one}}, "area.radius.latitude"),
+        ("/v1/explain", "chief", {"dealer": "1-10-00000", "k": True}, "k"),
+        ("/v1/plan", "chief", {"office": "office0", "weeks": True}, "weeks"),
+        ("/v1/plan", "chief", {"office": "office0", "starts_on": 1_764_547_200}, "starts_on"),
+    ):  # fmt: skip
+        answer = service.post(path, role, body)
+        assert answer.status_code == 422, (path, body)
+        assert answer.json()["errors"][0]["where"] == f"body.{where}"
+    for query in ("from_day=0", "to_day=1764547200", "from_day=2025-W49-1"):
+        assert service.get(f"/v1/audit?{query}", "auditor").status_code == 422, query
