@@ -17,6 +17,7 @@ the umask was (`keep_private`), by the libraries that write them too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -76,6 +77,22 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write `path` whole, as `write_atomically` does; one that is there stays as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

@@ -27,7 +27,7 @@ from features.insight.measures.public_report import (
     public_report,
     require_released,
 )
-from features.insight.measures.writing import freeze, frozen, frozen_before
+from features.insight.measures.writing import RELEASED, freeze, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse
 from serving import clock
@@ -41,6 +41,7 @@ from serving.store.tables import REFERRALS
 
 # What was found in a period is told after it: for so long its figures may still change.
 _SETTLED_DAYS: Final = 31
+_FIRST_YEAR: Final = 2000  # that may be asked for
 
 
 def report_for(
@@ -184,6 +185,10 @@ def last_year(role: str, today: date) -> int:
 def measures_for(home: Path, store: Store, role: str, year: int | None) -> Report:
     """Return the measures of a year as a role may see them, by default of the last that it may.
 
+    What partners were told of a year they are told again, and a year that the records do not reach
+    to the end of they are not told: worked out anew, it would differ by what came in, was taken
+    back or is held since.
+
     Raises
     ------
     NoReleaseError
@@ -194,21 +199,52 @@ def measures_for(home: Path, store: Store, role: str, year: int | None) -> Repor
         When there is no warehouse, or the registry cannot be read.
     """
     today = clock.today()
+    is_public = role in PUBLIC_ONLY
     period = Period.year(year if year is not None else last_year(role, today))
     if period.starts_on > today:
         raise InvalidRequestError(
             "That year is still to come.", found=period.name, expected=f"up to {today.year}"
         )
-    if role in PUBLIC_ONLY:
-        try:
-            require_released(period.ends_on, today)
-        except InvalidValueError as error:
-            raise NoReleaseError(error.what, expected=error.expected) from error
     try:
-        report = report_for(
-            home, warehouse_of(home), period,
-            store=store, today=today, may_freeze=role not in PUBLIC_ONLY,
-        )  # fmt: skip
+        if is_public:
+            return _told_to_partners(home, store, period, today, is_asked=year is not None)
+        report = report_for(home, warehouse_of(home), period, store=store, today=today)
     except InvalidValueError as error:
         raise NotReadyError("The registry of measures cannot be read.") from error
     return shown_to(report, role, today, home=home)
+
+
+def _told_to_partners(
+    home: Path, store: Store, period: Period, today: date, *, is_asked: bool
+) -> Report:
+    """Return what partners were told of a year, or are told from now on.
+
+    Where none is asked for by its number, of the newest year that the records tell whole.
+    """
+    try:
+        require_released(period.ends_on, today)
+    except InvalidValueError as error:
+        raise NoReleaseError(error.what, expected=error.expected) from error
+    if (told := frozen(home, period.name, part=RELEASED)) is not None:
+        return told
+    warehouse = warehouse_of(home)
+    if not _is_settled(warehouse, period, today):
+        reach = _last_told(warehouse, period, today)
+        if reach is None or is_asked:
+            raise NoReleaseError(
+                "The records do not reach to the end of that year yet.",
+                expected=f"a year up to {reach.name}" if reach else "records of a whole year",
+            )
+        return _told_to_partners(home, store, reach, today, is_asked=True)
+    report = report_for(home, warehouse, period, store=store, today=today, may_freeze=False)
+    (role,) = PUBLIC_ONLY
+    return freeze(shown_to(report, role, today, home=home), home, part=RELEASED)
+
+
+def _last_told(warehouse: Warehouse, period: Period, today: date) -> Period | None:
+    """Return the newest year before a period that the records reach to the end of."""
+    from serving.scores.publish import records_to
+
+    year = records_to(warehouse, period.ends_on).year - 1
+    found = Period.year(year) if year >= _FIRST_YEAR else None
+    return found if found is not None and _is_settled(warehouse, found, today) else None

@@ -13,11 +13,13 @@ from typing import Any, Final
 from features.domain.number_words import times
 from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
-from features.home import write_atomically
+from features.home import write_once
 from features.insight.measures.comparison import RULE
 from features.insight.measures.measure import Definition, Measured, Report, registry
 
 FOLDER: Final = "measures"
+# Within it: what partners were told of a period, which never changes either.
+RELEASED: Final = "released"
 _STYLE: Final = (
     "body{font:16px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#212529}"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
@@ -101,15 +103,23 @@ def _row(m: Measured) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def freeze(report: Report, home: Path) -> Report:
-    """Keep a period's report once; a later one of the same period is the one kept."""
-    path = home / FOLDER / f"{report.period}.json"
+def freeze(report: Report, home: Path, *, part: str = "") -> Report:
+    """Keep a period's report once; a later one of the same period is the one kept.
+
+    Of two that are kept at the same moment both get the first.
+
+    Parameters
+    ----------
+    part : str
+        Folder within that of the measures: `RELEASED` for what partners are told.
+    """
+    path = _path(home, report.period, part)
     if not path.exists():
-        write_atomically(path, to_json(report))
-    return frozen(home, report.period) or report
+        write_once(path, to_json(report))
+    return frozen(home, report.period, part=part) or report
 
 
-def frozen(home: Path, period: str) -> Report | None:
+def frozen(home: Path, period: str, *, part: str = "") -> Report | None:
     """Return the report kept for a period, None when there is none.
 
     Raises
@@ -117,7 +127,7 @@ def frozen(home: Path, period: str) -> Report | None:
     InvalidValueError
         When the file is damaged.
     """
-    path = home / FOLDER / f"{period}.json"
+    path = _path(home, period, part)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return _report(content)
@@ -125,6 +135,10 @@ def frozen(home: Path, period: str) -> Report | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidValueError(f"The snapshot {path} cannot be read.") from error
+
+
+def _path(home: Path, period: str, part: str) -> Path:
+    return home / FOLDER / part / f"{period}.json"
 
 
 def frozen_before(home: Path, period: str) -> list[Report]:

@@ -237,7 +237,7 @@ async def read_measures(
 
     A past year is frozen the first time it is asked for a month or more after its end, by
     another than a partner. The role `partner` gets the public variant, in which small counts are
-    not shown, of years that are released.
+    not shown, of years that are released, and of each the same from its first answer on.
     """
     report = await asyncio.to_thread(
         measures_for,

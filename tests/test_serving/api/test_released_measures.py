@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from features.insight.measures import writing
+from features.insight.measures.measure import Report
 from serving import clock
+from serving.insight import measures
 from serving.scores import holds
 from tests.simulated import AS_OF
 from tests.test_serving.pages import Visitor
@@ -51,3 +55,36 @@ def test_measures_count_no_dealer_that_an_export_leaves_out(measured, simulated,
     monkeypatch.setattr(clock, "today", lambda: date(2025, 2, 15))
     frozen = measured.get("/v1/measures?year=2024", "analyst").json()["figures"]
     assert frozen["dealers_listed"] == before["dealers_listed"] - 1
+
+
+def test_what_partners_were_told_of_a_year_they_are_told_again(measured, simulated, monkeypatch):
+    """Between two answers that differ stands what came in since, or a hold."""
+    monkeypatch.setattr(clock, "today", lambda: date(2025, 2, 15))
+    ask = "/v1/measures?year=2022"
+    first = measured.get(ask, "partner").json()
+    assert any(one["value"] is not None for one in first["measures"])
+    counted = measures.warehouse_figures
+
+    def more(*args, **kwargs):
+        return {name: n and 2 * n for name, n in counted(*args, **kwargs).items()}
+
+    monkeypatch.setattr(measures, "warehouse_figures", more)
+    assert measured.get(ask, "partner").json() == first
+    page = Visitor(measured, "partner").get("/measures?year=2022")
+    measured.get(ask, "analyst")  # which freezes the year, by what is known now
+    measured.get("/v1/measures?year=2021", "analyst")
+    assert measured.get(ask, "partner").json() == first
+    assert table_of(Visitor(measured, "partner").get("/measures?year=2022")) == table_of(page)
+
+
+def table_of(page):
+    return page.text.partition("<table")[2].partition("</table>")[0]
+
+
+def test_of_two_reports_kept_at_once_both_get_the_first(tmp_path, monkeypatch):
+    one, other = (Report("2022", "2022-01-01", "2023-01-01", True, (), {"n": n}) for n in (1, 2))
+    writing.freeze(one, tmp_path, part=writing.RELEASED)
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as the second saw it
+    assert writing.freeze(other, tmp_path, part=writing.RELEASED).figures == {"n": 1}
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["2022.json"]
+    assert writing.frozen(tmp_path, "2022") is None
