@@ -98,6 +98,7 @@ $(VENV)/.runtime: requirements.lock pyproject.toml $(ENVIRONMENT)
 # It holds what the runtime needs, too: `make run` after `make test` installs nothing.
 $(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml $(ENVIRONMENT)
 	@$(INSTALL) development
+	@$(BIN)/ffl-risk warm-up
 	@touch $@ $(VENV)/.runtime
 
 # A program that makes a client out of the API's document, in an environment of its own: what it

@@ -63,5 +63,6 @@ def _unit(item: pytest.Item) -> str:
     return item.nodeid if group is None else group.args[0]
 
 
-# One simulated country for everything beside the ranking; made when a test first asks for it.
+# Simulated countries, each made when a test first asks for it.
+from tests.shared import learned_country  # noqa: E402, F401
 from tests.simulated import simulated  # noqa: E402, F401

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +18,6 @@ import pytest
 
 from features.errors import FflRiskError
 from features.ingest import ingest
-from features.simulation.country.options import Options
-from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from training.commands.promote import promote_candidate
 from training.commands.train import train_candidate
@@ -44,17 +41,16 @@ def recipe(name: str, **changes: Any) -> Recipe:
     """Return the recipe of a country with one head, changed."""
     shipped = load_recipe("country")
     head = shipped.head(name).model_copy(update={"min_positive": 5, **changes})
-    judged = shipped.evaluation.model_copy(update={"n_resamples": 50})
-    return shipped.model_copy(update={"heads": (head,), "evaluation": judged})
+    judged = shipped.evaluation.model_copy(update={"n_resamples": 50, "n_judged": 1})
+    return shipped.model_copy(update={"heads": (head,), "evaluation": judged, "n_as_of": 3})
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, learned_country: Path) -> Path:
     """Return a folder with a country, its warehouse, and a home whose champion counts traces."""
     folder = tmp_path_factory.mktemp("bad_input")
-    options = Options(dealers=2000, years=5, end=date(2025, 1, 1), seed=3, traces_scale=0.2)
-    simulate(options, folder / "raw")
-    ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
+    for name in ("raw", "warehouse"):
+        (folder / name).symlink_to(learned_country / name)
     store, quick = (
         Warehouse.open(folder / "warehouse"),
         recipe("diversion", max_rows=3000, rules={}),

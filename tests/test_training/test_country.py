@@ -29,12 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("country")]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a simulated country in ``raw`` and its warehouse."""
-    folder = tmp_path_factory.mktemp("country")
-    simulate(Options(dealers=2500, years=6, end=date(2025, 1, 1), seed=1), folder / "raw")
-    ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
-    return folder
+def place(learned_country: Path) -> Path:
+    return learned_country
 
 
 @pytest.fixture(scope="module")
@@ -132,19 +128,34 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_same_warehouse_and_seed_give_the_same_bytes(place, recipe, tmp_path, monkeypatch):
-    """Whether models are fitted one after another or three at a time."""
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
+    """Return the recipe with all its heads, taught by fewer years and judged on one."""
     text = recipe.read_text(encoding="utf-8")
-    short = tmp_path / "short.toml"
-    text = text.split('[[heads]]\nname = "mexico"')[0]
     for wanted, fewer in (("n_as_of = 8", "n_as_of = 3"), ("n_judged = 3", "n_judged = 1")):
         assert wanted in text
         text = text.replace(wanted, fewer)
-    short.write_text(text, encoding="utf-8")
-    found = []
-    for home, cores in ((tmp_path / "one", 1), (tmp_path / "two", 3)):
-        monkeypatch.setattr(ahead, "n_threads", lambda _, cores=cores: cores)
+    path = tmp_path_factory.mktemp("short") / "short.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, place: Path, short: Path) -> Path:
+    """Return a state folder in which the command has trained, one model after another."""
+    home = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ahead, "n_threads", lambda _: 1)
         trained(place, short, home)
+    return home
+
+
+def test_the_same_warehouse_and_seed_give_the_same_bytes(place, short, once, tmp_path, monkeypatch):
+    """Whether models are fitted one after another or three at a time."""
+    monkeypatch.setattr(ahead, "n_threads", lambda _: 3)
+    trained(place, short, tmp_path)
+    found = []
+    for home in (once, tmp_path):
         found.append(contents(open_candidate(home).folder))
         run = json.loads(found[-1].pop("evaluation.json"))
         del run["run_id"]  # MLflow's own
@@ -153,9 +164,8 @@ def test_the_same_warehouse_and_seed_give_the_same_bytes(place, recipe, tmp_path
     assert found[0] == found[1]
 
 
-def test_the_command_trains_three_heads(place, recipe, tmp_path):
-    trained(place, recipe, tmp_path)
-    candidate = open_candidate(tmp_path)
+def test_the_command_trains_three_heads(once):
+    candidate = open_candidate(once)
     assert set(candidate.evaluation["heads"]) == {"compliance", "diversion", "mexico"}
     assert "diversion" in candidate.heads
     head = candidate.evaluation["heads"]["compliance"]
@@ -173,14 +183,14 @@ def test_the_command_trains_three_heads(place, recipe, tmp_path):
         (one, *_) = bundle.profile.signals
         assert one.learned is not None
         assert not np.allclose(one.learned, one.shares, atol=1e-4)
-    page = (tmp_path / "reports" / "country-000001.html").read_text(encoding="utf-8")
+    page = (once / "reports" / "country-000001.html").read_text(encoding="utf-8")
     assert "What the list would find, in every way" in page
     assert re.search(
         r"The level rests on \d+ visits of known probability, \d+ of them severe", page
     )
-    shown = CliRunner().invoke(app, ["fairness", "--json"], env={"FFL_RISK_HOME": str(tmp_path)})
+    shown = CliRunner().invoke(app, ["fairness", "--json"], env={"FFL_RISK_HOME": str(once)})
     assert "diversion" in json.loads(shown.stdout)["heads"]
-    page = (tmp_path / "reports" / "fairness-000001.html").read_text(encoding="utf-8")
+    page = (once / "reports" / "fairness-000001.html").read_text(encoding="utf-8")
     assert "diversion, by license type" in page
     assert "<svg" in page
 

@@ -21,6 +21,7 @@ import pytest
 from features.ingest import ingest
 from features.warehouse import Warehouse
 from features.warehouse.integrity import find_faults
+from ffl_risk import main
 from tests.test_features.ingest_samples import TODAY, digest, row, write
 
 # A child that imports first, says so, and ingests when told: what is killed is the ingest itself.
@@ -216,17 +217,28 @@ def test_a_full_disk_says_what_to_do_and_changes_nothing(tmp_path: Path, limit: 
 
 
 @pytest.mark.slow
-def test_the_command_prints_the_message_and_its_exit_code(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ffl_risk"]
+def test_the_command_prints_the_message_and_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("ffl_risk.keep_private", lambda: None)  # it would last for all that follows
     path = write(tmp_path, "tips.csv", [row("tips")])
     warehouse = ["--warehouse", str(tmp_path / "w")]
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *words, *warehouse], capture_output=True, text=True)
-
-    missing = run("check")
+    asked = [sys.executable, "-m", "ffl_risk", "check", *warehouse]
+    missing = subprocess.run(asked, capture_output=True, text=True)
     assert (missing.returncode, missing.stdout) == (4, "")
     assert "There is no warehouse" in missing.stderr
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        """What that process did, again and again in this one."""
+        monkeypatch.setattr(sys, "argv", ["ffl-risk", *words, *warehouse])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), *capfd.readouterr())
+
+    again = run("check")
+    assert (again.returncode, again.stdout) == (4, "")
+    assert "There is no warehouse" in again.stderr
     good = run("ingest", str(path), "--json")
     assert good.returncode == 0
     assert json.loads(good.stdout)["counts"]["stored"] == 1

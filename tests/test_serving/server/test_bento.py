@@ -34,7 +34,7 @@ from training.registry.promotion import Champion, read_champion
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sys.executable).parent
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bento")]  # built once, not by each process
 
 
 def small_bundle(folder: Path, *, name: str = "m") -> None:
