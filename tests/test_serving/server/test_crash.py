@@ -170,7 +170,8 @@ class Writers:
             connection.request("POST", path, json.dumps(body), headers)
             answer = connection.getresponse()
             content = answer.read()
-            if answer.status == 503:  # said to come back later
+            # Said to come back later, or not told in the seconds that dawdlers are given.
+            if answer.status in (503, 504):
                 raise ConnectionError
             assert answer.status == 200, content
             found: dict[str, Any] = json.loads(content)
