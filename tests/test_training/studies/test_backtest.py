@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from features.ingest import ingest
 from features.signals.registry import all_signals
+from features.simulation.country.options import Options
+from features.simulation.simulate import simulate
 from features.table import FeatureTable
 from features.warehouse import Warehouse
 from ffl_risk import app
@@ -173,8 +176,12 @@ def test_the_truth_is_shared_out_rightly():
 
 
 @pytest.fixture(scope="module")
-def place(learned_country: Path) -> Path:
-    return learned_country
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backtest")
+    options = Options(dealers=3000, years=6, end=date(2025, 1, 1), seed=1, traces_scale=0.2)
+    simulate(options, folder / "raw")
+    ingest(sorted((folder / "raw").glob("*.parquet")), folder / "warehouse")
+    return folder
 
 
 @pytest.fixture(scope="module")
