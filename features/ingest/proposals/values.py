@@ -15,6 +15,7 @@ from features.domain.missing_values import is_null_word_sql
 from features.schema import Column
 from features.sources.rows.dates import SERIALS, reading
 from features.sources.rows.footers import is_sum
+from features.sources.rows.month_names import english_months
 
 _DAYS: Final = (
     "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
@@ -37,6 +38,7 @@ _MONTHS: Final = (
 _TIMES: Final = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
 _OF_THREE: Final = {"usa": "US", "u.s.a": "US", "u.s": "US", "mex": "MX", "can": "CA"}
 _MOST_ASKED: Final = 20
+_AT_ONCE: Final = 24  # formats a query: planning one takes more than its share in a larger one
 _NEGATIONS: Final = frozenset({"no", "not", "non", "without", "none", "never", "un", "denied"})
 
 
@@ -47,6 +49,8 @@ def date_lines(values: Counter[str], *, is_month: bool = False) -> list[str]:
 
     >>> date_lines(Counter({"5/31/2024 9:00 AM": 2, "pending": 1}))
     ['date_format = "%m/%d/%Y %I:%M %p"']
+    >>> date_lines(Counter({"12 août 2023": 2, "3 ENE. 2024": 1}))
+    ['date_format = "%d %b %Y"']
     >>> date_lines(Counter({"Apr-24": 2, "May-24": 1}), is_month=True)
     ['date_format = "%b-%y"']
     """
@@ -73,15 +77,31 @@ def _readings(texts: list[str], of_days: Sequence[str]) -> dict[str, list[object
     """Return, for each format that reads all texts as likely days, what it reads."""
     has_time = any(":" in text for text in texts)
     forms = [f"{day}{sign}{time}" for day in of_days for sign in " T" for time in _TIMES]
-    days: dict[str, list[object]] = {}
+    tried = [*of_days, *(forms if has_time else ()), *SERIALS[:1]]
+    # Names of months are put into English once: a regular expression costs most of a reading.
+    named = list(dict.fromkeys(english_months("t", f) for f in tried if re.search("%[bB]", f)))
+    columns = "".join(f", {sql} AS named_{n}" for n, sql in enumerate(named))
+    sql_of = {
+        form: reading("t", form, f"named_{named.index(english_months('t', form))}")
+        if re.search("%[bB]", form)
+        else reading("t", form)
+        for form in tried
+    }
     with duckdb.connect() as con:
-        for form in (*of_days, *(forms if has_time else ()), *SERIALS[:1]):
-            found = con.execute(
-                f"SELECT {reading('t', form)} FROM (SELECT unnest($1::VARCHAR[]) AS t)", [texts]
-            ).fetchall()
-            if all(day is not None for (day,) in found):
-                days[form] = [day for (day,) in found]
-    return days
+        con.execute(
+            f"CREATE TEMP TABLE texts AS SELECT t{columns} "
+            "FROM (SELECT unnest($1::VARCHAR[]) AS t)",
+            [texts],
+        )
+        counts: list[int] = []
+        for start in range(0, len(tried), _AT_ONCE):
+            some = ", ".join(f"count({sql_of[f]})" for f in tried[start : start + _AT_ONCE])
+            counts += con.execute(f"SELECT {some} FROM texts").fetchall()[0]
+        of_all = [form for form, n in zip(tried, counts, strict=True) if n == len(texts)]
+        return {
+            form: [day for (day,) in con.execute(f"SELECT {sql_of[form]} FROM texts").fetchall()]
+            for form in of_all
+        }
 
 
 def code_lines(column: Column, values: Counter[str]) -> list[str]:

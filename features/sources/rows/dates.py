@@ -50,13 +50,14 @@ def date_sql(text: str, formats: Sequence[str]) -> str:
     return f"coalesce(CAST(coalesce({tries}) AS VARCHAR), {text})"
 
 
-def reading(text: str, form: str) -> str:
+def reading(text: str, form: str, named: str = "") -> str:
     """Return SQL for the date that `form` reads; a year of two digits is none of four.
 
     The first day that a program can hold is read, because it is a mark of no date. A serial number
     of a spreadsheet is a day from 1927 (1931) on: a shorter one is a number or a mark of no date.
     A moment with its distance from UTC (``%z``) is the day that is written, in no other zone.
-    A month by its name may be in English or in another language of the continent and of Europe.
+    A month by its name may be in English or in another language of the continent and of Europe;
+    `named` is SQL of the text that has it in English, where that is made already.
     """
     if form.endswith("%z"):
         text, form = f"regexp_replace({text}, {literal(_OFFSET)}, '')", form.removesuffix("%z")
@@ -66,7 +67,8 @@ def reading(text: str, form: str) -> str:
         return f"CASE WHEN {is_serial} THEN DATE '{_EPOCHS[form]}' + {days} END"
     parsed = f"TRY_STRPTIME({text}, {literal(form)})"
     if re.search("%[bB]", form):
-        parsed = f"coalesce({parsed}, TRY_STRPTIME({english_months(text, form)}, {literal(form)}))"
+        named = named or english_months(text, form)
+        parsed = f"coalesce({parsed}, TRY_STRPTIME({named}, {literal(form)}))"
     day = f"CAST({parsed} AS DATE)"
     return f"CASE WHEN year({day}) >= 1500 OR {day} = DATE '0001-01-01' THEN {day} END"
 
