@@ -29,7 +29,7 @@ BUILT = {
     "absent", "built", "bundle", "classifier", "country", "draw", "eve", "found", "held", "history",
     "home", "make_warehouse", "measured", "nation", "office", "past", "place", "plain", "plan",
     "planned", "problem", "quarters", "regressor", "runtime", "service", "shuffled", "simulated",
-    "snapshots", "table", "warehouse", "world",
+    "snapshots", "stored", "table", "warehouse", "world",
 }  # fmt: skip
 
 

@@ -24,11 +24,9 @@ def at_dealers(traces):
 
     Not for a firearm without a serial number, nor for one that left lawfully.
     """
-    dealer = []
-    for one in traces.to_dict("records"):
-        gone = one["acquisition_route"] in ("export", "government")
-        bare = one["serial_status"] == "none" or one["outcome"] == "unserialized"
-        dealer.append(None if gone or bare else one["dealer"])
+    gone = traces["acquisition_route"].isin(["export", "government"])
+    bare = traces["serial_status"].isin(["none"]) | traces["outcome"].isin(["unserialized"])
+    dealer = [None if away else d for d, away in zip(traces["dealer"], gone | bare, strict=True)]
     return traces.assign(named=traces["dealer"], dealer=pd.array(dealer, dtype=object))
 
 
@@ -45,11 +43,17 @@ def within(frame, as_of, window):
 
 def counts(frame, dealers, column=None):
     """Rows, or the sum of a column over them, of each dealer; zero for a dealer without one."""
-    out = []
-    for dealer in dealers:
-        mine = frame[frame["dealer"] == dealer]
-        out.append(len(mine) if column is None else float(mine[column].fillna(0).sum()))
-    return np.array(out, dtype=float)
+    if column is None:
+        found = frame["dealer"].value_counts()
+    else:
+        found = frame[column].fillna(0).astype(float).groupby(frame["dealer"]).sum()
+    return np.array([found.get(dealer, 0.0) for dealer in dealers], dtype=float)
+
+
+def of_each(frame, dealers):
+    """Rows of each dealer, in their order."""
+    places = frame.groupby("dealer", sort=False).indices
+    return [frame.iloc[places.get(dealer, [])] for dealer in dealers]
 
 
 def true(column):
@@ -78,11 +82,9 @@ def divided(above, below, at_least=1.0, times=1.0):
 def newest_listing(tables, as_of, dealers):
     """The row of the latest listed day of each dealer, None for one that no listing shows."""
     rows = standing(tables, "licenses", as_of)
-    newest = {}
-    for dealer in dealers:
-        mine = rows[rows["dealer"] == dealer]
-        newest[dealer] = mine.sort_values("listed_on").iloc[-1] if len(mine) else None
-    return newest
+    last = rows.sort_values("listed_on", kind="stable").drop_duplicates("dealer", keep="last")
+    newest = {row["dealer"]: row for row in last.to_dict("records")}
+    return {dealer: newest.get(dealer) for dealer in dealers}
 
 
 def peers(tables, as_of, dealers):
@@ -109,10 +111,9 @@ def prior(events, exposure, group):
         return mean, (mean / between if between > mean / 1e9 else 1e9), len(n)
 
     whole = fit(np.ones(len(events), dtype=bool))
-    out = []
-    for mine in group:
-        found = fit(np.array([g == mine for g in group])) if mine is not None else whole
-        out.append(found if found[2] >= 20 else whole)
+    fits = {mine: fit(np.array([g == mine for g in group])) for mine in set(group) - {None}}
+    found = [fits.get(mine, whole) for mine in group]
+    out = [one if one[2] >= 20 else whole for one in found]
     return np.array([o[0] for o in out]), np.array([o[1] for o in out])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.oracles.events import both, counts, standing, table_of, within
+from tests.oracles.events import both, counts, of_each, standing, table_of, within
 
 
 def oracle(tables, as_of, dealers):
@@ -16,7 +16,7 @@ def oracle(tables, as_of, dealers):
         "leads_3y": counts(three, dealers),
     }
     out["firearms_3y"] = np.array(
-        [three[three["dealer"] == d]["trace_id"].nunique() for d in dealers], dtype=float
+        [mine["trace_id"].nunique() for mine in of_each(three, dealers)], dtype=float
     )
     out["events_3y"] = counts(three, dealers, "n_linked_events")
     return table_of(dealers, "ballistics", out)

@@ -12,6 +12,7 @@ from tests.oracles.events import (
     counts,
     divided,
     gap_days,
+    of_each,
     peers,
     shrunk,
     standing,
@@ -68,6 +69,4 @@ def _traced(reports, traces, as_of):
 
 
 def _reports(pairs, dealers):
-    return np.array(
-        [pairs[pairs["dealer"] == d]["report_id"].nunique() for d in dealers], dtype=float
-    )
+    return np.array([mine["report_id"].nunique() for mine in of_each(pairs, dealers)], dtype=float)

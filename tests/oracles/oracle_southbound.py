@@ -12,6 +12,7 @@ from tests.oracles.events import (
     counts,
     divided,
     gap_days,
+    of_each,
     peers,
     shrunk,
     standing,
@@ -41,7 +42,8 @@ def oracle(tables, as_of, dealers):
     out["fifty_caliber_5y"] = counts(five[true(five["is_fifty_caliber"])], dealers)
     placed = five[five["recovery_state"].notna()]
     shares = [
-        placed[placed["dealer"] == d]["recovery_state"].value_counts().to_numpy() for d in dealers
+        mine["recovery_state"].value_counts().to_numpy()
+        for mine in of_each(placed[["dealer", "recovery_state"]], dealers)
     ]
     out["states_reached_5y"] = np.array([len(s) for s in shares], dtype=float)
     out["corridor_concentration_5y"] = np.array(

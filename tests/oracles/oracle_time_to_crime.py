@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.oracles.events import counts, gap_days, peers, shrunk, standing, table_of, within
+from tests.oracles.events import (
+    counts,
+    gap_days,
+    of_each,
+    peers,
+    shrunk,
+    standing,
+    table_of,
+    within,
+)
 
 
 def oracle(tables, as_of, dealers):
@@ -41,7 +50,7 @@ def oracle(tables, as_of, dealers):
 def _quantile(known, as_of, dealers, window, level, at_least=5):
     rows = within(known, as_of, window)
     out = []
-    for dealer in dealers:
-        days = rows[rows["dealer"] == dealer]["days"].to_numpy(float)
+    for mine in of_each(rows[["dealer", "days"]], dealers):
+        days = mine["days"].to_numpy(float)
         out.append(np.quantile(days, level) if len(days) >= at_least else np.nan)
     return np.array(out)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # a second to import, in each process that collects
+
     running = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -21,6 +21,8 @@ def object_store() -> Iterator[str]:
 
 @pytest.fixture
 def bucket(object_store: str, monkeypatch) -> Any:
+    import boto3
+
     for name, value in (
         ("AWS_ENDPOINT_URL", object_store), ("AWS_ACCESS_KEY_ID", "invented"),
         ("AWS_SECRET_ACCESS_KEY", "invented"), ("AWS_DEFAULT_REGION", "us-east-1"),
