@@ -160,31 +160,39 @@ def period(as_of: date, months: int) -> tuple[date, date]:
     return starts_on, add_months(starts_on, months)
 
 
-def random_places(k: int, share: float, *, lot: float = 0.0) -> tuple[int, int]:
+def chance_of_draw(k: int, share: float) -> float:
+    """Return how likely a list of `k` has a place that is drawn outside its own.
+
+    A list too short for a whole place by rounding has one as often as its share says: one of three
+    places at a tenth, three times in ten.
+
+    >>> [chance_of_draw(k, share) for k, share in ((50, 0.1), (4, 0.1), (1, 1.0), (3, 0.0))]
+    [1.0, 0.4, 1.0, 0.0]
+    """
+    wanted = k * share
+    return wanted if wanted < 0.5 else 1.0
+
+
+def random_places(k: int, share: float) -> tuple[int, int]:
     """Return how many places are drawn inside and outside the model's part of a list of `k`.
 
     Half of the share is drawn inside: it costs the list nothing, and tells most of what the list
-    finds. A list that is mostly random has fewer places inside than that. A list of some places has
-    one that is drawn at least; whether a list of one is drawn is decided by lot, as often as the
-    share says.
+    finds. A list that is mostly random has fewer places inside than that. Whether a short list has
+    the one place said here is decided by lot (`chance_of_draw`).
 
     Parameters
     ----------
     k : int
     share : float
         0 to 1.
-    lot : float
-        0 to 1, for a list of one.
 
     Examples
     --------
     >>> random_places(50, 0.1), random_places(50, 0.0), random_places(50, 1.0)
     ((2, 3), (0, 0), (0, 50))
-    >>> random_places(1, 0.1, lot=0.05), random_places(1, 0.1, lot=0.5)
-    ((0, 1), (0, 0))
+    >>> random_places(1, 0.1)
+    (0, 1)
     """
-    if k == 1:
-        return 0, int(lot < share)
     n = round(k * share)
     if share > 0:
         n = max(1, n)

@@ -101,7 +101,10 @@ def _listed(
             found=f"opened on {opened_on}, the list is as of {found.as_of}",
             fix="name the list that ordered it, or leave list_id out",
         )
-    n_certain = sum(row["why"][0] in _CERTAIN for row in rows)
+    # The last place of a short list is given by lot.
+    n_certain = sum(
+        row["why"][0] in _CERTAIN and row.get("inclusion_probability", 1.0) >= 1.0 for row in rows
+    )
     return own, n_certain, sum(_is_mandatory(row) for row in rows)
 
 

@@ -15,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Flags, Ints
-from models.order.random_share import PERIOD_MONTHS, Draw, lowest, period, random_places
+from models.order.random_share import (
+    PERIOD_MONTHS,
+    Draw,
+    chance_of_draw,
+    lowest,
+    period,
+    random_places,
+)
 from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.contract.records.lists import (
@@ -35,11 +42,12 @@ N_LIST_REASONS: Final = 5
 _STATEMENT: Final = (
     "Places marked model, recall, coverage and manual are certain. The random places are drawn, "
     "spread over office and license type, from the eligible dealers that have no certain place; "
-    "each had the stated probability. Weighting each result by the inverse of its probability "
-    "gives an unbiased estimate for all eligible dealers of the area. Of the model's places some "
-    "are drawn to be mandatory, each with the same stated probability: when not all of a list is "
-    "visited, they stand for the model's part of it. The draw is fixed for office and period: "
-    "issuing again meets the same dealers."
+    "each had the stated probability. A list too short for a random place has one as often as its "
+    "random share says, in the stead of its last place, whose probability is then below one. "
+    "Weighting each result by the inverse of its probability gives an unbiased estimate for all "
+    "eligible dealers of the area. Of the model's places some are drawn to be mandatory, each with "
+    "the same stated probability: when not all of a list is visited, they stand for the model's "
+    "part of it. The draw is fixed for office and period: issuing again meets the same dealers."
 )
 
 
@@ -219,10 +227,9 @@ def _fill(
     places = _Places(request.k)
     _give_manual(view, request, places, within=within, on=day)
     ranked = view.order[eligible[view.order]]
-    lot = 0.0
-    if request.k == 1 and len(ranked):
-        lot = draw.start(view.snapshot.columns["office"][ranked], use="list of one")
-    n_inside, n_outside = random_places(request.k, request.random_share, lot=lot)
+    n_inside, n_outside = random_places(request.k, request.random_share)
+    is_by_lot = chance_of_draw(request.k, request.random_share) < 1.0
+    n_outside = 0 if is_by_lot else n_outside
     n_certain = max(0, places.n_left - n_outside)
     if request.with_recalls:
         recalls = ranked[columns["is_recall_due"][ranked]]
@@ -237,6 +244,9 @@ def _fill(
     is_certain = np.zeros(len(eligible), dtype=bool)
     is_certain[certain] = True
     outside = ranked[~is_certain[ranked]]
+    if is_by_lot:
+        _give_by_lot(view, request, places, ranked, outside=outside, draw=draw)
+        return places
     drawn, probability = _drawn(view, outside, min(n_outside, places.n_left), draw, use="list")
     places.give(drawn, "random", at_most=len(drawn), probability=probability)
     places.mandatory.update(drawn.tolist())
@@ -247,6 +257,31 @@ def _fill(
     if len(kept):
         places.mandatory_probability.update(dict.fromkeys(inside.tolist(), probability))
     return places
+
+
+def _give_by_lot(
+    view: View, request: RankRequest, places: _Places, ranked: Ints, *, outside: Ints, draw: Draw
+) -> None:
+    """Draw for the last place of a list too short for a random one, as often as its share says.
+
+    Who has the place is on the list unless the lot is drawn and another is; each other dealer is by
+    lot and draw together.
+    """
+    chance = chance_of_draw(request.k, request.random_share)
+    last = next(reversed(places.why), None)
+    if chance == 0.0 or last is None or places.n_left or places.why[last][0] == "manual":
+        return
+    pool = ranked[np.isin(ranked, outside) | (ranked == last)]
+    each = chance / len(pool)
+    places.probability[last] = kept = 1.0 - chance + each
+    if draw.start(view.snapshot.columns["office"][ranked], use="list of one") >= chance:
+        return
+    del places.why[last]
+    drawn, _ = _drawn(view, pool, 1, draw, use="list")
+    row = int(drawn[0])
+    places.give(drawn, "random", at_most=1, probability=kept if row == last else each)
+    places.mandatory.add(row)
+    places.mandatory_probability[row] = 1.0
 
 
 def _drawn(view: View, rows: Ints, n: int, draw: Draw, *, use: str) -> tuple[Ints, float]:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.order.random_share import chance_of_draw
 from models.order.ties import turns_among_ties
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
@@ -207,12 +208,16 @@ def _reweigh(document: ListDocument, shown: list[ListRowRecord], n_eligible: int
     drawn of all that could be: another design keeps its own.
     """
     issued = document["rows"]
-    before = _share(issued, document["design"]["n_eligible"])
-    if _stated(issued, "random", "inclusion_probability") <= {before}:
-        share = _share(shown, n_eligible)
-        for row in shown:
-            if row["why"][0] == "random":
-                row["inclusion_probability"] = share
+    design = document["design"]
+    # Short lists of earlier versions had their place for sure.
+    for by_lot in (1.0, chance_of_draw(design["k"], design["random_share"])):
+        before = round(by_lot * _share(issued, design["n_eligible"]), 9)
+        if _stated(issued, "random", "inclusion_probability") <= {before}:
+            share = round(by_lot * _share(shown, n_eligible), 9)
+            for row in shown:
+                if row["why"][0] == "random":
+                    row["inclusion_probability"] = share
+            break
     if _stated(issued, "model", "mandatory_probability") <= {_share_kept(issued)}:
         kept = _share_kept(shown)
         for row in shown:

@@ -38,7 +38,8 @@ def test_among_equal_priorities_a_rank_shows_nothing_of_a_dealer_left_out(seed):
     ]  # fmt: skip
     document = {
         "rows": rows, "change": None, "basis": {"as_of": "2025-01-01"},
-        "design": {"k": len(rows), "n_in_area": 60, "n_eligible": 60, "n_by_why": {}},
+        "design": {"k": len(rows), "n_in_area": 60, "n_eligible": 60, "n_by_why": {},
+                   "random_share": 0.1},
     }  # fmt: skip
     area = {"area": {}, "license_types": []}
     owner = {"name": "lee", "role": "supervisor", "areas": ["nation"]}
