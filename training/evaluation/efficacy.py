@@ -40,10 +40,13 @@ class Estimate:
     value : float
     influence : array of shape (n,)
         Change of the value per unit of a row's relative weight; sums to zero.
+    beyond : float, optional
+        The other bound of a value at the end of what it can be, where no row has an influence.
     """
 
     value: float
     influence: Floats
+    beyond: float = float("nan")
 
     def __sub__(self, other: Estimate) -> Estimate:
         return Estimate(self.value - other.value, self.influence - other.influence)
@@ -69,7 +72,7 @@ class Estimate:
         """Return the value with bounds within 0 and 1, as for an AUC; symmetric in log-odds."""
         p = self.value
         if not 0 < p < 1:
-            return Interval(p, p, p)
+            return self._at_end()
         middle, reach = np.log(p / (1 - p)), _Z * self.error(clusters) / (p * (1 - p))
         low, high = (1 / (1 + np.exp(-(middle + d))) for d in (-reach, reach))
         return Interval(p, float(low), float(high))
@@ -77,11 +80,25 @@ class Estimate:
     def ratio_interval(self, clusters: npt.NDArray[Any]) -> Interval:
         """Return the value with bounds above 0, as for a lift; symmetric in logs."""
         if self.value <= 0:
-            return Interval(self.value, self.value, self.value)
+            return self._at_end()
         reach = _Z * self.error(clusters) / self.value
         return Interval(
             self.value, self.value * float(np.exp(-reach)), self.value * float(np.exp(reach))
         )
+
+    def _at_end(self) -> Interval:
+        ends = sorted((self.value, self.beyond))
+        return Interval(self.value, *ends)
+
+
+def _may_be(weight: Floats) -> float:
+    """Return the share of rows like these that may be otherwise when none of them is.
+
+    Exact (Clopper and Pearson), at the number of equal rows that they are worth.
+    """
+    total = float(weight.sum())
+    worth = total**2 / max(float(weight @ weight), 1e-300)
+    return 1.0 - float(((1.0 - LEVEL) / 2.0) ** (1.0 / max(worth, 1.0)))
 
 
 def auc(
@@ -122,7 +139,8 @@ def auc(
     value = float(by_group_p @ below) / pairs
     influence = positive * (below - value * own_n)[codes] / pairs
     influence += negative * (above - value * own_p)[codes] / pairs
-    return Estimate(value, influence)
+    few = positive if np.count_nonzero(positive) <= np.count_nonzero(negative) else negative
+    return Estimate(value, influence, abs(value - _may_be(few)))
 
 
 def lift(
@@ -150,7 +168,7 @@ def lift(
         return Estimate(float("nan"), np.zeros(len(score)))
     value = (sums[0] / sums[1]) / (sums[2] / sums[3])
     if sums[0] <= 0:
-        return Estimate(0.0, np.zeros(len(score)))
+        return Estimate(0.0, np.zeros(len(score)), _may_be(weight * y) * sums[3] / sums[1])
     relative = sum(
         sign * part / total for sign, part, total in zip((1, -1, -1, 1), parts, sums, strict=True)
     )

@@ -83,7 +83,9 @@ def _figures(
         w = w * weight
         auc = np.array([r.auc(is_positive, weight=w) for r in rankings])
         found = np.array([r.captured(y, share=share, weight=w) for r in rankings])
-        recall = found / (y @ w)
+        total = float(y @ w)
+        # A resample without a finding says nothing of where findings stand.
+        recall = found / total if total > 0 else np.full(len(found), np.nan)
         precision = found / (share * w.sum())
         return np.concatenate([auc, recall, precision, auc[0] - auc, recall[0] - recall])
 
