@@ -39,6 +39,9 @@ from training.labels.splits import group_folds
 _MAX_FOLDS, _MAX_ROUNDS = 5, 8
 # An effect that moves by less changes no list.
 _SETTLED: Final = 0.02
+# What a model without an office says of it moves against the effects of the others: of two offices
+# by as much, so that whole steps swing from twice the effect to none and never settle.
+_HALF_STEP: Final = 0.5
 # An effect that is given and hardly shrunk: it leaves nothing of the level to be read otherwise.
 _FREE: Final = 3.0
 # Of the spread between offices, so much must be credited before signals of place are read.
@@ -301,6 +304,7 @@ def fit_strictness(
     margin, moved, n_rounds = np.zeros(len(y)), np.inf, 0
     models: list[Ridge] = []
     parts = [Part.of(X, own, labels, folds == fold) for fold in range(int(folds.max()) + 1)]
+    step = _HALF_STEP if 1 < who.home.nunique() < _MAX_FOLDS else 1.0
     while moved > _SETTLED and n_rounds < _MAX_ROUNDS:
         models = []
         for part in parts:
@@ -308,7 +312,8 @@ def fit_strictness(
             models.append(model)
         effects = fit_effects(margin, y, weight, who.groups)
         new = _sum_of(effects, who.groups)
-        moved, offset, n_rounds = float(np.abs(new - offset).max()), new, n_rounds + 1
+        moved, n_rounds = float(np.abs(new - offset).max()), n_rounds + 1
+        offset = offset + step * (new - offset)
     level = pd.Series(offset).groupby(who.home.to_numpy()).mean()
     between = float(level.std(ddof=0)) if len(level) > 1 else 0.0
     evidence = _cross_office(margin, (y, weight), who, between)

@@ -115,6 +115,18 @@ def test_strictness_is_found_and_taken_out_of_what_place_could_say():
     assert left.abs().max() < 0.06
 
 
+@pytest.mark.parametrize(("seed", "n_offices"), [(0, 2), (1, 2), (0, 3)])
+def test_the_strictness_of_few_offices_settles(seed, n_offices):
+    """Of two offices it swung from twice what it is to nothing, and ended at nothing."""
+    made = country(seed, n=2500, n_offices=n_offices)
+    found = made.fit()
+    effect, true = found.effect("office"), made.strict - made.strict.mean()
+    assert effect is not None
+    assert found.moved <= 0.02
+    assert np.abs(effect.value[true.index] - true).max() < 0.3
+    assert np.ptp(effect.value) > 0.6 * np.ptp(true)
+
+
 def test_the_reading_of_the_policy_is_followed():
     drawn = country(2)
     as_risk = drawn.fit(StrictnessPolicy(between_offices="risk"))
