@@ -1,6 +1,6 @@
 """Classes of firearms as dated data, and the SQL that tells the class of a trace.
 
-A class follows from the type, the caliber, the two flags and the state of the serial number; the
+A class follows from the type, the two flags, the caliber and the state of the serial number; the
 table ``weapon_classes.toml`` says how. Whoever counts a class asks here, so that signals, files
 for partners and pages cannot disagree.
 """
@@ -18,6 +18,8 @@ from features.sql import literal
 # Classes whose firearms the published reports single out (Double Fix, recommendation 4).
 HIGH_POWERED: Final = ("semiautomatic_rifle", "fifty_caliber")
 UNSERIALIZED: Final = "unserialized"
+# A caliber as people write it, in capitals, letters and digits alone.
+_CALIBER: Final = "regexp_replace(upper(caliber), '[^A-Z0-9]', '', 'g')"
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,12 @@ def _condition(entry: dict[str, str]) -> str:
         either = [_among("serial_status", entry["statuses"]), _among("outcome", entry["outcomes"])]
         return " OR ".join(either)
     parts = [_among("firearm_type", entry["types"])]
-    marks = [f"coalesce({flag}, false)" for flag in entry.get("flags", "").split()]
+    told = entry.get("flags", "").split()
     if calibers := [c.strip() for c in entry.get("calibers", "").split(",") if c.strip()]:
-        patterns = " OR ".join(
-            f"upper(trim(caliber)) LIKE {literal(c.replace('*', '%'))}" for c in calibers
-        )
-        marks.append(f"coalesce({patterns}, false)")
-    if marks:
-        parts.append(f"({' OR '.join(marks)})")
+        patterns = (f"{_CALIBER} LIKE {literal(c.replace('*', '%'))}" for c in calibers)
+        told.append(f"({' OR '.join(patterns)})")
+    if told:  # what a flag says, yes or no, counts before what the caliber looks like
+        parts.append(f"coalesce({', '.join(told)}, false)")
     return " AND ".join(parts)
 
 

@@ -16,6 +16,7 @@ from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
 from features.engine.context import Context, Distinct, Gathered, Sum
 from features.reference.legal.short_time_to_crime import short_sql
+from features.reference.weapons import is_class_sql
 from features.signals.shared import coverage
 from features.signals.shared.sales_rate import per_1000_sales
 from features.signals.shared.shrinkage import shrink
@@ -158,7 +159,7 @@ def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str,
             Sum("all", (Y3,)),
             Sum("short", (Y3,), f"{_MEXICO} AND {short_sql()}"),
             Sum("rifles", (Y5,), f"{_MEXICO} AND is_semiautomatic_rifle"),
-            Sum("fifty", (Y5,), f"{_MEXICO} AND is_fifty_caliber"),
+            Sum("fifty", (Y5,), f"{_MEXICO} AND {is_class_sql('fifty_caliber')}"),
             Sum("placed", (Y5,), f"{_MEXICO} AND recovery_state IS NOT NULL"),
             Distinct("states", (Y5,), "recovery_state", where=_MEXICO),
         ],

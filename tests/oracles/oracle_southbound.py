@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.reference.tracing_from_mexico import mexico_periods
-from tests.oracles import oracle_coverage
+from tests.oracles import oracle_coverage, oracle_traces
 from tests.oracles.events import (
     both,
     counts,
@@ -39,7 +39,9 @@ def oracle(tables, as_of, dealers):
     out["per_1000_sales_3y"] = shrunk(out["traces_3y"], checks, group, 1000)
     rifles = counts(five[true(five["is_semiautomatic_rifle"])], dealers)
     out["rifle_share_5y"] = divided(rifles, out["traces_5y"], 3)
-    out["fifty_caliber_5y"] = counts(five[true(five["is_fifty_caliber"])], dealers)
+    out["fifty_caliber_5y"] = counts(
+        five[[oracle_traces.weapon(t) == "fifty_caliber" for t in _records(five)]], dealers
+    )
     placed = five[five["recovery_state"].notna()]
     shares = [
         mine["recovery_state"].value_counts().to_numpy()

@@ -31,13 +31,14 @@ LATIN = CARIBBEAN | {
 }  # fmt: skip
 
 
-def _weapon(trace):
+def weapon(trace):
     """Class of a traced firearm with a serial number."""
-    caliber = trace["caliber"] if isinstance(trace["caliber"], str) else ""
     kind = trace["firearm_type"]
     if kind == "rifle":
         fifty = trace["is_fifty_caliber"]
-        if (not pd.isna(fifty) and fifty) or caliber.upper() in ("50", ".50 BMG", "50 BMG"):
+        if pd.isna(fifty):  # nobody says: what its caliber says
+            fifty = trace["caliber"] in (".50 BMG", "50 BMG")
+        if fifty:
             return "fifty_caliber"
         loading = trace["is_semiautomatic_rifle"]
         return "semiautomatic_rifle" if not pd.isna(loading) and loading else "other_rifle"
@@ -81,10 +82,10 @@ def oracle(tables, as_of, dealers):
     for name, code in (("guatemala", "GT"), ("honduras", "HN"), ("el_salvador", "SV")):
         out[f"{name}_3y"] = counts(three[three["recovery_country"] == code], dealers)
     out["caribbean_3y"] = counts(three[three["recovery_country"].isin(CARIBBEAN)], dealers)
-    weapon = three.assign(weapon=[_weapon(t) for t in three.to_dict("records")])
+    classed = three.assign(weapon=[weapon(t) for t in three.to_dict("records")])
     for name in ("fifty_caliber", "semiautomatic_rifle", "other_rifle", "handgun", "shotgun",
                  "receiver"):  # fmt: skip
-        out[f"class_{name}_3y"] = counts(weapon[weapon["weapon"] == name], dealers)
+        out[f"class_{name}_3y"] = counts(classed[classed["weapon"] == name], dealers)
     gone = three[three["acquisition_route"].isin(["export", "government"])]
     gone = gone[(gone["serial_status"] != "none") & (gone["outcome"] != "unserialized")]
     out["lawful_exports_3y"] = counts(gone.assign(dealer=gone["named"]), dealers)

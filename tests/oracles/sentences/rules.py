@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from tests.oracles.oracle_traces import weapon
 from tests.oracles.oracle_violations import STEP
 from tests.oracles.sentences.raw_tables import (
     CLASSES,
@@ -249,7 +250,7 @@ RULES = [
     number(
         rf"{N} rifles? of \.50 caliber traced in {W}, recovered in Mexico",
         lambda c, d, m: sum(
-            is_mexican(t) and bool(t["is_fifty_caliber"]) for t in c.traces(d, m["w"])
+            is_mexican(t) and weapon(t) == "fifty_caliber" for t in c.traces(d, m["w"])
         ),
     ),
     fact(
