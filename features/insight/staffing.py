@@ -377,7 +377,8 @@ def _run(segments: pd.DataFrame, records: FieldRecords, more: pd.Series) -> _Run
         done = np.where((left <= _EPS * segments["dealers"]) & np.isinf(done), month + 1, done)
         if month >= 11 and np.isfinite(done).all():
             break
-    return _Run(visits, (12 * capacity - visits) * per_visit, done)
+    idle = np.maximum(12 * capacity - visits, 0.0)  # sums of twelve months may miss by a bit
+    return _Run(visits, idle * per_visit, done)
 
 
 def _arrivals(segments: pd.DataFrame, records: FieldRecords, span: int) -> Floats:

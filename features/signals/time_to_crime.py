@@ -44,8 +44,8 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     *(
         _signal(
             f"share_under_{suffix}_3y",
-            f"Share of the traces of three years with a known time-to-crime that took {words}, "
-            "shrunk to dealers of the same license type and state; null without one.",
+            f"Share of the traces of three years with a known time-to-crime that took {words} or "
+            "less, shrunk to dealers of the same license type and state; null without one.",
             f"{{value}} of traced firearms turned up within {words}",
         )
         for suffix, words in (("90d", "90 days"), ("1y", "one year"), ("3y", "three years"))

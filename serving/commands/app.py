@@ -152,7 +152,7 @@ def serve(
     """Serve scores, lists and pages over HTTP until interrupted.
 
     Every data route needs a token (`ffl-risk tokens issue`). Settings come from the environment:
-    see `serving/variables.py` or docs/api.md.
+    docs/service/settings.md lists them.
 
     Example: ffl-risk serve --port 3000
     """

@@ -68,23 +68,53 @@ def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print a table of records."""
+    """Print records as a table, or below each other where they are too wide for the terminal."""
     if as_json:
         print_json([dict(row) for row in rows])
         return
     if not rows:
         say(f"{title}: none")
         return
+    widths = _widths(rows)
+    if sum(widths) + 3 * len(widths) + 1 > OUT.width:
+        _print_below(title, rows)
+        return
     table = Table(title=title, title_justify="left")
-    for place, name in enumerate(rows[0]):
+    for place, (name, width) in enumerate(zip(rows[0], widths, strict=True)):
         # The first names the row, and is what the next command is given: whole, on one line.
-        table.add_column(name.replace("_", " "), no_wrap=place == 0, overflow="fold")
+        table.add_column(name.replace("_", " "), no_wrap=place == 0, min_width=width)
     for row in rows:
-        table.add_row(*("" if v is None else escape(_text(v)) for v in row.values()))
+        table.add_row(*(escape(_text(v)) for v in row.values()))
     OUT.print(table)
 
 
+def _widths(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return how wide each column of a table must be for no word of it to be broken."""
+    first, *rest = rows[0]
+    widths = [max(len(_text(one)) for one in (first, *(row[first] for row in rows)))]
+    for name in rest:
+        words = [
+            word
+            for one in (name.replace("_", " "), *(row[name] for row in rows))
+            for word in _text(one).split()
+        ]
+        widths.append(max(map(len, words), default=0))
+    return widths
+
+
+def _print_below(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    OUT.print(f"[italic]{escape(title)}[/italic]")
+    for row in rows:
+        (_, first), *rest = row.items()
+        OUT.print(f"[bold]{escape(_text(first))}[/bold]", soft_wrap=True)
+        for name, value in rest:
+            if value is not None and value != "":
+                OUT.print(f"  {name.replace('_', ' ')}: {escape(_text(value))}", soft_wrap=True)
+
+
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -162,6 +162,7 @@ def test_sums_over_months_are_those_of_dealers_visited_one_by_one(tmp_path, a_mo
     assert found.recalls == sum(is_recall and month < 12 for month, is_recall in waits)
     assert found.visits == pytest.approx(expected["visits"])
     assert found.idle_hours == pytest.approx(10 * expected["idle"])
+    assert found.idle_hours >= 0
     assert found.years_to_coverage == pytest.approx(expected["years"])
 
 

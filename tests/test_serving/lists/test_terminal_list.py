@@ -1,5 +1,11 @@
 """A list on the terminal says which rows are not there for their priority."""
 
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from serving.commands import printing
 from serving.commands.printing import print_list
 from serving.lists import list_files
 
@@ -23,12 +29,6 @@ def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, ca
 
 def test_what_the_next_command_is_given_is_printed_whole(monkeypatch):
     """A narrow terminal, or a pipe, cut the number of a list short."""
-    from io import StringIO
-
-    from rich.console import Console
-
-    from serving.commands import printing
-
     out = StringIO()
     monkeypatch.setattr(printing, "OUT", Console(file=out, width=80))
     row = {
@@ -38,3 +38,21 @@ def test_what_the_next_command_is_given_is_printed_whole(monkeypatch):
     printing.print_rows("Issued lists", [row], as_json=False)
     assert row["list_id"] in out.getvalue()
     assert "…" not in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 300])
+def test_every_value_is_printed_whole_however_narrow_the_terminal_is(width, monkeypatch):
+    out = StringIO()
+    monkeypatch.setattr(printing, "OUT", Console(file=out, width=width))
+    rows = [
+        {"measure": "Share of severe findings among visits drawn at random", "value": f"3.{i}%",
+         "target": "5.0%", "verdict": "not met", "against the target": "below_by_chance",
+         "against the year before": "lower than the year before", "said": None}
+        for i in range(3)
+    ]  # fmt: skip
+    printing.print_rows("Measures of 2024", rows, as_json=False)
+    printed = out.getvalue()
+    for row in rows:
+        for value in filter(None, row.values()):
+            assert all(word in printed for word in value.split())
+    assert all(printed.count(row["value"]) == 1 for row in rows)
