@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.errors import InvalidValueError
 from features.insight.completeness import Completeness, completeness
-from features.insight.flows.breadth import BroadAreas, broad_areas, dealer_counts
+from features.insight.flows.breadth import (
+    BroadAreas,
+    Cell,
+    broad_areas,
+    broad_cells,
+    dealer_cells,
+    dealer_counts,
+)
 from features.insight.flows.follow import Flow, follow
 from features.insight.flows.subject import Subject, subject_of
 from features.insight.sharing.rules import rules_on
@@ -58,8 +65,8 @@ def flow_for(subject: Subject, scope: Scope, home: Path, *, years: int) -> Flow:
     as_of = scope.view.snapshot.as_of
     told = _told_areas(scope, warehouse, years)
     if told is not None and (
-        (subject.kind == "county" and subject.code not in told.counties)
-        or (subject.kind == "state" and subject.code not in told.states)
+        (subject.kind == "county" and subject.code not in told.areas.counties)
+        or (subject.kind == "state" and subject.code not in told.areas.states)
     ):
         raise UnknownSubjectError(
             f"{subject.label} lies outside your area and rests on too few dealers to be told.",
@@ -85,40 +92,86 @@ def flow_for(subject: Subject, scope: Scope, home: Path, *, years: int) -> Flow:
     )
 
 
-def _told_areas(scope: Scope, warehouse: Warehouse, years: int) -> BroadAreas | None:
-    """Return the areas whose counts a caller may have, None where that is every one."""
+@dataclass(frozen=True)
+class _Told:
+    """What a caller may be told of areas that are not its own.
+
+    Parameters
+    ----------
+    areas : BroadAreas
+    cells : frozenset of (area, market)
+        From which area to which market or port.
+    to_mexico : frozenset of str
+        Counties whose count to Mexico may be told.
+    own : frozenset of str
+        Counties and states where nobody else sells.
+    """
+
+    areas: BroadAreas
+    cells: frozenset[Cell]
+    to_mexico: frozenset[str]
+    own: frozenset[str]
+
+
+def _told_areas(scope: Scope, warehouse: Warehouse, years: int) -> _Told | None:
+    """Return what a caller may have of areas, None where that is everything."""
     if bool((scope.own == scope.view.is_visible).all()):
         return None
     snapshot = scope.view.snapshot
+    about = (snapshot.as_of, years, scope.hidden)
     counts = kept(
         warehouse,
-        ("dealer counts", snapshot.as_of, years, scope.hidden),
+        ("dealer counts", *about),
         lambda: dealer_counts(warehouse, snapshot.as_of, years=years, without=scope.hidden),
+    )
+    cells = kept(
+        warehouse,
+        ("dealer cells", *about),
+        lambda: dealer_cells(warehouse, snapshot.as_of, years=years, without=scope.hidden),
     )
 
     def is_own(dealer: str) -> bool | None:
         row = snapshot.row_of.get(dealer)
         return None if row is None else bool(scope.own[row])
 
-    return broad_areas(counts, is_own, rules_on(clock.today()))
+    rules = rules_on(clock.today())
+    told = broad_cells(cells, is_own, rules, by="state")
+    told |= broad_cells(cells, is_own, rules, by="county")
+    mexican = cells[cells["is_mexico"]].assign(market="mexico")
+    abroad = {county for county, _ in broad_cells(mexican, is_own, rules, by="county")}
+    others = cells[~cells["dealer"].map(is_own).eq(True)]
+    areas = {*cells["county"], *cells["state"]} - {*others["county"], *others["state"]}
+    return _Told(broad_areas(counts, is_own, rules), told, frozenset(abroad), frozenset(areas))
 
 
-def _within(flow: Flow, told: BroadAreas) -> Flow:
-    """Return a flow without what it says of areas that may not be told."""
+def _within(flow: Flow, told: _Told) -> Flow:
+    """Return a flow without what it says of areas, and of their cells, that may not be told."""
+    areas = told.areas
 
-    def is_told(source: str) -> bool:
-        if source.isdigit():
-            return source in told.counties
-        return len(source) != 2 or source in told.states  # else a port or a maker
+    def is_told(source: str, market: str) -> bool:
+        is_county = source.isdigit()
+        if not is_county and len(source) != 2:
+            return True  # a port, or a source not known
+        if source not in (areas.counties if is_county else areas.states):
+            return False
+        return source in told.own or (source, market) in told.cells
 
-    is_of_dealer = flow.subject.kind == "dealer"
+    subject = flow.subject
+    is_of_dealer = subject.kind == "dealer"
+    is_whole = subject.kind not in {"county", "state"} or subject.code in told.own
+    if not is_whole:
+        flow = replace(flow, by_band={}, by_class={}, by_destination={})
     return replace(
         flow,
-        links=tuple(one for one in flow.links if is_of_dealer or is_told(one.source)),
-        corridors=tuple(one for one in flow.corridors if is_told(one.source)),
-        counties=tuple(hub for hub in flow.counties if hub.county in told.counties),
+        links=tuple(one for one in flow.links if is_of_dealer or is_told(one.source, one.target)),
+        corridors=tuple(one for one in flow.corridors if is_told(one.source, one.market)),
+        counties=tuple(
+            hub
+            for hub in flow.counties
+            if hub.county in areas.counties and hub.county in told.to_mexico | told.own
+        ),
         communities=tuple(
-            one for one in flow.communities if told.counties.issuperset(one.counties)
+            one for one in flow.communities if areas.counties.issuperset(one.counties)
         ),
     )
 

@@ -151,6 +151,16 @@ def test_a_county_of_one_dealer_elsewhere_is_the_record_of_that_dealer(served, s
         named = [{one[column] for one in answer[rows]} & thin for answer in (whole, part)]
         assert (named[0] != set(), named[1]) == (True, set()), rows
     assert part["n_traces"] == whole["n_traces"]
+    # Nor is a cell of few, of a broad county or state, told; analysts have every one.
+    assert any(link["n"] == 1 for link in whole["links"])
+    nation = served.get("/v1/flows?subject=US", "inspector").json()
+    lanes = [*part["links"], *part["corridors"], *nation["links"], *nation["corridors"]]
+    told = [one for one in lanes if one["source"].isdigit() or len(one["source"]) == 2]
+    assert told
+    assert all(one["n"] >= 10 and not 0 < one["n_short"] < 10 for one in told)
+    assert all(hub["n_mexico"] >= 10 for hub in part["counties"])
+    assert all(whole[f"by_{name}"] for name in ("band", "class", "destination"))
+    assert not any(part[f"by_{name}"] for name in ("band", "class", "destination"))
 
 
 def test_a_dealer_that_the_caller_does_not_see_is_not_there(served, simulated):
