@@ -80,7 +80,7 @@ def dealer_cells(
             SELECT state, county, dealer, {MARKET} AS market,
                    {destination_sql()} = 'mexico' AS is_mexico, sum(n)::BIGINT AS n,
                    sum(n_short)::BIGINT AS n_short
-            FROM found GROUP BY ALL
+            FROM found GROUP BY ALL ORDER BY ALL
             """
         )
         if not tally.engine.has("seizures"):
@@ -90,7 +90,7 @@ def dealer_cells(
             "SELECT p.state, p.county, k.dealer, 'port ' || k.port_code AS market, FALSE AS "
             "is_mexico, count(DISTINCT k.seizure_id) AS n, 0 AS n_short FROM (SELECT * FROM "
             f"seizures_known WHERE {span.condition}) k JOIN place p USING (dealer) "
-            "WHERE k.port_code IS NOT NULL GROUP BY ALL"
+            "WHERE k.port_code IS NOT NULL GROUP BY ALL ORDER BY ALL"
         )
     return pd.concat([found, seized], ignore_index=True)
 
