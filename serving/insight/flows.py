@@ -15,7 +15,7 @@ from features.insight.flows.breadth import (
     dealer_cells,
     dealer_counts,
 )
-from features.insight.flows.follow import Flow, follow
+from features.insight.flows.follow import Flow, Link, follow
 from features.insight.flows.subject import Subject, subject_of
 from features.insight.sharing.rules import rules_on
 from features.warehouse import Warehouse
@@ -105,12 +105,15 @@ class _Told:
         Counties whose count to Mexico may be told.
     own : frozenset of str
         Counties and states where nobody else sells.
+    sums : dict of (state, market) to (int, int)
+        Firearms, and those with a short time-to-crime.
     """
 
     areas: BroadAreas
     cells: frozenset[Cell]
     to_mexico: frozenset[str]
     own: frozenset[str]
+    sums: dict[Cell, tuple[int, int]]
 
 
 def _told_areas(scope: Scope, warehouse: Warehouse, years: int) -> _Told | None:
@@ -163,7 +166,11 @@ def _within(flow: Flow, told: _Told) -> Flow:
         flow = replace(flow, by_band={}, by_class={}, by_destination={})
     return replace(
         flow,
-        links=tuple(one for one in flow.links if is_of_dealer or is_told(one.source, one.target)),
+        links=tuple(
+            one
+            for one in (*flow.links, *(() if is_whole else _of_state(flow, told)))
+            if is_of_dealer or is_told(one.source, one.target)
+        ),
         corridors=tuple(one for one in flow.corridors if is_told(one.source, one.market)),
         counties=tuple(
             hub
@@ -174,6 +181,21 @@ def _within(flow: Flow, told: _Told) -> Flow:
             one for one in flow.communities if areas.counties.issuperset(one.counties)
         ),
     )
+
+
+def _of_state(flow: Flow, told: _Told) -> list[Link]:
+    """Return the links of a state as a whole, where those of its counties are not all told."""
+    if flow.subject.kind != "state":
+        return []
+    code = flow.subject.code
+    found = {one.target: one for one in flow.links if (code, one.target) in told.sums}
+    return [
+        replace(
+            one, source=code, status="partial", n=told.sums[code, target][0],
+            low=told.sums[code, target][0], n_short=told.sums[code, target][1], record_ids=(),
+        )
+        for target, one in found.items()
+    ]  # fmt: skip
 
 
 def told_of(flow: Flow) -> str:
