@@ -144,7 +144,15 @@ def _told_areas(scope: Scope, warehouse: Warehouse, years: int) -> _Told | None:
     abroad = {county for county, _ in broad_cells(mexican, is_own, rules, by="county")}
     others = cells[~cells["dealer"].map(is_own).eq(True)]
     areas = {*cells["county"], *cells["state"]} - {*others["county"], *others["state"]}
-    return _Told(broad_areas(counts, is_own, rules), told, frozenset(abroad), frozenset(areas))
+    sums = cells.groupby(["state", "market"])[["n", "n_short"]].sum()
+    pairs = zip(sums.index, sums.to_numpy().tolist(), strict=True)
+    return _Told(
+        broad_areas(counts, is_own, rules),
+        told,
+        frozenset(abroad),
+        frozenset(areas),
+        {(str(state), str(market)): (n, n_short) for (state, market), (n, n_short) in pairs},
+    )
 
 
 def _within(flow: Flow, told: _Told) -> Flow:

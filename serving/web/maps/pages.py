@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from features import reference
 from features.arrays import Floats
+from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
 from serving.planning.start import stated_starts
@@ -120,11 +121,13 @@ async def show(
 ) -> Response:
     """Show the caller's dealers on a map."""
     purpose = caller.purpose()
-    await caller.record(f"map {ask.state or 'own area'}", purpose=purpose)
-    return await asyncio.to_thread(_show, request, caller, ask)
+    answer, named = await asyncio.to_thread(_show, request, caller, ask)
+    await caller.record(f"map {ask.state or 'own area'} {named}".strip(), purpose=purpose)
+    return answer
 
 
-def _show(request: Request, caller: Caller, ask: Ask) -> Response:
+def _show(request: Request, caller: Caller, ask: Ask) -> tuple[Response, str]:
+    """Return the page, and the dealers that it names."""
     view = caller.scope.view
     points, n_unplaced = _points(caller, ask)
     whole = atlas.around(points.xy)
@@ -167,11 +170,12 @@ def _show(request: Request, caller: Caller, ask: Ask) -> Response:
         "list_url": _list_url(view, seen, ask, is_whole=ask.w is None),
     }
     own_states = _names(view, "state", np.flatnonzero(caller.scope.own))
-    return page(
+    answer = page(
         request, "map.html", title="Map", active="map", me=caller.principal, map=drawing, ask=ask,
         states=[(code, states[code]) for code in own_states if code in states],
         license_types=license_types(), can_issue=caller.principal.role in ACCESS["rank"],
     )  # fmt: skip
+    return answer, subjects(spot["dealer"] for spot in drawing["spots"] if "dealer" in spot)
 
 
 def _points(caller: Caller, ask: Ask) -> tuple[Points, int]:
@@ -391,6 +395,7 @@ def _spot(view: View, spot: dict[Any, Any], side: float, box: Box, ask: Ask) -> 
         dealer = columns["dealer"][spot["row"]]
         name = columns["business_name"][spot["row"]] or columns["licensee_name"][spot["row"]]
         return shown | {
+            "dealer": str(dealer),
             "url": f"/dealers/{dealer}",
             "label": f"{str(name or dealer)[:60]}, percentile {spot['percentile']:.0f}",
         }

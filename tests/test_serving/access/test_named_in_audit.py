@@ -7,8 +7,14 @@ import pytest
 from serving.access.roles import ACCESS, DEALER_LEVEL
 from serving.field.referrals import Pattern, queue
 from serving.server.idempotent_routes import ROUTES
+from tests.test_serving.pages import Visitor
 
 KEY = re.compile(r"\b\d-\d\d-\d{5}\b")
+EXAMPLES = {"1-56-21093"}  # how a key is written, beside a field
+PAGES = (
+    "/map", "/map?state=AZ", "/dealers?q=SHOP", "/dealers/{dealer}",
+    "/dealers/{dealer}/outcome", "/lists/{list_id}", "/referrals",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -116,3 +122,21 @@ def test_no_dealer_of_a_long_answer_is_missing_from_its_record(service, snapshot
     shown = {dealer for one in found for dealer in one["dealers"]}
     assert len(shown) == 1_200
     assert set(audit_of(service)[-1]["subject"].split()) == shown
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_leaves_a_record_of_each_dealer_that_it_shows(service, dealer, audit_of, path):
+    """A circle of the map leads to one dealer, with name and percentile: it is shown as any."""
+    listed = service.post("/v1/rank", "chief", {"k": 3}).json()
+    of_list = {row["dealer"] for row in listed["rows"]}
+    here = Visitor(service, "chief")
+    n_before = len(audit_of(service))
+    page = here.get(path.format(dealer=dealer, list_id=listed["list_id"]))
+    assert page.status_code == 200, page.text
+    records = audit_of(service)[n_before:]
+    named = {key for record in records for key in KEY.findall(record["subject"])}
+    if any(record["list_id"] == listed["list_id"] for record in records):
+        named |= of_list  # as issued: the record names the list
+    shown = set(KEY.findall(page.text)) - EXAMPLES
+    assert shown, "the page shows nobody"
+    assert shown - named == set()
