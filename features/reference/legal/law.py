@@ -131,6 +131,30 @@ def law(name: str, on: date) -> float | int | str:
     return law_entry(name, on).value
 
 
+def timeless(name: str) -> float | int | str:
+    """Return the value of a measure that is the same on every day.
+
+    Labels, signals and releases of every day rest on it: a second value would rewrite what was
+    stated and kept of the days before, so a changed measure takes a new name.
+
+    Raises
+    ------
+    InvalidValueError
+        When it has more than one value, or ends.
+    """
+    first, *others = [entry for entry in laws() if entry.name == name] or [
+        law_entry(name, date.max)
+    ]
+    if others or first.ends_on is not None:
+        raise InvalidValueError(
+            f"{name!r} is counted over all days alike, and has a value that starts or ends.",
+            found="; ".join(f"{entry.value} from {entry.starts_on}" for entry in (first, *others)),
+            expected="one value without an end",
+            fix="give the changed measure a name of its own",
+        )
+    return first.value
+
+
 def is_in_force(name: str, on: date) -> bool:
     """Whether some value of `name` is in force on a date; an unknown name is refused.
 

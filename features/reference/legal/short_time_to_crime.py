@@ -6,25 +6,31 @@ not negative, and at most the days that the law table names: the last of them is
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any, Final
 
 import pandas as pd
 
 from features.domain.asof import D90, Y1
-from features.reference.legal.law import law
+from features.reference.legal.law import timeless
 
 DAYS: Final = "(recovered_on - sold_on)"
 BANDS: Final = ("up to 90 days", "up to 1 year", "up to 3 years", "over 3 years", "not known")
 
 
 def short_days() -> int:
-    """Return the longest time-to-crime that is short, in days.
+    """Return the longest time-to-crime that is short, in days, whenever the firearm was sold.
 
+    Raises
+    ------
+    InvalidValueError
+        When the table gives it a second value.
+
+    Examples
+    --------
     >>> short_days()
     1095
     """
-    return int(law("short_time_to_crime_days", date.max))
+    return int(timeless("short_time_to_crime_days"))
 
 
 def short_sql(days: str = DAYS, *, at_most: int | None = None) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from features.domain.asof import to_day
+from features.errors import InvalidValueError
 from features.reference.legal import law as legal
 from features.reference.legal.short_time_to_crime import is_short, short_sql
 from features.reference.legal.twelve_month_rule import is_recall_due, next_eligible
@@ -76,3 +77,16 @@ def test_twenty_four_months_double_the_wait(monkeypatch):
     )
     monkeypatch.setattr(legal, "laws", lambda: changed)
     assert next_eligible(date(2019, 3, 1), date(2019, 3, 9), as_of=DAY) == date(2021, 3, 9)
+
+
+def test_a_measure_of_all_days_is_refused_a_second_value(monkeypatch):
+    """Labels and releases of years ago would change on the day on which the table does."""
+    changed = []
+    for entry in legal.laws():
+        if entry.name == "short_time_to_crime_days":
+            changed.append(replace(entry, ends_on=date(2028, 1, 1)))
+            entry = replace(entry, value=730, starts_on=date(2028, 1, 1))  # noqa: PLW2901
+        changed.append(entry)
+    monkeypatch.setattr(legal, "laws", lambda: tuple(changed))
+    with pytest.raises(InvalidValueError, match="a value that starts or ends"):
+        short_sql()
