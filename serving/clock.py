@@ -18,6 +18,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # An hour that the clock was ahead is made up for within ten.
 _TENTHS: Final = 9
 _DAY: Final = 86_400_000_000
+_GUAM_AHEAD: Final = 10 * 3_600_000_000
 
 
 class Clock:
@@ -83,7 +84,15 @@ def today() -> date:
     return _day(_clock.microseconds() // _DAY)
 
 
-@lru_cache(maxsize=2)
+def latest_day() -> date:
+    """Return the day where it begins first in the country: Guam and the Northern Marianas.
+
+    What was done there today may be tomorrow's by `today`.
+    """
+    return _day((_clock.microseconds() + _GUAM_AHEAD) // _DAY)
+
+
+@lru_cache(maxsize=4)
 def _day(n: int) -> date:
     return (_EPOCH + timedelta(days=n)).date()
 

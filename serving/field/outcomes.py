@@ -368,7 +368,7 @@ def _corrected(kept: Kept, earlier: Sequence[Kept]) -> Kept:
     """
     day = date.min
     for one in (*earlier, kept):
-        day = max(date.fromisoformat(one.at[:10]), day + timedelta(days=1))
+        day = max(_known_day(one), day + timedelta(days=1))
     cited = [dict(violation) for violation in kept.document["violations"]]
     stands = {normalize(violation["citation"]).text for violation in cited}
     gone = {
@@ -378,6 +378,14 @@ def _corrected(kept: Kept, earlier: Sequence[Kept]) -> Kept:
     } - stands
     cited += [{"citation": text, "instances": 0} for text in sorted(gone)]
     return replace(kept, document={**kept.document, "violations": cited}, at=day.isoformat())
+
+
+def _known_day(kept: Kept) -> date:
+    """Return since when an outcome is known: told by UTC, it may be of a day that is still to come.
+
+    Where the day begins first a visit is closed and told while it is yesterday elsewhere.
+    """
+    return max(date.fromisoformat(kept.at[:10]), parse_date(kept.document["closed_on"]))
 
 
 def _designed(store: Store, outcomes: Sequence[Kept]) -> list[Kept]:

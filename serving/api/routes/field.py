@@ -115,7 +115,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
     asked = outcome_rules.checked(runtime.store, warehouse, body, dealer)
     kept = outcomes.keep(
         runtime.store, asked, dealer=dealer, who=_author(caller, one, body, purpose),
-        today=clock.today(), gate=gate,
+        today=clock.latest_day(), gate=gate,
         in_records=as_recorded(warehouse, asked.inspection_id, dealer),
     )  # fmt: skip
     runtime.follow()
@@ -130,7 +130,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         "eligible_on": outcome_rules.allowed_from(
             snapshot, snapshot.row_of.get(dealer), versions=versions, records=records
         ),
-        "is_label": closed is not None and parse_date(closed) <= clock.today(),
+        "is_label": closed is not None and parse_date(closed) <= clock.latest_day(),
         "selected_by": kept.document["selected_by"],
         "list_id": kept.document.get("list_id"),
         "why": kept.document.get("why"),

@@ -294,7 +294,7 @@ def _cited(form: FormData) -> list[tuple[str, bool, str]]:
 
 
 def _check_dates(filled: Filled) -> None:
-    today = clock.today()
+    today = clock.latest_day()
     days: dict[str, date] = {}
     for name in ("opened_on", "closed_on"):
         try:
@@ -302,7 +302,9 @@ def _check_dates(filled: Filled) -> None:
         except ValueError:
             continue
         if days[name] > today:
-            filled.errors[name] = f"Enter a day that is not in the future; today is {today}"
+            filled.errors[name] = (
+                f"Enter a day that is not in the future; today is {clock.today()} (UTC)"
+            )
     if len(days) == 2 and days["closed_on"] < days["opened_on"]:
         filled.errors.setdefault("closed_on", _EXPECTED["closed_on"])
 

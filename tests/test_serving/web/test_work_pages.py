@@ -362,7 +362,7 @@ def test_a_list_says_whom_it_passed_over_and_who_of_them_may_be_visited_by_now(
     assert f"{ahead or 'None'} of the office's {sum(own & ~barred)} dealers that could be" in text
     assert f"visited on {as_of}, the day that lists go by" in text
     n = len(free) - 1
-    assert f"{n} more may be visited by today, {today}; {n} of these have a higher" in text
+    assert f"{n} more may be visited by today, {today} (UTC); {n} of these have a higher" in text
     # A visit told since bars again: not named, and still one that the list passed over.
     told = {"inspection_id": "I-9", "dealer": last, "kind": "compliance", "outcome": "none",
             "opened_on": today.isoformat(), "selected_by": "risk"}  # fmt: skip
