@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays import Floats
+from features.domain.number_words import counted
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,10 @@ def peers(values: Floats, here: float, *, n_bars: int = 40) -> Peers:
     below = math.floor(100 * float((values < here).mean()))
     place = round(10 + 620 * (here - low) / (high - low), 1)
     anchor = "start" if place < 60 else "end" if place > 580 else "middle"
-    text = (
-        f"Among {len(values):,} dealers of the same license type, {below}% have a lower priority"
-        " than this one."
-    )
+    text = "It is the only dealer of its license type."
+    if len(values) > 1:
+        among = f"Among {counted(len(values), 'dealer')} of the same license type"
+        text = f"{among}, {below}% have a lower priority than this one."
     return Peers(len(values), bars, place, anchor, text)
 
 
