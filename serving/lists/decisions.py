@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
-from serving.contract.field import DecisionRequest
+from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.records.lists import DecisionRecord, ListDocument, ListRowRecord
-from serving.errors import UnknownDealerError, UnknownListError
+from serving.errors import ConflictError, UnknownDealerError, UnknownListError
 from serving.lists.issued import document_for, stored_bytes
 from serving.lists.work import assignments_of
 from serving.runtime import Runtime
@@ -32,7 +32,12 @@ _EXPORTED: Final = ("list_id", "dealer", "decision", "reason", "priority", "at")
 
 
 def decide(
-    runtime: Runtime, principal: Principal, request: DecisionRequest, *, purpose: str
+    runtime: Runtime,
+    principal: Principal,
+    request: DecisionRequest,
+    *,
+    purpose: str,
+    looked_at: str | None = None,
 ) -> DecisionRecord:
     """Keep a decision about a dealer of a list with its record.
 
@@ -42,10 +47,18 @@ def decide(
     The same person saying the same again changes nothing. Anything else said of a dealer that was
     decided about is a revision: both are kept, the later stands, and the answer names the earlier.
 
+    Parameters
+    ----------
+    looked_at : str, optional
+        The instant of what the decision rests on. What somebody else decided about the dealer
+        since, on whichever list, is then not taken back unseen.
+
     Raises
     ------
     UnknownListError, UnknownDealerError
         When the list is not the caller's to read, or the dealer is not on it for the caller.
+    ConflictError
+        When somebody else has decided since `looked_at`.
     """
     scope = runtime.scope(principal)
     row = scope.row(request.dealer)
@@ -72,6 +85,8 @@ def decide(
     ledger = runtime.ledger(principal, purpose=purpose, list_id=request.list_id)
     with runtime.store.write() as connection:
         journal.lock(connection)
+        if looked_at is not None:
+            _check_seen(connection, listed["dealer"], principal, looked_at)
         last = connection.execute(_decided(request.list_id, listed["dealer"])).first()
         said = ("decision", "reason", "note", "who")
         if last is not None and all(last._mapping[name] == kept[name] for name in said):
@@ -86,6 +101,24 @@ def decide(
         journal.note(connection, "decision", str(key), [listed["dealer"]])
         ledger.add(connection, "decisions", subject, kept=kept_now(connection, "decision", key))
     return _shown({"decision_id": key} | kept, last)
+
+
+def _check_seen(
+    connection: sa.Connection, dealer: str, principal: Principal, looked_at: str
+) -> None:
+    query = sa.select(DECISIONS).where(
+        DECISIONS.c.dealer == dealer, DECISIONS.c.at > looked_at, DECISIONS.c.who != principal.name
+    )
+    newer = connection.execute(query.order_by(DECISIONS.c.decision_id.desc()).limit(1)).first()
+    if newer is None:
+        return
+    made = "accepted" if newer.decision == "accept" else "overridden"
+    reason = OVERRIDE_WORDS.get(newer.reason, newer.reason).lower()
+    raise ConflictError(
+        "Somebody else has decided about this dealer since you looked: nothing was kept.",
+        found=f"{made} by {newer.who}{': ' + reason if reason else ''}",
+        fix="look at it as it is now, then decide",
+    )
 
 
 def was_own(listed: ListRowRecord, principal: Principal) -> bool:

@@ -16,7 +16,7 @@ from serving.contract.records.lists import (
     HandedRecord,
     StoredDecisionRecord,
 )
-from serving.errors import UnknownListError
+from serving.errors import ConflictError, UnknownListError
 from serving.lists.issued import document_for
 from serving.lists.owners import is_own
 from serving.lists.since import decided_elsewhere, first_told
@@ -30,11 +30,35 @@ from serving.store.tables import ASSIGNMENTS, DECISIONS, LISTS, OUTCOMES, VIEWS
 _MOST: Final = 200
 
 
-def assign(store: Store, *, list_id: str, dealer: str, to: str, ledger: Ledger) -> None:
-    """Hand a dealer of a list over, with the record of it; a later one counts."""
+def assign(
+    store: Store,
+    *,
+    list_id: str,
+    dealer: str,
+    to: str,
+    ledger: Ledger,
+    looked_at: str | None = None,
+) -> None:
+    """Hand a dealer of a list over, with the record of it; a later one counts.
+
+    Raises
+    ------
+    ConflictError
+        When somebody else has handed the dealer over since the instant `looked_at`.
+    """
     who = ledger.base.who
+    newer = sa.select(ASSIGNMENTS).where(
+        ASSIGNMENTS.c.list_id == list_id, ASSIGNMENTS.c.dealer == dealer,
+        ASSIGNMENTS.c.at > (looked_at or ""), ASSIGNMENTS.c.who != who,
+    ).order_by(ASSIGNMENTS.c.assignment_id.desc()).limit(1)  # fmt: skip
     row = {"list_id": list_id, "dealer": dealer, "to": to, "who": who, "at": instant()}
     with store.write() as connection:
+        other = None if looked_at is None else connection.execute(newer).first()
+        if other is not None:
+            raise ConflictError(
+                "Somebody else has handed this dealer over since you looked: nothing was done.",
+                found=f"to {other.to}, by {other.who}",
+            )
         result = connection.execute(ASSIGNMENTS.insert(), row)
         key = int((result.inserted_primary_key or [0])[0])
         kept = kept_now(connection, "assignment", key)

@@ -26,6 +26,8 @@ from serving.web.rendering import page
 from serving.web.sign_in_form import ask_again
 
 _NEVER_KEPT: Final = frozenset({"/sign-in", "/sign-out"})
+# More than the rows of the longest page that can be ticked.
+_MOST_FIELDS: Final = 1_000
 
 
 class CrossSiteError(InvalidRequestError):
@@ -66,7 +68,7 @@ async def kept_form(request: Request) -> list[tuple[str, str]]:
     """
     if request.method != "POST" or not _is_own(request) or request.url.path in _NEVER_KEPT:
         return []
-    form = await request.form(max_files=0, max_fields=200)
+    form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
     return [(n, v) for n, v in form.multi_items() if n != "csrf" and isinstance(v, str)]
 
 
@@ -153,7 +155,7 @@ def turned_to(caller: Caller, action: str) -> Caller:
 
 async def checked_form(request: Request, principal: Principal) -> FormData:
     """Return a form that one of this session's own pages sent."""
-    form = await request.form(max_files=0, max_fields=200)
+    form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
     check_form(request, principal.csrf, text(form, "csrf"))
     return form
 

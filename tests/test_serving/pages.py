@@ -42,7 +42,9 @@ class Visitor:
     def post(self, path: str, fields: dict[str, Any], *, at: str) -> Any:
         """Send a form of the page `at`; what follows is not loaded, but for a refusal's page."""
         text = self.http.get(at).text
-        hidden = dict(re.findall(r'type="hidden" name="(csrf|version)" value="([^"]*)"', text))
+        hidden = dict(
+            re.findall(r'type="hidden" name="(csrf|version|looked_at)" value="([^"]*)"', text)
+        )
         assert "csrf" in hidden, at
         fields = {**hidden, **fields}
         sent = self.http.post(path, data=fields, follow_redirects=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,27 +17,25 @@ from features.errors import FflRiskError
 from serving.access.people import as_kept, one_known
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
-from serving.api.routes import field
 from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.kept_plan import PlanSummary
 from serving.contract.records.lists import AssignmentRecord, ListRowRecord, StoredDecisionRecord
-from serving.errors import InvalidRequestError, UnknownDealerError
+from serving.errors import ConflictError, InvalidRequestError, UnknownDealerError
 from serving.field.inspected_dealer import inspected
 from serving.lists import work
-from serving.lists.decisions import was_own
+from serving.lists.decisions import decide, was_own
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
 from serving.planning.kept.taken_back import taken_back_from
 from serving.scores.loaded_table import premises
+from serving.store.database import instant
 from serving.web.lists.list_rows import DONE, Ask
-from serving.web.lists.pages import show_list
-from serving.web.rendering import dealer_name, page
+from serving.web.lists.pages import MOST_ON_A_PAGE, show_list
+from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, Told, refuse, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-
-_MOST_AT_ONCE: Final = 200
 
 
 @router.post("/lists/{list_id}/decisions")
@@ -50,11 +48,11 @@ async def record_decision(
     dealer, decision, purpose = text(form, "dealer"), text(form, "decision"), caller.purpose()
     try:
         asked = _decision(list_id, dealer, decision, form=form, purpose=purpose)
-        await field.decisions(asked, caller)
+        await _decide(caller, asked, text(form, "looked_at"))
     except FflRiskError as error:
         failed = {
             "dealer": dealer, "reason": text(form, "reason"), "note": text(form, "note"),
-            "what": error.what, "to": "", "at": "decision",
+            "what": _in_words(error), "to": "", "at": "decision",
         }  # fmt: skip
         if is_work:
             failed |= {"list_id": list_id}
@@ -76,19 +74,50 @@ async def accept_many(
     """Accept all dealers ticked."""
     form = await checked_form(request, caller.principal)
     back = _back(form)
-    dealers = [str(value) for value in form.getlist("dealers")][:_MOST_AT_ONCE]
+    dealers = list(dict.fromkeys(str(value) for value in form.getlist("dealers")))
     failed = {"at": "bulk", "dealers": " ".join(dealers)}
-    if not dealers:
-        failed["what"] = "Select the dealers to accept: none is ticked"
+    if not 0 < len(dealers) <= MOST_ON_A_PAGE:
+        failed["what"] = (
+            f"Select at most {MOST_ON_A_PAGE} at once: {len(dealers):,} are ticked, none is taken"
+            if dealers
+            else "Select the dealers to accept: none is ticked"
+        )
         return await _list_again(request, caller, list_id, back, failed=failed)
+    refused: dict[str, str] = {}
     for dealer in dealers:
         asked = _decision(list_id, dealer, "accept", form=form, purpose=caller.purpose())
         try:
-            await field.decisions(asked, caller)
-        except UnknownDealerError as error:
-            failed |= {"dealer": dealer, "what": error.what}
-            return await _list_again(request, caller, list_id, back, failed=failed)
-    return _to(list_id, back, "bulk")
+            await _decide(caller, asked, text(form, "looked_at"))
+        except (UnknownDealerError, ConflictError) as error:
+            refused[dealer] = error.found or error.what
+    if not refused:
+        return _to(list_id, back, "bulk")
+    # The others are accepted, and what was not is named: a list of hundreds is no transaction.
+    why = await asyncio.to_thread(_named_on, caller, list_id, refused)
+    failed |= {
+        "dealers": " ".join(refused),
+        "what": f"{len(dealers) - len(refused):,} accepted. Not accepted: {why}",
+    }
+    return await _list_again(request, caller, list_id, back, failed=failed)
+
+
+async def _decide(caller: Caller, asked: DecisionRequest, looked_at: str) -> None:
+    """Keep a decision made on a page, unless it is one on what its maker has not seen."""
+    await asyncio.to_thread(
+        decide, caller.runtime, caller.principal, asked, purpose=caller.purpose(asked.purpose),
+        looked_at=looked_at,
+    )  # fmt: skip
+
+
+def _in_words(error: FflRiskError) -> str:
+    return f"{error.what} {upper_first(error.found)}" if error.found else error.what
+
+
+def _named_on(caller: Caller, list_id: str, refused: Mapping[str, str]) -> str:
+    """Name dealers of a list with what is said of each."""
+    document = document_for(caller.runtime, caller.principal, list_id)
+    names = {row["dealer"]: dealer_name(row) for row in document["rows"]}
+    return "; ".join(f"{names.get(dealer, dealer)} ({said})" for dealer, said in refused.items())
 
 
 @router.post("/lists/{list_id}/assign")
@@ -113,12 +142,20 @@ async def assign(
             "to": text(form, "to"), "at": "to",
         }  # fmt: skip
         return await _list_again(request, caller, list_id, back, failed=failed)
-    await asyncio.to_thread(
-        lambda: work.assign(
-            caller.runtime.store, list_id=list_id, dealer=dealer, to=who,
-            ledger=caller.runtime.ledger(caller.principal, purpose=purpose, list_id=list_id),
-        )
-    )  # fmt: skip
+    try:
+        await asyncio.to_thread(
+            lambda: work.assign(
+                caller.runtime.store, list_id=list_id, dealer=dealer, to=who,
+                ledger=caller.runtime.ledger(caller.principal, purpose=purpose, list_id=list_id),
+                looked_at=text(form, "looked_at"),
+            )
+        )  # fmt: skip
+    except ConflictError as error:
+        failed = {
+            "dealer": dealer, "reason": "", "note": "", "what": _in_words(error),
+            "to": text(form, "to"), "at": "to",
+        }  # fmt: skip
+        return await _list_again(request, caller, list_id, back, failed=failed)
     return _to(list_id, back, "assigned", f"#d-{dealer}")
 
 
@@ -209,6 +246,7 @@ async def _work(
 ) -> Response:
     purpose = caller.purpose()
     scope = caller.scope
+    looked_at = instant()
 
     def read() -> tuple[list[_Handed], list[_Decided], list[_Visited], list[PlanSummary]]:
         store, name = caller.runtime.store, caller.principal.name
@@ -244,7 +282,7 @@ async def _work(
     return page(
         request, "work.html", title="My work", active="lists", me=caller.principal,
         is_gone=view.is_gone, assigned=assigned, decided=decided, visited=visited, plans=plans,
-        withdrawn=withdrawn,
+        withdrawn=withdrawn, looked_at=looked_at,
         readable=readable,
         said=said, failed=failed, status=200 if failed is None else 422, reasons=OVERRIDE_WORDS,
     )  # fmt: skip

@@ -31,6 +31,7 @@ from serving.lists.summaries import decisions_of, lists_of_others, summaries
 from serving.lists.work import assignments_of, views_of
 from serving.scores.visible_dealers import View
 from serving.statements import PEERS
+from serving.store.database import instant
 from serving.web.lists.list_change import change_in_words
 from serving.web.lists.list_rows import (
     DONE,
@@ -216,6 +217,7 @@ def show_list(
             doc=document,
         )  # fmt: skip
     store, view = caller.runtime.store, caller.scope.view
+    looked_at = instant()
     decisions = decisions_of(store, document["list_id"])
     visible = document["rows"]
     heads = list(document["rows"][0]["heads"]) if document["rows"] else ["priority"]
@@ -245,6 +247,7 @@ def show_list(
         is_filtered=ask.is_filtered, most_on_a_page=MOST_ON_A_PAGE,
         said=DONE.get(ask.done, ""), failed=failed, peers_note=PEERS,
         is_gone=view.is_gone, today=clock.today().isoformat(), people=_people(caller),
+        looked_at=looked_at,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def forms(listed, free, plan):
         "bulk": (f"{at}/accept", {}, at, 422, "none is ticked"),
         "bulk of a stranger": (
             f"{at}/accept", {"dealers": ["9-99-99999", dealer]}, at, 422,
-            f'value="{dealer}" checked',
+            "1 accepted. Not accepted: 9-99-99999",
         ),
         "view": ("/views", {"list_id": listed["list_id"], "back": "why=model"}, at, 422, "a name"),
         "by hand": (
