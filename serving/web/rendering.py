@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -204,6 +205,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Each showing of a form that makes a thing is told apart by it (`serving.web.once`).
+    env.globals["once"] = lambda: secrets.token_urlsafe(12)
     env.filters |= {
         "upper_first": upper_first,
         "words": lambda text: str(text or "").replace("_", " "),

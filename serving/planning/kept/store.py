@@ -29,6 +29,7 @@ from serving.planning.kept.overrides import closed_dealers, marked, overrides, v
 from serving.planning.kept.seen import recounted, seen_by, with_unseen
 from serving.planning.kept.taken_back import was_handed_to
 from serving.scores.visible_dealers import Scope
+from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.result_pages import AT_ONCE, cursor_of, page, place_of
 from serving.store.rows import picked
@@ -143,6 +144,7 @@ def _insert(store: Store, plan: KeptPlan, ledger: Ledger, subject: str) -> None:
     }
     with store.write() as connection:
         connection.execute(PLANS.insert(), row)
+        journal.note_key(connection, plan.plan_id)
         ledger.add(
             connection, "plan", subject, kept=kept_now(connection, "plan", str(row["sha256"]))
         )

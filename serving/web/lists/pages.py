@@ -41,6 +41,8 @@ from serving.web.lists.list_rows import (
     filtered,
     parts_of,
 )
+from serving.web.once import FIELD as ONCE
+from serving.web.once import Once
 from serving.web.rendering import page
 from serving.web.sealed import MOST, error_of, refuse, told_error, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -120,16 +122,19 @@ async def issue_list(request: Request, caller: Annotated[Caller, Depends(may("ra
     """Issue a list and show it."""
     form = await checked_form(request, caller.principal)
     fields = {name: text(form, name) for name in form}
+    sent = Once.of(caller, form)
     try:
         asked = rank_request(fields, caller.purpose())
-        document = await asyncio.to_thread(issue, caller.runtime, caller.principal, asked)
+        list_id = await sent.known() or await sent.keep(
+            lambda: issue(caller.runtime, caller.principal, asked)["list_id"]
+        )
     except FflRiskError as error:
-        kept = {name: value for name, value in fields.items() if name != "csrf"}
+        kept = {name: value for name, value in fields.items() if name not in {"csrf", ONCE}}
         return await refuse(
             caller.principal, "/lists", kept | told_error(error), about="a new list",
             show=partial(asyncio.to_thread, _index, request, caller, fields, error),
         )  # fmt: skip
-    return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
+    return RedirectResponse(f"/lists/{list_id}", status_code=303)
 
 
 def rank_request(fields: Mapping[str, str], purpose: str) -> RankRequest:

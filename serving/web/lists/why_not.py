@@ -25,6 +25,7 @@ from serving.scores.words.reason_sentences import measured_first
 from serving.web.dealers.search import find_dealers
 from serving.web.lists.list_rows import parts_of
 from serving.web.lists.pages import rank_request
+from serving.web.once import Once
 from serving.web.rendering import dealer_name, page
 from serving.web.sealed import MOST, refuse, told_of
 from serving.web.visitor import PageRoute, checked_form, may, text
@@ -64,9 +65,12 @@ async def issue_with(
         "manual_dealer": str(columns["dealer"][row]),
         "office": str(columns["office"][row]),
     }
+    sent = Once.of(caller, form)
     try:
         asked = rank_request(fields, caller.purpose())
-        document = await asyncio.to_thread(issue, caller.runtime, caller.principal, asked)
+        list_id = await sent.known() or await sent.keep(
+            lambda: issue(caller.runtime, caller.principal, asked)["list_id"]
+        )
     except (LegalGateError, InvalidRequestError) as error:
         wrong = _wrong(error, fields)
         k = int(fields["k"]) if fields["k"].isdecimal() else _K
@@ -76,7 +80,7 @@ async def issue_with(
             fields | {"at": wrong.at, "said": wrong.said}, about=f"{dealer} by hand",
             show=partial(_page, request, caller, dealer, k=k, wrong=wrong, filled=fields),
         )  # fmt: skip
-    return RedirectResponse(f"/lists/{document['list_id']}", status_code=303)
+    return RedirectResponse(f"/lists/{list_id}", status_code=303)
 
 
 def _wrong(error: LegalGateError | InvalidRequestError, fields: Mapping[str, str]) -> Wrong:

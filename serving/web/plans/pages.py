@@ -32,6 +32,7 @@ from serving.planning.kept.nights import evenings_sentence
 from serving.planning.kept.overrides import closed_dealers, marked, overrides
 from serving.planning.kept.store import among_others, keep_new, plans_for
 from serving.scores.words.area_names import office_label
+from serving.web.once import Once
 from serving.web.plans.ask import LEAVE_PARTS, MOST_PEOPLE, Ask
 from serving.web.plans.from_list import SENTENCE, FromList, from_list
 from serving.web.plans.itinerary import RULES as RULE_WORDS
@@ -169,6 +170,9 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     form = await checked_form(request, caller.principal)
     purpose = caller.purpose()
     note, asked = text(form, "note")[:2_000], text(form, "ask")
+    sent = Once.of(caller, form)
+    if before := await sent.known():
+        return RedirectResponse(f"/plans/{before}?done=kept", status_code=303)
     try:
         ask = _read(QueryParams(parse_qsl(asked)))
         _, doc, _ = await caller.heavy(proposal, caller, ask)
@@ -183,10 +187,10 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
             told_error(error) | {"note": note}, about="a plan", show=show,
         )  # fmt: skip
     ledger = caller.runtime.ledger(caller.principal, purpose=purpose)
-    kept = await asyncio.to_thread(
-        lambda: keep_new(caller.runtime.store, doc, ledger=ledger, note=note)
+    plan_id = await sent.keep(
+        lambda: keep_new(caller.runtime.store, doc, ledger=ledger, note=note).plan_id
     )
-    return RedirectResponse(f"/plans/{kept.plan_id}?done=kept", status_code=303)
+    return RedirectResponse(f"/plans/{plan_id}?done=kept", status_code=303)
 
 
 def _read(query: QueryParams) -> Ask:
