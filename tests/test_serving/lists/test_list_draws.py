@@ -1,11 +1,16 @@
 """The random places of a list: who is drawn hangs on office, period and the audit's key alone."""
 
+from collections import Counter
 from datetime import date
 
 import numpy as np
+import pytest
 
 from models.order.random_share import Draw
-from tests.test_serving.lists.test_lists import composed
+from serving.contract.answers import RankRequest
+from serving.lists.compose import Issue, compose
+from serving.scores.visible_dealers import View, eligible_rows
+from tests.test_serving.lists.test_lists import CHIEF, ISSUE, composed
 
 
 def test_a_visited_dealer_moves_no_other_out_of_the_draw(snapshot_of):
@@ -85,3 +90,43 @@ def test_a_list_of_before_keeps_its_numbers_and_what_it_carried():
         0.623528188170402, 0.020074012726271406, 0.595315696828046,
     ]  # fmt: skip
     assert before.start(office) == 0.4763781768843157
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_a_short_list_is_drawn_as_often_as_the_share_says(snapshot_of, k):
+    """One place was always drawn, of two as of four: the share was a half to a quarter.
+
+    What is stated of each dealer is how often it is on the list, drawn or not.
+    """
+    snapshot = snapshot_of()
+    view, n = View(snapshot), 500
+    eligible = view.order[eligible_rows(view)[view.order]]
+    names = snapshot.columns["dealer"]
+    times, stated, n_drawn = Counter(), {}, 0
+    request = RankRequest(k=k, random_share=0.1, with_recalls=False)
+    for seed in range(n):
+        issue = Issue(ISSUE.list_id, ISSUE.issued_at, seed * 7_919)
+        rows = compose(view, CHIEF, request, issue=issue, previous=None)["rows"]
+        assert len(rows) == k
+        for row in rows:
+            is_drawn = row["why"] == ["random"]
+            n_drawn += is_drawn
+            assert row["is_mandatory"] == is_drawn
+            times[row["dealer"]] += 1
+            assert (
+                stated.setdefault(row["dealer"], row["inclusion_probability"])
+                == (row["inclusion_probability"])
+            )
+    assert n_drawn / n == pytest.approx(0.1 * k, abs=4 * np.sqrt(0.1 * k / n))
+    first, last, others = names[eligible[: k - 1]], names[eligible[k - 1]], names[eligible[k:]]
+    assert all(stated[name] == 1.0 and times[name] == n for name in first)
+    each = 0.1 * k / (len(eligible) - k + 1)
+    assert stated[last] == pytest.approx(1 - 0.1 * k + each)
+    assert times[last] / n == pytest.approx(stated[last], abs=4 * np.sqrt(0.1 * k / n))
+    assert all(stated[name] == pytest.approx(each) for name in others if name in stated)
+    assert stated[last] + each * len(others) == pytest.approx(1.0)
+
+
+def test_a_short_list_that_is_all_random_is_drawn(snapshot_of):
+    whole = composed(snapshot_of(), k=1, random_share=1.0)
+    assert whole["rows"][0]["why"] == ["random"]

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import time
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,7 +20,7 @@ from serving.contract.answers import IssuedList, ListPage, RankRequest
 from serving.lists import list_files
 from serving.lists.compose import Issue, compose
 from serving.scores import holds
-from serving.scores.visible_dealers import View, eligible_rows
+from serving.scores.visible_dealers import View
 from serving.scores.words.wording import percent
 
 CHIEF = Principal("chief", "supervisor", frozenset({"nation"}))
@@ -105,46 +104,6 @@ def test_drawn_places_have_equal_and_known_probability(snapshot_of):
         assert np.abs(share - probability).max() < 5 * np.sqrt(
             probability * (1 - probability) / 400
         )
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 4])
-def test_a_short_list_is_drawn_as_often_as_the_share_says(snapshot_of, k):
-    """One place was always drawn, of two as of four: the share was a half to a quarter.
-
-    What is stated of each dealer is how often it is on the list, drawn or not.
-    """
-    snapshot = snapshot_of()
-    view, n = View(snapshot), 500
-    eligible = view.order[eligible_rows(view)[view.order]]
-    names = snapshot.columns["dealer"]
-    times, stated, n_drawn = Counter(), {}, 0
-    request = RankRequest(k=k, random_share=0.1, with_recalls=False)
-    for seed in range(n):
-        issue = Issue(ISSUE.list_id, ISSUE.issued_at, seed * 7_919)
-        rows = compose(view, CHIEF, request, issue=issue, previous=None)["rows"]
-        assert len(rows) == k
-        for row in rows:
-            is_drawn = row["why"] == ["random"]
-            n_drawn += is_drawn
-            assert row["is_mandatory"] == is_drawn
-            times[row["dealer"]] += 1
-            assert (
-                stated.setdefault(row["dealer"], row["inclusion_probability"])
-                == (row["inclusion_probability"])
-            )
-    assert n_drawn / n == pytest.approx(0.1 * k, abs=4 * np.sqrt(0.1 * k / n))
-    first, last, others = names[eligible[: k - 1]], names[eligible[k - 1]], names[eligible[k:]]
-    assert all(stated[name] == 1.0 and times[name] == n for name in first)
-    each = 0.1 * k / (len(eligible) - k + 1)
-    assert stated[last] == pytest.approx(1 - 0.1 * k + each)
-    assert times[last] / n == pytest.approx(stated[last], abs=4 * np.sqrt(0.1 * k / n))
-    assert all(stated[name] == pytest.approx(each) for name in others if name in stated)
-    assert stated[last] + each * len(others) == pytest.approx(1.0)
-
-
-def test_a_short_list_that_is_all_random_is_drawn(snapshot_of):
-    whole = composed(snapshot_of(), k=1, random_share=1.0)
-    assert whole["rows"][0]["why"] == ["random"]
 
 
 @pytest.mark.parametrize(("n_rows", "n"), [(1, 1), (10, 3), (7, 7), (100, 33), (5, 9)])
