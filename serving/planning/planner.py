@@ -17,6 +17,7 @@ from serving.planning.solving import price, selection
 from serving.planning.solving.draw import draw
 from serving.planning.solving.price import PlanInfeasibleError
 from serving.planning.solving.selection import Choice, Selection
+from serving.planning.solving.tour_program import whole_weeks
 from serving.planning.solving.weekly_routes import Tour, route
 
 
@@ -41,14 +42,22 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     choice = selection.solve(problem)
     if choice is None:
         raise PlanInfeasibleError(price.relaxations(problem, candidates, request))
-    is_required = problem.is_required | _quota(problem, choice)
-    pool = _pool(problem, choice, is_required=is_required)
     abandonment.check()
-    tours = route(candidates, request, pool=pool, is_required=is_required)
+    weeks = whole_weeks(problem, candidates, request)
+    begin = () if weeks is None else weeks.sets
+    is_begun = np.zeros(len(candidates), dtype=bool)
+    is_begun[[i for members in begin for i in members]] = True
+    meets = int((is_begun & problem.is_overdue).sum()) >= problem.n_overdue_wanted
+    chosen = is_begun if begin and meets else choice.is_chosen
+    is_required = problem.is_required | _quota(problem, chosen)
+    pool = np.union1d(_pool(problem, choice, is_required=is_required), np.flatnonzero(is_begun))
+    abandonment.check()
+    tours = route(candidates, request, pool=pool, is_required=is_required, begin=begin)
     visited = np.array([stop.candidate for tour in tours for stop in tour.stops], dtype=np.int64)
     abandonment.check()
     objective = float(candidates.expected_yield[np.unique(visited)].sum())
-    bound = max(_bound(problem, choice, visited), objective)  # another order may round higher
+    proven = choice.bound if weeks is None else min(choice.bound, weeks.bound)
+    bound = max(_bound(problem, proven, visited), objective)  # another order may round higher
     return Plan(
         visits=visits_of(
             candidates,
@@ -82,7 +91,7 @@ def _listed_missing(candidates: Candidates, tours: tuple[Tour, ...]) -> dict[str
     }
 
 
-def _bound(problem: Selection, choice: Choice, visited: Ints) -> float:
+def _bound(problem: Selection, proven: float, visited: Ints) -> float:
     """Return the most that any itinerary can yield under the rules that this one keeps.
 
     Required visits for which the route found no place are not required of the others either.
@@ -91,7 +100,7 @@ def _bound(problem: Selection, choice: Choice, visited: Ints) -> float:
     is_in[visited] = True
     missed = problem.is_required & ~is_in
     if not missed.any():
-        return choice.bound
+        return proven
     less = replace(
         problem,
         is_recall=problem.is_recall & is_in,
@@ -102,7 +111,7 @@ def _bound(problem: Selection, choice: Choice, visited: Ints) -> float:
         ),
     )
     again = selection.solve_relaxed(less)
-    return choice.bound if again is None else again.bound
+    return proven if again is None else again.bound
 
 
 def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
@@ -119,10 +128,10 @@ def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:
     )
 
 
-def _quota(problem: Selection, choice: Choice) -> Flags:
+def _quota(problem: Selection, is_chosen: Flags) -> Flags:
     """Chosen overdue dealers that the router must keep to fill the quota, the best first."""
     keep = np.zeros(len(problem.gain), dtype=bool)
-    overdue = np.flatnonzero(problem.is_overdue & choice.is_chosen)
+    overdue = np.flatnonzero(problem.is_overdue & is_chosen)
     # Those required anyway count first, then the quickest to visit for what they yield.
     rate = np.where(problem.is_required, np.inf, problem.gain / problem.load)[overdue]
     keep[overdue[np.argsort(-rate, kind="stable")][: problem.n_overdue_wanted]] = True

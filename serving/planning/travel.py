@@ -29,6 +29,24 @@ def road_km(
     return straight * policy()["road_factor"]
 
 
+def straight_places(latitude: Floats, longitude: Floats) -> Floats:
+    """Return places in road kilometers along three axes, shape (n, 3).
+
+    Their distances are straight through the earth, so never longer than `road_km`.
+    """
+    ellipsoid = wgs84()
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    normal = ellipsoid.a / np.sqrt(1.0 - ellipsoid.es * np.sin(phi) ** 2)
+    meters = np.column_stack(
+        [
+            normal * np.cos(phi) * np.cos(lam),
+            normal * np.cos(phi) * np.sin(lam),
+            normal * (1.0 - ellipsoid.es) * np.sin(phi),
+        ]
+    )
+    return meters / 1000.0 * policy()["road_factor"]
+
+
 @overload
 def drive_hours(km: float) -> float: ...
 @overload

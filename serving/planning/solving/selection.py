@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Thresholds of the packing rows, as shares of an investigator's week.
 _PACKING = (0.5, 0.4, 0.3, 0.2)
-ROUNDING = 0.05  # hours that a way there and back can lose to whole minutes
+ROUNDING = 0.05  # hours that a way there and back can lose to whole seconds
 
 
 @dataclass(frozen=True)

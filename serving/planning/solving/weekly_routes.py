@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,18 @@ from features import abandonment
 from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest, policy
+from serving.planning.solving.route_start import begin_with
 from serving.planning.solving.selection import ROUNDING, n_parts
 from serving.planning.travel import drive_hours, km_matrix
 
 if TYPE_CHECKING:
     from pyvrp import ProblemData, Solution
 
-_MINUTES = 60
+_SECONDS = 3600
 _REQUIRED_PRIZE = 10**6
 _SECOND_PRIZE = 10**5  # required as well, where recalls are let in before all else
 _LEAST_PART = 4.0  # hours on site: nobody drives there for less
-_MORE_PARTS = 2  # where weeks are shortened, a visit is cut once or twice more
+MORE_PARTS = 2  # where weeks are shortened, a visit is cut once or twice more
 _EPSILON = 1e-9
 _YIELD_PRIZE = 20_000  # of the best visit; a kilometer costs 1, so driving only breaks near ties
 
@@ -114,7 +116,12 @@ def places(candidates: Candidates, request: PlanRequest, *, members: Ints) -> Pl
 
 
 def route(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, is_required: Flags
+    candidates: Candidates,
+    request: PlanRequest,
+    *,
+    pool: Ints,
+    is_required: Flags,
+    begin: Sequence[tuple[int, ...]] = (),
 ) -> tuple[Tour, ...]:
     """Return the tours that collect the most yield from the pool, required visits first.
 
@@ -124,6 +131,8 @@ def route(
         Candidates the router may visit.
     is_required : array of bool, shape (n,)
         Visits that are worth more than all others together.
+    begin : sequence of tuple of int
+        Candidates that go well together into a week each: where the router begins.
 
     Returns
     -------
@@ -136,7 +145,7 @@ def route(
     missed = [int(i) for i in np.flatnonzero(is_required)]
     for wanted, is_even in _ways_to_cut(candidates, is_required=is_required):
         worth = np.where(wanted, _REQUIRED_PRIZE, np.where(is_required, _SECOND_PRIZE, 0))
-        again = _routed(candidates, request, pool=pool, worth=worth, is_even=is_even)
+        again = _routed(candidates, request, pool=pool, worth=worth, is_even=is_even, begin=begin)
         out = _missed(candidates, again, is_required)
         if not tours or _weight(candidates, out) < _weight(candidates, missed):
             tours, missed = again, out
@@ -167,7 +176,13 @@ def _weight(candidates: Candidates, missed: list[int]) -> tuple[int, int]:
 
 
 def _routed(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, worth: Ints, is_even: bool
+    candidates: Candidates,
+    request: PlanRequest,
+    *,
+    pool: Ints,
+    worth: Ints,
+    is_even: bool,
+    begin: Sequence[tuple[int, ...]] = (),
 ) -> tuple[Tour, ...]:
     """Return the tours of one try; `worth` is the prize of each candidate beside its yield."""
     if not len(pool):
@@ -176,15 +191,23 @@ def _routed(
     parts = _parts(candidates, request, pool=pool, worth=worth, is_even=is_even)
     if not parts:
         return ()
-    slots = _slots(request)
+    slots = slots_of(request)
     if not slots:
         return ()
     from pyvrp import solve as run_router  # slow to import
     from pyvrp.stop import MaxIterations, MultipleCriteria
 
     data = _problem(candidates, request, parts=parts, ways=ways, worth=worth, slots=slots)
-    stop = MultipleCriteria([MaxIterations(int(policy()["router_iterations"])), _Abandoned()])
-    best = run_router(data, stop, seed=request.seed, collect_stats=False, display=False).best
+    first = None
+    if begin:
+        first = begin_with(data, slots, parts=parts, sets=begin)
+    n_iterations = int(
+        policy()["router_iterations" if first is None else "router_iterations_begun"]
+    )
+    stop = MultipleCriteria([MaxIterations(n_iterations), _Abandoned()])
+    best = run_router(
+        data, stop, seed=request.seed, collect_stats=False, display=False, initial_solution=first
+    ).best
     return _read(best, parts=parts, ways=ways, slots=slots)
 
 
@@ -197,7 +220,7 @@ class _Abandoned:
 
 
 @dataclass(frozen=True)
-class _Slot:
+class Slot:
     """Investigators of one week with the same hours: one type of vehicle."""
 
     week: int
@@ -205,19 +228,21 @@ class _Slot:
     hours: float
 
 
-def _slots(request: PlanRequest) -> list[_Slot]:
+def slots_of(request: PlanRequest) -> list[Slot]:
     """Return the weeks' investigators by their hours, those with a whole week first."""
     out = []
     for week in range(request.weeks):
         by_hours: dict[float, list[int]] = {}
         for person in range(request.n_investigators):
             by_hours.setdefault(request.hours_in(week, person), []).append(person)
-        out += [_Slot(week, tuple(by_hours[h]), h) for h in sorted(by_hours, reverse=True) if h > 0]
+        out += [Slot(week, tuple(by_hours[h]), h) for h in sorted(by_hours, reverse=True) if h > 0]
     return out
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
+    """One visit, or one part of it, and the weeks it may go to."""
+
     stop: Stop
     first_week: int
     last_week: int
@@ -226,7 +251,7 @@ class _Part:
 
 def _parts(
     candidates: Candidates, request: PlanRequest, *, pool: Ints, worth: Ints, is_even: bool
-) -> list[_Part]:
+) -> list[Part]:
     """Split long visits, and give their parts weeks now, so that they stay together.
 
     Parts are placed first, by worth, in the earliest weeks that have room; what finds none stays
@@ -236,34 +261,41 @@ def _parts(
     free = [sorted(request.hours_in(w, i) for i in people) for w in range(request.weeks)]
     longest = request.longest_from()
     order = candidates.expected_yield + worth
-    out: list[_Part] = []
+    out: list[Part] = []
     row = {int(index): i + 1 for i, index in enumerate(pool)}
     for index in sorted(map(int, pool), key=lambda i: (-order[i], i)):
         n, hours = int(parts_of[index]), float(candidates.hours[index])
         first = int(candidates.first_week[index])
         if n == 1:
             stop = Stop(index, 0, 1, hours)
-            out.append(_Part(stop, first, request.weeks - 1, row[index]))
+            out.append(Part(stop, first, request.weeks - 1, row[index]))
             continue
         drive = 2.0 * float(candidates.way_hours[index]) + ROUNDING
         most = float(longest[first]) - drive
-        for n_tried in range(n, n + _MORE_PARTS + 1):
-            cut = _cut(hours, n_tried, most=most, is_even=is_even)
+        for n_tried in range(n, n + MORE_PARTS + 1):
+            piece, rest = cut_in_parts(hours, n_tried, most=most, is_even=is_even)
+            cut = [*[float(piece)] * (n_tried - 1), float(rest)]
             weeks = _consecutive(free, first, [piece + drive for piece in cut])
             if weeks:
                 break
         for part, week in enumerate(weeks):
             free[week].pop(_fitting(free[week], cut[part] + drive))
-            out.append(_Part(Stop(index, part, len(cut), cut[part]), week, week, row[index]))
+            out.append(Part(Stop(index, part, len(cut), cut[part]), week, week, row[index]))
     return out
 
 
-def _cut(hours: float, n: int, *, most: float, is_even: bool) -> list[float]:
-    """Return the hours on site of each part: alike, or all but the last as long as can be."""
+def cut_in_parts(
+    hours: Floats | float, n: Ints | int, *, most: Floats | float, is_even: bool
+) -> tuple[Floats, Floats]:
+    """Return the hours on site of each part but the last, and of the last.
+
+    Alike, or all but the last as long as can be.
+    """
+    each = np.asarray(hours / n, dtype=np.float64)
     if is_even:
-        return [hours / n] * n
-    last = max(hours - (n - 1) * most, min(_LEAST_PART, hours / n))
-    return [*[(hours - last) / (n - 1)] * (n - 1), last]
+        return each, each
+    last = np.maximum(hours - (n - 1) * most, np.minimum(_LEAST_PART, each))
+    return np.asarray((hours - last) / np.maximum(n - 1, 1), dtype=np.float64), last
 
 
 def _consecutive(free: list[list[float]], first: int, needs: list[float]) -> list[int]:
@@ -293,14 +325,14 @@ def _problem(
     candidates: Candidates,
     request: PlanRequest,
     *,
-    parts: list[_Part],
+    parts: list[Part],
     ways: Places,
     worth: Ints,
-    slots: list[_Slot],
+    slots: list[Slot],
 ) -> ProblemData:
     from pyvrp import Client, Depot, Location, ProblemData, VehicleType  # slow to import
 
-    week = int(request.hours_per_week * _MINUTES)
+    week = int(request.hours_per_week * _SECONDS)
     best = max(float(candidates.expected_yield[ways.candidate].max()), 1e-12)
     clients = []
     for part in parts:
@@ -310,7 +342,8 @@ def _problem(
         clients.append(
             Client(
                 part.location,
-                service_duration=int(np.ceil(part.stop.hours * _MINUTES)),
+                pickup=[int(n > 1)],
+                service_duration=int(np.ceil(part.stop.hours * _SECONDS)),
                 tw_early=part.first_week * week,
                 tw_late=(part.last_week + 1) * week,
                 prize=prize,
@@ -320,9 +353,10 @@ def _problem(
     vehicles = [
         VehicleType(
             len(slot.investigators),
+            capacity=[1],  # parts: no two share a week
             tw_early=slot.week * week,
             tw_late=(slot.week + 1) * week,
-            shift_duration=int(slot.hours * _MINUTES),
+            shift_duration=int(slot.hours * _SECONDS),
         )
         for slot in slots
     ]
@@ -332,12 +366,12 @@ def _problem(
         depots=[Depot(0)],
         vehicle_types=vehicles,
         distance_matrices=[np.rint(ways.km).astype(np.int64)],
-        duration_matrices=[np.ceil(drive_hours(ways.km) * _MINUTES).astype(np.int64)],
+        duration_matrices=[np.ceil(drive_hours(ways.km) * _SECONDS).astype(np.int64)],
     )
 
 
 def _read(
-    best: Solution, *, parts: list[_Part], ways: Places, slots: list[_Slot]
+    best: Solution, *, parts: list[Part], ways: Places, slots: list[Slot]
 ) -> tuple[Tour, ...]:
     routes = [
         (int(r.vehicle_type()), [parts[a.idx].stop for a in r if a.is_client()])
