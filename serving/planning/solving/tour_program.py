@@ -13,7 +13,7 @@ Desaulniers, Desrosiers and Solomon (2005), Column Generation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import highspy
 
 _ROUNDS: Final = 25
-_HALVINGS: Final = 8
+_HALVINGS: Final = 3
+_BISECTIONS: Final = 10
 _FIRST_PRICES: Final = (0.9, 0.95, 0.98)  # shares of a week's price from which sets are listed
 _FIRST_COLUMNS, _MORE_COLUMNS = 3000, 400
 _ENOUGH: Final = 0.0005  # of the bound, that more rounds could take off it at most
@@ -138,6 +139,12 @@ class _Program:
         from highspy import kHighsInf
 
         problem, solver = self.problem, new_solver()
+        is_abandoned = abandonment.is_abandoned()
+
+        def asked(event: Any) -> None:
+            event.interrupt(is_abandoned())
+
+        solver.cbSimplexInterrupt.subscribe(asked)
         none, empty = np.array([], dtype=np.int32), np.array([])
         for i in self.whole:
             solver.addRow(1.0 if problem.is_required[i] else -kHighsInf, 1.0, 0, none, empty)
@@ -240,7 +247,7 @@ class _Program:
         low, high = 0.0, float(problem.gain.max())
         hour, n_overdue = filled(low)
         if n_overdue < problem.n_overdue_wanted:
-            for _ in range(_HALVINGS):
+            for _ in range(_BISECTIONS):
                 middle = (low + high) / 2.0
                 is_met = filled(middle)[1] >= problem.n_overdue_wanted
                 low, high = (low, middle) if is_met else (middle, high)
@@ -263,7 +270,7 @@ class _Program:
                 )
             except TooManySetsError:
                 continue
-        return []
+        raise TooManySetsError
 
     def _worth(self, prices: _Prices) -> Floats:
         """Return what each visit that is not cut is worth beyond its price."""
@@ -273,8 +280,7 @@ class _Program:
 
     def _solved(self) -> tuple[_Prices, float]:
         """Solve the program; return its prices and its value."""
-        abandonment.check()
-        self.solver.run()
+        self._run()
         dual = np.asarray(self.solver.getSolution().row_dual)
         visit = -dual[: self.n]
         is_free = self.problem.is_required[self.whole]
@@ -285,6 +291,12 @@ class _Program:
             max(float(dual[-1]), 0.0) if self.problem.n_overdue_wanted else 0.0,
         )
         return prices, -float(self.solver.getInfo().objective_function_value)
+
+    def _run(self) -> None:
+        """Solve as the program now stands, unless nobody waits for it any more."""
+        abandonment.check()
+        self.solver.run()
+        abandonment.check()
 
     def _priced(self, prices: _Prices, last: _Prices) -> tuple[_Prices, float, list[Sets]]:
         """Return bound and sets at these prices, or nearer to the last where sets are too many."""
@@ -334,15 +346,14 @@ class _Program:
             if need > self.hours - _SECOND * 2 * (len(self.sets[column]) + 1):
                 solver.changeColBounds(self.first_set + column, 0.0, 0.0)
         self._add_beside()
-        solver.run()
+        self._run()
         share = np.asarray(solver.getSolution().col_value)
         is_in = self.problem.is_required[self.cut] | (share[: len(self.cut)] >= _LIKELY)
         for column, value in enumerate(is_in.astype(np.float64)):
             solver.changeColBounds(column, value, value)
         is_taken = np.zeros(len(self.sets), dtype=bool)
-        solver.run()
+        self._run()
         while True:
-            abandonment.check()
             share = np.asarray(solver.getSolution().col_value)[self.first_set :]
             is_open = (share > 1e-6) & ~is_taken
             if not is_open.any() or solver.getModelStatus().name != "kOptimal":
@@ -353,7 +364,7 @@ class _Program:
             is_taken[likely] = True
             for at in likely:
                 solver.changeColBounds(self.first_set + int(at), 1.0, 1.0)
-            solver.run()
+            self._run()
         taken = [self._candidates_of(self.sets[column]) for column in np.flatnonzero(is_taken)]
         with_part = {i for members in taken for i in members}
         return *taken, *((int(i),) for i in self.cut[is_in] if int(i) not in with_part)

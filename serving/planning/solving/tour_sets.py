@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from features import abandonment
 from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
 from serving.planning.travel import drive_hours, straight_places
@@ -22,6 +23,7 @@ from serving.planning.travel import drive_hours, straight_places
 GRID: Final = 0.25  # hours; what is left of a week is rounded up to it, a visit down
 _MOST_SETS: Final = 300_000  # of one size; where there are more, nothing is listed
 _MOST_ORDERED: Final = 5  # visits whose shortest round trip is found over all orders
+_MOST_PAIRS: Final = 15_000_000  # sets of one size times visits that may go with them
 _BLOCK: Final = 2_000_000
 
 
@@ -168,6 +170,7 @@ def worth_more(
     on_site = size[roots]
     out = []
     while len(level.members):
+        abandonment.check()
         is_worth = level.worth > price[level.first_week]
         out.append(_taken(level, is_worth))
         p, q = _longer(level, usable, visits, worth, price, hours=hours, best=best)
@@ -199,9 +202,12 @@ def _longer(
     best: Floats,
 ) -> tuple[Ints, Ints]:
     """Return which set goes on with which visit, as far as hours without more driving say."""
+    if len(level.members) * len(usable) > _MOST_PAIRS:
+        raise TooManySetsError
     sets, nexts, n_found = [], [], 0
     step = max(1, _BLOCK // max(len(usable), 1))
     for start in range(0, len(level.members), step):
+        abandonment.check()
         part = slice(start, start + step)
         left = (hours - level.need[part])[:, None] - visits.hours[usable][None, :]
         is_next = (usable[None, :] > level.members[part, -1:]) & (left >= 0)
