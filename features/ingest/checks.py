@@ -100,8 +100,8 @@ class CheckQuery:
     Parameters
     ----------
     sql : str
-        Gives the contract's columns typed, ``known_on``, ``source_line``, ``is_set_aside``,
-        ``fault`` and ``fault_value``; of a bad row also its ``first_cell`` and ``n_filled``.
+        Gives the contract's columns typed, ``known_on`` and whether the file says it
+        (``is_dated``), ``source_line``, ``is_set_aside``, ``fault`` and ``fault_value``; of a bad row also its ``first_cell`` and ``n_filled``.
     rules : tuple of Rule
         In the order in which they are tried.
     unknowns : tuple of str
@@ -158,9 +158,10 @@ def check_query(
     shown = "".join(f" WHEN {n} THEN {values[r.column]}" for n, r in enumerate(rules, 1))
     names = ", ".join(quoted(name) for name in table.names)
     known_on = KNOWN_ON[plan.table]
+    is_dated = "false"
     if "known_on" in plan.columns:
-        known_on = f"coalesce(own_known_on, {known_on})"
-    derived = f"{known_on} AS known_on"
+        known_on, is_dated = f"coalesce(own_known_on, {known_on})", "own_known_on IS NOT NULL"
+    derived = f"{known_on} AS known_on, {is_dated} AS is_dated"
     if _has_dealer_of_number(plan):
         derived += f", {dealer_of_number_sql('license_number')} AS dealer"
     unknowns = _unknowns(table, plan)
@@ -175,7 +176,7 @@ def check_query(
     )
     rows = _typed(table, plan, types, raw_text, is_trimmed=is_trimmed)
     sql = (
-        f"SELECT {names}, known_on, {LINE}, is_set_aside, fault, "
+        f"SELECT {names}, known_on, is_dated, {LINE}, is_set_aside, fault, "
         f"CAST({bits or '0'} AS UINTEGER) AS unknown, {_dots(doubted)}"
         f"CASE WHEN fault > 0 THEN CASE fault{shown} END END AS fault_value"
         f"{_row_as_text(len(raw_text))} FROM ("

@@ -184,9 +184,7 @@ class Loader:
                 notes += self._lift(table)
                 is_dated = "known_on" in plan.columns
                 files = live(self.draft, table)
-                if not is_dated:
-                    today = self.today.isoformat()
-                    notes += date_ends(self.con, table, files, self.effects.first, today)
+                notes += date_ends(self.con, table, files, self.effects.first, self.today)
                 resolution = resolve(self.con, table, files, withdrawn_sources(self.draft))
                 if resolution.n_conflict:
                     self.rejects.add_conflicts(table, load.number, file)

@@ -15,23 +15,27 @@ too.
 
 A thing is told while it goes on and again when it ends. Where both rows are known on one day, or
 the day of the open one only stands in for the day of an end that came before it, the open row
-yields: it is stored like a restatement, whichever came first.
+yields: it is stored like a restatement, whichever came first. A purchaser's token is told late like
+an end, but that a row no longer has one says nothing: it is forgotten in time, here and elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from features.schema import TABLES
 from features.sql import literal, quoted
 from features.warehouse.batches import rewrite_batch
 from features.warehouse.manifest import Draft
+from features.warehouse.retention import TABLE as RETAINED
+from features.warehouse.retention import kept_after
 from features.warehouse.stored import scan_table, stored_columns
 
-# The token is dropped two years after the sale, so two reports may differ in it alone.
-_NOT_CONTENT: Final = {"multiple_sales": ("purchaser_token",)}
+# Dropped two years after the sale: a version without it takes nothing back.
+_FORGOTTEN: Final = {"multiple_sales": "purchaser_token"}
 # What stays empty while the thing goes on.
 _END: Final = {
     "traces": "completed_on",
@@ -40,6 +44,7 @@ _END: Final = {
     "holds": "ends_on",
     "agencies": "submits_to",
     "area_covariates": "to",
+    "multiple_sales": "purchaser_token",
 }
 # Where the end may tell other values of the row as well; elsewhere these are a dispute.
 _END_TELLS_ALL: Final = frozenset({"traces", "inspections"})
@@ -144,7 +149,7 @@ def resolve(
 
 def _content(table: str, *left_out: str) -> str:
     """Return the columns that a version may change."""
-    names = (*TABLES[table].key, *_NOT_CONTENT.get(table, ()), *left_out)
+    names = (*TABLES[table].key, _FORGOTTEN.get(table), *left_out)
     return ", ".join(quoted(name) for name in TABLES[table].names if name not in names)
 
 
@@ -170,10 +175,11 @@ def unyielding(table: str, rows: str) -> str:
     )
 
 
-def date_ends(con: Any, table: str, files: list[str], first: int, today: str) -> list[str]:
+def date_ends(con: Any, table: str, files: list[str], first: int, today: date) -> list[str]:
     """Let new rows that tell the end of what stands open be known on the day of ingest; tell it.
 
-    Their table dates them like the open row, and then that day would know the end.
+    Their table dates them like the open row, and then that day would know the end. A row whose
+    file dates it keeps its day.
 
     Parameters
     ----------
@@ -185,11 +191,12 @@ def date_ends(con: Any, table: str, files: list[str], first: int, today: str) ->
         Its stored files.
     first : int
         The first source of this load: what it tells itself, it tells on one day.
-    today : str
+    today : date
         The day of ingest.
     """
     if table not in _END or table in _END_TELLS_ALL or not files:
         return []
+    day = f"DATE {literal(today.isoformat())}"
     end, key = quoted(_END[table]), [quoted(name) for name in TABLES[table].key]
     rest = _content(table, _END[table])
     stood = (
@@ -197,11 +204,13 @@ def date_ends(con: Any, table: str, files: list[str], first: int, today: str) ->
         f"FROM {scan_table(table, files)} WHERE source_id < {first} AND {end} IS NULL "
         "AND superseded_on IS DISTINCT FROM known_on"
     )
+    if table == RETAINED:  # what stands without a token that old may have had it
+        stood += f" AND sold_on > DATE {literal(kept_after(today).isoformat())}"
     same = " AND ".join(f"c.{k} = o.{k}" for k in key)
     n_rows = con.execute(
-        f"UPDATE checked AS c SET known_on = DATE {literal(today)} FROM ({stood}) o WHERE {same} "
-        f"AND c.fault = 0 AND NOT c.is_set_aside AND c.{end} IS NOT NULL "
-        f"AND c.known_on = o.told_on AND DATE {literal(today)} > c.known_on "
+        f"UPDATE checked AS c SET known_on = {day} FROM ({stood}) o WHERE {same} "
+        f"AND c.fault = 0 AND NOT c.is_set_aside AND NOT c.is_dated AND c.{end} IS NOT NULL "
+        f"AND c.known_on = o.told_on AND {day} > c.known_on "
         f"AND hash({', '.join('c.' + name for name in rest.split(', '))}) = o.rest"
     ).fetchone()[0]
     if not n_rows:
@@ -242,7 +251,11 @@ def _contested(
 ) -> None:
     """Make ``contested``: new and stored rows of every key that occurs more than once."""
     keys = ", ".join(key)
-    told = f"hash({_content(table)}) AS content, {_progress(table)}"
+    forgotten = quoted(_FORGOTTEN[table]) if table in _FORGOTTEN else "NULL"
+    told = (
+        f"hash({_content(table)}) AS content, CAST({forgotten} AS VARCHAR) AS forgotten, "
+        f"{_progress(table)}"
+    )
     rows = scan_table(table, live, with_file=True) if live else ""
     stored = _stored(rows, keys_from, told, key)
     con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {stored}")
@@ -311,20 +324,35 @@ WITH told AS (
 ranked AS (
     SELECT *,
         row_number() OVER (
-            PARTITION BY {keys}, known_on, content
+            PARTITION BY {keys}, known_on, content, forgotten
             ORDER BY row IS NOT NULL, source_id, source_line, row
         ) AS place,
-        min(content) OVER of_day <> max(content) OVER of_day AS is_disputed
+        min(content) OVER of_day <> max(content) OVER of_day
+            OR coalesce(min(forgotten) OVER of_day <> max(forgotten) OVER of_day, false)
+            AS is_disputed
     FROM told WHERE NOT is_yielding AND NOT (is_restored AND has_other)
     WINDOW of_day AS (PARTITION BY {keys}, known_on, withdrawn_on IS NOT NULL)
 ),
-versions AS (
+compared AS (
     SELECT *, coalesce(
         content = lag(content) OVER version_order AND lag(withdrawn_on) OVER version_order IS NULL,
         false
-    ) AS is_restated
+    ) AS says_same
     FROM ranked WHERE place = 1 AND NOT is_disputed
     WINDOW version_order AS (PARTITION BY {keys} ORDER BY known_on, withdrawn_on NULLS LAST)
+),
+runs AS (
+    SELECT *, count(*) FILTER (NOT says_same) OVER (
+        PARTITION BY {keys} ORDER BY known_on, withdrawn_on NULLS LAST
+    ) AS run FROM compared
+),
+versions AS (
+    SELECT *, says_same AND (
+        forgotten IS NULL OR coalesce(forgotten = last_value(forgotten IGNORE NULLS) OVER (
+            PARTITION BY {keys}, run ORDER BY known_on, withdrawn_on NULLS LAST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), false)
+    ) AS is_restated FROM runs
 )
 SELECT row, source_id, source_line, file, {keys}, known_on, was_superseded_on, 'stored' AS verdict,
     CASE WHEN withdrawn_on IS NULL THEN lead(known_on) OVER later

@@ -22,6 +22,11 @@ TABLE: Final = "multiple_sales"
 RULE: Final = "multiple_sale_purchaser_retention_years"
 
 
+def kept_after(today: date) -> date:
+    """Return the day after which a sale's token is kept, traced or not."""
+    return add_months(today, -12 * int(law(RULE, today)))
+
+
 def expired_sql(today: date, traces: list[str]) -> str:
     """Return the SQL condition of multiple sales whose purchaser token is to be dropped.
 
@@ -32,7 +37,7 @@ def expired_sql(today: date, traces: list[str]) -> str:
     traces : list of str
         The live files of traces: a token that stands in one is kept.
     """
-    before = literal(add_months(today, -12 * int(law(RULE, today))).isoformat())
+    before = literal(kept_after(today).isoformat())
     expired = f"purchaser_token IS NOT NULL AND sold_on <= DATE {before}"
     if not traces:
         return expired

@@ -143,7 +143,7 @@ def propose(path: Path, table: str, sheet: str = "") -> str:
     if delimiter and delimiter != ",":
         lines.append(f"delimiter = {toml(delimiter)}")
     if encoding:
-        lines.append(f'encoding = "{encoding}"  # ? or "latin-1"; the text is not UTF-8')
+        lines.append(f'encoding = "{encoding}"  # ? the text is not UTF-8')
     lines += _doubts_of_header(names)
     if asked:
         lines += ["", "[database]", f"query = '''{asked.query}'''", ""]

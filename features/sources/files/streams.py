@@ -15,6 +15,7 @@ from typing import IO, Final, Literal, cast
 import pyarrow as pa
 
 BLOCK: Final = 1 << 20
+_MOST_HELD: Final = 2 * BLOCK  # of a line; one of more than a block is refused
 SEPARATOR: Final = "\x1f"  # between the fields that are cut out of lines of fixed width
 
 Compression = Literal["", "gzip", "bzip2", "xz", "zstd"]
@@ -93,6 +94,43 @@ def replacing(stream: IO[bytes]) -> ChangedStream:
     return ChangedStream(stream, lambda block, is_last: decoder.decode(block, is_last).encode())
 
 
+# Bytes 80 to 9F, which latin-1 leaves to controls that no text has; of the five that Windows leaves
+# free, nothing is known.
+_WINDOWS: Final = {
+    byte: bytes([byte]).decode("cp1252")
+    for byte in range(0x80, 0xA0)
+    if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+}
+
+
+def text_of(line: bytes) -> str:
+    r"""Return a line that is UTF-8 or what Windows writes, which holds latin-1.
+
+    >>> [text_of(line) for line in (b"O\x92BRIEN", b"MU\xd1OZ", "MU\u00d1OZ".encode())]
+    ['O\u2019BRIEN', 'MU\xd1OZ', 'MU\xd1OZ']
+    """
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1").translate(_WINDOWS)
+
+
+def as_utf8(stream: IO[bytes]) -> ChangedStream:
+    """Return `stream` as UTF-8, each line of it read by `text_of`: files are put together."""
+    rest = b""
+
+    def change(block: bytes, is_last: bool) -> bytes:
+        nonlocal rest
+        lines, end, rest = (rest + block).rpartition(b"\n")
+        if is_last or len(rest) > _MOST_HELD:
+            lines, end, rest = lines + end + rest, b"", b""
+        if lines.isascii():
+            return lines + end
+        return b"\n".join(text_of(line).encode() for line in lines.split(b"\n")) + end
+
+    return ChangedStream(stream, change)
+
+
 def translated(stream: IO[bytes], encoding: str) -> ChangedStream:
     """Return `stream` with every kind of line end as a line feed, UTF-16 as UTF-8.
 
@@ -126,19 +164,17 @@ def without_end_marks(stream: IO[bytes]) -> ChangedStream:
     return ChangedStream(stream, change)
 
 
-def cut(stream: IO[bytes], spans: Sequence[tuple[int, int]], encoding: str) -> ChangedStream:
+def cut(stream: IO[bytes], spans: Sequence[tuple[int, int]]) -> ChangedStream:
     """Return `stream` with its lines of fixed width as fields with `SEPARATOR` between them.
 
     Parameters
     ----------
     stream : binary stream
-        The bytes to read.
+        The bytes to read, in UTF-8; the width of a field counts signs.
     spans : sequence of (int, int)
         First sign of each field, from 0, and the one after its last.
-    encoding : str
-        Of the bytes, because the width of a field counts signs. What is read is UTF-8.
     """
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
 
     def change(block: bytes, is_last: bool) -> bytes:

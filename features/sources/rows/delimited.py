@@ -18,7 +18,7 @@ import pyarrow.csv
 from features.domain.missing_values import SPACES
 from features.errors import SourceError
 from features.sources.files.source_file import HEAD_BYTES, SourceFile
-from features.sources.files.streams import BLOCK, SEPARATOR, cut, replacing
+from features.sources.files.streams import BLOCK, SEPARATOR, as_utf8, cut, replacing, text_of
 from features.sources.rows.footers import is_note, is_sum
 from features.sources.rows.quotes import FOLD, folded, folded_head
 
@@ -186,17 +186,19 @@ class OddRows:
 
 def head_lines(source: SourceFile, form: TextForm) -> list[str]:
     """Return the first lines of `source`; the last one may be cut off."""
-    encoding = encoding_of(source, form)
     head = source.head
     if len(head) >= HEAD_BYTES - 3 and b"\n" in head:
         head = head[: head.rindex(b"\n")]
-    lines = head.decode(encoding, errors="replace").split("\n")
+    if is_recoded(source, form):
+        lines = [text_of(line) for line in head.split(b"\n")]
+    else:
+        lines = head.decode(errors="replace").split("\n")
     return folded_head(lines, DELIMITERS) if form.has_quotes and b'"' in head else lines
 
 
-def encoding_of(source: SourceFile, form: TextForm) -> str:
-    """Return the encoding in which the text of `source` is read."""
-    return "utf-8" if source.is_utf8 else (form.fallback_encoding or "utf-8")
+def is_recoded(source: SourceFile, form: TextForm) -> bool:
+    """Whether the text of `source` is in another encoding than UTF-8, which `form` names."""
+    return not source.is_utf8 and form.fallback_encoding is not None
 
 
 def read_header(source: SourceFile, form: TextForm) -> list[str]:
@@ -244,8 +246,10 @@ def _decoded(source: SourceFile, form: TextForm, n_columns: int) -> Iterator[Any
     """Open the bytes of `source`; those that are not UTF-8 replaced unless `form` names a code."""
     with ExitStack() as opened:
         stream: Any = opened.enter_context(source.open())
+        if is_recoded(source, form):
+            stream = opened.enter_context(as_utf8(stream))
         if form.spans:
-            stream = opened.enter_context(cut(stream, form.spans, encoding_of(source, form)))
+            stream = opened.enter_context(cut(stream, form.spans))
         elif not (source.is_utf8 or form.fallback_encoding):
             stream = opened.enter_context(replacing(stream))
         if form.has_quotes and not form.spans and source.has_quotes:
@@ -354,7 +358,6 @@ def _count(column: pa.Array, sign: str) -> npt.NDArray[np.int64]:
 def _open_csv(
     source: SourceFile, stream: Any, form: TextForm, names: list[str], odd: OddRows
 ) -> Any:
-    encoding = "utf-8" if form.spans else encoding_of(source, form)
     delimiter = SEPARATOR if form.spans else form.delimiter
     try:
         return pyarrow.csv.open_csv(
@@ -364,7 +367,6 @@ def _open_csv(
                 block_size=BLOCK,
                 column_names=names,
                 skip_rows=odd.n_lines_before,
-                encoding=encoding,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=delimiter,
