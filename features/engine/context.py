@@ -18,7 +18,16 @@ import pyarrow as pa
 from features.domain.asof import EVER, from_day, number_sql
 from features.engine import kernels
 from features.engine.embedded import Block, EmbeddedEngine
-from features.engine.measures import Distinct, Last, Measure, Plan, Quantile, Sum, evaluate
+from features.engine.measures import (
+    Distinct,
+    DistinctSum,
+    Last,
+    Measure,
+    Plan,
+    Quantile,
+    Sum,
+    evaluate,
+)
 from features.engine.views import STATE_CODE
 from features.reference.geography.areas import area_sql
 
@@ -27,6 +36,7 @@ __all__ = [
     "Cohort",
     "Context",
     "Distinct",
+    "DistinctSum",
     "Gathered",
     "Last",
     "Measure",

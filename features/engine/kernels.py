@@ -384,6 +384,39 @@ def distinct(start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, into
                 into[2, d, k] = squares
 
 
+@numba.njit(cache=True, nogil=True)
+def distinct_sums(
+    start: Any, enters: Any, leaves: Any, code: Any, n_codes: int, values: Any, into: Any
+) -> None:
+    """Sum the largest value of each code inside the window; a negative code does not count.
+
+    `into` (n_dealers, n_as_of) receives the sums; a value below zero is taken for zero.
+    """
+    n_dealers, n_as_of = into.shape
+    most = 0
+    for d in range(n_dealers):
+        most = max(most, start[d + 1] - start[d])
+    by_code = np.empty(most, dtype=np.int64)
+    head = np.empty(n_codes + 2, dtype=np.int64)
+    shifted = code + np.int32(1)
+    total = np.empty(n_as_of)
+    largest = np.empty(n_as_of)
+    for d in range(n_dealers):
+        _order_by(shifted, start[d], start[d + 1], n_codes, by_code, head)
+        total[:] = 0.0
+        for c in range(1, n_codes + 1):
+            if head[c] == head[c + 1]:
+                continue
+            largest[:] = 0.0
+            for j in range(head[c], head[c + 1]):
+                i = by_code[j]
+                for k in range(enters[i], min(leaves[i], n_as_of)):
+                    largest[k] = max(largest[k], values[i])
+            total += largest
+        for k in range(n_as_of):
+            into[d, k] = total[k]
+
+
 def warm_up() -> None:
     """Compile every kernel, or load what an earlier process compiled."""
     i32 = np.zeros(1, dtype=np.int32)
@@ -402,6 +435,7 @@ def warm_up() -> None:
     last_rows(start, i32, i32 + np.int32(1), is_in, np.zeros(1), np.zeros((1, 1), dtype=np.int64))
     quantiles(start, i32, i32 + np.int32(1), is_in, i32, np.array([0.5]), grid)
     distinct(start, i32, i32 + np.int32(1), i32, 1, np.zeros((3, 1, 1)))
+    distinct_sums(start, i32, i32 + np.int32(1), i32, 1, np.zeros(1), grid[0])
     leaves(i32, i32, i32, 1)
     group(i32, 1)
     codes(start, np.zeros(1, dtype=np.uint64))

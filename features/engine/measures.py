@@ -82,7 +82,22 @@ class Distinct:
     where: str = "TRUE"
 
 
-Measure = Sum | Last | Quantile | Distinct
+@dataclass(frozen=True)
+class DistinctSum:
+    """A sum in each window over things, each counted once with the largest value of its events.
+
+    Gives ``name_window``. What `of` tells apart are the things; an event where it is null counts
+    for none. No value is taken to be below zero.
+    """
+
+    name: str
+    windows: tuple[Window, ...]
+    of: str
+    value: str
+    where: str = "TRUE"
+
+
+Measure = Sum | Last | Quantile | Distinct | DistinctSum
 
 
 @dataclass(frozen=True)
@@ -131,15 +146,23 @@ class Plan:
             elif isinstance(m, Quantile):
                 columns[f"_q_{m.name}"] = f"({m.value})::INTEGER"
                 outputs |= dict.fromkeys(_quantile_names(m), np.float32)
+            elif isinstance(m, DistinctSum):
+                columns[f"_c_{m.name}"] = _code_sql(m.of, m.where)
+                columns[f"_s_{m.name}"] = f"coalesce(({m.value})::DOUBLE, 0)"
+                outputs |= {f"{m.name}_{w.name}": np.float32 for w in m.windows}
             else:
-                # Values are told apart by their hash; 0 stands for none.
-                columns[f"_c_{m.name}"] = (
-                    f"CASE WHEN ({m.where}) AND ({m.value}) IS NOT NULL "
-                    f"THEN greatest(hash({m.value}), 1::UBIGINT) ELSE 0::UBIGINT END"
-                )
+                columns[f"_c_{m.name}"] = _code_sql(m.value, m.where)
                 outputs |= dict.fromkeys(_distinct_names(m), np.float32)
                 outputs |= {f"{m.name}_squares_{w.name}": np.float64 for w in m.windows}
         return cls(tuple(measures), columns, outputs, conditions, values, spans)
+
+
+def _code_sql(value: str, where: str) -> str:
+    """Return SQL that tells values apart, by their hash; 0 stands for none."""
+    return (
+        f"CASE WHEN ({where}) AND ({value}) IS NOT NULL "
+        f"THEN greatest(hash({value}), 1::UBIGINT) ELSE 0::UBIGINT END"
+    )
 
 
 def _quantile_names(m: Quantile) -> list[str]:
@@ -233,6 +256,17 @@ class _Events:
             for grid in into:
                 yield next(names), grid
 
+    def distinct_sum(self, m: DistinctSum) -> Named:
+        code, n_codes = kernels.codes(self.block.start, self.block.columns[f"_c_{m.name}"])
+        values = kernels.quantize(self.block.columns[f"_s_{m.name}"])
+        into = np.empty(self.shape, dtype=np.float32)
+        for window in m.windows:
+            leaves = self.leaves(window)
+            kernels.distinct_sums(
+                self.block.start, self.enters, leaves, code, n_codes, values, into
+            )
+            yield f"{m.name}_{window.name}", into
+
 
 def evaluate(plan: Plan, block: Block, as_of: Ints32) -> Named:
     """Run the kernels over one block; each grid has shape (n_dealers, n_as_of).
@@ -248,3 +282,5 @@ def evaluate(plan: Plan, block: Block, as_of: Ints32) -> Named:
             yield from events.quantiles(m)
         elif isinstance(m, Distinct):
             yield from events.distinct(m)
+        elif isinstance(m, DistinctSum):
+            yield from events.distinct_sum(m)

@@ -27,6 +27,7 @@ from features.sql import literal, quoted
 EARLIEST: Final = f"DATE '{EARLIEST_DAY}'"
 EARLIEST_LAW: Final = "DATE '1700-01-01'"
 _MOST_COLUMNS: Final = 1_000  # of a file whose sums and notes are looked for
+POINT: Final = ("latitude", "longitude")
 # The only dates that lie ahead of the day of ingest by nature.
 MAY_BE_AHEAD: Final = frozenset({"expires_on", "ends_on", "submits_to", "to"})
 
@@ -101,7 +102,8 @@ class CheckQuery:
     ----------
     sql : str
         Gives the contract's columns typed, ``known_on`` and whether the file says it
-        (``is_dated``), ``source_line``, ``is_set_aside``, ``fault`` and ``fault_value``; of a bad row also its ``first_cell`` and ``n_filled``.
+        (``is_dated``), ``source_line``, ``is_set_aside``, ``fault`` and ``fault_value``; of a bad
+        row also its ``first_cell`` and ``n_filled``.
     rules : tuple of Rule
         In the order in which they are tried.
     unknowns : tuple of str
@@ -221,7 +223,7 @@ def _unknowns(table: Table, plan: Plan) -> dict[str, str]:
     given = {c.name: "shown_" + c.name for c in table.columns if c.kind == "date"}
     # A word for nothing is no ZIP code, and none is missed.
     given |= {name: f"given_{name}" for name in ("premises_zip", "mail_zip")}
-    given |= {name: f"given_{name}" for name in COUNTRY_OF_STATE}
+    given |= {name: f"given_{name}" for name in (*COUNTRY_OF_STATE, *POINT)}
     given["dealer"] = "shown_dealer"
     return {
         name: f"{quoted(before)} IS NOT NULL AND {quoted(name)} IS NULL"
@@ -248,6 +250,7 @@ def _typed(
     for column in _columns(table, plan):
         name = column.name
         own = quoted("own_known_on" if name == "known_on" else name)
+        own = quoted(f"read_{name}") if name in POINT else own
         if name not in plan.columns:
             typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {own}")
             continue
@@ -286,9 +289,13 @@ def _typed(
     if texts:
         inner += f" WHERE coalesce({', '.join(texts)}) IS NOT NULL"
     dates = f", {', '.join(read)}" if read else ""
+    points = ""
+    if POINT[0] in table.names:
+        state = "premises_state" if "premises_state" in table.names else ""
+        points = f", {conversion.points(state)}"
     return (
-        f"SELECT *, {', '.join(typed)}{rest} FROM (SELECT *{dates} FROM "
-        f"(SELECT *, {', '.join(given)} FROM ({inner}))){joined}"
+        f"SELECT *{points} FROM (SELECT *, {', '.join(typed)}{rest} FROM (SELECT *{dates} FROM "
+        f"(SELECT *, {', '.join(given)} FROM ({inner}))){joined})"
     )
 
 
@@ -341,7 +348,8 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
         return rules
     if column.kind != "string" or name in _PARSED:
         unread = _PARSED[name] if name in _PARSED else _BAD_KIND[column.kind]
-        result = quoted("read_" + name) if column.kind == "date" else value
+        is_read_first = column.kind == "date" or name in POINT
+        result = quoted("read_" + name) if is_read_first else value
         rules.append(Rule(unread, name, f"{given} IS NOT NULL AND {result} IS NULL"))
     if column.allowed:
         codes = ", ".join(map(literal, sorted(column.allowed)))

@@ -19,6 +19,7 @@ from features.domain.missing_values import (
 )
 from features.domain.name_numbers import NAMES, whole_sql
 from features.domain.postal import zip_sql
+from features.reference.geography.state_boxes import in_country_sql, in_state_sql
 from features.schema import UPPER_CASE, Column
 from features.sources.publishers.listing import STATE_FIPS, county_sql
 from features.sql import as_text, literal, padded
@@ -110,6 +111,29 @@ def converted(column: Column, kind: str, given: str) -> str:
     return (
         f"CASE WHEN lower({text}) IN ({true}) THEN true "
         f"WHEN lower({text}) IN ({false}) THEN false END"
+    )
+
+
+def points(state: str = "") -> str:
+    """Return SQL for ``latitude`` and ``longitude`` as read, null where they are no place.
+
+    Neither is without the other. Of numbers that are no degrees nothing is made: the bounds of
+    the contract refuse them, unless the two are merely swapped.
+
+    Parameters
+    ----------
+    state : str
+        Column of the state in which they must lie; any state where empty.
+    """
+    pair = ("read_latitude", "read_longitude")
+    can_be = in_state_sql(state, *pair) if state else f"({in_country_sql(*pair)})"
+    no_degrees = (
+        "coalesce(abs(read_latitude) > 180 OR abs(read_longitude) > 180 OR "
+        "(abs(read_latitude) > 90 AND NOT coalesce(abs(read_longitude) <= 90, false)), false)"
+    )
+    return ", ".join(
+        f"CASE WHEN {can_be} OR {no_degrees} THEN {read} END AS {read.removeprefix('read_')}"
+        for read in pair
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -27,9 +27,8 @@ from features.ingest.opening import Opened, damaged, is_about_file, numbered, op
 from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
+from features.ingest.unknowns import unknown_counties, unknown_values
 from features.ingest.versions import Resolution, date_ends, resolve, revise
-from features.reference.files import DATA
-from features.reference.geography.state_codes import COUNTRY_OF_STATE
 from features.reference.legal.citation import normalize_column
 from features.schema import TABLES
 from features.sources.files.source_file import SourceFile
@@ -44,8 +43,6 @@ from features.warehouse.manifest import Draft
 from features.warehouse.retention import TABLE as RETAINED
 from features.warehouse.retention import drop_expired, expired_sql
 from features.warehouse.stored import scan_table
-
-_MAX_SHOWN: Final = 5  # codes in a note
 
 Step = Callable[[str], AbstractContextManager[None]]
 
@@ -174,12 +171,12 @@ class Loader:
                 n_unread = 0
                 if is_first:
                     n_unread = self.rejects.add_unread(table, load.number, file, found)
-                notes += self._retain(file, plan) + self._unknowns(query)
+                notes += self._retain(file, plan) + unknown_values(self.con, query)
                 notes += sales_without_recovery(self.con, table)
                 notes += turned_dates(self.con, table, load.number)
                 notes += grouped_numbers(self.con, table, load.number)
                 if table == "licenses":
-                    notes += self._unknown_counties()
+                    notes += unknown_counties(self.con)
             with step(f"store {table}"):
                 notes += self._lift(table)
                 is_dated = "known_on" in plan.columns
@@ -316,53 +313,6 @@ class Loader:
         if not n_dropped:
             return []
         return [f"{n_dropped:,} purchaser tokens dropped: sold over two years ago, never traced"]
-
-    def _unknowns(self, query: CheckQuery) -> list[str]:
-        """Tell of values that stand for nothing: stored as unknown, not as what they say."""
-        if not query.unknowns:
-            return []
-        counts = ", ".join(
-            f"count(*) FILTER (unknown & {1 << n} > 0)" for n in range(len(query.unknowns))
-        )
-        counted = self.con.execute(f"SELECT {counts} FROM good WHERE unknown > 0").fetchone()
-        found = {name: n for name, n in zip(query.unknowns, counted, strict=True) if n}
-        zips = {name: n for name, n in found.items() if name.endswith("_zip")}
-        notes = [
-            f"values of {name} that can be no ZIP code, taken as unknown: {n:,}"
-            for name, n in zips.items()
-        ]
-        states = {name: n for name, n in found.items() if name in COUNTRY_OF_STATE}
-        notes += [
-            f"values of {name} that are states of another country than {COUNTRY_OF_STATE[name]} "
-            f"says, taken as unknown: {n:,}"
-            for name, n in states.items()
-        ]
-        if "dealer" in found:
-            notes.append(f"words for no dealer, taken as unknown: {found['dealer']:,}")
-        found = {name: n for name, n in found.items() if name not in (*zips, *states, "dealer")}
-        if found:
-            told = ", ".join(f"{n:,} in {name}" for name, n in found.items())
-            notes.append(
-                f"dates that say that there is none, such as 1900-01-01, taken as unknown: {told}"
-            )
-        return notes
-
-    def _unknown_counties(self) -> list[str]:
-        """Tell of county codes that no county has; a dealer there has no signals of its county."""
-        known = scan([str(DATA / "counties.parquet")])
-        unknown = self.con.execute(
-            "SELECT county_fips, n FROM (SELECT county_fips, count(*) AS n FROM good GROUP BY 1) "
-            f"ANTI JOIN {known} USING (county_fips) ORDER BY county_fips"
-        ).fetchall()
-        if not unknown:
-            return []
-        n_rows = sum(n for _, n in unknown)
-        some = ", ".join(code for code, _ in unknown[:_MAX_SHOWN])
-        some += ", ..." if len(unknown) > _MAX_SHOWN else ""
-        return [
-            f"rows in a county that does not exist ({some}): {n_rows:,}, stored as listed and "
-            "without signals of the county"
-        ]
 
     def _lift(self, table: str) -> list[str]:
         """Let rows that correct withdrawn ones count from the day of the withdrawal.

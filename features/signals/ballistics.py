@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from features.domain.asof import Y1, Y3
-from features.engine.context import Context, Distinct, Sum
+from features.engine.context import Context, Distinct, DistinctSum
 from features.signals.signal import FamilyColumns, Signal, no_source, signals_of
 
 _NIBIN = "ATF, National Integrated Ballistic Information Network"
@@ -14,14 +14,14 @@ _signal = signals_of(
 )
 
 SIGNALS: Final[tuple[Signal, ...]] = (
-    _signal("leads_1y", "Ballistic leads on firearms the dealer sold, over a year.",
+    _signal("leads_1y", "Ballistic leads on firearms the dealer sold, each once, over a year.",
             "{value} ballistic leads on firearms it sold in a year", unit="leads", window="1y"),
-    _signal("leads_3y", "Ballistic leads on firearms the dealer sold, over three years.",
+    _signal("leads_3y", "Ballistic leads on firearms the dealer sold, each once, over three years.",
             "{value} ballistic leads on firearms it sold in three years", unit="leads",
             window="3y"),
     _signal("firearms_3y", "Distinct firearms with a ballistic lead, in three years.",
             "{value} firearms it sold have a ballistic lead", unit="firearms", window="3y"),
-    _signal("events_3y", "Shootings linked by the leads of three years.",
+    _signal("events_3y", "Shootings linked by the leads of three years, once a lead.",
             "{value} shootings linked to firearms it sold", unit="events", window="3y"),
 )  # fmt: skip
 
@@ -33,9 +33,9 @@ def build(context: Context) -> FamilyColumns:
     g = context.grids(
         "leads",
         [
-            Sum("leads", (Y1, Y3)),
+            Distinct("leads", (Y1, Y3), "lead_id"),
             Distinct("firearms", (Y3,), "trace_id"),
-            Sum("events", (Y3,), value="n_linked_events"),
+            DistinctSum("events", (Y3,), of="lead_id", value="n_linked_events"),
         ],
     )
     return FamilyColumns({s.name: g[s.name.removeprefix("ballistics_")] for s in SIGNALS}, {})

@@ -221,7 +221,8 @@ class World:
     def _leads(self) -> pd.DataFrame:
         rows = [
             {
-                "lead_id": f"b{i}",
+                # A lead of several firearms is a row for each.
+                "lead_id": f"b{i % 150}",
                 "trace_id": f"t{int(self.draw.integers(2500))}",
                 "lead_on": (on := self.day()),
                 "n_linked_events": int(self.draw.integers(1, 5)),
@@ -229,7 +230,7 @@ class World:
             }
             for i in range(400)
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).drop_duplicates(["lead_id", "trace_id"])
 
     def _tips(self) -> pd.DataFrame:
         rows = [

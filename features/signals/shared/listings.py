@@ -129,15 +129,19 @@ def _codes(table: pa.Table, name: str) -> tuple[Ints, npt.NDArray[np.object_]]:
 def _points(
     table: pa.Table, county: Ints, county_words: npt.NDArray[np.object_]
 ) -> tuple[Floats, Floats]:
-    """Point of each row: as listed, else of the ZIP code, else the county's centroid."""
+    """Point of each row: as listed, else of the ZIP code, else the county's centroid.
+
+    One number of two is no point.
+    """
     zip_code, zip_words = _codes(table, "zip")
+    listed = [table[name].to_numpy().astype(np.float64) for name in ("latitude", "longitude")]
+    is_listed = np.isfinite(listed[0]) & np.isfinite(listed[1])
     out = []
-    for listed, place in (("latitude", "lat"), ("longitude", "lon")):
-        values = table[listed].to_numpy().astype(np.float64)
+    for values, place in zip(listed, ("lat", "lon"), strict=True):
         by_zip = np.append(zip_places()[place].reindex(zip_words).to_numpy(np.float64), np.nan)
         by_county = np.append(counties()[place].reindex(county_words).to_numpy(np.float64), np.nan)
-        values = np.where(np.isfinite(values), values, by_zip[zip_code])
-        out.append(np.where(np.isfinite(values), values, by_county[county]))
+        found = np.where(is_listed, values, by_zip[zip_code])
+        out.append(np.where(np.isfinite(found), found, by_county[county]))
     return out[0], out[1]
 
 

@@ -18,6 +18,15 @@ from tests.oracles.sentences.raw_tables import (
     trend,
 )
 
+
+def leads_once(c, dealer, m):
+    """The most shootings that each lead links."""
+    once = {}
+    for row in leads(c, dealer, m):
+        once[row["lead_id"]] = max(once.get(row["lead_id"], 0), row["n_linked_events"])
+    return once
+
+
 TRADE = [
     *[
         number(
@@ -45,7 +54,8 @@ TRADE = [
     ),
     number(rf"{N} sales? denied in {W}", summed("denials", "n_denied")),
     number(
-        rf"{N} ballistic leads? in {W} on firearms it sold", lambda c, d, m: len(leads(c, d, m))
+        rf"{N} ballistic leads? in {W} on firearms it sold",
+        lambda c, d, m: len(leads_once(c, d, m)),
     ),
     number(
         rf"{N} firearms? it sold with a ballistic lead in {W}",
@@ -53,7 +63,7 @@ TRADE = [
     ),
     number(
         rf"{N} shootings? linked by the ballistic leads of {W}, counted once a lead",
-        lambda c, d, m: sum(r["n_linked_events"] or 0 for r in leads(c, d, m)),
+        lambda c, d, m: sum(leads_once(c, d, m).values()),
     ),
     share(
         rf"Concentration of its traces of {W} on one maker and place: {SHARE} "

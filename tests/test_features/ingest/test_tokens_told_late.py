@@ -1,4 +1,4 @@
-"""A purchaser's token that is told late, or otherwise, counts; one that is gone takes nothing back."""
+"""A purchaser's token that is told late, or otherwise, counts; that it is gone says nothing."""
 
 from __future__ import annotations
 
