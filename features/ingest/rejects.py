@@ -12,7 +12,7 @@ from features.ingest.summary import TableCounts
 from features.schema import TABLES
 from features.sources.rows.delimited import DAMAGED, LINE
 from features.sql import literal, quoted
-from features.warehouse.batches import FORMAT, scan
+from features.warehouse.batches import FORMAT
 from features.warehouse.manifest import REJECTS, Draft
 
 _TABLE: Final = """
@@ -186,16 +186,27 @@ class RejectBook:
     def stage(self, draft: Draft) -> None:
         """Stage, for each table with new rejects, its whole file.
 
-        Sources are numbered as they come, so the old rows stand before the new ones.
+        The old rows stand before the new ones, as they stood: where the manifest is not replaced
+        after all, the first rows of the file are those it counts. New rows may be of old sources.
         """
         tables = self.con.execute("SELECT DISTINCT table_name FROM rejected").fetchall()
         for (table,) in sorted(tables):
             before = draft.path / REJECTS / f"{table}.parquet"
-            old = f"SELECT * FROM {scan([str(before)])} UNION ALL " if before.exists() else ""
-            new = f"SELECT * EXCLUDE (table_name) FROM rejected WHERE table_name = '{table}'"
+            old = (
+                "SELECT * EXCLUDE (file_row_number), file_row_number AS place FROM read_parquet("
+                f"{literal(str(before))}, file_row_number = true, hive_partitioning = false) "
+                "UNION ALL "
+                if before.exists()
+                else ""
+            )
+            new = (
+                "SELECT * EXCLUDE (table_name), NULL AS place FROM rejected "
+                f"WHERE table_name = '{table}'"
+            )
             staged = draft.staging / f"rejects-{table}.parquet"
             n_rows = self.con.execute(
-                f"COPY ({old}{new} ORDER BY source_id, source_line, reason, value) "
+                f"COPY (SELECT * EXCLUDE (place) FROM ({old}{new}) ORDER BY place NULLS LAST, "
+                "source_id, source_line, reason, value) "
                 f"TO {literal(str(staged))} {FORMAT}"
             ).fetchone()[0]
             draft.stage_rejects(table, staged, n_rows)

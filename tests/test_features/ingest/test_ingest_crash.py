@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from features.ingest import ingest
-from features.warehouse import Warehouse
+from features.warehouse import Warehouse, manifest
 from features.warehouse.integrity import find_faults
 from ffl_risk import main
 from tests.test_features.ingest_samples import TODAY, digest, row, write
@@ -164,6 +164,38 @@ def test_kill_at_any_moment_leaves_the_last_complete_warehouse(tmp_path: Path) -
     assert content(warehouse) == content(clean)
     assert not (warehouse / ".staging").exists()
     assert {0, f"ended {-signal.SIGKILL}"} <= outcomes
+
+
+def test_rejects_of_a_load_that_did_not_end_leave_those_before_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it disputes a row of an older source than the last that has rejects."""
+
+    def load(name: str, *rows: dict[str, str]) -> None:
+        path = write(tmp_path / name, "tips.csv", list(rows))
+        ingest(path, tmp_path / "w", today=TODAY, max_rejects=1.0)
+
+    def rejects() -> object:
+        found = Warehouse.open(tmp_path / "w").rejects("tips")
+        return found and found.to_pylist()
+
+    load("a", row("tips"), row("tips", tip_id="P0", source="nobody"))
+    load("b", row("tips", tip_id="P2", source="nobody"), row("tips", tip_id="P3"))
+    before, held = rejects(), Warehouse.open(tmp_path / "w")
+
+    def killed(path: Path, _: object) -> None:
+        assert path.name != "manifest.json"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "write_json", killed)
+        with pytest.raises(AssertionError):
+            load("c", row("tips", dealer="5-74-90002"))
+    assert rejects() == before
+    load("d", row("tips", tip_id="P4"))
+    assert rejects() == before
+    load("c", row("tips", dealer="5-74-90002"))
+    assert held.rejects("tips").to_pylist() == before  # type: ignore[union-attr]
+    assert len(rejects()) == 4  # type: ignore[arg-type]
 
 
 def test_a_folder_without_write_permission(open_folder: Path) -> None:
