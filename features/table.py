@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.domain import agency_day
 from features.domain.asof import EPOCH, from_day, to_day
 from features.errors import AsOfError, FeatureError, WarehouseError
 from features.home import write_json
@@ -247,7 +248,7 @@ def check_dates(warehouse: Warehouse, as_of: Sequence[date]) -> None:
         When a date is not after the first known row, or later than tomorrow.
     """
     first = first_known_on(warehouse)
-    today = date.today()  # noqa: DTZ011 - a calendar day, as in the data
+    today = agency_day.today()
     for when in as_of:
         if not first < when or (when - today).days > 1:
             raise AsOfError(
@@ -266,7 +267,7 @@ def available(warehouse: Warehouse) -> str:
         When the warehouse is empty.
     """
     first = from_day(to_day(first_known_on(warehouse)) + 1)
-    return f"a date from {first} to {date.today()}"  # noqa: DTZ011
+    return f"a date from {first} to {agency_day.today()}"
 
 
 def first_known_on(warehouse: Warehouse) -> date:

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Final
+
+from features.domain import agency_day
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # An hour that the clock was ahead is made up for within ten.
 _TENTHS: Final = 9
-_DAY: Final = 86_400_000_000
-_GUAM_AHEAD: Final = 10 * 3_600_000_000
+_GUAM_AHEAD: Final = timedelta(hours=10)
 
 
 class Clock:
@@ -80,8 +80,8 @@ def microseconds() -> int:
 
 
 def today() -> date:
-    """Return the day in UTC by the clock of this process."""
-    return _day(_clock.microseconds() // _DAY)
+    """Return the agency's day by the clock of this process."""
+    return agency_day.day_at(_clock.microseconds() / 1_000_000)
 
 
 def latest_day() -> date:
@@ -89,12 +89,7 @@ def latest_day() -> date:
 
     What was done there today may be tomorrow's by `today`.
     """
-    return _day((_clock.microseconds() + _GUAM_AHEAD) // _DAY)
-
-
-@lru_cache(maxsize=4)
-def _day(n: int) -> date:
-    return (_EPOCH + timedelta(days=n)).date()
+    return max(today(), (now() + _GUAM_AHEAD).date())
 
 
 def ahead() -> timedelta:

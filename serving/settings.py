@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from features.domain.agency_day import zone
 from features.home import home
 from serving.errors import InvalidRequestError
 from serving.variables import VARIABLES, require_known
@@ -95,6 +96,7 @@ class Settings:
         folder = folder or home()
         require_known(os.environ)
         read = {key: variable.read(os.environ) for key, variable in VARIABLES.items()}
+        zone(read["time_zone"])  # one that is not known ends the start, not the first request
         return cls(
             home=folder,
             store_url=_store_url(read["store_url"], folder),

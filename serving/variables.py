@@ -125,6 +125,11 @@ VARIABLES: Final[Mapping[str, Variable]] = {
             "FFL_RISK_SIGNALS", "text", "",
             "Folder of an agency's own families of signals, for every command and the service",
         ),
+        Variable(
+            "FFL_RISK_TIME_ZONE", "text", "",
+            "Time zone whose day is today, such as `America/Chicago` or `+10:00`; by default the "
+            "machine's own",
+        ),
         Variable("FFL_RISK_SPARK_MASTER", "text", "local[*]", "Cluster of `--engine spark`"),
         Variable(
             "FFL_RISK_STORE_URL", "secret", "",

@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from features.domain.agency_day import day_of
+
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
@@ -180,9 +182,9 @@ def sources(
     for entry in entries:
         gone = entry.get("withdrawn")
         bad = f", {entry['rejected']:,} rejected" if entry.get("rejected") else ""
-        note = f"; withdrawn {gone['at'][:10]} by {gone['by']}: {gone['why']}" if gone else ""
+        note = f"; withdrawn {day_of(gone['at'])} by {gone['by']}: {gone['why']}" if gone else ""
         typer.echo(
-            f"{entry['id']}: {entry['file']} of {entry['ingested_at'][:10]}, "
+            f"{entry['id']}: {entry['file']} of {day_of(entry['ingested_at'])}, "
             f"{entry['rows']:,} rows of {', '.join(entry['tables'])}{bad}{note}"
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from features.domain import agency_day
 
 if TYPE_CHECKING:
     from features.warehouse import Warehouse
@@ -177,4 +179,4 @@ def opened(path: Path | None) -> Warehouse:
 
 def day_of(as_of: datetime | None) -> date:
     """Return the day that was given, else today."""
-    return (as_of or datetime.now(UTC)).date()
+    return as_of.date() if as_of else agency_day.today()

@@ -20,6 +20,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from features.domain import agency_day
 from features.domain.asof import DAYS_A_YEAR
 from features.engine.choice import chosen_engine, engine_named, require_engine
 from features.engine.embedded import EmbeddedEngine
@@ -179,7 +180,7 @@ def _opened(path: Path | None, tell: Tell) -> Iterator[tuple[Warehouse, str]]:
 def _dates(warehouse: Warehouse) -> list[date]:
     """Return the day after the last row was known, and the same day a year and two before."""
     known = [t["max_known_on"] for t in warehouse.manifest["tables"].values() if t["rows"]]
-    last = min(date.fromisoformat(max(known)) + timedelta(1), date.today())  # noqa: DTZ011
+    last = min(date.fromisoformat(max(known)) + timedelta(1), agency_day.today())
     first = first_known_on(warehouse)
     dates = [last - timedelta(DAYS_A_YEAR * n) for n in (2, 1, 0)]
     return [when for when in dates if when > first]

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import duckdb
 
+from features.domain import agency_day
 from features.errors import InvalidValueError, SourceError, did_you_mean
 from features.home import keep_private
 from features.ingest.dry_run import preview_of, trial_copy
@@ -146,9 +147,7 @@ def ingest(
         draft = Draft(warehouse)
         try:
             draft.open_staging()
-            run = Run(
-                draft, choices, max_rejects, today or datetime.now(UTC).date(), clock, mappings
-            )
+            run = Run(draft, choices, max_rejects, today or agency_day.today(), clock, mappings)
             summaries, unread, warnings = run.load(files)
             if draft.has_changed:
                 with clock.step("commit"):

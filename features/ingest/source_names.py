@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final
 
+from features.domain.agency_day import day_of
 from features.errors import SourceError
 
 _MAX_LISTED: Final = 20
@@ -106,7 +107,7 @@ def _container(entry: dict[str, Any]) -> str:
 
 
 def _told(container: str, group: Entries) -> str:
-    day = group[0]["ingested_at"][:10]
+    day = day_of(group[0]["ingested_at"])
     if len(group) == 1:
         return f"{group[0]['id']}: {group[0]['file']} of {day}"
     span = f"{group[0]['id']}-{group[-1]['id']}"

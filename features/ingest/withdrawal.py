@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import duckdb
 
+from features.domain import agency_day
 from features.errors import InvalidValueError
 from features.ingest.load import withdrawn_sources
 from features.ingest.source_names import find_sources
@@ -172,7 +173,7 @@ def withdraw(
     """
     if not why.strip():
         raise InvalidValueError("A withdrawal needs a reason.", fix="say it with --why")
-    day = today or datetime.now(UTC).date()
+    day = today or agency_day.today()
     warehouse = Path(warehouse)
     read_manifest(warehouse)
     with write_lock(warehouse), writing_to(warehouse):

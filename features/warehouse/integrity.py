@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.domain import agency_day
 from features.errors import WarehouseError
 from features.openjson import Json
 from features.schema import TABLES
@@ -102,7 +103,7 @@ def check(path: Path, *, today: date | None = None) -> WarehouseReport:
     faults = find_faults(warehouse)
     n_dropped = 0
     if not faults:
-        n_dropped = forget_tokens(path, today or datetime.now(UTC).date())
+        n_dropped = forget_tokens(path, today or agency_day.today())
         warehouse = Warehouse.open(path)
     tables = tuple(_report(warehouse, name) for name in TABLES)
     return WarehouseReport(

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from features.domain import agency_day
 from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, users_app
 from serving.commands.backup import keeping_app
 from serving.commands.governance import govern_app, responsibilities_app
@@ -234,6 +235,5 @@ def demo(
 
 
 def _day(as_of: datetime | None) -> date:
-    from datetime import UTC
 
-    return (as_of or datetime.now(UTC)).date()
+    return as_of.date() if as_of else agency_day.today()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Optional
 
 import typer
+
+from features.domain import agency_day
 
 govern_app = typer.Typer()
 responsibilities_app = typer.Typer(
@@ -95,7 +97,7 @@ def responsibilities_add(
             area=area,
             subject=subject,
             contact=contact,
-            starts_on=(since or datetime.now(UTC)).date(),
+            starts_on=since.date() if since else agency_day.today(),
             ends_on=until.date() if until else None,
             ledger=ledger,
         )
@@ -115,7 +117,7 @@ def responsibilities_end(
     from serving.field import responsibility
 
     with recorded() as (opened, ledger):
-        day = (on or datetime.now(UTC)).date()
+        day = on.date() if on else agency_day.today()
         responsibility.end(opened, number, day, ledger=ledger)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from features.domain import agency_day
 
 if TYPE_CHECKING:
     from features.warehouse import Warehouse
@@ -55,7 +57,7 @@ def share(
     from serving.commands.operator import record_release
     from serving.commands.printing import say, working
 
-    today = datetime.now(UTC).date()
+    today = agency_day.today()
     day = released.date() if released else latest_release(today)
     require_past(day, today)
     opened, home = _opened(warehouse)
@@ -90,7 +92,7 @@ def bulletin(
     from serving.commands.operator import record_release
     from serving.commands.printing import say, working
 
-    today = datetime.now(UTC).date()
+    today = agency_day.today()
     last = require_past(released.date() if released else latest_release(today), today)
     opened, home = _opened(warehouse)
     with working("bulletin") as progress:
@@ -132,7 +134,7 @@ def measures(
     from serving.commands.operator import local_measures
     from serving.commands.printing import print_rows, say
 
-    today = datetime.now(UTC).date()
+    today = agency_day.today()
     opened, _ = _opened(warehouse)
     period = Period.year(year or today.year - 1)
     report = local_measures(opened, period, is_public=is_public)
@@ -176,7 +178,7 @@ def assurance(
     from serving.insight.assurance.papers import papers
 
     with working("assurance"):
-        facts = facts_of(home(), warehouse or home() / "warehouse", datetime.now(UTC).date())
+        facts = facts_of(home(), warehouse or home() / "warehouse", agency_day.today())
         files = papers(facts)
     for name, content in files.items():
         write_atomically(out / name, content)

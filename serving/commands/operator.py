@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from features.domain import license_number
+from features.domain import agency_day, license_number
 from features.errors import InvalidValueError, did_you_mean
 from features.home import home
 from serving.access.accounts import Principal
@@ -150,7 +150,7 @@ def local_measures(warehouse: Warehouse, period: Period, *, is_public: bool) -> 
     """Measure a period, and freeze it once it is over."""
     from serving.insight.measures import report_for, shown_to
 
-    today = datetime.now(UTC).date()
+    today = agency_day.today()
     with store() as opened:
         report = report_for(home(), warehouse, period, store=opened, today=today)
     return shown_to(report, "partner" if is_public else "", today, home=home())
@@ -159,7 +159,7 @@ def local_measures(warehouse: Warehouse, period: Period, *, is_public: bool) -> 
 def local_decisions() -> tuple[bytes, int]:
     """Return the decisions about dealers the operator sees, and record that they were taken."""
     with recorded() as (opened, ledger):
-        today = datetime.now(UTC).date()
+        today = agency_day.today()
         hidden = holds.hidden_from(operator_name(), holds.in_force(opened, home()), [today])
         content, n = decisions.to_csv(opened, hidden=hidden)
         with opened.write() as connection:
@@ -176,7 +176,7 @@ class CollectedRecord(TypedDict):
 
 def local_collect(warehouse: Path | None) -> CollectedRecord:
     """Move outcomes and events into the warehouse."""
-    today = datetime.now(UTC).date()
+    today = agency_day.today()
     with store() as opened:
         folder = warehouse or home() / "warehouse"
         n_outcomes = outcomes.collect(opened, folder, today=today)
@@ -193,7 +193,7 @@ def add_hold(dealer: str, owners: Sequence[str], until: date | None) -> str:
             opened,
             key,
             owners=owners,
-            starts_on=datetime.now(UTC).date(),
+            starts_on=agency_day.today(),
             ends_on=until,
             ledger=ledger,
         )
@@ -225,7 +225,7 @@ def dealer_key(text: str) -> str:
 def lift_hold(hold_id: str) -> None:
     """End a hold today."""
     with recorded() as (opened, ledger):
-        holds.lift(opened, hold_id, datetime.now(UTC).date(), ledger=ledger)
+        holds.lift(opened, hold_id, agency_day.today(), ledger=ledger)
 
 
 def issued_lists() -> list[ListIdRecord]:
@@ -238,7 +238,7 @@ def issue_lists(order: Order) -> list[Scheduled]:
     """Issue the lists of the week; every one is recorded."""
     with _running() as (runtime, operator):
         runtime.switch.check("rank")
-        return issue_for_week(runtime, order, by=operator, today=datetime.now(UTC).date())
+        return issue_for_week(runtime, order, by=operator, today=agency_day.today())
 
 
 def verify_list(list_id: str, warehouse: Path | None) -> Verification:

@@ -11,6 +11,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from features.domain import agency_day
+
 schedule_app = typer.Typer()
 
 JsonOption = Annotated[
@@ -70,7 +72,7 @@ def run(
 
     settings = Settings.from_environment()
     hooks = Hooks.of(settings)
-    today = (as_of or datetime.now().astimezone()).date()
+    today = as_of.date() if as_of else agency_day.today()
     asked = Asked(
         routine.value,
         today,
@@ -113,7 +115,7 @@ def receive(
     found = take_in(
         inbox,
         settings.home / "warehouse",
-        today=datetime.now().astimezone().date(),
+        today=agency_day.today(),
         settled=settings.settled_seconds,
         mappings=Path(settings.inbox_mappings) if settings.inbox_mappings else None,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+from features.domain import agency_day
 
 trial_app = typer.Typer(name="trial", help="Randomized trials in the field.", no_args_is_help=True)
 
@@ -86,7 +88,7 @@ def trial_read(
     """
     from serving.commands.trial_steps import read_trial
 
-    read_trial(name, today=date.today(), warehouse=warehouse, as_json=as_json)  # noqa: DTZ011
+    read_trial(name, today=agency_day.today(), warehouse=warehouse, as_json=as_json)
 
 
 @trial_app.command("averts")
@@ -101,4 +103,4 @@ def trial_averts(warehouse: WarehouseOption = None, as_json: JsonOption = False)
     """
     from serving.commands.trial_steps import estimate_averted
 
-    estimate_averted(today=date.today(), warehouse=warehouse, as_json=as_json)  # noqa: DTZ011
+    estimate_averted(today=agency_day.today(), warehouse=warehouse, as_json=as_json)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from features.domain import agency_day
 from features.domain.number_words import counted
 from features.home import home, write_atomically
 from features.warehouse import Warehouse
@@ -37,7 +38,7 @@ def plan_trial(
     """Plan a trial, keep it with the audit and write its protocol."""
     store = Warehouse.open(warehouse or home() / "warehouse")
     rule = policy_in_force(home()).severe_finding
-    today = date.today()  # noqa: DTZ011
+    today = agency_day.today()
     visits = independent_visits(store, known_before=today, rule=rule)
     list_a, list_b, ends_on = lists
     if list_a is None and list_b is None:

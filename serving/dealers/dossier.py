@@ -12,6 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from features.arrays import Flags
+from features.domain.agency_day import day_of
 from features.domain.asof import in_force_sql
 from features.insight.flows.places import label_sql
 from features.reference.attribution import COUNTS_SQL, LAWFUL_SQL, UNSERIALIZED_SQL
@@ -346,7 +347,7 @@ def _told_since(
         _Told(_as_told(row), _cited(row))
         for key, row in newest.items()
         # An open inspection is told, and comes into no warehouse before it is closed.
-        if (row.at[:10], row.outcome_id > taken_in or not row.document["closed_on"])
+        if (day_of(row.at), row.outcome_id > taken_in or not row.document["closed_on"])
         > (known.get(key, ""), False)
     ]
 
@@ -366,7 +367,7 @@ def _as_told(row: sa.Row[Any]) -> TimelineRecord:
         "on": date.fromisoformat(told["opened_on"]),
         "table": "outcomes",
         "what": f"{told['kind']} inspection, outcome {outcome}"
-        f"{'; cited ' + cited if cited else ''}; told by {row.who} on {row.at[:10]}"
+        f"{'; cited ' + cited if cited else ''}; told by {row.who} on {day_of(row.at)}"
         f"{changed}; it comes with the next list",
         "record_id": row.inspection_id,
     }
@@ -383,7 +384,7 @@ def _decided(store: Store, dealer: str) -> list[TimelineRecord]:
             note = f": {row.note}" if row.note else ""
             out.append(
                 {
-                    "on": date.fromisoformat(row.at[:10]),
+                    "on": date.fromisoformat(day_of(row.at)),
                     "table": "decisions",
                     "what": f"{said} by {row.who}{why}{note}",
                     "record_id": row.list_id,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from features.domain.agency_day import day_of
 from features.domain.number_words import counted
 from features.reference.legal.citation import CITED_SQL
 
@@ -90,7 +91,7 @@ def standing(told: OnRecord | None, in_records: OnRecord | None) -> OnRecord | N
     """
     if told is None or in_records is None:
         return told or in_records
-    is_later = in_records.at > told.at[:10]
+    is_later = in_records.at > day_of(told.at)
     known = {name: told.document.get(name) for name in _OF_RECORDS}
     cited = [one for one in told.document["violations"] if one["instances"] != 0]
     is_other = bool(differences(in_records.document, known | {"violations": cited}))

@@ -17,6 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from features.domain.agency_day import day_of
 from features.domain.asof import parse_date
 from features.openjson import Row
 from features.reference.legal.citation import normalize
@@ -337,7 +338,7 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
             earlier = _earlier(connection, waiting)
         waiting = [_corrected(kept, earlier[kept.inspection_id]) for kept in waiting]
         waiting = _designed(store, waiting)
-        today = max(today, *(date.fromisoformat(kept.at[:10]) for kept in waiting))
+        today = max(today, *(date.fromisoformat(day_of(kept.at)) for kept in waiting))
         with tempfile.TemporaryDirectory() as folder:
             ingest(_canonical_files(waiting, Path(folder)), warehouse, today=today)
     if last > done.outcome_id and warehouse.is_dir():
@@ -385,7 +386,7 @@ def _known_day(kept: Kept) -> date:
 
     Where the day begins first a visit is closed and told while it is yesterday elsewhere.
     """
-    return max(date.fromisoformat(kept.at[:10]), parse_date(kept.document["closed_on"]))
+    return max(date.fromisoformat(day_of(kept.at)), parse_date(kept.document["closed_on"]))
 
 
 def _designed(store: Store, outcomes: Sequence[Kept]) -> list[Kept]:
@@ -413,7 +414,7 @@ def _canonical_files(outcomes: Sequence[Kept], folder: Path) -> list[Path]:
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
         for kept in outcomes:
-            writer.writerow(_blank(kept.document) | {"known_on": kept.at[:10]})
+            writer.writerow(_blank(kept.document) | {"known_on": day_of(kept.at)})
     names = (*TABLES["violations"].names, "known_on")
     cited = [(kept, v) for kept in outcomes for v in kept.document["violations"]]
     if not cited:
@@ -422,7 +423,7 @@ def _canonical_files(outcomes: Sequence[Kept], folder: Path) -> list[Path]:
         writer = csv.DictWriter(stream, names, extrasaction="ignore")
         writer.writeheader()
         for kept, violation in cited:
-            row = {"inspection_id": kept.inspection_id, "known_on": kept.at[:10]}
+            row = {"inspection_id": kept.inspection_id, "known_on": day_of(kept.at)}
             writer.writerow(_blank(violation) | row)
     return [inspections, violations]
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
+from features.domain.agency_day import day_of
 from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
@@ -96,7 +97,7 @@ def collect_events(store: Store, warehouse: Path) -> list[Waiting]:
         files = _canonical_files(found, Path(folder))
         # A row the warehouse rejects stays in its rejects; the others must not wait for it.
         # They may have come on a day that is still to come here: clocks differ, and are set back.
-        today = max(clock.today(), *(date.fromisoformat(event.at[:10]) for event in found))
+        today = max(clock.today(), *(date.fromisoformat(day_of(event.at)) for event in found))
         ingest(files, warehouse, max_rejects=1.0, today=today)
     done = Collected.of(store, warehouse)
     replace(done, event_id=max(done.event_id, found[-1].event_id)).save(warehouse)
@@ -128,7 +129,7 @@ def _texts(document: Mapping[str, Any]) -> Row:
 
 def known_on(event: Waiting) -> str:
     """Return the day a row counts as known: as it says, else the day it arrived."""
-    return str(event.document.get("known_on") or event.at[:10])
+    return str(event.document.get("known_on") or day_of(event.at))
 
 
 def as_of_after(events: Sequence[Waiting], published: date) -> date:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Flags, Ints
+from features.domain.agency_day import day_of
 from models.order.random_share import (
     PERIOD_MONTHS,
     Draw,
@@ -72,7 +73,7 @@ class Issue:
     @property
     def day(self) -> date:
         """The day it was issued on, by which the age of its records is reckoned."""
-        return date.fromisoformat(self.issued_at[:10])
+        return date.fromisoformat(day_of(self.issued_at))
 
     def draw(self, as_of: date) -> Draw:
         """Return the random numbers of the period that holds `as_of`."""

@@ -15,6 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 from pydantic_core import from_json, to_json
 
+from features.domain.agency_day import day_of
 from models.order.random_share import Draw
 from serving import clock
 from serving.access.accounts import Principal
@@ -145,7 +146,7 @@ def issue(
 
 def _overrides(access: Access, document: ListDocument) -> list[Access]:
     """Give every dealer listed before the law allows a visit an audit record of its own."""
-    day = str(document["issued_at"])[:10]
+    day = day_of(str(document["issued_at"]))
     return [
         Access(
             **{

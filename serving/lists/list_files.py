@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from features.domain.agency_day import day_of
 from features.domain.number_words import counted
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.contract.field import OVERRIDE_WORDS
@@ -269,7 +270,7 @@ def _head_field(name: str) -> Field:
 
 def _for_sheet(field: Field, value: str | float | None) -> Value:
     if field.kind == "date" and value:
-        return date.fromisoformat(str(value)[:10])  # of an instant, the day
+        return date.fromisoformat(day_of(str(value)))  # of an instant, the day
     if field.heading in _CODES and isinstance(value, str):
         return value.replace("_", " ")
     if field.heading == "Decision" and value:

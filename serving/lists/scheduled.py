@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 import sqlalchemy as sa
 
+from features.domain.agency_day import begin_of
 from features.errors import did_you_mean
 from serving.access.accounts import Principal
 from serving.contract.answers import Area, RankRequest
@@ -101,7 +102,7 @@ def issue_for_week(
             area=Area(office=office), k=order.k, random_share=order.random_share,
             purpose="licensing",
         )  # fmt: skip
-        since = "" if order.is_again else monday_of(today).isoformat()
+        since = "" if order.is_again else begin_of(monday_of(today))
         try:
             document = issue(runtime, schedule_for(office), request, by=by, once_since=since)
         except IssuedAlreadyError:  # by another run, while this one composed
@@ -114,7 +115,7 @@ def issue_for_week(
 
 def waiting_lists(store: Store, today: date) -> dict[str, tuple[str, int]]:
     """Return id and length of each office's newest list of this week from the schedule."""
-    since = monday_of(today).isoformat()
+    since = begin_of(monday_of(today))
     query = (
         sa.select(LISTS.c.list_id, LISTS.c.owner, LISTS.c.document)
         .where(LISTS.c.issued_at >= since, LISTS.c.owner.startswith("schedule:"))
@@ -129,7 +130,7 @@ def waiting_lists(store: Store, today: date) -> dict[str, tuple[str, int]]:
 
 def newest_of_week(found: Iterable[ListSummaryRecord], today: date) -> list[ListSummaryRecord]:
     """Return the summaries of the lists that wait: the newest of the week for each office."""
-    since = monday_of(today).isoformat()
+    since = begin_of(monday_of(today))
     newest: dict[str, ListSummaryRecord] = {}
     for one in found:
         if one["office"] and one["issued_at"] >= since:

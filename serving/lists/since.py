@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from features.domain.agency_day import day_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
 from serving.contract.field import OVERRIDE_WORDS
@@ -92,7 +93,7 @@ class DecidedElsewhere:
         """Say it for a row of a page."""
         made = "Accepted" if self.decision == "accept" else "Overridden"
         why = OVERRIDE_WORDS.get(self.reason, self.reason).lower()
-        return f"{made} {self.at[:10]} on another list{': ' + why if why else ''}."
+        return f"{made} {day_of(self.at)} on another list{': ' + why if why else ''}."
 
 
 def decided_elsewhere(

@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
 
+from features.domain.agency_day import day_of
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
@@ -88,7 +89,7 @@ def decided_in_words(store: Store, view: View, document: Mapping[str, Any]) -> d
         reason = one["reason"] or ""
         parts = [OVERRIDE_WORDS.get(reason, reason).lower(), one["note"]]
         why = "; ".join(part for part in parts if part)
-        said[dealer] = f"{made} {one['at'][:10]}{': ' + why if why else ''}."
+        said[dealer] = f"{made} {day_of(one['at'])}{': ' + why if why else ''}."
     for dealer, name in assignments_of(store, document["list_id"]).items():
         said[dealer] = f"{said[dealer]} With {name}." if dealer in said else f"With {name}."
     listed = {row["dealer"] for row in document["rows"]}
@@ -155,7 +156,7 @@ def _settled(
 ) -> str:
     """Say how a dealer handed over was settled, a visit before a decision; empty when not yet."""
     if told:
-        return f"visited, outcome told {max(told)[:10]}"
+        return f"visited, outcome told {day_of(max(told))}"
     here = [row for row in decided if row.list_id == list_id]
     elsewhere = [row for row in decided if since and row.at >= since]
     for rows in (here, elsewhere):
@@ -169,7 +170,7 @@ def decision_in_words(made: sa.Row[Any], *, where: str = "") -> str:
     verb = "accepted" if made.decision == "accept" else "overridden"
     reason = made.reason or ""
     why = OVERRIDE_WORDS.get(reason, reason).lower()
-    return f"{verb} {made.at[:10]}{where}{': ' + why if why else ''}"
+    return f"{verb} {day_of(made.at)}{where}{': ' + why if why else ''}"
 
 
 def decisions_by(store: Store, name: str) -> list[StoredDecisionRecord]:

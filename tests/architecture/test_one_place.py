@@ -24,6 +24,11 @@ RULES = {
         {"features/domain/asof.py"},
         set(),
     ),
+    "the agency's day": (
+        r"date\.today\(\)|now\((UTC)?\)(\.astimezone\(\))?\.date\(\)|\.at\[:10\]|_at'\]\[:10\]",
+        set(),
+        set(),
+    ),
     "a solver and its threads": (
         r"\bhighspy\.Highs\(",
         {"features/highs.py"},

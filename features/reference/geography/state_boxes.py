@@ -7,8 +7,9 @@ margin of about a hundred kilometers, so that no point of the state is doubted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ def in_country_sql(latitude: str, longitude: str) -> str:
     return " OR ".join(_within(latitude, longitude, box) for box in boxes)
 
 
-def _within(latitude: str, longitude: str, box: dict[str, object]) -> str:
+def _within(latitude: str, longitude: str, box: Mapping[Any, Any]) -> str:
     west = f"CASE WHEN {longitude} > 0 THEN {longitude} - 360 ELSE {longitude} END"
     return (
         f"(coalesce({latitude} BETWEEN {box['south']} AND {box['north']} AND "

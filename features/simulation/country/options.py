@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from features.domain import agency_day
 from features.domain.asof import add_months
 from features.errors import InvalidValueError, did_you_mean
 
@@ -59,7 +60,7 @@ class Options:
                 f"--policy {self.policy!r} is unknown{did_you_mean(self.policy, POLICIES)}",
                 expected=", ".join(POLICIES),
             )
-        if not date(2005, 1, 1) <= self.end <= date.today():  # noqa: DTZ011 - a calendar day
+        if not date(2005, 1, 1) <= self.end <= agency_day.today():
             raise InvalidValueError(
                 f"--end {self.end} is outside the range.", expected="2005-01-01 up to today"
             )

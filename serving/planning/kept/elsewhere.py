@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import sqlalchemy as sa
 
+from features.domain.agency_day import day_of
 from features.domain.number_words import counted
 from serving.access.accounts import Principal
 from serving.access.roles import LEADS, OVERSEES
@@ -76,7 +77,7 @@ def handed(store: Store, principal: Principal, scope: Scope, plan: KeptPlan) -> 
         return principal.role in OVERSEES or (principal.role in LEADS and bool(scope.own[place]))
 
     return {
-        row.dealer: f"with {row.to} since {row.at[:10]}, handed over on a list"
+        row.dealer: f"with {row.to} since {day_of(row.at)}, handed over on a list"
         for row in rows
         if told_at.get(row.dealer, "") < row.at
         and (place := scope.view.row(row.dealer)) is not None

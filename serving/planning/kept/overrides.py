@@ -10,6 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from features.domain.agency_day import day_of
 from features.domain.asof import from_numpy
 from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.kept_plan import KeptPlan, KeptVisit
@@ -49,7 +50,7 @@ def overrides(store: Store) -> dict[str, Override]:
     )
     with store.read() as connection:
         return {
-            row.dealer: Override(row.reason, date.fromisoformat(row.at[:10]))
+            row.dealer: Override(row.reason, date.fromisoformat(day_of(row.at)))
             for row in connection.execute(query)
         }
 

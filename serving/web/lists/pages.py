@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
+from features.domain.agency_day import day_of
 from features.errors import FflRiskError
 from serving import clock
 from serving.access.audit.writer import subjects
@@ -234,8 +235,9 @@ def show_list(
     highest = max((row["heads"][heads[0]]["upper"] for row in visible), default=1.0)
     rows = found[per_page * (number - 1) : per_page * number]
     return page(
-        request, "issued_list.html", title=f"List of {document['issued_at'][:10]}", active="lists",
-        me=caller.principal, status=status, doc=document, rows=rows,
+        request, "issued_list.html",
+        title=f"List of {day_of(document['issued_at'])}", active="lists", me=caller.principal,
+        status=status, doc=document, rows=rows,
         n_found=len(found), page=number, n_pages=n_pages, ask=ask, heads=heads,
         scale=160.0 / max(highest, 1e-9), decisions=decisions, since=since,
         elsewhere=decided_elsewhere(store, view, document),

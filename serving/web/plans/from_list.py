@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from features.domain.agency_day import day_of
 from features.domain.number_words import counted
 from serving.api.callers import Caller
 from serving.contract.kept_plan import KeptPlan
@@ -111,7 +112,7 @@ def from_list(
     must = wanted(dealers, "mandatory")
     return FromList(
         list_id,
-        document["issued_at"][:10],
+        day_of(document["issued_at"]),
         offices.pop() if len(offices) == 1 else "",
         require,
         len(must),

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import FflRiskError
+from serving import clock
 from serving.access.audit.writer import Access, append, open_chain
 from serving.access.clock_check import check_clock
 from serving.errors import AuditError, NotReadyError
@@ -50,6 +51,7 @@ def home(tmp_path: Path, monkeypatch) -> Path:
         ("OIDC_CLIENT_ID", "ffl-risk"), ("OIDC_JWKS_URL", "https://issuer.example/keys"),
         ("OIDC_CLIENT_SECRET", "Zq9Secret"), ("WORKER", "4"), ("OIDC_ISSUER_URL", "https://x.org"),
         ("OIDC_CLIENT_ID_FILE", "/run/secrets/id"), ("LOGFORMAT", "json"),
+        ("TIME_ZONE", "Guam time"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_one_line_that_names_it(home: Path, monkeypatch, name: str, value: str):
@@ -73,6 +75,14 @@ def test_a_bad_value_beside_an_issuer_is_one_line_too(home, monkeypatch, name: s
     monkeypatch.setenv(f"FFL_RISK_{name}", value)
     with pytest.raises(FflRiskError, match=f"FFL_RISK_{name}"):
         supervisor.serve("127.0.0.1", 0)
+
+
+def test_the_day_of_the_service_is_the_agency_s(monkeypatch: pytest.MonkeyPatch):
+    late = clock.Clock(lambda: 1_780_264_800 * 10**9, lambda: 0)  # 2026-05-31 22:00 UTC
+    monkeypatch.setattr(clock, "_clock", late)
+    for zone, day in (("UTC", 31), ("Pacific/Guam", 1)):
+        monkeypatch.setenv("FFL_RISK_TIME_ZONE", zone)
+        assert clock.today().day == day
 
 
 def test_a_secret_that_is_set_twice_is_refused(home: Path, monkeypatch, tmp_path: Path):
