@@ -174,9 +174,13 @@ def _magic(path: Path) -> bytes:
 
 
 def _sheets(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
-    """Take the sheets of a workbook; those that it hides are told."""
+    """Take the sheets of a workbook; those that it hides and those of one row are told."""
     made = workbook.sheets(path, name, unpack_to)
     finds.unread += [Unread(f"{name}[{sheet}]", "a hidden sheet") for sheet in made.hidden]
+    finds.unread += [
+        Unread(f"{name}[{sheet}]", "a sheet with one row, no header with rows")
+        for sheet in made.single
+    ]
     if len(made.texts) == 1:
         finds.found += [
             Found(text, name, table_of(name), note=made.notes.get(sheet, ""))

@@ -67,12 +67,15 @@ class Sheets:
         The text of each one that a reader of the workbook sees, by its name.
     hidden : tuple of str
         Names of those that the workbook hides: old states and aids, which nobody looked at.
+    single : tuple of str
+        Names of those with one row alone, which cannot be a header with rows.
     notes : mapping of str to str
         What to tell of a sheet, by its name.
     """
 
     texts: Mapping[str, Path]
     hidden: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,12 +91,17 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
     _check_ranges(path, name)
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
-    hidden = []
+    hidden, single = [], []
+    n_sheets = 0
     try:
         with python_calamine.load_workbook(path) as book:
             for n, sheet in enumerate(book.sheets_metadata):
                 target = folder / f"{n:04d}"
-                if not _write(book, sheet.name, target):
+                n_sheets += 1
+                n_rows = _write(book, sheet.name, target)
+                if n_rows == 1:
+                    single.append(sheet.name)
+                if n_rows < 2:
                     continue
                 if sheet.visible == python_calamine.SheetVisibleEnum.Visible:
                     made[sheet.name] = target
@@ -117,10 +125,10 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
     if not made:
         raise SourceError(
             f"{name} is a workbook without rows.",
-            found=f"{len(list(folder.iterdir()))} sheets, none with more than one row",
+            found=f"{n_sheets} sheets, none with more than one row",
             expected="a header row and rows of one table in each sheet",
         )
-    return Sheets(made, tuple(hidden), notes)
+    return Sheets(made, tuple(hidden), tuple(single), notes)
 
 
 def _check_sizes(path: Path, name: str) -> None:
@@ -180,20 +188,21 @@ def _size(stream: BinaryIO, part: zipfile.ZipInfo, most: int) -> int:
     return n
 
 
-def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> bool:
+def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> int:
+    """Write a sheet unless it has less than two rows; return how many it has."""
     try:
         found = book.get_sheet_by_name(sheet)
     except python_calamine.CalamineError:
-        return False  # a sheet of charts has no cells
+        return 0  # a sheet of charts has no cells
     rows = found.to_python(skip_empty_area=False)
     if len(rows) < 2:
-        return False
+        return int(any(as_text(cell).strip() for row in rows for cell in row))
     _fill_merged(rows, found.merged_cell_ranges or ())
     with target.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         for row in rows:
             writer.writerow([as_text(cell) for cell in row])
-    return True
+    return len(rows)
 
 
 def _fill_merged(

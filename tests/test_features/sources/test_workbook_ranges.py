@@ -133,6 +133,32 @@ def test_the_range_of_a_sheet_in_records_is_measured(tmp_path: Path) -> None:
         ingest(path, tmp_path / "w", today=TODAY)
 
 
+def test_a_sheet_of_one_row_is_told_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "tips.xlsx"
+    with xlsxwriter.Workbook(path) as made:
+        sheet = made.add_worksheet("tips")
+        for n, cells in enumerate((list(row("tips")), list(row("tips").values()))):
+            sheet.write_row(n, 0, cells)
+        made.add_worksheet("holds").write_row(0, 0, list(row("holds")))
+        made.add_worksheet("Sheet3")
+    summary = ingest(path, tmp_path / "w", today=TODAY)
+    assert [(u.file, u.why) for u in summary.unread] == [
+        ("tips.xlsx[holds]", "a sheet with one row, no header with rows")
+    ]
+
+
+@pytest.mark.parametrize("n_sheets", [1, 2])
+def test_a_workbook_of_single_rows_says_how_many_sheets_it_has(
+    n_sheets: int, tmp_path: Path
+) -> None:
+    with xlsxwriter.Workbook(tmp_path / "tips.xlsx") as made:
+        for _ in range(n_sheets):
+            made.add_worksheet().write_row(0, 0, list(row("tips")))
+    with pytest.raises(SourceError, match="a workbook without rows") as refused:
+        ingest(tmp_path / "tips.xlsx", tmp_path / "w", today=TODAY)
+    assert refused.value.found == f"{n_sheets} sheets, none with more than one row"
+
+
 @pytest.mark.parametrize("block", ["P2:P4", "A7:B9"])
 def test_merged_cells_beside_or_below_the_table_are_nothing(block: str, tmp_path: Path) -> None:
     path = tmp_path / "tips.xlsx"
