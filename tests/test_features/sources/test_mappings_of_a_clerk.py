@@ -119,7 +119,8 @@ def test_state_and_county_are_put_together_with_their_zeros(tmp_path: Path) -> N
         listed_on='constant = "2025-01-01"', premises_city='from = "CITY"',
         premises_state='from = "PLACE"\npart = { separator = "/", number = 2 }',
         premises_zip='from = "ZIP"', county_fips='from = ["ST", "CNTY"]\npad = [2, 3]',
-        latitude='from = "LAT"\ndecimal = ","', business_name='from = "SHOP"\ndefault = "UNNAMED"',
+        latitude='from = "LAT"\ndecimal = ","', longitude='constant = "-110.97"',
+        business_name='from = "SHOP"\ndefault = "UNNAMED"',
     )  # fmt: skip
     text = (
         "FFL;KIND;CITY;PLACE;ZIP;ST;CNTY;LAT;SHOP\n"
