@@ -26,6 +26,14 @@ SPACES: Final = (
     "\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
 )
+# Within a text, as RE2 writes it: every other space and control is a blank, what has no width is
+# nothing. Two values that nobody can tell apart are one.
+BLANKS_WITHIN: Final = (
+    r"[\x00-\x1f\x7f-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+)
+NOTHING_WITHIN: Final = (
+    r"[\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{2066}-\x{206f}\x{feff}]"
+)
 # In lower case, without the spaces around them.
 NULL_WORDS: Final = (
     "null",
@@ -228,6 +236,13 @@ NO_DATES: Final = (
     "9999-12-30",
     "9999-12-31",
 )
+
+
+def plain_sql(text: str) -> str:
+    """Return SQL for a text without controls within, and with each letter in one spelling."""
+    blank = f"regexp_replace({text}, {literal(BLANKS_WITHIN)}, ' ', 'g')"
+    plain = f"nfc_normalize(regexp_replace({blank}, {literal(NOTHING_WITHIN)}, '', 'g'))"
+    return f"CASE WHEN regexp_matches({text}, '[^ -~]') THEN {plain} ELSE {text} END"
 
 
 def trimmed_sql(text: str) -> str:

@@ -15,6 +15,7 @@ from features.domain.missing_values import (
     is_no_date_sql,
     is_null_word_sql,
     is_zero_date_sql,
+    plain_sql,
     trimmed_sql,
 )
 from features.domain.name_numbers import NAMES, whole_sql
@@ -50,7 +51,7 @@ def trimmed(text: str) -> str:
 def shown(expression: str, kind: str, is_untrimmed: bool) -> str:
     """Return SQL for a column as a reader would see it."""
     if kind == "VARCHAR" and is_untrimmed:
-        return trimmed(expression)
+        return trimmed(plain_sql(expression))
     return expression
 
 

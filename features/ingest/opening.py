@@ -15,7 +15,7 @@ from features.sources.agency.register import LISTED_ON
 from features.sources.files.source_file import SourceFile
 from features.sources.layout import Join, Layout, Plan
 from features.sources.rows.delimited import DAMAGED, LINE, OddRows, TextForm, open_rows
-from features.sources.rows.parquet import has_instants, open_days
+from features.sources.rows.parquet import is_read_here, open_days
 from features.sql import as_text, literal, quoted
 
 # All rows as they are read, the damaged ones too, which no query sees.
@@ -83,7 +83,7 @@ def open_raw(
             f"false AS {DAMAGED} FROM read_parquet({literal(str(source.path))}, "
             "file_row_number=true, hive_partitioning=false))"
         )
-        if has_instants(source.path):
+        if is_read_here(source.path):
             con.register("raw_days", open_days(source.path))
             rows = "raw_days"
         name = "raw_reader" if is_kept else "raw"
@@ -220,7 +220,7 @@ def _keep_parquet(con: Any, source: SourceFile, name: str) -> None:
     """Keep the rows of a file of Parquet as texts in the table `name`."""
     rows = f"(SELECT *, false AS {DAMAGED} FROM read_parquet({literal(str(source.path))}, "
     rows += "hive_partitioning=false))"
-    if has_instants(source.path):
+    if is_read_here(source.path):
         con.register("joined_days", open_days(source.path))
         rows = f"(SELECT * EXCLUDE ({LINE}) FROM joined_days)"
     others = f"COLUMNS(* EXCLUDE ({DAMAGED}))"

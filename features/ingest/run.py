@@ -29,7 +29,7 @@ from features.schema import TABLES
 from features.sources.agency.database import pulled
 from features.sources.agency.mapping import ExportMapping, read_mapping
 from features.sources.agency.mapping_faults import formats_of
-from features.sources.files.archive import Finds, Found, Unread, expand
+from features.sources.files.archive import Finds, Found, Unread, expand, named
 from features.sources.files.source_file import SourceFile, inspect
 from features.sources.layout import Layout
 from features.sources.recognition import Choices, recognize
@@ -354,7 +354,7 @@ class Run:
 
 def _origin(first: int, given: Path | None) -> dict[str, int | str]:
     """Return by what a source is named again: the first of its load, and what was given to load."""
-    return {"load": first, "given": str(given.absolute()) if given else ""}
+    return {"load": first, "given": named(str(given.absolute())) if given else ""}
 
 
 def _is_same(entry: dict[str, Any], identity: dict[str, Any]) -> bool:

@@ -11,7 +11,6 @@ from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.errors import SourceError
 from features.schema import TABLES
@@ -24,6 +23,7 @@ from features.sources.publishers import canonical, inspections, listing
 from features.sources.rows import json_lines
 from features.sources.rows.delimited import DAMAGED, LINE, LINES, TextForm, read_header
 from features.sources.rows.dialect import forms
+from features.sources.rows.parquet import names_inside, readable_schema
 from features.sql import as_text, literal, quoted
 
 
@@ -178,7 +178,7 @@ def _mapped(
     if json_lines.is_json_lines(source):
         return _mapped_records(source, mapping, listed_on)
     form, names = _written(source, mapping)
-    refuse_persons(source.name, mapping.table, names, mapping.tokens)
+    refuse_persons(source.name, mapping.table, [*names, *_inside(source)], mapping.tokens)
     folders = [source.path.parent, choices.beside, Path(mapping.name).parent]
     joins = tuple(
         _joined_file(source, join, mapping, names, _one_table(source, join, folders, place))
@@ -204,7 +204,7 @@ def _mapped(
 def _written(source: SourceFile, mapping: ExportMapping) -> tuple[TextForm | None, list[str]]:
     """Return how an export is written and its columns."""
     if source.form == "parquet":
-        return None, _parquet_columns(source)
+        return None, list(_parquet_schema(source).names)
     if mapping.names and mapping.form is not None:
         return mapping.form, list(mapping.names)
     tried = list(forms(source, mapping.encoding))
@@ -275,7 +275,7 @@ def _joined_file(
 ) -> Join:
     """Return how another file of the export is read and on what it is joined."""
     right = join.get("right", join.get("key", ""))
-    form, found = None, _parquet_columns(other) if other.form == "parquet" else []
+    form, found = None, list(_parquet_schema(other).names) if other.form == "parquet" else []
     if other.form != "parquet":
         tried = list(forms(other, mapping.encoding))
         if not tried:
@@ -289,15 +289,34 @@ def _joined_file(
 
 
 def _parquet(source: SourceFile, choices: Choices) -> tuple[Layout, list[str]]:
-    given = _parquet_columns(source)
+    schema = _parquet_schema(source)
+    given = list(schema.names)
     names = canonical.known_as(given)
     table = choices.as_table or source.table or _table_of(source, names)
+    refuse_persons(source.name, table, _inside(source))
+    nested = [
+        name
+        for name, kind in zip(names, schema.types, strict=True)
+        if name in TABLES[table].names and pa.types.is_nested(kind)
+    ]
+    if nested:
+        raise SourceError(
+            f"{source.name} holds lists or records where {table} has one value.",
+            found=", ".join(nested),
+            fix="write one value a row, or read the file through --mapping",
+        )
     layout, _ = _canonical(source, names, given, table, None)
     if names != [name.lower() for name in given]:
         named = ", ".join(f"{quoted(a)} AS {quoted(b)}" for a, b in zip(given, names, strict=True))
         rows = f"(SELECT {named}, {LINE}, {DAMAGED} FROM raw)"
         layout = replace(layout, plans=tuple(replace(p, rows=rows) for p in layout.plans))
     return layout, given
+
+
+def _inside(source: SourceFile) -> list[str]:
+    """Return the names that stand within values of a file of Parquet."""
+    kinds = _parquet_schema(source).types if source.form == "parquet" else ()
+    return [name for kind in kinds for name in names_inside(kind)]
 
 
 def _canonical(
@@ -378,9 +397,10 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _parquet_columns(source: SourceFile) -> list[str]:
+def _parquet_schema(source: SourceFile) -> pa.Schema:
+    """Return the columns of a file of Parquet."""
     try:
-        return list(pq.read_schema(source.path).names)
+        return readable_schema(source.path, source.name)
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(
             f"{source.name} is damaged or cut off: it cannot be read as Parquet.",

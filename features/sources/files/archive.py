@@ -21,7 +21,7 @@ from features.errors import SourceError
 from features.schema import TABLES
 from features.sources.files import workbook
 from features.sources.files.source_file import HARMLESS_BYTES, MAX_RATIO, ZIP_MAGIC, is_markup
-from features.sources.files.streams import BLOCK, Compression, open_bytes
+from features.sources.files.streams import BLOCK, Compression, open_bytes, text_of
 
 _TEXTS: Final = (".csv", ".txt", ".tsv", ".psv", ".dat", ".jsonl", ".ndjson", ".json")
 ENDINGS: Final = (
@@ -34,6 +34,7 @@ _ENCRYPTED: Final = 0x1
 _NOTE: Final = re.compile(r"(read[-_ ]?me|notes?|change-?log|copying)\b", re.IGNORECASE)
 # What `simulate` writes beside its tables. Nothing but an evaluation that asks for it reads it.
 TRUTH: Final = "truth"
+_NO_FILE: Final = "a pipe, a socket or a device"
 _HIDDEN: Final = (".", "~$")
 _KINDS: Final = (
     "tables as text (.csv, .txt, .tsv, also .gz, .bz2, .xz or .zst), .parquet, .xlsx or .zip"
@@ -127,12 +128,35 @@ def _given(path: Path, unpack_to: Path, finds: Finds) -> None:
         raise SourceError(
             f"{path} does not exist.", fix="check the path; it is taken from where you are"
         )
+    elif not path.is_file():
+        raise SourceError(
+            f"{named(path.name)} is no file.",
+            found=_NO_FILE,
+            expected="a file, a folder or an archive: it is read more than once",
+            fix="write what comes through it to a file, and load that",
+        )
     else:
-        _file(path, path.name, unpack_to, finds)
+        _file(path, named(path.name), unpack_to, finds)
+
+
+def named(name: str) -> str:
+    """Return the name of a file as text, also where its bytes are not UTF-8."""
+    return text_of(os.fsencode(name))
+
+
+def _plain_path(path: Path, folder: Path) -> Path:
+    """Return a path that every reader can be told, a link where the file's own is not UTF-8."""
+    if os.fsencode(path) == named(str(path)).encode():
+        return path
+    link = folder.with_name(f"{folder.name}-named")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(path.absolute())
+    return link
 
 
 def _file(path: Path, name: str, unpack_to: Path, finds: Finds) -> None:
     """Take one file: a workbook, an archive or a table."""
+    path = _plain_path(path, unpack_to)
     magic = _magic(path)
     if workbook.is_workbook(path, magic):
         _sheets(path, name, unpack_to, finds)
@@ -198,11 +222,12 @@ def _folder(folder: Path, unpack_to: Path, finds: Finds) -> None:
     before = len(finds.found)
     for n, name in enumerate(_walk(folder, finds)):
         path = folder / name
-        why = _why(name) or _not_what_it_claims(path)
+        is_other = path.exists() and not path.is_file()
+        why = _why(name) or (_NO_FILE if is_other else _not_what_it_claims(path))
         if why:
-            finds.unread.append(Unread(name, why))
+            finds.unread.append(Unread(named(name), why))
         else:
-            _file(path, name, unpack_to / str(n), finds)
+            _file(path, named(name), unpack_to / str(n), finds)
     if len(finds.found) == before:
         raise SourceError(
             f"The folder {folder} holds no table.",

@@ -8,6 +8,7 @@ any other source. Cells merged downward hold their value in every row.
 from __future__ import annotations
 
 import csv
+import re
 import struct
 import zipfile
 import zlib
@@ -98,6 +99,8 @@ def sheets(path: Path, name: str, folder: Path) -> Sheets:
             for n, sheet in enumerate(book.sheets_metadata):
                 target = folder / f"{n:04d}"
                 n_sheets += 1
+                if sheet.typ != python_calamine.SheetTypeEnum.WorkSheet:
+                    continue  # of charts or programs, without cells
                 n_rows = _write(book, sheet.name, target)
                 if n_rows == 1:
                     single.append(sheet.name)
@@ -190,10 +193,7 @@ def _size(stream: BinaryIO, part: zipfile.ZipInfo, most: int) -> int:
 
 def _write(book: python_calamine.CalamineWorkbook, sheet: str, target: Path) -> int:
     """Write a sheet unless it has less than two rows; return how many it has."""
-    try:
-        found = book.get_sheet_by_name(sheet)
-    except python_calamine.CalamineError:
-        return 0  # a sheet of charts has no cells
+    found = book.get_sheet_by_name(sheet)
     rows = found.to_python(skip_empty_area=False)
     if len(rows) < 2:
         return int(any(as_text(cell).strip() for row in rows for cell in row))
@@ -223,8 +223,8 @@ def _fill_merged(
 def as_text(cell: object) -> str:
     r"""Return a cell as it would be typed; line ends inside of it become spaces.
 
-    >>> [as_text(c) for c in (7.0, 2.5, True, datetime(2024, 5, 1), "A\nB", None)]
-    ['7', '2.5', 'true', '2024-05-01', 'A B', '']
+    >>> [as_text(c) for c in (7.0, 2.5, True, datetime(2024, 5, 1), "A\nB\rC", None)]
+    ['7', '2.5', 'true', '2024-05-01', 'A B C', '']
     """
     if cell is None:
         return ""
@@ -237,4 +237,4 @@ def as_text(cell: object) -> str:
         return cell.date().isoformat() if is_day else cell.isoformat(" ", "seconds")
     if isinstance(cell, date | time | timedelta):
         return str(cell)
-    return " ".join(str(cell).split("\n")).replace("\r", "")
+    return re.sub("\r\n?|[\n\0]", " ", str(cell))

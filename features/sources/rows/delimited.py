@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from features.domain.missing_values import SPACES
+from features.domain.missing_values import BLANKS_WITHIN, NOTHING_WITHIN, SPACES
 from features.errors import SourceError
 from features.sources.files.source_file import HEAD_BYTES, SourceFile
 from features.sources.files.streams import BLOCK, SEPARATOR, as_utf8, cut, replacing, text_of
@@ -25,6 +26,7 @@ from features.sources.rows.quotes import FOLD, folded, folded_head
 LINE: Final = "source_line"
 DELIMITERS: Final = (",", "\t", ";", "|", "^", "~", SEPARATOR, "\x01")
 DAMAGED: Final = "is_damaged"
+_NOT_PLAIN: Final = re.compile(rb"[^ -~]")
 # Blank, a rule, or what a database client says in the end. A rule within the rows has no numbers.
 NO_ROW: Final = re.compile(
     r"[-=_+|,;\t\x1f \"]*|\(?[0-9,]+ (rows?|records?)( affected| selected| returned)?\.?\)?",
@@ -218,7 +220,16 @@ def header_names(line: str, form: TextForm) -> list[str]:
     else:
         names = next(csv.reader([line], delimiter=form.delimiter), [])
     names = [re.sub(_FORMULA, r"\1", name.strip()).strip() for name in names]
-    return [name or f"column_{n}" for n, name in enumerate(names, 1)]
+    return [apart(name) if name else f"column_{n}" for n, name in enumerate(names, 1)]
+
+
+def apart(name: str) -> str:
+    """Return the name of a column, apart from those that are added to every row.
+
+    >>> apart("Source_Line"), apart("line")
+    ('Source_Line_', 'line')
+    """
+    return f"{name}_" if name.lower() in (LINE, DAMAGED) else name
 
 
 @contextmanager
@@ -273,7 +284,7 @@ def _numbered(
         batch, numbers = _without_headers(batch, numbers, header)
         is_damaged = _damage(batch, numbers, odd)
         added = [pa.array(odd.lines(numbers)), pa.array(is_damaged)]
-        texts = [_trimmed(_unfolded(column)) for column in batch.columns]
+        texts = [_trimmed(_plain(_unfolded(column))) for column in batch.columns]
         yield pa.RecordBatch.from_arrays([*texts, *added], schema=schema)
 
 
@@ -282,6 +293,21 @@ def _unfolded(column: pa.Array) -> pa.Array:
     text = column.buffers()[2]
     is_folded = text is not None and FOLD.encode() in text.to_pybytes()
     return pc.replace_substring(column, FOLD, " ") if is_folded else column
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return `column` as `plain_sql` makes it; nearly every block of a file is so already."""
+    text = column.buffers()[2]
+    if text is None or not _NOT_PLAIN.search(text):
+        return column
+    column = pc.replace_substring_regex(column, pattern=BLANKS_WITHIN, replacement=" ")
+    column = pc.replace_substring_regex(column, pattern=NOTHING_WITHIN, replacement="")
+    # Arrow's own kernel gives the decomposed form, whatever it is asked for.
+    if unicodedata.is_normalized("NFC", "".join(filter(None, column.to_pylist()))):
+        return column
+    return pa.array(
+        [value and unicodedata.normalize("NFC", value) for value in column.to_pylist()], pa.string()
+    )
 
 
 def _trimmed(column: pa.Array) -> pa.Array:

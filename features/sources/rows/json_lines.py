@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import duckdb
 
+from features.domain.missing_values import plain_sql, trimmed_sql
 from features.errors import SourceError
 from features.sources.files.source_file import SourceFile
 from features.sources.rows.delimited import DAMAGED, LINE, LINES, OddRows, open_rows
 from features.sql import literal, quoted
 
 TEXT: Final = "line"
+_DEEPEST: Final = 100
 NOT_A_RECORD: Final = (
     f"CASE WHEN json_valid({TEXT}) THEN json_type({TEXT}) <> 'OBJECT' ELSE true END"
 )
@@ -60,7 +62,18 @@ def keys_of(source: SourceFile) -> Keys:
         con.register("lines", rows)
         record = f"CASE WHEN NOT {NOT_A_RECORD} THEN CAST({TEXT} AS JSON) END"
         row = con.execute(f"SELECT json_group_structure({record}) FROM lines").fetchone()
-    structure = json.loads(row[0]) if row and row[0] else None
+    try:
+        structure = json.loads(row[0]) if row and row[0] else None
+        return _keys(source, structure)
+    except RecursionError:
+        raise SourceError(
+            f"{source.name} holds records within records without end.",
+            expected=f"at most {_DEEPEST} levels",
+            fix="write the table as CSV or Parquet",
+        ) from None
+
+
+def _keys(source: SourceFile, structure: Any) -> Keys:
     if not isinstance(structure, dict):
         raise SourceError(
             f"{source.name} begins like JSON, but no line of it is a record.",
@@ -68,12 +81,14 @@ def keys_of(source: SourceFile) -> Keys:
             "or one list of records",
             fix="write each record on a line of its own, or the table as CSV or Parquet",
         )
-    paths = {".".join(path): path for path in _leaves(structure) if path != (TEXT,)}
+    paths = {".".join(path): path for path in _leaves(structure) if path != (TEXT,) and all(path)}
     return Keys(list(paths), paths, tuple(_in_lists(structure, "")))
 
 
 def _leaves(structure: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the path to each value that is no object."""
+    if len(above) > _DEEPEST:
+        raise RecursionError
     for key, kind in structure.items():
         if isinstance(kind, dict) and kind:
             yield from _leaves(kind, (*above, key))
@@ -106,7 +121,7 @@ def relation(keys: Keys, names: Sequence[str]) -> str:
 
 def _value(path: str) -> str:
     """Return SQL for the text at `path`, a whole number of a float without ``.0``."""
-    text = f"nullif(trim({TEXT} ->> {path}), '')"
+    text = f"nullif({trimmed_sql(plain_sql(f'({TEXT} ->> {path})'))}, '')"
     whole = f"regexp_replace({text}, '[.]0$', '')"
     return f"CASE WHEN json_type({TEXT}, {path}) = 'DOUBLE' THEN {whole} ELSE {text} END"
 

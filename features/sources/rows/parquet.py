@@ -9,17 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.sources.rows.delimited import DAMAGED, LINE
+from features.errors import SourceError
+from features.sources.rows.delimited import DAMAGED, LINE, apart
+
+# The reader of all other files numbers rows under this name.
+ROW_NUMBER: Final = "file_row_number"
 
 
-def has_instants(path: Path) -> bool:
-    """Whether any column holds instants with a zone."""
-    return any(_is_instant(field.type) for field in pq.read_schema(path))
+def readable_schema(path: Path, name: str) -> pa.Schema:
+    """Return the columns of the file called `name`.
+
+    Raises
+    ------
+    SourceError
+        When one holds numbers that cannot be read.
+    """
+    schema = pq.read_schema(path)
+    wide = [field.name for field in schema if pa.types.is_decimal256(field.type)]
+    if wide:
+        raise SourceError(
+            f"{name} holds numbers of more digits than can be read.",
+            found=", ".join(wide),
+            expected="at most 38 digits",
+            fix="write the column with fewer digits, or as text",
+        )
+    return pa.schema([field.with_name(apart(field.name)) for field in schema])
+
+
+def names_inside(kind: pa.DataType) -> Iterator[str]:
+    """Yield the names of fields within the values of a column."""
+    for field in map(kind.field, range(kind.num_fields)) if pa.types.is_nested(kind) else ():
+        yield field.name
+        yield from names_inside(field.type)
+
+
+def is_read_here(path: Path) -> bool:
+    """Whether a file holds instants with a zone, or columns called like those that are added."""
+    return any(
+        _is_instant(field.type) or field.name.lower() in (LINE, DAMAGED, ROW_NUMBER)
+        for field in pq.read_schema(path)
+    )
 
 
 def open_days(path: Path) -> pa.RecordBatchReader:
@@ -45,6 +80,7 @@ def _is_instant(kind: pa.DataType) -> bool:
 
 
 def _as_day(field: pa.Field) -> pa.Field:
+    field = field.with_name(apart(field.name))
     return field.with_type(pa.date32()) if _is_instant(field.type) else field
 
 
