@@ -248,9 +248,8 @@ def check_dates(warehouse: Warehouse, as_of: Sequence[date]) -> None:
         When a date is not after the first known row, or later than tomorrow.
     """
     first = first_known_on(warehouse)
-    today = agency_day.today()
     for when in as_of:
-        if not first < when or (when - today).days > 1:
+        if not first < when or (when - agency_day.today()).days > 1:
             raise AsOfError(
                 f"Nothing can be said as of {when}.",
                 expected=available(warehouse),

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError
 
+from features.domain.agency_day import day_of
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
@@ -188,7 +189,7 @@ def _check_withdrawn(
         raise UnknownPlanError(_NO_PLAN)
     raise UnknownPlanError(
         "This plan was handed over to you and has been taken back to be changed.",
-        found=f"{STATUS_WORDS[row.status]} since {row.at[:10]}, by {row.who}",
+        found=f"{STATUS_WORDS[row.status]} since {day_of(row.at)}, by {row.who}",
         fix="go by no earlier copy of it: it is under Plans again once it is handed over",
     )
 
