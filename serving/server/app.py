@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from features.errors import FflRiskError
 from serving.access.rates import RateLimiter
@@ -66,7 +69,7 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
         servers=document.SERVERS,
         openapi_tags=document.TAGS,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=_name_of,
     )
     app.state.runtime = runtime
     app.state.limiter = RateLimiter(runtime.settings.rate, runtime.settings.burst)
@@ -74,6 +77,22 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_fault)
+    app.router.routes.extend(_routes())
+    app.mount("/static", pages.static_files, name="static")
+    document.complete(app)
+    inner = Idempotency(app, app if bento is None else Door(app, bento))
+    return Guard(FastPath(app, inner), runtime.settings)
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Return the routes of all routers.
+
+    What is worked out of them at their first request serves every application of the process.
+    """
+    held = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, generate_unique_id_function=_name_of
+    )
     for router in (
         operations.router,
         scores.router,
@@ -87,11 +106,12 @@ def build_app(runtime: Runtime, *, bento: App | None = None) -> Guard:
         changes.router,
         pages.router,
     ):
-        app.include_router(router)
-    app.mount("/static", pages.static_files, name="static")
-    document.complete(app)
-    inner = Idempotency(app, app if bento is None else Door(app, bento))
-    return Guard(FastPath(app, inner), runtime.settings)
+        held.include_router(router)
+    return tuple(held.router.routes)
+
+
+def _name_of(route: APIRoute) -> str:
+    return route.name
 
 
 async def _on_error(_: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import cache
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ def in_force(frame, as_of):
     return frame[known & (frame["superseded_on"].isna() | (frame["superseded_on"] >= as_of))]
 
 
+@cache
 def plain(text):
     """Upper case, letters and digits only, single spaces."""
     if text is None or pd.isna(text):

@@ -1,10 +1,14 @@
 """Who may use which route: every role on every route, purposes, and what must not differ."""
 
 import itertools
+import shutil
+from contextlib import closing
 
 import pytest
 
 from serving.access.roles import ACCESS, DEALER_LEVEL
+from serving.runtime import Runtime
+from serving.settings import Settings
 
 ROLES = [
     "inspector", "supervisor", "analyst", "scheduler", "partner", "agent", "auditor", "admin",
@@ -205,3 +209,20 @@ def test_absent_held_and_outside_are_alike(service, path):
         answers.add((answer.status_code, answer.content))
     assert len(answers) == 1
     assert next(iter(answers))[0] == 404
+
+
+def test_applications_of_one_process_share_routes_and_nothing_else(
+    service, start, new_store, tmp_path
+):
+    asked = {"Authorization": f"Bearer {service.tokens['analyst']}"}
+    home = tmp_path / "other"
+    home.mkdir()
+    shutil.copy(new_store, home / "service.db")
+    settings = Settings(
+        home=home, store_url=f"sqlite:///{home / 'service.db'}", audit_key_file=home / "audit.key"
+    )
+    with closing(Runtime.open(settings)) as running:
+        other = start(running)
+        assert service.client.get("/v1/responsibilities", headers=asked).status_code == 200
+        assert other.client.get("/v1/responsibilities", headers=asked).status_code == 401
+        assert other.get("/v1/responsibilities", "analyst").status_code == 503, "no table yet"
