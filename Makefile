@@ -22,7 +22,9 @@ run: $(VENV)/.runtime
 
 install: $(VENV)/.runtime
 
-test: check unit
+# Both at a time: types and imports are checked on what the tests leave free.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=2 check unit
 
 check: format lint imports types dead
 
