@@ -1,4 +1,4 @@
-"""What counts as a severe finding: one rule for labels, trials and whoever else asks."""
+"""What counts as a severe finding, and at which visits: one rule for labels, trials and answers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,26 @@ from models.policy import SevereFinding
 
 # What is read of violations to tell a severe finding.
 VIOLATIONS: Final = ("inspection_id", "citation", "instances")
+# Kinds of visit and reasons of selection that follow from an earlier finding.
+_FOLLOW_UPS: Final = frozenset({"recall"})
+_TARGET_KIND: Final = "compliance"
+
+
+def is_independent(kind: str, selected_by: str) -> bool:
+    """Whether a visit tells something of its own: a compliance inspection that follows no finding.
+
+    Closed, it is what a label may rest on.
+
+    >>> is_independent("compliance", "risk"), is_independent("compliance", "recall")
+    (True, False)
+    """
+    return kind == _TARGET_KIND and not {kind, selected_by} & _FOLLOW_UPS
+
+
+def independent(visits: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each visit is independent by its ``kind`` and ``selected_by``, shape (n,)."""
+    pairs = zip(visits["kind"], visits["selected_by"], strict=True)
+    return np.array([is_independent(kind, by) for kind, by in pairs], dtype=np.bool_)
 
 
 def check_rule(rule: SevereFinding, name: str) -> None:

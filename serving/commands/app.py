@@ -166,12 +166,24 @@ def serve(
 def collect(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
     """Move closed outcomes and new events from the service into the warehouse.
 
-    Run it before training and scoring; running it again changes nothing.
+    Run it before training and scoring; running it again changes nothing. A row that the warehouse
+    refuses holds up no other.
+
+    Exit codes: 0 done; 5 done, and rows were refused.
     """
     from serving.commands.operator import local_collect
-    from serving.commands.printing import print_record
+    from serving.commands.printing import print_json, print_record
+    from serving.field.refused_rows import in_words
+    from serving.schedule.routines import GATE_REFUSED
 
-    print_record(local_collect(warehouse), as_json=as_json)
+    taken = local_collect(warehouse)
+    if as_json:
+        print_json(taken)
+    else:
+        print_record({"outcomes": taken["outcomes"], "events": taken["events"]}, as_json=False)
+    if taken["refused"]:
+        typer.echo(f"ffl-risk: {in_words(taken['refused'])}", err=True)
+        raise typer.Exit(GATE_REFUSED)
 
 
 @app.command()

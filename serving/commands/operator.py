@@ -5,6 +5,7 @@ Whoever can read the files needs no token, but holds and the audit apply all the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -168,10 +169,11 @@ def local_decisions() -> tuple[bytes, int]:
 
 
 class CollectedRecord(TypedDict):
-    """How much went into the warehouse."""
+    """How much went into the warehouse, and how many rows it refused by table and reason code."""
 
     outcomes: int
     events: int
+    refused: dict[str, int]
 
 
 def local_collect(warehouse: Path | None) -> CollectedRecord:
@@ -179,9 +181,10 @@ def local_collect(warehouse: Path | None) -> CollectedRecord:
     today = agency_day.today()
     with store() as opened:
         folder = warehouse or home() / "warehouse"
-        n_outcomes = outcomes.collect(opened, folder, today=today)
-        n_events = len(rescoring.collect_events(opened, folder))
-    return {"outcomes": n_outcomes, "events": n_events}
+        refused: Counter[str] = Counter()
+        n_outcomes = outcomes.collect(opened, folder, today=today, on_refused=refused.update)
+        n_events = len(rescoring.collect_events(opened, folder, on_refused=refused.update))
+    return {"outcomes": n_outcomes, "events": n_events, "refused": dict(refused)}
 
 
 def add_hold(dealer: str, owners: Sequence[str], until: date | None) -> str:

@@ -58,9 +58,9 @@ def run(
     goes on at the step where it stood; one that is over is not done again in its day or month.
 
     Exit codes: 0 done; 5 done, and a gate refused the new model; 3 done, and records in the inbox
-    were refused; 4 another run is under way; 1 a step failed, or 128 and the signal that ended
-    it: the line names the step and its own code. Logs and records are in ``runs/``.
-    FFL_RISK_NOTIFY_COMMAND and FFL_RISK_NOTIFY_URL are told.
+    or kept by the service were refused; 4 another run is under way; 1 a step failed, or 128 and the
+    signal that ended it: the line names the step and its own code. Logs and records are in
+    ``runs/``. FFL_RISK_NOTIFY_COMMAND and FFL_RISK_NOTIFY_URL are told.
 
     Example: ffl-risk run nightly --inbox /srv/inbox
     """

@@ -13,7 +13,6 @@ from serving.contract.answers import (
     Answer,
     Basis,
     DealerKey,
-    Identifier,
     Instant,
     LegalBasis,
     ListId,
@@ -22,7 +21,8 @@ from serving.contract.answers import (
     Score,
     Why,
 )
-from serving.contract.plain_values import Count, Day, Number
+from serving.contract.plain_values import Count, Number
+from serving.contract.recorded import RecordDay, RecordName, Token, bounds
 
 Note = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
 Outcome = Literal[
@@ -91,7 +91,7 @@ class Citation(BaseModel):
     citation: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, pattern=NO_NUL)
     ] = Field(examples=["478.124(c)(1)"])
-    instances: Count | None = Field(default=None, ge=0, le=1_000_000)
+    instances: Annotated[Count, bounds("violations", "instances")] | None = None
     is_willful: bool | None = None
     is_repeat: bool | None = None
 
@@ -99,12 +99,12 @@ class Citation(BaseModel):
 class OutcomeRequest(Request):
     """What an inspection found."""
 
-    inspection_id: Identifier
+    inspection_id: RecordName
     dealer: DealerKey
     kind: Kind = "compliance"
-    opened_on: Day
-    closed_on: Day | None = Field(
-        default=None, description="Null while it is open; a label only once it is closed"
+    opened_on: RecordDay
+    closed_on: RecordDay | None = Field(
+        default=None, description="Null while it is open; in the records only once it is closed"
     )
     selected_by: SelectedBy = Field(
         default="risk",
@@ -113,18 +113,22 @@ class OutcomeRequest(Request):
     list_id: ListId | None = Field(
         default=None, description="The list that ordered it: its design is kept with the outcome"
     )
-    investigator_token: Identifier | None = Field(
+    investigator_token: Token | None = Field(
         default=None,
         description="Opaque; absent, it stays the one on record, else stands for who reports",
     )
     legal_basis: LegalBasis | None = Field(
         default=None, description="Needed when the dealer was not eligible on opened_on"
     )
-    hours: Number | None = Field(default=None, ge=0, le=10_000, allow_inf_nan=False)
+    hours: Annotated[Number, bounds("inspections", "hours")] | None = None
     outcome: Outcome
     recommended_outcome: Outcome | None = None
-    firearms_unaccounted_initial: Count | None = Field(default=None, ge=0, le=1_000_000)
-    firearms_unaccounted_final: Count | None = Field(default=None, ge=0, le=1_000_000)
+    firearms_unaccounted_initial: (
+        Annotated[Count, bounds("inspections", "firearms_unaccounted_initial")] | None
+    ) = None
+    firearms_unaccounted_final: (
+        Annotated[Count, bounds("inspections", "firearms_unaccounted_final")] | None
+    ) = None
     violations: list[Citation] = Field(default_factory=list, max_length=200)
 
     @model_validator(mode="after")
@@ -148,7 +152,10 @@ class OutcomeAnswer(Answer):
     version: int
     dealer: str
     eligible_on: date | None
-    is_label: bool = Field(description="Whether it is closed and so part of the next training set")
+    is_label: bool = Field(
+        description="Whether the next training set takes it: closed, of kind `compliance`, and no"
+        " visit that follows a finding"
+    )
     selected_by: SelectedBy = Field(description="As kept: the list's word where there is a list")
     list_id: ListId | None
     why: Why | None = Field(description="Why the list had the dealer; null without a list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -29,6 +30,7 @@ from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.inspection_on_record import OnRecord, changes_nothing, standing
 from serving.field.ordering_list import design_of
+from serving.field.refused_rows import OnRefused, log_refused, refused_rows
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
@@ -313,10 +315,13 @@ def _published(snapshot: Snapshot, name: str, rows: npt.NDArray[np.int64]) -> np
     return taken
 
 
-def collect(store: Store, warehouse: Path, *, today: date) -> int:
+def collect(
+    store: Store, warehouse: Path, *, today: date, on_refused: OnRefused = log_refused
+) -> int:
     """Move outcomes into the warehouse, so that the next training sees them; return how many.
 
-    Only closed inspections are labels; open ones wait. What was told on a day that is still to come
+    Open inspections wait. A row that the warehouse refuses holds up no other: it stays in its
+    rejects, and `on_refused` is told. What was told on a day that is still to come
     by this machine's clock, as after it was set back, is taken in all the same. How far the
     warehouse has come is noted in it after it has them: killed in between, the next run stores them
     again, which changes nothing.
@@ -333,6 +338,7 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
         }
         newest = _newest(connection, None) if new else []
     waiting = [k for k in newest if k.document["closed_on"] and (k.inspection_id, k.version) in new]
+    refused: Counter[str] = Counter()
     if waiting:
         with store.read() as connection:
             earlier = _earlier(connection, waiting)
@@ -340,10 +346,13 @@ def collect(store: Store, warehouse: Path, *, today: date) -> int:
         waiting = _designed(store, waiting)
         today = max(today, *(date.fromisoformat(day_of(kept.at)) for kept in waiting))
         with tempfile.TemporaryDirectory() as folder:
-            ingest(_canonical_files(waiting, Path(folder)), warehouse, today=today)
+            files = _canonical_files(waiting, Path(folder))
+            refused = refused_rows(ingest(files, warehouse, max_rejects=1.0, today=today))
     if last > done.outcome_id and warehouse.is_dir():
         replace(Collected.of(store, warehouse), outcome_id=last).save(warehouse)
-    return len(waiting)
+    if refused:
+        on_refused(refused)
+    return len(waiting) - sum(n for what, n in refused.items() if what.startswith("inspections "))
 
 
 def _earlier(connection: sa.Connection, outcomes: Sequence[Kept]) -> dict[str, list[Kept]]:

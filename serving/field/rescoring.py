@@ -25,6 +25,7 @@ from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
 from serving import clock
+from serving.field.refused_rows import OnRefused, log_refused, refused_rows
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.loaded_table import RESCORED
 from serving.scores.publish import strongest
@@ -82,7 +83,9 @@ def collected_since(store: Store, warehouse: Path, as_of: date) -> list[Waiting]
     return [event for event in found if known_on(event) >= as_of.isoformat()]
 
 
-def collect_events(store: Store, warehouse: Path) -> list[Waiting]:
+def collect_events(
+    store: Store, warehouse: Path, *, on_refused: OnRefused = log_refused
+) -> list[Waiting]:
     """Move waiting events into the warehouse and return them.
 
     How far it has come is noted in the warehouse after it has them: a process killed in between
@@ -98,9 +101,11 @@ def collect_events(store: Store, warehouse: Path) -> list[Waiting]:
         # A row the warehouse rejects stays in its rejects; the others must not wait for it.
         # They may have come on a day that is still to come here: clocks differ, and are set back.
         today = max(clock.today(), *(date.fromisoformat(day_of(event.at)) for event in found))
-        ingest(files, warehouse, max_rejects=1.0, today=today)
+        refused = refused_rows(ingest(files, warehouse, max_rejects=1.0, today=today))
     done = Collected.of(store, warehouse)
     replace(done, event_id=max(done.event_id, found[-1].event_id)).save(warehouse)
+    if refused:
+        on_refused(refused)
     return found
 
 

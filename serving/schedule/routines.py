@@ -15,6 +15,7 @@ Routine = Literal["nightly", "monthly"]
 GATE_REFUSED: Final = 5
 INPUT_REFUSED: Final = 3
 INGEST: Final = "ingest"
+COLLECT: Final = "collect"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Step:
     is_due : callable
         Called when its turn comes; why it is not done, or nothing.
     may_refuse : bool
-        A gate that refuses (exit code 5), a model or a delivery, ends the step and not the run;
+        A gate that refuses (exit code 5), a model, a delivery or a row, ends the step, not the run;
         the run's exit code tells it.
     """
 
@@ -81,7 +82,7 @@ def steps_of(asked: Asked) -> list[Step]:
     score = ["score", "--as-of", day]
     steps = [] if asked.inbox is None else [_ingest(asked.inbox)]
     steps += [
-        Step("collect", ["collect", "--json"]),
+        Step(COLLECT, ["collect", "--json"], may_refuse=True),
         Step("check", ["check"]),
         Step("score", score, is_due=lambda: _without_champion(asked.home)),
     ]

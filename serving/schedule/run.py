@@ -20,7 +20,15 @@ from serving.schedule.record import (
     record_file,
     run_lock,
 )
-from serving.schedule.routines import GATE_REFUSED, INGEST, INPUT_REFUSED, Asked, Step, steps_of
+from serving.schedule.routines import (
+    COLLECT,
+    GATE_REFUSED,
+    INGEST,
+    INPUT_REFUSED,
+    Asked,
+    Step,
+    steps_of,
+)
 
 FAILED: Final = 1
 _SIGNALED: Final = 128
@@ -37,7 +45,7 @@ class Result:
     line : str
         All of it in one line, without restricted values.
     exit_code : int
-        0 done, 5 a gate refused a model, 3 deliveries were refused; 1 when a step failed, 128 and
+        0 done, 5 a gate refused a model, 3 records were refused; 1 when a step failed, 128 and
         the signal when one was killed.
     """
 
@@ -133,8 +141,8 @@ def _exit_code(record: RunRecord) -> int:
 
 
 def _is_set_aside(step: StepRecord) -> bool:
-    """Whether deliveries were refused: someone has to see to them, unlike to a model's gate."""
-    return step.name == INGEST and step.outcome == "refused"
+    """Whether records were refused: someone has to see to them, unlike to a model's gate."""
+    return step.name in (INGEST, COLLECT) and step.outcome == "refused"
 
 
 def _do(step: Step, asked: Asked, log: Path, lock: int) -> StepRecord:

@@ -12,12 +12,10 @@ from features.arrays import Floats
 from features.domain.asof import add_months
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
-from models.severity import VIOLATIONS, severe
+from models.severity import VIOLATIONS, independent, severe
 from serving.errors import InvalidRequestError
 
 _PAST_PERIODS = 8
-_KINDS = ("compliance",)
-_FOLLOW_UPS = ("recall",)
 
 
 def independent_visits(
@@ -44,8 +42,7 @@ def independent_visits(
         date_as_object=False
     )
     cited = warehouse.read("violations", as_of=known_before, columns=list(VIOLATIONS)).to_pandas()
-    own = rows["kind"].isin(_KINDS) & ~rows["selected_by"].isin(_FOLLOW_UPS)
-    visits = rows[own].reset_index(drop=True)
+    visits = rows[independent(rows)].reset_index(drop=True)
     visits["y"] = severe(visits, cited, rule)
     visits["is_closed"] = visits["closed_on"].notna()
     kept: pd.DataFrame = visits[["dealer", "office", "opened_on", "is_closed", "y"]]

@@ -6,7 +6,7 @@ training on day ``D`` may use only labels known before ``D``: `Labels.known_befo
 `Labels.require_known` proves it.
 
 Follow-ups leak: a recall inspection after a bad finding is no independent event. They are never the
-target of a label (`FOLLOW_UPS`).
+target of a label (`models.severity`).
 """
 
 from __future__ import annotations
@@ -27,15 +27,12 @@ from features.reference.legal.outcome import LADDER, policy_regime
 from features.reference.legal.short_time_to_crime import is_short
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
-from models.severity import VIOLATIONS, severe
+from models.severity import VIOLATIONS, independent, severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
 from training.labels import sample_design
 from training.labels.delays import CLOSING, delay_weights, first_closings, first_traced, told_share
 
-# Kinds of visit and reasons of selection that follow from an earlier finding.
-FOLLOW_UPS: Final = frozenset({"recall"})
-TARGET_KIND: Final = "compliance"
 # How many visits a label stands for, because others are still open (`training.labels.delays`).
 DELAY_WEIGHT: Final = "delay_weight"
 
@@ -151,17 +148,10 @@ def inspections(warehouse: Warehouse, *, known_before: date | None = None) -> pd
     return frame.sort_values(["opened_on", "inspection_id"], ignore_index=True)
 
 
-def is_follow_up(visits: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each visit followed from an earlier finding, shape (n,)."""
-    return np.asarray(
-        visits["kind"].isin(FOLLOW_UPS) | visits["selected_by"].isin(FOLLOW_UPS), dtype=np.bool_
-    )
-
-
 def targets(visits: pd.DataFrame) -> pd.DataFrame:
     """Return the visits a label may rest on: compliance inspections that follow no finding."""
-    is_target = (visits["kind"] == TARGET_KIND).to_numpy() & ~is_follow_up(visits)
-    return visits[is_target & visits["closed_on"].notna().to_numpy()].reset_index(drop=True)
+    is_closed = visits["closed_on"].notna().to_numpy()
+    return visits[independent(visits) & is_closed].reset_index(drop=True)
 
 
 def graded(visits: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from features.domain.asof import parse_date
+from models.severity import is_independent
 from serving import clock
 from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
@@ -77,7 +78,7 @@ async def decisions(
 async def outcome(
     body: OutcomeRequest, caller: Annotated[Caller, Depends(allow("outcomes"))]
 ) -> Response:
-    """Keep an outcome. The legal gate feels it at once; closed, it is a label from tomorrow on."""
+    """Keep an outcome. The legal gate feels it at once; closed, it is a record from tomorrow on."""
     purpose = caller.purpose(body.purpose)
     answer = await asyncio.to_thread(_keep_outcome, caller, body, purpose)
     return json_answer(to_json(answer))
@@ -130,7 +131,9 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         "eligible_on": outcome_rules.allowed_from(
             snapshot, snapshot.row_of.get(dealer), versions=versions, records=records
         ),
-        "is_label": closed is not None and parse_date(closed) <= clock.latest_day(),
+        "is_label": closed is not None
+        and parse_date(closed) <= clock.latest_day()
+        and is_independent(kept.document["kind"], kept.document["selected_by"]),
         "selected_by": kept.document["selected_by"],
         "list_id": kept.document.get("list_id"),
         "why": kept.document.get("why"),

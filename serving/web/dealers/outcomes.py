@@ -17,10 +17,12 @@ from features.domain.number_words import counted
 from features.errors import FflRiskError, InvalidValueError
 from features.reference.legal.citation import known_citations, normalize
 from features.reference.legal.outcome import NAMES
+from features.schema import EARLIEST_DAY
 from serving import clock
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
+from serving.contract.recorded import most
 from serving.errors import LegalGateError, UnknownDealerError
 from serving.field import outcome_rules
 from serving.field.inspection_on_record import OnRecord
@@ -37,13 +39,16 @@ _FIELDS: Final = (
     "firearms_unaccounted_final",
 )  # fmt: skip
 _EXPECTED: Final[Mapping[str, str]] = {
-    "inspection_id": "Enter the inspection number: letters, digits and . _ : - only",
-    "opened_on": "Enter the day it was opened, such as 2026-03-09",
+    "inspection_id": "Enter the inspection number: letters, digits and . _ : - only, and no word"
+    " such as none",
+    "opened_on": f"Enter the day it was opened, such as 2026-03-09, not before {EARLIEST_DAY}",
     "closed_on": "Enter a closing day that is not before the opening, or leave it empty",
-    "hours": "Enter hours from 0 to 10,000",
+    "hours": f"Enter hours from 0 to {most('inspections', 'hours'):,}",
     "outcome": "Choose the outcome",
-    "firearms_unaccounted_initial": "Enter a number of firearms, 0 or more",
-    "firearms_unaccounted_final": "Enter a number of firearms, 0 or more",
+    **{
+        name: f"Enter a number of firearms, 0 to {most('inspections', name):,}"
+        for name in ("firearms_unaccounted_initial", "firearms_unaccounted_final")
+    },
 }
 # Words of a refusal that is about the days of a visit.
 _ABOUT_DAYS: Final = frozenset({"future.", "opened"})
@@ -59,7 +64,7 @@ SELECTIONS: Final = (
 BASES: Final = ("warrant", "criminal_investigation_of_another", "trace_of_a_firearm")
 _LEAST_LINES: Final = 4
 _MOST_LINES: Final = 60
-_MOST_INSTANCES: Final = 1_000_000
+_MOST_INSTANCES: Final = most("violations", "instances")
 
 
 @dataclass
@@ -215,7 +220,9 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
                 " or choose one that is offered as you type"
             )
         if instances and not (instances.isdecimal() and float(instances) <= _MOST_INSTANCES):
-            filled.errors[f"instances_{n}"] = "Enter how many instances as a whole number"
+            filled.errors[f"instances_{n}"] = (
+                f"Enter how many instances as a whole number, at most {_MOST_INSTANCES:,}"
+            )
         if {f"citation_{n}", f"instances_{n}"} & filled.errors.keys():
             continue
         violations.append(

@@ -393,3 +393,13 @@ def test_every_step_is_a_command_there_is(tmp_path: Path):
             while isinstance(command, click.Group) or hasattr(command, "commands"):
                 command = command.commands[words.pop(0)]
             command.make_context(step.name, words, resilient_parsing=False)
+
+
+def test_a_row_that_collect_sets_aside_ends_no_night_and_is_told(home: Path):
+    promote(home)
+    tell(home, collect={"code": 5, "says": "3 refused (inspections out_of_range 3)"})
+    result = run(nightly(home))
+    assert [a.split()[0] for a in asked_of(home)][-1] == "lists"
+    assert result.exit_code == 3
+    assert "done, refused at collect" in result.line
+    assert result.line.endswith(": 3 refused (inspections out_of_range 3)")
