@@ -85,6 +85,13 @@ class UnknownSubjectError(ServingError):
     status = 422
 
 
+class UnknownPlanError(ServingError):
+    """A plan that is not there, or not for this caller to see."""
+
+    code = "unknown_plan"
+    status = 404
+
+
 class UnknownListError(ServingError):
     """A list that does not exist, or is not this caller's."""
 

@@ -21,6 +21,7 @@ from serving.contract.answers import (
     Score,
     Why,
 )
+from serving.contract.kept_plan import PlanId
 from serving.contract.plain_values import Count, Number
 from serving.contract.recorded import RecordDay, RecordName, Token, bounds
 
@@ -108,10 +109,15 @@ class OutcomeRequest(Request):
     )
     selected_by: SelectedBy = Field(
         default="risk",
-        description="Follows from the list where one is named; random without a list is unknown",
+        description="Follows from the list or plan where one is named; random without is unknown",
     )
     list_id: ListId | None = Field(
         default=None, description="The list that ordered it: its design is kept with the outcome"
+    )
+    plan_id: PlanId | None = Field(
+        default=None,
+        description="The plan that ordered it, once approved: its design is kept with the outcome."
+        " Name the list or the plan, not both",
     )
     investigator_token: Token | None = Field(
         default=None,
@@ -130,6 +136,12 @@ class OutcomeRequest(Request):
         Annotated[Count, bounds("inspections", "firearms_unaccounted_final")] | None
     ) = None
     violations: list[Citation] = Field(default_factory=list, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_thing_ordered_it(self) -> OutcomeRequest:
+        if self.list_id is not None and self.plan_id is not None:
+            raise ValueError("plan_id beside list_id: one of them ordered the visit")
+        return self
 
     @model_validator(mode="after")
     def _dates_follow_each_other(self) -> OutcomeRequest:
@@ -158,9 +170,10 @@ class OutcomeAnswer(Answer):
     )
     selected_by: SelectedBy = Field(description="As kept: the list's word where there is a list")
     list_id: ListId | None
-    why: Why | None = Field(description="Why the list had the dealer; null without a list")
+    plan_id: PlanId | None
+    why: Why | None = Field(description="Why list or plan had the dealer; null without one")
     inclusion_probability: float | None = Field(
-        gt=0, le=1, description="With which the list had the dealer; null where it is not known"
+        gt=0, le=1, description="With which it had the dealer; null where it is not known"
     )
     is_mandatory: bool | None
     at: Instant

@@ -51,7 +51,8 @@ class KeptOutcome(Answer):
     legal_basis: LegalBasis | None
     selected_by: SelectedBy
     list_id: str | None
-    why: Why | None = Field(description="Why the list had the dealer; null without a list")
+    plan_id: str | None
+    why: Why | None = Field(description="Why list or plan had the dealer; null without one")
     inclusion_probability: float | None
     is_mandatory: bool | None
     investigator_token: str | None

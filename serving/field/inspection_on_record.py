@@ -93,6 +93,7 @@ def standing(told: OnRecord | None, in_records: OnRecord | None) -> OnRecord | N
         return told or in_records
     is_later = in_records.at > day_of(told.at)
     known = {name: told.document.get(name) for name in _OF_RECORDS}
+    known["list_id"] = known["list_id"] or told.document.get("plan_id")
     cited = [one for one in told.document["violations"] if one["instances"] != 0]
     is_other = bool(differences(in_records.document, known | {"violations": cited}))
     return in_records if is_later and is_other else told

@@ -1,7 +1,7 @@
-"""Which list ordered a visit, and with what probability: joined when the outcome comes back.
+"""Which list or plan ordered a visit, and with what probability: joined as the outcome comes back.
 
 What chose a visit decides how its finding may be used later: a drawn dealer speaks for the country,
-one that somebody picked does not. The list is the witness, not the one who reports.
+one that somebody picked does not. The list, or the plan, is the witness, not the one who reports.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from serving.contract.records.field import DesignOfVisit
 from serving.contract.records.lists import ListRowRecord
 from serving.errors import ConflictError, UnknownListError
+from serving.field.ordering_plan import design_of_plan
 from serving.store.tables import LISTS
 
 _SELECTED_BY: Final = {
@@ -35,29 +36,36 @@ _CERTAIN: Final = frozenset({"model", "coverage"})
 def design_of(
     connection: sa.Connection, document: Mapping[str, Any], *, dealer: str
 ) -> DesignOfVisit:
-    """Return the design of a visit: its list's, or none; `selected_by` follows from it.
+    """Return the design of a visit: its list's or plan's, or none; `selected_by` follows from it.
 
     Parameters
     ----------
     connection : Connection
     document : mapping
-        An outcome with ``list_id`` (None without a list), ``opened_on`` and ``selected_by``.
+        An outcome with ``list_id`` and ``plan_id`` (None without one), ``opened_on`` and
+        ``selected_by``.
     dealer : str
 
     Raises
     ------
     UnknownListError
         When there is no such list, or the dealer is not on it.
+    UnknownPlanError
+        When no version of the plan that was approved has the dealer.
     ConflictError
-        When the visit was opened before the list's as-of date.
+        When the visit was opened before the as-of date of the list or plan.
     """
-    list_id = document["list_id"]
+    list_id, plan_id = document["list_id"], document.get("plan_id")
+    opened_on = date.fromisoformat(document["opened_on"])
+    if plan_id is not None:
+        return design_of_plan(connection, plan_id, dealer=dealer, opened_on=opened_on)
     if list_id is None:
         claimed = document["selected_by"]
         # Chance leaves a trace: without the list that drew it, nobody knows how it was chosen.
         is_claim = claimed == "random"
         return {
             "list_id": None,
+            "plan_id": None,
             "why": None,
             "inclusion_probability": None,
             "is_mandatory": None,
@@ -66,11 +74,11 @@ def design_of(
             "mandatory_places": None,
             "selected_by": "unknown" if is_claim else claimed,
         }
-    opened_on = date.fromisoformat(document["opened_on"])
     row, n_certain, n_drawn = _listed(connection, list_id, dealer, opened_on)
     why = row["why"][0]
     return {
         "list_id": list_id,
+        "plan_id": None,
         "why": why,
         "inclusion_probability": row["inclusion_probability"],
         "is_mandatory": _is_mandatory(row),

@@ -101,9 +101,8 @@ def keep(
     visit pass before its day is on record. `in_records` is the inspection as the records have it
     (`serving.field.inspection_on_record`).
 
-    The design of the visit is taken from the list that ordered it (`serving.field.ordering_list`);
-    a later version that names no list keeps the one named before, and one that names no
-    investigator the one on record, whoever tells it.
+    The design of the visit is that of the list or plan that ordered it; a later version that names
+    none keeps the one named before, and one that names no investigator the one on record.
 
     Raises
     ------
@@ -113,6 +112,8 @@ def keep(
         When the inspection is known as one of another dealer, or was opened before the list.
     UnknownListError
         When there is no such list, or the dealer is not on it.
+    UnknownPlanError
+        When no version of the plan that was approved has the dealer.
     """
     if max(request.opened_on, request.closed_on or request.opened_on) > today:
         raise InvalidRequestError(
@@ -193,8 +194,8 @@ def _next(
         or known.get("investigator_token")
         or who.token,
     }
-    if document["list_id"] is None and told is not None:
-        document["list_id"] = told.document.get("list_id")
+    if document["list_id"] is None and document["plan_id"] is None and told is not None:
+        document |= {name: told.document.get(name) for name in ("list_id", "plan_id")}
     return before, document | design_of(connection, document, dealer=dealer)
 
 
@@ -423,7 +424,10 @@ def _canonical_files(outcomes: Sequence[Kept], folder: Path) -> list[Path]:
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
         for kept in outcomes:
-            writer.writerow(_blank(kept.document) | {"known_on": day_of(kept.at)})
+            # One column names what ordered the visit, a list or a plan.
+            ordered = kept.document["list_id"] or kept.document.get("plan_id") or ""
+            row = _blank(kept.document) | {"list_id": ordered, "known_on": day_of(kept.at)}
+            writer.writerow(row)
     names = (*TABLES["violations"].names, "known_on")
     cited = [(kept, v) for kept in outcomes for v in kept.document["violations"]]
     if not cited:

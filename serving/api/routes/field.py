@@ -38,6 +38,7 @@ from serving.errors import (
     ServingError,
     UnknownDealerError,
     UnknownListError,
+    UnknownPlanError,
 )
 from serving.field import events as event_rows
 from serving.field import outcome_rules, outcomes, referrals
@@ -136,6 +137,7 @@ def _keep_outcome(caller: Caller, body: OutcomeRequest, purpose: str) -> Outcome
         and is_independent(kept.document["kind"], kept.document["selected_by"]),
         "selected_by": kept.document["selected_by"],
         "list_id": kept.document.get("list_id"),
+        "plan_id": kept.document.get("plan_id"),
         "why": kept.document.get("why"),
         "inclusion_probability": kept.document.get("inclusion_probability"),
         "is_mandatory": kept.document.get("is_mandatory"),
@@ -183,7 +185,7 @@ def refusals(caller: Caller, body: OutcomeRequest) -> list[ServingError]:
     try:
         with runtime.store.read() as connection:
             design_of(connection, told, dealer=one.dealer)
-    except (ConflictError, UnknownListError) as error:
+    except (ConflictError, UnknownListError, UnknownPlanError) as error:
         found.append(error)
     return found
 

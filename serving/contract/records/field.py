@@ -9,9 +9,10 @@ from serving.contract.records.lists import KeptDecisionRecord
 
 
 class DesignOfVisit(TypedDict):
-    """Which list ordered a visit, and with what probability: columns of `inspections`."""
+    """Which list or plan ordered a visit, and with what probability: columns of `inspections`."""
 
     list_id: str | None
+    plan_id: str | None
     why: str | None
     inclusion_probability: float | None
     is_mandatory: bool | None
@@ -31,6 +32,7 @@ class OutcomeRecord(TypedDict):
     is_label: bool
     selected_by: str
     list_id: str | None
+    plan_id: str | None
     why: str | None
     inclusion_probability: float | None
     is_mandatory: bool | None
@@ -62,6 +64,7 @@ class ToldRecord(TypedDict):
     legal_basis: str | None
     selected_by: str
     list_id: str | None
+    plan_id: str | None
     why: str | None
     inclusion_probability: float | None
     is_mandatory: bool | None

@@ -18,7 +18,7 @@ from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger, subjects
 from serving.access.roles import LEADS, OVERSEES
 from serving.contract.kept_plan import STATUS_WORDS, KeptPlan, PlanSummary, Status
-from serving.errors import ConflictError, ServingError
+from serving.errors import ConflictError, UnknownPlanError
 from serving.planning.kept.elsewhere import (
     first_days,
     handed,
@@ -45,13 +45,6 @@ _BEFORE: Final[Mapping[Status, frozenset[Status]]] = {
     "withdrawn": frozenset({"draft", "approved", "handed_over"}),
 }
 _HANDED: Final = frozenset({"handed_over"})
-
-
-class UnknownPlanError(ServingError):
-    """A plan that is not there, or not for this caller to see."""
-
-    code = "unknown_plan"
-    status = 404
 
 
 def keep_new(store: Store, plan: KeptPlan, *, ledger: Ledger, note: str = "") -> KeptPlan:
@@ -269,6 +262,24 @@ def plans_handed_to(store: Store, principal: Principal, scope: Scope) -> list[Pl
         plan
         for plan in plans_for(store, principal, scope)
         if plan.status in _HANDED and principal.name in plan.investigators
+    ]
+
+
+def plans_with(store: Store, principal: Principal, scope: Scope, dealer: str) -> list[PlanSummary]:
+    """Return the plans under way that may have ordered a visit of a dealer, the newest first.
+
+    Not those in which a list put it: that list ordered the visit.
+    """
+    query = _newest().where(PLANS.c.status.in_(_HANDED)).order_by(PLANS.c.plan_id.desc())
+    with store.read() as connection:
+        rows = connection.execute(query).all()
+    plans = [
+        seen_by(_whole(row), scope) for row in rows if _may_see(principal, scope, row._mapping)
+    ]
+    return [
+        summary(plan)
+        for plan in plans
+        if any(visit.dealer == dealer and visit.why != "list" for visit in plan.visits)
     ]
 
 

@@ -21,6 +21,7 @@ LABELS: Final[Mapping[str, str]] = {
     "closed_on": "Closed on",
     "selected_by": "Selected by",
     "list_id": "List that ordered it",
+    "plan_id": "Plan that ordered it",
     "legal_basis": "Legal basis",
     "hours": "Hours spent",
     "outcome": "Outcome",
@@ -71,8 +72,8 @@ def changes(before: Mapping[str, Any], kept: Mapping[str, Any]) -> list[str]:
             ", ".join(map(citation_in_words, some)) or "none" for some in found["violations"]
         )
         out.append(f"Citations: {was} become {now}")
-    if found.keys() - labels.keys() - {"violations"} and "list_id" not in found:
-        out.append("What its list says of how it was chosen")
+    if found.keys() - labels.keys() - {"violations"} and not {"list_id", "plan_id"} & found.keys():
+        out.append("What its list or plan says of how it was chosen")
     return out
 
 
@@ -88,6 +89,6 @@ def _said(name: str, value: Any) -> str:
         return "not stated"
     if name in {"outcome", "recommended_outcome"}:
         return NAMES.get(value, str(value))
-    if name in {"list_id", "office", "investigator_token"}:
+    if name in {"list_id", "plan_id", "office", "investigator_token"}:
         return str(value)
     return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")

@@ -22,10 +22,12 @@ from serving import clock
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
+from serving.contract.kept_plan import PlanSummary
 from serving.contract.recorded import most
-from serving.errors import LegalGateError, UnknownDealerError
+from serving.errors import LegalGateError, UnknownDealerError, UnknownPlanError
 from serving.field import outcome_rules
 from serving.field.inspection_on_record import OnRecord
+from serving.planning.kept.store import plans_with
 from serving.web.dealers.outcome_check import LABELS, check
 from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, opened, sealed
@@ -34,8 +36,8 @@ from serving.web.visitor import PageRoute, checked_form, may, text
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _FIELDS: Final = (
-    "inspection_id", "kind", "opened_on", "closed_on", "selected_by", "list_id", "legal_basis",
-    "hours", "outcome", "recommended_outcome", "firearms_unaccounted_initial",
+    "inspection_id", "kind", "opened_on", "closed_on", "selected_by", "list_id", "plan_id",
+    "legal_basis", "hours", "outcome", "recommended_outcome", "firearms_unaccounted_initial",
     "firearms_unaccounted_final",
 )  # fmt: skip
 _EXPECTED: Final[Mapping[str, str]] = {
@@ -53,7 +55,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
 # Words of a refusal that is about the days of a visit.
 _ABOUT_DAYS: Final = frozenset({"future.", "opened"})
 _ON_PAGE: Final = (
-    "inspection_id", "kind", "selected_by", "opened_on", "closed_on", "outcome",
+    "inspection_id", "kind", "plan_id", "selected_by", "opened_on", "closed_on", "outcome",
     "recommended_outcome", "hours", "firearms_unaccounted_initial", "firearms_unaccounted_final",
     "legal_basis",
 )  # fmt: skip
@@ -78,11 +80,14 @@ class Filled:
         As typed, whether willful, and how many instances.
     errors : dict of str to str
         By field; a citation's are ``citation_N`` and ``instances_N``.
+    plans : sequence of PlanSummary
+        Those that may have ordered the visit.
     """
 
     values: Mapping[str, str]
     citations: list[tuple[str, bool, str]]
     errors: dict[str, str] = field(default_factory=dict)
+    plans: Sequence[PlanSummary] = ()
     request: OutcomeRequest | None = None
 
 
@@ -99,7 +104,10 @@ async def ask(
     await caller.record(row["dealer"], purpose=caller.purpose())
     fields = opened(draft, caller.principal, row["dealer"]) if draft else None
     if fields is None:
-        return _form(request, caller, row, Filled({"list_id": list_id}, []), is_lost=bool(draft))
+        plans = await asyncio.to_thread(_plans_with, caller, row["dealer"], list_id)
+        own = [one.plan_id for one in plans if caller.principal.name in one.investigators]
+        given = {"list_id": list_id, "plan_id": own[0] if own else ""}
+        return _form(request, caller, row, Filled(given, [], plans=plans), is_lost=bool(draft))
     return await _answer(request, caller, row, FormData(dict(fields)))
 
 
@@ -189,6 +197,8 @@ def _again(filled: Filled) -> Sequence[tuple[str, str]]:
 
 def _at(error: FflRiskError) -> str:
     """Return the field at which a refusal stands."""
+    if isinstance(error, UnknownPlanError) or "plan" in error.what:
+        return "plan_id"
     if isinstance(error, LegalGateError):
         return "legal_basis"
     return "opened_on" if _ABOUT_DAYS & set(error.what.split()) else "inspection_id"
@@ -205,10 +215,18 @@ def _row(caller: Caller, dealer: str) -> dict[str, str]:
     return {"dealer": found.dealer, **found.names, "gone": gone}
 
 
+def _plans_with(caller: Caller, dealer: str, list_id: str) -> list[PlanSummary]:
+    """Return the plans under way that may have ordered a visit; none where a list did."""
+    if list_id:
+        return []
+    return plans_with(caller.runtime.store, caller.principal, caller.scope, dealer)
+
+
 def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
     """Read a form and say at which field something is wrong."""
     values = {name: text(form, name) for name in _FIELDS}
-    filled = Filled(values, _cited(form))
+    plans = _plans_with(caller, row["dealer"], values["list_id"])
+    filled = Filled(values, _cited(form), plans=plans)
     violations = []
     for n, (cited, is_willful, instances) in enumerate(filled.citations):
         try:
@@ -389,6 +407,6 @@ def _form(
         request, "outcome.html", title=f"{'Error: ' if filled.errors else ''}Outcome, {name[:60]}",
         active="dealers", me=caller.principal, status=status, row=row, name=name,
         values={name: filled.values.get(name, "") for name in _FIELDS}, errors=filled.errors,
-        lines=[*filled.citations, *empty], labels=LABELS, kinds=KINDS, selections=SELECTIONS,
-        bases=BASES, outcomes=NAMES, known=known_citations(), is_lost=is_lost,
+        lines=[*filled.citations, *empty], plans=filled.plans, is_lost=is_lost, labels=LABELS,
+        kinds=KINDS, selections=SELECTIONS, bases=BASES, outcomes=NAMES, known=known_citations(),
     )  # fmt: skip
