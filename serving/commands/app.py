@@ -16,7 +16,7 @@ from serving.commands.insight import insight_app
 from serving.commands.schedule import schedule_app
 from serving.commands.trial import trial_app
 from serving.commands.webhooks import webhooks_app
-from serving.settings import RANDOM_SHARE
+from serving.settings import MAX_LIST, RANDOM_SHARE
 
 app = typer.Typer()
 app.add_typer(insight_app)
@@ -89,7 +89,7 @@ def score(
 
 @app.command()
 def rank(
-    k: Annotated[int, typer.Option("--k", min=1, max=5_000, help="How many dealers.")] = 20,
+    k: Annotated[int, typer.Option("--k", min=1, max=MAX_LIST, help="How many dealers.")] = 20,
     office: Annotated[Optional[str], typer.Option(help="Only this office.")] = None,  # noqa: UP045
     division: Annotated[
         Optional[str],  # noqa: UP045
@@ -107,13 +107,26 @@ def rank(
             help="Share of the list drawn at random; the draw is fixed for office and period.",
         ),
     ] = RANDOM_SHARE,
+    recalls: Annotated[
+        bool, typer.Option("--recalls/--no-recalls", help="Begin with dealers due for a recall.")
+    ] = True,
+    coverage: Annotated[
+        int, typer.Option(min=0, max=MAX_LIST, help="Places for the dealers longest unseen.")
+    ] = 0,
+    types: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--type", metavar="TYPE", help="Only this type of license, such as 02; repeatable."
+        ),
+    ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the list as CSV.")] = False,
 ) -> None:
     """Print the published dealers by priority, with intervals, support and reasons.
 
-    Dealers inspected in the last twelve months are left out: the law does not allow the visit yet.
-    A list made here is not kept; the service issues lists that are.
+    Dealers inspected in the twelve months before the table's day are left out: the law does not
+    allow the visit yet. Records too old to tell are refused, as by the service. A list made here
+    is not kept; the service issues lists that are.
 
     Example: ffl-risk rank --k 20 --state TX
     """
@@ -121,7 +134,14 @@ def rank(
     from serving.commands.printing import print_list
 
     area = {"office": office, "division": division, "state": state}
-    document = local_rank(area, k=k, random_share=random_share)
+    document = local_rank(
+        area,
+        k=k,
+        random_share=random_share,
+        with_recalls=recalls,
+        n_coverage=coverage,
+        license_types=types or [],
+    )
     print_list(document, as_json=as_json, as_csv=as_csv)
 
 

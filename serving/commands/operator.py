@@ -12,15 +12,18 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from pydantic import ValidationError
+
 from features.domain import agency_day, license_number
 from features.errors import InvalidValueError, did_you_mean
 from features.home import home
+from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit import writer as audit
 from serving.access.audit.witness import noted_in
 from serving.access.audit.writer import subjects
 from serving.commands.store_access import operator_name, recorded, store
-from serving.contract.answers import Area, RankRequest
+from serving.contract.answers import RankRequest
 from serving.contract.records.dealers import ExplanationDocument
 from serving.contract.records.lists import ListDocument, ListIdRecord
 from serving.dealers.explaining import explain
@@ -62,18 +65,36 @@ def _record(runtime: Runtime, operator: Principal, action: str, subject: str) ->
     runtime.audit.submit(access).result(timeout=30)
 
 
-def local_rank(area: Mapping[str, str | None], *, k: int, random_share: float) -> ListDocument:
-    """Compose a list that is not kept."""
-    request = RankRequest(
-        area=Area.model_validate(area),
-        k=k,
-        random_share=random_share,
-        with_recalls=False,
-        purpose="licensing",
-    )
+def local_rank(area: Mapping[str, str | None], **asked: object) -> ListDocument:
+    """Compose a list that is not kept, by the rules of one that is.
+
+    Parameters
+    ----------
+    area : Mapping
+        Office, division and state.
+    **asked
+        Fields of `RankRequest`; its defaults where not given.
+
+    Raises
+    ------
+    InvalidRequestError
+        When the request is out of its bounds.
+    StaleTableError
+        When the records are too old to send anybody anywhere by.
+    """
+    try:
+        request = RankRequest.model_validate({"area": area, "purpose": "licensing", **asked})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise InvalidRequestError(
+            f"{'.'.join(map(str, fault['loc']))} is out of range.",
+            found=str(fault["input"]),
+            expected=str(fault["msg"]).removeprefix("Input should be "),
+        ) from error
     with _running() as (runtime, operator):
         runtime.switch.check("rank")
         view = runtime.scope(operator).view
+        view.snapshot.check_age(clock.today())
         require_place(view.snapshot, area)
         issue = Issue(
             list_id="L-00000000-000000000000",

@@ -156,8 +156,9 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
     left_out = design["n_in_area"] - design["n_eligible"]
     OUT.print(
         f"{counted(design['n_in_area'], 'dealer')} in the area; "
-        f"{counted(left_out, 'was', 'were')} inspected in the last "
-        "twelve months and may not be listed."
+        f"{counted(left_out, 'was', 'were')} inspected, by these records, in the twelve months "
+        f"before {document['basis']['as_of']} and may not be listed.",
+        soft_wrap=True,
     )
     n_unsure = sum(row["has_insufficient_history"] for row in document["rows"])
     if n_unsure:

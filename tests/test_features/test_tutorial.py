@@ -83,6 +83,9 @@ def test_a_reader_gets_to_mondays_list(tmp_path: Path, monkeypatch: pytest.Monke
     assert home
     subprocess.run([sys.executable, script[1], script[2]], check=True)
     monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path / home[1]))
+    limit = re.search(r"^export (FFL_RISK_TABLE_REFUSED_DAYS)=(\S+)", page, re.MULTILINE)
+    assert limit
+    monkeypatch.setenv(limit[1], limit[2])
     commands = re.findall(r"^ffl-risk (.*)$", page, re.MULTILINE)
     assert [c.split()[0] for c in commands] == [
         *["ingest"] * 3,
