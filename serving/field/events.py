@@ -23,6 +23,7 @@ from features.domain.missing_values import NO_DATES, is_null_word
 from features.domain.name_numbers import NAMES, whole
 from features.openjson import Row
 from features.reference.destinations import COUNTRY_COLUMNS, countries
+from features.reference.geography.state_boxes import is_in_country
 from features.reference.geography.state_codes import COUNTRY_OF_STATE, state_code
 from features.schema import EARLIEST_DAY, TABLES, UPPER_CASE, Column, Table, day_orders
 from features.sources.privacy import n_readable, person_columns
@@ -36,6 +37,7 @@ from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS
 
 _MOST_TEXT: Final = 400
+_POINT: Final = {"latitude", "longitude"}
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -109,7 +111,13 @@ def _check_row(
             if state is None:
                 return clean, (name, "unknown_code")
             clean[name] = state or None
+    if clean.keys() >= _POINT and not _is_place(*(clean[name] for name in sorted(_POINT))):
+        clean |= dict.fromkeys(_POINT)  # as ingest has it: what can be no place is not known
     return clean, _check_order(table, clean)
+
+
+def _is_place(latitude: float | None, longitude: float | None) -> bool:
+    return latitude is not None and longitude is not None and is_in_country(latitude, longitude)
 
 
 def _given(column: Column, value: Any) -> Any:

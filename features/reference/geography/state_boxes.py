@@ -59,6 +59,18 @@ def in_country_sql(latitude: str, longitude: str) -> str:
     return " OR ".join(_within(latitude, longitude, box) for box in boxes)
 
 
+def is_in_country(latitude: float, longitude: float) -> bool:
+    """Return whether a point can lie in any state or territory, as `in_country_sql` does.
+
+    >>> is_in_country(29.76, -95.37), is_in_country(29.76, 95.37), is_in_country(0, 0)
+    (True, False, False)
+    """
+    boxes = state_boxes().round(4)
+    west = longitude - 360 if longitude > 0 else longitude
+    is_within = boxes["south"].le(latitude) & boxes["north"].ge(latitude)
+    return bool((is_within & boxes["west"].le(west) & boxes["east"].ge(west)).any())
+
+
 def _within(latitude: str, longitude: str, box: Mapping[Any, Any]) -> str:
     west = f"CASE WHEN {longitude} > 0 THEN {longitude} - 360 ELSE {longitude} END"
     return (
