@@ -179,7 +179,8 @@ VARIABLES: Final[Mapping[str, Variable]] = {
         ),
         Variable(
             "FFL_RISK_TABLE_STALE_DAYS", "integer", 45,
-            "Days after which every answer says that its records are old", 1,
+            "Days after which every answer says that its records are old, and past which an event "
+            "moves its own dealers' scores alone", 1,
         ),
         Variable(
             "FFL_RISK_TABLE_REFUSED_DAYS", "integer", 365,

@@ -98,7 +98,7 @@ def dossier(
     """
     view, snapshot = scope.view, scope.view.snapshot
     dealer = str(snapshot.columns["dealer"][row])
-    given = {"dealer": dealer, "as_of": snapshot.as_of.isoformat()}
+    given = {"dealer": dealer, "as_of": snapshot.as_of_row(row).isoformat()}
     facts = _facts(warehouse, given)
     if store is not None:
         told = _told_since(store, warehouse, dealer, _inspections_known(warehouse, given))

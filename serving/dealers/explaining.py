@@ -106,7 +106,7 @@ def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[SourceRecords
         opened = Warehouse.open(warehouse)
     except WarehouseMissingError:
         return []
-    dealer = snapshot.columns["dealer"][row]
+    dealer, as_of = snapshot.columns["dealer"][row], str(snapshot.as_of_row(row))
     tables = {str(signal["table"]) for signal in snapshot.bundle.signals}
     named = [
         name
@@ -119,7 +119,7 @@ def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[SourceRecords
     with duckdb.connect(config={"threads": 1}) as connection:
         for name in named:
             query = _ids_sql(opened, name)
-            found = connection.execute(query, {"dealer": dealer, "as_of": str(snapshot.as_of)})
+            found = connection.execute(query, {"dealer": dealer, "as_of": as_of})
             ids = [str(key) for (key,) in found.fetchall()]
             if ids:
                 out.append({"table": name, "n_records": len(ids), "ids": ids[:_MOST_IDS]})

@@ -4,6 +4,10 @@ All dealers of a ranking stand at one as-of day. An event known after the day of
 therefore first moves the whole table to a day that sees it; only within that day are the touched
 dealers scored alone. Scored as of another day than the rest, a dealer would be compared with them
 as they were, and an event that only raises its risk could lower it.
+
+That goes as far as the records of the others do (`Snapshot.follows_to`). Beyond it the days between
+hold none of their traces and inspections, and to move them there would age out what is known of
+them: the touched dealers alone are then scored as of their events' day, and say so.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import logging
 import os
 import sys
 import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -170,20 +176,34 @@ class Rescorer:
 
     def _score(self, snapshot: Snapshot, events: list[Waiting]) -> None:
         """Move the whole table to the events' day, or score the touched dealers within it."""
-        dealers = [event.dealer for event in events if event.dealer in snapshot.row_of]
-        if not dealers:
-            return
-        as_of = as_of_after(events, snapshot.as_of)
+        known = [event for event in events if event.dealer in snapshot.row_of]
+        days = [as_of_after([event], snapshot.as_of) for event in known]
+        as_of = max((day for day in days if day <= snapshot.follows_to), default=snapshot.as_of)
         if as_of > snapshot.as_of:
             self._roll(snapshot, as_of)
+            rolled = self._runtime.snapshot
+            # Of later days, too: what they had changed stood beside the table before.
+            later = collected_since(self._runtime.store, self._warehouse, rolled.as_of)
+            self._score(rolled, later)
             return
-        known = [str(dealer) for dealer in dealers]
-        found = rescore(snapshot, known, as_of, self._warehouse, engine=self._renewed())
-        if found is not None:
-            path = snapshot.table.folder / FILE
-            _, last = Rescored.load(path, after=0)
-            found.save(path, batch=last + 1)
-            self._runtime.catch_up()
+        if not known:
+            return
+        engine = self._renewed()
+        path = snapshot.table.folder / FILE
+        for day, dealers in _by_day(snapshot, known).items():
+            if day > snapshot.as_of:
+                logger.info(
+                    "events came after %s, to which the records of all carry: "
+                    "scoring %d as of %s alone",
+                    snapshot.follows_to,
+                    len(dealers),
+                    day,
+                )
+            found = rescore(snapshot, dealers, day, self._warehouse, engine=engine)
+            if found is not None:
+                _, last = Rescored.load(path, after=0)
+                found.save(path, batch=last + 1)
+        self._runtime.catch_up()
 
     def _roll(self, snapshot: Snapshot, as_of: date) -> None:
         """Publish the table in force as of a later day, unless another was published meanwhile."""
@@ -217,7 +237,8 @@ class Rescorer:
             return
         tomorrow = clock.today() + timedelta(days=1)
         was_live = snapshot.as_of == tomorrow - timedelta(days=1)
-        if was_live and snapshot.table.manifest.get("rolled_from"):
+        is_rolled = snapshot.table.manifest.get("rolled_from") is not None
+        if was_live and is_rolled and tomorrow <= snapshot.follows_to:
             # Events came yesterday: be there before the first of this day.
             self._roll(snapshot, tomorrow)
             snapshot = self._runtime.snapshot
@@ -243,7 +264,7 @@ class Rescorer:
 
     def _score_ahead(self, snapshot: Snapshot, table: FeatureTable, as_of: date) -> None:
         """Score all dealers of the day that the first event will move the table to."""
-        if as_of > snapshot.as_of:
+        if snapshot.as_of < as_of <= snapshot.follows_to:
             champion = str(snapshot.table.manifest["champion"]), snapshot.bundle
             self._scored = score_rows(champion, table, Warehouse.open(self._warehouse), as_of)
         else:
@@ -283,3 +304,16 @@ class Rescorer:
         if self._engine is not None:
             self._engine.close()
         self._engine, self._warm_for, self._scored = None, None, None
+
+
+def _by_day(snapshot: Snapshot, events: Iterable[Waiting]) -> Mapping[date, list[str]]:
+    """Return whom to score as of which day: that of its events, and none before its own."""
+    day_of_dealer: dict[str, date] = {}
+    for event in events:
+        dealer = str(event.dealer)
+        before = day_of_dealer.get(dealer) or snapshot.as_of_row(snapshot.row_of[dealer])
+        day_of_dealer[dealer] = as_of_after([event], before)
+    by_day = defaultdict[date, list[str]](list)
+    for dealer, day in sorted(day_of_dealer.items(), key=lambda item: item[1]):
+        by_day[day].append(dealer)
+    return by_day

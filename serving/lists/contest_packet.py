@@ -77,7 +77,8 @@ def packet(
     row = next((row for row in document["rows"] if row["dealer"] == dealer), None)
     if row is None:
         raise UnknownDealerError(f"{dealer} is not on list {list_id}.")
-    as_of = str(document["basis"]["as_of"])
+    # A dealer scored alone after an event was scored on records of a later day than the list's.
+    as_of = max(str(document["basis"]["as_of"]), str(row.get("as_of") or ""))
     readme = _README.format(
         dealer=dealer,
         list_id=list_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,22 @@ class Snapshot:
         A table that only followed events to a later day is no younger for it.
         """
         return date.fromisoformat(str(self.table.manifest.get("records_to", self.as_of)))
+
+    @property
+    def follows_to(self) -> date:
+        """The last day that events alone may move all dealers to.
+
+        Beyond it their own records are old: what is known of them would be aged out by one event
+        about another.
+        """
+        return self.records_to + timedelta(days=self.ages.stale_days)
+
+    def as_of_row(self, row: int) -> date:
+        """Return the day before which all that a row was scored by was known.
+
+        Later than the table's after an event that the table did not follow.
+        """
+        return max(self.as_of, from_numpy(self.columns["as_of"][row]) or self.as_of)
 
     def age_days(self, when: date) -> int:
         """Return how old the records are on a day."""

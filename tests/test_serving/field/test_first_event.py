@@ -54,7 +54,7 @@ def worked_out(monkeypatch):
     return counted
 
 
-def trace(running: Runtime, row: int) -> str:
+def trace(running: Runtime, row: int, known_on: date = TODAY) -> str:
     """Keep a trace of the dealer in a row of the table, and return the dealer."""
     dealer = str(running.snapshot.columns["dealer"][row])
     told = {
@@ -69,7 +69,7 @@ def trace(running: Runtime, row: int) -> str:
         "firearm_type": "rifle",
         "serial_status": "legible",
         "outcome": "purchaser",
-        "known_on": TODAY.isoformat(),
+        "known_on": known_on.isoformat(),
     }
     access = Access("feed", "scheduler", "", "", "", "", "", "")
     keep(running.store, "traces", [told], ledger=Ledger(running.audit_key, access))
