@@ -126,7 +126,7 @@ def plan_office(
         office=office,
         **rules,
     )
-    table = candidate_table(scope.view, rows)
+    table = candidate_table(scope.view, rows, starts_on=request.starts_on, weeks=request.weeks)
     is_closed = table["dealer"].isin(closed).to_numpy()
     made = _SHELF.get(table[~is_closed].reset_index(drop=True), request)
     if not is_closed.any():

@@ -43,6 +43,17 @@ def ended_on(opened_on: pd.Series, closed_on: pd.Series) -> pd.Series:
     return closed_on.where(closed_on > opened_on, opened_on)
 
 
+def ended_before(eligible_on: pd.Series, as_of: date) -> pd.Series:
+    """Return the day from which an interval was counted that ended by the law of a day.
+
+    Of an interval from 29 February it is the next day, as the interval of both ends alike.
+
+    >>> ended_before(pd.Series(pd.to_datetime(["2025-03-01"])), date(2025, 6, 1))[0]
+    Timestamp('2024-03-01 00:00:00')
+    """
+    return eligible_on - pd.DateOffset(months=interval_months(as_of))
+
+
 def recall_spans(ended: pd.Series, outcome: pd.Series, as_of: date) -> pd.DataFrame:
     """Return from and until when a recall is due after each dealer's last inspection.
 

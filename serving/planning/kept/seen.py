@@ -85,7 +85,9 @@ def recounted(plan: KeptPlan, view: View, closed: Collection[str]) -> KeptPlan:
     """
     request = request_of(plan, terms_of(plan).workdays(plan.starts_on, plan.weeks))
     everywhere = np.ones(len(view.is_visible), dtype=bool)
-    table = candidate_table(view, office_rows(view, everywhere, plan.office))
+    table = candidate_table(
+        view, office_rows(view, everywhere, plan.office), starts_on=plan.starts_on, weeks=plan.weeks
+    )
     is_closed = table["dealer"].isin(closed).to_numpy()
     counts = dict(read_candidates(table[~is_closed].reset_index(drop=True), request).set_aside)
     more = {

@@ -171,7 +171,12 @@ async def move(
 
 def _after(caller: Caller, plan: KeptPlan, asked: str) -> KeptPlan:
     scope = caller.scope
-    table = candidate_table(scope.view, office_rows(scope.view, scope.own, plan.office))
+    table = candidate_table(
+        scope.view,
+        office_rows(scope.view, scope.own, plan.office),
+        starts_on=plan.starts_on,
+        weeks=plan.weeks,
+    )
     store = caller.runtime.store
     closed = closed_dealers(store)
     table = table[~table["dealer"].isin(closed)].reset_index(drop=True)

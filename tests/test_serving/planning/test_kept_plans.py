@@ -367,9 +367,7 @@ def test_nobody_is_visited_on_a_holiday_or_on_leave(service, supervisor):
 def test_an_empty_plan_says_so_and_proves_nothing(service, supervisor):
     n = len(service.runtime.snapshot.columns["dealer"])
     late = np.full(n, np.datetime64("2030-01-01", "s"))
-    service.runtime.update(
-        lambda s: s.changed(np.arange(n), eligible_on=late, is_recall_due=np.zeros(n, dtype=bool))
-    )
+    service.runtime.update(lambda s: s.changed(np.arange(n), eligible_on=late))
     text = supervisor.get(f"/plan?{urlencode(ASK)}").text
     assert "No dealer can be visited under these terms" in text
     assert "not eligible in these weeks" in text

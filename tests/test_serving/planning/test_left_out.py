@@ -26,12 +26,12 @@ def only(service):
     columns = service.runtime.snapshot.columns
     n = len(columns["dealer"])
     late = np.full(n, np.datetime64("2030-01-01", "s"))
-    is_due = np.zeros(n, dtype=bool)
+    outcome = np.full(n, "none", dtype=object)
     placed = np.isfinite(columns["latitude"]) & (columns["office"] == "office0")
     one = np.flatnonzero(placed)[0]
-    late[one], is_due[one] = np.datetime64("2020-01-01", "s"), True
+    late[one], outcome[one] = np.datetime64("2025-06-01", "s"), "warning_letter"
     service.runtime.update(
-        lambda s: s.changed(np.arange(n), eligible_on=late, is_recall_due=is_due)
+        lambda s: s.changed(np.arange(n), eligible_on=late, last_outcome=outcome)
     )
     return str(columns["dealer"][one])
 
