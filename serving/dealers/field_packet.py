@@ -66,7 +66,7 @@ def field_packet(
             ", ".join(filter(None, (document["street"], document["city"], state))),
             f"License {document['license_number']}, type {document['license_type']}; licensee"
             f" {document['licensee_name'] or 'not listed'}; dealer key {document['dealer']}",
-            f"{data_sentence(basis['as_of'])} {seen}",
+            f"{data_sentence(score['as_of'] or basis['as_of'])} {seen}",
         ],
         "statements": [*in_short(document["disclaimers"]), PEERS],
         "foot": f"{name[:60]}. {basis_sentence(basis)}",

@@ -14,6 +14,7 @@ from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
 from tests.test_serving.field.test_first_event import TODAY, TOMORROW, trace
+from tests.test_serving.pages import Visitor
 from tests.test_serving.test_end_to_end import AS_OF, publish_country
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end_to_end")]
@@ -49,7 +50,7 @@ def days(snapshot: Snapshot) -> list[date]:
     return [snapshot.as_of_row(row) for row in range(len(snapshot.inputs))]
 
 
-def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving):
+def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving, start):
     running, rescorer = serving(REACHES - 1)
     before = running.snapshot
     dealer = trace(running, TOUCHED)
@@ -68,6 +69,12 @@ def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving):
     warehouse = running.settings.home / "warehouse"
     named = {one["table"]: one["ids"] for one in records(after, TOUCHED, warehouse)}
     assert f"NEW{TOUCHED}" in named["traces"]
+    service, other = start(running), str(before.columns["dealer"][OTHER])
+    told = service.post("/v1/score", "analyst", {"dealers": [dealer, other]}).json()
+    assert [one["as_of"] for one in told["scores"]] == [str(TOMORROW), str(AS_OF)]
+    pages = [Visitor(service, "analyst").get(f"/dealers/{who}") for who in (dealer, other)]
+    said = f"Scored on records known before {TOMORROW}"
+    assert [(page.status_code, said in page.text) for page in pages] == [(200, True), (200, False)]
 
     publish(Warehouse.open(warehouse), TOMORROW, home=running.settings.home)
     batch = Snapshot.load(running.settings.home)
