@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from features.domain.number_words import counted
+from serving.scores.words.wording import RATES, head_label
 from serving.statements import PEERS, basis_sentence
 
 if TYPE_CHECKING:
@@ -28,13 +29,6 @@ _WHY: Final = {
     "recall": "because a recall inspection is due",
     "coverage": "because it has waited longest",
     "manual": "because it was added by hand",
-}
-_HEADS: Final = {
-    "compliance": "chance of a severe finding",
-    "later_penalized": "chance of a later penalty",
-    "severity": "chance that a penalty is severe",
-    "diversion": "firearms traced soon in a year",
-    "mexico": "firearms traced in Mexico in a year",
 }
 ERR: Final = Console(stderr=True, highlight=False)
 
@@ -200,11 +194,11 @@ def _count(value: float) -> str:
 def _head_in_words(head: str, score: Mapping[str, float]) -> str:
     """Say a head with its interval: a chance in per cent, a rate as a number."""
     ends = score["value"], score["lower"], score["upper"]
-    if head in {"diversion", "mexico"}:
+    if head in RATES:
         value, low, high = (_count(end) for end in ends)
     else:
         value, low, high = (f"{100 * end:.1f}%" for end in ends)
-    return f"{_HEADS.get(head, head.replace('_', ' '))} {value} ({low} to {high})"
+    return f"{head_label(head)} {value} ({low} to {high})"
 
 
 def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:

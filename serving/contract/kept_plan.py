@@ -113,6 +113,10 @@ class KeptPlan(Answer):
     moves: list[str] = Field(description="Changes by hand: DEALER~WEEK.INVESTIGATOR or DEALER~out")
     rules: dict[str, float | int | str | None]
     visits: list[KeptVisit]
+    head: str = Field(
+        default="",
+        description="Head whose value `expected_yield` is; empty in plans kept before",
+    )
     objective: float
     bound: float | None = Field(description="Null after a change by hand: nothing is proven then")
     set_aside: dict[str, int] = Field(

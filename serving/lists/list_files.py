@@ -16,7 +16,13 @@ from serving.contract.field import OVERRIDE_WORDS
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
-from serving.scores.words.wording import RATES, last_kind_label, types_in_words, why_label
+from serving.scores.words.wording import (
+    RATES,
+    head_label,
+    last_kind_label,
+    types_in_words,
+    why_label,
+)
 from serving.scores.words.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence
 
@@ -232,13 +238,6 @@ _DATES: Final = tuple(
 )
 _NUMBERS: Final = tuple(name for name, f in _HEADINGS.items() if f.kind not in {"text", "date"})
 _CODES: Final = frozenset({"Its outcome", "Kind of that visit", "Outcome of that visit"})
-_HEADS: Final[Mapping[str, str]] = {
-    "compliance": "Chance of a severe finding",
-    "later_penalized": "Chance of a later penalty",
-    "severity": "Chance that a penalty is severe",
-    "diversion": "Firearms traced soon, 12 months",
-    "mexico": "Firearms traced in Mexico, 12 months",
-}
 
 
 def to_xlsx(document: Mapping[str, Any], since: FollowUp | None = None) -> bytes:
@@ -264,7 +263,8 @@ def _scores(row: Mapping[str, Any]) -> str:
 def _head_field(name: str) -> Field:
     head = name.removesuffix("_lower").removesuffix("_upper")
     end = {"_lower": ", lower end", "_upper": ", upper end"}.get(name[len(head) :], "")
-    text = _HEADS.get(head, head.replace("_", " ").capitalize()) + end
+    label = head_label(head)
+    text = label[:1].upper() + label[1:] + end
     return Field(text, "number" if head in RATES else "percent", 13)
 
 

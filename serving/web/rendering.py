@@ -29,6 +29,7 @@ from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
 from serving.scores.words.area_names import county_label, office_label
 from serving.scores.words.wording import (
+    head_label,
     last_kind_label,
     miles,
     percent,
@@ -39,14 +40,6 @@ from serving.scores.words.wording import (
 from serving.statements import NOT_EVIDENCE, OLD_RECORDS, data_sentence
 
 STATIC: Final = Path(__file__).parent / "static"
-# What each head is called where people read it.
-HEADS: Final[Mapping[str, str]] = {
-    "compliance": "chance of a severe finding",
-    "later_penalized": "chance of a later penalty",
-    "severity": "chance that a penalty is severe",
-    "diversion": "firearms traced soon, 12 months",
-    "mexico": "firearms traced in Mexico, 12 months",
-}
 # What each head is called where space is short.
 _PARTS: Final[Mapping[str, str]] = {
     "compliance": "severe finding", "diversion": "traced soon", "mexico": "Mexico",
@@ -114,11 +107,6 @@ def pages_for(principal: Principal) -> list[tuple[str, str, str]]:
         if principal.role in ACCESS[action] - NOT_IN_NAVIGATION.get(address, frozenset())
         and (principal.purpose != "statistics" or action not in DEALER_LEVEL)
     ]
-
-
-def head_label(name: str) -> str:
-    """Return what a head is called; an unknown one keeps its name."""
-    return HEADS.get(name, name.replace("_", " "))
 
 
 def rule_label(name: str) -> str:

@@ -16,9 +16,18 @@ from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.planning.kept.elsewhere import also_sentence
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
-from serving.scores.words.wording import last_kind_label, miles, percent, planned_label
+from serving.scores.words.wording import (
+    RATES,
+    head_label,
+    last_kind_label,
+    miles,
+    percent,
+    planned_label,
+    score,
+)
 from serving.statements import basis_sentence, data_sentence, in_brief
 
+_YIELD: Final = Field("Expected yield", "number", 12)
 _FIELDS: Final = (
     Field("Week", "whole", 6), Field("Investigator", width=16), Field("First day", "date", 12),
     Field("Last day", "date", 12), Field("Stop", "whole", 6), Field("Dealer", width=30),
@@ -28,7 +37,7 @@ _FIELDS: Final = (
     Field("Hours driving to it", "number", 9), Field("Miles to it", "number", 9),
     Field("Part", width=9), Field("In the plan because", width=16),
     Field("Probability of the draw", "percent", 12),
-    Field("Chance of a severe finding", "percent", 12),
+    _YIELD,
     Field("Last compliance or recall inspection, opened on", "date", 14),
     Field("Its outcome", width=18), Field("What stands out", width=70),
     Field("Visited or overridden since", width=36), Field("Elsewhere", width=50),
@@ -165,7 +174,7 @@ def _note(plan: KeptPlan, visit: KeptVisit, evenings: str) -> str:
             f"License {visit.license_number}, type {visit.license_type}; dealer key {visit.dealer}",
             f"{visit.hours:.1f} hours on site{part_of(visit)};"
             f" in the plan: {planned_label(visit.why)}",
-            f"{chance(visit)[:1].upper()}{chance(visit)[1:]}.",
+            f"{_capital(chance(plan, visit))}.",
             f"{miles(visit.km)} by road {_from(visit)}.",
             *([f"{visit.elsewhere[:1].upper()}{visit.elsewhere[1:]}."] if visit.elsewhere else []),
             *([f"This week: {evenings}"] if evenings else []),
@@ -211,7 +220,8 @@ def plan_xlsx(plan: KeptPlan) -> bytes:
         )
         for visit in plan.visits
     ]  # fmt: skip
-    return book([Sheet("Plan", _FIELDS, rows)], about=about(plan), created=_made_at(plan))
+    fields = [_yield_field(plan) if field is _YIELD else field for field in _FIELDS]
+    return book([Sheet("Plan", fields, rows)], about=about(plan), created=_made_at(plan))
 
 
 def plan_pdf(plan: KeptPlan) -> bytes:
@@ -249,7 +259,7 @@ def _week(plan: KeptPlan, week: WeekOf) -> dict[str, object]:
                 "reasons": visit.reasons,
                 "as_of": _as_of(plan),
                 "why": planned_label(visit.why),
-                "chance": chance(visit),
+                "chance": chance(plan, visit),
                 "override": "; ".join(filter(None, (visit.override, visit.elsewhere))),
             }
             for visit in week.visits
@@ -273,12 +283,29 @@ def last_visit(visit: KeptVisit) -> str:
     return f"Last compliance or recall inspection, opened on {day}: {kind}, {outcome}{still}"
 
 
-def chance(visit: KeptVisit) -> str:
+def chance(plan: KeptPlan, visit: KeptVisit) -> str:
     """Return what a visit adds to the expected findings of its plan, named.
 
     The part of a long visit stands for the whole: it counts once.
     """
-    return f"{percent(visit.expected_yield)} chance of a severe finding"
+    value = visit.expected_yield
+    if not plan.head:
+        return f"expected yield {value:.3g}"
+    if plan.head in RATES:
+        return f"{score(value, plan.head)} {head_label(plan.head)}"
+    return f"{percent(value)} {head_label(plan.head)}"
+
+
+def _yield_field(plan: KeptPlan) -> Field:
+    """Return the column of the yield: in per cent where it is a chance."""
+    if not plan.head:
+        return _YIELD
+    heading = _capital(head_label(plan.head))
+    return Field(heading, "number" if plan.head in RATES else "percent", 12)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def days_in_words(first: date, last: date) -> str:

@@ -25,6 +25,14 @@ _PLACES: Final = ("state", "county")
 _MOST_LOG: Final = 40.0
 # Heads that foretell a number of firearms; the others foretell a chance.
 RATES: Final = frozenset({"diversion", "mexico"})
+# What each head is called where people read it.
+_HEADS: Final[Mapping[str, str]] = {
+    "compliance": "chance of a severe finding",
+    "later_penalized": "chance of a later penalty",
+    "severity": "chance that a penalty is severe",
+    "diversion": "firearms traced soon, 12 months",
+    "mexico": "firearms traced in Mexico, 12 months",
+}
 # Why a dealer is on a list, and why one is in a plan.
 _WHY: Final[Mapping[str, str]] = {
     "model": "highest priority",
@@ -241,6 +249,15 @@ def score(value: float, head: str) -> str:
     if head in RATES:
         return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
     return percent(value)
+
+
+def head_label(name: str) -> str:
+    """Return what a head is called; an unknown one keeps its name.
+
+    >>> head_label("compliance"), head_label("theft_loss")
+    ('chance of a severe finding', 'theft loss')
+    """
+    return _HEADS.get(name, name.replace("_", " "))
 
 
 def percent(value: float) -> str:

@@ -15,12 +15,12 @@ from starlette.responses import Response
 from models.order.restraint import Restraint
 from serving.api.callers import Caller
 from serving.insight.best_rule import BestRule, best_rule
-from serving.scores.words.wording import RATES, percent
+from serving.scores.words.wording import RATES, head_label, percent
 from serving.statements import NOT_EVIDENCE
 from serving.web.charts import Axes, LineChart, nice_steps
 from serving.web.lists.pages import license_types
 from serving.web.oversight.evidence import evaluation_of, report_of
-from serving.web.rendering import head_label, page, rule_label, upper_first
+from serving.web.rendering import page, rule_label, upper_first
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

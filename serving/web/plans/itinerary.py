@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -139,7 +140,7 @@ def for_template(plan: KeptPlan, view: View, *, can_return: Collection[str] = ()
         "address": address,
         "part_of": part_of,
         "last_visit": last_visit,
-        "chance": chance,
+        "chance": partial(chance, plan),
         "start_sentence": start_sentence(plan),
         "evenings_sentence": evenings_sentence([week.of.evenings for week in weeks]),
         "itinerary": drawing(plan, weeks) if plan.visits else None,
