@@ -36,6 +36,19 @@ INTERVALS: Final = (
     "record like this one's. What no record tells of the single dealer, such as who works there, "
     "is left out: the dealer's own chance lies outside more often."
 )
+# The words that begin what gates could not say, by which it is found among disclaimers.
+UNJUDGED: Final = "Not all was judged"
+WITHOUT_COMPLIANCE: Final = "No compliance head"
+_GATES: Final[Mapping[str, str]] = {
+    "better_than_chance": "whether it orders better than chance",
+    "not_worse_than_rules": "whether it finds as much as simple rules",
+    "calibration": "whether its chances come true",
+    "within_investigator": "whether it tells dealers of one investigator apart",
+    "strictness": "whether it only repeats how strict an office is",
+    "stability": "whether lists stay alike from one training to the next",
+    "champion": "whether it finds as much as the bundle before",
+    "fairness": "whether a group loses by it",
+}
 OLD_RECORDS: Final = "These answers rest on records to"
 PUBLIC_BASIS: Final = (
     "Built from published records alone: the license listing and inspections that ended in a "
@@ -51,6 +64,44 @@ def old_records(records_to: date, age_days: int) -> str:
         "happened since is in them only where it was told to this service, as the outcome of a "
         "visit is: that counts for when a dealer may be visited; one not told does not."
     )
+
+
+def judged_sentence(judged: Mapping[str, Any] | None) -> str:
+    """Say what gates could not say of the bundle in force, and what the list then rests on.
+
+    Empty where they said everything, and for bundles that were promoted before this was kept.
+
+    >>> judged_sentence(None), judged_sentence({"n_gates": 9, "unsaid": [], "waived": []})
+    ('', '')
+    >>> judged_sentence({"n_gates": 9, "unsaid": [{"gate": "fairness", "head": "order"}]})
+    'Not all was judged: 1 of 9 gates cannot say (whether a group loses by it: order).'
+    >>> judged_sentence({"n_gates": 9, "waived": ["compliance_head"], "heads": ["diversion"]})
+    'No compliance head: the order rests on diversion alone, and says nothing of findings.'
+    """
+    if not judged:
+        return ""
+    said = []
+    if "compliance_head" in judged.get("waived", ()):
+        heads = " and ".join(str(one).replace("_", " ") for one in judged.get("heads", ()))
+        said.append(
+            f"{WITHOUT_COMPLIANCE}: the order rests on {heads} alone, and says nothing of findings."
+        )
+    about: dict[str, list[str]] = {}
+    for one in judged.get("unsaid", ()):
+        what = _GATES.get(one["gate"], one["gate"].replace("_", " "))
+        about.setdefault(what, []).append(str(one["head"]).replace("_", " "))
+    if about:
+        n = sum(len(heads) for heads in about.values())
+        told = (
+            f"{what}: {', '.join(heads)}" if any(heads) else what for what, heads in about.items()
+        )
+        said.append(f"{UNJUDGED}: {n} of {judged['n_gates']} gates cannot say ({'; '.join(told)}).")
+    return " ".join(said)
+
+
+def with_gates(card: str, said: str) -> str:
+    """Return a bundle's card with what its gates could not say, which is known after it."""
+    return f"{card.rstrip()}\n\n## Gates\n\n{said}\n" if said else card
 
 
 def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
@@ -69,15 +120,15 @@ def disclaimers(restriction: str, limits: Sequence[str] = ()) -> list[str]:
 def in_short(said: Sequence[str]) -> list[str]:
     """Return the disclaimers that the shortest paper carries too.
 
-    That the records are old comes before the first two, and takes the place of neither.
+    That the records are old and what gates could not say come before the first two, and take the
+    place of neither.
 
     >>> in_short([NOT_EVIDENCE, TRACE_DISCLAIMER, "more"]) == [NOT_EVIDENCE, TRACE_DISCLAIMER]
     True
     >>> len(in_short([old_records(date(2024, 5, 1), 610), NOT_EVIDENCE, TRACE_DISCLAIMER, "more"]))
     3
     """
-    is_old = bool(said) and said[0].startswith(OLD_RECORDS)
-    return list(said[: 3 if is_old else 2])
+    return list(said[: 2 + len(_before(said))])
 
 
 def in_brief(said: Sequence[str]) -> list[str]:
@@ -88,9 +139,13 @@ def in_brief(said: Sequence[str]) -> list[str]:
     >>> len(in_brief([NOT_EVIDENCE, PUBLIC_BASIS])), len(in_brief([NOT_EVIDENCE, TRACE_DISCLAIMER]))
     (1, 2)
     """
-    old = [one for one in said[:1] if one.startswith(OLD_RECORDS)]
     traces = [TRACES_IN_BRIEF] if TRACE_DISCLAIMER in said else []
-    return [*old, NOT_EVIDENCE_IN_BRIEF, *traces]
+    return [*_before(said), NOT_EVIDENCE_IN_BRIEF, *traces]
+
+
+def _before(said: Sequence[str]) -> list[str]:
+    """Return what stands before the disclaimers of every answer: of this table alone."""
+    return [s for s in said[:2] if s.startswith((OLD_RECORDS, UNJUDGED, WITHOUT_COMPLIANCE))]
 
 
 def basis_sentence(basis: Mapping[str, Any]) -> str:

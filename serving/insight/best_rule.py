@@ -1,10 +1,13 @@
-"""The best simple rule beside a head of the bundle in force: one place says who is ahead."""
+"""The best simple rule beside the published order or a head: one place says who is ahead."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+# How the order by one head alone is named among the rules.
+ALONE: Final = "_alone"
 
 
 @dataclass(frozen=True)
@@ -31,24 +34,42 @@ class BestRule:
         """Whether the model is shown to find more: the whole interval lies above no difference."""
         return self.gain_low is not None and self.gain_low > 0
 
+    @property
+    def is_as_good(self) -> bool:
+        """Whether the rule finds as much as the model, or more."""
+        return self.rule >= self.model
 
-def best_rule(head: Mapping[str, Any]) -> BestRule | None:
-    """Return the best rule of a head's evaluation, None where none was measured."""
-    own = head.get("model", {}).get("recall", {}).get("value")
-    rules = {
-        str(name): figures
-        for name, figures in head.get("rules", {}).items()
-        if figures.get("recall", {}).get("value") is not None
-    }
-    if own is None or not rules:
-        return None
-    name = max(rules, key=lambda one: float(rules[one]["recall"]["value"]))
-    gain = rules[name].get("recall_gain") or {}
-    low, high = gain.get("low"), gain.get("high")
-    return BestRule(
-        name,
-        float(own),
-        float(rules[name]["recall"]["value"]),
-        None if low is None else float(low),
-        None if high is None else float(high),
-    )
+
+def judged_order(evaluation: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what was judged of the published order; None where it was not, as in old bundles."""
+    order = evaluation.get("order")
+    is_judged = isinstance(order, Mapping) and order.get("model", {}).get("recall") is not None
+    return order if is_judged else None
+
+
+def beside_rules(judged: Mapping[str, Any]) -> dict[str, BestRule]:
+    """Return what each simple rule finds beside an order, by name.
+
+    The order of one of its heads alone is a part of it, and no simple rule.
+    """
+    own = judged.get("model", {}).get("recall", {}).get("value")
+    found = {}
+    for name, figures in judged.get("rules", {}).items():
+        value = figures.get("recall", {}).get("value")
+        if own is None or value is None or name.endswith(ALONE):
+            continue
+        gain = figures.get("recall_gain") or {}
+        low, high = gain.get("low"), gain.get("high")
+        found[str(name)] = BestRule(
+            str(name),
+            float(own),
+            float(value),
+            None if low is None else float(low),
+            None if high is None else float(high),
+        )
+    return found
+
+
+def best_rule(judged: Mapping[str, Any]) -> BestRule | None:
+    """Return the best simple rule beside an order or a head, None where none was measured."""
+    return max(beside_rules(judged).values(), key=lambda one: one.rule, default=None)

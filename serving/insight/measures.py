@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from features.domain.asof import add_months
 from features.errors import InvalidValueError
 from features.insight.measures.comparison import compared
-from features.insight.measures.figures import Figures, Period, warehouse_figures
+from features.insight.measures.figures import BASELINES, Figures, Period, warehouse_figures
 from features.insight.measures.measure import (
     ADDED,
     Report,
@@ -33,7 +33,7 @@ from features.warehouse import Warehouse
 from serving import clock
 from serving.access.roles import PUBLIC_ONLY
 from serving.errors import InvalidRequestError, NoReleaseError, NotReadyError
-from serving.insight.best_rule import best_rule
+from serving.insight.best_rule import beside_rules, best_rule, judged_order
 from serving.insight.cached import warehouse_of
 from serving.scores import holds
 from serving.store.database import Store
@@ -137,17 +137,23 @@ def _evaluation(home: Path, period: Period, today: date, found: Figures) -> None
     candidate = _read(home / "champion.json").get("candidate")
     if not isinstance(candidate, str) or not candidate.isdigit():
         return
-    heads = _read(home / "candidates" / candidate / "evaluation.json").get("heads", {})
-    head = heads.get("compliance") if isinstance(heads, dict) else None
-    if not isinstance(head, dict):
+    evaluation = _read(home / "candidates" / candidate / "evaluation.json")
+    order = judged_order(evaluation)
+    if order is None:
         return
-    years = [date.fromisoformat(str(year)) for year in head.get("years") or ()]
+    # Evaluations of before named the years at the compliance head alone, by whose labels it goes.
+    told = order.get("years") or evaluation.get("heads", {}).get("compliance", {}).get("years")
+    years = [date.fromisoformat(str(year)) for year in told or ()]
     if not _is_of(max(years, default=None), period, today):
         return
-    best = best_rule(head)
+    best = best_rule(order)
     if best is not None:
         found["recall_at_capacity"], found["recall_best_rule"] = best.model, best.rule
         found["recall_gain_low"] = best.gain_low
+    for name, rule in beside_rules(order).items():
+        if name in BASELINES:
+            found[f"recall_{name}"] = rule.rule
+            found[f"recall_gain_low_{name}"] = rule.gain_low
 
 
 def _indicators(home: Path, period: Period, today: date, found: Figures) -> None:

@@ -33,6 +33,7 @@ from serving.contract.records.lists import (
 )
 from serving.contract.records.scores import BasisRecord
 from serving.errors import UnknownDealerError
+from serving.scores.champion import card_of
 from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER, basis_sentence
 from serving.store.database import Store
 from serving.store.rows import picked
@@ -131,7 +132,9 @@ def _card(store: Store, home: Path, list_id: str) -> bytes:
         query = sa.select(LISTS.c.recipe).where(LISTS.c.list_id == list_id)
         recipe: Mapping[str, Any] = connection.execute(query).scalar_one()
     path = home / "champion" / str(recipe["champion"]) / "card.md"
-    return path.read_bytes() if path.is_file() else b"The bundle is no longer here.\n"
+    if not path.is_file():
+        return b"The bundle is no longer here.\n"
+    return card_of(home, str(recipe["champion"]), path.read_text(encoding="utf-8")).encode()
 
 
 def _records(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pandas as pd
 
 from serving.errors import NotReadyError
 from serving.scores.loaded_table import current
+from serving.statements import judged_sentence, with_gates
 
 if TYPE_CHECKING:
     from features.table import FeatureTable
@@ -28,6 +30,23 @@ def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
     if not folder.is_dir():
         raise NotReadyError(f"Champion {name} is not there.", fix="ffl-risk promote")
     return name, Bundle.load(folder)
+
+
+def champion_entry(home: Path, name: str) -> dict[str, Any]:
+    """Return the record of a bundle that is or was in force; empty where none is kept."""
+    try:
+        record = json.loads((home / "champion.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    if not isinstance(record, dict):
+        return {}
+    entries = [record, *reversed(record.get("history", []))]
+    return next((e for e in entries if isinstance(e, dict) and e.get("bundle") == name), {})
+
+
+def card_of(home: Path, name: str, card: str) -> str:
+    """Return a bundle's card with what its gates could not say, which is known after it."""
+    return with_gates(card, judged_sentence(champion_entry(home, name).get("judged")))
 
 
 def policy_in_force(home: Path) -> Policy:

@@ -21,7 +21,14 @@ import pyarrow as pa
 from features.home import keep_private, sync_folder, write_json
 from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
-from serving.scores.champion import in_scope, inputs_of, limits_of, load_champion, variant_of
+from serving.scores.champion import (
+    champion_entry,
+    in_scope,
+    inputs_of,
+    limits_of,
+    load_champion,
+    variant_of,
+)
 from serving.scores.dealer_facts import dealer_facts
 from serving.scores.loaded_table import (
     FILES,
@@ -153,6 +160,9 @@ def publish(
         "warehouse_fingerprint": table.warehouse_fingerprint,
         "fingerprint": content_fingerprint(frames["scored.parquet"]),
     }
+    judged = champion_entry(home, champion).get("judged")
+    if judged is not None:
+        manifest["judged"] = judged
     if instead_of is not None:
         before = instead_of.manifest
         manifest["records_to"] = before.get("records_to", before["as_of"])

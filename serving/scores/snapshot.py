@@ -172,10 +172,20 @@ class Snapshot:
 
     def _disclaimers(self, when: date) -> list[str]:
         limits = self.table.manifest.get("limits", ())
-        said = [*statements.disclaimers(self.restriction, limits), statements.INTERVALS]
+        judged = self.judged
+        said = [
+            *([judged] if judged else []),
+            *statements.disclaimers(self.restriction, limits),
+            statements.INTERVALS,
+        ]
         if not self.is_stale(when):
             return said
         return [statements.old_records(self.records_to, self.age_days(when)), *said]
+
+    @property
+    def judged(self) -> str:
+        """What gates could not say of the bundle; empty where they said all, or none is kept."""
+        return statements.judged_sentence(self.table.manifest.get("judged"))
 
     @cached_property
     def as_of(self) -> date:

@@ -37,7 +37,13 @@ from serving.scores.words.wording import (
     score,
     why_label,
 )
-from serving.statements import NOT_EVIDENCE, OLD_RECORDS, data_sentence
+from serving.statements import (
+    NOT_EVIDENCE,
+    OLD_RECORDS,
+    UNJUDGED,
+    WITHOUT_COMPLIANCE,
+    data_sentence,
+)
 
 STATIC: Final = Path(__file__).parent / "static"
 # What each head is called where space is short.
@@ -79,7 +85,7 @@ _OFFICE: Final = re.compile(r"\boffice (\w+)")
 _COUNTY: Final = re.compile(r"\bcounty (\d{5})\b")
 # What is said at the top of the page, or again by the card after the first two statements.
 _SAID_ALREADY: Final = (
-    OLD_RECORDS,  # at the top of the page
+    OLD_RECORDS, UNJUDGED, WITHOUT_COMPLIANCE,  # at the top of the page
     "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
 )  # fmt: skip
 # (name, address, text, the action of `serving.access.roles` that it needs)
@@ -282,6 +288,7 @@ class _DataNote(TypedDict):
     sentence: str
     is_old: bool
     warning: str
+    judged: str
 
 
 def _data(runtime: Runtime) -> _DataNote:
@@ -291,6 +298,7 @@ def _data(runtime: Runtime) -> _DataNote:
     return {
         "sentence": data_sentence(snapshot.as_of),
         "is_old": snapshot.is_stale(today),
+        "judged": snapshot.judged,
         "warning": f"They {reach}are {snapshot.age_days(today):,} days old: of what happened since"
         " only what was told to this service is known. Who may be visited rests on both.",
     }

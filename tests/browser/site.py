@@ -130,7 +130,24 @@ def _write_evidence(folder: Path) -> None:
     }  # fmt: skip
     candidate = folder / "candidates" / "000001"
     candidate.mkdir(parents=True)
-    content = {"capacity": 0.1, "heads": {"compliance": head}}
+    order = {
+        **head,
+        "rules": {**head["rules"], "compliance_alone": head["model"]},
+        "sizes": [
+            {"size": "fewest sales", "dealers": 40, "expected": 0.21, "listed": {"published": 0.02}},
+            {"size": "middle", "dealers": 25, "expected": 0.17, "listed": {"published": 0.12}},
+            {"size": "most sales", "dealers": 35, "expected": 0.62, "listed": {"published": 0.86}},
+        ],
+        "groups": {
+            "rurality": [
+                {"group": "rural", "is_few": False, "share_of_dealers": 0.3, "share_of_list": 0.2,
+                 "rate": 0.03},
+                {"group": "urban", "is_few": False, "share_of_dealers": 0.7, "share_of_list": 0.8,
+                 "rate": 0.04},
+            ],
+        },
+    }  # fmt: skip
+    content = {"capacity": 0.1, "heads": {"compliance": head}, "order": order}
     (candidate / "evaluation.json").write_text(json.dumps(content))
     interval = {"value": 0.66, "low": 0.63, "high": 0.69}
     indicators = {

@@ -28,10 +28,21 @@ EVALUATION: dict[str, Any] = {
             "n": 512,
             "model": {"auc": {"value": 0.71, "low": 0.65, "high": 0.77}},
             "groups": {
-                "state": [{"group": "TX", "n": 90, "share_of_dealers": 0.1, "share_of_list": 0.22}]
+                "state": [{"group": "TX", "n": 90, "share_of_dealers": 0.1, "share_of_list": 0.55}]
             },
         }
-    }
+    },
+    "order": {
+        "n": 512,
+        "model": {"recall": {"value": 0.29, "low": 0.25, "high": 0.33}},
+        "rules": {"points": {"recall": {"value": 0.31}}},
+        "groups": {
+            "state": [{"group": "TX", "n": 90, "share_of_dealers": 0.1, "share_of_list": 0.22}]
+        },
+        "sizes": [
+            {"size": "fewest sales", "dealers": 40, "expected": 0.2, "listed": {"published": 0.01}}
+        ],
+    },
 }
 
 
@@ -52,8 +63,14 @@ def facts(**more: Any) -> Facts:
 
 def test_figures_are_filled_in_and_signatures_are_empty() -> None:
     text = papers(facts())["impact_assessment.md"].decode()
-    assert "| compliance | auc | 0.710 | 0.650 to 0.770 | 512 |" in text
+    alone = "compliance, ordered by this head alone"
+    assert f"| {alone} | auc | 0.710 | 0.650 to 0.770 | 512 |" in text
+    assert "| the published order | recall | 0.290 | 0.250 to 0.330 | 512 |" in text
+    assert "A simple rule is as good here: points." in text
+    # Of the list that is made, and of no list that nobody makes.
     assert "| TX | 90 | 10.0% | 22.0% |" in text
+    assert "55.0%" not in text
+    assert "| fewest sales | 40 | 20.0% | 1.0% |" in text
     assert "| traces | 1234 |" in text
     assert text.count(f"Signature: {EMPTY}") == 4
     assert "A score" in text
@@ -65,6 +82,20 @@ def test_what_is_not_known_is_said_and_never_made_up() -> None:
     assert "No warehouse is here" in text
     assert "No year of measures is frozen yet" in text
     assert "0.7" not in text
+
+
+def test_a_head_alone_has_no_share_of_a_list() -> None:
+    text = papers(facts(evaluation={"heads": EVALUATION["heads"]}))["impact_assessment.md"].decode()
+    assert "The published order itself was not judged" in text
+    assert "the order of the list was not judged" in text
+    assert "55.0%" not in text
+
+
+def test_what_gates_could_not_say_stands_in_the_papers_and_the_card() -> None:
+    files = papers(facts(judged="Not all was judged: 6 of 19 gates cannot say."))
+    for name in ("impact_assessment.md", "model_card.md"):
+        assert "6 of 19 gates cannot say" in files[name].decode()
+    assert papers(facts())["model_card.md"].decode() == Made().card
 
 
 def test_every_control_names_a_test_that_exists() -> None:

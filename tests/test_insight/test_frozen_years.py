@@ -22,10 +22,10 @@ def judge(home: Path, *years: str) -> None:
     """Keep an evaluation of the bundle in force that judged some years, and its indicators."""
     found = {"value": 0.3}
     rule = {"recall": found, "recall_gain": {"low": 0.1, "high": 0.2}}
-    head = {"model": {"recall": found}, "rules": {"logistic": rule}, "years": list(years)}
+    head = {"model": {"recall": found}, "rules": {"logistic": rule}}
     (home / "candidates/000001").mkdir(parents=True)
     (home / "candidates/000001/evaluation.json").write_text(
-        json.dumps({"heads": {"compliance": head}})
+        json.dumps({"order": head, "heads": {"compliance": {"years": list(years)}}})
     )
     (home / "champion.json").write_text(json.dumps({"candidate": "000001"}))
     (home / "reports").mkdir()

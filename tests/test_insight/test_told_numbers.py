@@ -21,7 +21,7 @@ from features import reference
 from features.insight.flows.follow import Flow, follow
 from features.insight.flows.places import label_of
 from features.insight.flows.subject import subject_of
-from features.insight.measures.figures import Period, warehouse_figures
+from features.insight.measures.figures import BASELINES, Period, warehouse_figures
 from features.insight.measures.measure import measure, registry
 from features.insight.measures.writing import as_text
 from features.reference.geography.border_distances import border_line
@@ -309,5 +309,5 @@ def test_the_figures_of_every_measure_are_those_of_a_recount(simulated: Simulate
     # Mexican submission, models, referrals and southbound traces are held by tests of their own.
     assert set(by_name) == {
         "hit_rate_over_rule", "southbound_seen_before", "mexican_completeness", "referrals_closed",
-        "indicator_efficacy",
+        "indicator_efficacy", *(f"hit_rate_over_{rule}" for rule in BASELINES),
     }  # fmt: skip

@@ -11,7 +11,13 @@ from models.order.restraint import RESTRAINT, Restraint
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate
 from training.evaluation.judge import judge
-from training.evaluation.promotion_verdict import PASSED, REFUSED, Verdict, require_passed
+from training.evaluation.promotion_verdict import (
+    PASSED,
+    REFUSED,
+    Verdict,
+    judged_record,
+    require_passed,
+)
 from training.pages.page import Page, Section, words, write_page
 from training.progress import Steps
 from training.recipe import Gates
@@ -104,7 +110,8 @@ def promote_candidate(
             verdicts, what=f"Candidate {candidate.number}", accept_unjudged=accept_unjudged
         )
         with steps.step("promote"):
-            promoted = install(folder, candidate, tracker)
+            judged = judged_record(verdicts, candidate.heads, accepted=accept_unjudged)
+            promoted = install(folder, candidate, tracker, judged=judged)
         keep_model(folder, promoted, steps)
     steps.say(f"In force: {promoted.name} version {promoted.version}, bundle {promoted.bundle}")
     return promoted
@@ -164,7 +171,7 @@ def _report(
     unsaid = [verdict for verdict in verdicts if verdict.outcome not in (PASSED, REFUSED)]
     policy = candidate.evaluation.get("policy") or {"version": "unknown", "sha256": ""}
     lead = []
-    if any(v.gate == "compliance_head" and "waived" in v.measured for v in verdicts):
+    if any(v.gate == "compliance_head" and v.is_waived for v in verdicts):
         lead.append(
             "No compliance head: what is listed rests on "
             f"{words(', '.join(candidate.heads))} alone, and says nothing of findings."

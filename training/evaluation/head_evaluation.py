@@ -33,6 +33,7 @@ GROUP: Final = "group_"
 LEVEL_WEIGHT: Final = "level_weight"
 ORDERED_ON: Final = "ordered_on"
 CURVE: Final = np.linspace(0.01, 1.0, 100)
+SIZES: Final = ("fewest sales", "middle", "most sales")
 # A group of fewer rows has no rate to speak of.
 MIN_GROUP: Final = 10
 
@@ -126,6 +127,20 @@ def calibration(y: Floats, score: Floats, weight: Floats) -> CalibrationRecord:
         "observed_high": high.tolist(),
         "size": curve.size.tolist(),
     }
+
+
+def size_of(sales: pd.Series, on: pd.Series) -> npt.NDArray[np.str_]:
+    """Return the third by sales that each dealer is in among those of its day.
+
+    Dealers of the same sales are of one third, and sales that are not known count as none.
+
+    >>> size_of(pd.Series([0.0, 3.0, 5.0, 70.0, 90.0, None]), pd.Series(["2024"] * 6))[2:].tolist()
+    ['middle', 'most sales', 'most sales', 'fewest sales']
+    """
+    ranks = sales.fillna(0.0).groupby(on.to_numpy()).rank(pct=True).to_numpy(dtype=np.float64)
+    third = np.clip(np.ceil(ranks * len(SIZES)) - 1, 0, len(SIZES) - 1).astype(int)
+    out: npt.NDArray[np.str_] = np.array(SIZES)[third]
+    return out
 
 
 def groups(rows: pd.DataFrame, capacity: float) -> dict[str, list[GroupRecord]]:

@@ -187,7 +187,8 @@ def has_compliance(candidate: Candidate, *, is_waived: bool) -> list[Verdict]:
         return [Verdict("compliance_head", "", PASSED, "it is in the bundle", "its head")]
     found = f"{', '.join(missing)} was refused; the list would rest on {', '.join(candidate.heads)}"
     if is_waived:
-        return [Verdict("compliance_head", "", PASSED, f"{found}; waived", "its head or a waiver")]
+        wanted = "its head or a waiver"
+        return [Verdict("compliance_head", "", PASSED, f"{found}; waived", wanted, is_waived=True)]
     return [
         Verdict("compliance_head", "", REFUSED, found, "its head, or --without-compliance", 1.0)
     ]

@@ -46,6 +46,8 @@ class Verdict:
         What was found and what the gate asks for, in words with figures.
     shortfall : float
         By how much it failed, in the unit of the figures; 0 when passed.
+    is_waived : bool
+        Whether it passed because somebody waived it.
     """
 
     gate: str
@@ -54,6 +56,7 @@ class Verdict:
     measured: str
     wanted: str
     shortfall: float = 0.0
+    is_waived: bool = False
 
     @property
     def is_passed(self) -> bool:
@@ -72,6 +75,27 @@ class Verdict:
     def as_dict(self) -> Json:
         """Return it for a report."""
         return {**asdict(self), "is_passed": self.is_passed}
+
+
+def judged_record(
+    verdicts: Sequence[Verdict], heads: Sequence[str], *, accepted: str | None
+) -> Json:
+    """Return what a champion's record keeps of its gates, for whoever uses a list of it.
+
+    Parameters
+    ----------
+    heads : sequence of str
+        What the list rests on.
+    accepted : str, optional
+        Why what could not be said was accepted.
+    """
+    return {
+        "n_gates": len(verdicts),
+        "unsaid": [{"gate": v.gate, "head": v.head} for v in verdicts if v.outcome == UNSAID],
+        "accepted": accepted,
+        "waived": [v.gate for v in verdicts if v.is_waived],
+        "heads": list(heads),
+    }
 
 
 def told(is_passed: bool) -> Outcome:

@@ -191,7 +191,7 @@ def judged_year(
         score=score,
         cluster=dealer,
         rules=rule_columns(head.rules, X, fitted.logistic.log_odds(X)),
-        groups=rows[["state", "rurality", "license_type", "division"]],
+        groups=history.groups[is_test].assign(division=rows["division"]),
         weight=propensity.weights(),
     )
     everyone["margin"] = margin

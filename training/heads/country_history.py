@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,9 @@ from features.domain.asof import DAYS_A_YEAR, add_months
 from features.engine.population import first_listing
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
+from models.order.set_against_alike import EXPOSURE
 from training.errors import TooFewLabelsError
+from training.evaluation.head_evaluation import size_of
 from training.labels import dated_labels as labels
 from training.labels.cohort import as_of_dates, places
 from training.labels.delays import CLOSING
@@ -73,6 +76,18 @@ class CountryHistory:
     def cohort(self) -> pd.DataFrame:
         """The same with the place of each row (`training.labels.cohort.places`)."""
         return pd.concat([self.rows, self.where.set_index(self.rows.index)], axis=1)
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """The groups that each row is in, who are asked whether a list treats them alike.
+
+        ``size`` is the third by sales, where those are among the signals.
+        """
+        found = self.where[["state", "rurality", "license_type"]].set_index(self.rows.index)
+        if EXPOSURE not in self.table.X:
+            return found
+        sales = self.table.X[EXPOSURE].set_axis(self.rows.index)
+        return found.assign(size=size_of(sales, self.rows["as_of"]))
 
     def is_at(self, dates: tuple[date, ...]) -> npt.NDArray[np.bool_]:
         """Which rows stand at one of these as-of dates, shape (n,)."""

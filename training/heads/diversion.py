@@ -159,7 +159,7 @@ def _finish(
                 score=mean_of(model, margin),
                 cluster=dealer[is_judged],
                 rules=rule_columns(head.rules, X, logistic.log_odds(X)),
-                groups=history.where.loc[is_judged, ["state", "rurality", "license_type"]],
+                groups=history.groups[is_judged],
             )
         )
     held_out = pd.concat(years, ignore_index=True)

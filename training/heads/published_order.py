@@ -21,7 +21,7 @@ from features.openjson import Json
 from features.table import FeatureTable
 from models.order.restraint import RESTRAINT, Restraint, priorities, restrain
 from models.order.set_against_alike import EXPOSURE, set_against
-from training.evaluation.head_evaluation import RULE, list_membership, measure
+from training.evaluation.head_evaluation import RULE, SIZES, list_membership, measure, size_of
 from training.evaluation.metrics import LEVEL, Interval, bootstrap
 from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, place_signals
@@ -36,7 +36,6 @@ _DEALINGS: Final = 1999
 MAX_LATEST: Final = 20_000
 _BINS: Final = 20
 _SALES: Final = "sales"
-SIZES: Final = ("fewest sales", "middle", "most sales")
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,7 @@ def judge_order(recipe: Recipe, results: Sequence[HeadResult], table: FeatureTab
     dependence = strictness_dependence(everyone)
     entry |= {
         "parts": [r.head.name for r in kept],
+        "years": sorted({f"{day:%Y-%m-%d}" for day in rows["as_of"]}),
         "at_offices": at_offices(everyone, share=share),
         "strictness_dependence": None if dependence is None else dependence.as_dict(),
         "readings": readings(everyone, share=share),
@@ -292,8 +292,7 @@ def sizes(everyone: pd.DataFrame, *, share: float) -> list[dict[str, Any]]:
     if _SALES not in everyone:
         return []
     last = everyone[everyone["as_of"] == everyone["as_of"].max()]
-    sales = last[_SALES].fillna(0.0).rank(pct=True).to_numpy(dtype=np.float64)
-    third = np.clip(np.ceil(sales * len(SIZES)) - 1, 0, len(SIZES) - 1).astype(int)
+    third = size_of(last[_SALES], last["as_of"])
     orders = ["score", *(c for c in everyone.columns if c.startswith(RULE))]
     listed = {
         "published" if name == "score" else name.removeprefix(RULE): list_membership(
@@ -305,12 +304,12 @@ def sizes(everyone: pd.DataFrame, *, share: float) -> list[dict[str, Any]]:
     return [
         {
             "size": size,
-            "dealers": int((third == code).sum()),
-            "expected": float(expected[third == code].sum() / expected.sum()),
+            "dealers": int((third == size).sum()),
+            "expected": float(expected[third == size].sum() / expected.sum()),
             "listed": {
-                name: float(on[third == code].sum() / on.sum()) for name, on in listed.items()
+                name: float(on[third == size].sum() / on.sum()) for name, on in listed.items()
             },
         }
-        for code, size in enumerate(SIZES)
-        if (third == code).any()
+        for size in SIZES
+        if (third == size).any()
     ]

@@ -116,11 +116,37 @@ def model_card(
             "signals": f"{n_signals}, variant {recipe.variant}",
             "never inputs": "investigator, office, division, buyer identity, race, sex, age",
         },
-        metrics={name: _measures(heads[name], recipe.evaluation.capacity) for name in kept},
+        metrics={
+            **_order_measures(evaluation.get("order"), recipe.evaluation.capacity),
+            **{
+                f"{name}, ordered by this head alone": _measures(
+                    heads[name], recipe.evaluation.capacity
+                )
+                for name in kept
+            },
+        },
         limits=(*recipe.cannot_say, *_refusals(heads)),
         restraint=restraint or Restraint(),
     )
     return card.markdown(recipe.read_policy())
+
+
+def _order_measures(order: Mapping[str, Any] | None, capacity: float) -> dict[str, Json]:
+    """Say how well the published order did, simple rules and each head alone beside it."""
+    if order is None:
+        return {}
+    found: dict[str, object] = {
+        "rows, positive": f"{order['n']}, {order['n_positive']}",
+        "AUC": format_interval(order["model"]["auc"]),
+        f"found in the first {capacity:.0%}": format_interval(order["model"]["recall"]),
+    }
+    for rule, figures in order["rules"].items():
+        found[f"found by {rule.replace('_', ' ')}"] = format_interval(figures["recall"])
+    for size in order.get("sizes", ()):
+        found[f"list share, dealers by sales, {size['size']}"] = (
+            f"{size['listed']['published']:.1%} ({size['expected']:.1%} of findings expected)"
+        )
+    return {"the published order": found}
 
 
 def _measures(entry: Mapping[str, Any], capacity: float) -> Json:

@@ -44,13 +44,13 @@ class StoredChampion:
         ``ffl-risk-champion:VERSION``.
     bundle : Path
         Folder of the bundle.
-    entry : mapping of str to str
-        ``name``, ``version`` and ``candidate`` where it was promoted.
+    entry : mapping
+        ``name``, ``version`` and ``candidate`` where it was promoted, and how it was judged.
     """
 
     tag: str
     bundle: Path
-    entry: dict[str, str]
+    entry: dict[str, Any]
 
 
 def store_folder(home: Path) -> Path:

@@ -41,22 +41,27 @@ class Champion:
         Number of the candidate it came from; empty when it was promoted elsewhere (`adopt`).
     history : tuple of mapping
         Champions before it, oldest first.
+    judged : mapping, optional
+        What its gates could not say, and what was waived (`judged_record`); None where it was
+        promoted before that was kept.
     """
 
     bundle: str
     name: str
     version: str
     candidate: str
-    history: tuple[dict[str, str], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
+    judged: Mapping[str, Any] | None = None
 
-    def entry(self) -> dict[str, str]:
+    def entry(self) -> dict[str, Any]:
         """Return what history keeps of it."""
-        return {
+        entry = {
             "bundle": self.bundle,
             "name": self.name,
             "version": self.version,
             "candidate": self.candidate,
         }
+        return entry if self.judged is None else {**entry, "judged": dict(self.judged)}
 
 
 def read_champion(folder: Path) -> Champion | None:
@@ -71,6 +76,7 @@ def read_champion(folder: Path) -> Champion | None:
         record["version"],
         record["candidate"],
         tuple(record["history"]),
+        record.get("judged"),
     )
 
 
@@ -124,8 +130,19 @@ def reconcile(folder: Path, tracker: Tracker) -> Champion | None:
     return champion
 
 
-def install(folder: Path, candidate: Candidate, tracker: Tracker) -> Champion:
+def install(
+    folder: Path,
+    candidate: Candidate,
+    tracker: Tracker,
+    *,
+    judged: Mapping[str, Any] | None = None,
+) -> Champion:
     """Put a candidate in force. Call it under `promotion_lock`, after the gates.
+
+    Parameters
+    ----------
+    judged : mapping, optional
+        What the gates could not say (`judged_record`); it stays with the champion.
 
     Returns
     -------
@@ -136,13 +153,14 @@ def install(folder: Path, candidate: Candidate, tracker: Tracker) -> Champion:
         "name": candidate.name,
         "version": candidate.version,
         "candidate": candidate.number,
+        "judged": judged,
     }
     champion = _put_in_force(folder, candidate.bundle_folder, entry)
     _point_alias(champion, tracker)
     return champion
 
 
-def adopt(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champion:
+def adopt(folder: Path, bundle: Path, entry: Mapping[str, Any]) -> Champion:
     """Put a bundle in force that was promoted elsewhere. Call it under `promotion_lock`.
 
     This folder's registry and candidates know nothing of it: its candidate is empty, and no alias
@@ -152,14 +170,19 @@ def adopt(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champion:
     ----------
     bundle : Path
         Its folder, verified.
-    entry : mapping of str to str
-        ``name`` and ``version`` where it was promoted.
+    entry : mapping
+        ``name`` and ``version`` where it was promoted, and what its gates could not say there.
     """
-    known = {"name": entry["name"], "version": entry["version"], "candidate": ""}
+    known = {
+        "name": entry["name"],
+        "version": entry["version"],
+        "candidate": "",
+        "judged": entry.get("judged"),
+    }
     return _put_in_force(folder, bundle, known)
 
 
-def _put_in_force(folder: Path, bundle: Path, entry: Mapping[str, str]) -> Champion:
+def _put_in_force(folder: Path, bundle: Path, entry: Mapping[str, Any]) -> Champion:
     keep_private(folder)
     before = read_champion(folder)
     place = folder / CHAMPION

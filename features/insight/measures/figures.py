@@ -70,6 +70,15 @@ GROUNDS: Final = {
     "unaccounted_final": ("missing_final_dealers", "missing_final_top"),
     "unaccounted_initial - unaccounted_final": ("missing_found_dealers", "missing_found_top"),
 }
+# The simple rules that the published order is held against, one by one.
+BASELINES: Final[dict[str, str]] = {
+    "points": "the table of points",
+    "logistic": "logistic regression",
+    "most_traces_first": "most traces first",
+    "most_short_traces_first": "most short traces first",
+    "longest_uninspected_first": "longest unseen first",
+    "random": "visits at random",
+}
 # What the figures that are no counts rest on; nothing of what is one dealer's, or an office's.
 RESTS_ON: Final[dict[str, tuple[str, ...]]] = {
     "hours": ("visits",),
@@ -81,6 +90,7 @@ RESTS_ON: Final[dict[str, tuple[str, ...]]] = {
     "recall_at_capacity": (),
     "recall_best_rule": (),
     "recall_gain_low": (),
+    **{f"{figure}_{rule}": () for rule in BASELINES for figure in ("recall", "recall_gain_low")},
 }
 
 

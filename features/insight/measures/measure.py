@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from features.errors import InvalidValueError, did_you_mean
-from features.insight.measures.figures import KNOWN, Figures, Period
+from features.insight.measures.figures import BASELINES, KNOWN, Figures, Period
 from features.insight.measures.formula import evaluate, names_in, require_known
 from features.openjson import Json
 
@@ -17,13 +17,18 @@ REGISTRY: Final = "measures.toml"
 NOTES: Final = "measures_notes.toml"
 # Figures that the service and the evaluation add to those of the warehouse.
 ADDED: Final = {
-    "recall_at_capacity": "share found by the bundle in force at capacity",
+    "recall_at_capacity": "share found by the bundle in force at capacity, in its published order",
     "recall_best_rule": "share found by the best simple rule at capacity",
     "recall_gain_low": "least gain over that rule, by the 95% interval of the difference",
     "referrals_opened": "referrals opened in the period",
     "referrals_closed": "of those, closed with a result",
     "indicators_judged": "indicators judged in the newest report",
     "indicators_telling": "of those, whose interval lies off chance",
+    **{f"recall_{rule}": f"share found by {said} at capacity" for rule, said in BASELINES.items()},
+    **{
+        f"recall_gain_low_{rule}": f"least gain over {words}, by the 95% interval of the difference"
+        for rule, words in BASELINES.items()
+    },
 }
 _FIELDS: Final = (
     "goal", "indicator", "formula", "better", "target", "baseline", "baseline_period",

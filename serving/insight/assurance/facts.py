@@ -12,7 +12,8 @@ from features.insight.measures.writing import FOLDER, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.insight.assurance.papers import Facts
-from serving.scores.champion import load_champion
+from serving.scores.champion import champion_entry, load_champion
+from serving.statements import judged_sentence
 
 
 def facts_of(home: Path, warehouse: Path, today: date) -> Facts:
@@ -31,13 +32,12 @@ def facts_of(home: Path, warehouse: Path, today: date) -> Facts:
         _measures(home),
         _rows(warehouse),
         today,
+        judged_sentence(champion_entry(home, name).get("judged")),
     )
 
 
 def _evaluation(home: Path, name: str) -> Json:
-    champion = _read(home / "champion.json")
-    entries = [champion, *champion.get("history", [])]
-    found = next((e.get("candidate") for e in entries if e.get("bundle") == name), None)
+    found = champion_entry(home, name).get("candidate")
     if not isinstance(found, str) or not found.isdigit():
         return {}
     return _read(home / "candidates" / found / "evaluation.json")

@@ -19,7 +19,8 @@ from features.reference.attribution import LAWFUL_ROUTES
 from features.schema import TABLES
 from models.bundle import Bundle
 from serving.insight.assurance.sbom import bill_of_materials
-from serving.statements import disclaimers
+from serving.insight.best_rule import best_rule, judged_order
+from serving.statements import disclaimers, with_gates
 
 EMPTY: Final = "____________________"
 _SIGNED: Final = ("Program owner", "Chief AI officer", "Privacy officer", "Security officer")
@@ -41,6 +42,8 @@ class Facts:
     warehouse : dict
         Rows by table, empty without a warehouse.
     made_on : date
+    judged : str
+        What gates could not say of the bundle; empty where they said everything.
     """
 
     bundle_name: str
@@ -49,6 +52,7 @@ class Facts:
     measures: dict[str, Any]
     warehouse: dict[str, int]
     made_on: date
+    judged: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def papers(facts: Facts) -> dict[str, bytes]:
         "impact_assessment.md": _impact(facts).encode(),
         "use_case_inventory.csv": _csv(*_inventory(facts)),
         "data_inventory.csv": _csv(*_data(facts)),
-        "model_card.md": facts.bundle.card.encode(),
+        "model_card.md": with_gates(facts.bundle.card, facts.judged).encode(),
         "sbom.cdx.json": (json.dumps(bill_of_materials(), indent=1) + "\n").encode(),
         "control_mapping.csv": _csv(
             ("control", "title", "how it is met", "test that shows it"),
@@ -131,8 +135,11 @@ def _impact(facts: Facts) -> str:
 
 def _judged(facts: Facts) -> list[str]:
     heads = facts.evaluation.get("heads", {})
-    rows = []
-    for name, entry in heads.items():
+    order = judged_order(facts.evaluation)
+    rows, said = [], [facts.judged] if facts.judged else []
+    judged = {"the published order": order} if order is not None else {}
+    judged |= {f"{name}, ordered by this head alone": entry for name, entry in heads.items()}
+    for name, entry in judged.items():
         for measure in ("auc", "recall"):
             found = entry.get("model", {}).get(measure)
             if isinstance(found, dict) and "value" in found:
@@ -141,23 +148,39 @@ def _judged(facts: Facts) -> list[str]:
                 )
                 rows.append((name, measure, f"{found['value']:.3f}", span, entry.get("n", "")))
     if not rows:
-        return ["Benefit cannot be said: the evaluation of the bundle in force is not here."]
-    columns = ("head", "measure", "value", "95% interval", "held-out rows")
-    return ["Measured on rows it had not seen:", _table(columns, rows)]
+        missing = "Benefit cannot be said: the evaluation of the bundle in force is not here."
+        return [*said, missing]
+    if order is None:
+        said.append("The published order itself was not judged; each head was, alone.")
+    else:
+        best = best_rule(order)
+        if best is not None and best.is_as_good:
+            said.append(f"A simple rule is as good here: {best.name.replace('_', ' ')}.")
+    columns = ("order", "measure", "value", "95% interval", "held-out rows")
+    return [*said, "Measured on rows it had not seen:", _table(columns, rows)]
 
 
 def _groups(facts: Facts) -> list[str]:
     out = []
-    for name, entry in facts.evaluation.get("heads", {}).items():
-        for way, groups in entry.get("groups", {}).items():
-            rows = [
-                (g["group"], g["n"], f"{g['share_of_dealers']:.1%}", f"{g['share_of_list']:.1%}")
-                for g in groups[:20]
-                if {"group", "n", "share_of_dealers", "share_of_list"} <= set(g)
-            ]
-            if rows:
-                columns = ("group", "dealers", "share of dealers", "share of the list")
-                out += [f"### {name}, by {way}", _table(columns, rows)]
+    order = judged_order(facts.evaluation)
+    if order is None:
+        return ["Cannot be said: the order of the list was not judged, or is not here."]
+    for way, groups in order.get("groups", {}).items():
+        rows = [
+            (g["group"], g["n"], f"{g['share_of_dealers']:.1%}", f"{g['share_of_list']:.1%}")
+            for g in groups[:20]
+            if {"group", "n", "share_of_dealers", "share_of_list"} <= set(g)
+        ]
+        if rows:
+            columns = ("group", "dealers", "share of dealers", "share of the list")
+            out += [f"### The published list, by {way.replace('_', ' ')}", _table(columns, rows)]
+    sizes = [
+        (s["size"], s["dealers"], f"{s['expected']:.1%}", f"{s['listed']['published']:.1%}")
+        for s in order.get("sizes", ())
+    ]
+    if sizes:
+        columns = ("third by sales", "dealers", "share of findings expected", "share of the list")
+        out += ["### The published list, by thirds of all dealers by sales", _table(columns, sizes)]
     return out or ["Cannot be said: the evaluation of the bundle in force holds no groups."]
 
 

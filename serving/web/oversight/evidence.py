@@ -9,17 +9,14 @@ from typing import Any
 
 from features.openjson import Json
 from serving.runtime import Runtime
+from serving.scores.champion import champion_entry
 
 
 def evaluation_of(runtime: Runtime) -> Mapping[str, Any] | None:
     """Return the evaluation behind the bundle in force, None when it is not on this machine."""
     home = runtime.settings.home
-    champion = _read(home / "champion.json")
-    if champion is None:
-        return None
     in_force = str(runtime.snapshot.table.manifest["champion"])
-    entries = [champion, *champion.get("history", [])]
-    candidate = next((e.get("candidate") for e in entries if e.get("bundle") == in_force), None)
+    candidate = champion_entry(home, in_force).get("candidate")
     if not isinstance(candidate, str) or not candidate.isdigit():
         return None
     return _read(home / "candidates" / candidate / "evaluation.json")

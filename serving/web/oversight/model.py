@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import numpy as np
 from fastapi import APIRouter, Depends, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
 from models.order.restraint import Restraint
 from serving.api.callers import Caller
-from serving.insight.best_rule import BestRule, best_rule
+from serving.insight.best_rule import ALONE, best_rule, judged_order
 from serving.scores.words.wording import RATES, head_label, percent
-from serving.statements import NOT_EVIDENCE
+from serving.statements import with_gates
 from serving.web.charts import Axes, LineChart, nice_steps
-from serving.web.lists.pages import license_types
 from serving.web.oversight.evidence import evaluation_of, report_of
+from serving.web.oversight.model_answers import answers, order_label
 from serving.web.rendering import page, rule_label, upper_first
 
 if TYPE_CHECKING:
@@ -27,7 +26,11 @@ if TYPE_CHECKING:
 from serving.web.visitor import PageRoute, may
 
 _MOST_ROWS: Final = 15
-_LEAST_SHARE: Final = 0.03
+_MOST_ENDS: Final = 10
+_LIST_GAIN: Final = "Gain: the list, as it is published"
+_WAYS: Final[Mapping[str, str]] = {
+    "license_type": "type", "rurality": "area", "size": "sales:",
+}  # fmt: skip
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
@@ -69,23 +72,28 @@ def _show(request: Request, caller: Caller) -> Response:
         ("Restriction", snapshot.restriction),
         ("Code", str(manifest.get("git_commit", "unknown"))[:12]),
     ]  # fmt: skip
+    order, capacity = judged_order(evaluation), float(evaluation.get("capacity", 0.1))
     charts = [
         chart
-        for name, entry in in_force.items()
-        for chart in (_gain(name, entry), _calibration(name, entry))
+        for chart in (
+            *([_gain("", order)] if order is not None else []),
+            *(
+                chart
+                for name, entry in in_force.items()
+                for chart in (_gain(name, entry), _calibration(name, entry))
+            ),
+        )
         if chart is not None
     ]
     tables = [
-        *(
-            _rules(name, entry, float(evaluation.get("capacity", 0.1)))
-            for name, entry in in_force.items()
-        ),
+        *([_rules("", order, capacity), *_groups(order)] if order is not None else []),
+        *(_rules(name, entry, capacity) for name, entry in in_force.items()),
         *_reports(caller),
     ]
     return page(
         request, "model.html", title="Model", active="model", me=caller.principal, facts=facts,
-        charts=charts, tables=tables, answers=_answers(caller, in_force, evaluation),
-        card=card_html(getattr(snapshot.bundle, "card", "")),
+        charts=charts, tables=tables, answers=answers(caller, in_force, evaluation),
+        card=card_html(with_gates(getattr(snapshot.bundle, "card", ""), snapshot.judged)),
         has_evidence=bool(in_force),
     )  # fmt: skip
 
@@ -102,77 +110,6 @@ def _days(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Newest signals it learned from", f"as of {newest}; what was found is of the time after"),
         ("Judged by", "models that learned from earlier findings alone; the card says which"),
     ]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a supervisor asks of a model, and what was measured."""
-
-    question: str
-    said: tuple[str, ...]
-
-
-def _answers(
-    caller: Caller, heads: Mapping[str, Any], evaluation: Mapping[str, Any]
-) -> list[Answer]:
-    """Answer in a few sentences: is it better, is it right, who bears it, what is it not for."""
-    better, right = [], []
-    share = percent(float(evaluation.get("capacity", 0.1)))
-    for name, entry in heads.items():
-        found = entry["model"]["recall"]
-        text = (
-            f"{upper_first(head_label(name))}: visiting {share} of the dealers finds"
-            f" {found['value']:.0%} of what there is ({found['low']:.0%} to {found['high']:.0%})"
-        )
-        best = best_rule(entry)
-        if best is not None:
-            verdict = "better than" if best.is_beaten else "not shown to be better than"
-            text += f", {verdict} the best simple rule, {rule_label(best.name)}, {_gained(best)}"
-        better.append(text + ".")
-        error = entry.get("calibration", {}).get("ece")
-        if error is not None and name not in RATES:
-            right.append(
-                f"{upper_first(head_label(name))}: what is stated and what came true differ by"
-                f" {100 * error:.1f} points on average."
-            )
-    unknown = ("It was not measured on this machine.",)
-    limits = caller.runtime.snapshot.table.manifest.get("limits", ())
-    return [
-        Answer("Is it better than a simple rule?", tuple(better) or unknown),
-        Answer("Is it right?", tuple(right) or unknown),
-        Answer("Who bears it?", _bearers(caller)),
-        Answer("What may it not be used for?", (NOT_EVIDENCE, *limits[1:3])),
-    ]
-
-
-def _gained(best: BestRule) -> str:
-    """Say what the best rule finds, and how far apart the two are on the same dealers."""
-    text = f"with {best.rule:.0%}"
-    if best.gain_low is None or best.gain_high is None:
-        return text
-    points = [100 * one for one in (best.model - best.rule, best.gain_low, best.gain_high)]
-    said = [f"{one:+.1f}".replace("-", "\N{MINUS SIGN}") for one in points]
-    return f"{text}; the difference is {said[0]} points ({said[1]} to {said[2]})"
-
-
-def _bearers(caller: Caller) -> tuple[str, ...]:
-    """Say which license types stand in the first tenth more often than among all."""
-    view = caller.runtime.scope(caller.principal).view
-    types = view.snapshot.columns["license_type"][view.order].astype(str)
-    if not len(types):
-        return ("No dealer is in force.",)
-    first = types[: max(len(types) // 10, 1)]
-    names = dict(license_types())
-    out = []
-    for code in np.unique(types):
-        among, ahead = float((types == code).mean()), float((first == code).mean())
-        if among >= _LEAST_SHARE or ahead >= _LEAST_SHARE:
-            out.append((ahead - among, code, among, ahead))
-    return tuple(
-        f"{names.get(code, 'type ' + code).capitalize()} (type {code}): {percent(among)} of all"
-        f" dealers, {percent(ahead)} of the first tenth."
-        for _, code, among, ahead in sorted(out, reverse=True)
-    )
 
 
 def card_html(markdown: str) -> Markup:
@@ -205,28 +142,38 @@ def _head_rows(tokens: Sequence[Token]) -> None:
 
 
 def _gain(name: str, entry: Mapping[str, Any]) -> LineChart | None:
+    """Draw what is found going down an order: of one head alone, or the published one unnamed."""
     curves = entry.get("curves", {})
     if "score" not in curves:
         return None
     n = len(curves["score"])
     share = [0.0, *((i + 1) / n for i in range(n))]
     axes = Axes()
-    rules = {rule: curve for rule, curve in curves.items() if rule not in {"score", "random"}}
+    rules = {
+        rule: curve
+        for rule, curve in curves.items()
+        if rule not in {"score", "random"} and not rule.endswith(ALONE)
+    }
     best = max(rules, key=lambda rule: sum(rules[rule]), default=None)
     lines = [axes.line("model", "s-accent", x=share, y=[0.0, *curves["score"]])]
     if best is not None:
         label = f"best simple rule: {rule_label(best)}"
         lines.append(axes.line(label, "s-raise", x=share, y=[0.0, *rules[best]]))
     lines.append(axes.line("at random", "s-grey", x=[0.0, 1.0], y=[0.0, 1.0]))
+    where = (
+        "the first tenth of the dealers, ordered by this head alone,"
+        if name
+        else "the first tenth of the list"
+    )
     tenth = curves["score"][max(n // 10 - 1, 0)]
     steps = (0.05, 0.1, 0.2, 0.3, 0.5)
     return LineChart(
-        id=f"gain-{name}",
-        heading=f"Gain: {head_label(name)}",
-        title=f"Gain curve: the first tenth of the list holds {tenth:.0%} of what there is to find",
+        id=f"gain-{name or 'order'}",
+        heading=f"Gain: {head_label(name)}, ordered by this head alone" if name else _LIST_GAIN,
+        title=f"Gain curve: {where} holds {tenth:.0%} of what there is to find",
         help=(
-            f"Going down the list, how much of all there is to find has been found. The first tenth"
-            f" of the list holds {tenth:.0%}; visits at random would find 10%."
+            f"Going down the order, how much of all there is to find has been found."
+            f" {upper_first(where)} holds {tenth:.0%}; visits at random would find 10%."
         ),
         lines=tuple(lines),
         x_ticks=axes.x_ticks((0, 0.2, 0.4, 0.6, 0.8, 1)),
@@ -276,7 +223,7 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> LineChart | None:
 
 
 def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
-    """Compare the model with the simple rules at capacity."""
+    """Compare one head alone, or the published order unnamed, with the simple rules at capacity."""
 
     def row(label: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
         found = figures["recall"]
@@ -285,20 +232,64 @@ def _rules(name: str, entry: Mapping[str, Any], capacity: float) -> Table:
 
     rules = entry.get("rules", {})
     ordered = sorted(rules.items(), key=lambda item: -item[1]["recall"]["value"])
+    best = None if name else best_rule(entry)
     return Table(
-        id=f"rules-{name}",
-        heading=f"Against simple rules: {head_label(name)}",
+        id=f"rules-{name or 'order'}",
+        heading=f"Against simple rules: {head_label(name)}, ordered by this head alone"
+        if name
+        else "Against simple rules: the list, as it is published",
         help=(
             f"What each way of ordering finds when {percent(capacity)} of the dealers are visited."
             " Each interval is that of one order alone; whether the model finds more is said"
             " above, by the difference on the same dealers."
+            + (
+                f" A simple rule is as good here: {rule_label(best.name)}."
+                if best is not None and best.is_as_good
+                else ""
+            )
         ),
         columns=("Order by", "Found", "95% interval", "AUC"),
         rows=(
-            row("this model", entry["model"]),
-            *(row(rule_label(rule), figures) for rule, figures in ordered),
+            row("this head alone" if name else "the list, as published", entry["model"]),
+            *(row(order_label(rule), figures) for rule, figures in ordered),
         ),
     )
+
+
+def _groups(order: Mapping[str, Any]) -> list[Table]:
+    """Tell what share of the list each group has, those first that have most more than others."""
+    found = [
+        (f"{_WAYS.get(way, way.replace('_', ' '))} {one['group']}", one)
+        for way, groups in order.get("groups", {}).items()
+        for one in groups
+        if not one["is_few"]
+    ]
+    if not found:
+        return []
+    found.sort(key=lambda item: item[1]["share_of_dealers"] - item[1]["share_of_list"])
+    if len(found) > 2 * _MOST_ENDS:
+        found = [*found[:_MOST_ENDS], *found[-_MOST_ENDS:]]
+    return [
+        Table(
+            id="groups-order",
+            heading="Who the list visits",
+            help=(
+                "Inspected dealers of the judged years, weighted to stand for all. The groups that"
+                " have most more of the list than of the dealers stand first, those that have most"
+                " less last; a group may have more because more is found there."
+            ),
+            columns=("Group", "Of the dealers", "Of the list", "Found among them"),
+            rows=tuple(
+                (
+                    name,
+                    percent(one["share_of_dealers"]),
+                    percent(one["share_of_list"]),
+                    percent(one["rate"]),
+                )
+                for name, one in found
+            ),
+        )
+    ]
 
 
 def _reports(caller: Caller) -> list[Table]:

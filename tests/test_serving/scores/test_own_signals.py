@@ -68,7 +68,11 @@ def champion(home: Path) -> None:
     card = "# Invented\n\n## What it cannot say\n\n- Anything about anyone.\n"
     bundle = Bundle(heads, Policy.read(), signals, Profile.of(X, margins), card, manifest)
     bundle.save(home / "champion/000001")
-    write_json(home / "champion.json", {"bundle": "000001", "name": "invented", "version": "1"})
+    judged = {"n_gates": 9, "unsaid": [{"gate": "fairness", "head": "order"}]}
+    write_json(
+        home / "champion.json",
+        {"bundle": "000001", "name": "invented", "version": "1", "judged": judged},
+    )
 
 
 def test_it_is_scored_and_said_in_its_own_words(
@@ -80,7 +84,10 @@ def test_it_is_scored_and_said_in_its_own_words(
     bundle = Bundle.load(country / "champion/000001")
     own = [s["name"] for s in bundle.signals].index("streets_police_traces_3y")
     assert (reasons["signal_0"] == own).mean() > 0.3  # it lowers the others
-    sentences = Snapshot.load(country).sentences
+    loaded = Snapshot.load(country)
+    assert loaded.judged.startswith("Not all was judged: 1 of 9 gates cannot say")
+    assert loaded.judged in loaded.disclaimers
+    sentences = loaded.sentences
     said = sentences.reason(own, 7.0, 0.5, license_type="01")
     assert said["sentence"].startswith("The police asked for 7 traces here")
     assert (said["family"], said["restriction"]) == ("streets", "restricted")

@@ -21,7 +21,7 @@ from training.commands.promote import promote_candidate
 from training.errors import BusyError, GateRefusedError, NotTrainedError
 from training.evaluation import candidate as candidates
 from training.evaluation.judge import has_compliance
-from training.evaluation.promotion_verdict import Verdict
+from training.evaluation.promotion_verdict import Verdict, judged_record
 from training.progress import Steps
 from training.recipe import load_recipe
 from training.registry import bundling, promotion
@@ -277,6 +277,30 @@ def test_a_reason_of_blanks_is_refused_and_is_kept_as_none(tmp_path, monkeypatch
     promote_candidate(made, tmp_path, Aliases(tmp_path), Steps(), accept_unjudged=" a new agency ")
     found = json.loads(kept.read_text(encoding="utf-8"))
     assert (found["is_passed"], found["accepted_unjudged"]) == (True, "a new agency")
+    # The report alone told it: who uses the list reads the champion's record.
+    judged = json.loads((tmp_path / "champion.json").read_text(encoding="utf-8"))["judged"]
+    assert judged == {
+        "n_gates": 1, "unsaid": [{"gate": "calibration", "head": "compliance"}],
+        "accepted": "a new agency", "waived": [], "heads": ["compliance"],
+    }  # fmt: skip
+
+
+def test_how_a_champion_was_judged_comes_back_with_it(tmp_path):
+    """One of before has no record of it, and stays without."""
+    tracker, first = Aliases(tmp_path), {"n_gates": 3, "unsaid": [], "waived": ["compliance_head"]}
+    with promotion.promotion_lock(tmp_path):
+        promotion.install(tmp_path, train(tmp_path, "1"), tracker)
+        promotion.install(tmp_path, train(tmp_path, "2"), tracker, judged=first)
+        last = promotion.install(tmp_path, train(tmp_path, "3"), tracker, judged={"n_gates": 4})
+        assert promotion.read_champion(tmp_path) == last
+        assert promotion.roll_back(tmp_path, tracker).judged == first
+        assert promotion.read_champion(tmp_path).judged == first
+        entry = json.loads((tmp_path / "champion.json").read_text())
+        other = tmp_path / "champion" / "000002"
+        assert promotion.adopt(tmp_path, other, entry).judged == first
+        promotion.roll_back(tmp_path, tracker)
+        assert promotion.roll_back(tmp_path, tracker).judged is None
+        assert "judged" not in json.loads((tmp_path / "champion.json").read_text())
 
 
 def candidate_with(folder: Path, *, heads: dict[str, bool]) -> candidates.Candidate:
@@ -296,6 +320,8 @@ def test_a_bundle_without_its_compliance_head_needs_a_waiver(tmp_path):
     assert "--without-compliance" in verdict.wanted
     (waived,) = has_compliance(lacking, is_waived=True)
     assert waived.is_passed
+    kept = judged_record([waived], lacking.heads, accepted=None)
+    assert (kept["waived"], kept["heads"]) == (["compliance_head"], ["diversion"])
     assert "rest on diversion" in waived.measured
     whole = candidate_with(tmp_path, heads={"compliance": True, "diversion": True})
     assert has_compliance(whole, is_waived=False)[0].is_passed
