@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.champion_record import ChampionEntry, JudgedRecord
 from serving.errors import NotReadyError
 from serving.scores.loaded_table import current
 from serving.statements import judged_sentence, with_gates
@@ -32,21 +33,27 @@ def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
     return name, Bundle.load(folder)
 
 
-def champion_entry(home: Path, name: str) -> dict[str, Any]:
-    """Return the record of a bundle that is or was in force; empty where none is kept."""
+def champion_entry(home: Path, name: str) -> ChampionEntry | None:
+    """Return the record of a bundle that is or was in force; None where none is kept."""
     try:
         record = json.loads((home / "champion.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        return {}
+        return None
     if not isinstance(record, dict):
-        return {}
-    entries = [record, *reversed(record.get("history", []))]
-    return next((e for e in entries if isinstance(e, dict) and e.get("bundle") == name), {})
+        return None
+    entries: list[ChampionEntry] = [record, *reversed(record.get("history", []))]
+    return next((e for e in entries if isinstance(e, dict) and e.get("bundle") == name), None)
+
+
+def judged_of(home: Path, name: str) -> JudgedRecord | None:
+    """Return what the gates of a bundle could not say; None where that was not kept."""
+    entry = champion_entry(home, name)
+    return None if entry is None else entry.get("judged")
 
 
 def card_of(home: Path, name: str, card: str) -> str:
     """Return a bundle's card with what its gates could not say, which is known after it."""
-    return with_gates(card, judged_sentence(champion_entry(home, name).get("judged")))
+    return with_gates(card, judged_sentence(judged_of(home, name)))
 
 
 def policy_in_force(home: Path) -> Policy:

@@ -22,9 +22,9 @@ from features.home import keep_private, sync_folder, write_json
 from features.warehouse import Warehouse
 from serving.errors import ConflictError, DiskError, NotReadyError
 from serving.scores.champion import (
-    champion_entry,
     in_scope,
     inputs_of,
+    judged_of,
     limits_of,
     load_champion,
     variant_of,
@@ -160,7 +160,7 @@ def publish(
         "warehouse_fingerprint": table.warehouse_fingerprint,
         "fingerprint": content_fingerprint(frames["scored.parquet"]),
     }
-    judged = champion_entry(home, champion).get("judged")
+    judged = judged_of(home, champion)
     if judged is not None:
         manifest["judged"] = judged
     if instead_of is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from features.champion_record import JudgedRecord
 from features.openjson import Json
 from training.errors import GateRefusedError
 from training.evaluation.metrics import Interval
@@ -79,7 +80,7 @@ class Verdict:
 
 def judged_record(
     verdicts: Sequence[Verdict], heads: Sequence[str], *, accepted: str | None
-) -> Json:
+) -> JudgedRecord:
     """Return what a champion's record keeps of its gates, for whoever uses a list of it.
 
     Parameters

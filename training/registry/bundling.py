@@ -131,7 +131,9 @@ def model_card(
     return card.markdown(recipe.read_policy())
 
 
-def _order_measures(order: Mapping[str, Any] | None, capacity: float) -> dict[str, Json]:
+def _order_measures(
+    order: Mapping[str, Any] | None, capacity: float
+) -> Mapping[str, Mapping[str, object]]:
     """Say how well the published order did, simple rules and each head alone beside it."""
     if order is None:
         return {}

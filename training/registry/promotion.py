@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.champion_record import ChampionEntry, JudgedRecord
 from features.home import keep_private, sync_folder, write_json
 from models.policy import Policy
 from training.errors import BusyError, NotTrainedError
@@ -50,18 +51,20 @@ class Champion:
     name: str
     version: str
     candidate: str
-    history: tuple[dict[str, Any], ...] = ()
-    judged: Mapping[str, Any] | None = None
+    history: tuple[ChampionEntry, ...] = ()
+    judged: JudgedRecord | None = None
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> ChampionEntry:
         """Return what history keeps of it."""
-        entry = {
+        entry: ChampionEntry = {
             "bundle": self.bundle,
             "name": self.name,
             "version": self.version,
             "candidate": self.candidate,
         }
-        return entry if self.judged is None else {**entry, "judged": dict(self.judged)}
+        if self.judged is not None:
+            entry["judged"] = self.judged
+        return entry
 
 
 def read_champion(folder: Path) -> Champion | None:
@@ -135,7 +138,7 @@ def install(
     candidate: Candidate,
     tracker: Tracker,
     *,
-    judged: Mapping[str, Any] | None = None,
+    judged: JudgedRecord | None = None,
 ) -> Champion:
     """Put a candidate in force. Call it under `promotion_lock`, after the gates.
 
@@ -256,8 +259,7 @@ def champion_candidate(folder: Path, champion: Champion | None) -> Candidate | N
 
 
 def _commit(folder: Path, champion: Champion) -> None:
-    record: dict[str, Any] = champion.entry()
-    write_json(folder / "champion.json", {**record, "history": list(champion.history)})
+    write_json(folder / "champion.json", {**champion.entry(), "history": list(champion.history)})
 
 
 def _sync_tree(folder: Path) -> None:

@@ -12,7 +12,7 @@ from features.insight.measures.writing import FOLDER, frozen, frozen_before
 from features.openjson import Json
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.insight.assurance.papers import Facts
-from serving.scores.champion import champion_entry, load_champion
+from serving.scores.champion import champion_entry, judged_of, load_champion
 from serving.statements import judged_sentence
 
 
@@ -32,12 +32,13 @@ def facts_of(home: Path, warehouse: Path, today: date) -> Facts:
         _measures(home),
         _rows(warehouse),
         today,
-        judged_sentence(champion_entry(home, name).get("judged")),
+        judged_sentence(judged_of(home, name)),
     )
 
 
 def _evaluation(home: Path, name: str) -> Json:
-    found = champion_entry(home, name).get("candidate")
+    entry = champion_entry(home, name)
+    found = None if entry is None else entry.get("candidate")
     if not isinstance(found, str) or not found.isdigit():
         return {}
     return _read(home / "candidates" / found / "evaluation.json")

@@ -16,7 +16,8 @@ def evaluation_of(runtime: Runtime) -> Mapping[str, Any] | None:
     """Return the evaluation behind the bundle in force, None when it is not on this machine."""
     home = runtime.settings.home
     in_force = str(runtime.snapshot.table.manifest["champion"])
-    candidate = champion_entry(home, in_force).get("candidate")
+    entry = champion_entry(home, in_force)
+    candidate = None if entry is None else entry.get("candidate")
     if not isinstance(candidate, str) or not candidate.isdigit():
         return None
     return _read(home / "candidates" / candidate / "evaluation.json")

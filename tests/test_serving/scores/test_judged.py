@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from serving.lists.list_files import header
-from serving.scores.champion import card_of, champion_entry
+from serving.scores.champion import card_of, champion_entry, judged_of
 from serving.statements import NOT_EVIDENCE, disclaimers, in_brief, in_short, old_records
 from tests.test_serving.conftest import make_snapshot
 
@@ -71,9 +71,9 @@ def test_the_record_is_that_of_the_bundle_asked_for(tmp_path):
     """A list of before a rollback was made by another bundle than the one in force."""
     record = {"bundle": "000003", "history": [{"bundle": "000001"},
               {"bundle": "000002", "judged": JUDGED}]}  # fmt: skip
-    assert champion_entry(tmp_path, "000002") == {}
+    assert champion_entry(tmp_path, "000002") is None
     (tmp_path / "champion.json").write_text(json.dumps(record))
-    assert champion_entry(tmp_path, "000002")["judged"] == JUDGED
+    assert judged_of(tmp_path, "000002") == JUDGED
     assert SAID in card_of(tmp_path, "000002", "# Card\n")
     assert card_of(tmp_path, "000001", "# Card\n") == "# Card\n"
-    assert champion_entry(tmp_path, "000009") == {}
+    assert judged_of(tmp_path, "000009") is None
