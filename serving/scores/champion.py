@@ -41,8 +41,9 @@ def champion_entry(home: Path, name: str) -> ChampionEntry | None:
         return None
     if not isinstance(record, dict):
         return None
-    entries: list[ChampionEntry] = [record, *reversed(record.get("history", []))]
-    return next((e for e in entries if isinstance(e, dict) and e.get("bundle") == name), None)
+    entries = [record, *reversed(record.get("history", []))]
+    found = next((e for e in entries if isinstance(e, dict) and e.get("bundle") == name), None)
+    return cast("ChampionEntry | None", found)
 
 
 def judged_of(home: Path, name: str) -> JudgedRecord | None:
