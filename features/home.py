@@ -23,7 +23,34 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+
+class UnsaidGate(TypedDict):
+    """A gate that could not say, and on which head or order."""
+
+    gate: str
+    head: str
+
+
+class JudgedRecord(TypedDict):
+    """What the gates of a promotion could not say, what was waived, and what the list rests on."""
+
+    n_gates: int
+    unsaid: list[UnsaidGate]
+    accepted: str | None
+    waived: list[str]
+    heads: list[str]
+
+
+class ChampionEntry(TypedDict):
+    """One bundle that is or was in force; those of before lack how they were judged."""
+
+    bundle: str
+    name: str
+    version: str
+    candidate: str
+    judged: NotRequired[JudgedRecord]
 
 
 def home() -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.champion_record import ChampionEntry, JudgedRecord
+from features.home import ChampionEntry, JudgedRecord
 from serving.errors import NotReadyError
 from serving.scores.loaded_table import current
 from serving.statements import judged_sentence, with_gates

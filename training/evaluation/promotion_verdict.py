@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
-from features.champion_record import JudgedRecord
+from features.home import JudgedRecord
 from features.openjson import Json
 from training.errors import GateRefusedError
 from training.evaluation.metrics import Interval

@@ -18,8 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.champion_record import ChampionEntry, JudgedRecord
-from features.home import keep_private, sync_folder, write_json
+from features.home import (
+    ChampionEntry,
+    JudgedRecord,
+    keep_private,
+    sync_folder,
+    write_json,
+)
 from models.policy import Policy
 from training.errors import BusyError, NotTrainedError
 from training.evaluation.candidate import STAGING, Candidate, next_number, open_candidate
