@@ -72,22 +72,37 @@ def record(table: str, told: Row) -> dict[str, str]:
     return out | {"known_on": (FIRST + timedelta(day)).isoformat()}
 
 
-def in_force(told: list[Row], after: int) -> dict[str, tuple[date, int, int]]:
-    """Return, for each key, since when its state was known, its content and its token."""
-    state: dict[str, tuple[date, int, int]] = {}
-    for key, day, content, token, _ in sorted(told):
-        if day < after and (key not in state or state[key][1] != content):
+def in_force(
+    table: str, told: list[Row], after: int, traced: str | None
+) -> dict[str, tuple[date, int, str]]:
+    """Return, for each key, since when its state was known, its content and its token.
+
+    Another token is another state; that a row has none, or had one whose time is over, says nothing.
+    """
+    state: dict[str, tuple[date, int, str]] = {}
+    last: dict[str, str] = {}
+    for key, day, content, n_token, _ in sorted(told):
+        token = TOKENS[n_token] if table == "multiple_sales" else ""
+        if key == "B" and token != traced:
+            token = ""
+        if day >= after:
+            continue
+        if key not in state or state[key][1] != content:
+            last[key] = ""
             state[key] = (FIRST + timedelta(day), content, token)
+        elif token and token != last[key]:
+            state[key] = (FIRST + timedelta(day), content, token)
+        last[key] = token or last[key]
     return state
 
 
 def expected(table: str, told: list[Row], after: int, traced: str | None) -> list[dict[str, str]]:
     """Return what a reader should see, as text, sorted by key."""
     out = []
-    for key, (known_on, content, token) in sorted(in_force(told, after).items()):
-        seen = record(table, (key, 0, content, token, 0)) | {"known_on": known_on.isoformat()}
-        if table == "multiple_sales" and key == "B" and seen["purchaser_token"] != traced:
-            seen["purchaser_token"] = ""
+    for key, (known_on, content, token) in sorted(in_force(table, told, after, traced).items()):
+        seen = record(table, (key, 0, content, 0, 0)) | {"known_on": known_on.isoformat()}
+        if table == "multiple_sales":
+            seen["purchaser_token"] = token
         out.append(seen)
     return out
 

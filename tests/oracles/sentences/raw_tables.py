@@ -12,7 +12,7 @@ import pandas as pd
 
 from tests.oracles.oracle_license import oracle as oracle_license
 from tests.oracles.oracle_license import plain
-from tests.oracles.oracle_traces import CARIBBEAN, LATIN, _weapon
+from tests.oracles.oracle_traces import CARIBBEAN, LATIN, weapon
 from tests.oracles.oracle_violations import STEP, _tier
 
 DAYS = {
@@ -193,7 +193,7 @@ def traced(c, dealer, m):
 
 def of_class(c, dealer, m):
     wanted = CLASSES[m["what"]] if m["what"] in CLASSES else CLASSES[m["what"].removesuffix("s")]
-    return sum(_weapon(t) == wanted for t in c.traces(dealer, m["w"]))
+    return sum(weapon(t) == wanted for t in c.traces(dealer, m["w"]))
 
 
 def exported(c, dealer, m):
