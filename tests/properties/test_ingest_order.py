@@ -77,7 +77,7 @@ def in_force(
 ) -> dict[str, tuple[date, int, str]]:
     """Return, for each key, since when its state was known, its content and its token.
 
-    Another token is another state; that a row has none, or had one whose time is over, says nothing.
+    Another token is another state; none, or one whose time is over, says nothing.
     """
     state: dict[str, tuple[date, int, str]] = {}
     last: dict[str, str] = {}

@@ -345,7 +345,7 @@ def test_every_look_at_a_dealer_is_in_the_audit(visitor, runtime):
 
 def test_the_plan_page_moves_a_visit_and_says_what_it_costs(visitor):
     visitor.sign_in("supervisor")
-    address = "/plan?office=office0&weeks=3&hours=40&random_share=0.1"
+    address = "/plan?office=office0&weeks=3&hours=40&random_share=0.1&starts_on=2026-01-05"
     page = visitor.get(address).text
     assert "At most possible" in page
     dealers = re.findall(r'data-dealer="([^"]+)"', page)
