@@ -22,6 +22,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -93,33 +94,30 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     The bytes are synced to disk before the name changes, and the folder after it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with _written(path, content) as beside:
+        beside.replace(path)
 
 
 def write_once(path: Path, content: bytes) -> None:
     """Write `path` whole, as `write_atomically` does; one that is there stays as it is."""
+    with _written(path, content) as beside, contextlib.suppress(FileExistsError):
+        path.hardlink_to(beside)
+
+
+@contextlib.contextmanager
+def _written(path: Path, content: bytes) -> Iterator[Path]:
+    """Yield a file beside `path` that holds the bytes, synced; sync the folder at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
+        yield beside
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

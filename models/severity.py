@@ -33,9 +33,16 @@ def is_independent(kind: str, selected_by: str) -> bool:
 
 
 def independent(visits: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each visit is independent by its ``kind`` and ``selected_by``, shape (n,)."""
-    pairs = zip(visits["kind"], visits["selected_by"], strict=True)
-    return np.array([is_independent(kind, by) for kind, by in pairs], dtype=np.bool_)
+    """Whether each visit is independent by its ``kind`` and ``selected_by``, shape (n,).
+
+    >>> visits = [("compliance", "risk"), ("compliance", "recall"), ("trace", "risk")]
+    >>> told = independent(pd.DataFrame(visits, columns=["kind", "selected_by"])).tolist()
+    >>> told == [is_independent(*visit) for visit in visits]
+    True
+    """
+    is_target = visits["kind"].eq(_TARGET_KIND)
+    follows = visits["kind"].isin(_FOLLOW_UPS) | visits["selected_by"].isin(_FOLLOW_UPS)
+    return np.asarray(is_target & ~follows, dtype=np.bool_)
 
 
 def check_rule(rule: SevereFinding, name: str) -> None:
