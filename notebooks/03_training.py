@@ -32,6 +32,7 @@ from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from models.policy import Policy
+from models.severity import independent
 from training.heads import country_history as country
 from training.labels import dated_labels as labels
 from training.evaluation.candidate import open_candidate
@@ -98,12 +99,12 @@ then.frame[["dealer", "as_of", "opened_on", "closed_on", "known_on", "y", "regim
 
 # %% [markdown]
 # Most dealers are never inspected in a year, and a visit that follows a bad finding is no
-# independent event: follow-ups never teach.
+# independent event: follow-ups never teach, nor do visits other than compliance inspections.
 
 # %%
 visits = labels.inspections(warehouse)
-follow_up = visits[labels.is_follow_up(visits)]
-assert not set(follow_up["inspection_id"]) & set(then.frame["inspection_id"])
+of_no_label = visits[~independent(visits)]
+assert not set(of_no_label["inspection_id"]) & set(then.frame["inspection_id"])
 inspected = then.frame.merge(history.rows, on=["dealer", "as_of"])
 share = inspected.groupby("as_of").size() / history.rows.groupby("as_of").size()
 pd.DataFrame({"labels": inspected.groupby("as_of").size(), "share of dealers": share}).dropna().round(3)

@@ -63,7 +63,7 @@ def addresses(site: Site, list_path: str, dealer: str) -> list[str]:
         "/lists", list_path, f"{list_path}?q=nobody+at+all", "/map", "/map?state=MN",
         "/map?state=AK", "/dealers?q=pawn", f"/dealers/{dealer}", f"/dealers/{dealer}/outcome",
         f"/dealers/{dealer}/place", "/cases/half_of_a_city", "/model", "/work", "/plans", "/plan",
-        f"/plan?office={site.office}&weeks=2&investigators=2",
+        f"/plan?office={site.office}&weeks=2&investigators=2&starts_on=2026-01-05",
         f"/plan?office={site.office}&weeks=1&coverage_years=1&coverage_share=1.0",
         "/measures", "/flows", "/referrals", "/responsibilities", "/dealers/9-99-99999", "/nowhere",
     ]  # fmt: skip
@@ -253,7 +253,7 @@ def test_no_mark_leaves_its_cell(page, site, list_path):
 
 
 def test_what_is_dragged_can_also_be_chosen(page, site):
-    page.goto(f"{site.url}/plan?office={site.office}&weeks=2&investigators=1")
+    page.goto(f"{site.url}/plan?office={site.office}&weeks=2&investigators=1&starts_on=2026-01-05")
     page.select_option("#to_week", "out")
     page.click("text=Show the cost")
     expect(page.locator(".note p").first).to_contain_text("the expected findings")

@@ -66,7 +66,8 @@ def test_nothing_learned_from_is_known_after_the_training_day(history):
 def test_follow_ups_never_teach(history):
     _, store, past = history
     visits = labels.inspections(store)
-    recalled = set(visits.loc[labels.is_follow_up(visits), "inspection_id"])
+    is_recall = visits[["kind", "selected_by"]].eq("recall").any(axis=1)
+    recalled = set(visits.loc[is_recall, "inspection_id"])
     found = labels.compliance(store, past.split.train_as_of, rule=Policy.read().severe_finding)
     assert recalled
     assert not recalled & set(found.frame["inspection_id"])

@@ -19,7 +19,7 @@ def test_tokens_are_stored_as_hashes_only(service):
     token = service.tokens["analyst"]
     with service.runtime.store.read() as connection:
         dump = str([tuple(row) for row in connection.execute(sa.select(TOKENS))])
-    assert token.rsplit("_", 1)[1] not in dump
+    assert token.split("_", 2)[2] not in dump
     assert token.split("_")[1] in dump
 
 
