@@ -308,13 +308,14 @@ def measured_pages(browser, folder, n_dealers):
         sign_in(page, large.url, "chief", PASSWORD)
         list_url = issue_list(page, large, n=500)
         dealer = page.locator("a.name").first.get_attribute("href")
+        asked = "weeks=4&investigators=3&starts_on=2026-01-05"
         limits = {
             f"{large.url}/lists": _WEIGHT,
             list_url: _WEIGHT,
             f"{large.url}{dealer}": _WEIGHT,
             f"{large.url}/dealers?q=pawn": _WEIGHT,
             f"{large.url}/model": _WEIGHT,
-            f"{large.url}/plan?office={large.office}&weeks=4&investigators=3&starts_on=2026-01-05": _WEIGHT,
+            f"{large.url}/plan?office={large.office}&{asked}": _WEIGHT,
             f"{large.url}/map": _MAP_WEIGHT,
         }
         for address, most in limits.items():
