@@ -74,13 +74,13 @@ def run(*, is_real: bool, port: int, do_serve: bool) -> None:
     for step in real_steps() if is_real else simulated_steps():
         _run(step)
     _run(Step("score", ["score", "--as-of", _as_of(is_real=is_real)]))
+    _allow_old_records()
     _run(Step("rank", ["rank", "--k", "20"]))
     token = _first_token()
     ERR.print(f"[bold]everything took {time.perf_counter() - start:.1f} s[/bold]")
     OUT.print(f"\nSign in at http://localhost:{port} with this token, shown only now:\n")
     OUT.print(f"    {token}\n", soft_wrap=True)
     if do_serve:
-        _allow_old_records()
         ERR.print(f"Serving http://localhost:{port}; press Ctrl+C to stop.")
         exec_server("127.0.0.1", port)
 

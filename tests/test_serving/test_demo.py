@@ -1,7 +1,10 @@
 """The demonstration ends in a service that does what it is there to show."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -15,7 +18,10 @@ from serving.settings import Settings
 def ended(monkeypatch, tmp_path):
     """Run it with steps that are there already; return the settings that it serves with."""
     monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path))
-    monkeypatch.setattr(demo, "_run", lambda _step: None)
+    allowed = {}
+    monkeypatch.setattr(
+        demo, "_run", lambda step: allowed.update({step.name: os.environ.get(demo.AGE_SETTING)})
+    )
     monkeypatch.setattr(demo, "_as_of", lambda *, is_real: "2024-01-01")
     served = []
 
@@ -28,6 +34,7 @@ def ended(monkeypatch, tmp_path):
 
     def run() -> int:
         demo.run(is_real=False, port=0, do_serve=True)
+        assert allowed["rank"] == str(served[-1])  # what lists by hand is held to what serves
         return served[-1]
 
     return run
@@ -42,6 +49,21 @@ def test_lists_can_be_made_by_the_records_of_the_demonstration(ended, monkeypatc
 def test_a_limit_that_was_set_stays(ended, monkeypatch):
     monkeypatch.setenv(demo.AGE_SETTING, "90")
     assert ended() == 90
+
+
+@pytest.mark.slow
+def test_the_real_records_go_from_files_to_a_list_and_a_token(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != demo.AGE_SETTING}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "ffl_risk", "demo", "--real", "--no-serve"],
+        env=environment | {"FFL_RISK_HOME": str(tmp_path), "PYTHONPATH": os.getcwd()},  # noqa: PTH109
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Dealers by priority" in done.stdout
+    assert "Sign in at http://localhost:3000 with this token" in done.stdout
 
 
 @pytest.mark.parametrize(("is_real", "day"), [(False, "2025-01-01"), (True, "2024-01-01")])
