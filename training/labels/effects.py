@@ -30,7 +30,7 @@ _RATIOS: Final = (0.2, 5.0)
 
 @dataclass(frozen=True)
 class Effects:
-    """Effects of the groups of one column, in log-odds, zero being their mean.
+    """Effects of the groups of one column, in log-odds, zero being the mean over dealers.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ def fit_effects(
     groups: pd.DataFrame,
     *,
     fixed: Mapping[str, float] | None = None,
+    standing: Floats | None = None,
 ) -> tuple[Effects, ...]:
     """Fit the effects of groups beside a margin, on findings and non-findings alike.
 
@@ -76,6 +77,9 @@ def fit_effects(
         groups has no effects.
     fixed : mapping of str to float, optional
         Standard deviation of a column's effects where it is given and not fitted.
+    standing : array of shape (n,), optional
+        How many dealers each row stands for in the mean at which effects are zero; rows alike by
+        default. A mean over groups would count an office of ten dealers like one of a thousand.
 
     Returns
     -------
@@ -104,13 +108,16 @@ def fit_effects(
     given = [None if fixed is None else fixed.get(c) for c in columns]
     w = weight / weight.mean()
     theta, covariance, variances = _solve((margin, y, w), places, sizes, given)
+    alike = np.ones(len(y)) if standing is None else standing
     out = []
     for i, (column, (codes, names)) in enumerate(columns.items()):
         own = slice(int(starts[i]), int(starts[i + 1]))
+        value = np.clip(theta[own], -_MOST, _MOST)
+        mass = np.bincount(codes[codes >= 0], weights=alike[codes >= 0], minlength=len(names))
         out.append(
             Effects(
                 column,
-                pd.Series(np.clip(theta[own], -_MOST, _MOST), names),
+                pd.Series(value - float(mass @ value) / max(float(mass.sum()), 1e-12), names),
                 pd.Series(np.sqrt(np.diag(covariance)[own]), names),
                 pd.Series(np.bincount(codes[codes >= 0], minlength=len(names)), names),
                 float(np.sqrt(variances[i])),

@@ -4,7 +4,8 @@ What an inspection finds depends on who inspects; a model that learns from raw f
 inspectors, and any signal that names a place brings them back in. So effects of who looked are
 fitted *together* with the margin of who was looked at: effects beside margins of models that saw no
 row of that office, margins beside those effects, until neither moves. Nobody's identity is an
-input; dealers are scored as if all were visited by the same, average office.
+input; dealers are scored as if all were visited with the same, average strictness: that of the
+country, in which the office of each dealer counts, so that an office counts by its dealers.
 
 What differs between offices alone, labels cannot tell: it could be the inspectors or the dealers.
 The policy says how it is read. Under ``strictness`` it is taken out, but for what evidence that
@@ -66,11 +67,19 @@ class WhoLooked:
         Office the dealer belongs to (`training.labels.offices`).
     changed : tuple of str
         Office codes that came to mean another place, told apart by the date.
+    dealers : Series, optional
+        How many dealers belong to each home office, visited or not; as many as visits without.
     """
 
     groups: pd.DataFrame
     home: pd.Series
     changed: tuple[str, ...] = ()
+    dealers: pd.Series | None = None
+
+    @property
+    def standing(self) -> Floats:
+        """How many dealers each visit stands for: those of its home office share them, (n,)."""
+        return standing_of(self.home, self.dealers)
 
     def taken(self, rows: Ints) -> WhoLooked:
         """Return it of some of its rows, numbered anew."""
@@ -78,7 +87,20 @@ class WhoLooked:
             self.groups.iloc[rows].reset_index(drop=True),
             self.home.iloc[rows].reset_index(drop=True),
             self.changed,
+            self.dealers,
         )
+
+
+def standing_of(home: pd.Series, dealers: pd.Series | None) -> Floats:
+    """Return how many of the `dealers` of its home office each visit stands for, shape (n,).
+
+    >>> standing_of(pd.Series(["A", "A", "B"]), pd.Series({"A": 10, "B": 90})).tolist()
+    [5.0, 5.0, 90.0]
+    """
+    visits = home.map(home.value_counts()).to_numpy(dtype=np.float64)
+    if dealers is None:
+        return np.ones(len(home))
+    return np.asarray(home.map(dealers).to_numpy(dtype=np.float64) / visits)
 
 
 def who_looked(
@@ -106,7 +128,8 @@ def who_looked(
     division = divisions_of(codes)
     if division.notna().any():
         groups["division"] = division.fillna("")
-    return WhoLooked(groups, home_offices(place, codes), changed)
+    home = home_offices(place, codes)
+    return WhoLooked(groups, home, changed, home.value_counts())
 
 
 def _split_codes(
@@ -310,7 +333,7 @@ def fit_strictness(
         for part in parts:
             model, margin[part.is_out] = part.solve(offset)
             models.append(model)
-        effects = fit_effects(margin, y, weight, who.groups)
+        effects = fit_effects(margin, y, weight, who.groups, standing=who.standing)
         new = _sum_of(effects, who.groups)
         moved, n_rounds = float(np.abs(new - offset).max()), n_rounds + 1
         offset = offset + step * (new - offset)
@@ -392,9 +415,11 @@ def _cross_office(
     if not between or is_told.sum() < _MIN_VISITS:
         return nothing
     told = pd.DataFrame({"unit": unit[is_told], "home": home[is_told]}).reset_index(drop=True)
+    standing = standing_of(told["home"], who.dealers)
 
     def fitted(fixed: dict[str, float]) -> Effects | None:
-        found = fit_effects(margin[is_told], y[is_told], weight[is_told], told, fixed=fixed)
+        rows = (margin[is_told], y[is_told], weight[is_told])
+        found = fit_effects(*rows, told, fixed=fixed, standing=standing)
         return next((e for e in found if e.column == "home"), None)
 
     credited = fitted({"unit": _FREE})
