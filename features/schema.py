@@ -40,8 +40,6 @@ class Column:
         The codes a value may take; empty means any. Another value is ``unknown_code``.
     minimum, maximum : float, optional
         Bounds, both included. A value outside is ``out_of_range``.
-    is_minimum_excluded : bool
-        The minimum itself is outside too.
     """
 
     name: str
@@ -50,7 +48,6 @@ class Column:
     allowed: frozenset[str] = frozenset()
     minimum: float | None = None
     maximum: float | None = None
-    is_minimum_excluded: bool = False
 
     @property
     def is_typed(self) -> bool:
@@ -132,11 +129,13 @@ def _degrees(name: str, most: float) -> Column:
     return Column(name, "number", is_required=False, minimum=-most, maximum=most)
 
 
+# No draw has so many dealers; one row of less would stand for more than all others together.
+_LEAST_PROBABILITY: Final = 1e-9
+
+
 def _probability(name: str) -> Column:
     """Make a probability that is known, so not zero: nobody comes to a dealer that cannot come."""
-    return Column(
-        name, "number", is_required=False, minimum=0.0, maximum=1.0, is_minimum_excluded=True
-    )
+    return _opt(name, "number", minimum=_LEAST_PROBABILITY, maximum=1.0)
 
 
 _TABLES = (

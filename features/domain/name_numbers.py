@@ -12,7 +12,7 @@ from typing import Final
 NAMES: Final = frozenset(
     {
         *("trace_id", "inspection_id", "report_id", "seizure_id", "lead_id", "tip_id", "hold_id"),
-        *("list_id", "office", "port_code", "crime_code", "requester"),
+        *("list_id", "office", "crime_code", "requester"),
     }
 )
 _FLOAT: Final = "[0-9]+[.]0"

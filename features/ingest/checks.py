@@ -355,10 +355,9 @@ def _column_rules(table: Table, column: Column, is_given: bool, today: date) -> 
         codes = ", ".join(map(literal, sorted(column.allowed)))
         reason: RejectReason = "unknown_type" if name == "license_type" else "unknown_code"
         rules.append(Rule(reason, name, f"{value} NOT IN ({codes})"))
-    below = "<=" if column.is_minimum_excluded else "<"
     bounds = [
         f"{value} {sign} {bound}"
-        for sign, bound in ((below, column.minimum), (">", column.maximum))
+        for sign, bound in (("<", column.minimum), (">", column.maximum))
         if bound is not None
     ]
     if bounds:

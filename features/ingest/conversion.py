@@ -183,6 +183,7 @@ def _text(column: Column, text: str) -> str:
         "county_fips": _county,
         "area": _area,
         "license_type": lambda t: padded(t, 1, 2),
+        "port_code": lambda t: padded(t, 3, 4),  # no code begins with two zeros
     }
     if name in special:
         return special[name](text)

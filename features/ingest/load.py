@@ -27,7 +27,12 @@ from features.ingest.opening import Opened, damaged, is_about_file, numbered, op
 from features.ingest.query_faults import fails_on_rows
 from features.ingest.rejects import RejectBook
 from features.ingest.summary import TableCounts
-from features.ingest.unknowns import unknown_counties, unknown_values
+from features.ingest.unknowns import (
+    foreign_counties,
+    unknown_counties,
+    unknown_ports,
+    unknown_values,
+)
 from features.ingest.versions import Resolution, date_ends, resolve, revise
 from features.reference.legal.citation import normalize_column
 from features.schema import TABLES
@@ -176,7 +181,9 @@ class Loader:
                 notes += turned_dates(self.con, table, load.number)
                 notes += grouped_numbers(self.con, table, load.number)
                 if table == "licenses":
-                    notes += unknown_counties(self.con)
+                    notes += unknown_counties(self.con) + foreign_counties(self.con)
+                if table == "seizures":
+                    notes += unknown_ports(self.con)
             with step(f"store {table}"):
                 notes += self._lift(table)
                 is_dated = "known_on" in plan.columns

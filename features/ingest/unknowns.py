@@ -7,6 +7,8 @@ from typing import Any, Final
 from features.ingest.checks import POINT, CheckQuery
 from features.reference.files import DATA
 from features.reference.geography.state_codes import COUNTRY_OF_STATE
+from features.sources.publishers.listing import STATE_FIPS
+from features.sql import literal
 from features.warehouse.batches import scan
 
 _MAX_SHOWN: Final = 5  # codes in a note
@@ -53,6 +55,41 @@ def unknown_values(con: Any, query: CheckQuery) -> list[str]:
     return notes
 
 
+def unknown_ports(con: Any) -> list[str]:
+    """Tell of codes of ports that are none of four digits; they are told as they stand."""
+    return _told(
+        con.execute(
+            "SELECT port_code, count(*) FROM good WHERE NOT regexp_full_match(port_code, "
+            "'[0-9]{4}') GROUP BY 1 ORDER BY 1"
+        ).fetchall(),
+        "whose port_code is not the four digits of a port",
+        "stored as it stands and no port that is known",
+    )
+
+
+def foreign_counties(con: Any) -> list[str]:
+    """Tell of counties that lie in another state than the premises."""
+    states = ", ".join(f"({literal(state)}, {literal(fips)})" for state, fips in STATE_FIPS.items())
+    return _told(
+        con.execute(
+            "SELECT premises_state || ' ' || county_fips AS place, count(*) FROM good JOIN "
+            f"(VALUES {states}) AS states(state, fips) ON premises_state = state "
+            f"SEMI JOIN {scan([str(DATA / 'counties.parquet')])} USING (county_fips) "
+            "WHERE left(county_fips, 2) <> fips GROUP BY 1 ORDER BY 1"
+        ).fetchall(),
+        "whose county lies in another state than premises_state says",
+        "both stored as listed: signals of the state go by the one, of the county by the other",
+    )
+
+
+def _told(found: list[tuple[str, int]], what: str, so: str) -> list[str]:
+    if not found:
+        return []
+    some = ", ".join(code for code, _ in found[:_MAX_SHOWN])
+    some += ", ..." if len(found) > _MAX_SHOWN else ""
+    return [f"rows {what} ({some}): {sum(n for _, n in found):,}, {so}"]
+
+
 def unknown_counties(con: Any) -> list[str]:
     """Tell of county codes that no county has; a dealer there has no signals of its county."""
     known = scan([str(DATA / "counties.parquet")])
@@ -60,12 +97,8 @@ def unknown_counties(con: Any) -> list[str]:
         "SELECT county_fips, n FROM (SELECT county_fips, count(*) AS n FROM good GROUP BY 1) "
         f"ANTI JOIN {known} USING (county_fips) ORDER BY county_fips"
     ).fetchall()
-    if not unknown:
-        return []
-    n_rows = sum(n for _, n in unknown)
-    some = ", ".join(code for code, _ in unknown[:_MAX_SHOWN])
-    some += ", ..." if len(unknown) > _MAX_SHOWN else ""
-    return [
-        f"rows in a county that does not exist ({some}): {n_rows:,}, stored as listed and "
-        "without signals of the county"
-    ]
+    return _told(
+        unknown,
+        "in a county that does not exist",
+        "stored as listed and without signals of the county",
+    )

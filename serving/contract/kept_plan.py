@@ -117,6 +117,11 @@ class KeptPlan(Answer):
         default="",
         description="Head whose value `expected_yield` is; empty in plans kept before",
     )
+    n_drawn: int | None = Field(
+        default=None,
+        description="How many dealers the draw gave when the plan was made, those that found no"
+        " place included; null in plans kept before",
+    )
     objective: float
     bound: float | None = Field(description="Null after a change by hand: nothing is proven then")
     set_aside: dict[str, int] = Field(

@@ -192,5 +192,8 @@ class PlanAnswer(Answer):
     costs: list[RuleCost]
     sensitivity: list[OtherHours] = Field(description="For 20% fewer and 20% more hours")
     inclusion_probability: float = Field(description="Of each dealer in the frame of the draw")
+    n_drawn: int = Field(
+        default=0, description="How many the draw gave, those that found no place included"
+    )
     from_list: PlannedList | None = Field(default=None, description="Null without a list")
     disclaimers: list[str]

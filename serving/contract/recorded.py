@@ -24,7 +24,7 @@ _EARLIEST: Final = date.fromisoformat(EARLIEST_DAY)
 def bounds(table: str, name: str) -> Any:
     """Return the field of a number that becomes a column."""
     column = TABLES[table].column(name)
-    if column.minimum is None or column.maximum is None or column.is_minimum_excluded:
+    if column.minimum is None or column.maximum is None:
         raise ValueError(f"{table}.{name} has not two bounds that it takes")
     return Field(ge=column.minimum, le=column.maximum, allow_inf_nan=False)
 

@@ -67,6 +67,9 @@ def design_of_plan(
     # Who is not in the plan as it was made came in by hand.
     why = "manual" if own is None else own.why
     by_reason = {visit.dealer: visit.why for visit in made.visits}
+    # A drawn dealer for which the weeks had no place is owed all the same: it is no accident who.
+    n_visited = sum(one == "random" for one in by_reason.values())
+    n_drawn = n_visited if made.n_drawn is None else made.n_drawn
     return {
         "list_id": None,
         "plan_id": plan_id,
@@ -75,7 +78,7 @@ def design_of_plan(
         "is_mandatory": why == "random",
         "mandatory_probability": 1.0 if why == "random" else None,
         "certain_places": sum(one in _CERTAIN for one in by_reason.values()) or None,
-        "mandatory_places": sum(one == "random" for one in by_reason.values()) or None,
+        "mandatory_places": n_drawn or None,
         "selected_by": _SELECTED_BY.get(why, "other"),
     }
 

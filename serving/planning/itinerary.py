@@ -108,6 +108,8 @@ class Plan:
     sensitivity : tuple of Sensitivity
     inclusion_probability : float
         Of each dealer in the frame of the random draw.
+    n_drawn : int
+        How many the draw gave, those that found no place included.
     listed_missing : mapping of str to str
         Dealers required from a list that are not in the plan, and why.
     """
@@ -125,6 +127,7 @@ class Plan:
     costs: tuple[Cost, ...]
     sensitivity: tuple[Sensitivity, ...]
     inclusion_probability: float
+    n_drawn: int
     listed_missing: Mapping[str, str]
 
     @property

@@ -78,6 +78,7 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
         costs=price.costs(problem, candidates),
         sensitivity=price.sensitivity(candidates, request, is_drawn=is_drawn),
         inclusion_probability=probability,
+        n_drawn=int(is_drawn.sum()),
         listed_missing=_listed_missing(candidates, tours),
     )
 

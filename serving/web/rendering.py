@@ -32,9 +32,11 @@ from serving.scores.words.wording import (
     head_label,
     last_kind_label,
     miles,
+    part_label,
     percent,
     planned_label,
     score,
+    total_label,
     why_label,
 )
 from serving.statements import (
@@ -46,12 +48,6 @@ from serving.statements import (
 )
 
 STATIC: Final = Path(__file__).parent / "static"
-# What each head is called where space is short.
-_PARTS: Final[Mapping[str, str]] = {
-    "compliance": "severe finding", "diversion": "traced soon", "mexico": "Mexico",
-    "later_penalized": "later penalty", "severity": "severity",
-    "alike": "set against dealers alike",
-}  # fmt: skip
 # What one record of a table is, and several are.
 _RECORDS: Final[Mapping[str, tuple[str, str]]] = {
     "licenses": ("listing of the license", "listings of the license"),
@@ -211,7 +207,8 @@ def environment() -> Environment:
         "amount": lambda value: f"{value:.1f}" if value >= 10 else f"{value:.2f}",
         "score": score,
         "head_label": head_label,
-        "part_label": lambda name: _PARTS.get(name, name.replace("_", " ")),
+        "part_label": part_label,
+        "total_label": total_label,
         "family": lambda name: _FAMILIES.get(name, name.replace("_", " ").capitalize()),
         "list_day": list_day,
         "counted": counted_records,

@@ -184,6 +184,7 @@ def document(view: View, made: Made, terms: Terms, *, changed: Changed | None) -
         rules=_rules(request, terms),
         visits=kept_visits,
         head=view.snapshot.heads[0],
+        n_drawn=plan.n_drawn,
         objective=plan.objective if changed is None else changed.objective,
         bound=plan.bound if changed is None else None,
         set_aside=dict(plan.set_aside),

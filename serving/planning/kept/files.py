@@ -284,7 +284,7 @@ def last_visit(visit: KeptVisit) -> str:
 
 
 def chance(plan: KeptPlan, visit: KeptVisit) -> str:
-    """Return what a visit adds to the expected findings of its plan, named.
+    """Return what a visit adds to the expected total of its plan, named.
 
     The part of a long visit stands for the whole: it counts once.
     """

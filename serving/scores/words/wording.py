@@ -23,15 +23,37 @@ _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _PEERS: Final = re.compile(r"[,;]?\s*(more|less) than \{percentile\}% of peers")
 _PLACES: Final = ("state", "county")
 _MOST_LOG: Final = 40.0
+
+
+@dataclass(frozen=True)
+class HeadWords:
+    """What a head, or a part of the priority, is called.
+
+    Parameters
+    ----------
+    label : str
+        In a sentence or above a column.
+    part : str
+        Where space is short.
+    total : str
+        What the sum of its values over some dealers is a number of.
+    """
+
+    label: str
+    part: str
+    total: str
+
+
 # Heads that foretell a number of firearms; the others foretell a chance.
 RATES: Final = frozenset({"diversion", "mexico"})
 # What each head is called where people read it.
-_HEADS: Final[Mapping[str, str]] = {
-    "compliance": "chance of a severe finding",
-    "later_penalized": "chance of a later penalty",
-    "severity": "chance that a penalty is severe",
-    "diversion": "firearms traced soon, 12 months",
-    "mexico": "firearms traced in Mexico, 12 months",
+_HEADS: Final[Mapping[str, HeadWords]] = {
+    "compliance": HeadWords("chance of a severe finding", "severe finding", "findings"),
+    "later_penalized": HeadWords("chance of a later penalty", "later penalty", "later penalties"),
+    "severity": HeadWords("chance that a penalty is severe", "severity", "yield"),
+    "diversion": HeadWords("firearms traced soon, 12 months", "traced soon", "firearms"),
+    "mexico": HeadWords("firearms traced in Mexico, 12 months", "Mexico", "firearms in Mexico"),
+    "alike": HeadWords("set against dealers alike", "set against dealers alike", "yield"),
 }
 # Why a dealer is on a list, and why one is in a plan.
 _WHY: Final[Mapping[str, str]] = {
@@ -257,7 +279,30 @@ def head_label(name: str) -> str:
     >>> head_label("compliance"), head_label("theft_loss")
     ('chance of a severe finding', 'theft loss')
     """
-    return _HEADS.get(name, name.replace("_", " "))
+    return _words_of(name).label
+
+
+def part_label(name: str) -> str:
+    """Return what a head, or another part of the priority, is called where space is short.
+
+    >>> part_label("mexico"), part_label("alike"), part_label("theft_loss")
+    ('Mexico', 'set against dealers alike', 'theft loss')
+    """
+    return _words_of(name).part
+
+
+def total_label(name: str) -> str:
+    """Return what a head's values add up to; a plan kept before heads were named has none.
+
+    >>> total_label("compliance"), total_label("diversion"), total_label(""), total_label("other")
+    ('findings', 'firearms', 'findings', 'yield')
+    """
+    return _words_of(name or "compliance").total
+
+
+def _words_of(name: str) -> HeadWords:
+    plain = name.replace("_", " ")
+    return _HEADS.get(name, HeadWords(plain, plain, "yield"))
 
 
 def percent(value: float) -> str:

@@ -25,6 +25,7 @@ from serving.planning.kept.files import (
 from serving.planning.kept.in_names import in_names, move_in_words
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.visible_dealers import View
+from serving.scores.words.wording import total_label
 from serving.web import atlas
 
 RULES: Final = {
@@ -192,7 +193,7 @@ def difference(old: KeptPlan, new: KeptPlan, what: str) -> str:
     is_many = what.startswith("All")
     before, after = totals(weeks_shown(old)), totals(weeks_shown(new))
     km, hours = after["km"] - before["km"], after["hours"] - before["hours"]
-    gain = new.objective - old.objective
+    gain, total = new.objective - old.objective, total_label(new.head)
     drives, takes, changes, leaves = (
         ("drive", "take", "change", "leave")
         if is_many
@@ -203,9 +204,9 @@ def difference(old: KeptPlan, new: KeptPlan, what: str) -> str:
         f" {'more' if km >= 0 else 'less'}, {takes} {abs(hours):.1f} hours"
         f" {'more' if hours >= 0 else 'less'}, and"
         + (
-            f" {changes} the expected findings by {gain:+.2f}."
+            f" {changes} the expected {total} by {gain:+.2f}."
             if abs(gain) >= _SHOWN
-            else f" {leaves} the expected findings as they are."
+            else f" {leaves} the expected {total} as before."
         )
     )
     return sentence.replace("-", "−")

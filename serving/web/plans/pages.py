@@ -263,6 +263,7 @@ def _choices(caller: Caller, ask: Ask) -> dict[str, Any]:
     return {
         "offices": [str(office) for office in offices if office],
         "ask": shown,
+        "head": scope.view.snapshot.heads[0],
         "people": people[:MOST_PEOPLE],
         "strangers": not_known(caller.runtime.store, named_of(ask.people), ACCESS["plans"]),
         # One that cannot be read is refused where the plan is made, and not offered again.
@@ -305,7 +306,7 @@ def _show(
     return page(
         request, "plan.html", title=f"Plan for {office_label(ask.office)}", active="plan",
         me=caller.principal, status=200 if error is None else error.status, error=error,
-        relaxations=(), plan=plan, head=caller.scope.view.snapshot.heads[0],
+        relaxations=(), plan=plan,
         query=urlencode(fields), file_query=urlencode(fields + moves), fields=fields,
         made_moves=ask.move, moves=urlencode(moves), n_away=sum(one.n_away for one in evenings),
         evenings_note=evenings_sentence(evenings).partition(". ")[2],

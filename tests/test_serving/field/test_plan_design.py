@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
+
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from features.warehouse import Warehouse
 from serving import clock
+from serving.field.ordering_plan import design_of_plan
 from serving.field.outcomes import collect
+from serving.store.tables import PLANS
 from tests.test_serving.pages import Visitor
 from tests.test_serving.planning.test_kept_plans import keep
 from training.labels.sample_design import COLUMNS, probabilities, sampled
@@ -35,6 +41,22 @@ def told(plan, dealer, **more):
         "inspection_id": f"I-{dealer}", "dealer": dealer, "opened_on": day, "closed_on": day,
         "outcome": "none", "plan_id": plan["plan_id"],
     } | more  # fmt: skip
+
+
+def test_a_place_is_owed_to_a_drawn_dealer_for_which_no_week_had_room(service, plan):
+    """Who fits a week is no accident: a visit left out must not make the draw look whole."""
+    drawn = of(plan, "random")
+    assert plan["n_drawn"] == len(drawn)
+    store = service.runtime.store
+    with store.write() as connection:
+        for row in connection.execute(sa.select(PLANS.c.plan_id, PLANS.c.document)).all():
+            document = json.loads(row.document) | {"n_drawn": len(drawn) + 3}
+            change = sa.update(PLANS).where(PLANS.c.plan_id == row.plan_id)
+            connection.execute(change.values(document=json.dumps(document).encode()))
+    with store.read() as connection:
+        opened_on = date.fromisoformat(max(plan["basis"]["as_of"], plan["starts_on"]))
+        design = design_of_plan(connection, plan["plan_id"], dealer=drawn[0], opened_on=opened_on)
+    assert design["mandatory_places"] == len(drawn) + 3
 
 
 def test_all_that_a_plan_drew_comes_back_with_its_probability(service, plan, tmp_path):

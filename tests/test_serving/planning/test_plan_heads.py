@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -12,7 +13,9 @@ from serving.commands.printing import _head_in_words
 from serving.contract.kept_plan import KeptPlan
 from serving.lists.list_files import _head_field
 from serving.planning.kept.files import chance, plan_ics, plan_xlsx
-from serving.scores.words.wording import head_label
+from serving.scores.words.wording import head_label, total_label
+from serving.web import rendering
+from serving.web.plans.itinerary import difference
 from tests.test_serving.pages import Visitor
 from tests.test_serving.planning.test_kept_plans import keep
 
@@ -50,3 +53,19 @@ def test_a_plan_kept_before_heads_were_told_claims_no_chance(plan):
     old = plan.model_copy(update={"head": ""})
     assert "chance" not in chance(old, old.visits[0])
     assert "%" not in chance(old, old.visits[0])
+
+
+def test_the_sum_of_a_plan_is_called_by_its_head(plan):
+    old = plan.model_copy(update={"objective": plan.objective - 1.0})
+    for head in ("", *HEADS, "theft_loss"):
+        before, after = (p.model_copy(update={"head": head}) for p in (old, plan))
+        total = total_label(head)
+        assert (total == "findings") == (head in ("", "compliance"))
+        assert f"changes the expected {total} by +1.00." in difference(before, after, "It")
+        assert f"leaves the expected {total} as before." in difference(after, after, "It")
+
+
+def test_no_page_of_a_plan_names_findings_by_itself():
+    folder = Path(rendering.__file__).parent / "templates"
+    for name in ("plan.html", "kept_plan.html", "_itinerary.html"):
+        assert not re.search("finding", (folder / name).read_text(), re.IGNORECASE), name
