@@ -18,16 +18,8 @@ import pyarrow as pa
 from features.domain.asof import EVER, from_day, number_sql
 from features.engine import kernels
 from features.engine.embedded import Block, EmbeddedEngine
-from features.engine.measures import (
-    Distinct,
-    DistinctSum,
-    Last,
-    Measure,
-    Plan,
-    Quantile,
-    Sum,
-    evaluate,
-)
+from features.engine.evaluation import evaluate
+from features.engine.measures import Distinct, DistinctSum, Last, Measure, Plan, Quantile, Sum
 from features.engine.views import STATE_CODE
 from features.reference.geography.areas import area_sql
 

@@ -113,6 +113,8 @@ class EmbeddedEngine:
         About how many rows are held at a time; a dealer with more is held whole.
     dealers_per_block : int
         How many dealers a kernel works on at a time, which bounds its scratch space.
+    threads : int, optional
+        How many DuckDB may work with; as many as there are cores when None.
     """
 
     name = "embedded"
@@ -126,6 +128,7 @@ class EmbeddedEngine:
         memory_limit: str = "2GB",
         rows_per_block: int = 4_000_000,
         dealers_per_block: int = 2_000,
+        threads: int | None = None,
     ) -> None:
         self.warehouse = warehouse
         self.rows_per_block = rows_per_block
@@ -138,6 +141,7 @@ class EmbeddedEngine:
                 "preserve_insertion_order": False,
                 "enable_external_file_cache": False,  # the system keeps the files' pages already
             }
+            | ({} if threads is None else {"threads": threads})
         )
         for table in TABLES:
             self._make_table(table)
@@ -250,7 +254,7 @@ class EmbeddedEngine:
             sql = _events_sql(view, columns, days=days, in_order=in_order)
             if len(bounds) == 2 and 0 < len(part) <= _FEW_DEALERS:
                 # Of several blocks, each has few dealers with very many rows: not held once more.
-                sql = self._of_few(view, part) + sql
+                sql = self.of_few(view, part) + sql
             elif len(bounds) > 2:
                 # The files are sorted, so that their statistics find a range of dealers.
                 ends = " AND ".join(literal(part[at].as_py()) for at in (0, -1))
@@ -260,7 +264,7 @@ class EmbeddedEngine:
             rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
             yield _block(rows, first, end - first, in_order=in_order)
 
-    def _of_few(self, view: str, dealers: pa.Array) -> str:
+    def of_few(self, view: str, dealers: pa.Array) -> str:
         """Return the clause under which `view` is read from rows of a few dealers alone.
 
         Their rows are taken out of the files once for all views: each row of a view has the dealer

@@ -176,6 +176,13 @@ VIEWS: Final[Mapping[str, View]] = {
     ),
 }
 
+# Of the tables whose rows name a dealer only by another record, the view in which they do.
+BY_DEALER: Final[Mapping[str, str]] = {
+    "violations": "citations",
+    "ballistic_leads": "leads",
+    "seizures": "seizures_known",
+}
+
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     **{name: table.key for name, table in TABLES.items()},
     **{name: view.key for name, view in VIEWS.items()},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from features.domain.asof import Y1, Y3
-from features.engine.context import Context, Distinct, DistinctSum
+from features.engine.context import Context
+from features.signals.events import ballistics as events
+from features.signals.events.asked import Asked
 from features.signals.signal import FamilyColumns, Signal, no_source, signals_of
 
 _NIBIN = "ATF, National Integrated Ballistic Information Network"
@@ -30,12 +31,5 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("leads"):
         return no_source(SIGNALS, context.n_rows)
-    g = context.grids(
-        "leads",
-        [
-            Distinct("leads", (Y1, Y3), "lead_id"),
-            Distinct("firearms", (Y3,), "trace_id"),
-            DistinctSum("events", (Y3,), of="lead_id", value="n_linked_events"),
-        ],
-    )
+    g = context.grids("leads", events.measures(Asked(tuple(context.cohort.dates)))["leads"])
     return FamilyColumns({s.name: g[s.name.removeprefix("ballistics_")] for s in SIGNALS}, {})

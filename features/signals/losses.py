@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final
 
-from features.domain.asof import Y1, Y3, Y5, from_day
-from features.engine.context import Context, Sum
-from features.reference.legal.law import is_in_force, law
+from features.engine.context import Context
+from features.signals.events import losses as events
+from features.signals.events.asked import Asked
 from features.signals.shared.sales_rate import per_1000_sales
 from features.signals.signal import FamilyColumns, Signal, no_source, rate, signals_of
 
@@ -60,28 +59,12 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 )  # fmt: skip
 
 
-def _late(on: date) -> str:
-    """Return the condition of a report made after the hours that the law gives, if it gives any."""
-    if not is_in_force("theft_report_hours", on):
-        return "FALSE"
-    days = int(law("theft_report_hours", on)) // 24
-    return f"reported_on - discovered_on > {days}"
-
-
 def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("thefts_losses"):
         return no_source(SIGNALS, context.n_rows)
-    g = context.grids(
-        "thefts_losses",
-        [
-            Sum("reports", (Y1,)),
-            *(Sum(kind, (Y5,), f"kind = '{kind}'") for kind in _KINDS),
-            Sum("firearms", (Y3, Y5), value="n_firearms"),
-            Sum("lost_firearms", (Y5,), "kind = 'loss'", value="n_firearms"),
-            Sum("late", (Y5,), _late(from_day(int(context.cohort.as_of[-1])))),
-        ],
-    )
+    asked = events.measures(Asked(tuple(context.cohort.dates)))
+    g = context.grids("thefts_losses", asked["thefts_losses"])
     values = {name: g[name] for name in (s.name.removeprefix("losses_") for s in SIGNALS)
               if name in g}  # fmt: skip
     share, why = rate(g["lost_firearms_5y"], g["firearms_5y"])

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from features.arrays import Floats
-from features.domain.asof import Y1, Y2, Y3
-from features.engine.context import Context, Distinct, Sum
-from features.reference.legal.short_time_to_crime import short_sql
+from features.domain.asof import Y1, Y3
+from features.engine.context import Context
+from features.signals.events import multiple_sales as events
+from features.signals.events.asked import Asked
 from features.signals.shared.sales_rate import per_1000_sales
 from features.signals.signal import (
     NO_SOURCE,
@@ -81,14 +82,8 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("multiple_sales"):
         return no_source(SIGNALS, context.n_rows)
-    g = context.grids(
-        "multiple_sales",
-        [
-            *(Sum(k, (Y1, Y3), f"kind = '{k}'") for k in ("handgun", "rifle")),
-            Sum("reports", (Y3,)),
-            Sum("firearms", (Y3,), value="n_firearms"),
-        ],
-    )
+    asked = events.measures(Asked(tuple(context.cohort.dates)))
+    g = context.grids("multiple_sales", asked["multiple_sales"])
     names = ("handgun_1y", "handgun_3y", "rifle_1y", "rifle_3y", "firearms_3y")
     values: dict[str, Floats] = {name: g[name] for name in names}
     reasons: dict[str, Reasons] = {}
@@ -114,12 +109,9 @@ def _traced(
             values[name] = np.full(context.n_rows, np.nan)
             reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
         return
-    soon = short_sql(at_most=Y1.days)
-    found = context.grids(
-        "multiple_sales_traced",
-        [Distinct("any", (Y3,), "report_id"), Distinct("soon", (Y3,), "report_id", where=soon)],
-    )
-    buyers = context.grids("multiple_sales_buyers", [Distinct("any", (Y2,), "purchaser_token")])
+    asked = events.measures(Asked(tuple(context.cohort.dates)))
+    found = context.grids("multiple_sales_traced", asked["multiple_sales_traced"])
+    buyers = context.grids("multiple_sales_buyers", asked["multiple_sales_buyers"])
     values["repeat_buyers_2y"] = buyers["any_repeated_2y"]
     values["traced_3y"], values["traced_within_1y_3y"] = found["any_3y"], found["soon_3y"]
     # A report known more than three years ago may be traced since, so the share is cut at 1.

@@ -17,9 +17,11 @@ import pandas as pd
 import pyarrow as pa
 
 from features.arrays import Floats
-from features.domain.asof import NEVER, Y2, Y5, day_sql, number_sql
-from features.engine.context import Distinct, Gathered, Sum
+from features.domain.asof import NEVER, Y2, day_sql, number_sql
+from features.engine.context import Gathered
 from features.signals.border import stage_points
+from features.signals.events import network as events
+from features.signals.events.asked import Asked
 from features.signals.shared import graph
 from features.signals.shared.listings import Listings, Slice, listings, slices
 from features.signals.shared.masses import trace_masses
@@ -135,14 +137,6 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 )
 
 
-_CELL: Final = "hash(coalesce(manufacturer, ''), recovery_country, coalesce(recovery_state, ''))"
-_MEASURES: Final = (
-    Sum("tokened", (Y2,), "purchaser_token IS NOT NULL"),
-    Sum("n", (Y5,)),
-    Distinct("cells", (Y5,), _CELL),
-)
-
-
 def build(context: Context) -> FamilyColumns:
     """Return the columns of the family, one row a cohort row."""
     if not (context.has("licenses") and context.has("traces")):
@@ -152,7 +146,7 @@ def build(context: Context) -> FamilyColumns:
     reasons: dict[str, Reasons] = {
         s.name: np.full(context.n_rows, NO_SOURCE, dtype=np.int8) for s in SIGNALS
     }
-    traced = context.grids("traces", _MEASURES)
+    traced = context.grids("traces", events.measures(Asked(tuple(context.cohort.dates)))["traces"])
     columns = [
         _shared(context, stage, traced["tokened_2y"]),
         _near(context, stage),

@@ -14,9 +14,9 @@ import pandas as pd
 
 from features.arrays import Floats
 from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
-from features.engine.context import Context, Distinct, Gathered, Sum
-from features.reference.legal.short_time_to_crime import short_sql
-from features.reference.weapons import is_class_sql
+from features.engine.context import Context, Gathered
+from features.signals.events import southbound as events
+from features.signals.events.asked import Asked
 from features.signals.shared import coverage
 from features.signals.shared.sales_rate import per_1000_sales
 from features.signals.shared.shrinkage import shrink
@@ -33,7 +33,6 @@ from features.signals.signal import (
     signals_of,
 )
 
-_MEXICO = "recovery_country = 'MX'"
 _MIN = 3  # Mexican traces below which a share among them is null
 _GAO = "GAO-21-322 (2021), firearms recovered in Mexico"
 _signal = signals_of(
@@ -139,7 +138,8 @@ def build(context: Context) -> FamilyColumns:
         }
         reasons |= {k.removeprefix("southbound_"): v for k, v in missing.reasons.items()}
     if context.has("seizures"):
-        found = context.grids("seizures_known", [Sum("n", (Y3,))])
+        asked = events.measures(Asked(tuple(context.cohort.dates)))
+        found = context.grids("seizures_known", asked["seizures_known"])
         values["seizures_3y"] = found["n_3y"]
         reasons.pop("seizures_3y", None)
     else:
@@ -152,18 +152,7 @@ def build(context: Context) -> FamilyColumns:
 
 
 def _from_traces(context: Context, values: dict[str, Floats], reasons: dict[str, Reasons]) -> None:
-    g = context.grids(
-        "traces",
-        [
-            Sum("mexico", (Y1, Y3, Y5), _MEXICO),
-            Sum("all", (Y3,)),
-            Sum("short", (Y3,), f"{_MEXICO} AND {short_sql()}"),
-            Sum("rifles", (Y5,), f"{_MEXICO} AND is_semiautomatic_rifle"),
-            Sum("fifty", (Y5,), f"{_MEXICO} AND {is_class_sql('fifty_caliber')}"),
-            Sum("placed", (Y5,), f"{_MEXICO} AND recovery_state IS NOT NULL"),
-            Distinct("states", (Y5,), "recovery_state", where=_MEXICO),
-        ],
-    )
+    g = context.grids("traces", events.measures(Asked(tuple(context.cohort.dates)))["traces"])
     for window in ("1y", "3y", "5y"):
         values[f"traces_{window}"] = g[f"mexico_{window}"]
     values["short_3y"], values["adjusted_3y"] = g["short_3y"], _adjusted(context)
@@ -193,7 +182,7 @@ def _adjusted(context: Context) -> Floats:
     """Mexican traces of three years, each over the coverage of its state when it was requested."""
     days = context.cohort.as_of
     before = int(days[-1])
-    mexican = {"traces": _MEXICO}
+    mexican = {"traces": events.MEXICO}
     own = context.gather(Gathered(_own_sql(int(days[0]) - Y3.days, before), mexican)).to_pandas()
     requests = context.gather(Gathered(coverage.requests_sql(before), mexican)).to_pandas()
     agencies = context.gather(Gathered(coverage.AGENCIES_SQL, {"agencies": "TRUE"})).to_pandas()

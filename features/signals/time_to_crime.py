@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from features.arrays import Floats
-from features.domain.asof import D90, Y1, Y3, Y5
-from features.engine.context import Context, Quantile, Sum
-from features.reference.legal.short_time_to_crime import DAYS, short_days, short_sql
+from features.engine.context import Context
+from features.signals.events import time_to_crime as events
+from features.signals.events.asked import Asked
 from features.signals.shared.groups import by_date
 from features.signals.shared.shrinkage import shrink
 from features.signals.signal import (
@@ -27,7 +27,6 @@ from features.signals.signal import (
     signals_of,
 )
 
-_KNOWN = f"{DAYS} >= 0"
 _MIN = 5  # traces below which a quantile is null
 _REFERENCE = "ATF, National Firearms Commerce and Trafficking Assessment, volume II"
 _signal = signals_of(
@@ -93,19 +92,10 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("traces"):
         return no_source(SIGNALS, context.n_rows)
-    limits = {"90d": D90.days, "1y": Y1.days, "3y": short_days()}
-    g = context.grids(
-        "traces",
-        [
-            Sum("known", (Y1, Y3, Y5), _KNOWN),
-            *(Sum(name, (Y1, Y3), short_sql(at_most=d)) for name, d in limits.items()),
-            Quantile("days", (Y1, Y3), DAYS, where=_KNOWN),
-            Quantile("tail", (Y5,), DAYS, levels=(0.1, 0.5), where=_KNOWN),
-        ],
-    )
+    g = context.grids("traces", events.measures(Asked(tuple(context.cohort.dates)))["traces"])
     values: dict[str, Floats] = {}
     reasons: dict[str, Reasons] = {}
-    for name in limits:
+    for name in events.limits():
         values[f"share_under_{name}_3y"], reasons[f"share_under_{name}_3y"] = shrink(
             g[f"{name}_3y"],
             g["known_3y"],

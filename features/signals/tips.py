@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from features.domain.asof import Y1, Y3
-from features.engine.context import Context, Sum
+from features.engine.context import Context
+from features.signals.events import tips as events
+from features.signals.events.asked import Asked
 from features.signals.signal import FamilyColumns, Signal, no_source, signals_of
 
 _OIG = "DOJ OIG I-2013-005 (April 2013): tips among the high-risk indicators"
@@ -34,17 +35,5 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("tips"):
         return no_source(SIGNALS, context.n_rows)
-    others = "NOT is_self_report"
-    g = context.grids(
-        "tips",
-        [
-            Sum("substantiated", (Y1, Y3), f"{others} AND is_substantiated"),
-            Sum(
-                "agency",
-                (Y3,),
-                f"{others} AND source = 'agency' AND coalesce(is_substantiated, TRUE)",
-            ),
-            Sum("self_reports", (Y3,), "is_self_report"),
-        ],
-    )
+    g = context.grids("tips", events.measures(Asked(tuple(context.cohort.dates)))["tips"])
     return FamilyColumns({s.name: g[s.name.removeprefix("tips_")] for s in SIGNALS}, {})

@@ -6,19 +6,20 @@ habits of those who trace, so rates and comparisons with peers stand beside them
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final
 
 import numpy as np
 
 from features.arrays import Floats
-from features.domain.asof import D90, Y1, Y2, Y3, Y5, from_day
-from features.engine.context import Context, Sum
+from features.domain.asof import D90, Y1, Y3, Y5, from_day
+from features.engine.context import Context
 from features.reference import law
-from features.reference.destinations import LATIN_AMERICA, destination_label, is_in_sql
+from features.reference.destinations import destination_label
 from features.reference.legal.law import is_in_force
-from features.reference.legal.short_time_to_crime import short_sql
-from features.reference.weapons import class_label, class_names, is_class_sql
+from features.reference.weapons import class_label
+from features.signals.events import traces as events
+from features.signals.events.asked import CHECKS, Asked
+from features.signals.events.traces import APART, CLASSES
 from features.signals.shared.shrinkage import prior, shrink
 from features.signals.signal import (
     NO_EXPOSURE,
@@ -37,10 +38,6 @@ _MIN = 5  # requests below which a share is null
 
 
 _DESTINATIONS: Final = "GAO-21-322 (2021) and Double Fix (2023) on Mexico and Central America"
-# Destinations counted apart; Mexico has a family of its own.
-_APART: Final = ("guatemala", "honduras", "el_salvador", "caribbean")
-# Classes that a dealer answers for: a firearm without a serial number counts toward nobody.
-_CLASSES: Final = tuple(name for name in class_names() if name not in {"unserialized", "other"})
 
 
 def _in_words(name: str) -> str:
@@ -94,7 +91,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
             window="3y",
             reference=_DESTINATIONS,
         )
-        for name in _APART
+        for name in APART
     ),
     _signal(
         "canada_3y",
@@ -112,7 +109,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
             direction=0,
             reference="Double Fix (2023), recommendation 4; reference/weapon_classes.toml",
         )
-        for name in _CLASSES
+        for name in CLASSES
     ),
     _signal(
         "lawful_exports_3y",
@@ -202,21 +199,20 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     ),
 )
 
-_US = "recovery_country = 'US'"
-
 
 def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("traces"):
         return no_source(SIGNALS, context.n_rows)
-    g = context.grids("traces_home", _measures(context))
+    asked = events.measures(Asked(tuple(context.cohort.dates)))
+    g = context.grids("traces_home", asked["traces_home"])
     values: dict[str, Floats] = {f"n_{w.name}": g[f"n_{w.name}"] for w in (D90, Y1, Y3, Y5)}
     reasons: dict[str, Reasons] = {}
     values["same_state_3y"], values["other_state_3y"] = g["same_state_3y"], g["other_state_3y"]
     values["latin_america_3y"], values["canada_3y"] = g["latin_3y"], g["canada_3y"]
-    values |= {f"{name}_3y": g[f"{name}_3y"] for name in _APART}
-    values |= {f"class_{name}_3y": g[f"class_{name}_3y"] for name in _CLASSES}
-    values["lawful_exports_3y"] = context.grids("lawful_exports", [Sum("n", (Y3,))])["n_3y"]
+    values |= {f"{name}_3y": g[f"{name}_3y"] for name in APART}
+    values |= {f"class_{name}_3y": g[f"class_{name}_3y"] for name in CLASSES}
+    values["lawful_exports_3y"] = context.grids("lawful_exports", asked["lawful_exports"])["n_3y"]
     n = g["n_3y"].astype(np.float64)
     values["obliterated_share_3y"], reasons["obliterated_share_3y"] = rate(
         g["obliterated_3y"], n, at_least=_MIN
@@ -237,33 +233,6 @@ def build(context: Context) -> FamilyColumns:
     return FamilyColumns(named, {f"traces_{k}": v for k, v in reasons.items()})
 
 
-def _measures(context: Context) -> list[Sum]:
-    years = sorted({when.year - 1 for when in context.cohort.dates})
-    return [
-        Sum("n", (D90, Y1, Y3, Y5)),
-        Sum("same_state", (Y3,), f"{_US} AND recovery_state = home_state"),
-        Sum("other_state", (Y3,), f"{_US} AND recovery_state <> home_state"),
-        Sum("latin", (Y3,), is_in_sql(*LATIN_AMERICA)),
-        *(Sum(name, (Y3,), is_in_sql(name)) for name in _APART),
-        *(Sum(f"class_{name}", (Y3,), is_class_sql(name)) for name in _CLASSES),
-        Sum("canada", (Y3,), "recovery_country = 'CA'"),
-        Sum("unanswered", (Y3,), "outcome = 'no_dealer_answer'"),
-        Sum("answered", (Y3,), "outcome IN ('purchaser', 'dealer')"),
-        Sum("obliterated", (Y3,), "serial_status = 'obliterated'"),
-        Sum("possessor_known", (Y3,), "is_purchaser_possessor IS NOT NULL"),
-        Sum("other_possessor", (Y3,), "NOT is_purchaser_possessor"),
-        # Two years reach back to the first day of the year before from any day of a year.
-        *(Sum(f"short_{y}", (Y2,), f"{_letter(y)} AND year(known_on) = {y}") for y in years),
-    ]
-
-
-def _letter(year: int) -> str:
-    """Return the condition of a trace that counts toward the demand letter of a calendar year."""
-    end = date(year, 12, 31)
-    name = "demand_letter_2_max_days_to_crime"
-    return short_sql(at_most=int(law(name, end)) if is_in_force(name, end) else None)
-
-
 def _per_sales(
     context: Context, n: Floats, values: dict[str, Floats], reasons: dict[str, Reasons]
 ) -> None:
@@ -273,7 +242,7 @@ def _per_sales(
             values[name] = np.full(context.n_rows, np.nan)
             reasons[name] = np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
         return
-    sales = context.grids("sales_volume", [Sum("checks", (Y3,), value="n_checks")])["checks_3y"]
+    sales = context.grids("sales_volume", [CHECKS])["checks_3y"]
     exposure = sales.astype(np.float64)
     index = context.cohort.date_index
     values[names[0]], reasons[names[0]] = shrink(

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Floats
-from features.domain.asof import DAYS_A_YEAR, EVER, Y5, Y10, number_sql
-from features.engine.context import Distinct, Gathered, Last, Measure, Sum
-from features.reference.legal.citation import tier_of
+from features.domain.asof import DAYS_A_YEAR, Y5
+from features.engine.context import Gathered
 from features.reference.legal.outcome import LADDER
+from features.signals.events import violations as events
 from features.signals.signal import (
     NO_EXPOSURE,
     NO_SOURCE,
@@ -226,63 +226,20 @@ SIGNALS: Final[tuple[Signal, ...]] = (
 )
 
 
-def _step_sql(column: str) -> str:
-    steps = " ".join(f"WHEN '{name}' THEN {step}" for name, step in LADDER.items())
-    return f"CASE {column} {steps} END"
-
-
-_STEP: Final = _step_sql("outcome")
-_RECOMMENDED: Final = _step_sql("recommended_outcome")
-_CLOSED: Final = "closed_on IS NOT NULL"
-_DAY: Final = number_sql("closed_on")
-_VISIT: Final = f"{_CLOSED} AND kind IN ('compliance', 'recall')"
-
-
 def build(context: Context) -> FamilyColumns:
     """Return the columns of the family, one row a cohort row."""
     if not context.has("inspections"):
         return no_source(SIGNALS, context.n_rows)
-    grids = context.grids("inspections", _measures())
+    grids = context.grids("inspections", events.of_inspections())
     values: dict[str, npt.NDArray[np.floating]] = {}
     values |= _of_inspections(grids, context.cohort.days)
     if context.has("citations"):
-        cited = context.grids("citations", _cited_measures(context))
+        cited = context.grids("citations", events.of_citations(_texts(context)))
         more, why = _of_citations(cited, grids)
     else:
         missing = no_source(tuple(s for s in SIGNALS if s.table == "violations"), context.n_rows)
         return FamilyColumns(values | dict(missing.values), dict(missing.reasons))
     return FamilyColumns(values | more, why)
-
-
-def _measures() -> list[Measure]:
-    def lost(which: str) -> list[Sum]:
-        column = f"firearms_unaccounted_{which}"
-        counted = f"{_CLOSED} AND {column} IS NOT NULL"
-        return [Sum(which, (Y5,), counted, column), Sum(f"n_{which}", (Y5,), counted)]
-
-    at_step = [
-        Sum(f"step_{step}", (Y5,), f"{_CLOSED} AND outcome = '{name}'")
-        for name, step in LADDER.items()
-    ]
-    judged = f"{_CLOSED} AND {_RECOMMENDED} IS NOT NULL AND {_STEP} IS NOT NULL"
-    return [
-        # By the day it was closed: what is corrected later was not closed later.
-        Last(
-            "stepped",
-            EVER,
-            {"step": _STEP, "day": _DAY},
-            f"{_CLOSED} AND {_STEP} IS NOT NULL",
-            by=_DAY,
-        ),
-        Last("visit", EVER, {"day": _DAY}, _VISIT, by=_DAY),
-        *at_step,
-        Sum("visits", (Y5, Y10), _VISIT),
-        Sum("closed", (Y5, Y10), _CLOSED),
-        *lost("initial"),
-        *lost("final"),
-        Sum("judged", (Y5,), judged),
-        Sum("softened", (Y5,), f"{judged} AND {_STEP} < {_RECOMMENDED}"),
-    ]
 
 
 def _of_inspections(grids: dict[str, Floats], days: npt.NDArray[np.int32]) -> dict[str, Floats]:
@@ -308,27 +265,10 @@ def _of_inspections(grids: dict[str, Floats], days: npt.NDArray[np.int32]) -> di
     return {f"violations_{name}": column for name, column in values.items()}
 
 
-def _cited_measures(context: Context) -> list[Measure]:
-    """Measures over citations; the tier of each distinct citation is looked up once."""
+def _texts(context: Context) -> list[str]:
     sql = "SELECT DISTINCT citation FROM violations"
-    texts = context.gather(Gathered(sql, {"violations": "TRUE"}))["citation"].to_pylist()
-    tiers: dict[int, list[str]] = {1: [], 2: []}
-    for text in sorted(set(texts)):
-        tiers.setdefault(tier_of(text), []).append("'" + text.replace("'", "''") + "'")
-    first, second = (f"citation IN ({', '.join(tiers[t]) or 'NULL'})" for t in (1, 2))
-    record = f"NOT coalesce({first}, FALSE) AND NOT coalesce({second}, FALSE)"
-    conditions = {
-        "trigger": first,
-        "serious": second,
-        "record": record,
-        "all": "TRUE",
-        "willful": "is_willful",
-        "willful_known": "is_willful IS NOT NULL",
-        "instances_known": "instances IS NOT NULL",
-    }
-    counts = [Sum(name, (Y5,), f"{_CLOSED} AND {sql}") for name, sql in conditions.items()]
-    instances = Sum("instances", (Y5,), f"{_CLOSED} AND instances IS NOT NULL", "instances")
-    return [*counts, instances, Distinct("texts", (Y10,), "citation", _CLOSED)]
+    found: list[str] = context.gather(Gathered(sql, {"violations": "TRUE"}))["citation"].to_pylist()
+    return found
 
 
 def _of_citations(

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from features.arrays import Floats
-from features.domain.asof import Y1, Y3
-from features.engine.context import Context, Sum
+from features.engine.context import Context
 from features.reference.geography.places import counties
+from features.signals.events import volume as events
+from features.signals.events.asked import Asked
 from features.signals.shared.groups import by_date
 from features.signals.shared.shrinkage import shrink
 from features.signals.signal import (
@@ -63,7 +64,8 @@ def build(context: Context) -> FamilyColumns:
     """Return the family's columns; see `features.signals.signal`."""
     if not context.has("sales_volume"):
         return no_source(SIGNALS, context.n_rows)
-    g = context.grids("sales_volume", [Sum("sales", (Y1, Y3), value="n_checks")])
+    asked = events.measures(Asked(tuple(context.cohort.dates)))
+    g = context.grids("sales_volume", asked["sales_volume"])
     year, three = (g[f"sales_{w}"].astype(np.float64) for w in ("1y", "3y"))
     values: dict[str, Floats] = {"sales_1y": year, "sales_3y": three}
     reasons: dict[str, Reasons] = {}
@@ -71,7 +73,7 @@ def build(context: Context) -> FamilyColumns:
     values["growth_1y"] = np.where(three > 0, (year + 10) / (before + 10), np.nan)
     values["county_share_1y"], reasons["county_share_1y"] = _county_share(context, year)
     if context.has("denials"):
-        denied = context.grids("denials", [Sum("n", (Y1, Y3), value="n_denied")])
+        denied = context.grids("denials", asked["denials"])
         values["denied_1y"] = denied["n_1y"]
         values["denied_share_3y"], reasons["denied_share_3y"] = shrink(
             denied["n_3y"], three, peers=context.peers, date_index=context.cohort.date_index

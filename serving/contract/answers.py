@@ -344,19 +344,24 @@ class ExplainRequest(Request):
     k: Count = Field(default=50, ge=1, le=MAX_LIST, description="Capacity of the office's list")
 
 
+class Records(Answer):
+    """The source records of one table that signals counted."""
+
+    table: str
+    n_records: int
+    ids: list[str] = Field(description="The newest, at most 50")
+
+
 class SignalContribution(Reason):
     """One signal's part, with the records behind it."""
 
     by_head: dict[str, float] = Field(description="What it adds to each head")
     missing: str | None = Field(description="Why there is no value, when there is none")
-
-
-class Records(Answer):
-    """The source records behind a table's signals."""
-
-    table: str
-    n_records: int
-    ids: list[str] = Field(description="The newest, at most 50")
+    records: list[Records] = Field(
+        default_factory=list,
+        description="The records that the value counts, in its own window and by its own rule; "
+        "empty where it reads others, as of a county",
+    )
 
 
 class Change(Answer):

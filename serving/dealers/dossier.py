@@ -30,6 +30,7 @@ from serving.contract.records.dealers import (
     TimelineRecord,
     TracesRecord,
 )
+from serving.dealers.dealer_rows import has_rows_of_dealers, rows_of_dealer
 from serving.scores.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
@@ -63,10 +64,17 @@ _LINES: Final = {
     ),
     "traces": (
         "coalesce(recovered_on, requested_on)",
-        f"firearm_type || ' recovered in ' || {label_sql()}",
+        f"firearm_type || ' recovered in ' || {label_sql()} "
+        f"|| CASE WHEN {LAWFUL_SQL} THEN ' (had left lawfully; not counted)' ELSE '' END",
         "trace_id",
     ),
     "seizures": ("seized_on", "firearm_type || ' seized by ' || agency", "seizure_id"),
+    "ballistic_leads": (
+        "lead_on",
+        "'ballistic lead on a firearm that it sold: ' || n_linked_events || "
+        "CASE WHEN n_linked_events = 1 THEN ' shooting' ELSE ' shootings' END",
+        "lead_id || ' ' || trace_id",
+    ),
     "tips": (
         "received_on",
         "CASE WHEN is_self_report THEN 'report by the dealer itself' "
@@ -137,10 +145,11 @@ def _facts(warehouse: Path, given: dict[str, str]) -> FactsRecord:
         return facts
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, (when, text, key) in _LINES.items():
-            if opened.has(name):
+            if has_rows_of_dealers(opened, name):
                 query = (
                     f"SELECT {when} AS happened, {text}, {key} "  # noqa: S608 - from the table above
-                    f"FROM {_in_force(opened, name)} ORDER BY happened DESC LIMIT {_MOST_ENTRIES}"
+                    f"FROM ({rows_of_dealer(opened, name)}) "
+                    f"ORDER BY happened DESC LIMIT {_MOST_ENTRIES}"
                 )
                 facts["timeline"] += [
                     {"on": on, "table": name, "what": what, "record_id": str(record)}

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.domain.asof import in_force_sql
 from features.errors import did_you_mean
-from features.schema import TABLES
-from features.warehouse import Warehouse, WarehouseMissingError
 from serving.contract.records.dealers import (
     ChangeRecord,
     ContributionRecord,
     ExplanationDocument,
-    SourceRecords,
     WayOffRecord,
 )
 from serving.contract.records.scores import RowScoreRecord, RowScoresDocument
+from serving.dealers.source_records import merged, named_records, said
 from serving.errors import InvalidRequestError, ServingError
 from serving.scores.snapshot import Snapshot
 from serving.scores.visible_dealers import Scope, View, eligible_rows
 from serving.scores.words.reason_sentences import measured_first, rounded
 
+if TYPE_CHECKING:
+    from features.engine.named_rows import Named
+
 # Contributions are sums of doubles over a few thousand trees.
 ADDITIVITY_TOLERANCE: Final = 1e-6
-_MOST_IDS: Final = 50
 _MOST_CHANGES: Final = 8
 _MEDIAN: Final = 50
 
@@ -58,8 +57,9 @@ def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> ExplanationDo
         raise ServingError(
             "The contributions do not add up to the priority.", found=f"off by {error:.3g}"
         )
+    named = records(snapshot, row, warehouse)
     contributions = [
-        _contribution(view, row, j, values[j], explanations=explanations)
+        _contribution(view, row, j, values[j], explanations=explanations, named=named)
         for j in np.argsort(-np.abs(values), kind="stable").tolist()
     ]
     contributions = measured_first(contributions)
@@ -73,14 +73,20 @@ def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> ExplanationDo
         "additivity_error": error,
         "contributions": contributions,
         "by_family": {name: rounded(v) for name, v in by_family.items()},
-        "records": records(snapshot, row, warehouse),
+        "records": sorted(said(merged(named.values())), key=lambda one: one["table"]),
         "way_off": way_off(scope, row, values, k=k),
         "disclaimers": snapshot.disclaimers,
     }
 
 
 def _contribution(
-    view: View, row: int, j: int, value: float, *, explanations: Mapping[str, Any]
+    view: View,
+    row: int,
+    j: int,
+    value: float,
+    *,
+    explanations: Mapping[str, Any],
+    named: Mapping[str, Named],
 ) -> ContributionRecord:
     snapshot = view.snapshot
     reason = snapshot.sentences.reason(
@@ -97,42 +103,14 @@ def _contribution(
             head: rounded(float(explanations[head].values[0][j])) for head in snapshot.heads
         },
         "missing": snapshot.sentences.missing(int(snapshot.missing[row, j])),
+        "records": said(named.get(snapshot.bundle.signals[j]["name"], {})),
     }
 
 
-def records(snapshot: Snapshot, row: int, warehouse: Path) -> list[SourceRecords]:
-    """Return the source records about a dealer that its signals could read, by table."""
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return []
-    dealer, as_of = snapshot.columns["dealer"][row], str(snapshot.as_of_row(row))
-    tables = {str(signal["table"]) for signal in snapshot.bundle.signals}
-    named = [
-        name
-        for name in sorted(tables & TABLES.keys())
-        if "dealer" in TABLES[name].names and opened.has(name)
-    ]
-    import duckdb
-
-    out: list[SourceRecords] = []
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for name in named:
-            query = _ids_sql(opened, name)
-            found = connection.execute(query, {"dealer": dealer, "as_of": as_of})
-            ids = [str(key) for (key,) in found.fetchall()]
-            if ids:
-                out.append({"table": name, "n_records": len(ids), "ids": ids[:_MOST_IDS]})
-    return out
-
-
-def _ids_sql(warehouse: Warehouse, table: str) -> str:
-    key = " || ' ' || ".join(f"CAST({column} AS VARCHAR)" for column in TABLES[table].key)
-    return (
-        f"SELECT {key} FROM {warehouse.scan(table)} "  # noqa: S608 - names of the schema only
-        f"WHERE dealer = $dealer AND {in_force_sql('CAST($as_of AS DATE)')} "
-        "ORDER BY known_on DESC, 1"
-    )
+def records(snapshot: Snapshot, row: int, warehouse: Path) -> dict[str, Named]:
+    """Return the source records about a dealer that each signal of the bundle counted, by name."""
+    dealer = str(snapshot.columns["dealer"][row])
+    return named_records(warehouse, snapshot.bundle.signals, dealer, snapshot.as_of_row(row))
 
 
 def way_off(scope: Scope, row: int, values: npt.NDArray[np.float64], *, k: int) -> WayOffRecord:

@@ -4,25 +4,30 @@
 
     README.txt              what is here, what may leave, the disclaimers
     public/                 list entry without what is restricted, the model card, the list's facts
-    restricted/             the whole entry, source records, audit entries: law enforcement only
+    restricted/             the whole entry, its reasons with the records that each counts, source
+                            records, audit entries: law enforcement only
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import zipfile
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypedDict, TypeVar, cast
 
 import sqlalchemy as sa
 from pydantic_core import to_json
 
-from features.domain.asof import in_force_sql
 from features.openjson import Json, Row
 from features.schema import TABLES
+from features.signals.shipped import shipped
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.audit.hash_chain import AuditRow
+from serving.contract.records.dealers import SourceRecords
 from serving.contract.records.lists import (
     ListDocument,
     ListRowRecord,
@@ -32,6 +37,8 @@ from serving.contract.records.lists import (
     StoredDecisionRecord,
 )
 from serving.contract.records.scores import BasisRecord
+from serving.dealers.dealer_rows import has_rows_of_dealers, rows_of_dealer
+from serving.dealers.source_records import named_records, said
 from serving.errors import UnknownDealerError
 from serving.scores.champion import card_of
 from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER, basis_sentence
@@ -95,6 +102,9 @@ def packet(
         "public/entry.json": to_json(public_part(row, document["basis"]), indent=1),
         "public/model_card.md": _card(store, home, list_id),
         "restricted/entry.json": to_json(row, indent=1),
+        "restricted/reasons.json": to_json(
+            _reasons(store, home, list_id, row=row, as_of=as_of, warehouse=warehouse), indent=1
+        ),
         "restricted/records.json": to_json(_records(warehouse, dealer, as_of), indent=1),
         "restricted/corrections_since.json": to_json(
             _records(warehouse, dealer, as_of, corrected=True), indent=1
@@ -127,14 +137,55 @@ def _named(kind: type[Part], whole: Mapping[str, Any]) -> Part:
     return cast("Part", {name: whole[name] for name in kind.__annotations__ if name in whole})
 
 
-def _card(store: Store, home: Path, list_id: str) -> bytes:
+def _champion(store: Store, list_id: str) -> str:
     with store.read() as connection:
         query = sa.select(LISTS.c.recipe).where(LISTS.c.list_id == list_id)
         recipe: Mapping[str, Any] = connection.execute(query).scalar_one()
-    path = home / "champion" / str(recipe["champion"]) / "card.md"
+    return str(recipe["champion"])
+
+
+def _card(store: Store, home: Path, list_id: str) -> bytes:
+    name = _champion(store, list_id)
+    path = home / "champion" / name / "card.md"
     if not path.is_file():
         return b"The bundle is no longer here.\n"
-    return card_of(home, str(recipe["champion"]), path.read_text(encoding="utf-8")).encode()
+    return card_of(home, name, path.read_text(encoding="utf-8")).encode()
+
+
+class _ReasonRecords(TypedDict):
+    signal: str
+    sentence: str
+    value: float | None
+    records: list[SourceRecords]
+
+
+def _reasons(
+    store: Store, home: Path, list_id: str, *, row: ListRowRecord, as_of: str, warehouse: Path
+) -> list[_ReasonRecords]:
+    """Return the reasons of an entry, each with the records that its value counts."""
+    path = home / "champion" / _champion(store, list_id) / "signals.json"
+    # Of a bundle that is no longer here, the signals as they ship.
+    signals = (
+        json.loads(path.read_text(encoding="utf-8"))
+        if path.is_file()
+        else [dataclasses.asdict(one) for one in shipped()]
+    )
+    wanted = {reason["signal"] for reason in row["reasons"]}
+    named = named_records(
+        warehouse,
+        [one for one in signals if one["name"] in wanted],
+        str(row["dealer"]),
+        date.fromisoformat(as_of),
+    )
+    return [
+        {
+            "signal": reason["signal"],
+            "sentence": reason["sentence"],
+            "value": reason["value"],
+            "records": said(named.get(reason["signal"], {}), most=None),
+        }
+        for reason in row["reasons"]
+    ]
 
 
 def _records(
@@ -147,20 +198,17 @@ def _records(
         opened = Warehouse.open(warehouse)
     except WarehouseMissingError:
         return {}
-    condition = in_force_sql("CAST($as_of AS DATE)") + (
-        " AND superseded_on IS NOT NULL" if corrected else ""
-    )
+    since = " WHERE superseded_on IS NOT NULL" if corrected else ""
     out: dict[str, list[Row]] = {}
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, table in TABLES.items():
-            # A hold is nobody's to ask for, and a buyer's token stays here.
-            if name == "holds" or "dealer" not in table.names or not opened.has(name):
+            if not has_rows_of_dealers(opened, name):
                 continue
+            # A buyer's token stays here, and who investigated.
             columns = [c for c in table.names if c not in {"purchaser_token", "investigator_token"}]
             query = (
                 f"SELECT {', '.join(columns)}, known_on, superseded_on "  # noqa: S608 - own names
-                f"FROM {opened.scan(name)} WHERE dealer = $dealer "
-                f"AND {condition} ORDER BY known_on, 1"
+                f"FROM ({rows_of_dealer(opened, name)}){since} ORDER BY known_on, 1, 2"
             )
             found = connection.execute(query, {"dealer": dealer, "as_of": as_of})
             names = [column[0] for column in found.description]

@@ -397,6 +397,12 @@ def test_a_packet_keeps_the_restricted_part_apart(runtime, start):
     assert not any(sentence in public for sentence in restricted)
     assert all(sentence in files["restricted/entry.json"] for sentence in restricted)
     assert "purchaser_token" not in files["restricted/records.json"]
+    reasons = json.loads(files["restricted/reasons.json"])
+    held = {row["trace_id"] for row in json.loads(files["restricted/records.json"])["traces"]}
+    assert any(one["records"] for one in reasons)
+    for one in (r for reason in reasons for r in reason["records"]):
+        assert one["n_records"] == len(one["ids"])
+        assert one["table"] != "traces" or set(one["ids"]) <= held
     audit = json.loads(files["restricted/audit.json"])
     assert [record["subject"] for record in audit] == [who, list_id]
     with pytest.raises(UnknownDealerError):

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Floats
-from features.domain.asof import Y3
-from features.engine.measures import Sum
+from features.signals.events.asked import CHECKS
 from features.signals.shared.shrinkage import shrink
 from features.signals.signal import NO_SOURCE
 
@@ -35,7 +34,7 @@ def per_1000_sales(context: Context, events: npt.NDArray[np.floating]) -> tuple[
     if not context.has("sales_volume"):
         nothing = np.full(context.n_rows, np.nan)
         return nothing, np.full(context.n_rows, NO_SOURCE, dtype=np.int8)
-    sales = context.grids("sales_volume", [Sum("n", (Y3,), value="n_checks")])["n_3y"]
+    sales = context.grids("sales_volume", [CHECKS])["checks_3y"]
     return shrink(
         events, sales, peers=context.peers, date_index=context.cohort.date_index, times=1000.0
     )

@@ -25,19 +25,20 @@ class PremisesRecord(TypedDict):
     division: str
 
 
+class SourceRecords(TypedDict):
+    """The source records of one table that signals counted."""
+
+    table: str
+    n_records: int
+    ids: list[str]
+
+
 class ContributionRecord(ReasonRecord):
     """What one signal adds, to the priority and to each head."""
 
     by_head: dict[str, float]
     missing: str | None
-
-
-class SourceRecords(TypedDict):
-    """The source records of one table that the signals could read."""
-
-    table: str
-    n_records: int
-    ids: list[str]
+    records: list[SourceRecords]
 
 
 class ChangeRecord(TypedDict):

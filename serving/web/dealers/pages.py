@@ -171,6 +171,7 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     return {
         "doc": document,
         "why": why,
+        "behind": {one["signal"]: one["records"] for one in why["contributions"]},
         "barring": next(((kind, on) for on, kind in visits if kind in CONSUMING_KINDS), None),
         "last_visit": visits[0] if visits else None,
         "last_counted": _last_counted(view, row),

@@ -8,6 +8,7 @@ import pytest
 from features.warehouse import Warehouse
 from serving import clock
 from serving.dealers.explaining import records
+from serving.dealers.source_records import merged
 from serving.field.rescoring_loop import Rescorer
 from serving.runtime import Runtime
 from serving.scores.publish import publish
@@ -67,7 +68,7 @@ def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving, start):
     )
     assert days(after) == [TOMORROW if row == TOUCHED else AS_OF for row in range(len(others))]
     warehouse = running.settings.home / "warehouse"
-    named = {one["table"]: one["ids"] for one in records(after, TOUCHED, warehouse)}
+    named = merged(records(after, TOUCHED, warehouse).values())
     assert f"NEW{TOUCHED}" in named["traces"]
     service, other = start(running), str(before.columns["dealer"][OTHER])
     told = service.post("/v1/score", "analyst", {"dealers": [dealer, other]}).json()

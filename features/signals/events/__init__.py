@@ -1,0 +1,1 @@
+"""What each family asks of the dealers' events, and what of it stands behind which signal."""

@@ -1,0 +1,88 @@
+"""The source records behind each signal of a dealer: which table, which of its rows, how many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from features.warehouse import Warehouse, WarehouseMissingError
+from serving.contract.records.dealers import SourceRecords
+
+if TYPE_CHECKING:
+    from features.engine.embedded import EmbeddedEngine
+    from features.engine.named_rows import Counted, Named
+
+MOST_IDS: Final = 50
+
+
+def named_records(
+    warehouse: Path, signals: Sequence[Mapping[str, Any]], dealer: str, as_of: date
+) -> dict[str, Named]:
+    """Return the records that each signal counted of a dealer as of a day, by the signal's name.
+
+    Within the signal's own window and by its own rule: a trace that counts toward no dealer, or a
+    citation that was taken back, is not among them. What is read of other dealers is not named.
+
+    Parameters
+    ----------
+    warehouse : Path
+    signals : sequence of mapping
+        As a bundle states them.
+    dealer : str
+    as_of : date
+    """
+    try:
+        opened = Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return {}
+    from features.engine.embedded import EmbeddedEngine
+    from features.engine.named_rows import named_rows
+    from features.signals.events.asked import Asked
+    from features.signals.events.behind import behind
+
+    with EmbeddedEngine(opened, memory_limit="512MB", threads=1) as engine:
+        asked = Asked((as_of,), _citations(engine, dealer))
+        places: dict[str, range] = {}
+        counted: list[Counted] = []
+        for signal in signals:
+            found = behind(
+                signal["name"], signal["family"], signal["table"], signal.get("window"), asked
+            )
+            places[signal["name"]] = range(len(counted), len(counted) + len(found))
+            counted += found
+        named = named_rows(engine, dealer, as_of, counted)
+    return {name: merged(named[n] for n in at) for name, at in places.items()}
+
+
+def _citations(engine: EmbeddedEngine, dealer: str) -> tuple[str, ...]:
+    """Return the distinct citations of a dealer, of which the tiers are looked up."""
+    if not engine.has("citations"):
+        return ()
+    import pyarrow as pa
+
+    from features.sql import literal
+
+    engine.make("citations")
+    few = engine.of_few("citations", pa.array([dealer], pa.string()))
+    sql = f"{few}SELECT DISTINCT citation FROM citations WHERE dealer = {literal(dealer)}"  # noqa: S608 - own
+    return tuple(engine.query(sql)["citation"].to_pylist())
+
+
+def merged(parts: Iterable[Named]) -> Named:
+    """Return all records of some parts, by table, each once."""
+    found: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for table, ids in part.items():
+            found.setdefault(table, {}).update(ids)
+    return found
+
+
+def said(named: Named, *, most: int | None = MOST_IDS) -> list[SourceRecords]:
+    """Return records as they are told: how many of which table, and the newest of them by name."""
+    told: list[SourceRecords] = []
+    for table, ids in named.items():
+        newest = sorted(ids, key=lambda one: (-ids[one], one))
+        told.append({"table": table, "n_records": len(newest), "ids": newest[:most]})
+    return told
