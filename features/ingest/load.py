@@ -94,6 +94,8 @@ class Loader:
         self.draft = draft
         self.max_rejects = max_rejects
         self.today = today
+        # The newest day of each table of the file that was loaded last.
+        self.newest: dict[str, str] = {}
         self.rejects = RejectBook(con)
         self.effects = Effects(con, draft)
 
@@ -163,6 +165,7 @@ class Loader:
         self, load: Load, found: Opened, step: Step
     ) -> tuple[list[TableCounts], list[str]]:
         plans, file = load.layout.plans, load.source.name
+        self.newest = {}
         counts, notes = [], list(load.layout.notes)
         for plan in plans:
             table = plan.table
@@ -365,9 +368,12 @@ class Loader:
     def _count(
         self, load: Load, table: str, resolution: Resolution, n_unread: int, n_footers: int
     ) -> TableCounts:
-        n_checked, n_set_aside = self.con.execute(
-            "SELECT count(*), count(*) FILTER (is_set_aside AND fault = 0) FROM checked"
+        n_checked, n_set_aside, newest = self.con.execute(
+            "SELECT count(*), count(*) FILTER (is_set_aside AND fault = 0), "
+            "max(known_on) FILTER (fault = 0) FROM checked"
         ).fetchone()
+        if newest is not None:
+            self.newest[table] = newest.isoformat()
         reasons = self.rejects.reasons(table, load.number)
         return TableCounts(
             table,

@@ -80,6 +80,7 @@ def ingest(
     today: date | None = None,
     progress: Progress | None = None,
     is_trial: bool = False,
+    is_told: bool = False,
 ) -> IngestSummary:
     """Load files into the warehouse, which is made if it does not exist.
 
@@ -111,6 +112,9 @@ def ingest(
     is_trial : bool
         Go through the whole load and change nothing; the summary then shows rows as they would be
         stored and rejects.
+    is_told : bool
+        The rows were told one by one as they came, so that they do not say how far records reach
+        (`Warehouse.reaches_to`).
 
     Returns
     -------
@@ -141,13 +145,15 @@ def ingest(
             summary = ingest(
                 files, copy, as_table=as_table, mapping=mapping, listed_on=listed_on,
                 known_on=known_on, max_rejects=max_rejects, today=today, progress=progress,
+                is_told=is_told,
             )  # fmt: skip
             return replace(summary, is_trial=True, preview=preview_of(copy, warehouse))
     with write_lock(warehouse), writing_to(warehouse), clock.step("all"):
         draft = Draft(warehouse)
         try:
             draft.open_staging()
-            run = Run(draft, choices, max_rejects, today or agency_day.today(), clock, mappings)
+            day = today or agency_day.today()
+            run = Run(draft, choices, max_rejects, day, clock, mappings, is_told=is_told)
             summaries, unread, warnings = run.load(files)
             if draft.has_changed:
                 with clock.step("commit"):
@@ -176,6 +182,8 @@ class Run:
         Wall time by step.
     mappings : mapping of Path to ExportMapping
         Of paths that are read each through its own.
+    is_told : bool
+        Whether the rows were told one by one.
     """
 
     draft: Draft
@@ -184,6 +192,7 @@ class Run:
     today: date
     clock: Clock
     mappings: Mapping[Path, ExportMapping] = field(default_factory=dict)
+    is_told: bool = False
 
     def load(
         self, paths: Sequence[Path]
@@ -342,6 +351,7 @@ class Run:
                 "tables": {t.table: t.n_read for t in tables},
                 "rows": sum(t.n_read for t in tables),
                 "rejected": sum(t.n_rejected for t in tables),
+                "reaches_to": {} if self.is_told else dict(loader.newest),
                 "duplicates": {t.table: t.n_duplicate for t in tables if t.n_duplicate},
                 "ingested_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }

@@ -194,6 +194,27 @@ class Warehouse:
         with duckdb.connect() as con:
             return con.execute(query, [as_of]).to_arrow_table()
 
+    def reaches_to(self) -> date | None:
+        """Return the day of the newest fact that was loaded; None when none was.
+
+        What is told one by one as it comes, an event or an outcome, does not count: the other
+        sources end where their files end. A hold is set by hand and does not count either.
+        """
+        tables = self.manifest["tables"]
+        days = []
+        for source in self.manifest["sources"]:
+            if "withdrawn" in source:
+                continue
+            reached = source.get("reaches_to")
+            if reached is None:  # loaded by a version that did not note it
+                ends = (
+                    (name, tables.get(name, {}).get("max_known_on")) for name in source["tables"]
+                )
+                loaded = str(source["ingested_at"])[:10]
+                reached = {name: min(day, loaded) for name, day in ends if day}
+            days += [day for name, day in reached.items() if name != "holds"]
+        return date.fromisoformat(max(days)) if days else None
+
     def rejects(self, table: str) -> pa.Table | None:
         """Return the rejected rows of `table`, or None when there are none."""
         entry = self.manifest["rejects"].get(table)

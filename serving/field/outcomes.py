@@ -348,7 +348,9 @@ def collect(
         today = max(today, *(date.fromisoformat(day_of(kept.at)) for kept in waiting))
         with tempfile.TemporaryDirectory() as folder:
             files = _canonical_files(waiting, Path(folder))
-            refused = refused_rows(ingest(files, warehouse, max_rejects=1.0, today=today))
+            refused = refused_rows(
+                ingest(files, warehouse, max_rejects=1.0, today=today, is_told=True)
+            )
     if last > done.outcome_id and warehouse.is_dir():
         replace(Collected.of(store, warehouse), outcome_id=last).save(warehouse)
     if refused:

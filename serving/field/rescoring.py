@@ -101,7 +101,7 @@ def collect_events(
         # A row the warehouse rejects stays in its rejects; the others must not wait for it.
         # They may have come on a day that is still to come here: clocks differ, and are set back.
         today = max(clock.today(), *(date.fromisoformat(day_of(event.at)) for event in found))
-        refused = refused_rows(ingest(files, warehouse, max_rejects=1.0, today=today))
+        refused = refused_rows(ingest(files, warehouse, max_rejects=1.0, today=today, is_told=True))
     done = Collected.of(store, warehouse)
     replace(done, event_id=max(done.event_id, found[-1].event_id)).save(warehouse)
     if refused:

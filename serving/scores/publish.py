@@ -173,15 +173,10 @@ def publish(
 def records_to(warehouse: Warehouse, as_of: date) -> date:
     """Return the day to which records reach: of one who asks as of today they may end years ago.
 
-    `as_of`, unless no table holds a fact of the last `_QUIET_DAYS`: then the day after the newest.
-    A hold is set by hand and says nothing of how far the others reach.
+    `as_of`, unless no file that was loaded holds a fact of the last `_QUIET_DAYS`: then the day
+    after the newest of theirs. An event or an outcome of yesterday makes no old records new.
     """
-    newest = [
-        date.fromisoformat(entry["max_known_on"])
-        for name, entry in warehouse.manifest["tables"].items()
-        if name != "holds" and entry.get("max_known_on")
-    ]
-    ends = max(newest, default=as_of) + timedelta(days=1)
+    ends = (warehouse.reaches_to() or as_of) + timedelta(days=1)
     return ends if (as_of - ends).days > _QUIET_DAYS else as_of
 
 

@@ -77,6 +77,7 @@ def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving, start):
     said = f"Scored on records known before {TOMORROW}"
     assert [(page.status_code, said in page.text) for page in pages] == [(200, True), (200, False)]
 
+    assert Warehouse.open(warehouse).reaches_to() < TODAY  # by what was loaded, not told
     publish(Warehouse.open(warehouse), TOMORROW, home=running.settings.home)
     batch = Snapshot.load(running.settings.home)
     row = batch.row_of[dealer]
