@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.accounts import Principal
 from serving.access.roles import LEADS
+from serving.field.newest_listing import newest_listings
 from serving.scores.visible_dealers import Scope
 
 _AREAS: Final = ("office", "division", "state")
@@ -81,30 +81,19 @@ class DealerPlaces:
         return dealer not in self._scope.hidden and self.of(dealer).is_of(self._principal)
 
 
-def _listed(warehouse: Path, dealers: list[str]) -> Mapping[str, Place]:
-    import duckdb
-
+def _listed(warehouse: Path, dealers: Iterable[str]) -> Mapping[str, Place]:
+    """Return where the newest listings put dealers."""
     from features import reference
 
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
+    listed = newest_listings(warehouse, dealers, ("county_fips", "premises_state"))
+    if not listed:
         return {}
-    if not opened.has("licenses"):
-        return {}
-    query = (
-        "SELECT dealer, arg_max(county_fips, listed_on), arg_max(premises_state, listed_on) "  # noqa: S608
-        f"FROM {opened.scan('licenses')} WHERE superseded_on IS NULL "
-        "AND dealer IN (SELECT unnest($dealers)) GROUP BY dealer"
-    )
-    with duckdb.connect(config={"threads": 1}) as connection:
-        rows = connection.execute(query, {"dealers": dealers}).fetchall()
     table = reference.county_office().set_index("county_fips")
     offices = dict(
         zip(table.index, zip(table["office"], table["division"], strict=True), strict=True)
     )
     found = {}
-    for dealer, county, state in rows:
-        office, division = offices.get(county, ("", ""))
-        found[dealer] = Place(str(office), str(division), str(state or ""))
+    for dealer, said in listed.items():
+        office, division = offices.get(said["county_fips"], ("", ""))
+        found[dealer] = Place(str(office), str(division), said["premises_state"])
     return found

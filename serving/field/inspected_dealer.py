@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from features.domain import license_number
 from features.errors import InvalidValueError
-from features.warehouse import Warehouse, WarehouseMissingError
 from serving.access.accounts import Principal
 from serving.field.dealer_places import DealerPlaces
+from serving.field.newest_listing import newest_listings
 from serving.scores.visible_dealers import Scope
 
 # What the scored table calls it, and what a listing does.
@@ -93,18 +93,5 @@ def _key(asked: str) -> str:
 
 def _listed(warehouse: Path, dealer: str) -> Mapping[str, str]:
     """Return what the newest listing with a dealer calls it; nothing when none ever had it."""
-    import duckdb
-
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return {}
-    if not opened.has("licenses"):
-        return {}
-    query = (
-        f"SELECT {', '.join(_NAMES.values())} FROM {opened.scan('licenses')} "  # noqa: S608 - own names
-        "WHERE superseded_on IS NULL AND dealer = $dealer ORDER BY listed_on DESC LIMIT 1"
-    )
-    with duckdb.connect(config={"threads": 1}) as connection:
-        row: tuple[Any, ...] | None = connection.execute(query, {"dealer": dealer}).fetchone()
-    return {} if row is None else {n: str(v or "") for n, v in zip(_NAMES, row, strict=True)}
+    listed = newest_listings(warehouse, [dealer], tuple(_NAMES.values())).get(dealer)
+    return {} if listed is None else {name: listed[column] for name, column in _NAMES.items()}
