@@ -18,7 +18,7 @@ from models.errors import InputError, LabelError
 from models.estimator import RiskEstimator
 from models.explanation import Explanation
 from models.margin.fitting import fit_margin, set_level
-from models.margin.level import UNCHANGED, Level, fit_level, fit_shifts
+from models.margin.level import Level, fit_level, fit_shifts, told_by
 from models.margin.margin import FittedMargin, MarginModel, Method, probability
 from models.margin.threads import single_threaded_algebra
 from models.stable_json import State
@@ -132,10 +132,10 @@ class RiskClassifier(ClassifierMixin, RiskEstimator):
                 )
             n_rare = int(min(hit.sum(), len(hit) - hit.sum()))
             band = fit_spread(margin.held_out[margin.sample], margin.variance, n_rare)
+            level = _level(margin, hit, drawn, when, (stands_for, known))
             if drawn is not None or when is not None:
-                level = _level(margin, hit, drawn, when, (stands_for, known))
-                margin, band = set_level(margin, level), band.at(level)
-            fitted.append((margin.model, band))
+                margin = set_level(margin, level)
+            fitted.append((margin.model, band.at(level)))
         self.models_: tuple[MarginModel, ...] = tuple(model for model, _ in fitted)
         self.bands_: tuple[Spread, ...] = tuple(band for _, band in fitted)
         return self
@@ -335,8 +335,9 @@ def _level(
         shift, unsure = fit_shifts(held_out, y, w, when, known)
         held_out = held_out + shift[when]
         last, variance = float(shift[-1]), float(unsure[-1])
-    level = UNCHANGED
+    level = told_by(held_out, w, known)
     if drawn is not None:
         # Weights by which chosen rows stand for others have no part in rows that nobody chose.
-        level = fit_level(held_out[drawn], y[drawn], stands_for[drawn], known[drawn])
+        rows = (held_out[drawn], y[drawn], stands_for[drawn], known[drawn])
+        level = fit_level(*rows, before=level)
     return level.after(last, variance)

@@ -32,6 +32,9 @@ INTERCEPT_SPREAD: Final = 0.5
 SLOPE_SPREAD: Final = 0.25
 PERIOD_SPREAD: Final = 0.3
 _STEPS: Final = 25
+_LEAST_TOLD: Final = 1e-6
+# Variance of margins below which they are all alike.
+_ALIKE: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,50 @@ def fit_shifts(
     return shift, 1.0 / information
 
 
-def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0) -> Level:
+def told_by(margin: Floats, w: Floats, offset: Floats | float = 0.0) -> Level:
+    """Return no change of level, as unsure as the rows leave a line through their margins.
+
+    Members of an ensemble whose findings were dealt evenly agree on the level however few findings
+    there were, and those that are shrunk alike agree on the slope: neither is in their differences.
+
+    Parameters
+    ----------
+    margin : array of shape (n,)
+        Log-odds of rows the model had not seen.
+    w : array of shape (n,)
+        Weights; only ratios matter.
+    offset : array of shape (n,) or float
+        Part of each row's log-odds that is known.
+
+    Examples
+    --------
+    >>> margin = np.tile([-3.0, -1.0], 500)
+    >>> level = told_by(margin, np.ones(1000))
+    >>> bool(level.covariance[0, 0] > level.covariance[1, 1] > 0)
+    True
+    """
+    p = expit(margin + offset)
+    w = evened(w)
+    curve = w * p * (1.0 - p)
+    total = max(float(curve.sum()), _LEAST_TOLD)
+    middle = float(curve @ margin) / total
+    squares = float(curve @ (margin - middle) ** 2)
+    # Margins that are all alike have no slope to be unsure of.
+    slope = 1.0 / squares if squares > _ALIKE * total else 0.0
+    covariance = np.array(
+        [[1.0 / total + middle**2 * slope, -middle * slope], [-middle * slope, slope]]
+    )
+    return Level(0.0, 1.0, covariance)
+
+
+def fit_level(
+    margin: Floats,
+    y: Floats,
+    w: Floats,
+    offset: Floats | float = 0.0,
+    *,
+    before: Level = UNCHANGED,
+) -> Level:
     """Return the level at which a margin fits the rows given.
 
     Parameters
@@ -126,6 +172,8 @@ def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0
         Outcome from 0 to 1, and how many others each row stands for; only ratios matter.
     offset : array of shape (n,) or float
         Part of each row's log-odds that is known; the slope does not touch it.
+    before : Level
+        How unsure the level of the margin is without these rows.
 
     Examples
     --------
@@ -151,7 +199,7 @@ def fit_level(margin: Floats, y: Floats, w: Floats, offset: Floats | float = 0.0
     intercept, slope = (float(value) for value in found.x)
     p = expit(intercept + slope * margin + offset)
     design = np.column_stack([np.ones_like(margin), margin])
-    prior = np.diag(spread**-2.0)
+    prior = np.linalg.inv(np.diag(spread**2.0) + before.covariance)
     inverse = np.linalg.inv((design * (w * p * (1.0 - p))[:, None]).T @ design + prior)
     # Rows vary by themselves, whatever they stand for: the curvature in weights is not their noise.
     noise = (design * (w**2 * p * (1.0 - p))[:, None]).T @ design + prior

@@ -107,6 +107,16 @@ def test_what_the_model_says_of_its_list_is_the_mean_of_the_listed():
     np.testing.assert_allclose([found.value, found.low, found.high], [0.35, 0.30, 0.45])
 
 
+def test_a_model_of_few_findings_states_bounds_and_no_point():
+    score = np.array([0.1, 0.4, 0.2, 0.3])
+    interval = np.column_stack([score - 0.05, score + 0.1])
+    few, enough = (
+        yields.served(score, interval, share=0.5, n_severe=n) for n in (19, 20)
+    )  # fmt: skip
+    assert str(few) == "0.300 to 0.450"
+    assert str(enough) == "0.350 (0.300 to 0.450)"
+
+
 def test_bounds_are_the_worst_and_the_best_case_of_everyone_not_looked_at(world):
     X, past, _ = history(world, 9)
     listed = list_membership(X["noise"], 0.25)

@@ -58,7 +58,7 @@ def measure(rows: pd.DataFrame, settings: Evaluation, *, seed: int) -> MeasureRe
         "n_clusters": int(rows["cluster"].nunique()),
         "model": figures["score"],
         "rules": {n.removeprefix(RULE): figures[n] for n in names[1:]},
-        "calibration": calibration(y, score, level_weight(rows)),
+        "calibration": calibration(y, score, level_weight(rows), rows["cluster"]),
         "curves": {
             n.removeprefix(RULE): ranking(rows, n).gain_curve(y, CURVE, weight=weight).tolist()
             for n in names
@@ -114,9 +114,11 @@ def level_weight(rows: pd.DataFrame) -> Floats:
     return rows[name].to_numpy(dtype=np.float64)
 
 
-def calibration(y: Floats, score: Floats, weight: Floats) -> CalibrationRecord:
+def calibration(
+    y: Floats, score: Floats, weight: Floats, clusters: npt.ArrayLike | None = None
+) -> CalibrationRecord:
     """Brier score, expected calibration error and the reliability curve."""
-    curve = reliability(y, score, weight=weight)
+    curve = reliability(y, score, weight=weight, clusters=clusters)
     low, high = curve.interval(is_count=bool(np.max(y, initial=0.0) > 1.0))
     return {
         "brier": brier(y, score, weight=weight),

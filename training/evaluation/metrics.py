@@ -315,7 +315,7 @@ class Reliability:
     size : array of shape (n_bins,)
         Weight in each bin.
     effective : array of shape (n_bins,)
-        Equally weighted rows that would carry the same information.
+        Equal, independent rows that would carry the same information.
     """
 
     predicted: Floats
@@ -331,8 +331,9 @@ class Reliability:
     def interval(self, *, is_count: bool, level: float = 0.95) -> tuple[Floats, Floats]:
         """Return between what the rate of each bin may lie, by its effective size.
 
-        Exact intervals: of a share, or of the mean of counts that fall as Poisson's do. A mean of
-        no findings and one of all have an interval too.
+        Exact intervals: of a share, or of the mean of counts that fall as Poisson's do, at the
+        number of rows that these are worth where they do not. A mean of no findings and one of all
+        have an interval too.
         """
         tail, n = (1.0 - level) / 2.0, self.effective
         found = self.observed * n
@@ -347,9 +348,25 @@ class Reliability:
 
 
 def reliability(
-    y: Floats, p: Floats, *, n_bins: int = 10, weight: Floats | None = None
+    y: Floats,
+    p: Floats,
+    *,
+    n_bins: int = 10,
+    weight: Floats | None = None,
+    clusters: npt.ArrayLike | None = None,
 ) -> Reliability:
-    """Compare probabilities with rates in `n_bins` bins of equally many rows."""
+    """Compare probabilities with rates in `n_bins` bins of equally many rows.
+
+    Parameters
+    ----------
+    y, p : array of shape (n,)
+        Outcome, 0 to 1 or a count, and what was expected.
+    weight : array of shape (n,), optional
+    clusters : array of shape (n,), optional
+        Rows of one cluster (a dealer) vary together; each row is one by default. Where they, or
+        counts, vary by more than chance, a bin is worth fewer rows than it has (Korn and Graubard
+        1998).
+    """
     p = np.asarray(p, dtype=np.float64)
     w = np.ones(len(p)) if weight is None else np.asarray(weight, dtype=np.float64)
     order = np.argsort(p, kind="stable")
@@ -360,7 +377,23 @@ def reliability(
     squares = np.bincount(bins, weights=w[order] ** 2, minlength=n_bins)
     keep = size > 0
     predicted, observed, size = predicted[keep], observed[keep], size[keep]
-    return Reliability(predicted / size, observed / size, size, size**2 / squares[keep])
+    rate = observed / size
+    codes = np.arange(len(p)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    told = [
+        _variance_of_mean(y[own], w[own], codes[own])
+        for own in (order[bins == b] for b in np.flatnonzero(keep))
+    ]
+    chance = rate * (1.0 - rate) if np.max(y, initial=0.0) <= 1.0 else rate
+    worth = np.divide(chance, told, out=np.full(len(rate), np.inf), where=np.array(told) > 0)
+    return Reliability(predicted / size, rate, size, np.minimum(size**2 / squares[keep], worth))
+
+
+def _variance_of_mean(y: Floats, w: Floats, codes: npt.NDArray[np.int64]) -> float:
+    """Return the variance of a weighted mean as its clusters vary; zero where they are alike."""
+    own = np.unique(codes, return_inverse=True)[1]
+    moved = np.bincount(own, weights=w * (y - np.average(y, weights=w))) / w.sum()
+    m = len(moved)
+    return float(moved @ moved) * m / max(m - 1, 1)
 
 
 def calibration_errors(drawn: Floats, p: Floats, weight: Floats, *, n_bins: int = 10) -> Floats:

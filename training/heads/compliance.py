@@ -193,6 +193,8 @@ class FittedCompliance:
     weighted : Weighted
     n : int
         Inspections it was fitted on.
+    n_severe : int
+        The severe among them.
     n_level, n_level_severe : int
         Those of known probability, on which its level rests, and the severe among them.
     """
@@ -201,6 +203,7 @@ class FittedCompliance:
     logistic: LogLogistic
     weighted: Weighted
     n: int
+    n_severe: int
     n_level: int
     n_level_severe: int
 
@@ -273,6 +276,7 @@ def fit(
         logistic,
         weighted,
         len(index),
+        int((looked.y[index] > 0).sum()),
         int(tells_level.sum()),
         int((looked.y[index][tells_level] > 0).sum()),
     )

@@ -19,6 +19,7 @@ from features.openjson import Json
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
 from training.evaluation.documents import SectionRecord, StabilityRecord
+from training.evaluation.few_findings import FEW_FINDINGS
 from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.head_evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.metrics import LEVEL, Interval
@@ -48,8 +49,10 @@ MIN_RANDOM_POSITIVE = 10
 _YIELDS = (
     "Share of listed dealers with a severe finding. By design uses visits of known probability "
     "alone: places of lists that were visited, and dealers drawn at random. Served is what the "
-    "model says itself, its level set on them. The naive figure counts dealers that somebody chose "
-    "to inspect; bounds take everyone not looked at for clean, and for severe."
+    f"model says itself, its level set on them; of fewer than {FEW_FINDINGS} severe findings it "
+    "has no point, for what so few do not tell is served as the average. The naive figure counts "
+    "dealers that somebody chose to inspect; bounds take everyone not looked at for clean, and "
+    "for severe."
 )
 _NO_DESIGN = (
     "No visit of known probability was made, so what the list would find cannot be said: the "
@@ -100,6 +103,8 @@ class JudgedYear:
         Signals.
     score, interval : array
         Of the model that stood before the year.
+    n_severe : int
+        Severe findings that this model was fitted on.
     """
 
     everyone: pd.DataFrame
@@ -108,6 +113,7 @@ class JudgedYear:
     X: pd.DataFrame
     score: Floats
     interval: Floats
+    n_severe: int
 
     def history(self) -> History:
         """Return what estimates of what a list finds rest on."""
@@ -126,8 +132,9 @@ class JudgedYear:
         What is served is stated only where a visit of known probability can tell its level.
         """
         past = self.history()
+        stated = served(self.score, self.interval, share=share, n_severe=self.n_severe)
         return {
-            "served": served(self.score, self.interval, share=share) if past.has_design else None,
+            "served": stated if past.has_design else None,
             **every_estimate(past, self.score, self.score, share=share),
         }
 
@@ -209,7 +216,8 @@ def judged_year(
     everyone[hours.WAIT_DAYS] = hours.wait_days(
         propensity.probability, horizon_months=recipe.horizon_months
     )
-    return JudgedYear(everyone, looked, propensity, X, score, np.column_stack([low, high]))
+    interval = np.column_stack([low, high])
+    return JudgedYear(everyone, looked, propensity, X, score, interval, fitted.n_severe)
 
 
 def with_level(everyone: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from features.arrays import Flags, Floats
 from training.errors import TooFewLabelsError
+from training.evaluation.few_findings import FEW_FINDINGS
 from training.evaluation.metrics import Interval, Ranking, bootstrap, weighted_share
 from training.labels.propensity import Propensity
 
@@ -139,10 +140,14 @@ def doubly_robust(history: History, listed: Floats, expected: Floats) -> Interva
     return interval
 
 
-def served(score: Floats, interval: Floats, *, share: float) -> Interval:
+def served(
+    score: Floats, interval: Floats, *, share: float, n_severe: int | None = None
+) -> Interval:
     """Mean served probability of the list, its level set on the random share.
 
-    Errors of level are common to all dealers, so the bounds are the means of their bounds.
+    Errors of level are common to all dealers, so the bounds are the means of their bounds. A model
+    of fewer than `FEW_FINDINGS` severe findings has no point: what these do not tell it serves as
+    the average, so that the listed would be stated too low.
 
     Parameters
     ----------
@@ -152,12 +157,16 @@ def served(score: Floats, interval: Floats, *, share: float) -> Interval:
         Served lower and upper probability.
     share : float
         Share of dealers that are listed.
+    n_severe : int, optional
+        Severe findings that the model was fitted on; enough by default.
     """
     from training.evaluation.head_evaluation import list_membership
 
     listed = list_membership(score, share)
     low, high = listed @ interval / listed.sum()
-    return Interval(float(listed @ score / listed.sum()), float(low), float(high))
+    is_told = n_severe is None or n_severe >= FEW_FINDINGS
+    value = float(listed @ score / listed.sum()) if is_told else float("nan")
+    return Interval(value, float(low), float(high))
 
 
 def bounds(history: History, listed: Floats) -> Interval:

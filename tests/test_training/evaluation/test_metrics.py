@@ -121,6 +121,23 @@ def test_intervals_of_a_calibration_curve_hold_the_rate_as_often_as_they_say(is_
     assert high[0] == pytest.approx(0.1425 if not is_count else 0.1537, abs=1e-3)
 
 
+@pytest.mark.parametrize("clump", [0.2, 1.0])
+def test_intervals_of_clumped_counts_hold_the_rate_of_the_listed_tenth(clump):
+    """Traces clump at a few dealers, each judged in three years: 95% intervals held half of it."""
+    rng = np.random.default_rng(4)
+    expected = np.exp(rng.normal(size=1_000))
+    expected *= 250 / 3 / expected.sum()
+    dealer, p = np.tile(np.arange(1_000), 3), np.tile(expected, 3)
+    true = float(np.sort(expected)[-100:].mean())
+    held = []
+    for _ in range(200):
+        own = rng.gamma(clump, 1 / clump, 1_000)
+        y = rng.poisson(p * own[dealer]).astype(float)
+        low, high = reliability(y, p, clusters=dealer).interval(is_count=True)
+        held.append(low[-1] <= true <= high[-1])
+    assert 0.90 <= np.mean(held) <= 0.99
+
+
 def test_a_weight_of_few_rows_widens_the_interval_of_their_bin():
     y, p = np.tile([0.0, 1.0], 50), np.full(100, 0.5)
     even = reliability(y, p, n_bins=1).interval(is_count=False)
