@@ -40,6 +40,7 @@ from features.simulation.ongoing import Ongoing
 from features.warehouse import Warehouse
 from tests.benchmarks.countries import rings, third
 from tests.benchmarks.countries.judging import BY_OFFICE, IN_FULL, judge
+from training.evaluation.head_evaluation import SIZES
 from training.evaluation.metrics import LEVEL
 from training.progress import one_thread
 from training.recipe import load_recipe
@@ -174,7 +175,8 @@ def line(name: str, judged: Mapping[str, Any]) -> list[str]:
 MORE: Final = (
     "country, seed", "labels, drawn", "best", "logistic", "list over the best rule",
     "strictness, naive", "by office finds", "interval of the yield",
-    "smaller two thirds: list, taught, right",
+    "smaller two thirds: list, taught, right", "stated / true by thirds of sales",
+    "smallest third: list, compliance, taught, right",
 )  # fmt: skip
 
 
@@ -192,6 +194,12 @@ def more(name: str, judged: Mapping[str, Any]) -> list[str]:
         f"{times[BY_OFFICE]:.2f}",
         "holds" if holds(judged) else "misses",
         ", ".join(f"{small[k]:.1%}" for k in ("list", "taught", "right")),
+        ", ".join(f"{third['stated']:.2f}" for third in judged["thirds"].values()),
+        ", ".join(
+            f"{judged['thirds'][SIZES[0]][k]:.1%}"
+            for k in ("list", "compliance", "taught", "right")
+            if SIZES[0] in judged["thirds"]
+        ),
     ]
 
 

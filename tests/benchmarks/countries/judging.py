@@ -15,6 +15,7 @@ from models.order.restraint import Restraint, priorities, restrain
 from models.order.set_against_alike import EXPOSURE
 from models.policy import Policy
 from tests.benchmarks.countries.standing import MARGIN, PLACE, kept_scores
+from training.evaluation.head_evaluation import SIZES, size_of
 from training.evaluation.metrics import Ranking, cluster_weights
 from training.recipe import Recipe
 
@@ -67,9 +68,42 @@ def judge(
             for name, score in {**scores, "right": p}.items()
             if name in ("list", "traces", "taught", "right")
         },
+        "thirds": thirds(kept, {**scores, "right": p}),
     }
     write_json(folder / "judged.json", result)
     return result
+
+
+def thirds(kept: pd.DataFrame, scores: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Tell of each third by sales what is stated, over what is true, and who lists how many of it.
+
+    Parameters
+    ----------
+    kept : DataFrame
+        ``p``, ``probability`` and `EXPOSURE` of the dealers that may be visited.
+    scores : dict
+        Orders, the true risk among them.
+
+    Returns
+    -------
+    dict
+        ``stated`` over true as a multiple of the whole country's, so that a level that is off is
+        not told of the small alone; and the share of the first tenth by each order.
+    """
+    if EXPOSURE not in kept:
+        return {}
+    size = size_of(kept[EXPOSURE], pd.Series("today", index=kept.index))
+    p, stated = (kept[name].to_numpy(dtype=np.float64) for name in ("p", "probability"))
+    level = stated.mean() / p.mean()
+    listed = {n: _first(scores[n]) for n in ("list", "compliance", "taught", "right")}
+    return {
+        third: {
+            "stated": float(stated[own].mean() / p[own].mean() / level),
+            **{name: float(own[rows].mean()) for name, rows in listed.items()},
+        }
+        for third in SIZES
+        if (own := size == third).any()
+    }
 
 
 def orders(policy: Policy, kept: pd.DataFrame) -> dict[str, np.ndarray]:
