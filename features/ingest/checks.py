@@ -13,6 +13,7 @@ from datetime import date
 from typing import Final
 
 from features.domain.license_number import dealer_of_number_sql
+from features.domain.missing_values import plain_sql
 from features.domain.postal import zip_in_state_sql
 from features.ingest import conversion
 from features.reference.destinations import COUNTRY_COLUMNS, countries
@@ -242,10 +243,12 @@ def _typed(
 ) -> str:
     """Return SQL with each column as given (``given_x``) and typed (``x``).
 
-    What the file holds is ``shown_x``. In ``given_x`` words for nothing are null, and of dates the
-    first reading is ``read_x``: a mark of no date is read and yet no date.
+    What the file holds is ``written_x``, and as a reader would see it ``shown_x``. In ``given_x``
+    words for nothing are null, and of dates the first reading is ``read_x``: a mark of no date is
+    read and yet no date. Each step names what the step before gave: written out within one
+    another they make a query that DuckDB plans for longer than it runs.
     """
-    shown, given, read, typed = [], [], [], []
+    written, plain, shown, given, read, typed = [], [], [], [], [], []
     texts = _trimmed(raw_text, is_trimmed)
     for column in _columns(table, plan):
         name = column.name
@@ -255,7 +258,13 @@ def _typed(
             typed.append(f"CAST(NULL AS {_SQL_TYPE[column.kind]}) AS {own}")
             continue
         kind, as_shown, as_given = types[name], quoted("shown_" + name), quoted("given_" + name)
-        shown.append(f"{conversion.shown(plan.columns[name], kind, not is_trimmed)} AS {as_shown}")
+        if kind == "VARCHAR" and not is_trimmed:
+            as_written, as_plain = quoted("written_" + name), quoted("plain_" + name)
+            written.append(f"{plan.columns[name]} AS {as_written}")
+            plain.append(f"{plain_sql(as_written)} AS {as_plain}")
+            shown.append(f"{conversion.trimmed(as_plain)} AS {as_shown}")
+        else:
+            written.append(f"{plan.columns[name]} AS {as_shown}")
         given.append(f"{conversion.given(column, kind, as_shown)} AS {as_given}")
         if column.kind == "date":
             as_read = quoted("read_" + name)
@@ -280,14 +289,17 @@ def _typed(
             " LEFT JOIN known_citations ON given_citation = cited_as"
         )
     if 1 < len(texts) <= _MOST_COLUMNS:
-        shown += [f"{text} AS raw_{n}" for n, text in enumerate(texts)]
+        written += [f"{text} AS raw_{n}" for n, text in enumerate(texts)]
     inner = (
-        f"SELECT {', '.join(shown)}, {LINE}, {plan.set_aside} AS is_set_aside, "
+        f"SELECT {', '.join(written)}, {LINE}, {plan.set_aside} AS is_set_aside, "
         f"{DAMAGED} OR coalesce({plan.undecodable}, false) AS is_undecodable "
         f"FROM {plan.rows} AS source_rows"
     )
     if texts:
         inner += f" WHERE coalesce({', '.join(texts)}) IS NOT NULL"
+    for step in (plain, shown):
+        if step:
+            inner = f"SELECT *, {', '.join(step)} FROM ({inner})"
     dates = f", {', '.join(read)}" if read else ""
     points = ""
     if POINT[0] in table.names:

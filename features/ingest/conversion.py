@@ -15,7 +15,6 @@ from features.domain.missing_values import (
     is_no_date_sql,
     is_null_word_sql,
     is_zero_date_sql,
-    plain_sql,
     trimmed_sql,
 )
 from features.domain.name_numbers import NAMES, whole_sql
@@ -46,13 +45,6 @@ _ISO: Final = (
 def trimmed(text: str) -> str:
     """Return SQL for `text` without white space around it, null where nothing is left."""
     return f"nullif({trimmed_sql(text)}, '')"
-
-
-def shown(expression: str, kind: str, is_untrimmed: bool) -> str:
-    """Return SQL for a column as a reader would see it."""
-    if kind == "VARCHAR" and is_untrimmed:
-        return trimmed(plain_sql(expression))
-    return expression
 
 
 def given(column: Column, kind: str, text: str) -> str:
