@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -83,7 +83,9 @@ class FeatureTable:
     @property
     def content_fingerprint(self) -> str:
         """SHA-256 of values, reasons and definitions alone, whatever files they were read from."""
-        return _fingerprint(self.frame, self.reasons, self.signals, "")
+        return _fingerprint(
+            self.frame, _pairs_of(self.frame, self.reasons, self.signals), self.signals, ""
+        )
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -147,7 +149,8 @@ class FeatureTable:
                 expected="a folder written by `ffl-risk features --out`",
             ) from error
         signals = tuple(Signal(**{**s, "words": tuple(s["words"])}) for s in meta["signals"])
-        found = _fingerprint(frame, reasons, signals, meta["warehouse_fingerprint"])
+        columns = _pairs_of(frame, reasons, signals)
+        found = _fingerprint(frame, columns, signals, meta["warehouse_fingerprint"])
         if found != meta["fingerprint"]:
             raise FeatureError(
                 f"The feature table in {folder} was changed after it was built.",
@@ -215,9 +218,10 @@ def build_features(
     finally:
         if engine is None:
             used.close()
-    frame, reasons = _frames(pairs if rows is None else pairs.of(rows), values, why)
+    names = [signal.name for signal in signals]
+    frame, reasons = _frames(pairs if rows is None else pairs.of(rows), names, values, why)
     stamp = warehouse.fingerprint
-    fingerprint = _fingerprint(frame, reasons, signals, stamp)
+    fingerprint = _fingerprint(frame, zip(values, why, strict=True), signals, stamp)
     return FeatureTable(frame, reasons, signals, variant, stamp, fingerprint)
 
 
@@ -233,10 +237,9 @@ def _population(engine: EmbeddedEngine, dates: list[date]) -> Cohort:
 
 def _rows_of(cohort: Cohort, dealers: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return where the rows of some dealers are, ascending."""
-    names = np.array(sorted(set(dealers)), dtype=object)
-    at = np.searchsorted(cohort.dealers, names)
-    there = at[np.append(cohort.dealers, "")[at] == names]
-    return np.flatnonzero(np.isin(cohort.dealer, there))
+    from features.engine.context import places_among
+
+    return np.flatnonzero(np.isin(cohort.dealer, places_among(cohort.dealers, dealers)))
 
 
 def check_dates(warehouse: Warehouse, as_of: Sequence[date]) -> None:
@@ -333,10 +336,10 @@ def _columns(
     engine: EmbeddedEngine,
     wanted: tuple[Sequence[Signal], npt.NDArray[np.int64] | None],
     progress: Progress | None,
-) -> tuple[dict[str, Values], dict[str, Reasons]]:
+) -> tuple[Values, Reasons]:
     """Build family by family; what is not kept is let go of before the next one begins.
 
-    Of all rows, or of those that are wanted.
+    Of all rows, or of those that are wanted; shape (n_signals, n_rows).
     """
     from features.engine.context import Context
     from features.signals import registry
@@ -346,8 +349,8 @@ def _columns(
     families = registry.all_families()
     eras = [(rows, Context(part, engine)) for rows, part in _eras(cohort, engine)]
     n_rows = len(cohort) if some is None else len(some)
-    values = {s.name: np.empty(n_rows, dtype=np.float32) for s in signals}
-    reasons = {s.name: np.empty(n_rows, dtype=np.int8) for s in signals}
+    values = np.empty((len(signals), n_rows), dtype=np.float32)
+    reasons = np.empty((len(signals), n_rows), dtype=np.int8)
 
     def made(name: str, context: Context) -> Made:
         found = families[name].build(context)
@@ -367,10 +370,10 @@ def _columns(
                 else made(name, context)
             )
             into, taken = _places(rows, some)
-            for column in (s.name for s in signals if s.family == name):
+            for at, column in ((i, s.name) for i, s in enumerate(signals) if s.family == name):
                 value, reason = columns[column]
-                values[column][into] = value[taken]
-                reasons[column][into] = reason[taken]
+                values[at][into] = value[taken]
+                reasons[at][into] = reason[taken]
 
     with ThreadPoolExecutor(engine.families_at_once) as pool:
         for i, (name, done) in enumerate([(n, pool.submit(build, n)) for n in names]):
@@ -414,26 +417,39 @@ def _reasons(family: FamilyColumns, name: str, value: Values) -> Reasons:
 
 
 def _frames(
-    cohort: Cohort, values: dict[str, Values], reasons: dict[str, Reasons]
+    cohort: Cohort, names: list[str], values: Values, reasons: Reasons
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both as frames over the very arrays, which one block each keeps together."""
     dates = cohort.days.astype("datetime64[D]").astype("datetime64[s]")
     dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
-    frame = pd.DataFrame({"dealer": dealer, "as_of": dates, **values}, copy=False)
-    return frame, pd.DataFrame(reasons, copy=False)
+    frame = pd.DataFrame(values.T, columns=names, copy=False)
+    frame.insert(0, "as_of", dates)
+    frame.insert(0, "dealer", dealer)
+    return frame, pd.DataFrame(reasons.T, columns=names, copy=False)
+
+
+def _pairs_of(
+    frame: pd.DataFrame, reasons: pd.DataFrame, signals: Sequence[Signal]
+) -> Iterator[tuple[Values, Reasons]]:
+    """Yield each signal's values and reasons."""
+    for signal in signals:
+        yield frame[signal.name].to_numpy(), reasons[signal.name].to_numpy()
 
 
 def _fingerprint(
-    frame: pd.DataFrame, reasons: pd.DataFrame, signals: Sequence[Signal], warehouse: str
+    frame: pd.DataFrame,
+    columns: Iterable[tuple[Values, Reasons]],
+    signals: Sequence[Signal],
+    warehouse: str,
 ) -> str:
     digest = hashlib.sha256(warehouse.encode())
     digest.update(_definitions(tuple(signals)))
     digest.update(_lines(frame["dealer"]))
     digest.update(frame["as_of"].to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
-    for signal in signals:
-        value = frame[signal.name].to_numpy().astype("<f4")
-        value = np.where(np.isnan(value), np.float32(np.nan), value + np.float32(0.0))
-        digest.update(value.tobytes())
-        digest.update(reasons[signal.name].to_numpy().tobytes())
+    for value, reason in columns:
+        plain = np.where(np.isnan(value), np.float32(np.nan), value + np.float32(0.0))
+        digest.update(plain.astype("<f4").tobytes())
+        digest.update(reason.tobytes())
     return digest.hexdigest()
 
 

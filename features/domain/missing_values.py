@@ -263,13 +263,8 @@ def is_null_word_sql(
     A word that is a code of the column stays: an inspection may well end in ``none``. A column
     that `is_typed` holds dates, numbers or licenses, where more words say that there is none.
     """
-    words = _words(column, allowed, is_typed=is_typed)
-    # One pattern gives up at the first letter: a comparison with each word takes ten times as long.
-    pattern = "|".join(re.escape(word) for word in sorted(words))
-    longest = max(map(len, words))
-    condition = (
-        f"(length({text}) <= {longest} AND regexp_full_match({text}, {literal(pattern)}, 'i'))"
-    )
+    longest, pattern = _pattern(column, allowed, is_typed=is_typed)
+    condition = f"(length({text}) <= {longest} AND regexp_full_match({text}, {pattern}, 'i'))"
     if column == "purchaser_token":
         # One sign repeated, such as 0000000000, is a filled form, not a hash.
         hashes = ", ".join(literal(one) for one in HASHES_OF_NOTHING)
@@ -292,6 +287,16 @@ def is_null_word(
         return True
     is_token = column == "purchaser_token" and bool(text)
     return is_token and (text == text[0] * len(text) or text.lower() in HASHES_OF_NOTHING)
+
+
+@lru_cache(maxsize=256)
+def _pattern(column: str, allowed: frozenset[str], *, is_typed: bool) -> tuple[int, str]:
+    """Return the length of the longest word that means nothing, and SQL of a pattern of all.
+
+    One pattern gives up at the first letter: a comparison with each word takes ten times as long.
+    """
+    words = _words(column, allowed, is_typed=is_typed)
+    return max(map(len, words)), literal("|".join(re.escape(word) for word in sorted(words)))
 
 
 @lru_cache(maxsize=256)

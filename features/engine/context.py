@@ -95,6 +95,15 @@ class Cohort:
         return [from_day(day) for day in self.as_of]
 
 
+def places_among(dealers: npt.NDArray[np.object_], named: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Return where some dealers stand among `dealers`, ascending; without those that do not."""
+    names = np.array(sorted(set(named)), dtype=object)
+    at = np.searchsorted(dealers, names)
+    at, names = at[at < len(dealers)], names[at < len(dealers)]
+    found: npt.NDArray[np.int64] = at[dealers[at] == names]
+    return found
+
+
 @runtime_checkable
 class OwnGrids(Protocol):
     """An engine that has its own way to the grids: where the events are, or from what it kept."""
@@ -134,6 +143,12 @@ class Keeping(Protocol):
         self, gathered: Gathered, cohort: Cohort, tables: Mapping[str, pa.Table]
     ) -> pa.Table:
         """Answer a query, from what was answered before as far as new rows allow."""
+        ...
+
+    def keep_made(
+        self, name: str, cohort: Cohort, parts: tuple[object, ...], make: Callable[[], Any]
+    ) -> Any:
+        """Return what was made of these very parts, else make it."""
         ...
 
 
@@ -225,6 +240,17 @@ class Context:
         if isinstance(self.engine, Keeping):
             return self.engine.gather(gathered, self.cohort, tables)
         return self.query(gathered.sql, **tables)
+
+    def made_of(self, name: str, parts: tuple[object, ...], make: Callable[[], Shared]) -> Shared:
+        """Return what is made of the cohort and of some parts alone.
+
+        An engine may keep it as long as they are the very same objects: of what `gather` answers,
+        until a new row matters.
+        """
+        if isinstance(self.engine, Keeping):
+            kept: Shared = self.engine.keep_made(name, self.cohort, parts, make)
+            return kept
+        return make()
 
     def grids(self, view: str, measures: Sequence[Measure]) -> dict[str, npt.NDArray[Any]]:
         """Evaluate measures over the rows of `view`, in one pass.

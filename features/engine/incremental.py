@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from operator import is_not
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engine import kept_file
-from features.engine.context import Cohort, Context, Gathered, Measure
+from features.engine.context import Cohort, Context, Gathered, Measure, places_among
 from features.engine.embedded import EmbeddedEngine, rows_sql
 from features.engine.views import VIEWS, tables_in, tables_of
 from features.schema import TABLES
@@ -47,6 +48,7 @@ class _Kept:
     changed: set[str] = field(default_factory=set)  # dealers for whom it no longer holds
     reads: frozenset[str] = frozenset()  # tables whose new rows end it
     files: dict[str, list[str]] = field(default_factory=dict)  # new ones, by table
+    parts: tuple[object, ...] = ()  # what it was made of: of others it is not
 
     def value(self, key: tuple[str, ...]) -> kept_file.KeptValue:
         """Return it as it is written."""
@@ -83,11 +85,14 @@ class KeptEngine(EmbeddedEngine):
 
     def __init__(self, warehouse: Warehouse) -> None:
         super().__init__(warehouse)
+        # To compare each expression of a measure with all others takes as long as the rows of few.
+        self.connection.execute("SET disabled_optimizers = 'common_subexpressions'")
         self._files = _files(warehouse)
         self._grids: dict[tuple[str, str], _Kept] = {}
         self._shared: dict[str, _Kept] = {}
         self._answers: dict[str, _Kept] = {}
         self._families: dict[str, _Kept] = {}
+        self._made_of: dict[str, _Kept] = {}
         self._cohorts: dict[tuple[date, ...], Cohort] = {}
         self._keeping = threading.Lock()
         self._noting = threading.local()
@@ -157,7 +162,9 @@ class KeptEngine(EmbeddedEngine):
 
     def forget(self) -> None:
         """Let go of everything that was kept."""
-        for kept in (self._grids, self._shared, self._answers, self._families, self._cohorts):
+        for kept in (
+            self._grids, self._shared, self._answers, self._families, self._made_of, self._cohorts,
+        ):  # fmt: skip
             kept.clear()
         for view in self._made:
             kind = "TABLE" if VIEWS[view].is_kept else "VIEW"
@@ -206,6 +213,20 @@ class KeptEngine(EmbeddedEngine):
             known = _Kept(cohort, made, reads=reads)
             with self._keeping:
                 self._families[name] = known
+        kept: Made = known.made
+        return kept
+
+    def keep_made(
+        self, name: str, cohort: Cohort, parts: tuple[object, ...], make: Callable[[], Made]
+    ) -> Made:
+        """Return what was made of these very parts, made anew when one is another."""
+        with self._keeping:
+            known = self._made_of.get(name)
+        is_same = known is not None and len(known.parts) == len(parts) and known.is_of(cohort)
+        if known is None or not is_same or any(map(is_not, known.parts, parts)):
+            known = _Kept(cohort, make(), parts=parts)
+            with self._keeping:
+                self._made_of[name] = known
         kept: Made = known.made
         return kept
 
@@ -274,9 +295,7 @@ class KeptEngine(EmbeddedEngine):
 
     def _renewed(self, known: _Kept, view: str, measures: Sequence[Measure]) -> Grids:
         cohort = known.cohort
-        names = np.array(sorted(known.changed), dtype=object)
-        at = np.searchsorted(cohort.dealers, names)
-        dealers = at[np.append(cohort.dealers, "")[at] == names]
+        dealers = places_among(cohort.dealers, known.changed)
         rows = np.flatnonzero(np.isin(cohort.dealer, dealers))
         if not len(rows):
             return dict(known.made)

@@ -38,6 +38,8 @@ from features.signals.signal import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from features.engine.context import Context
 
 MIN_REQUESTS: Final = 50  # requests of a state below which no share is given
@@ -174,7 +176,12 @@ def build(context: Context) -> FamilyColumns:
         columns = dict(of_listings)
         if requests is not None:
             mass = trace_masses(context, stage)["traces_3y"][part.date].astype(np.float64)
-            columns |= _of_traces(place, mass, requests)
+            recovered = context.made_of(
+                f"recovered by {place.when}",
+                (requests, stage),
+                partial(_recovered, place, requests),
+            )
+            columns |= _of_traces(place, mass, recovered)
         for name, (column, reason) in columns.items():
             values[f"area_{name}"][part.rows] = column
             reasons[f"area_{name}"][part.rows] = reason
@@ -327,7 +334,7 @@ def _checks_of_year(when: date) -> pd.Series:
     return of_state
 
 
-def _requests(context: Context) -> pd.DataFrame:
+def _requests(context: Context) -> pa.Table:
     """Count requests for firearms recovered in each state, by the days they count from and to."""
     sql = f"""
         SELECT recovery_state AS state, {number_sql("known_on")} AS known,
@@ -340,8 +347,7 @@ def _requests(context: Context) -> pd.DataFrame:
         GROUP BY ALL
         """
     seen = {"traces": "recovery_country = 'US'"}
-    counted: pd.DataFrame = context.gather(Gathered(sql, seen)).to_pandas()
-    return counted
+    return context.gather(Gathered(sql, seen))
 
 
 def _per_county(place: _Place, of_dealer: Floats) -> Floats:
@@ -352,16 +358,22 @@ def _per_county(place: _Place, of_dealer: Floats) -> Floats:
     return np.asarray(total, dtype=np.float64)
 
 
-def _of_traces(place: _Place, mass: Floats, requests: pd.DataFrame) -> Columns:
+def _recovered(place: _Place, requests: pa.Table) -> tuple[Floats, ...]:
+    """Sum the requests of a year over each state: all, those that reached a purchaser, ..."""
+    day = place.stage.as_of[place.part.date]
+    counted = requests.to_pandas()
+    seen = counted[(counted["known"] < day) & (day <= counted["until"])]
+    names = ["n", "n_reached", "n_unserialized"]
+    sums = seen.groupby("state")[names].sum().reindex(place.states).fillna(0)
+    return tuple(sums[name].to_numpy(dtype=np.float64) for name in names)
+
+
+def _of_traces(place: _Place, mass: Floats, recovered: tuple[Floats, ...]) -> Columns:
     county = np.append(place.people, np.nan)[place.county]
     is_listed = place.stage.is_listed[:, place.part.date]
     listed_mass = np.where(is_listed, mass, 0.0)
     others = np.append(_per_county(place, listed_mass), 0.0)[place.county] - listed_mass
-    day = place.stage.as_of[place.part.date]
-    seen = requests[(requests["known"] < day) & (day <= requests["until"])]
-    names = ["n", "n_reached", "n_unserialized"]
-    sums = seen.groupby("state")[names].sum().reindex(place.states).fillna(0)
-    n, n_reached, n_unserialized = (sums[c].to_numpy(dtype=np.float64) for c in names)
+    n, n_reached, n_unserialized = recovered
     few = place.part.take(np.append(n, 0.0)[place.state]) > 0
 
     def share_of(top: Floats) -> tuple[Floats, Reasons]:

@@ -201,15 +201,24 @@ def _shared(context: Context, stage: Listings, n_traces: Floats) -> Source:
     mass = trace_masses(context, stage)["traces_2y"]
     n_dealers = len(stage.rows.dealers)
 
-    def at(part: Slice) -> Columns:
-        day = stage.as_of[part.date]
+    def joined(date: int) -> tuple[graph.SharedPurchasers, npt.NDArray[np.int64]]:
+        day = stage.as_of[date]
         is_in = (events["seen"] < day) & (day <= events["until"])
-        is_in &= stage.has(part.date)[events["at"]]  # listed by then, not only later
+        is_in &= stage.has(date)[events["at"]]  # listed by then, not only later
         dealer, token = events["at"][is_in], events["token"][is_in]
         found = graph.share_purchasers(dealer, token, n_dealers)
-        others = graph.mass_of_others(found.label, mass[part.date].astype(np.float64))
         is_counted = found.is_shared & (events["is_trace"][is_in] == 1)
-        shared = part.take(np.bincount(dealer[is_counted], minlength=n_dealers))
+        return found, np.bincount(dealer[is_counted], minlength=n_dealers)
+
+    def at(part: Slice) -> Columns:
+        if len(stage.as_of) == 1:  # of many dates it would be held for all at once
+            found, n_shared = context.made_of(
+                "purchasers", (events, stage), lambda: joined(part.date)
+            )
+        else:
+            found, n_shared = joined(part.date)
+        others = graph.mass_of_others(found.label, mass[part.date].astype(np.float64))
+        shared = part.take(n_shared)
         return {
             "degree_2y": _observed(part, found.degree),
             "shared_purchasers_2y": _observed(part, found.n_shared),
@@ -241,12 +250,16 @@ def _shared_events(context: Context, stage: Listings) -> dict[str, npt.NDArray[n
         Gathered(sql, named, is_additive=False),
         listed_dealers=pa.table({"dealer": names, "place": numbers}),
     )
-    columns = {
-        name: found[name].to_numpy().astype(np.int64)
-        for name in ("at", "is_trace", "seen", "until")
-    }
-    token, _ = pd.factorize(found["token"].to_numpy())
-    return columns | {"token": token.astype(np.int64)}
+
+    def numbered() -> dict[str, npt.NDArray[np.int64]]:
+        columns = {
+            name: found[name].to_numpy().astype(np.int64)
+            for name in ("at", "is_trace", "seen", "until")
+        }
+        token, _ = pd.factorize(found["token"].to_numpy())
+        return columns | {"token": token.astype(np.int64)}
+
+    return context.made_of("purchasers' events", (found, stage), numbered)
 
 
 def _near(context: Context, stage: Listings) -> Source:

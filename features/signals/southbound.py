@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.arrays import Floats
-from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, known_sql, number_sql
-from features.engine.context import Context, Gathered
+from features.domain.asof import NEVER, Y1, Y3, Y5, day_sql, is_known, known_sql, number_sql
+from features.engine.context import Cohort, Context, Gathered
 from features.signals.events import southbound as events
 from features.signals.events.asked import Asked
 from features.signals.shared import coverage
@@ -182,25 +183,37 @@ def _adjusted(context: Context) -> Floats:
     """Mexican traces of three years, each over the coverage of its state when it was requested."""
     days = context.cohort.as_of
     before = int(days[-1])
-    mexican = {"traces": events.MEXICO}
-    own = context.gather(Gathered(_own_sql(int(days[0]) - Y3.days, before), mexican)).to_pandas()
-    requests = context.gather(Gathered(coverage.requests_sql(before), mexican)).to_pandas()
-    agencies = context.gather(Gathered(coverage.AGENCIES_SQL, {"agencies": "TRUE"})).to_pandas()
-    dealers = pd.Index(context.cohort.dealers)
-    place = dealers.get_indexer(pd.Index(own["dealer"]))
-    own = own[place >= 0].assign(place=place[place >= 0])
-    out = np.zeros(context.n_rows)
-    for k, day in enumerate(days.tolist()):
-        seen = coverage.standing(own, day)
-        seen = seen[seen["known"] >= day - Y3.days]
-        found = coverage.estimate(requests, agencies, day)
-        share = found.at(
-            seen["state"].to_numpy(dtype=object), seen["requested"].to_numpy(dtype=np.int64)
-        )
+    own = context.gather(Gathered(_own_sql(int(days[0]) - Y3.days, before), {"traces": events.MEXICO}))
+    placed = {"traces": f"{events.MEXICO} AND recovery_state IS NOT NULL"}
+    requests = context.gather(Gathered(coverage.requests_sql(before), placed))
+    agencies = context.gather(Gathered(coverage.AGENCIES_SQL, {"agencies": "TRUE"}))
+
+    def covered() -> list[coverage.Coverage]:
+        tables = requests.to_pandas(), agencies.to_pandas()
+        return [coverage.estimate(*tables, day) for day in days.tolist()]
+
+    found = context.made_of("coverage", (requests, agencies), covered)
+    return context.made_of("adjusted", (own, found), lambda: _over(context.cohort, own, found))
+
+
+def _over(cohort: Cohort, own: pa.Table, found: list[coverage.Coverage]) -> Floats:
+    """Sum over each dealer's Mexican traces one over the coverage, as of each date."""
+    names = pa.array(cohort.dealers, pa.string())
+    place = pc.fill_null(pc.index_in(own["dealer"], value_set=names), -1).to_numpy()
+    state = own["state"].combine_chunks().dictionary_encode()
+    states = np.append(state.dictionary.to_numpy(zero_copy_only=False), None)
+    code = pc.fill_null(state.indices, len(states) - 1).to_numpy(zero_copy_only=False)
+    requested, known, until = (
+        own[name].to_numpy().astype(np.int64) for name in ("requested", "known", "until")
+    )
+    out = np.zeros(len(cohort))
+    for k, (day, covered) in enumerate(zip(cohort.as_of.tolist(), found, strict=True)):
+        seen = (place >= 0) & is_known(known, day) & (day <= until) & (known >= day - Y3.days)
+        share = covered.at(states, requested[seen], code=code[seen])
         parts = np.rint(_PARTS / share)
-        summed = np.bincount(seen["place"], weights=parts, minlength=len(dealers)) / _PARTS
-        is_here = context.cohort.date_index == k
-        out[is_here] = summed[context.cohort.dealer[is_here]]
+        summed = np.bincount(place[seen], parts, minlength=len(cohort.dealers)) / _PARTS
+        is_here = cohort.date_index == k
+        out[is_here] = summed[cohort.dealer[is_here]]
     return out
 
 

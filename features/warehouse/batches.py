@@ -88,8 +88,9 @@ def engine_settings(draft: Draft, *, n_bytes: int | None = None) -> dict[str, st
     if n_bytes is not None and n_bytes < ONE_THREAD_BYTES:
         settings["threads"] = 1
     if n_bytes is not None and n_bytes < _FEW_BYTES:
-        # It joins with a list of codes, which for a few rows takes longer than all their checks.
-        settings["disabled_optimizers"] = "in_clause"
+        # It joins with a list of codes, and compares each expression of the checks with all others,
+        # which for a few rows takes longer than the checks.
+        settings["disabled_optimizers"] = "in_clause,common_subexpressions"
     return settings
 
 

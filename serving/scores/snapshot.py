@@ -26,6 +26,7 @@ from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
 from serving.scores.loaded_table import N_REASONS, ScoredTable, load_scored
 from serving.scores.places import Places
+from serving.scores.replaced_rows import ReplacedRows
 from serving.scores.words.peers import Peers
 from serving.scores.words.reason_sentences import Sentences
 
@@ -58,9 +59,9 @@ class Snapshot:
         The bundle that scored it.
     columns : mapping of str to array, each of shape (n,)
         The scored columns, current: rescored dealers have their new values.
-    inputs : array of float32, shape (n, p)
+    inputs : rows of float32, shape (n, p)
         The signals.
-    missing : array of int8, shape (n, p)
+    missing : rows of int8, shape (n, p)
         Why a value is missing: 0 observed.
     places : Places
         Its place columns as codes, and the turns of its dealers.
@@ -71,8 +72,8 @@ class Snapshot:
     table: ScoredTable
     bundle: Bundle
     columns: Mapping[str, npt.NDArray[Any]]
-    inputs: npt.NDArray[np.float32]
-    missing: npt.NDArray[np.int8]
+    inputs: ReplacedRows
+    missing: ReplacedRows
     row_of: Mapping[str, int]
     places: Places
     overlay: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -113,8 +114,8 @@ class Snapshot:
             table=table,
             bundle=bundle,
             columns=columns,
-            inputs=features.X[signals].to_numpy(dtype=np.float32),
-            missing=features.reasons[signals].to_numpy(dtype=np.int8),
+            inputs=ReplacedRows(features.X[signals].to_numpy(dtype=np.float32)),
+            missing=ReplacedRows(features.reasons[signals].to_numpy(dtype=np.int8)),
             row_of={dealer: i for i, dealer in enumerate(columns["dealer"])},
             places=Places(columns),
         )
@@ -308,8 +309,8 @@ class Snapshot:
         self, rows: Ints, inputs: npt.NDArray[np.float32], missing: npt.NDArray[np.int8]
     ) -> Snapshot:
         """Return a snapshot in which some rows have other signals."""
-        all_inputs, all_missing = self.inputs.copy(), self.missing.copy()
-        all_inputs[rows], all_missing[rows] = inputs, missing
+        all_inputs = self.inputs.replaced(rows, inputs)
+        all_missing = self.missing.replaced(rows, missing)
         overlay = {dealer: dict(fields) for dealer, fields in self.overlay.items()}
         for row in rows.tolist():
             fields = overlay.setdefault(self.columns["dealer"][row], {})

@@ -130,7 +130,9 @@ class Coverage:
             out[:, regime] = np.clip(share, FLOOR, 1.0)
         return out
 
-    def at(self, state: npt.NDArray[np.object_], requested_on: Ints) -> Floats:
+    def at(
+        self, state: npt.NDArray[np.object_], requested_on: Ints, *, code: Ints | None = None
+    ) -> Floats:
         """Return the coverage that holds for requests, shape (n,).
 
         A state of which nothing is told, and a recovery without a state, take the national index.
@@ -140,9 +142,12 @@ class Coverage:
         state : ndarray of str or None, shape (n,)
         requested_on : ndarray of int, shape (n,)
             Days since 1970.
+        code : ndarray of int, shape (n,), optional
+            Place in `state` of each request, where that holds every state once.
         """
         out = mexico_coverage(requested_on)
         place = pd.Index(self.states).get_indexer(pd.Index(state))
+        place = place if code is None else place[code]
         quarter = quarters_of(requested_on) - self.first
         is_known = (place >= 0) & (quarter >= 0) & (quarter < self.n.shape[1])
         is_known &= np.isin(np.array([*self.basis, "none"])[place], ("measured", "pooled"))
