@@ -239,6 +239,37 @@ def test_only_families_that_read_a_new_row_are_built_again(
     assert built == ["tips"]
 
 
+@pytest.mark.parametrize(("country", "state"), [("US", None), ("MX", None), ("MX", "MX-SON")])
+def test_what_rests_on_answers_is_made_again_when_one_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, country: str, state: str | None
+) -> None:
+    """Coverage rests on Mexican requests of a known state; no other new trace changes it."""
+    from features.signals.shared import coverage
+
+    tables = invented.known_before(invented.Country(1).tables, WHEN)
+    rows = tables["traces"]
+    new = rows[rows["dealer"].notna() & ~rows.duplicated("trace_id", keep=False)].tail(1)
+    tables["traces"] = rows.drop(new.index)
+    invented.load(tables, tmp_path, 0)
+    plain, days = coverage.estimate, list[int]()
+
+    def estimate(requests, agencies, as_of):
+        days.append(as_of)
+        return plain(requests, agencies, as_of)
+
+    monkeypatch.setattr(coverage, "estimate", estimate)
+    with KeptEngine(invented.opened(tmp_path)) as engine:
+        build_features(engine.warehouse, WHEN, engine=engine)
+        new = new.assign(recovery_country=country, recovery_state=state)
+        invented.load({"traces": new}, tmp_path, 1)
+        days.clear()
+        warehouse = invented.opened(tmp_path)
+        engine.renew(warehouse)
+        kept = build_features(warehouse, WHEN, engine=engine)
+        assert len(days) == (state is not None)
+        assert_same(kept, build_features(warehouse, WHEN))
+
+
 @pytest.mark.slow
 def test_an_engine_that_begins_later_goes_on_from_what_another_wrote(
     arriving: tuple[Path, list[Tables]], worked_out: list[int]
