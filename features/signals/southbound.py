@@ -183,7 +183,9 @@ def _adjusted(context: Context) -> Floats:
     """Mexican traces of three years, each over the coverage of its state when it was requested."""
     days = context.cohort.as_of
     before = int(days[-1])
-    own = context.gather(Gathered(_own_sql(int(days[0]) - Y3.days, before), {"traces": events.MEXICO}))
+    own = context.gather(
+        Gathered(_own_sql(int(days[0]) - Y3.days, before), {"traces": events.MEXICO})
+    )
     placed = {"traces": f"{events.MEXICO} AND recovery_state IS NOT NULL"}
     requests = context.gather(Gathered(coverage.requests_sql(before), placed))
     agencies = context.gather(Gathered(coverage.AGENCIES_SQL, {"agencies": "TRUE"}))
