@@ -24,7 +24,7 @@ def waiting(number, **more):
 def test_only_columns_that_some_event_fills_are_read_and_those_that_a_row_needs(tmp_path):
     events = [waiting(1, trace_id="T1"), waiting(2, trace_id="T2", dealer="1-10-00001")]
     (file,) = _canonical_files(events, tmp_path)
-    first, second = csv.DictReader(file.open(encoding="utf-8"))
+    first, second = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     filled = {name for name, value in ROW.items() if value is not None}
     assert set(first) == filled | {"dealer", "known_on", *TABLES["traces"].required}
     assert (first["is_fifty_caliber"], first["dealer"], second["dealer"]) == (
