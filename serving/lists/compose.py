@@ -367,7 +367,7 @@ def _document_rows(
                 "as_of": as_of[n],
                 "heads": heads[n],
                 "priority": priority[n],
-                "percentile": view.percentile(row),
+                "percentile": view.percentile_at(rank[n]),
                 "national_rank": rank[n],
                 "support": support[n],
                 "has_insufficient_history": is_unsure[n],

@@ -82,9 +82,10 @@ class View:
 
         Of equal priorities, those that the lot puts before it do.
         """
-        return self._percentile(int(self.national_rank[row]))
+        return self.percentile_at(int(self.national_rank[row]))
 
-    def _percentile(self, rank: int) -> float:
+    def percentile_at(self, rank: int) -> float:
+        """Return `percentile` of the row of a rank."""
         return round(100.0 * (self.n - rank + 1) / self.n, 2)
 
     @property
@@ -194,7 +195,7 @@ class View:
                     for head, (values, lower, upper) in zip(heads, of_heads, strict=True)
                 },
                 "priority": priority,
-                "percentile": self._percentile(rank),
+                "percentile": self.percentile_at(rank),
                 "national_rank": rank,
                 "office": office,
                 "office_rank": place,
@@ -210,9 +211,9 @@ class View:
         return snapshot.sentences.of_row(
             row,
             snapshot.strongest[:n],
-            license_type=snapshot.columns["license_type"][row],
-            inputs=snapshot.inputs[row],
-            missing=snapshot.missing[row],
+            license_types=snapshot.columns["license_type"],
+            inputs=snapshot.inputs,
+            missing=snapshot.missing,
         )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from serving.contract.records.scores import ReasonRecord
+    from serving.scores.replaced_rows import ReplacedRows
 
 # A reason, or one with what each head takes from it.
 _Reason = TypeVar("_Reason", bound="ReasonRecord")
@@ -72,9 +73,9 @@ class Sentences:
         row: int,
         strongest: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]],
         *,
-        license_type: str,
-        inputs: npt.NDArray[np.floating[Any]],
-        missing: npt.NDArray[np.int8],
+        license_types: npt.NDArray[Any],
+        inputs: ReplacedRows,
+        missing: ReplacedRows,
     ) -> list[ReasonRecord]:
         """Return the reasons of a row of the table, said once however often they are shown.
 
@@ -82,20 +83,21 @@ class Sentences:
         ----------
         strongest : sequence of (array, array)
             The signal and the contribution of each row's first, second, ... reason.
-        inputs, missing : array of shape (p,)
-            All signals of the row, and why each is missing.
+        license_types : array of str, shape (n,)
+        inputs, missing : rows of shape (n, p)
+            All signals of every row, and why each is missing.
         """
         key = (row, len(strongest))
         if (kept := self._of_rows.get(key)) is None:
-            kept = []
+            kept, own, why = [], inputs[row], missing[row]
             for signals, contributions in strongest:
                 contribution = float(contributions[row])
                 if contribution:
                     at = int(signals[row])
                     kept.append(
                         self.reason(
-                            at, float(inputs[at]), contribution, license_type=license_type,
-                            missing=int(missing[at]), row=inputs,
+                            at, float(own[at]), contribution, license_type=license_types[row],
+                            missing=int(why[at]), row=own,
                         )
                     )  # fmt: skip
             kept = measured_first(kept)

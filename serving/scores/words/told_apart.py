@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
+from operator import le
 from typing import TYPE_CHECKING, Final
 
 from serving.scores.words.reason_sentences import is_weak
@@ -30,22 +31,26 @@ def told_apart(rows: Sequence[Sequence[ReasonRecord]]) -> list[list[ReasonRecord
     rows : sequence of sequence of ReasonRecord
         The reasons of each dealer that is shown beside the others, the largest contribution first.
     """
-    keys = [[_key(one) for one in reasons] for reasons in rows]
-    n_with = Counter(chain.from_iterable(map(set, keys)))
+    traits = [[_traits(one) for one in reasons] for reasons in rows]
+    n_with = Counter(chain.from_iterable({key for key, _ in own} for own in traits))
     shared = {key for key, n in n_with.items() if n > _MOST_ALIKE * len(rows)}
     out = []
-    for reasons, own in zip(rows, keys, strict=True):
-        turns = [
-            (is_weak(one), one["contribution"] < 0, key in shared or _is_conditional(one))
-            for one, key in zip(reasons, own, strict=True)
-        ]
-        out.append([reasons[i] for i in sorted(range(len(turns)), key=turns.__getitem__)])
+    for reasons, own in zip(rows, traits, strict=True):
+        turns = [turn | (key in shared) for key, turn in own]
+        is_sorted = all(map(le, turns, turns[1:]))
+        in_order = (
+            range(len(turns)) if is_sorted else sorted(range(len(turns)), key=turns.__getitem__)
+        )
+        out.append([reasons[i] for i in in_order])
     return out
 
 
-def _is_conditional(reason: ReasonRecord) -> bool:
-    return reason["sentence"].startswith("If ")
+def _traits(reason: ReasonRecord) -> tuple[str, int]:
+    """Return by what a reason is the same as another's, and its turn where it is nobody else's.
 
-
-def _key(reason: ReasonRecord) -> str:
-    return reason["signal"] if reason["unit"] in KINDS else reason["sentence"]
+    The turn's bits, from the highest: whether it could not be measured, lowers, or is conditional.
+    """
+    sentence = reason["sentence"]
+    key = reason["signal"] if reason["unit"] in KINDS else sentence
+    turn = 4 * is_weak(reason) + 2 * (reason["contribution"] < 0) + sentence.startswith("If ")
+    return key, turn
