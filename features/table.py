@@ -424,7 +424,7 @@ def _frames(
     dealer = pd.array(cohort.dealers, dtype="str").take(cohort.dealer)
     frame = pd.DataFrame(values.T, columns=names, copy=False)
     frame.insert(0, "as_of", dates)
-    frame.insert(0, "dealer", dealer)
+    frame.insert(0, "dealer", pd.Series(dealer))
     return frame, pd.DataFrame(reasons.T, columns=names, copy=False)
 
 

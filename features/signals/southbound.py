@@ -203,7 +203,7 @@ def _over(cohort: Cohort, own: pa.Table, found: list[coverage.Coverage]) -> Floa
     names = pa.array(cohort.dealers, pa.string())
     place = pc.fill_null(pc.index_in(own["dealer"], value_set=names), -1).to_numpy()
     state = own["state"].combine_chunks().dictionary_encode()
-    states = np.append(state.dictionary.to_numpy(zero_copy_only=False), None)
+    states = np.array([*state.dictionary.to_pylist(), None], dtype=object)
     code = pc.fill_null(state.indices, len(states) - 1).to_numpy(zero_copy_only=False)
     requested, known, until = (
         own[name].to_numpy().astype(np.int64) for name in ("requested", "known", "until")
