@@ -66,6 +66,19 @@ def old_records(records_to: date, age_days: int) -> str:
     )
 
 
+def scored_alone(row: Mapping[str, Any], as_of: object) -> str:
+    """Say that a dealer was scored by itself after an event, beside others as of a day before.
+
+    >>> scored_alone({"as_of": "2026-03-02"}, "2026-01-01")
+    'Scored after an event about it, on records known before 2026-03-02.'
+    >>> scored_alone({"as_of": "2026-01-01"}, "2026-01-01"), scored_alone({"as_of": None}, "")
+    ('', '')
+    """
+    own = str(row.get("as_of") or "")
+    is_later = bool(own) and own > str(as_of)
+    return f"Scored after an event about it, on records known before {own}." if is_later else ""
+
+
 def judged_sentence(judged: Mapping[str, Any] | None) -> str:
     """Say what gates could not say of the bundle in force, and what the list then rests on.
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from features.contract import TableContract, limits
+from features.domain.number_words import counted
 
 if TYPE_CHECKING:  # each view is asked for by one command, which must not load what others show
     from features.ingest.summary import FileSummary, IngestSummary
@@ -243,7 +244,8 @@ def flow_view(flow: Flow) -> RenderableType:
     for hub in flow.counties[:12]:
         excess = "" if hub.excess is None else f"{hub.excess:.1f}"
         places.add_row(hub.label, hub.zone, f"{hub.n_mexico:,}", excess)
-    head = f"{flow.subject.label}: {flow.n_traces:,} traces known {flow.first} to {flow.as_of}"
+    traces = counted(flow.n_traces, "trace")
+    head = f"{flow.subject.label}: {traces} known {flow.first} to {flow.as_of}"
     return Group(Text(head), links, lanes, places, *map(Text, flow.statements))
 
 

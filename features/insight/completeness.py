@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import day_sql, in_force_sql, to_day
+from features.domain.number_words import counted
 from features.engine.embedded import EmbeddedEngine
 from features.openjson import Json, Row
 from features.signals.shared import coverage
@@ -198,8 +199,10 @@ def said_of_unlisted(found: Coverage) -> list[str]:
         return []
     names = list(found.unlisted)
     shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    requests = counted(sum(found.unlisted.values()), "request")
     return [
-        f"{len(names):,} requesters with {sum(found.unlisted.values()):,} requests have no row in "
+        f"{counted(len(names), 'requester')} with {requests} "
+        f"{'has' if len(names) == 1 else 'have'} no row in "
         f"the table agencies: {shown}. Their requests count in their state, and as nobody's own "
         "or federal submission; add their rows to tell whose they are."
     ]

@@ -23,6 +23,7 @@ import pandas as pd
 
 from features.arrays import Floats
 from features.domain.asof import add_months
+from features.domain.number_words import counted
 from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, field_records
 from features.openjson import Json
@@ -438,9 +439,10 @@ def _statements(records: FieldRecords, marginal: Yield, missing: list[str]) -> t
         "Travel, leave and training are in the hours only as far as the records hold them.",
     ]
     if records.n_placed_afar:
+        stand = counted(records.n_placed_afar, "dealer stands", "dealers stand")
         said.append(
-            f"{records.n_placed_afar:,} dealers stand in counties that no office on record has "
-            "visited; they count for the office of their state or of the nearest county seen."
+            f"{stand} in counties that no office on record has "
+            "visited, and count for the office of the state or of the nearest county seen."
         )
     if missing:
         said.append(f"Left out, for no listed dealer is theirs: {', '.join(missing)}.")

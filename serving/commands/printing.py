@@ -16,7 +16,7 @@ from rich.table import Table
 
 from features.domain.number_words import counted
 from serving.scores.words.wording import RATES, head_label
-from serving.statements import PEERS, basis_sentence
+from serving.statements import PEERS, basis_sentence, scored_alone
 
 if TYPE_CHECKING:
     from serving.access.audit.writer import Verdict
@@ -144,7 +144,7 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
         return
     OUT.print(f"[bold]Dealers by priority, {escape(document['area_in_words'])}[/bold]")
     for row in document["rows"]:
-        _print_row(row)
+        _print_row(row, document["basis"]["as_of"])
     OUT.print(f"\n{escape(basis_sentence(document['basis']))}", soft_wrap=True)
     design = document["design"]
     left_out = design["n_in_area"] - design["n_eligible"]
@@ -166,7 +166,7 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
         OUT.print(f"  - {escape(line)}")
 
 
-def _print_row(row: Mapping[str, Any]) -> None:
+def _print_row(row: Mapping[str, Any], as_of: str) -> None:
     name = row["business_name"] or row["licensee_name"]
     OUT.print(
         f"[bold]{row['position']:>4}  {escape(name)}[/bold]  {row['dealer']}, type "
@@ -180,6 +180,8 @@ def _print_row(row: Mapping[str, Any]) -> None:
         last = f"last compliance or recall inspection opened {seen}"
     unsure = "; unlike inspected dealers" if row["has_insufficient_history"] else ""
     OUT.print(f"      {scores}; {last}{unsure}", soft_wrap=True)
+    if alone := scored_alone(row, as_of):
+        OUT.print(f"      {alone}", soft_wrap=True)
     if row["why"][0] in _WHY:
         OUT.print(f"      here {_WHY[row['why'][0]]}", soft_wrap=True)
     for reason in [r for r in row["reasons"] if r["contribution"] > 0][:3]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.domain.number_words import counted
 from features.errors import did_you_mean
 from serving.contract.records.dealers import (
     ChangeRecord,
@@ -219,7 +220,7 @@ def row_values(
         if unknown:
             shown = unknown[0][:80].encode("ascii", "backslashreplace").decode()
             raise InvalidRequestError(
-                f"Row {n} has {len(unknown)} columns that the bundle does not know.",
+                f"Row {n} has {counted(len(unknown), 'column')} that the bundle does not know.",
                 found=shown + did_you_mean(shown, names),
                 fix="leave out what the bundle does not read",
             )

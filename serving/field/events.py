@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from features.domain.license_number import dealer_key
 from features.domain.missing_values import NO_DATES, is_null_word
 from features.domain.name_numbers import NAMES, whole
+from features.domain.number_words import counted
 from features.openjson import Row
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.reference.geography.state_boxes import is_in_country
@@ -68,9 +69,9 @@ def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> 
                 expected="purchaser_token, an opaque keyed hash made before the data comes here",
                 fix="leave names, birth dates and identity numbers where they are (18 USC 926(a))",
             )
-        if row.keys() - known:
+        if more := len(row.keys() - known):
             raise InvalidRequestError(
-                f"A row has {len(row.keys() - known)} columns that {name} does not have.",
+                f"A row has {counted(more, 'column')} that {name} does not have.",
                 expected=", ".join(sorted(known)),
             )
     checked = Checked()

@@ -24,7 +24,7 @@ from serving.scores.words.wording import (
     why_label,
 )
 from serving.scores.words.wording import score as written
-from serving.statements import PEERS, basis_sentence, data_sentence
+from serving.statements import PEERS, basis_sentence, data_sentence, scored_alone
 
 if TYPE_CHECKING:
     from serving.lists.follow_up import FollowUp
@@ -108,11 +108,11 @@ def table(
     seen = [name for name in _KIND if not rows or "last_inspected_on" in rows[0]]
     names += [*seen, *_BASIS]
     names += since.columns if since is not None else ()
-    basis = [document["basis"][name] for name in _BASIS]
+    basis = document["basis"]
     behind = [
         [
             *(_last_kind(row) for _ in seen),
-            *basis,
+            *(row.get("as_of") or basis["as_of"], basis["bundle"]),
             *(since.cells(row["dealer"]) if since else ()),
         ]
         for row in rows
@@ -233,6 +233,7 @@ _HEADINGS: Final[Mapping[str, Field]] = {
 }
 _KIND: Final = ("last_kind",)
 _BASIS: Final = ("as_of", "bundle")
+_NEVER: Final = "9999-12-31"
 _DATES: Final = tuple(
     name for name, field in _HEADINGS.items() if field.kind == "date" and name != "decided_at"
 )
@@ -307,7 +308,7 @@ def to_pdf(
         "statements": lines[2:],
         "foot": f"{document['list_id']}. {data_sentence(basis['as_of'])}",
         "rows": [
-            _block(row, told.get(row["dealer"], ""), made.get(row["dealer"], ""))
+            _block(row, told.get(row["dealer"], ""), made.get(row["dealer"], ""), basis["as_of"])
             for row in document["rows"]
         ],
     }
@@ -322,7 +323,9 @@ class _Block(TypedDict):
     reasons: list[str]
 
 
-def _block(row: Mapping[str, Any], told: str = "", decided: str = "") -> _Block:
+def _block(
+    row: Mapping[str, Any], told: str = "", decided: str = "", as_of: str = _NEVER
+) -> _Block:
     name = row["business_name"] or row["licensee_name"] or row["dealer"]
     place = ", ".join(p for p in (row["street"], row["city"], f"{row['state']} {row['zip']}") if p)
     must = " Mandatory." if row.get("is_mandatory") else ""
@@ -344,6 +347,8 @@ def _block(row: Mapping[str, Any], told: str = "", decided: str = "") -> _Block:
             if last
             else f"No {'earlier ' if told else ''}compliance or recall inspection on record."
         )
+    if alone := scored_alone(row, as_of):
+        facts.append(alone)
     if "is_eligible" in row and not told:
         facts.append(
             "May be visited, on these records."

@@ -45,6 +45,7 @@ from serving.statements import (
     UNJUDGED,
     WITHOUT_COMPLIANCE,
     data_sentence,
+    scored_alone,
 )
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -212,6 +213,7 @@ def environment() -> Environment:
         "family": lambda name: _FAMILIES.get(name, name.replace("_", " ").capitalize()),
         "list_day": list_day,
         "counted": counted_records,
+        "scored_alone": scored_alone,
         "noun": counted,
         "outcome": outcome_label,
         "instant": instant,

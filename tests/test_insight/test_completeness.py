@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -120,6 +121,8 @@ def test_a_requester_without_a_row_is_named_and_not_taken_for_the_prosecutor(
     (sentence,) = said_of_unlisted(found)
     assert f"{len(gone)} requesters with {n.sum():,} requests have no row" in sentence
     assert next(iter(found.unlisted)) in sentence
+    (alone,) = said_of_unlisted(replace(found, unlisted={"A": 1}))
+    assert alone.startswith("1 requester with 1 request has no row in")
     whole = coverage.estimate(requests, told, day)
     assert not whole.unlisted
     np.testing.assert_array_equal(found.n, whole.n)

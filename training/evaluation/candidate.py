@@ -200,7 +200,7 @@ def open_candidate(folder: Path, number: str | None = None) -> Candidate:
         raise NotTrainedError(
             f"No candidate {wanted or 'yet'} in {place}.",
             found=", ".join(numbers[-5:]) or "nothing",
-            fix="run `ffl-risk train --recipe public_records`",
+            fix="run `ffl-risk train`, on the published records with `--recipe public_records`",
         )
     chosen = place / (wanted or numbers[-1])
     evaluation = json.loads((chosen / "evaluation.json").read_text(encoding="utf-8"))

@@ -141,7 +141,7 @@ def require_disjoint(train: npt.ArrayLike, test: npt.ArrayLike, *, what: str) ->
     both = np.intersect1d(np.asarray(train, dtype=str), np.asarray(test, dtype=str))
     if len(both):
         raise SplitOverlapError(
-            f"{len(both)} {what} stand on both sides of a split.",
+            f"On both sides of a split stand {what}: {len(both):,} of them.",
             found=", ".join(both[:5]),
             expected="none",
             fix="split by whole groups",

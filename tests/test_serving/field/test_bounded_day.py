@@ -1,5 +1,7 @@
 """An event moves all dealers' day no further than the records of the others carry."""
 
+import csv
+import io
 from datetime import date, timedelta
 
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 
 from features.warehouse import Warehouse
 from serving import clock
+from serving.commands.printing import OUT, _print_row
 from serving.dealers.explaining import records
 from serving.dealers.source_records import merged
 from serving.field.rescoring_loop import Rescorer
+from serving.lists.list_files import _block
 from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
@@ -77,6 +81,8 @@ def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving, start):
     said = f"Scored on records known before {TOMORROW}"
     assert [(page.status_code, said in page.text) for page in pages] == [(200, True), (200, False)]
 
+    _is_told_on_lists(service, dealer)
+
     assert Warehouse.open(warehouse).reaches_to() < TODAY  # by what was loaded, not told
     publish(Warehouse.open(warehouse), TOMORROW, home=running.settings.home)
     batch = Snapshot.load(running.settings.home)
@@ -84,6 +90,26 @@ def test_beyond_the_records_an_event_moves_its_own_dealer_alone(serving, start):
     assert np.array_equal(after.inputs[TOUCHED], batch.inputs[row], equal_nan=True)
     for name in (*after.heads, "priority", "signal_0", "contribution_0"):
         assert after.columns[name][TOUCHED] == batch.columns[name][row], name
+
+
+def _is_told_on_lists(service, dealer):
+    """Say of the touched dealer's row alone, on page and in files, which records it rests on."""
+    made = service.post("/v1/rank", "chief", {"k": 60}).json()
+    others = [row["dealer"] for row in made["rows"] if row["dealer"] != dealer]
+    assert len(others) == len(made["rows"]) - 1 > 0
+    at, said = f"/lists/{made['list_id']}", f"on records known before {TOMORROW}."
+    chief = Visitor(service, "chief")
+    shown = [chief.get(f"{at}?q={one}").text.count(said) for one in (dealer, others[0])]
+    assert shown == [1, 0]
+    rows = csv.DictReader(io.StringIO(service.get(f"/v1{at}.csv", "chief").text.lstrip("\ufeff")))
+    days = {row["dealer"]: row["as_of"] for row in rows}
+    assert days == dict.fromkeys(others, str(AS_OF)) | {dealer: str(TOMORROW)}
+    facts = [_block(row, as_of=str(AS_OF))["facts"] for row in made["rows"]]
+    assert sum(said in one for one in facts) == 1
+    with OUT.capture() as printed:
+        for row in made["rows"]:
+            _print_row(row, str(AS_OF))
+    assert printed.get().count(said) == 1
 
 
 def test_as_far_as_the_records_carry_all_move_together(serving):

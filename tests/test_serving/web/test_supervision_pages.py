@@ -15,6 +15,7 @@ from features.insight.staffing import WhatIf, staffing
 from serving.web.rendering import environment
 from tests.simulated import AS_OF
 from tests.test_serving.pages import Visitor
+from tests.test_serving.web.test_counted_nouns import faults
 
 amount = environment().filters["amount"]
 
@@ -164,3 +165,14 @@ def test_flows_lead_to_the_dealers_whose_firearms_are_recovered_soonest(named):
     dealer = flow["dealers"][0]["dealer"]
     own = unescape(Visitor(named, "analyst").get(f"/flows?subject={dealer}").text)
     assert "The county's, for a dealer alone has too few sales to compare." in own
+
+
+def test_pages_of_the_country_count_as_people_do(named):
+    visitor = Visitor(named, "supervisor")
+    dealers = named.runtime.snapshot.columns["dealer"]
+    own = dealers[named.runtime.snapshot.columns["division"] == "division0"]
+    paths = ["/measures?year=2024", "/staffing", "/repeats?years=9", "/referrals", "/shares"]
+    pages = {path: visitor.get(path) for path in paths}
+    pages |= {one: visitor.get(f"/flows?subject={one}") for one in (*own[:3], "2304", "48201")}
+    assert sum(page.status_code == 200 for page in pages.values()) >= len(paths)
+    assert not {path: wrong for path, page in pages.items() if (wrong := faults(page.text))}

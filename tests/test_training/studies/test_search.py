@@ -99,7 +99,9 @@ def test_a_search_without_a_trial_says_so(problem, tmp_path):
 
 
 def test_a_dealer_that_teaches_never_judges():
-    with pytest.raises(SplitOverlapError, match="1 dealers stand on both sides"):
+    with pytest.raises(
+        SplitOverlapError, match="On both sides of a split stand dealers: 1 of them"
+    ):
         require_disjoint(["a", "b"], ["b", "c"], what="dealers")
 
 
