@@ -12,7 +12,7 @@ from typing import Final
 NAMES: Final = frozenset(
     {
         *("trace_id", "inspection_id", "report_id", "seizure_id", "lead_id", "tip_id", "hold_id"),
-        *("list_id", "office", "crime_code", "requester"),
+        *("list_id", "office", "port_code", "crime_code", "requester"),
     }
 )
 _FLOAT: Final = "[0-9]+[.]0"
@@ -31,3 +31,21 @@ def whole(text: str) -> str:
     ('123', '1.00', 'A.0')
     """
     return text[:-2] if re.fullmatch(_FLOAT, text) else text
+
+
+def port_sql(text: str) -> str:
+    """Return SQL for the code of a port of entry: four digits, of which a zero may be eaten."""
+    found = whole_sql(text)
+    return (
+        f"CASE WHEN regexp_full_match({found}, '[0-9]{{3}}') THEN '0' || {found} ELSE {found} END"
+    )
+
+
+def port(text: str) -> str:
+    """Return the code of a port of entry; no code begins with two zeros.
+
+    >>> port("304"), port("2304.0"), port("Laredo")
+    ('0304', '2304', 'Laredo')
+    """
+    found = whole(text)
+    return "0" + found if re.fullmatch("[0-9]{3}", found) else found

@@ -17,7 +17,7 @@ from features.domain.missing_values import (
     is_zero_date_sql,
     trimmed_sql,
 )
-from features.domain.name_numbers import NAMES, whole_sql
+from features.domain.name_numbers import NAMES, port_sql, whole_sql
 from features.domain.postal import zip_sql
 from features.reference.geography.state_boxes import in_country_sql, in_state_sql
 from features.schema import UPPER_CASE, Column
@@ -175,7 +175,7 @@ def _text(column: Column, text: str) -> str:
         "county_fips": _county,
         "area": _area,
         "license_type": lambda t: padded(t, 1, 2),
-        "port_code": lambda t: padded(t, 3, 4),  # no code begins with two zeros
+        "port_code": port_sql,
     }
     if name in special:
         return special[name](text)

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from features.domain.license_number import dealer_key
 from features.domain.missing_values import NO_DATES, is_null_word
-from features.domain.name_numbers import NAMES, whole
+from features.domain.name_numbers import NAMES, port, whole
 from features.domain.number_words import counted
 from features.openjson import Row
 from features.reference.destinations import COUNTRY_COLUMNS, countries
@@ -148,6 +148,9 @@ def _check_value(column: Column, value: Any, *, today: date) -> tuple[Any, str]:
         return None, "undecodable"
     value = value.upper() if column.name in UPPER_CASE else value
     value = whole(value) if column.name in NAMES else value
+    value = port(value) if column.name == "port_code" else value
+    if column.allowed:  # in any case, as ingest reads them
+        value = next((code for code in column.allowed if code.lower() == value.lower()), value)
     if column.name in COUNTRY_COLUMNS and value not in countries():
         return value, "unknown_code"
     return value, "unknown_code" if column.allowed and value not in column.allowed else ""

@@ -118,7 +118,8 @@ def keep(
     if max(request.opened_on, request.closed_on or request.opened_on) > today:
         raise InvalidRequestError(
             "An inspection cannot have been opened or closed in the future.",
-            found=f"{request.opened_on} to {request.closed_on}",
+            found=f"opened on {request.opened_on}"
+            + (f", closed on {request.closed_on}" if request.closed_on else ""),
             expected=f"no later than {today}",
         )
     for _ in range(_ATTEMPTS):

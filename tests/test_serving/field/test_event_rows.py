@@ -62,6 +62,7 @@ TEXTS = (
     "true", "12.0", None,
 )  # fmt: skip
 STATES = ("TX", "Texas", "us-tx", "CHH", "Nuevo Le\u00f3n", "north", "n/a", None)
+PORTS = (*TEXTS, "304", "304.0", "2304.0", "0304", "Laredo")
 TOKENS = ("unknown", "0000000000", "x", "N/A", "a1b2c3d4", "", None)
 NUMBERS = (0, 1, -1, 1.5, 100_001, 10**20, 31.123, True, "2", "n/a", None)
 
@@ -72,7 +73,14 @@ def odd(column):
         return DAYS
     if column.kind in ("integer", "number"):
         return NUMBERS
-    named = {"dealer": DEALERS, "purchaser_token": TOKENS, "recovery_state": STATES}
+    if column.allowed:
+        return [*TEXTS, *(code.upper() for code in column.allowed), "Rifle", "cbp", "hsi"]
+    named = {
+        "port_code": PORTS,
+        "dealer": DEALERS,
+        "purchaser_token": TOKENS,
+        "recovery_state": STATES,
+    }
     return named.get(column.name, TEXTS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
@@ -114,3 +114,11 @@ def test_the_form_names_the_plan_that_was_handed_over(service, plan):
     assert f'<option value="{plan["plan_id"]}" selected>' in page
     listed = inspector.get(f"/dealers/{dealer}/outcome?list=L-20260101-000000000000").text
     assert plan["plan_id"] not in listed
+
+
+def test_a_visit_that_lies_ahead_is_refused_by_its_days(service, plan):
+    dealer, ahead = of(plan, "random")[0], str(clock.today() + timedelta(days=400))
+    for closed_on in (None, ahead):
+        visit = told(plan, dealer, opened_on=ahead, closed_on=closed_on)
+        found = service.post("/v1/outcomes", "chief", visit).json()["found"]
+        assert found == f"opened on {ahead}" + (f", closed on {ahead}" if closed_on else "")
