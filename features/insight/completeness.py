@@ -177,7 +177,7 @@ def completeness(warehouse: Warehouse, as_of: date) -> Completeness:
     """
     day = to_day(as_of)
     with EmbeddedEngine(warehouse) as engine:
-        cells = engine.query(_CELLS_SQL.format(in_force=in_force_sql(day_sql(as_of)))).to_pandas()
+        cells = engine.query(cells_sql(in_force_sql(day_sql(as_of)))).to_pandas()
         found = coverage.estimate(
             engine.query(coverage.requests_sql(day)).to_pandas(),
             engine.query(coverage.AGENCIES_SQL).to_pandas(),
@@ -191,6 +191,11 @@ def completeness(warehouse: Warehouse, as_of: date) -> Completeness:
     rows = _rows(cells, found)
     said = (*STATEMENTS, *said_of_unlisted(found))
     return Completeness(as_of, agencies, rows, _training(cells, found), said)
+
+
+def cells_sql(in_force: str) -> str:
+    """Return the query of requests by agency, Mexican state and quarter, of rows in force."""
+    return _CELLS_SQL.format(in_force=in_force)
 
 
 def said_of_unlisted(found: Coverage) -> list[str]:

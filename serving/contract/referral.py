@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -18,6 +18,10 @@ Result = Literal[
     "straw_purchase_confirmed", "trafficking_confirmed", "firearms_recovered", "lawful",
     "not_enough_evidence", "known_already", "other",
 ]  # fmt: skip
+# Results that confirm a crime, or brought firearms back.
+CONFIRMED: Final[tuple[Result, ...]] = (
+    "straw_purchase_confirmed", "trafficking_confirmed", "firearms_recovered",
+)  # fmt: skip
 CaseBasis = Literal[
     "criminal_investigation", "trace_of_a_firearm", "warrant", "court_order"
 ]  # fmt: skip

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from features.domain.asof import add_months
 from features.errors import InvalidValueError
+from features.insight.measures.agencies import by_agency
 from features.insight.measures.comparison import compared
 from features.insight.measures.figures import BASELINES, Figures, Period, warehouse_figures
 from features.insight.measures.measure import (
@@ -32,6 +33,7 @@ from features.openjson import Json
 from features.warehouse import Warehouse
 from serving import clock
 from serving.access.roles import PUBLIC_ONLY
+from serving.contract.referral import CONFIRMED
 from serving.errors import InvalidRequestError, NoReleaseError, NotReadyError
 from serving.insight.best_rule import beside_rules, best_rule, judged_order
 from serving.insight.cached import warehouse_of
@@ -76,6 +78,7 @@ def report_for(
         period,
         notes=notes_of(home, period.name),
         before=frozen_before(home, period.name),
+        parts={"mexico_requests": by_agency(warehouse, period)},
     )
     return freeze(report, home) if may_freeze and _is_settled(warehouse, period, today) else report
 
@@ -178,9 +181,18 @@ def _referrals(store: Store, period: Period, found: Figures) -> None:
         n = connection.execute(query).scalar_one()
         if not n:
             return
+        # As then known: what was taken or closed later was not by the end of the period.
+        is_taken = REFERRALS.c.taken_at < str(period.ends_on)
+        is_closed = REFERRALS.c.closed_at < str(period.ends_on)
         found["referrals_opened"] = float(n)
-        closed = query.where(REFERRALS.c.closed_at < str(period.ends_on))  # as then known
-        found["referrals_closed"] = float(connection.execute(closed).scalar_one())
+        for name, meets in (
+            ("taken", (is_taken,)),
+            ("closed", (is_closed,)),
+            ("taken_closed", (is_taken, is_closed)),
+            ("confirmed", (is_taken, is_closed, REFERRALS.c.result.in_(CONFIRMED))),
+        ):
+            count = connection.execute(query.where(*meets)).scalar_one()
+            found[f"referrals_{name}"] = float(count)
 
 
 def last_year(role: str, today: date) -> int:

@@ -309,5 +309,6 @@ def test_the_figures_of_every_measure_are_those_of_a_recount(simulated: Simulate
     # Mexican submission, models, referrals and southbound traces are held by tests of their own.
     assert set(by_name) == {
         "hit_rate_over_rule", "southbound_seen_before", "mexican_completeness", "referrals_closed",
-        "indicator_efficacy", *(f"hit_rate_over_{rule}" for rule in BASELINES),
+        "referrals_taken", "referrals_confirmed", "division_spread", "indicator_efficacy",
+        *(f"hit_rate_over_{rule}" for rule in BASELINES),
     }  # fmt: skip

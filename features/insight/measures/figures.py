@@ -11,9 +11,10 @@ import numpy as np
 
 from features.domain.asof import add_months, day_sql, in_force_sql, to_day
 from features.engine.embedded import EmbeddedEngine
+from features.insight.measures.divisions import spread_between
 from features.insight.repeats import repeats_sql, softened_sql
 from features.openjson import Row
-from features.reference.geography.places import MEXICO_BORDER_STATES
+from features.reference.geography.places import MEXICO_BORDER_STATES, county_office
 from features.reference.legal.outcome import SEVERE as SEVERE_OUTCOMES
 from features.reference.legal.outcome import WARNED
 from features.reference.legal.short_time_to_crime import short_sql
@@ -49,6 +50,9 @@ KNOWN: Final = {
     "softened": "of those, that ended milder",
     "office_severe_high": "highest severe share among offices with 30 visits",
     "office_severe_low": "lowest severe share among them",
+    "division_spread": "standard deviation of the divisions' severe shares, chance taken off",
+    "division_spread_low": "least that it may be, by its 95% interval",
+    "division_spread_high": "most that it may be, by its 95% interval",
     "mexico_requests": "Mexican requests of the settled quarters of the period",
     "mexico_expected": "requests under full submission in those quarters and states",
     "random_visits": "compliance inspections drawn at random",
@@ -87,6 +91,9 @@ RESTS_ON: Final[dict[str, tuple[str, ...]]] = {
     "days_oldest_unseen": (),
     "office_severe_high": (),
     "office_severe_low": (),
+    "division_spread": (),
+    "division_spread_low": (),
+    "division_spread_high": (),
     "recall_at_capacity": (),
     "recall_best_rule": (),
     "recall_gain_low": (),
@@ -143,6 +150,7 @@ def _figures(warehouse: Warehouse, period: _Asked) -> Figures:
         if engine.has("inspections"):
             _visits(engine, period, found)
             _offices(engine, period, found)
+            _divisions(engine, period, found)
             if engine.has("violations"):
                 _warned(engine, period, found)
         if engine.has("licenses"):
@@ -224,6 +232,29 @@ def _offices(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
         """,
     )
     found["office_severe_high"], found["office_severe_low"] = row["high"], row["low"]
+
+
+def _divisions(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
+    """Spread between divisions: that of the visit's office, else of the dealer's county."""
+    places = county_office()
+    counties = dict(zip(places["county_fips"], places["division"], strict=True))
+    offices = dict(zip(places["office"], places["division"], strict=True))
+    listed = (
+        "SELECT dealer, arg_max(county_fips, listed_on) AS county "
+        f"FROM {_standing('licenses', period)} GROUP BY dealer"
+        if engine.has("licenses")
+        else "SELECT NULL::VARCHAR AS dealer, NULL::VARCHAR AS county WHERE false"
+    )
+    rows = engine.query(
+        f"SELECT office, county, count(*) AS n, count(*) FILTER ({SEVERE}) AS severe "
+        f"FROM {_closed(period)} LEFT JOIN ({listed}) USING (dealer) GROUP BY ALL ORDER BY ALL"
+    ).to_pandas()
+    division = rows["office"].map(offices).fillna(rows["county"].map(counties))
+    counts = rows.groupby(division)[["severe", "n"]].sum()
+    spread = spread_between(counts["severe"].to_numpy(), counts["n"].to_numpy())
+    if spread is not None:
+        found["division_spread"] = spread.value
+        found["division_spread_low"], found["division_spread_high"] = spread.low, spread.high
 
 
 def _warned(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:

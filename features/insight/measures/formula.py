@@ -12,7 +12,8 @@ from typing import Final
 from features.errors import InvalidValueError, did_you_mean
 
 _Z: Final = 1.959964
-_FUNCTIONS: Final = ("share", "rate", "min", "max")
+# How many figures each is of; `within` is a figure with the two ends of its interval.
+_FUNCTIONS: Final = {"share": 2, "rate": 2, "min": 2, "max": 2, "within": 3}
 _MOST: Final = 400  # characters of a formula
 
 
@@ -119,12 +120,12 @@ def _require_arithmetic(node: ast.AST, formula: str, what: str) -> None:
     is_call = isinstance(node, ast.Call)
     is_good_call = is_call and (
         isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS  # type: ignore[attr-defined]
-        and len(node.args) == 2 and not node.keywords  # type: ignore[attr-defined]
+        and len(node.args) == _FUNCTIONS[node.func.id] and not node.keywords  # type: ignore[attr-defined]
     )  # fmt: skip
     if not (is_number or isinstance(node, allowed)) or (is_call and not is_good_call):
         raise InvalidValueError(
             f"The formula of {what} holds more than arithmetic.", found=formula[:80],
-            expected=f"+ - * / over figures and numbers, {', '.join(_FUNCTIONS)} of two",
+            expected=f"+ - * / over figures and numbers, {', '.join(_FUNCTIONS)}",
         )  # fmt: skip
 
 
@@ -140,8 +141,8 @@ def _value(node: ast.AST, figures: Mapping[str, float | None], what: str) -> Val
         inner = _value(node.operand, figures, what)
         return _moved(inner, lambda x: -x)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        a, b = (_value(arg, figures, what) for arg in node.args)
-        return _called(node.func.id, a.value, b.value)
+        given = [_value(arg, figures, what).value for arg in node.args]
+        return Value(*given) if node.func.id == "within" else _called(node.func.id, *given)
     if isinstance(node, ast.BinOp):
         return _combined(
             node.op, _value(node.left, figures, what), _value(node.right, figures, what)

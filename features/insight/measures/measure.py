@@ -21,7 +21,10 @@ ADDED: Final = {
     "recall_best_rule": "share found by the best simple rule at capacity",
     "recall_gain_low": "least gain over that rule, by the 95% interval of the difference",
     "referrals_opened": "referrals opened in the period",
+    "referrals_taken": "of those, taken by somebody before its end",
     "referrals_closed": "of those, closed with a result",
+    "referrals_confirmed": "of the taken and closed, with a crime confirmed or firearms recovered",
+    "referrals_taken_closed": "of the taken, closed with a result",
     "indicators_judged": "indicators judged in the newest report",
     "indicators_telling": "of those, whose interval lies off chance",
     **{f"recall_{rule}": f"share found by {said} at capacity" for rule, said in BASELINES.items()},
@@ -66,6 +69,27 @@ class Definition:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a measure is of one of those that it is of, such as an agency.
+
+    Parameters
+    ----------
+    name : str
+    n, of : float
+        Its count, and what that is held against.
+    value, low, high : float
+        The one over the other, and a 95% interval.
+    """
+
+    name: str
+    n: float
+    of: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Measured:
     """One measure in one period.
 
@@ -83,6 +107,8 @@ class Measured:
         Values of the periods before, oldest first.
     against_target, against_year_before : str
         ``better``, ``worse`` or ``cannot be told``, by the one rule of `comparison`.
+    parts : tuple of Part
+        The measure of each of those that it is of; empty in the public variant.
     """
 
     definition: Definition
@@ -94,6 +120,7 @@ class Measured:
     trend: tuple[tuple[str, float | None], ...] = ()
     against_target: str = "cannot be told"
     against_year_before: str = "cannot be told"
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +203,7 @@ def measure(
     *,
     notes: Mapping[str, str] | None = None,
     before: Sequence[Report] = (),
+    parts: Mapping[str, Sequence[Part]] | None = None,
 ) -> Report:
     """Evaluate the registry on the figures of a period.
 
@@ -185,13 +213,23 @@ def measure(
         Explanations of missed targets, by measure.
     before : sequence of Report
         Earlier periods, for the trend.
+    parts : mapping of str to sequence of Part, optional
+        By the figure of whose measures they are.
     """
     told = notes or {}
-    found = tuple(_measured(d, figures, told.get(d.name, ""), ()) for d in definitions)
+    found = tuple(
+        replace(_measured(d, figures, told.get(d.name, ""), ()), parts=_parts_of(d, parts or {}))
+        for d in definitions
+    )
     report = Report(
         period.name, str(period.starts_on), str(period.ends_on), False, found, dict(figures)
     )
     return with_trend(report, before)
+
+
+def _parts_of(definition: Definition, parts: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
+    names = names_in(definition.formula, what=definition.name)
+    return next((tuple(parts[name]) for name in names if name in parts), ())
 
 
 def with_trend(report: Report, before: Sequence[Report]) -> Report:

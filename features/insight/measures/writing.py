@@ -15,7 +15,7 @@ from features.domain.spreadsheet_formulas import neutral_row
 from features.errors import InvalidValueError
 from features.home import write_once
 from features.insight.measures.comparison import RULE
-from features.insight.measures.measure import Definition, Measured, Report, registry
+from features.insight.measures.measure import Definition, Measured, Part, Report, registry
 
 FOLDER: Final = "measures"
 # Within it: what partners were told of a period, which never changes either.
@@ -45,6 +45,16 @@ def as_text(value: float | None, unit: str = "") -> str:
     return times(text) if unit == "times" else text
 
 
+def part_in_words(part: Part, unit: str) -> str:
+    """Say what a measure is of one of its parts.
+
+    >>> part_in_words(Part("FGR", 60.0, 120.0, 0.5, 0.4, 0.625), "share")
+    'FGR 50% (40% to 62.5%; 60 of 120)'
+    """
+    value, low, high = (as_text(one, unit) for one in (part.value, part.low, part.high))
+    return f"{part.name} {value} ({low} to {high}; {part.n:,.0f} of {part.of:,.0f})"
+
+
 def _digits(value: float) -> str:
     return f"{value:,.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
@@ -62,14 +72,15 @@ def to_csv(report: Report) -> bytes:
              "owner", "source", "formula", "caveat", "decision", "unit")  # fmt: skip
     sides = ("against_target", "against_year_before")
     first = ("period", "measure", "value", "low", "high", "verdict", "said")
-    writer.writerow((*first, *names, *sides))
+    writer.writerow((*first, *names, *sides, "parts"))
     for m in report.measures:
         own = asdict(m.definition)
         numbers = ["" if n is None else n for n in (m.value, m.low, m.high)]
         writer.writerow(
             neutral_row(
                 (report.period, m.definition.name, *numbers, m.verdict, m.said,
-                 *(own[name] for name in names), m.against_target, m.against_year_before)
+                 *(own[name] for name in names), m.against_target, m.against_year_before,
+                 "; ".join(part_in_words(part, m.definition.unit) for part in m.parts))
             )
         )  # fmt: skip
     return text.getvalue().encode()
@@ -95,7 +106,8 @@ def _row(m: Measured) -> str:
     d = m.definition
     span = "" if m.low is None else f"{as_text(m.low, d.unit)} to {as_text(m.high, d.unit)}"
     cells = (
-        f"{d.indicator}. {d.caveat}", as_text(m.value, d.unit), span,
+        f"{d.indicator}. {d.caveat}",
+        "; ".join([as_text(m.value, d.unit), *(part_in_words(p, d.unit) for p in m.parts)]), span,
         f"{as_text(d.target, d.unit)} or {d.better}", m.against_target, m.against_year_before,
         f"{as_text(d.baseline, d.unit)} ({d.baseline_period})",
         m.verdict + (f": {m.said}" if m.said else ""), d.decision,
@@ -163,7 +175,8 @@ def _report(content: dict[str, Any]) -> Report:
     measures = tuple(
         Measured(
             **{**m, "definition": _definition(m["definition"]),
-               "trend": tuple((p, v) for p, v in m["trend"])}
+               "trend": tuple((p, v) for p, v in m["trend"]),
+               "parts": tuple(Part(**part) for part in m.get("parts", ()))}
         )
         for m in content["measures"]
     )  # fmt: skip

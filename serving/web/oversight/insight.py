@@ -16,7 +16,7 @@ from features.insight.flows.follow import Flow
 from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import label_of
 from features.insight.measures.comparison import RULE
-from features.insight.measures.writing import as_text, frozen_before
+from features.insight.measures.writing import as_text, frozen_before, part_in_words
 from serving import clock
 from serving.access.roles import ACCESS, DEALER_LEVEL, check_purpose
 from serving.api.callers import Caller
@@ -91,7 +91,7 @@ async def show_measures(
     kept = await asyncio.to_thread(frozen_before, caller.runtime.settings.home, report.period)
     return page(
         request, "measures.html", title=f"Measures of {report.period}", active="measures",
-        me=caller.principal, report=report, as_text=as_text, rule=RULE,
+        me=caller.principal, report=report, as_text=as_text, part_in_words=part_in_words, rule=RULE,
         year_before=before, has_before=before in {one.period for one in kept},
         can_see={name: _may(caller, name) for name in ("repeats", "staffing", "shares")},
     )  # fmt: skip
