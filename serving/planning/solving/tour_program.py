@@ -71,8 +71,22 @@ class WholeWeeks:
 @dataclass(frozen=True)
 class _Prices:
     visit: Floats
-    week: Floats  # by start, not decreasing
+    week: Floats  # of the shortest, by start, not decreasing
     overdue: float
+    longer: Floats  # what a week of each length costs beyond the shortest, not decreasing
+
+    def of(self, length: int) -> Floats:
+        """Return the price of a week by start, of the lengths the one at this place."""
+        return self.week + self.longer[length]
+
+    def between(self, other: _Prices) -> _Prices:
+        """Return the prices half way to others."""
+        return _Prices(
+            (self.visit + other.visit) / 2,
+            (self.week + other.week) / 2,
+            (self.overdue + other.overdue) / 2,
+            (self.longer + other.longer) / 2,
+        )
 
 
 def whole_weeks(
@@ -98,6 +112,7 @@ class _Program:
         self.visits = week_visits(candidates, problem.n_parts == 1, starts=self.starts)
         self.whole, self.cut = self.visits.candidate, np.flatnonzero(problem.n_parts > 1)
         self.slots = self._slots()
+        self.lengths = np.array(sorted(self.slots))
         self.hours = max(self.slots, default=0.0)
         self.n, self.first_set = len(self.whole), 0
         self.sets: list[tuple[int, ...]] = []
@@ -121,9 +136,8 @@ class _Program:
         prices = self._first_prices()
         listed, best = self._first_listed(prices), np.inf
         for _ in range(_ROUNDS):
-            n_added = self._add(
-                listed, prices, most=_MORE_COLUMNS if np.isfinite(best) else _FIRST_COLUMNS
-            )
+            most = _MORE_COLUMNS if np.isfinite(best) else _FIRST_COLUMNS
+            n_added = sum(self._add(of_length, prices, most=most) for of_length in listed)
             if not n_added and np.isfinite(best):
                 break
             new, value = self._solved()
@@ -135,7 +149,11 @@ class _Program:
         return float(best)
 
     def _started(self) -> highspy.Highs:
-        """Return the program without sets; rows are visits, weeks from each start, the quota."""
+        """Return the program without sets.
+
+        Rows are visits, weeks from each start, the quota, weeks longer than each length, and of
+        visits in parts, where lengths differ, each.
+        """
         from highspy import kHighsInf
 
         problem, solver = self.problem, new_solver()
@@ -148,19 +166,28 @@ class _Program:
         none, empty = np.array([], dtype=np.int32), np.array([])
         for i in self.whole:
             solver.addRow(1.0 if problem.is_required[i] else -kHighsInf, 1.0, 0, none, empty)
-        weeks = np.sum([hours / self.hours * n for hours, n in self.slots.items()], axis=0)
+        weeks = np.sum(list(self.slots.values()), axis=0)
         for room in np.cumsum(weeks[::-1])[::-1]:
             solver.addRow(-kHighsInf, float(room), 0, none, empty)
         solver.addRow(float(problem.n_overdue_wanted), kHighsInf, 0, none, empty)
-        for i in map(int, self.cut):
-            way = 2.0 * self.candidates.way_hours[i]
-            share = float(self.candidates.hours[i] / max(self.hours - way, 1.0))
-            rows = [*self._week_rows(i), *self._quota_row(i)]
-            values = [share] * len(self._week_rows(i)) + [1.0] * len(self._quota_row(i))
-            least = 1.0 if problem.is_required[i] else 0.0
-            solver.addCol(
-                -float(problem.gain[i]), least, 1.0, len(rows), np.array(rows, np.int32), values
-            )
+        for length in self.lengths[:-1]:
+            room = sum(int(n.sum()) for hours, n in self.slots.items() if hours > length)
+            solver.addRow(-kHighsInf, float(room), 0, none, empty)
+        is_alike = len(self.lengths) == 1
+        for i in map(int, self.cut) if not is_alike else ():
+            solver.addRow(1.0 if problem.is_required[i] else -kHighsInf, 1.0, 0, none, empty)
+        first_cut = solver.getNumRow() - len(self.cut)
+        # In the longest weeks first, to which the rounding will come back.
+        for length in self.lengths[::-1]:
+            for at, i in enumerate(map(int, self.cut)):
+                way = 2.0 * self.candidates.way_hours[i]
+                share = float(self.candidates.hours[i] / max(length - way, 1.0))
+                weeks_of = [*self._week_rows(i), *self._longer_rows(length)]
+                whole = [*self._quota_row(i), *([] if is_alike else [first_cut + at])]
+                rows = np.array([*weeks_of, *whole], np.int32)
+                values = [share] * len(weeks_of) + [1.0] * len(whole)
+                least = 1.0 if is_alike and problem.is_required[i] else 0.0
+                solver.addCol(-float(problem.gain[i]), least, 1.0, len(rows), rows, values)
         # What is required may be left out at a price above everything, so that there is a solution.
         above = float(problem.gain.sum()) + 1.0
         kept = np.flatnonzero(problem.is_required[self.whole])
@@ -172,13 +199,23 @@ class _Program:
             solver.addCol(above, 0.0, kHighsInf, 1, quota, [1.0])
         self.first_set = solver.getNumCol()
         for row in map(int, kept):
-            self._add_set(solver, (row,), int(self.visits.first_week[row]))
-            self.needs[-1] = float(self.visits.hours[row] + 2.0 * self.visits.way_hours[row])
+            need = float(self.visits.hours[row] + 2.0 * self.visits.way_hours[row])
+            self._add_set(solver, (row,), int(self.visits.first_week[row]), need=need)
         return solver
 
     def _week_rows(self, candidate: int) -> list[int]:
         start = int(np.searchsorted(self.starts, self.problem.first_week[candidate]))
         return list(range(self.n, self.n + start + 1))
+
+    def _longer_rows(self, hours: float) -> list[int]:
+        """Return the rows of the lengths that do not hold so many hours."""
+        first = self.n + len(self.starts) + 1
+        return list(range(first, first + self._shortest_for(hours)))
+
+    def _shortest_for(self, hours: float) -> int:
+        """Return the place of the shortest length that holds so many hours."""
+        at = int(np.searchsorted(self.lengths, hours - _TINY))
+        return min(at, len(self.lengths) - 1)
 
     def _quota_row(self, candidate: int) -> list[int]:
         is_counted = bool(self.problem.is_overdue[candidate])
@@ -190,12 +227,13 @@ class _Program:
         members: tuple[int, ...],
         start: int,
         *,
+        need: float = 0.0,
         beside: tuple[int, int] | None = None,
     ) -> None:
         from highspy import kHighsInf
 
         at = self.whole[list(members)]
-        rows = [*members, *range(self.n, self.n + start + 1)]
+        rows = [*members, *range(self.n, self.n + start + 1), *self._longer_rows(need)]
         rows += [] if beside is None else [beside[1]]
         values = [1.0] * len(rows)
         n_overdue = int(self.problem.is_overdue[at].sum())
@@ -206,12 +244,17 @@ class _Program:
         solver.addCol(-gain, 0.0, kHighsInf, len(rows), np.array(rows, np.int32), values)
         self.sets.append(members if beside is None else (*members, -1 - beside[0]))
         self.known.add(members)
-        self.needs.append(0.0)
+        self.needs.append(need)
 
     def _add(self, listed: list[Sets], prices: _Prices, *, most: int) -> int:
         """Add the sets worth most beyond their prices, each visit in no more than some of them."""
         n_each = np.zeros(self.n, dtype=np.int64)
-        over = [sets.worth - prices.week[sets.first_week] for sets in listed]
+        over = [
+            sets.worth
+            - prices.week[sets.first_week]
+            - prices.longer[[self._shortest_for(need) for need in sets.need]]
+            for sets in listed
+        ]
         where = [(k, i) for k, sets in enumerate(listed) for i in range(len(sets.worth))]
         if not where:
             return 0
@@ -223,8 +266,8 @@ class _Program:
             if members in self.known or (n_each[row] >= max(most // 75, 1)).all():
                 continue
             n_each[row] += 1
-            self._add_set(self.solver, members, int(listed[k].first_week[i]))
-            self.needs[-1] = float(listed[k].need[i])
+            start, need = int(listed[k].first_week[i]), float(listed[k].need[i])
+            self._add_set(self.solver, members, start, need=need)
             n_added += 1
             if n_added >= most:
                 break
@@ -257,17 +300,23 @@ class _Program:
         counted = np.where(problem.is_overdue, low, 0.0)
         price = (problem.gain + counted - hour * problem.load)[self.whole]
         is_free = problem.is_required[self.whole]
-        week = np.full(len(self.starts), hour * self.hours)
-        return _Prices(np.where(is_free, price, np.maximum(price, 0.0)), week, low)
+        week = np.full(len(self.starts), hour * self.lengths[0])
+        longer = hour * (self.lengths - self.lengths[0])
+        return _Prices(np.where(is_free, price, np.maximum(price, 0.0)), week, low, longer)
 
-    def _first_listed(self, prices: _Prices) -> list[Sets]:
+    def _first_listed(self, prices: _Prices) -> list[list[Sets]]:
+        """Return the sets to begin with, by length."""
         worth = self._worth(prices)
         best = most_worth(self.visits, worth, self.hours)
+        return [
+            self._near(prices.of(at), worth, best, hours) for at, hours in enumerate(self.lengths)
+        ]
+
+    def _near(self, price: Floats, worth: Floats, best: Floats, hours: float) -> list[Sets]:
+        """Return sets worth nearly the price of a week, as near as there are not too many."""
         for share in _FIRST_PRICES:
             try:
-                return worth_more(
-                    self.visits, worth, share * prices.week, hours=self.hours, best=best
-                )
+                return worth_more(self.visits, worth, share * price, hours=hours, best=best)
             except TooManySetsError:
                 continue
         raise TooManySetsError
@@ -284,11 +333,14 @@ class _Program:
         dual = np.asarray(self.solver.getSolution().row_dual)
         visit = -dual[: self.n]
         is_free = self.problem.is_required[self.whole]
-        week = np.maximum(-dual[self.n : -1], 0.0)
+        quota = self.n + len(self.starts)
+        week = np.maximum(-dual[self.n : quota], 0.0)
+        longer = np.maximum(-dual[quota + 1 : quota + len(self.lengths)], 0.0)
         prices = _Prices(
             np.where(is_free, visit, np.maximum(visit, 0.0)),
             np.cumsum(week),
-            max(float(dual[-1]), 0.0) if self.problem.n_overdue_wanted else 0.0,
+            max(float(dual[quota]), 0.0) if self.problem.n_overdue_wanted else 0.0,
+            np.append(0.0, np.cumsum(longer)),
         )
         return prices, -float(self.solver.getInfo().objective_function_value)
 
@@ -298,36 +350,31 @@ class _Program:
         self.solver.run()
         abandonment.check()
 
-    def _priced(self, prices: _Prices, last: _Prices) -> tuple[_Prices, float, list[Sets]]:
+    def _priced(self, prices: _Prices, last: _Prices) -> tuple[_Prices, float, list[list[Sets]]]:
         """Return bound and sets at these prices, or nearer to the last where sets are too many."""
         for _ in range(_HALVINGS):
             try:
                 return prices, *self._bound(prices)
             except TooManySetsError:
-                prices = _Prices(
-                    (prices.visit + last.visit) / 2,
-                    (prices.week + last.week) / 2,
-                    (prices.overdue + last.overdue) / 2,
-                )
+                prices = prices.between(last)
         raise TooManySetsError
 
-    def _bound(self, prices: _Prices) -> tuple[float, list[Sets]]:
-        """Return the bound that these prices prove, and sets of the longest weeks above them."""
-        worth, listed = self._worth(prices), list[Sets]()
+    def _bound(self, prices: _Prices) -> tuple[float, list[list[Sets]]]:
+        """Return the bound that these prices prove, and sets above them by length."""
+        worth, listed = self._worth(prices), list[list[Sets]]()
         best = most_worth(self.visits, worth, self.hours)
         total = float(prices.visit.sum()) - prices.overdue * self.problem.n_overdue_wanted
         held: dict[float, float] = {}
-        for hours, n_slots in self.slots.items():
-            price = prices.week * (hours / self.hours) * (1.0 + 1e-9)  # above rounding
+        for at, hours in enumerate(self.lengths.tolist()):
+            price = prices.of(at) * (1.0 + 1e-9)  # above rounding
             found = worth_more(self.visits, worth, price, hours=hours, best=best)
             most = price.copy()
             for sets in found:
                 np.maximum.at(most, sets.first_week, sets.worth)
             most = np.maximum.accumulate(most)
             held[hours] = float(most[0])
-            total += float(most @ n_slots)
-            if hours == self.hours:
-                listed = found
+            total += float(most @ self.slots[hours])
+            listed.append(found)
         beside = Beside(self.visits, worth, best, held)
         total += most_of_cut(self.problem, self.candidates, self.request, beside, prices.overdue)
         return total, listed
@@ -339,12 +386,11 @@ class _Program:
         """
         solver = self.solver
         for column, candidate in enumerate(map(int, self.cut)):
-            for row in self._week_rows(candidate):
+            for row in [*self._week_rows(candidate), *self._longer_rows(self.hours)]:
                 solver.changeCoeff(row, column, float(self.problem.n_parts[candidate]))
-        self._whole_slots()
-        for column, need in enumerate(self.needs):  # the router counts in whole seconds
-            if need > self.hours - _SECOND * 2 * (len(self.sets[column]) + 1):
-                solver.changeColBounds(self.first_set + column, 0.0, 0.0)
+        for column in range(len(self.cut), len(self.cut) * len(self.lengths)):
+            solver.changeColBounds(column, 0.0, 0.0)
+        self._in_whole_seconds()
         self._add_beside()
         self._run()
         share = np.asarray(solver.getSolution().col_value)
@@ -369,32 +415,14 @@ class _Program:
         with_part = {i for members in taken for i in members}
         return *taken, *((int(i),) for i in self.cut[is_in] if int(i) not in with_part)
 
-    def _whole_slots(self) -> None:
-        """Count weeks instead of hours, and let no set into a shorter week than it needs."""
-        from highspy import kHighsInf
-
-        lengths = sorted(self.slots)[:-1]
-        worth = self._worth(self.prices)
-        for hours in lengths:
-            price = self.prices.week * (_FIRST_PRICES[1] * hours / self.hours) + _TINY
-            best = most_worth(self.visits, worth, hours)
-            try:
-                listed = worth_more(self.visits, worth, price, hours=hours, best=best)
-            except TooManySetsError:
-                continue
-            self._add(listed, self.prices, most=_FIRST_COLUMNS // 3)
-        n_slots = np.sum(list(self.slots.values()), axis=0)
-        for start, room in enumerate(np.cumsum(n_slots[::-1])[::-1]):
-            self.solver.changeRowBounds(self.n + start, -kHighsInf, float(room))
-        n_parts, cut = self.problem.n_parts[self.cut].astype(np.float64), np.arange(len(self.cut))
-        needs = np.array([need + _SECOND * 2 * (len(s) + 1)
-                          for need, s in zip(self.needs, self.sets, strict=True)])  # fmt: skip
-        for hours in lengths:
-            room = sum(int(n.sum()) for length, n in self.slots.items() if length > hours)
-            longer = np.flatnonzero(needs > hours)
-            columns = np.concatenate([cut, self.first_set + longer]).astype(np.int32)
-            values = np.concatenate([n_parts, np.ones(len(longer))])
-            self.solver.addRow(-kHighsInf, float(room), len(columns), columns, values)
+    def _in_whole_seconds(self) -> None:
+        """Let no set into a week that does not hold it as the router counts, in whole seconds."""
+        for at, (need, members) in enumerate(zip(self.needs, self.sets, strict=True)):
+            rounded = need + _SECOND * 2 * (len(members) + 1)
+            for row in self._longer_rows(rounded + _TINY)[len(self._longer_rows(need)) :]:
+                self.solver.changeCoeff(row, self.first_set + at, 1.0)
+            if rounded > self.hours:
+                self.solver.changeColBounds(self.first_set + at, 0.0, 0.0)
 
     def _candidates_of(self, members: tuple[int, ...]) -> tuple[int, ...]:
         """Return the candidates of a set; one below zero stands for a visit in parts."""
@@ -424,7 +452,7 @@ class _Program:
         left = self.hours - hours
         own = max(left - 2.0 * float(c.way_hours[candidate]), 0.0)
         best = most_worth(self.visits, worth, left)
-        price = self.prices.week * (_BESIDE * own / self.hours) + _TINY
+        price = self.prices.of(-1) * (_BESIDE * own / self.hours) + _TINY
         try:
             listed = worth_more(self.visits, worth, price, hours=left, best=best)
         except TooManySetsError:
