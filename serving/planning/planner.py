@@ -57,7 +57,8 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     abandonment.check()
     objective = float(candidates.expected_yield[np.unique(visited)].sum())
     proven = choice.bound if weeks is None else min(choice.bound, weeks.bound)
-    bound = max(_bound(problem, proven, visited), objective)  # another order may round higher
+    proven = _bound(problem, candidates, request, proven=proven, visited=visited)
+    bound = max(proven, objective)  # another order may round higher
     return Plan(
         visits=visits_of(
             candidates,
@@ -92,7 +93,14 @@ def _listed_missing(candidates: Candidates, tours: tuple[Tour, ...]) -> dict[str
     }
 
 
-def _bound(problem: Selection, proven: float, visited: Ints) -> float:
+def _bound(
+    problem: Selection,
+    candidates: Candidates,
+    request: PlanRequest,
+    *,
+    proven: float,
+    visited: Ints,
+) -> float:
     """Return the most that any itinerary can yield under the rules that this one keeps.
 
     Required visits for which the route found no place are not required of the others either.
@@ -111,8 +119,11 @@ def _bound(problem: Selection, proven: float, visited: Ints) -> float:
             problem.n_overdue_wanted - int((missed & problem.is_overdue).sum()), 0
         ),
     )
-    again = selection.solve_relaxed(less)
-    return proven if again is None else again.bound
+    again, weeks = selection.solve_relaxed(less), whole_weeks(less, candidates, request)
+    return min(
+        proven if again is None else again.bound,
+        np.inf if weeks is None else weeks.bound,
+    )
 
 
 def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:

@@ -13,6 +13,7 @@ Desaulniers, Desrosiers and Solomon (2005), Column Generation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from features.highs import new_solver
 from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest
 from serving.planning.solving.parts_beside import Beside, most_of_cut
+from serving.planning.solving.prices import Judged, Prices, first_prices
 from serving.planning.solving.selection import Selection
 from serving.planning.solving.tour_sets import (
     Sets,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 25
 _HALVINGS: Final = 3
-_BISECTIONS: Final = 10
 _FIRST_PRICES: Final = (0.9, 0.95, 0.98)  # shares of a week's price from which sets are listed
 _FIRST_COLUMNS, _MORE_COLUMNS = 3000, 400
 _ENOUGH: Final = 0.0005  # of the bound, that more rounds could take off it at most
@@ -66,27 +67,6 @@ class WholeWeeks:
 
     bound: float
     sets: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class _Prices:
-    visit: Floats
-    week: Floats  # of the shortest, by start, not decreasing
-    overdue: float
-    longer: Floats  # what a week of each length costs beyond the shortest, not decreasing
-
-    def of(self, length: int) -> Floats:
-        """Return the price of a week by start, of the lengths the one at this place."""
-        return self.week + self.longer[length]
-
-    def between(self, other: _Prices) -> _Prices:
-        """Return the prices half way to others."""
-        return _Prices(
-            (self.visit + other.visit) / 2,
-            (self.week + other.week) / 2,
-            (self.overdue + other.overdue) / 2,
-            (self.longer + other.longer) / 2,
-        )
 
 
 def whole_weeks(
@@ -133,8 +113,9 @@ class _Program:
     def solve(self) -> float:
         """Add sets until the bound is near what they yield, and return the bound."""
         self.solver = self._started()
-        prices = self._first_prices()
-        listed, best = self._first_listed(prices), np.inf
+        hours = sum(length * int(n.sum()) for length, n in self.slots.items())
+        prices = first_prices(self.problem, self.whole, self.lengths, len(self.starts), hours=hours)
+        listed, best, of_best = self._first_listed(prices), np.inf, Judged(np.inf, float)
         for _ in range(_ROUNDS):
             most = _MORE_COLUMNS if np.isfinite(best) else _FIRST_COLUMNS
             n_added = sum(self._add(of_length, prices, most=most) for of_length in listed)
@@ -143,10 +124,11 @@ class _Program:
             new, value = self._solved()
             prices, bound, listed = self._priced(new, prices)
             self.prices = prices
-            best = min(best, bound)
+            if bound < best:
+                best, of_best = bound, self.judged
             if best <= value * (1.0 + _ENOUGH):
                 break
-        return float(best)
+        return min(float(best), of_best.total + of_best.of_cut(is_driven=True))
 
     def _started(self) -> highspy.Highs:
         """Return the program without sets.
@@ -177,17 +159,17 @@ class _Program:
         for i in map(int, self.cut) if not is_alike else ():
             solver.addRow(1.0 if problem.is_required[i] else -kHighsInf, 1.0, 0, none, empty)
         first_cut = solver.getNumRow() - len(self.cut)
-        # In the longest weeks first, to which the rounding will come back.
+        # In the longest weeks first: those are the columns of the rounding.
         for length in self.lengths[::-1]:
             for at, i in enumerate(map(int, self.cut)):
                 way = 2.0 * self.candidates.way_hours[i]
                 share = float(self.candidates.hours[i] / max(length - way, 1.0))
                 weeks_of = [*self._week_rows(i), *self._longer_rows(length)]
                 whole = [*self._quota_row(i), *([] if is_alike else [first_cut + at])]
-                rows = np.array([*weeks_of, *whole], np.int32)
+                all_rows = np.array([*weeks_of, *whole], np.int32)
                 values = [share] * len(weeks_of) + [1.0] * len(whole)
                 least = 1.0 if is_alike and problem.is_required[i] else 0.0
-                solver.addCol(-float(problem.gain[i]), least, 1.0, len(rows), rows, values)
+                solver.addCol(-float(problem.gain[i]), least, 1.0, len(values), all_rows, values)
         # What is required may be left out at a price above everything, so that there is a solution.
         above = float(problem.gain.sum()) + 1.0
         kept = np.flatnonzero(problem.is_required[self.whole])
@@ -246,7 +228,7 @@ class _Program:
         self.known.add(members)
         self.needs.append(need)
 
-    def _add(self, listed: list[Sets], prices: _Prices, *, most: int) -> int:
+    def _add(self, listed: list[Sets], prices: Prices, *, most: int) -> int:
         """Add the sets worth most beyond their prices, each visit in no more than some of them."""
         n_each = np.zeros(self.n, dtype=np.int64)
         over = [
@@ -273,38 +255,7 @@ class _Program:
                 break
         return n_added
 
-    def _first_prices(self) -> _Prices:
-        """Return prices at which an hour costs the same everywhere and the quota is just met."""
-        problem = self.problem
-        total = sum(hours * int(n.sum()) for hours, n in self.slots.items())
-
-        def filled(overdue: float) -> tuple[float, int]:
-            """Return what an hour yields at the margin, and how many of the overdue are in."""
-            worth = problem.gain + np.where(problem.is_overdue, overdue, 0.0)
-            rate = np.where(problem.is_required, np.inf, worth / problem.load)
-            order = np.argsort(-rate, kind="stable")
-            at = int(np.searchsorted(np.cumsum(problem.load[order]), total))
-            hour = float(rate[order[at]]) if at < len(order) else 0.0
-            return hour, int(problem.is_overdue[order[:at]].sum())
-
-        low, high = 0.0, float(problem.gain.max())
-        hour, n_overdue = filled(low)
-        if n_overdue < problem.n_overdue_wanted:
-            for _ in range(_BISECTIONS):
-                middle = (low + high) / 2.0
-                is_met = filled(middle)[1] >= problem.n_overdue_wanted
-                low, high = (low, middle) if is_met else (middle, high)
-            low, hour = high, filled(high)[0]
-        if not np.isfinite(hour):
-            hour = float((problem.gain / problem.load).max())
-        counted = np.where(problem.is_overdue, low, 0.0)
-        price = (problem.gain + counted - hour * problem.load)[self.whole]
-        is_free = problem.is_required[self.whole]
-        week = np.full(len(self.starts), hour * self.lengths[0])
-        longer = hour * (self.lengths - self.lengths[0])
-        return _Prices(np.where(is_free, price, np.maximum(price, 0.0)), week, low, longer)
-
-    def _first_listed(self, prices: _Prices) -> list[list[Sets]]:
+    def _first_listed(self, prices: Prices) -> list[list[Sets]]:
         """Return the sets to begin with, by length."""
         worth = self._worth(prices)
         best = most_worth(self.visits, worth, self.hours)
@@ -321,13 +272,13 @@ class _Program:
                 continue
         raise TooManySetsError
 
-    def _worth(self, prices: _Prices) -> Floats:
+    def _worth(self, prices: Prices) -> Floats:
         """Return what each visit that is not cut is worth beyond its price."""
         counted = np.where(self.problem.is_overdue[self.whole], prices.overdue, 0.0)
         worth: Floats = self.problem.gain[self.whole] + counted - prices.visit
         return worth
 
-    def _solved(self) -> tuple[_Prices, float]:
+    def _solved(self) -> tuple[Prices, float]:
         """Solve the program; return its prices and its value."""
         self._run()
         dual = np.asarray(self.solver.getSolution().row_dual)
@@ -336,7 +287,7 @@ class _Program:
         quota = self.n + len(self.starts)
         week = np.maximum(-dual[self.n : quota], 0.0)
         longer = np.maximum(-dual[quota + 1 : quota + len(self.lengths)], 0.0)
-        prices = _Prices(
+        prices = Prices(
             np.where(is_free, visit, np.maximum(visit, 0.0)),
             np.cumsum(week),
             max(float(dual[quota]), 0.0) if self.problem.n_overdue_wanted else 0.0,
@@ -350,7 +301,7 @@ class _Program:
         self.solver.run()
         abandonment.check()
 
-    def _priced(self, prices: _Prices, last: _Prices) -> tuple[_Prices, float, list[list[Sets]]]:
+    def _priced(self, prices: Prices, last: Prices) -> tuple[Prices, float, list[list[Sets]]]:
         """Return bound and sets at these prices, or nearer to the last where sets are too many."""
         for _ in range(_HALVINGS):
             try:
@@ -359,7 +310,7 @@ class _Program:
                 prices = prices.between(last)
         raise TooManySetsError
 
-    def _bound(self, prices: _Prices) -> tuple[float, list[list[Sets]]]:
+    def _bound(self, prices: Prices) -> tuple[float, list[list[Sets]]]:
         """Return the bound that these prices prove, and sets above them by length."""
         worth, listed = self._worth(prices), list[list[Sets]]()
         best = most_worth(self.visits, worth, self.hours)
@@ -376,8 +327,11 @@ class _Program:
             total += float(most @ self.slots[hours])
             listed.append(found)
         beside = Beside(self.visits, worth, best, held)
-        total += most_of_cut(self.problem, self.candidates, self.request, beside, prices.overdue)
-        return total, listed
+        of_cut = partial(
+            most_of_cut, self.problem, self.candidates, self.request, beside, prices.overdue
+        )
+        self.judged = Judged(total, of_cut)
+        return total + of_cut(), listed
 
     def rounded(self) -> tuple[tuple[int, ...], ...]:
         """Return sets that go together, by taking the likely ones first.

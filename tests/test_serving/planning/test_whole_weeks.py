@@ -4,12 +4,13 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from serving.planning import PlanRequest, make_plan
 from serving.planning.candidates import read_candidates
 from serving.planning.request import policy
-from serving.planning.solving import selection, tour_program
+from serving.planning.solving import parts_beside, selection, tour_program
 from serving.planning.solving.draw import draw
 from serving.planning.solving.tour_sets import (
     TooManySetsError,
@@ -18,7 +19,7 @@ from serving.planning.solving.tour_sets import (
     worth_more,
 )
 from serving.planning.solving.weekly_routes import places, route
-from serving.planning.travel import km_matrix, straight_places
+from serving.planning.travel import drive_hours, km_matrix, straight_places
 from tests.benchmarks.inputs.office import STARTS_ON, invented_office
 
 OFFICE = PlanRequest(39.0, -96.0, STARTS_ON, weeks=4, n_investigators=2, random_share=0.1)
@@ -88,6 +89,51 @@ def test_no_long_search_finds_more_than_is_proven(seed, n_workdays, monkeypatch)
     if problem.is_required[visited].sum() == problem.is_required.sum():
         assert candidates.expected_yield[visited].sum() <= weeks.bound + 1e-9
     assert plan.objective <= plan.bound
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_that_fits_beside_a_part_is_worth_more_than_is_said(seed):
+    frame = invented_office(12, seed=seed)
+    frame.loc[0, ["hours", "eligible_on"]] = [60.0, pd.Timestamp(STARTS_ON)]
+    request = replace(OFFICE, random_share=0.0, n_workdays=SHORT_WEEKS)
+    candidates, problem = the_problem(frame, request)
+    (cut,) = np.flatnonzero(candidates.hours == 60.0)
+    starts = np.unique(np.append(candidates.first_week, 0))
+    visits = week_visits(candidates, problem.n_parts == 1, starts=starts)
+    worth = candidates.expected_yield[visits.candidate]
+    best = most_worth(visits, worth, 40.0)
+    beside = parts_beside.Beside(visits, worth, best, {40.0: 1.0, 24.0: 0.5})
+    relaxed = parts_beside._Relaxed(beside, candidates.way_hours[[cut]])
+    place = drive_hours(straight_places(candidates.latitude[[cut]], candidates.longitude[[cut]]))
+    at = visits.with_one(0.0, float(candidates.way_hours[cut]), 0, place)
+    ways = places(candidates, request, members=np.append(visits.candidate, cut))
+    is_tighter, n_found = False, 0
+    for hours, part in itertools.product((24.0, 40.0), (4.0, 8.0, 15.0)):
+        limit = float(relaxed.others(np.array([part]), hours)[0])
+        said = beside.beside(part, hours, at=at, limit=limit)
+        most = 0.0
+        for size in (1, 2, 3):
+            for members in itertools.combinations(range(len(worth)), size):
+                own = [int(i) for i in visits.candidate[list(members)]]
+                orders = itertools.permutations([*own, int(cut)])
+                drive = min(ways.tour_km(list(order)) for order in orders) / 70.0
+                if candidates.hours[own].sum() + part + drive <= hours:
+                    most = max(most, float(worth[list(members)].sum()))
+        assert most <= said + 1e-12 <= limit + 1e-9
+        is_tighter |= said < limit - 1e-9
+        n_found += most > 0
+    assert is_tighter
+    assert n_found
+
+
+def test_where_weeks_differ_in_length_a_plan_is_proven_near_the_best():
+    """A short week was taken for a share of a long one: a gap of 6% was proven here."""
+    rng = np.random.default_rng(1)
+    days = tuple(tuple(int(n) for n in rng.integers(3, 6, 3)) for _ in range(8))
+    request = replace(OFFICE, weeks=8, n_investigators=3, n_workdays=days)
+    plan = make_plan(invented_office(400, seed=1), request)
+    assert not plan.shortfalls
+    assert plan.gap <= 0.04
 
 
 def test_a_plan_is_proven_near_the_best():
