@@ -227,9 +227,9 @@ def flow_view(flow: Flow) -> RenderableType:
         n = f"{link.low:,} to {link.n:,}" if link.status == "inferred" else f"{link.n:,}"
         links.add_row(link.source, link.target, link.course, link.status, n, f"{link.n_short:,}")
     lanes = _grid(
-        "Corridors, by excess over sales",
+        "Corridors, by excess over sales and tracing",
         ("from", "to"),
-        ("traces", "submitted in full", "excess", "95%"),
+        ("traces", "submitted in full", "excess of sales", "95%", "given tracing", "95%"),
     )
     for lane in [c for c in flow.corridors if c.course != "intrastate"][:15]:
         span = "" if lane.low is None else f"{lane.low:.1f} to {lane.high:.1f}"
@@ -239,7 +239,15 @@ def flow_view(flow: Flow) -> RenderableType:
             if lane.adjusted_low is None or lane.adjusted_high is None
             else f"{lane.adjusted_low:,.0f} to {lane.adjusted_high:,.0f}"
         )
-        lanes.add_row(lane.source, lane.market, f"{lane.n:,}", full, excess, span)
+        traced = "" if lane.traced_excess is None else f"{lane.traced_excess:.1f}"
+        traced_span = (
+            ""
+            if lane.traced_low is None or lane.traced_high is None
+            else f"{lane.traced_low:.1f} to {lane.traced_high:.1f}"
+        )
+        lanes.add_row(
+            lane.source, lane.market, f"{lane.n:,}", full, excess, span, traced, traced_span
+        )
     places = _grid("Counties by Mexican traces", ("county", "zone"), ("traces", "excess"))
     for hub in flow.counties[:12]:
         excess = "" if hub.excess is None else f"{hub.excess:.1f}"

@@ -167,6 +167,12 @@ def _within(flow: Flow, told: _Told) -> Flow:
             return False
         return source in told.own or (source, market) in told.cells
 
+    # How completely a source is traced follows from what is traced of it in its own state.
+    at_home = told.own | {
+        one.source
+        for one in flow.corridors
+        if one.course == "intrastate" and is_told(one.source, one.market)
+    }
     subject = flow.subject
     is_of_dealer = subject.kind == "dealer"
     is_whole = subject.kind not in {"county", "state"} or subject.code in told.own
@@ -179,7 +185,11 @@ def _within(flow: Flow, told: _Told) -> Flow:
             for one in (*flow.links, *(() if is_whole else _of_state(flow, told)))
             if is_of_dealer or is_told(one.source, one.target)
         ),
-        corridors=tuple(one for one in flow.corridors if is_told(one.source, one.market)),
+        corridors=tuple(
+            one if one.source in at_home else one.without_tracing()
+            for one in flow.corridors
+            if is_told(one.source, one.market)
+        ),
         counties=tuple(
             hub
             for hub in flow.counties

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import date, timedelta
 from html import unescape
 
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from features.commands.display import flow_view
 from features.errors import InvalidValueError
+from features.insight.flows.breadth import BroadAreas
 from features.insight.flows.clusters import DAYS
 from features.insight.flows.corridors import corridors, course_of, rate_range
 from features.insight.flows.exports import content_for
@@ -26,6 +28,7 @@ from features.insight.flows.pictures import flow_map, sankey
 from features.insight.flows.places import point_of
 from features.insight.flows.subject import subject_of
 from features.reference.geography.places import counties
+from serving.insight.flows import _Told, _within
 from serving.web.atlas import flow_ground
 from tests.simulated import AS_OF, Simulated
 
@@ -317,6 +320,20 @@ def test_a_warehouse_without_traces_says_so(tmp_path, simulated: Simulated) -> N
     ingest([simulated.folder / "licenses.parquet"], tmp_path / "w", today=AS_OF)
     with pytest.raises(WarehouseError, match="no traces"):
         follow(Warehouse.open(tmp_path / "w"), subject_of("US"), AS_OF)
+
+
+def test_tracing_is_told_of_an_area_only_where_its_traces_at_home_are(nation: Flow) -> None:
+    """How completely it is traced follows from them, and they may be held back."""
+    home = {c.source for c in nation.corridors if c.course == "intrastate"}
+    lane = next(c for c in nation.corridors if c.traced_excess and c.source in home)
+    states = BroadAreas(frozenset(), frozenset(c.source for c in nation.corridors))
+    away = (lane.source, lane.market)
+    told = _Told(states, frozenset({away}), frozenset(), frozenset(), {})
+    (shown,) = _within(nation, told).corridors
+    assert (shown.n, shown.excess) == (lane.n, lane.excess)
+    assert shown.traced_expected is shown.traced_excess is shown.traced_low is None
+    told = replace(told, cells=frozenset({away, (lane.source, lane.source)}))
+    assert lane in _within(nation, told).corridors
 
 
 def test_no_corridor_without_traces() -> None:

@@ -1,15 +1,17 @@
 """Corridors: from a source area to a market, by count, rate and excess over expected.
 
-Expected is what a market would draw from an area if it drew on all areas by their sales: the
-market's traces times the area's share of background checks. The excess is counted over expected,
-with the 95% interval of a Poisson rate (Jeffreys). Where the market is a Mexican state, a range for
-what full submission would have shown stands beside the count (`features.signals.shared.coverage`).
-Distance is no part of it: that a corridor is short does not make it stand out.
+Expected is what a market would draw from an area if it drew on all areas by their sales, and by how
+completely they are traced (`features.insight.flows.tracing`): the market's traces times the area's
+share of background checks, each weighed by its tracing. Beside it stands what sales alone would
+bring, with the 95% interval of a Poisson rate (Jeffreys). Where the market is a Mexican state, a
+range for what full submission would have shown stands beside the count
+(`features.signals.shared.coverage`). Distance is no part of it: that a corridor is short does not
+make it stand out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +19,7 @@ import pandas as pd
 
 from features.arrays import Floats
 from features.insight.flows.tally import records
+from features.insight.flows.tracing import Tracing
 from features.signals.shared.coverage import Coverage
 
 _LEVEL: Final = 0.95
@@ -43,6 +46,9 @@ class Corridor:
         Range under full submission, of Mexican states whose coverage is told.
     status : str
         ``complete`` when sale and place are known for all, else ``partial``.
+    traced_expected, traced_excess, traced_low, traced_high : float or None
+        Expected of sales and of how completely the source is traced, counted over that, and its
+        95% interval; None within the source's own state, where nothing tells the two apart.
     """
 
     source: str
@@ -60,12 +66,24 @@ class Corridor:
     adjusted_low: float | None
     adjusted_high: float | None
     status: str
+    traced_expected: float | None = None
+    traced_excess: float | None = None
+    traced_low: float | None = None
+    traced_high: float | None = None
+
+    def without_tracing(self) -> Corridor:
+        """Return it for somebody who is not told how completely the source is traced."""
+        return replace(
+            self, traced_expected=None, traced_excess=None, traced_low=None, traced_high=None
+        )
 
 
 def corridors(
     cells: pd.DataFrame, sales: pd.DataFrame, *, by: str = "state", coverage: Coverage | None = None
 ) -> tuple[Corridor, ...]:
     """Return the corridors, those that stand out most by the low end of their excess first.
+
+    By that given sales and tracing where it is told, else by that given sales.
 
     Parameters
     ----------
@@ -94,11 +112,15 @@ def corridors(
     n = grouped["n"].to_numpy(np.float64)
     low, high = rate_range(n)
     share = _shares(grouped["market"], coverage)
+    tracing = Tracing.of(cells, sales, by)
+    traced, ends = tracing.expected(grouped, by), tracing.excess_range(n, grouped[by])
     frame = grouped.assign(
         sales=own, expected=expected, low=_over(low, expected), high=_over(high, expected),
         excess=_over(n, expected), adjusted_low=n / share[1], adjusted_high=n / share[0],
+        traced_expected=traced, traced_excess=_over(n, traced),
+        traced_low=_over(ends[0], traced), traced_high=_over(ends[1], traced),
     )  # fmt: skip
-    frame["rank"] = np.where(n >= MIN_COUNT, frame["low"], -1.0)
+    frame["rank"] = np.where(n >= MIN_COUNT, frame["traced_low"].fillna(frame["low"]), -1.0)
     frame = frame.sort_values(["rank", "n", by, "market"], ascending=[False, False, True, True])
     return tuple(_corridor(row, by) for row in records(frame))
 
@@ -157,6 +179,10 @@ def _corridor(row: dict[str, object], by: str) -> Corridor:
         adjusted_low=number("adjusted_low"),
         adjusted_high=number("adjusted_high"),
         status="complete" if complete == n else "partial",
+        traced_expected=number("traced_expected"),
+        traced_excess=number("traced_excess"),
+        traced_low=number("traced_low"),
+        traced_high=number("traced_high"),
     )
 
 

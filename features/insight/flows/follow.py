@@ -23,6 +23,7 @@ from features.reference.legal.short_time_to_crime import BANDS
 from features.signals.shared import coverage
 from features.warehouse import Warehouse
 
+_MOST_CORRIDORS: Final = 150
 NO_WRONG: Final = (
     "A link says that firearms went from one to the other. A link to an earlier owner or seller "
     "implies no wrong."
@@ -300,7 +301,7 @@ def _corridors(
             else str(ports().loc[subject.code, "mexico_state"])
         )
         found = tuple(c for c in found if c.market == market)
-    return found[:100]
+    return found[:_MOST_CORRIDORS]
 
 
 def _county_of(subject: Subject, dealers: pd.DataFrame) -> str | None:
@@ -343,7 +344,8 @@ def _patterns_of(
 
 def _said(known: coverage.Coverage, sales: pd.DataFrame) -> list[str]:
     out = [
-        "Expected counts follow sales alone; ranges under full submission stand only where the "
+        "Expected counts follow sales, and beside them how completely a source is traced, as told "
+        "by traces within its own state; ranges under full submission stand only where the "
         "coverage of a Mexican state is told."
     ]
     if known.is_inferred:

@@ -31,7 +31,7 @@ def flow_answers(flow: Flow) -> list[Answer]:
     lanes = [
         lane
         for lane in flow.corridors
-        if lane.n >= MIN_COUNT and lane.low is not None and lane.low > 1
+        if lane.n >= MIN_COUNT and (low := _least(lane)) is not None and low > 1
     ]
     abroad = _first(lane_in_words(lane) for lane in lanes if lane.course == _ABROAD)
     between = _first(lane_in_words(lane) for lane in lanes if lane.course == "interstate")
@@ -44,13 +44,23 @@ def flow_answers(flow: Flow) -> list[Answer]:
     return [answer for answer in answers if answer.said]
 
 
+def _least(lane: Corridor) -> float | None:
+    """Return the low end of the excess that is said of a corridor."""
+    return lane.low if lane.traced_low is None else lane.traced_low
+
+
 def _first(said: Iterable[str]) -> list[str]:
     return [sentence for _, sentence in zip(range(_MOST), said, strict=False)]
 
 
 def lane_in_words(lane: Corridor) -> str:
-    """Say one corridor with its excess over what sales alone would bring."""
+    """Say one corridor with its excess over what its sales would bring, by its tracing if told."""
     head = f"{label_of(lane.source)} to {label_of(lane.market)}: {counted(lane.n, 'trace')}"
+    if lane.traced_excess is not None and lane.traced_low is not None and lane.traced_high:
+        return (
+            f"{head}, {times(_figure(lane.traced_excess))} what its sales and its tracing would "
+            f"bring ({_figure(lane.traced_low)} to {_figure(lane.traced_high)})."
+        )
     if lane.excess is None or lane.low is None or lane.high is None:
         return f"{head}."
     return (
