@@ -51,7 +51,9 @@ unit: $(VENV)/.dev $(VENV)/.generator $(VENV)/.browser $(VENV)/.postgresql $(VEN
 	$(BIN)/python -m pytest $(SHARED) $(TESTS)
 
 # What needs no browser, no server and no Java, and for which nothing large is built first.
+# It waits for nobody: as many processes as there are cores, for each reads all tests first.
 FAST := not (slow or built or browser or spark or postgresql or install)
+test-fast: PROCESSES := auto
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest $(SHARED) -m "$(FAST)" $(TESTS)
 

@@ -26,12 +26,13 @@ settings.register_profile("search", deadline=None, derandomize=False)
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.load_profile("same")
 
-# Fixtures that simulate, ingest, publish, plan or fit before the first test of their module runs.
+# Fixtures that simulate, ingest, publish, plan, fit or start a server before the first test of
+# their module runs.
 BUILT = {
-    "absent", "built", "bundle", "classifier", "country", "draw", "eve", "found", "held", "history",
-    "home", "make_warehouse", "measured", "nation", "office", "past", "place", "plain", "plan",
-    "planned", "problem", "quarters", "regressor", "runtime", "service", "shuffled", "simulated",
-    "snapshots", "stored", "table", "warehouse", "world",
+    "absent", "bucket", "built", "bundle", "classifier", "country", "draw", "eve", "found", "held",
+    "history", "home", "homes", "make_warehouse", "measured", "nation", "office", "past", "place",
+    "plain", "plan", "planned", "problem", "quarters", "regressor", "runtime", "service",
+    "shuffled", "simulated", "snapshots", "stored", "table", "told", "warehouse", "world",
 }  # fmt: skip
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from serving.store.database import Store
 
+# Each starts a process.
+pytestmark = pytest.mark.slow
+
 HEAVY = {"bentoml", "matplotlib", "mlflow", "numba", "pyspark", "scipy.stats", "shap", "shapely"}
 TABLES = {"duckdb", "lightgbm", "numpy", "pandas", "pyarrow", "sklearn"}
 

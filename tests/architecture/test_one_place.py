@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("features", "models", "training", "serving")
+
+# Each of the tests reads all modules: one process does, once.
+pytestmark = pytest.mark.xdist_group("one_place")
 
 # What must not be written elsewhere, and where it is.
 RULES = {
@@ -48,6 +52,7 @@ RULES = {
 }  # fmt: skip
 
 
+@cache
 def code_of(path: Path) -> str:
     """Return a module's code without comments and docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -39,6 +39,7 @@ def run(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_new_table_gets_a_migration_that_the_store_runs(checkout: Path) -> None:
     tables = checkout / "serving" / "store" / "tables.py"
     tables.write_text(tables.read_text() + TABLE)
@@ -51,6 +52,7 @@ def test_a_new_table_gets_a_migration_that_the_store_runs(checkout: Path) -> Non
     assert run(checkout, "-c", UPGRADES).stdout.split() == [number, number, "True", "False"]
 
 
+@pytest.mark.slow
 def test_tables_that_did_not_change_get_no_migration(checkout: Path) -> None:
     done = run(checkout, "tools/migration.py", "nothing")
     assert done.returncode == 1

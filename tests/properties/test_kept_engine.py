@@ -27,6 +27,9 @@ NAMED = ("traces", "multiple_sales", "tips", "thefts_losses", "sales_volume", "d
 
 Tables = dict[str, pd.DataFrame]
 
+# Each ingests a country of its own and builds its signals.
+pytestmark = pytest.mark.built
+
 
 def cut(tables: Tables, seed: int, n_pieces: int = 5) -> list[Tables]:
     """Deal rows known before a date into loads: most in the first, corrections after originals."""

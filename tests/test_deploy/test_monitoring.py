@@ -36,6 +36,7 @@ def exposed() -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [("check", "config", "prometheus.yml"),
                                   ("check", "rules", "alerts.yml"),
                                   ("test", "rules", "alerts_test.yml")])  # fmt: skip

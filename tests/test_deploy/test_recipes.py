@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import compose_spec
-import kubernetes_validate
 import pytest
 
 from serving.access.oidc import principal_of
@@ -132,6 +131,7 @@ def test_the_realm_gives_the_claims_that_the_service_reads():
     assert {"ffl_risk_role", "ffl_risk_areas"} <= set(names)
 
 
+@pytest.mark.slow
 def test_the_trial_s_secrets_are_random_and_made_once(tmp_path: Path):
     script = [COMPOSE / "secrets.sh", tmp_path / "a"]
     subprocess.run(script, check=True)
@@ -154,6 +154,7 @@ def test_the_trial_s_secrets_are_random_and_made_once(tmp_path: Path):
     assert folder.stat().st_mode & 0o066 == 0
 
 
+@pytest.mark.slow
 def test_the_proxy_starts_before_the_names_behind_it_are_there(tmp_path: Path):
     """Nothing here answers to them, as in a trial whose service is still to start."""
     nginx = program("nginx")
@@ -192,6 +193,8 @@ def proxy_text(folder: Path, servers: dict[str, str], *, port: int = 8443) -> st
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: p.name)
 def test_a_manifest_is_what_its_kind_asks_for(path: Path):
+    import kubernetes_validate  # three seconds, in each process that collects
+
     for document in read_yaml(path):
         kubernetes_validate.validate(document, "1.37", strict=True)
 

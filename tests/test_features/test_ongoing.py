@@ -42,6 +42,7 @@ def orders_of(dealer, reason=RISK, **design):
     return Orders(dealer, np.full(n, reason), **values)
 
 
+@pytest.mark.slow
 def test_month_by_month_is_the_history_at_once(tmp_path):
     whole = simulate(OPTIONS, tmp_path / "whole").out
     made = Ongoing(OPTIONS)

@@ -17,6 +17,7 @@ from ffl_risk import app
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+@pytest.mark.slow
 def test_a_reader_gets_from_an_export_to_signals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -344,6 +344,7 @@ def drawn_frames(seed, effect, *, n=400, n_drawn=40, n_lists=6, mean=1.5):
     return out
 
 
+@pytest.mark.slow
 def test_what_is_averted_is_held_by_the_interval_and_stated_where_it_tells():
     held = [
         (d.low <= -0.4 * 1.5 <= d.high, d.can_be_said)
@@ -355,6 +356,7 @@ def test_what_is_averted_is_held_by_the_interval_and_stated_where_it_tells():
     assert np.mean(nothing) < 0.07
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mean", "n_drawn", "n_lists"), [(0.05, 40, 1), (0.2, 8, 8)])
 def test_of_rare_traces_nothing_is_said_more_often_than_chance_allows(mean, n_drawn, n_lists):
     """Variances of a few dozen rare counts said "averted" of nothing in one trial of six."""

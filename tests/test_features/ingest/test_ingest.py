@@ -79,6 +79,7 @@ def test_a_folder_of_every_table_is_stored(folder: Path, tmp_path: Path) -> None
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "parquet", "zip", "bom"])
 def test_every_canonical_form_stores_the_same_rows(folder: Path, tmp_path: Path, form: str) -> None:
     load(folder, tmp_path / "plain")
@@ -415,6 +416,7 @@ values = st.text(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     places=st.lists(values, min_size=1, max_size=8),

@@ -198,6 +198,7 @@ def test_rejects_of_a_load_that_did_not_end_leave_those_before_as_they_were(
     assert len(rejects()) == 4  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_folder_without_write_permission(open_folder: Path) -> None:
     path = write(open_folder / "in", "tips.csv", [row("tips")])
     warehouse = open_folder / "w"
@@ -217,6 +218,7 @@ def test_a_folder_without_write_permission(open_folder: Path) -> None:
     assert digest(warehouse) == before
 
 
+@pytest.mark.slow
 def test_a_file_where_the_warehouse_should_be(tmp_path: Path) -> None:
     path = write(tmp_path, "tips.csv", [row("tips")])
     (tmp_path / "w").write_text("a file")
@@ -225,6 +227,7 @@ def test_a_file_where_the_warehouse_should_be(tmp_path: Path) -> None:
     assert (tmp_path / "w").read_text() == "a file"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 3_000, 60_000])
 def test_a_full_disk_says_what_to_do_and_changes_nothing(tmp_path: Path, limit: int) -> None:
     """The limit on file size fails a write as a full disk does: while staging or at the commit."""

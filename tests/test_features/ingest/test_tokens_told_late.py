@@ -31,6 +31,7 @@ def standing(folder: Path) -> list[tuple[str | None, date]]:
     return sorted(((r["purchaser_token"], r["known_on"]) for r in were), key=lambda r: r[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tokens", "counting"),
     [

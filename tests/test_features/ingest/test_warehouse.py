@@ -141,6 +141,7 @@ versions = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(versions=versions, split=st.integers(0, 12))
 def test_as_of_reads_agree_with_a_slow_oracle(

@@ -99,6 +99,7 @@ def test_the_folder_adds_a_family_to_build_and_catalog(folder, warehouse):
     assert "permits_burglaries_1y" in {one["name"] for one in json.loads(listed.stdout)}
 
 
+@pytest.mark.slow
 def test_a_covariate_is_the_value_in_force_on_the_date(folder, tmp_path):
     country = invented.Country(5, n_dealers=40)
     rows = [
@@ -244,6 +245,7 @@ LEAKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", LEAKS.values(), ids=LEAKS)
 def test_a_family_that_looks_ahead_is_found_out(folder, tmp_path, sql):
     # So many dealers that some report is corrected after the day.
@@ -289,6 +291,7 @@ def test_a_public_signal_of_restricted_rows_is_found_out(folder, warehouse):
     assert "public signals read nothing restricted: permits_required" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_its_family(tmp_path):
     """By its entry point, in a process of its own."""
     site = tmp_path / "site"

@@ -78,6 +78,7 @@ def test_a_license_is_listed_on_the_days_on_which_it_was_in_force(tmp_path: Path
     assert all(row["known_on"] == row["listed_on"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_later_day_alone_is_added_to_the_days_before(tmp_path: Path) -> None:
     listing(tmp_path, max_rejects=0.5)
     text = TEXT.replace("1;1;1;TX;201;05-MAR-2019;", "1;1;1;TX;201;05-MAR-2019;20-APR-2025")

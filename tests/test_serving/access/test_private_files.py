@@ -63,6 +63,7 @@ def test_a_home_that_did_everything_is_private(tmp_path, umask):
     assert readable_by_others(home) == {}
 
 
+@pytest.mark.slow
 def test_a_command_makes_private_files(tmp_path, umask):
     home = tmp_path / "home"
     done = subprocess.run(

@@ -309,6 +309,7 @@ def test_every_sentence_of_a_country_holds_of_its_rows(stored):
     assert len(forms) > 60
 
 
+@pytest.mark.slow
 def test_every_sentence_holds_where_records_are_many(tmp_path):
     warehouse = invented.store(invented.Country(4, n_dealers=60).tables, tmp_path / "store")
     when = date(2018, 2, 2)

@@ -49,6 +49,7 @@ def abandoned_after(seconds, work, *args):
     return time.monotonic() - begun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
 def test_a_large_plan_ends_soon_after_it_is_abandoned(seconds):
     frame = invented_office(1500)
@@ -113,6 +114,7 @@ def test_a_solver_in_the_middle_of_its_work_ends(monkeypatch):
     assert abandoned_after(1.0, solve) < 5.0  # of a minute
 
 
+@pytest.mark.slow
 def test_a_long_pdf_ends_and_its_process_with_it(monkeypatch):
     from serving.papers import typesetting
 

@@ -128,6 +128,7 @@ def test_a_home_that_cannot_be_made_is_one_line(home: Path):
     assert home.read_text() == "a file where the folder should be"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("run", "nightly"), ("users", "add", "x", "--role", "admin")])
 def test_a_command_on_such_a_home_leaves_with_4_or_3_and_no_traceback(tmp_path: Path, command):
     (tmp_path / "home").write_text("")

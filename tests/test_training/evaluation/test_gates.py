@@ -107,6 +107,7 @@ def test_so_few_findings_that_half_and_twice_look_alike_cannot_be_said():
     assert verdict.outcome == "unsaid"
 
 
+@pytest.mark.slow
 def test_what_is_true_is_refused_no_more_often_than_chance_allows():
     """Few findings: resampled intervals are too narrow and refused one true model in twelve."""
     verdicts = [gates.calibrated("h", served(n=60, seed=s), limit=5.0) for s in range(60)]

@@ -129,6 +129,7 @@ def test_a_version_is_found_traced_and_scored_by_a_process_of_its_own(tmp_path: 
     assert set(told["needed"]) == {"mlflow", *DISTRIBUTIONS}
 
 
+@pytest.mark.slow
 def test_what_scoring_imports_is_required_and_lies_in_the_code(tmp_path: Path) -> None:
     """In a process that has the code of a version and nothing of the project."""
     small_bundle(tmp_path / "bundle")
