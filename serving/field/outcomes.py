@@ -421,27 +421,25 @@ def _designed(store: Store, outcomes: Sequence[Kept]) -> list[Kept]:
 
 def _canonical_files(outcomes: Sequence[Kept], folder: Path) -> list[Path]:
     """Write the outcomes as canonical files; what was learned today is known from today on."""
-    inspections, violations = folder / "inspections.csv", folder / "violations.csv"
-    columns = (*TABLES["inspections"].names, "known_on")
-    with inspections.open("w", newline="", encoding="utf-8") as stream:
+    inspections, violations = [], []
+    for kept in outcomes:
+        # One column names what ordered the visit, a list or a plan.
+        ordered = kept.document["list_id"] or kept.document.get("plan_id") or ""
+        visit = {"inspection_id": kept.inspection_id, "known_on": day_of(kept.at)}
+        inspections.append(_blank(kept.document) | visit | {"list_id": ordered})
+        violations += [_blank(one) | visit for one in kept.document["violations"]]
+    files = [_canonical(folder, "inspections", inspections)]
+    return [*files, _canonical(folder, "violations", violations)] if violations else files
+
+
+def _canonical(folder: Path, table: str, rows: Sequence[Row]) -> Path:
+    path = folder / f"{table}.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        columns = (*TABLES[table].names, "known_on")
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
-        for kept in outcomes:
-            # One column names what ordered the visit, a list or a plan.
-            ordered = kept.document["list_id"] or kept.document.get("plan_id") or ""
-            row = _blank(kept.document) | {"list_id": ordered, "known_on": day_of(kept.at)}
-            writer.writerow(row)
-    names = (*TABLES["violations"].names, "known_on")
-    cited = [(kept, v) for kept in outcomes for v in kept.document["violations"]]
-    if not cited:
-        return [inspections]
-    with violations.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, names, extrasaction="ignore")
-        writer.writeheader()
-        for kept, violation in cited:
-            row = {"inspection_id": kept.inspection_id, "known_on": day_of(kept.at)}
-            writer.writerow(_blank(violation) | row)
-    return [inspections, violations]
+        writer.writerows(rows)
+    return path
 
 
 def _blank(document: Mapping[str, Any]) -> Row:

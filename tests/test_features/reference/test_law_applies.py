@@ -15,7 +15,9 @@ from features.errors import InvalidValueError
 from features.reference.legal import law as legal
 from features.reference.legal.short_time_to_crime import is_short, short_sql
 from features.reference.legal.twelve_month_rule import is_recall_due, next_eligible
-from features.signals import area, losses, traces
+from features.signals import area, traces
+from features.signals.events import losses
+from features.signals.events import traces as trace_events
 from features.signals.shared import successors
 from features.warehouse.retention import expired_sql
 
@@ -39,7 +41,7 @@ PROBES = {
     "inspection_interval_months": (
         24, lambda: next_eligible(date(2019, 3, 1), None, as_of=DAY)),
     "demand_letter_2_min_traces": (10, demand_letter_met),
-    "demand_letter_2_max_days_to_crime": (365, lambda: traces._letter(2019)),
+    "demand_letter_2_max_days_to_crime": (365, lambda: trace_events._letter(2019)),
     "demand_letter_3_states": (
         "NV", lambda: area.demand_letter_states(date(2020, 1, 1))),
     "multiple_sale_purchaser_retention_years": (3, lambda: expired_sql(DAY, [])),
