@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -77,7 +76,7 @@ class Author:
     name: str
     token: str
     office: str = ""
-    ledger: Ledger = dataclasses.field(kw_only=True)
+    ledger: Ledger = field(kw_only=True)
 
 
 # From every version of a dealer's outcomes to the legal basis of a visit before its day, or "".
@@ -115,11 +114,10 @@ def keep(
     UnknownPlanError
         When no version of the plan that was approved has the dealer.
     """
-    if max(request.opened_on, request.closed_on or request.opened_on) > today:
+    if (day := max(request.opened_on, request.closed_on or request.opened_on)) > today:
         raise InvalidRequestError(
             "An inspection cannot have been opened or closed in the future.",
-            found=f"opened on {request.opened_on}"
-            + (f", closed on {request.closed_on}" if request.closed_on else ""),
+            found=str(day),
             expected=f"no later than {today}",
         )
     for _ in range(_ATTEMPTS):

@@ -120,5 +120,4 @@ def test_a_visit_that_lies_ahead_is_refused_by_its_days(service, plan):
     dealer, ahead = of(plan, "random")[0], str(clock.today() + timedelta(days=400))
     for closed_on in (None, ahead):
         visit = told(plan, dealer, opened_on=ahead, closed_on=closed_on)
-        found = service.post("/v1/outcomes", "chief", visit).json()["found"]
-        assert found == f"opened on {ahead}" + (f", closed on {ahead}" if closed_on else "")
+        assert service.post("/v1/outcomes", "chief", visit).json()["found"] == ahead
