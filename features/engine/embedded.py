@@ -38,6 +38,13 @@ from features.warehouse.stored import arrow_schema
 _DAYS: Final = ("_known", "_superseded")
 # Views in which a dealer is worked out; by this column the files' statistics find a range of them.
 _NAMED: Final = frozenset({"traces", "traces_home"})
+# Tables of which a row that names nobody may still be a dealer's, by the trace that it names. Of
+# the others the files' statistics find the few rows.
+_NAMED_BY_OTHERS: Final = frozenset(
+    name
+    for name, table in TABLES.items()
+    if name != "traces" and any(c.name == "dealer" and not c.is_required for c in table.columns)
+)
 # So few dealers are looked up in the files by name, once.
 _FEW_DEALERS: Final = 200
 # Blocks whose rows are held so: many more than there are threads at work.
@@ -264,20 +271,26 @@ class EmbeddedEngine:
             rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
             yield _block(rows, first, end - first, in_order=in_order)
 
-    def of_few(self, view: str, dealers: pa.Array) -> str:
+    def of_few(self, view: str, dealers: pa.Array, *, with_parts: bool = False) -> str:
         """Return the clause under which `view` is read from rows of a few dealers alone.
 
         Their rows are taken out of the files once for all views: each row of a view has the dealer
-        of the rows that it is made of, as far as those name one.
+        of the rows that it is made of, as far as those name one. With its parts the view need not
+        be made before, and they too are worked out of those rows.
         """
         made = VIEWS.get(view)
-        named = {view} if made is None else TABLES.keys() & set(re.findall(r"\w+", made.sql))
+        of_parts = made.parts if with_parts and made is not None else ()
+        sqls = [VIEWS[part].sql for part in of_parts] + ([] if made is None else [made.sql])
+        named = {view} if made is None else TABLES.keys() & set(re.findall(r"\w+", " ".join(sqls)))
         parts = [
             f"{table} AS (SELECT * FROM {self._take_out(table, dealers)})"
             for table in sorted(named)
             if "dealer" in TABLES[table].names
         ]
-        parts += [] if made is None else [f"{view} AS ({made.sql})"]
+        parts += [
+            f"{name} AS ({sql})"
+            for name, sql in zip((*of_parts, view), sqls if made is not None else (), strict=False)
+        ]
         return f"WITH {', '.join(parts)} "
 
     def _take_out(self, table: str, dealers: pa.Array) -> str:
@@ -293,12 +306,9 @@ class EmbeddedEngine:
             held = self._few.setdefault(block, {})
             if table not in held:
                 held[table] = f"{table}_few_{block}"
-                # A row that names nobody may still be a dealer's, by the trace that it names.
-                own = (
-                    f"named_dealer IN ({names})"
-                    if table == "traces"
-                    else (f"(dealer IN ({names}) OR dealer IS NULL)")
-                )
+                own = f"{'named_dealer' if table == 'traces' else 'dealer'} IN ({names})"
+                if table in _NAMED_BY_OTHERS:
+                    own = f"({own} OR dealer IS NULL)"
                 self.connection.execute(
                     f"CREATE OR REPLACE TABLE {held[table]} AS SELECT * FROM {table} WHERE {own}"
                 )

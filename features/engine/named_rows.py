@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from features.domain.asof import Window, day_sql, in_force_sql, number_sql, to_day
@@ -34,6 +33,7 @@ from features.sql import literal
 
 # The records of one dealer: by table, their keys and the day each was known, the newest first.
 Named = Mapping[str, Mapping[str, int]]
+Rows = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ def named_rows(
         measures: list[Measure] = []
         measures += (m for n in here if (m := asked[n].measure) not in measures)
         rows = _rows(engine, view, dealer, day, measures)
-        known = rows["_known"].to_numpy()
-        names = {table: rows[f"_id_{table}"].to_numpy(dtype=object) for table in tables_named(view)}
+        known = rows["_known"]
+        names = {table: rows[f"_id_{table}"] for table in tables_named(view)}
         for n in here:
             place = measures.index(asked[n].measure)
-            at = _places(rows, asked[n], place, to_day(day))[::-1]
+            at = _places(rows, asked[n], place, to_day(day))
             if not len(at):
                 continue
             found[n] = {table: _newest(ids[at], known[at]) for table, ids in names.items()}
@@ -127,18 +127,18 @@ def named_rows(
 
 
 def _newest(ids: npt.NDArray[Any], known: npt.NDArray[Any]) -> dict[str, int]:
-    """Return each record once, with the newest of its days."""
+    """Return each record once, with the newest of its days; they come the newest first."""
     found: dict[str, int] = {}
     for name, day in zip(ids.tolist(), known.tolist(), strict=True):
-        found.setdefault(str(name), int(day))
+        if name not in found:
+            found[name] = day
     return found
 
 
 def _rows(
     engine: EmbeddedEngine, view: str, dealer: str, day: date, measures: Sequence[Measure]
-) -> pd.DataFrame:
-    """Return the dealer's rows of a view in force on a day, in their total order."""
-    engine.make(view)
+) -> Rows:
+    """Return the dealer's rows of a view in force on a day, the newest first."""
     columns = {"_known": number_sql("known_on")}
     for table in tables_named(view):
         key = (f"CAST({column} AS VARCHAR)" for column in TABLES[table].key)
@@ -151,13 +151,13 @@ def _rows(
             columns[f"_of_{n}"] = f"coalesce(({m.by or '0'})::DOUBLE, 0)"
     wanted = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
     keys = ", ".join(KEYS[view])
-    few = engine.of_few(view, pa.array([dealer], pa.string()))
+    few = engine.of_few(view, pa.array([dealer], pa.string()), with_parts=True)
     sql = (
         f"{few}SELECT {wanted} FROM {view} WHERE dealer = {literal(dealer)} "
-        f"AND {in_force_sql(day_sql(day))} ORDER BY known_on, {keys}"
+        f"AND {in_force_sql(day_sql(day))} ORDER BY known_on DESC, {keys}"
     )
-    rows: pd.DataFrame = engine.query(sql).to_pandas()
-    return rows
+    table = engine.query(sql)
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def _condition(m: Measure) -> str:
@@ -169,16 +169,17 @@ def _condition(m: Measure) -> str:
     return f"({m.where}) AND ({m.of if isinstance(m, DistinctSum) else m.value}) IS NOT NULL"
 
 
-def _places(rows: pd.DataFrame, one: Counted, place: int, day: int) -> npt.NDArray[np.intp]:
+def _places(rows: Rows, one: Counted, place: int, day: int) -> npt.NDArray[np.intp]:
     """Return which rows were counted, ascending."""
-    is_in = rows[f"_is_{place}"].to_numpy(dtype=bool)
-    is_in = is_in & (rows["_known"].to_numpy() >= day - one.window.days)
+    is_in = rows[f"_is_{place}"] & (rows["_known"] >= day - one.window.days)
     at: npt.NDArray[np.intp] = np.flatnonzero(is_in)
     if isinstance(one.measure, Last) and len(at):
-        rank = rows[f"_of_{place}"].to_numpy(dtype=np.float64)[at]
-        at = at[rank == rank.max()][-1:]
+        rank = rows[f"_of_{place}"][at]
+        at = at[rank == rank.max()]
+        # Of those known last, as the kernel does, the one that is last by its key.
+        at = at[rows["_known"][at] == rows["_known"][at[0]]][-1:]
     elif one.is_repeated:
-        values: npt.NDArray[Any] = rows[f"_of_{place}"].to_numpy()[at]
+        values: npt.NDArray[Any] = rows[f"_of_{place}"][at]
         _, which, n = np.unique(values, return_inverse=True, return_counts=True)
         at = at[n[which] > 1]
     return at

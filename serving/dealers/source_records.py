@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,7 +65,6 @@ def _citations(engine: EmbeddedEngine, dealer: str) -> tuple[str, ...]:
 
     from features.sql import literal
 
-    engine.make("citations")
     few = engine.of_few("citations", pa.array([dealer], pa.string()))
     sql = f"{few}SELECT DISTINCT citation FROM citations WHERE dealer = {literal(dealer)}"  # noqa: S608 - own
     return tuple(engine.query(sql)["citation"].to_pylist())
@@ -72,17 +72,25 @@ def _citations(engine: EmbeddedEngine, dealer: str) -> tuple[str, ...]:
 
 def merged(parts: Iterable[Named]) -> Named:
     """Return all records of some parts, by table, each once."""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, list[Mapping[str, int]]] = {}
     for part in parts:
         for table, ids in part.items():
-            found.setdefault(table, {}).update(ids)
-    return found
+            found.setdefault(table, []).append(ids)
+    return {table: _together(several) for table, several in found.items()}
+
+
+def _together(several: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
+    if len(several) == 1:
+        return several[0]
+    days: dict[str, int] = {}
+    for ids in several:
+        days |= ids
+    return dict(sorted(days.items(), key=lambda item: (-item[1], item[0])))
 
 
 def said(named: Named, *, most: int | None = MOST_IDS) -> list[SourceRecords]:
     """Return records as they are told: how many of which table, and the newest of them by name."""
     told: list[SourceRecords] = []
     for table, ids in named.items():
-        newest = sorted(ids, key=lambda one: (-ids[one], one))
-        told.append({"table": table, "n_records": len(newest), "ids": newest[:most]})
+        told.append({"table": table, "n_records": len(ids), "ids": list(islice(ids, most))})
     return told
