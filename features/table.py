@@ -7,13 +7,12 @@ and code give the same fingerprint on any engine and any machine.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.domain import agency_day
@@ -29,6 +27,7 @@ from features.domain.asof import EPOCH, from_day, to_day
 from features.errors import AsOfError, FeatureError, WarehouseError
 from features.home import write_json
 from features.schema import TABLES
+from features.signals.shared.fingerprint import fingerprint_of
 from features.signals.signal import (
     NO_EXPOSURE,
     OBSERVED,
@@ -83,7 +82,7 @@ class FeatureTable:
     @property
     def content_fingerprint(self) -> str:
         """SHA-256 of values, reasons and definitions alone, whatever files they were read from."""
-        return _fingerprint(
+        return fingerprint_of(
             self.frame, _pairs_of(self.frame, self.reasons, self.signals), self.signals, ""
         )
 
@@ -150,7 +149,7 @@ class FeatureTable:
             ) from error
         signals = tuple(Signal(**{**s, "words": tuple(s["words"])}) for s in meta["signals"])
         columns = _pairs_of(frame, reasons, signals)
-        found = _fingerprint(frame, columns, signals, meta["warehouse_fingerprint"])
+        found = fingerprint_of(frame, columns, signals, meta["warehouse_fingerprint"])
         if found != meta["fingerprint"]:
             raise FeatureError(
                 f"The feature table in {folder} was changed after it was built.",
@@ -221,7 +220,7 @@ def build_features(
     names = [signal.name for signal in signals]
     frame, reasons = _frames(pairs if rows is None else pairs.of(rows), names, values, why)
     stamp = warehouse.fingerprint
-    fingerprint = _fingerprint(frame, zip(values, why, strict=True), signals, stamp)
+    fingerprint = fingerprint_of(frame, zip(values, why, strict=True), signals, stamp)
     return FeatureTable(frame, reasons, signals, variant, stamp, fingerprint)
 
 
@@ -434,33 +433,3 @@ def _pairs_of(
     """Yield each signal's values and reasons."""
     for signal in signals:
         yield frame[signal.name].to_numpy(), reasons[signal.name].to_numpy()
-
-
-def _fingerprint(
-    frame: pd.DataFrame,
-    columns: Iterable[tuple[Values, Reasons]],
-    signals: Sequence[Signal],
-    warehouse: str,
-) -> str:
-    digest = hashlib.sha256(warehouse.encode())
-    digest.update(_definitions(tuple(signals)))
-    digest.update(_lines(frame["dealer"]))
-    digest.update(frame["as_of"].to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
-    for value, reason in columns:
-        plain = np.where(np.isnan(value), np.float32(np.nan), value + np.float32(0.0))
-        digest.update(plain.astype("<f4").tobytes())
-        digest.update(reason.tobytes())
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=8)
-def _definitions(signals: tuple[Signal, ...]) -> bytes:
-    return json.dumps([dataclasses.asdict(s) for s in signals], sort_keys=True).encode()
-
-
-def _lines(words: pd.Series) -> pa.Buffer:
-    """Join words by line feeds; one buffer, where Python would make every word an object."""
-    found = pa.array(words).cast(pa.large_string())
-    column = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    whole = pa.LargeListArray.from_arrays(pa.array([0, len(column)], pa.int64()), column)
-    return pc.binary_join(whole, pa.scalar("\n", pa.large_string()))[0].as_buffer()
