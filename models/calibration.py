@@ -34,7 +34,8 @@ from models.margin.level import Level
 from models.stable_json import State
 
 # Error of a shrunken margin over that of its members alone, for many rows of the rarer class, and
-# how many more of them double it. Set on invented worlds; see tests/test_models/test_coverage.py.
+# how many more of them double it. Set on invented worlds; see
+# tests/test_models/fitting/test_coverage.py.
 _SHRINKING: Final = 1.35
 _FEW_RARE: Final = 12.0
 # Between these shares of the rows, in order of their margin, the variance is averaged.
@@ -42,7 +43,7 @@ _SPREAD_SHARES: Final = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.96, 1.0)
 _LEAST_ERROR: Final = 1e-3
 # Either side of an interval is at least so much of half its width: what few findings leave unsure
 # is shrunk, and then the truth of who is listed lies above what is served, not below. Set on
-# invented worlds; see tests/test_models/test_few_findings.py.
+# invented worlds; see tests/test_models/fitting/test_few_findings.py.
 _LEAST_SIDE: Final = 0.5
 # Bounds of the expected count between the bins, and the rows below which a bin is not fitted.
 _COUNT_BINS: Final = (0.1, 1.0, 10.0)

@@ -33,7 +33,7 @@ from tests.benchmarks.service_wire import report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.test_serving.server.test_crash import Country
+    from tests.test_serving.server.processes.test_crash import Country
 
 SHARE = float(os.environ.get("FFL_RISK_BENCH_RELIABILITY", "0.1"))
 SEED = os.environ.get("FFL_RISK_BENCH_SEED", "1")
@@ -46,7 +46,7 @@ TODAY = date(2026, 6, 1)
 
 def service(country: Country) -> None:
     """Kill two workers while four clients write; count what was acknowledged and what was lost."""
-    from tests.test_serving.server.test_crash import Writers, kill
+    from tests.test_serving.server.processes.test_crash import Writers, kill
 
     rng = random.Random(f"service {SEED}")
     n_kills, n_writes, n_lost = N_KILLS // 2, 0, 0
@@ -301,7 +301,7 @@ PARTS: dict[str, Callable[[Country], None]] = {
 def main() -> None:
     """Make a country and run the parts."""
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp())
-    from tests.test_serving.server.test_crash import Country
+    from tests.test_serving.server.processes.test_crash import Country
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"

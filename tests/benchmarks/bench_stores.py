@@ -92,7 +92,7 @@ def main() -> None:
     """Start everything, and ask in turns."""
     from serving.commands.launch import server_command
     from tests.benchmarks.inputs.country import publish_country
-    from tests.test_serving.keeping.test_postgresql import Server
+    from tests.test_serving.keeping.store.test_postgresql import Server
 
     with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
         folder = Path(made)

@@ -24,7 +24,7 @@ from serving.access.audit.writer import chain_key, verify
 from serving.store.database import Store
 from tests.test_deploy.test_recipes import COMPOSE, proxy_text
 from tests.test_deploy.tools import program
-from tests.test_serving.keeping.test_postgresql import Server
+from tests.test_serving.keeping.store.test_postgresql import Server
 from tests.test_serving.test_end_to_end import publish_country
 from training.registry.tracker import Tracker
 

@@ -22,7 +22,7 @@ from features.ingest import ingest
 from features.ingest.proposals.new_mapping import propose
 from features.sources.rows.dates import reading
 from tests.test_features.ingest_samples import TODAY, row, write
-from tests.test_features.sources.test_mappings_of_a_clerk import (
+from tests.test_features.sources.mappings.test_mappings_of_a_clerk import (
     export,
     holds,
     load,

@@ -16,9 +16,9 @@ from features.ingest import IngestSummary, ingest
 from features.ingest.proposals.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, csv_text, row
-from tests.test_features.sources.test_mappings_of_a_clerk import load as load_export
-from tests.test_features.sources.test_mappings_of_a_clerk import mapping
-from tests.test_features.sources.test_registers import listing
+from tests.test_features.sources.mappings.test_mappings_of_a_clerk import load as load_export
+from tests.test_features.sources.mappings.test_mappings_of_a_clerk import mapping
+from tests.test_features.sources.mappings.test_registers import listing
 
 
 def load(folder: Path, name: str, content: bytes | str, **options: object) -> IngestSummary:

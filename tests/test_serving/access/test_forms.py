@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.store.tables import METADATA
-from tests.test_serving.access.test_hold_matrix import every_route
+from tests.test_serving.access.holds.test_hold_matrix import every_route
 from tests.test_serving.hold_country import Country
 from tests.test_serving.pages import Visitor
 

@@ -11,8 +11,8 @@ import pytest
 from features.ingest import ingest
 from serving.scores import holds
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import keep
-from tests.test_serving.web.outcome_form import follow, n_outcomes, outcome
+from tests.test_serving.planning.kept.test_kept_plans import keep
+from tests.test_serving.web.forms.outcome_form import follow, n_outcomes, outcome
 
 GONE = "gone from the newest listing"
 

@@ -12,7 +12,7 @@ import pytest
 from serving.contract.kept_plan import KeptPlan
 from serving.planning.kept.files import about
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import ASK, keep
+from tests.test_serving.planning.kept.test_kept_plans import ASK, keep
 
 
 @pytest.fixture

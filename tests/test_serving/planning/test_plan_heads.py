@@ -17,7 +17,7 @@ from serving.scores.words.wording import head_label, total_label
 from serving.web import rendering
 from serving.web.plans.itinerary import difference
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import keep
+from tests.test_serving.planning.kept.test_kept_plans import keep
 
 HEADS = {
     "compliance": True, "later_penalized": True, "severity": True, "diversion": False,

@@ -28,7 +28,7 @@ from serving.web.lists.list_rows import Ask
 from serving.web.rendering import dealer_name
 from tests.test_serving.conftest import AS_OF
 from tests.test_serving.pages import Visitor
-from tests.test_serving.web.outcome_form import outcome
+from tests.test_serving.web.forms.outcome_form import outcome
 
 
 def test_a_dossier_says_what_would_take_a_dealer_below_the_first_places(

@@ -15,7 +15,7 @@ from features.insight.staffing import WhatIf, staffing
 from serving.web.rendering import environment
 from tests.simulated import AS_OF
 from tests.test_serving.pages import Visitor
-from tests.test_serving.web.test_counted_nouns import faults
+from tests.test_serving.web.words.test_counted_nouns import faults
 
 amount = environment().filters["amount"]
 

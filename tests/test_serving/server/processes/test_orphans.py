@@ -10,7 +10,7 @@ import psutil
 
 _SUPERVISOR = """
 import multiprocessing, sys, time
-from tests.test_serving.server.test_orphans import begin
+from tests.test_serving.server.processes.test_orphans import begin
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
     context.Process(target=begin, args=(sys.argv[1],)).start()

@@ -13,7 +13,7 @@ from serving import clock
 from serving.contract.kept_plan import KeptPlan
 from serving.planning.kept.files import about
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import ASK, events, keep
+from tests.test_serving.planning.kept.test_kept_plans import ASK, events, keep
 
 NOTE = "Call Gonzalez before week 2"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import ASK
+from tests.test_serving.planning.kept.test_kept_plans import ASK
 
 _NOUNS = (
     "dealer|visit|week|place|list|plan|county|counties|part|inspection|record|trace|firearm|name|"

@@ -13,7 +13,7 @@ import serving.web
 from serving.access.accounts import Principal
 from serving.web.sealed import opened, sealed
 from tests.test_serving.pages import Visitor
-from tests.test_serving.web.outcome_form import follow, n_outcomes, outcome
+from tests.test_serving.web.forms.outcome_form import follow, n_outcomes, outcome
 
 WEB = Path(serving.web.__file__).parent
 

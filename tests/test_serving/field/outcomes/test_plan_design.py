@@ -15,7 +15,7 @@ from serving.field.ordering_plan import design_of_plan
 from serving.field.outcomes import collect
 from serving.store.tables import PLANS
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import keep
+from tests.test_serving.planning.kept.test_kept_plans import keep
 from training.labels.sample_design import COLUMNS, probabilities, sampled
 
 

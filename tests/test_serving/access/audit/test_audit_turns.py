@@ -14,7 +14,7 @@ from serving.access.audit.hash_chain import is_signed
 from serving.access.audit.writer import AuditWriter, append, verify
 from serving.errors import AuditError
 from serving.store.database import Store, instant
-from tests.test_serving.access.test_audit import KEY, access, chain, store
+from tests.test_serving.access.audit.test_audit import KEY, access, chain, store
 
 __all__ = ["chain", "store"]
 

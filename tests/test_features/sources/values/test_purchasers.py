@@ -13,7 +13,7 @@ from features.errors import SourceError
 from features.ingest import ingest
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, row, write
-from tests.test_features.sources.test_mappings_of_a_clerk import mapping
+from tests.test_features.sources.mappings.test_mappings_of_a_clerk import mapping
 
 NAMES = ("SMITH", "GARCIA", "NGUYEN", "OKAFOR", "LEE", "DE-LA-CRUZ", "KIM")
 

@@ -22,7 +22,7 @@ from tests.test_features.ingest_samples import (
     row,
     write,
 )
-from tests.test_features.sources.test_mappings_of_a_clerk import mapping, stored
+from tests.test_features.sources.mappings.test_mappings_of_a_clerk import mapping, stored
 
 CELLS = ("Y", "n", "q", "", "N/A", "NULL", None)
 

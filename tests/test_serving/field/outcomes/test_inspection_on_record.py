@@ -16,7 +16,7 @@ from serving.field.ordering_list import investigator_token
 from serving.field.outcomes import collect
 from serving.web.dealers.outcome_check import check
 from tests.test_serving.pages import Visitor
-from tests.test_serving.web.outcome_form import follow, outcome
+from tests.test_serving.web.forms.outcome_form import follow, outcome
 
 TODAY = date(2026, 3, 9)
 TOLD = {

@@ -30,7 +30,7 @@ from serving.store.database import HEAD_REVISION, Store
 from serving.store.tables import DECISIONS
 from tests.test_serving.test_end_to_end import write_champion
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[3] / "golden"
 FACTS: dict[str, Any] = json.loads((GOLDEN / "home-0.1.0.json").read_text())
 # Not before the day on which the frozen store was written.
 TODAY = max(datetime.now(UTC).date(), date(2026, 11, 28))

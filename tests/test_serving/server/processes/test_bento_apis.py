@@ -17,7 +17,7 @@ from serving.contract.field import FeaturesAnswer
 from serving.contract.plan import PlanAnswer
 from serving.scores.snapshot import Snapshot
 from serving.store.tables import AUDIT
-from tests.test_serving.server.test_crash import Country
+from tests.test_serving.server.processes.test_crash import Country
 from tests.test_serving.test_end_to_end import dealer
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash")]

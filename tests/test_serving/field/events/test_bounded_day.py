@@ -18,7 +18,7 @@ from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
-from tests.test_serving.field.test_first_event import TODAY, TOMORROW, trace
+from tests.test_serving.field.events.test_first_event import TODAY, TOMORROW, trace
 from tests.test_serving.pages import Visitor
 from tests.test_serving.test_end_to_end import AS_OF, publish_country
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from serving.store.tables import LISTS, PLANS
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import ASK
+from tests.test_serving.planning.kept.test_kept_plans import ASK
 
 
 @pytest.fixture

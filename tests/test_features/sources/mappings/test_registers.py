@@ -14,7 +14,7 @@ from features.ingest import IngestSummary, ingest
 from features.ingest.proposals.new_mapping import propose
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY
-from tests.test_features.sources.test_mappings_of_a_clerk import (
+from tests.test_features.sources.mappings.test_mappings_of_a_clerk import (
     export,
     holds,
     load,
@@ -138,7 +138,7 @@ def test_a_full_export_that_comes_again_corrects_what_it_changes(tmp_path: Path)
 
 
 def test_the_page_shows_a_register_that_is_read(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "agency" / "mapping.md").read_text(
+    page = (Path(__file__).parents[4] / "docs" / "agency" / "mapping.md").read_text(
         encoding="utf-8"
     )
     shown = next(b for b in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[register]" in b)

@@ -18,7 +18,7 @@ from serving.planning.kept.files import about, plan_ics
 from serving.planning.kept.overrides import Override, marked
 from serving.scores import holds
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import ASK, keep
+from tests.test_serving.planning.kept.test_kept_plans import ASK, keep
 
 
 @pytest.fixture

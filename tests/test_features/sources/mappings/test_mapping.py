@@ -15,7 +15,7 @@ from features.sql import quoted
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY
 
-MAPPINGS = Path(__file__).parents[3] / "features" / "sources" / "mappings"
+MAPPINGS = Path(__file__).parents[4] / "features" / "sources" / "mappings"
 
 # Invented exports, in the style of the two systems.
 ETRACE = """\

@@ -12,7 +12,7 @@ import pytest
 import serving
 from serving.access.audit.reading import ACTIONS
 from serving.store.database import Store
-from tests.test_serving.access.audit_rows import check_reading
+from tests.test_serving.access.audit.audit_rows import check_reading
 from tests.test_serving.pages import Visitor
 
 ROOT = Path(serving.__file__).parent

@@ -10,7 +10,7 @@ from serving.field import events
 from serving.settings import Settings
 from serving.store.database import Store
 from serving.store.tables import METADATA
-from tests.test_serving.keeping.test_postgresql import ACCESS, TIP, Server, server, url  # noqa: F401
+from tests.test_serving.keeping.store.test_postgresql import ACCESS, TIP, Server, server, url  # noqa: F401
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
 

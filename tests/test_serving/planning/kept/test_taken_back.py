@@ -9,7 +9,7 @@ import pytest
 from serving import clock
 from serving.scores import holds
 from tests.test_serving.pages import Visitor
-from tests.test_serving.planning.test_kept_plans import events, keep
+from tests.test_serving.planning.kept.test_kept_plans import events, keep
 
 
 @pytest.fixture

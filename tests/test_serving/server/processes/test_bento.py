@@ -24,14 +24,14 @@ from models.policy import Policy
 from models.profile import Profile
 from serving.variables import VARIABLES
 from serving.versions import code_version
-from tests.test_serving.server.test_process import listening, n_reachable_by_others
+from tests.test_serving.server.processes.test_process import listening, n_reachable_by_others
 from training.commands.promote import adopt_stored
 from training.errors import NotTrainedError
 from training.progress import Steps
 from training.registry.model_store import content_version, keep_champion, stored_champion
 from training.registry.promotion import Champion, read_champion
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PROGRAMS = Path(sys.executable).parent
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bento")]  # built once, not by each process

@@ -10,7 +10,7 @@ import pytest
 
 from serving.web.sealed import told_of
 from tests.test_serving.pages import Visitor
-from tests.test_serving.web.outcome_form import n_outcomes, outcome
+from tests.test_serving.web.forms.outcome_form import n_outcomes, outcome
 
 
 def sent(visitor, path, fields, *, at):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from serving.store.database import instant
 from serving.store.tables import SESSIONS
 from tests.test_serving.pages import Visitor
-from tests.test_serving.web.outcome_form import follow, n_outcomes, outcome
+from tests.test_serving.web.forms.outcome_form import follow, n_outcomes, outcome
 
 
 def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_once(
