@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from features.errors import AsOfError, FeatureError, InvalidValueError
 from features.signals import catalog
 from features.signals.registry import FAMILIES, SIGNALS
+from features.signals.shared.fingerprint import _lines
 from features.signals.shipped import shipped
 from features.signals.variants import select
-from features.table import FeatureTable, _lines, build_features
+from features.table import FeatureTable, build_features
 from ffl_risk import app
 from tests.properties import invented
 
