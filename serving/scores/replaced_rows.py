@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +33,9 @@ class ReplacedRows:
 
     def __len__(self) -> int:
         return len(self._base)
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return iter(self[:])
 
     @property
     def shape(self) -> tuple[int, ...]:

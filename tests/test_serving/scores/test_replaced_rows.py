@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from serving.scores.replaced_rows import ReplacedRows
@@ -38,6 +39,7 @@ def test_every_way_to_ask_gives_what_the_array_gives(at_once):
     for key in keys:
         np.testing.assert_array_equal(table[key], plain[key], err_msg=str(key))
     np.testing.assert_array_equal(np.asarray(table), plain)
+    pd.testing.assert_frame_equal(pd.DataFrame(table), pd.DataFrame(plain))
     np.testing.assert_array_equal(np.asarray(before), before_plain)
     assert (len(table), table.shape, table[rows].dtype) == (N, (N, P), np.float32)
 
