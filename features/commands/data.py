@@ -138,7 +138,7 @@ def check(
     from features.commands.display import trial_view
     from features.home import home
     from features.ingest import ingest
-    from features.ingest.advice import refused_at
+    from features.ingest.checking.advice import refused_at
     from features.ingest.run import MAX_REJECTS
 
     files = [file] if file else []

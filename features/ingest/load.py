@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from features.errors import SourceError
-from features.ingest.advice import (
+from features.ingest.checking.advice import (
     conflicts_inside,
     equal_counts,
     grouped_numbers,
@@ -21,18 +21,18 @@ from features.ingest.advice import (
     sales_without_recovery,
     turned_dates,
 )
-from features.ingest.checks import CheckQuery, check_query
-from features.ingest.effects import Effects
-from features.ingest.opening import Opened, damaged, is_about_file, numbered, open_raw, texts_of
-from features.ingest.query_faults import fails_on_rows
-from features.ingest.rejects import RejectBook
-from features.ingest.summary import TableCounts
-from features.ingest.unknowns import (
+from features.ingest.checking.checks import CheckQuery, check_query
+from features.ingest.checking.rejects import RejectBook
+from features.ingest.checking.unknowns import (
     foreign_counties,
     unknown_counties,
     unknown_ports,
     unknown_values,
 )
+from features.ingest.effects import Effects
+from features.ingest.opening import Opened, damaged, is_about_file, numbered, open_raw, texts_of
+from features.ingest.query_faults import fails_on_rows
+from features.ingest.summary import TableCounts
 from features.ingest.versions import Resolution, date_ends, resolve, revise
 from features.reference.legal.citation import normalize_column
 from features.schema import TABLES

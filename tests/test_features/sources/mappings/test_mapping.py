@@ -7,7 +7,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import ingest
-from features.ingest.checks import check_query
+from features.ingest.checking.checks import check_query
 from features.schema import TABLES
 from features.sources.agency.mapping import read_mapping
 from features.sources.layout import Plan

@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import SourceError
 from features.ingest import ingest
-from features.ingest.advice import COUNTED
+from features.ingest.checking.advice import COUNTED
 from features.reference.geography.state_codes import state_codes
 from features.schema import TABLES
 from features.warehouse import Warehouse

@@ -15,7 +15,7 @@ from typing import Final
 from features.domain.license_number import dealer_of_number_sql
 from features.domain.missing_values import plain_sql
 from features.domain.postal import zip_in_state_sql
-from features.ingest import conversion
+from features.ingest.checking import conversion
 from features.reference.destinations import COUNTRY_COLUMNS, countries
 from features.reference.geography.state_codes import COUNTRY_OF_STATE, no_state_sql, state_sql
 from features.schema import EARLIEST_DAY, TABLES, Column, RejectReason, Table, day_orders

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from features.ingest.advice import Fault, refusal
-from features.ingest.checks import CheckQuery
+from features.ingest.checking.advice import Fault, refusal
+from features.ingest.checking.checks import CheckQuery
 from features.ingest.opening import EXPORT_ROWS, Opened
 from features.ingest.summary import TableCounts
 from features.schema import TABLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from features.ingest.checks import POINT, CheckQuery
+from features.ingest.checking.checks import POINT, CheckQuery
 from features.reference.files import DATA
 from features.reference.geography.state_codes import COUNTRY_OF_STATE
 from features.sources.publishers.listing import STATE_FIPS

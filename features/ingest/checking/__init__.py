@@ -1,0 +1,1 @@
+"""Is a row good, and if not, what is said of it: conversion, checks, rejects, advice."""
