@@ -40,6 +40,7 @@ def test_no_module_serializes_code(path: Path) -> None:
     assert not imported_modules(path) & SERIALIZERS
 
 
+@pytest.mark.slow
 def test_mlflow_and_bentoml_are_imported_where_they_are_used_alone() -> None:
     users = {
         name: sorted(str(p.relative_to(ROOT)) for p in SOURCES if name in imported_modules(p))

@@ -240,6 +240,7 @@ def test_text_in_another_encoding_is_told_how_to_mend(tmp_path: Path) -> None:
         ingest(tmp_path / "licenses.csv", tmp_path / "w", today=TODAY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pad", ["\t", " ", "\u00a0", " \t", "\u2003"])
 @pytest.mark.parametrize("neighbor", ["1 ELM ST", " 1 ELM ST", "1 ELM ST\t"])
 def test_what_is_cut_around_a_value_does_not_depend_on_other_rows(

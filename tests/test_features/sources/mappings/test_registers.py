@@ -153,6 +153,7 @@ def _as_of(folder: Path, day: date) -> list[dict]:
     return Warehouse.open(folder / "w").read("holds", as_of=day).to_pylist()
 
 
+@pytest.mark.slow
 def test_a_fault_has_the_line_and_the_column_of_the_file(tmp_path: Path) -> None:
     for query in ("", "query = '''SELECT *, S AS T2 FROM export WHERE S <> '2' '''\n"):
         summary = listing(tmp_path, top=query + REGISTER, max_rejects=1.0, is_trial=True)
@@ -181,6 +182,7 @@ def test_a_line_of_a_query_is_one_of_the_file_or_called_otherwise(
         load(tmp_path, holds("2025-05-05", "2025-05-06", "soon"), own, max_rejects=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["", "query = 'SELECT * FROM export'\n"])
 def test_rows_that_cannot_be_decoded_are_rejected_before_a_register(
     query: str, tmp_path: Path
