@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.domain.asof import add_months, day_sql, in_force_sql
+from features.domain.home_offices import home_offices
 from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
 from features.reference.geography.places import MEXICO_BORDER_STATES, county_office
@@ -131,21 +132,16 @@ def placed_dealers(engine: EmbeddedEngine, condition: str) -> pd.DataFrame:
 
 def _placed(dealers: pd.DataFrame, visits: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Give each dealer the office seen most in its county, else in its state, else by reference."""
-    seen = visits.dropna(subset=["office"]).merge(dealers, on="dealer")
-    by_county = dealers["county_fips"].map(_usual(seen, "county_fips")).astype(object)
-    by_state = dealers["state"].map(_usual(seen, "state")).astype(object)
+    where = dealers[["dealer", "county_fips", "state"]].rename(columns={"county_fips": "county"})
+    seen = visits[["dealer", "office"]].dropna(subset=["office"]).merge(where, on="dealer")
     named = county_office().set_index("county_fips")["office"]
-    office = by_county.fillna(by_state).fillna(dealers["county_fips"].map(named))
+    home = home_offices(where, seen)
+    office = home.where(home.notna(), where["county"].map(named))
+    is_afar = ~where["county"].isin(seen["county"].dropna())
     placed = dealers.assign(
         office=office.fillna("unknown"), is_border=dealers["state"].isin(MEXICO_BORDER_STATES)
     )
-    return placed, int((by_county.isna() & dealers["is_listed"]).sum())
-
-
-def _usual(seen: pd.DataFrame, area: str) -> pd.Series:
-    counted = seen.groupby([area, "office"]).size().rename("n").reset_index()
-    order = counted.sort_values([area, "n", "office"], ascending=[True, False, True])
-    return order.drop_duplicates(area).set_index(area)["office"]
+    return placed, int((is_afar & dealers["is_listed"]).sum())
 
 
 def _next_visit(visits: pd.DataFrame, as_of: date) -> pd.DataFrame:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from serving.access.accounts import Principal
 from serving.access.roles import LEADS
 from serving.field.newest_listing import newest_listings
+from serving.scores.snapshot import Snapshot
 from serving.scores.visible_dealers import Scope
 
 _AREAS: Final = ("office", "division", "state")
@@ -68,7 +71,7 @@ class DealerPlaces:
             row = snapshot.row_of[dealer]
             self._found[dealer] = Place(*(str(snapshot.columns[name][row]) for name in _AREAS))
         if missing := sorted(wanted - snapshot.row_of.keys()):
-            listed = _listed(self._warehouse, missing)
+            listed = _listed(self._warehouse, missing, snapshot)
             self._found |= {dealer: listed.get(dealer, Place()) for dealer in missing}
 
     def of(self, dealer: str) -> Place:
@@ -81,19 +84,27 @@ class DealerPlaces:
         return dealer not in self._scope.hidden and self.of(dealer).is_of(self._principal)
 
 
-def _listed(warehouse: Path, dealers: Iterable[str]) -> Mapping[str, Place]:
-    """Return where the newest listings put dealers."""
+def _listed(
+    warehouse: Path, dealers: Iterable[str], snapshot: Snapshot
+) -> Mapping[str, Place]:
+    """Return where the newest listings put dealers: whose county is whose, as the table has it."""
     from features import reference
 
     listed = newest_listings(warehouse, dealers, ("county_fips", "premises_state"))
     if not listed:
         return {}
     table = reference.county_office().set_index("county_fips")
-    offices = dict(
+    published = dict(
         zip(table.index, zip(table["office"], table["division"], strict=True), strict=True)
     )
+    columns = snapshot.columns
     found = {}
     for dealer, said in listed.items():
-        office, division = offices.get(said["county_fips"], ("", ""))
+        office, division = published.get(said["county_fips"], ("", ""))
+        beside = np.flatnonzero(columns["county"] == (said["county_fips"] or ""))
+        if len(beside):
+            office = columns["office"][beside[0]]
+        elif not np.isin(columns["office"], table["office"]).any():
+            office = ""  # the agency's offices are its own
         found[dealer] = Place(str(office), str(division), said["premises_state"])
     return found

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features import reference
+from features.domain.home_offices import has_own_offices, home_offices
 from features.warehouse import Warehouse
 from serving.scores.inspection_facts import inspection_facts
 from serving.scores.loaded_table import TEXT_COLUMNS
@@ -21,6 +22,7 @@ _LICENSE_COLUMNS: Final = {
     "premises_zip": "zip",
     "county_fips": "county",
 }
+_VISITS: Final = ("compliance", "recall")
 
 
 def dealer_facts(
@@ -36,6 +38,7 @@ def dealer_facts(
     offices = reference.county_office().set_index("county_fips")[["office", "division"]]
     facts = facts.join(offices, on="county")
     inspections = warehouse.read("inspections", as_of=as_of).to_pandas(date_as_object=False)
+    facts = _with_own_offices(facts, licenses, inspections)
     facts = facts.join(inspection_facts(inspections, as_of))
     facts.index.name = "dealer"
     facts = facts.reset_index()
@@ -47,6 +50,21 @@ def dealer_facts(
     facts[dates] = facts[dates].astype("datetime64[s]")
     columns = ["dealer", *TEXT_COLUMNS, "latitude", "longitude", *dates]
     return facts[[*columns, "n_inspections", "is_recall_due"]]
+
+
+def _with_own_offices(
+    facts: pd.DataFrame, licenses: pd.DataFrame, inspections: pd.DataFrame
+) -> pd.DataFrame:
+    """Put an agency's own offices in the place of the published, by who visits where.
+
+    Its published offices are those of the county, whoever came by from another; those of its own
+    codes are on no map but that of its visits. Where it never visited in a state it has none.
+    """
+    visits = inspections.loc[inspections["kind"].isin(_VISITS), ["dealer", "office"]]
+    if not has_own_offices(visits["office"], reference.offices().index):
+        return facts
+    listed = licenses.rename(columns=_LICENSE_COLUMNS)[["dealer", "county", "state"]]
+    return facts.assign(office=home_offices(facts, visits.merge(listed, on="dealer")))
 
 
 def _with_place(facts: pd.DataFrame) -> pd.DataFrame:

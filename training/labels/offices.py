@@ -1,8 +1,7 @@
 """Which office a dealer belongs to, and which signals name it.
 
-Agencies have office codes of their own. A dealer's office is the one that inspected most in its
-county (its state, where nobody was inspected in the county), and the published one only where the
-records name none.
+A dealer's office is the one that inspected most there (`features.domain.home_offices`), and the
+published one only where the records name none.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from features.domain.home_offices import home_offices as by_visits
 from features.reference import county_office
-from training.labels.cohort import UNKNOWN
 
 # So many rows tell how a signal varies.
 _MAX_ROWS: Final = 20_000
@@ -49,20 +48,9 @@ def home_offices(where: pd.DataFrame, visited_by: pd.Series) -> pd.Series:
     >>> home_offices(where, pd.Series(["O1", "", ""])).tolist()
     ['O1', 'O1', 'O1']
     """
-    office = visited_by.astype("object").where(visited_by.fillna("") != "")
-    seen = where[["county", "state"]].assign(visited=office.to_numpy()).dropna(subset="visited")
-    out = pd.Series(np.nan, index=where.index, dtype=object)
-    for column in ("county", "state"):
-        usual = _most_common(seen[seen[column] != UNKNOWN], column)
-        out = out.where(out.notna(), where[column].map(usual))
-    return out.where(out.notna(), where["office"]).astype(str)
-
-
-def _most_common(seen: pd.DataFrame, column: str) -> pd.Series:
-    """Return the office that inspected most in each place; by name among equals."""
-    counts = seen.groupby([column, "visited"]).size().rename("n").reset_index()
-    counts = counts.sort_values(["n", "visited"], ascending=[False, True], kind="stable")
-    return counts.drop_duplicates(column).set_index(column)["visited"]
+    visits = where[["county", "state"]].assign(office=visited_by.to_numpy())
+    home = by_visits(where, visits)
+    return home.where(home.notna(), where["office"]).astype(str)
 
 
 def share_between(X: pd.DataFrame, groups: Sequence[str] | pd.Series) -> pd.Series:
