@@ -98,13 +98,13 @@ def _listed(
         zip(table.index, zip(table["office"], table["division"], strict=True), strict=True)
     )
     columns = snapshot.columns
+    # An agency's own offices are on no map but that of the table.
+    has_own = len(columns["office"]) and not np.isin(columns["office"], table["office"]).any()
     found = {}
     for dealer, said in listed.items():
         office, division = published.get(said["county_fips"], ("", ""))
-        beside = np.flatnonzero(columns["county"] == (said["county_fips"] or ""))
-        if len(beside):
-            office = columns["office"][beside[0]]
-        elif not np.isin(columns["office"], table["office"]).any():
-            office = ""  # the agency's offices are its own
+        if has_own:
+            beside = np.flatnonzero(columns["county"] == (said["county_fips"] or ""))
+            office = columns["office"][beside[0]] if len(beside) else office
         found[dealer] = Place(str(office), str(division), said["premises_state"])
     return found

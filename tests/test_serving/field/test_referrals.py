@@ -179,11 +179,29 @@ def list_dealer(runtime, dealer, county, state):
     ingest([path], runtime.settings.home / "warehouse", today=TODAY)
 
 
+def test_a_dealer_without_a_score_is_of_the_office_that_the_table_has_in_its_county(
+    service, runtime, ledger
+):
+    """An agency's own offices are on no map but that of the table."""
+    newcomer = "1-11-90001"
+    list_dealer(runtime, newcomer, "48141", "TX")
+    at = runtime.snapshot.columns["county"] == "48141"
+    offices = np.where(at, "SOUTH", runtime.snapshot.columns["office"]).astype(object)
+    runtime.replace(runtime.snapshot.changed(np.arange(len(at)), office=offices))
+    evidence = {"records": ["traces T0"], "recovery_country": "MX", "destination": "mexico"}
+    assert queue(runtime.store, [Pattern("fast_recovery", (newcomer,), evidence)], ledger=ledger)
+    runtime.directory.add_account("south", "agent", areas=["office:SOUTH"])
+    service.tokens["south"] = runtime.directory.issue_token("south")
+    (one,) = service.get("/v1/referrals", "south").json()["referrals"]
+    assert one["dealers"] == [newcomer]
+    assert service.get("/v1/referrals", "agent").json()["referrals"] == []
+
+
 def test_a_referral_about_a_dealer_without_a_score_is_shown_to_those_of_its_area(
     service, runtime, ledger
 ):
     newcomer, unlisted, unscored = "1-11-90001", "1-11-90002", dealer_of(runtime, "office0")
-    list_dealer(runtime, newcomer, "04013", "AZ")
+    list_dealer(runtime, newcomer, "04019", "AZ")  # a county that the table does not know
     row = np.array([runtime.snapshot.row_of[unscored]])
     runtime.replace(runtime.snapshot.changed(row, is_in_scope=np.array([False])))
     for n, dealer in enumerate((newcomer, unlisted, unscored)):
@@ -191,7 +209,7 @@ def test_a_referral_about_a_dealer_without_a_score_is_shown_to_those_of_its_area
         assert queue(runtime.store, [Pattern("fast_recovery", (dealer,), evidence)], ledger=ledger)
     add(runtime, ledger, "ATF Phoenix", "division:785")
     for name, role, area in (
-        ("phoenix", "agent", "office:785110"), ("leader", "supervisor", "division:785"),
+        ("tucson", "agent", "office:785090"), ("leader", "supervisor", "division:785"),
         ("dallas", "agent", "division:781"), ("everywhere", "agent", "nation"),
     ):  # fmt: skip
         runtime.directory.add_account(name, role, areas=[area])
@@ -199,19 +217,19 @@ def test_a_referral_about_a_dealer_without_a_score_is_shown_to_those_of_its_area
     seen = {
         who: {d for one in service.get("/v1/referrals", who).json()["referrals"]
               for d in one["dealers"]}
-        for who in ("phoenix", "leader", "dallas", "everywhere", "agent")
+        for who in ("tucson", "leader", "dallas", "everywhere", "agent")
     }  # fmt: skip
     assert seen == {
-        "phoenix": {newcomer}, "leader": {newcomer, unlisted}, "dallas": set(),
+        "tucson": {newcomer}, "leader": {newcomer, unlisted}, "dallas": set(),
         "everywhere": {newcomer, unlisted, unscored}, "agent": {unscored},
     }  # fmt: skip
-    (mine,) = service.get("/v1/referrals", "phoenix").json()["referrals"]
+    (mine,) = service.get("/v1/referrals", "tucson").json()["referrals"]
     path = f"/v1/referrals/{mine['referral_id']}"
-    assert [row["agency"] for row in service.get(path, "phoenix").json()["call"]] == ["ATF Phoenix"]
-    assert step(service, path, "phoenix", "take").json()["taken_by"] == "phoenix"
+    assert [row["agency"] for row in service.get(path, "tucson").json()["call"]] == ["ATF Phoenix"]
+    assert step(service, path, "tucson", "take").json()["taken_by"] == "tucson"
     holds.place(runtime.store, newcomer, owners=["leader"], starts_on=TODAY)
     runtime.refresh_holds()
-    assert service.get(path, "phoenix").status_code == 404
+    assert service.get(path, "tucson").status_code == 404
     assert service.get(path, "leader").status_code == 200
 
 
