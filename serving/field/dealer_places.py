@@ -84,9 +84,7 @@ class DealerPlaces:
         return dealer not in self._scope.hidden and self.of(dealer).is_of(self._principal)
 
 
-def _listed(
-    warehouse: Path, dealers: Iterable[str], snapshot: Snapshot
-) -> Mapping[str, Place]:
+def _listed(warehouse: Path, dealers: Iterable[str], snapshot: Snapshot) -> Mapping[str, Place]:
     """Return where the newest listings put dealers: whose county is whose, as the table has it."""
     from features import reference
 
