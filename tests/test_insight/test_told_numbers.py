@@ -32,7 +32,7 @@ YEARS = 8
 FIRST = AS_OF - timedelta(days=365 * YEARS)
 _LANE = re.compile(
     r"(?P<source>.+) to (?P<market>.+): (?P<n>[\d,]+) traces?, (?P<excess>[\d,.]+) times what"
-    r" sales alone would bring \((?P<low>[\d,.]+) to (?P<high>[\d,.]+)\)\."
+    r" its sales and its tracing would bring \((?P<low>[\d,.]+) to (?P<high>[\d,.]+)\)\."
 )
 _COUNTY = re.compile(
     r"(?P<county>.+) \((?P<zone>border|inland), (?P<miles>[\d,.]+) miles \((?P<km>[\d,.]+) km\)"
@@ -96,8 +96,29 @@ class Recount:
             out[market] += n
         return out
 
+    @cached_property
+    def tracing(self) -> dict[str, tuple[float, float]]:
+        """Sales of a state weighed by its tracing, and the traces that the weight rests on."""
+        home = {state: self.lanes[state, state] for state in self.by_state}
+        rate = sum(home.values()) / sum(self.by_state.values())
+        brings = {state: rate * sold for state, sold in self.by_state.items()}
+        beyond = sum((home[s] - brings[s]) ** 2 - brings[s] for s in home)
+        prior = sum(one**2 for one in brings.values()) / beyond
+        return {
+            s: (sold * (home[s] + prior) / (brings[s] + prior), home[s] + prior)
+            for s, sold in self.by_state.items()
+        }
+
     def expected(self, source: str, market: str) -> float:
-        return self.drawn[market] * self.by_state[source] / sum(self.by_state.values())
+        whole = sum(weight for weight, _ in self.tracing.values())
+        return self.drawn[market] * self.tracing[source][0] / whole
+
+    def ends(self, source: str, market: str) -> tuple[float, float]:
+        """Return the 95% interval of a count over a weight that is known so well, by the beta."""
+        n, worth = self.lanes[source, market], self.tracing[source][1]
+        share = [stats.beta.ppf(tail, n + 0.5, worth) for tail in (0.025, 0.975)]
+        low, high = (worth * one / (1 - one) for one in share)
+        return low, high
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +147,7 @@ def test_the_sentences_on_corridors_are_those_of_a_recount(told: Flow, recount: 
         assert found, line
         source, market = named[found["source"], found["market"]]
         n, expected = lanes[source, market], recount.expected(source, market)
-        low, high = poisson_ends(n)
+        low, high = recount.ends(source, market)
         for name, true in (("n", n), ("excess", n / expected), ("low", low / expected),
                            ("high", high / expected)):  # fmt: skip
             assert is_told(found[name], true), (line, name, true)
@@ -136,7 +157,7 @@ def test_the_corridors_said_are_the_five_that_a_recount_ranks_first(
     told: Flow, recount: Recount
 ) -> None:
     abroad = {
-        lane: poisson_ends(n)[0] / recount.expected(*lane)
+        lane: recount.ends(*lane)[0] / recount.expected(*lane)
         for lane, n in recount.lanes.items()
         if n >= 5 and lane[1].startswith(("MX", "country")) and recount.expected(*lane) > 0
     }
