@@ -47,7 +47,7 @@ def shoot(browser: Browser, site: Site, folder: Path) -> list[Path]:
         take("dealer-whole", full=True)
         page.goto(f"{site.url}/map")
         take("map")
-        asked = "weeks=4&investigators=2&hours=40&starts_on=2026-01-05"
+        asked = "weeks=4&investigators=4&hours=40&starts_on=2026-01-05"
         page.goto(f"{site.url}/plan?office={site.office}&{asked}")
         page.evaluate("scrollTo(0, document.querySelector('#sum-title').offsetTop - 80)")
         take("plan")
