@@ -57,8 +57,8 @@ def _with_own_offices(
 ) -> pd.DataFrame:
     """Put an agency's own offices in the place of the published, by who visits where.
 
-    Its published offices are those of the county, whoever came by from another; those of its own
-    codes are on no map but that of its visits. Where it never visited in a state it has none.
+    A published office is that of the county, whoever came by from another. Offices of own codes are
+    on no map but that of their visits: a dealer in a state without visits belongs to none.
     """
     visits = inspections.loc[inspections["kind"].isin(_VISITS), ["dealer", "office"]]
     if not has_own_offices(visits["office"], reference.offices().index):

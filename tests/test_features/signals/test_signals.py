@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from features.errors import AsOfError, FeatureError, InvalidValueError
 from features.signals import catalog
+from features.signals.events import behind
 from features.signals.registry import FAMILIES, SIGNALS
 from features.signals.shared.fingerprint import _lines
 from features.signals.shipped import shipped
@@ -162,3 +163,9 @@ def test_the_catalog_is_printed_in_three_forms():
     assert {s["restriction"] for s in as_json} == {"public"}
     assert RUN.invoke(app, ["signals", "--markdown"]).stdout.startswith("# Signals")
     assert "demand_letter_2_met" in RUN.invoke(app, ["signals"]).stdout
+
+
+def test_records_are_named_of_every_family_that_reads_events():
+    """A family that is forgotten would have its records named by the rule of an agency's own."""
+    by_listing = {"license", "border", "area"}
+    assert set(behind.FAMILIES) == set(FAMILIES) - by_listing
