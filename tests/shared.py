@@ -15,6 +15,10 @@ from features.ingest import ingest
 from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 
+# What lists and plans are drawn with here: the same dealers in every run, so that a test which
+# fails for some draws fails for all who run it.
+DRAW_KEY = b"one key for the draws of tests.."
+
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder that one of the processes of a run fills, and the others wait for."""

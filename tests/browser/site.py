@@ -21,6 +21,7 @@ from serving.server.app import build_app
 from serving.settings import Settings
 from tests.browser.country import AS_OF, invented_country
 from tests.browser.records import write_warehouse
+from tests.shared import DRAW_KEY
 
 PASSWORD = "correct horse battery"
 
@@ -55,6 +56,7 @@ def running_site(
         audit_key_file=folder / "audit.key",
         refused_days=1_000_000,
     )
+    settings.audit_key_file.write_bytes(DRAW_KEY)
     _write_evidence(folder)
     runtime = Runtime.open(settings)
     runtime.replace(invented_country(n_dealers, with_hostile=with_hostile))

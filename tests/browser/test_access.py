@@ -253,7 +253,7 @@ def test_no_mark_leaves_its_cell(page, site, list_path):
 
 
 def test_what_is_dragged_can_also_be_chosen(page, site):
-    page.goto(f"{site.url}/plan?office={site.office}&weeks=2&investigators=1&starts_on=2026-01-05")
+    page.goto(f"{site.url}/plan?office={site.office}&weeks=3&investigators=1&starts_on=2026-01-05")
     page.select_option("#to_week", "out")
     page.click("text=Show the cost")
     expect(page.locator(".note p").first).to_contain_text("the expected findings")

@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
+from hypothesis import settings as examples
 from starlette.testclient import TestClient
 
+from serving.access.audit import key as audit_key
 from serving.runtime import Runtime
 from serving.scores.loaded_table import ScoredTable
 from serving.scores.publish import strongest
@@ -29,6 +31,7 @@ from serving.server.app import build_app
 from serving.server.protocol import BoundedProtocol
 from serving.settings import Settings
 from serving.store.database import Store
+from tests.shared import DRAW_KEY
 
 AS_OF = date(2026, 1, 1)
 NEVER = 1_000_000  # days: what is invented here does not get too old as the years go by
@@ -233,6 +236,15 @@ ACCOUNTS = {
     "auditor": ("auditor", []),
     "admin": ("admin", []),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def same_draws() -> Iterator[None]:
+    """Make every key of this process the same, but where other examples are looked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        if examples.get_current_profile_name() != "search":
+            patch.setattr(audit_key, "secrets", SimpleNamespace(token_bytes=lambda _: DRAW_KEY))
+        yield
 
 
 @pytest.fixture(scope="session")
