@@ -23,9 +23,9 @@ from serving.access.audit.writer import Access, AuditWriter, Ledger, open_chain
 from serving.access.suspension import Switch
 from serving.background import Loop
 from serving.errors import NotReadyError
-from serving.field.outcomes import apply_outcomes, newest_outcomes
-from serving.field.rescoring import FILE as RESCORED
-from serving.field.rescoring import Rescored
+from serving.field.events.rescoring import FILE as RESCORED
+from serving.field.events.rescoring import Rescored
+from serving.field.outcomes.outcomes import apply_outcomes, newest_outcomes
 from serving.schedule.record import ROUTINES, read_record, record_file
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
@@ -41,7 +41,7 @@ from serving.work_pool import HeavyWork
 
 if TYPE_CHECKING:
     from serving.access.oidc import Verifier
-    from serving.field.rescoring_loop import Rescorer
+    from serving.field.events.rescoring_loop import Rescorer
 
 logger = logging.getLogger("ffl_risk.service")
 WATCH_SECONDS: Final = 0.5
@@ -379,7 +379,7 @@ class Runtime:
 
     def wake_rescorer(self) -> None:
         """Say that events wait; the first time starts the thread that takes them to scores."""
-        from serving.field.rescoring_loop import Rescorer
+        from serving.field.events.rescoring_loop import Rescorer
 
         with self._lock:
             if self._rescorer is None:

@@ -193,7 +193,7 @@ def collect(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> N
     """
     from serving.commands.operator import local_collect
     from serving.commands.printing import print_json, print_record
-    from serving.field.refused_rows import in_words
+    from serving.field.events.refused_rows import in_words
     from serving.schedule.routines import GATE_REFUSED
 
     taken = local_collect(warehouse)

@@ -88,7 +88,7 @@ def responsibilities_add(
     """
     from serving.commands.printing import say
     from serving.commands.store_access import recorded
-    from serving.field import responsibility
+    from serving.field.referrals import responsibility
 
     with recorded() as (opened, ledger):
         number = responsibility.add(
@@ -114,7 +114,7 @@ def responsibilities_end(
 ) -> None:
     """Let a row end."""
     from serving.commands.store_access import recorded
-    from serving.field import responsibility
+    from serving.field.referrals import responsibility
 
     with recorded() as (opened, ledger):
         day = on.date() if on else agency_day.today()
@@ -128,7 +128,7 @@ def responsibilities_list(as_json: JsonOption = False) -> None:
 
     from serving.commands.printing import print_rows
     from serving.commands.store_access import store
-    from serving.field import responsibility
+    from serving.field.referrals import responsibility
 
     with store() as opened:
         rows = [asdict(row) for row in responsibility.table(opened)]

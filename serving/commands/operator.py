@@ -28,7 +28,8 @@ from serving.contract.records.dealers import ExplanationDocument
 from serving.contract.records.lists import ListDocument, ListIdRecord
 from serving.dealers.explaining import explain
 from serving.errors import InvalidRequestError, UnknownDealerError
-from serving.field import outcomes, rescoring
+from serving.field.events import rescoring
+from serving.field.outcomes import outcomes
 from serving.lists import decisions, issued
 from serving.lists.compose import Issue, compose
 from serving.lists.contest_packet import packet

@@ -21,7 +21,7 @@ RULES = {
         r"\bknown_on(?:'\])?\s*<(?!=)|\bsuperseded_on\s*>=|superseded_on\s+IS\s+NULL\s+OR",
         {"features/domain/asof.py"},
         # Not the cut of time: a row known before its own event is a fault of the row.
-        {"features/ingest/checking/checks.py", "serving/field/events.py"},
+        {"features/ingest/checking/checks.py", "serving/field/events/events.py"},
     ),
     "days since 1970": (
         r"719_?163|[-+] DATE '1970-01-01'|DATE '1970-01-01' [-+]|date\(1970, 1, 1\)",
@@ -69,8 +69,8 @@ def code_of(path: Path) -> str:
 READ_BACK = {
     "features/contract.py",
     "features/sources/files/workbook.py",
-    "serving/field/outcomes.py",
-    "serving/field/rescoring.py",
+    "serving/field/outcomes/outcomes.py",
+    "serving/field/events/rescoring.py",
 }
 
 

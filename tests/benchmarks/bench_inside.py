@@ -22,8 +22,8 @@ from serving.access.audit.writer import Access, Ledger
 from serving.api.routes.scores import score_content
 from serving.contract.answers import RankRequest, ScoreRequest
 from serving.dealers.explaining import row_values, score_rows
-from serving.field.events import keep
-from serving.field.rescoring_loop import Rescorer
+from serving.field.events.events import keep
+from serving.field.events.rescoring_loop import Rescorer
 from serving.lists.issued import issue
 from serving.runtime import Runtime
 from serving.settings import Settings

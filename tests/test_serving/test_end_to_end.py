@@ -25,8 +25,8 @@ from models.policy import Policy
 from models.profile import Profile
 from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
-from serving.field.outcomes import collect
-from serving.field.rescoring import rescore
+from serving.field.events.rescoring import rescore
+from serving.field.outcomes.outcomes import collect
 from serving.lists.contest_packet import packet
 from serving.lists.issued import verify
 from serving.runtime import Runtime

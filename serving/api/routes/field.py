@@ -40,14 +40,15 @@ from serving.errors import (
     UnknownListError,
     UnknownPlanError,
 )
-from serving.field import events as event_rows
-from serving.field import outcome_rules, outcomes, referrals
 from serving.field import read_back as reading
 from serving.field.dealer_places import DealerPlaces
-from serving.field.inspected_dealer import Inspected, inspected
-from serving.field.inspection_on_record import OnRecord, as_recorded
-from serving.field.ordering_list import design_of, investigator_token
-from serving.field.rescoring import touched
+from serving.field.events import events as event_rows
+from serving.field.events.rescoring import touched
+from serving.field.outcomes import outcome_rules, outcomes
+from serving.field.outcomes.inspected_dealer import Inspected, inspected
+from serving.field.outcomes.inspection_on_record import OnRecord, as_recorded
+from serving.field.outcomes.ordering_list import design_of, investigator_token
+from serving.field.referrals import referrals
 from serving.lists.decisions import decide
 
 router = APIRouter(prefix="/v1", tags=["field"])

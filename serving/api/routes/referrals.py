@@ -37,8 +37,8 @@ from serving.contract.referral import (
     StepRequest,
 )
 from serving.errors import InvalidRequestError, UnknownReferralError
-from serving.field import case_requests, referral_life, referrals, responsibility
 from serving.field.dealer_places import DealerPlaces
+from serving.field.referrals import case_requests, referral_life, referrals, responsibility
 from serving.runtime import Runtime
 from serving.scores.visible_dealers import Scope
 from serving.store.result_pages import AT_ONCE, page

@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 
 from features.reference.legal.citation import cause_of
 from features.reference.legal.outcome import NAMES
-from serving.field.inspection_on_record import (
+from serving.field.outcomes.inspection_on_record import (
     OnRecord,
     changes_nothing,
     citation_in_words,

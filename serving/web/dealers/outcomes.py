@@ -25,8 +25,8 @@ from serving.contract.field import OutcomeRequest
 from serving.contract.kept_plan import PlanSummary
 from serving.contract.recorded import most
 from serving.errors import LegalGateError, UnknownDealerError, UnknownPlanError
-from serving.field import outcome_rules
-from serving.field.inspection_on_record import OnRecord
+from serving.field.outcomes import outcome_rules
+from serving.field.outcomes.inspection_on_record import OnRecord
 from serving.planning.kept.store import plans_with
 from serving.web.dealers.outcome_check import LABELS, check
 from serving.web.rendering import dealer_name, page, upper_first

@@ -27,7 +27,7 @@ from serving.dealers.dossier import dossier, n_related_elsewhere, related, trace
 from serving.dealers.explaining import explain
 from serving.dealers.field_packet import field_packet
 from serving.errors import UnknownDealerError
-from serving.field.outcomes import newest_outcomes
+from serving.field.outcomes.outcomes import newest_outcomes
 from serving.lists.issued import document_for
 from serving.lists.owners import own_names
 from serving.lists.summaries import lists_with

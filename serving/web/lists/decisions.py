@@ -21,7 +21,7 @@ from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.kept_plan import PlanSummary
 from serving.contract.records.lists import AssignmentRecord, ListRowRecord, StoredDecisionRecord
 from serving.errors import ConflictError, InvalidRequestError, UnknownDealerError
-from serving.field.inspected_dealer import inspected
+from serving.field.outcomes.inspected_dealer import inspected
 from serving.lists import work
 from serving.lists.decisions import decide, was_own
 from serving.lists.issued import document_for

@@ -12,7 +12,7 @@ from serving.commands.app import app
 from serving.errors import ConflictError, InvalidRequestError
 from serving.store.database import instant
 from serving.store.tables import SUSPENSIONS
-from tests.test_serving.field.test_referrals import (
+from tests.test_serving.field.referrals.test_referrals import (
     dealer_of,
     ledger,  # noqa: F401
     referral,  # noqa: F401

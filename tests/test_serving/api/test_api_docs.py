@@ -109,7 +109,7 @@ def test_the_client_reaches_every_route(service, url):
 
 def test_the_client_asks_for_a_case_and_takes_a_referral(service, url):
     from serving.contract.referral import CaseDecision, CaseRequest, StepRequest
-    from serving.field.referrals import Pattern, queue
+    from serving.field.referrals.referrals import Pattern, queue
 
     row = int((service.runtime.snapshot.columns["office"] == "office0").argmax())
     dealer = str(service.runtime.snapshot.columns["dealer"][row])

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 
-from serving.field.outcomes import apply_outcomes
+from serving.field.outcomes.outcomes import apply_outcomes
 from serving.lists import list_files
 from serving.scores.inspection_facts import inspection_facts
 from serving.scores.snapshot import Snapshot

@@ -9,7 +9,8 @@ from features.ingest import ingest
 from features.warehouse import Warehouse
 from serving import clock
 from serving.access.audit import writer as audit
-from serving.field import events, outcomes, rescoring
+from serving.field.events import events, rescoring
+from serving.field.outcomes import outcomes
 from serving.scores import holds
 from serving.store.tables import AUDIT
 from tests.test_serving.field.test_reading_back import listed_by, tell

@@ -177,7 +177,7 @@ def test_every_route_that_keeps_something_takes_a_key(service):
 
 
 def referral(service):
-    from serving.field.referrals import Pattern, queue
+    from serving.field.referrals.referrals import Pattern, queue
 
     dealer = next(
         str(d)

@@ -18,8 +18,9 @@ from serving.access.audit.writer import Access, Ledger
 from serving.contract.answers import RankRequest
 from serving.dealers.dossier import dossier
 from serving.dealers.field_packet import _facts as packet_facts
-from serving.field import events, outcomes
-from serving.field.rescoring import collect_events
+from serving.field.events import events
+from serving.field.events.rescoring import collect_events
+from serving.field.outcomes import outcomes
 from serving.lists import list_files
 from serving.scores.visible_dealers import View
 from serving.store.tables import OUTCOMES

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from serving.access.audit.writer import Access, Ledger
-from serving.field.referrals import Pattern, queue
+from serving.field.referrals.referrals import Pattern, queue
 from tests.test_serving.pages import Visitor
 
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from serving.access.accounts import Directory
 from serving.access.audit.audited_rows import KEPT, kept_now
 from serving.access.audit.writer import Access, Ledger, append, verify
-from serving.field import case_requests, referral_life
-from serving.field.events import keep
-from serving.field.referrals import Pattern, queue
+from serving.field.events.events import keep
+from serving.field.referrals import case_requests, referral_life
+from serving.field.referrals.referrals import Pattern, queue
 from serving.store.database import Store
 from serving.store.tables import (
     CASE_REQUESTS,

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from serving.access.roles import ACCESS, DEALER_LEVEL
-from serving.field.referrals import Pattern, queue
+from serving.field.referrals.referrals import Pattern, queue
 from serving.server.idempotent_routes import ROUTES
 from tests.test_serving.pages import Visitor
 

@@ -15,7 +15,7 @@ import pytest
 
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger
-from serving.field.referrals import Pattern, queue
+from serving.field.referrals.referrals import Pattern, queue
 from serving.lists.contest_packet import packet
 from serving.lists.issued import document_for
 from serving.scores import holds

@@ -12,7 +12,7 @@ from serving import clock
 from serving.commands.printing import OUT, _print_row
 from serving.dealers.explaining import records
 from serving.dealers.source_records import merged
-from serving.field.rescoring_loop import Rescorer
+from serving.field.events.rescoring_loop import Rescorer
 from serving.lists.list_files import _block
 from serving.runtime import Runtime
 from serving.scores.publish import publish

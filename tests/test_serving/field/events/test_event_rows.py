@@ -14,8 +14,8 @@ from serving import clock
 from serving.access.audit.writer import Access, Ledger
 from serving.contract.field import EventTable
 from serving.errors import InvalidRequestError
-from serving.field.events import check_rows, keep
-from serving.field.rescoring import collect_events
+from serving.field.events.events import check_rows, keep
+from serving.field.events.rescoring import collect_events
 
 ROWS = {
     "traces": {

@@ -15,8 +15,8 @@ from features.warehouse import Warehouse
 from models import Bundle
 from serving import clock
 from serving.access.audit.writer import Access, Ledger
-from serving.field.events import keep
-from serving.field.rescoring_loop import KEPT, Rescorer
+from serving.field.events.events import keep
+from serving.field.events.rescoring_loop import KEPT, Rescorer
 from serving.runtime import Runtime
 from serving.scores.publish import publish, score_rows
 from serving.scores.snapshot import Snapshot

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.schema import TABLES
-from serving.field.rescoring import Rescored, Waiting, _canonical_files
+from serving.field.events.rescoring import Rescored, Waiting, _canonical_files
 
 ROW = {
     "trace_id": "T", "requested_on": "2025-12-29", "recovery_country": "US", "requester": "police",

@@ -9,7 +9,7 @@ import pytest
 from features.ingest import ingest
 from features.warehouse import Warehouse
 from serving import clock
-from serving.field import outcomes
+from serving.field.outcomes import outcomes
 from tests.test_serving.field.test_reading_back import tell
 from tests.test_serving.pages import Visitor
 from tests.test_serving.server.test_clock_set_back import Hands

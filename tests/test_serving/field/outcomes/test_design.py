@@ -7,7 +7,7 @@ import pytest
 from features.engine.embedded import EmbeddedEngine
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
-from serving.field.outcomes import collect
+from serving.field.outcomes.outcomes import collect
 from serving.store.tables import OUTCOMES
 from training.labels.dated_labels import compliance
 

@@ -11,9 +11,9 @@ from features.ingest import ingest
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
 from serving.contract.field import OutcomeRequest
-from serving.field.inspection_on_record import as_recorded
-from serving.field.ordering_list import investigator_token
-from serving.field.outcomes import collect
+from serving.field.outcomes.inspection_on_record import as_recorded
+from serving.field.outcomes.ordering_list import investigator_token
+from serving.field.outcomes.outcomes import collect
 from serving.web.dealers.outcome_check import check
 from tests.test_serving.pages import Visitor
 from tests.test_serving.web.forms.outcome_form import follow, outcome

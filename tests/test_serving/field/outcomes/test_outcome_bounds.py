@@ -22,7 +22,7 @@ from serving import clock
 from serving.access.audit.writer import Access, Ledger
 from serving.commands.app import app
 from serving.contract.field import OutcomeRequest
-from serving.field.outcomes import Author, collect, keep
+from serving.field.outcomes.outcomes import Author, collect, keep
 from serving.store.tables import OUTCOMES
 
 DEALER = "1-10-00001"

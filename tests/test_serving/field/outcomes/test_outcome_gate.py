@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from serving.access.audit.writer import verify
-from serving.field import outcomes
-from serving.field.outcome_rules import Recorded, recorded
+from serving.field.outcomes import outcomes
+from serving.field.outcomes.outcome_rules import Recorded, recorded
 
 SOON = "2026-01-05"
 
@@ -71,7 +71,7 @@ def test_what_the_records_hold_of_the_visit_itself_forbids_nothing(service, body
     own = Recorded("X1", "compliance", last, last, is_standing=True)
     before = Recorded("W", "recall", date(last.year - 3, 1, 5), None, is_standing=True)
     right = body | {"opened_on": str(last), "closed_on": str(last)}
-    path = "serving.field.outcome_rules.recorded"
+    path = "serving.field.outcomes.outcome_rules.recorded"
     monkeypatch.setattr(path, lambda *_: [own, before])
     assert service.post("/v1/outcomes", "chief", right).status_code == 200
     near = Recorded("W", "recall", date(last.year - 1, last.month, 28), None, is_standing=True)

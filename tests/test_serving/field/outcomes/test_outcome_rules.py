@@ -3,7 +3,7 @@
 import pytest
 
 from features.warehouse import Warehouse
-from serving.field import outcome_rules
+from serving.field.outcomes import outcome_rules
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from features.warehouse import Warehouse
 from serving import clock
-from serving.field.ordering_plan import design_of_plan
-from serving.field.outcomes import collect
+from serving.field.outcomes.ordering_plan import design_of_plan
+from serving.field.outcomes.outcomes import collect
 from serving.store.tables import PLANS
 from tests.test_serving.pages import Visitor
 from tests.test_serving.planning.kept.test_kept_plans import keep

@@ -9,7 +9,7 @@ from serving import clock
 from serving.access.accounts import Principal
 from serving.dealers.dossier import dossier
 from serving.dealers.field_packet import _facts
-from serving.field.outcomes import collect
+from serving.field.outcomes.outcomes import collect
 from tests.test_serving.pages import Visitor
 
 FIRST, SECOND = "478.124(c)(1)", "478.125(e)"

@@ -28,7 +28,9 @@ from serving.access import suspension
 from serving.access.audit.writer import Access, AuditWriter, Ledger, append, verify
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, ServingError, StoreError
-from serving.field import case_requests, events, outcomes, referrals
+from serving.field.events import events
+from serving.field.outcomes import outcomes
+from serving.field.referrals import case_requests, referrals
 from serving.lists.work import assign, assignments_of, save_view, views_of
 from serving.runtime import Runtime
 from serving.scores import holds

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving.access.audit.writer import Ledger, verify
-from serving.field import events
+from serving.field.events import events
 from serving.settings import Settings
 from serving.store.database import Store
 from serving.store.tables import METADATA

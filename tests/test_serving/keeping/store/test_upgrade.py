@@ -20,7 +20,8 @@ from features.warehouse.integrity import check, require_intact
 from serving.access.accounts import Directory, Principal
 from serving.access.audit import writer as audit
 from serving.errors import NotReadyError, StoreError
-from serving.field import outcomes, rescoring
+from serving.field.events import rescoring
+from serving.field.outcomes import outcomes
 from serving.lists import issued
 from serving.runtime import Runtime
 from serving.scores import holds

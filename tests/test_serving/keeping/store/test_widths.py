@@ -17,7 +17,7 @@ from serving.contract.field import DecisionRequest, EventTable, OverrideReason
 from serving.contract.kept_plan import Status
 from serving.contract.plan import PlanAsk
 from serving.contract.referral import CaseBasis, CaseRequest, Result, StepRequest
-from serving.field.responsibility import SUBJECTS
+from serving.field.referrals.responsibility import SUBJECTS
 from serving.store.database import instant
 from serving.store.journal import Kind
 from serving.store.tables import METADATA

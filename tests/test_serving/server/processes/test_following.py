@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from features.warehouse import Warehouse
 from models.errors import BundleError
 from serving.errors import AuditError, StaleTableError
-from serving.field.outcomes import collect
+from serving.field.outcomes.outcomes import collect
 from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.server.app import build_app
@@ -120,7 +120,7 @@ def test_an_outcome_is_taken_in_by_each_warehouse_of_a_store(country, tmp_path):
     runtime = Runtime.open(Settings(homes[0], url, key, refused_days=NEVER))
     runtime.load()
     from serving.contract.field import OutcomeRequest
-    from serving.field import outcomes
+    from serving.field.outcomes import outcomes
 
     body = OutcomeRequest.model_validate(visit("BOTH", "9-74-00000", "2026-02-01"))
     author = outcomes.Author("chief", "t", ledger=runtime.ledger(chief_of_all()))

@@ -27,7 +27,7 @@ from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
 from serving import clock
-from serving.field.refused_rows import OnRefused, log_refused, refused_rows
+from serving.field.events.refused_rows import OnRefused, log_refused, refused_rows
 from serving.scores.champion import inputs_of, variant_of
 from serving.scores.loaded_table import RESCORED
 from serving.scores.publish import strongest

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from serving.contract.records.field import DesignOfVisit
 from serving.contract.records.lists import ListRowRecord
 from serving.errors import ConflictError, UnknownListError
-from serving.field.ordering_plan import design_of_plan
+from serving.field.outcomes.ordering_plan import design_of_plan
 from serving.store.tables import LISTS
 
 _SELECTED_BY: Final = {

@@ -27,9 +27,9 @@ from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
-from serving.field.inspection_on_record import OnRecord, changes_nothing, standing
-from serving.field.ordering_list import design_of
-from serving.field.refused_rows import OnRefused, log_refused, refused_rows
+from serving.field.events.refused_rows import OnRefused, log_refused, refused_rows
+from serving.field.outcomes.inspection_on_record import OnRecord, changes_nothing, standing
+from serving.field.outcomes.ordering_list import design_of
 from serving.scores.snapshot import Snapshot
 from serving.store import journal
 from serving.store.database import Store, instant, spaced_id
@@ -98,7 +98,7 @@ def keep(
     `gate` is told every version of the dealer's outcomes, by whichever worker or home, and refuses
     by raising; nothing can be added between its look and the keeping. The basis on which it lets a
     visit pass before its day is on record. `in_records` is the inspection as the records have it
-    (`serving.field.inspection_on_record`).
+    (`serving.field.outcomes.inspection_on_record`).
 
     The design of the visit is that of the list or plan that ordered it; a later version that names
     none keeps the one named before, and one that names no investigator the one on record.

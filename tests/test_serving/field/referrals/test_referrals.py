@@ -15,10 +15,10 @@ from features.schema import TABLES
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger, verify
 from serving.errors import InvalidRequestError
-from serving.field import referral_life, responsibility
-from serving.field.events import check_rows, keep
-from serving.field.referrals import Pattern, Sale, find, pattern_in_trace, queue, queued
-from serving.field.rescoring import collect_events
+from serving.field.events.events import check_rows, keep
+from serving.field.events.rescoring import collect_events
+from serving.field.referrals import referral_life, responsibility
+from serving.field.referrals.referrals import Pattern, Sale, find, pattern_in_trace, queue, queued
 from serving.scores import holds
 from serving.store.database import instant
 from serving.store.tables import EVENTS

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger, verify
-from serving.field import case_requests
+from serving.field.referrals import case_requests
 from serving.scores import holds
 from serving.store.database import instant
 from serving.store.tables import CASE_REQUESTS
-from tests.test_serving.field.test_referrals import TODAY, dealer_of
+from tests.test_serving.field.referrals.test_referrals import TODAY, dealer_of
 
 # Case requests
 

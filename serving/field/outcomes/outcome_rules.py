@@ -22,7 +22,7 @@ from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, next_eli
 from features.warehouse import Warehouse, WarehouseMissingError
 from serving.contract.field import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError
-from serving.field.outcomes import Kept
+from serving.field.outcomes.outcomes import Kept
 from serving.scores.snapshot import Snapshot
 from serving.store.database import Store
 from serving.store.tables import OUTCOMES

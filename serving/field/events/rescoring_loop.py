@@ -28,7 +28,7 @@ from features.warehouse import Warehouse
 from serving import clock, metrics
 from serving.background import Loop
 from serving.errors import ConflictError, NotReadyError
-from serving.field.rescoring import (
+from serving.field.events.rescoring import (
     FILE,
     Rescored,
     Waiting,
