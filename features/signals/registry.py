@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from features.engine.context import Context
-from features.signals import (
+from features.signals.families import (
     area,
     ballistics,
     border,
@@ -20,7 +20,7 @@ from features.signals import (
     violations,
     volume,
 )
-from features.signals import license as license_family
+from features.signals.families import license as license_family
 from features.signals.own.families import own_families, require_free
 from features.signals.signal import FamilyColumns, Signal
 

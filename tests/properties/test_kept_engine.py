@@ -219,7 +219,7 @@ def test_rows_of_a_few_dealers_are_their_own_while_another_thread_asks_for_other
 def test_only_families_that_read_a_new_row_are_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from features.signals import tips, traces, violations
+    from features.signals.families import tips, traces, violations
 
     tables = invented.known_before(invented.Country(1).tables, WHEN)
     rows = tables["tips"]

@@ -15,9 +15,9 @@ from features.errors import InvalidValueError
 from features.reference.legal import law as legal
 from features.reference.legal.short_time_to_crime import is_short, short_sql
 from features.reference.legal.twelve_month_rule import is_recall_due, next_eligible
-from features.signals import area, traces
 from features.signals.events import losses
 from features.signals.events import traces as trace_events
+from features.signals.families import area, traces
 from features.signals.shared import successors
 from features.warehouse.retention import expired_sql
 

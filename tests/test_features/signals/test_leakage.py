@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from features.errors import LeakError
 from features.leakage import COPIES, with_canaries, without_future
-from features.signals import registry, tips
+from features.signals import registry
+from features.signals.families import tips
 from features.signals.signal import FamilyColumns
 from ffl_risk import app
 from tests.properties import invented

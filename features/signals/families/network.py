@@ -19,9 +19,9 @@ import pyarrow as pa
 from features.arrays import Floats
 from features.domain.asof import NEVER, Y2, day_sql, number_sql
 from features.engine.context import Gathered
-from features.signals.border import stage_points
 from features.signals.events import network as events
 from features.signals.events.asked import Asked
+from features.signals.families.border import stage_points
 from features.signals.shared import graph
 from features.signals.shared.listings import Listings, Slice, listings, slices
 from features.signals.shared.masses import trace_masses
