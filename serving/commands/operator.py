@@ -32,7 +32,7 @@ from serving.field.events import rescoring
 from serving.field.outcomes import outcomes
 from serving.lists import decisions, issued
 from serving.lists.compose import Issue, compose
-from serving.lists.contest_packet import packet
+from serving.lists.files.contest_packet import packet
 from serving.lists.scheduled import Order, Scheduled, issue_for_week
 from serving.runtime import Runtime
 from serving.scores import holds

@@ -136,7 +136,7 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
         print_json(document)
         return
     if as_csv:
-        from serving.lists.list_files import header, to_csv
+        from serving.lists.files.list_files import header, to_csv
 
         for line in header(document):
             ERR.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)

@@ -27,7 +27,7 @@ from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
 from serving.field.events.rescoring import rescore
 from serving.field.outcomes.outcomes import collect
-from serving.lists.contest_packet import packet
+from serving.lists.files.contest_packet import packet
 from serving.lists.issued import verify
 from serving.runtime import Runtime
 from serving.scores.champion import limits_of

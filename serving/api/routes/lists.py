@@ -17,8 +17,8 @@ from serving.api.tags import AS_BEFORE, Known, is_known, not_modified, tag_of, t
 from serving.contract.answers import AuditedList, IssuedList, ListId, ListPage, RankRequest
 from serving.contract.changes import ListSummaries
 from serving.contract.records.lists import ListDocument, ListPageDocument
-from serving.lists import list_files
-from serving.lists.follow_up import FollowUp, follow_up
+from serving.lists.files import list_files
+from serving.lists.files.follow_up import FollowUp, follow_up
 from serving.lists.issued import issue, readable
 from serving.lists.since import told_since
 from serving.lists.summaries import summary_page

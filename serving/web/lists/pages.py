@@ -23,9 +23,9 @@ from serving.contract.answers import RankRequest
 from serving.contract.field import OVERRIDE_WORDS
 from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
+from serving.lists.files.list_files import shortfall
+from serving.lists.files.passed_over import PassedOver, passed_over
 from serving.lists.issued import document_for, issue
-from serving.lists.list_files import shortfall
-from serving.lists.passed_over import PassedOver, passed_over
 from serving.lists.scheduled import newest_of_week
 from serving.lists.since import decided_elsewhere, told_since
 from serving.lists.summaries import decisions_of, lists_of_others, summaries

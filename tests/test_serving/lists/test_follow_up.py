@@ -10,7 +10,7 @@ from datetime import date, datetime
 import openpyxl
 import pytest
 
-from serving.lists import list_files
+from serving.lists.files import list_files
 from serving.scores import holds
 from tests.test_serving.pages import Visitor
 

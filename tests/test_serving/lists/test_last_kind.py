@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from serving.field.outcomes.outcomes import apply_outcomes
-from serving.lists import list_files
+from serving.lists.files import list_files
 from serving.scores.inspection_facts import inspection_facts
 from serving.scores.snapshot import Snapshot
 from tests.test_serving.pages import Visitor

@@ -9,9 +9,9 @@ import openpyxl
 import pytest
 
 from serving.commands.printing import print_list
-from serving.lists import list_files
-from serving.lists.contest_packet import _public_list
-from serving.lists.list_files import header
+from serving.lists.files import list_files
+from serving.lists.files.contest_packet import _public_list
+from serving.lists.files.list_files import header
 from tests.test_serving.pages import Visitor
 
 SAID = "license type 02 only"

@@ -17,8 +17,8 @@ from models.order.random_share import lowest
 from serving.access.accounts import Principal
 from serving.commands.operator import require_place
 from serving.contract.answers import IssuedList, ListPage, RankRequest
-from serving.lists import list_files
 from serving.lists.compose import Issue, compose
+from serving.lists.files import list_files
 from serving.scores import holds
 from serving.scores.visible_dealers import View
 from serving.scores.words.wording import percent

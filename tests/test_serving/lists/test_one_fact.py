@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from features.domain.number_words import counted
-from serving.lists.contest_packet import packet
+from serving.lists.files.contest_packet import packet
 from serving.scores import holds
 from serving.statements import NOT_EVIDENCE, PEERS, TRACE_DISCLAIMER
 from tests.test_serving.pages import Visitor

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from serving.commands import printing
 from serving.commands.printing import print_list
-from serving.lists import list_files
+from serving.lists.files import list_files
 
 
 def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, capsys):

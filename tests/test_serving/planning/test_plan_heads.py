@@ -11,7 +11,7 @@ import pytest
 
 from serving.commands.printing import _head_in_words
 from serving.contract.kept_plan import KeptPlan
-from serving.lists.list_files import _head_field
+from serving.lists.files.list_files import _head_field
 from serving.planning.kept.files import chance, plan_ics, plan_xlsx
 from serving.scores.words.wording import head_label, total_label
 from serving.web import rendering

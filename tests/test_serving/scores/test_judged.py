@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from serving.lists.list_files import header
+from serving.lists.files.list_files import header
 from serving.scores.champion import card_of, champion_entry, judged_of
 from serving.statements import NOT_EVIDENCE, disclaimers, in_brief, in_short, old_records
 from tests.test_serving.conftest import make_snapshot

@@ -21,7 +21,7 @@ from serving.dealers.field_packet import _facts as packet_facts
 from serving.field.events import events
 from serving.field.events.rescoring import collect_events
 from serving.field.outcomes import outcomes
-from serving.lists import list_files
+from serving.lists.files import list_files
 from serving.scores.visible_dealers import View
 from serving.store.tables import OUTCOMES
 from serving.web.dealers.timeline import timeline

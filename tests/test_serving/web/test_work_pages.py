@@ -14,8 +14,9 @@ import pytest
 
 from serving.access import suspension
 from serving.access.accounts import Principal
-from serving.lists import list_files, work
-from serving.lists.passed_over import PassedOver, passed_over
+from serving.lists import work
+from serving.lists.files import list_files
+from serving.lists.files.passed_over import PassedOver, passed_over
 from serving.scores import holds
 from serving.web.lists.list_rows import log_part
 from serving.web.plans.ask import Ask

@@ -16,7 +16,7 @@ import pytest
 from serving.access.accounts import Principal
 from serving.access.audit.writer import Access, Ledger
 from serving.field.referrals.referrals import Pattern, queue
-from serving.lists.contest_packet import packet
+from serving.lists.files.contest_packet import packet
 from serving.lists.issued import document_for
 from serving.scores import holds
 from tests.test_serving.hold_country import OTHERS, SINCE, Country, lonely, with_scored

@@ -13,7 +13,7 @@ from serving.commands.printing import OUT, _print_row
 from serving.dealers.explaining import records
 from serving.dealers.source_records import merged
 from serving.field.events.rescoring_loop import Rescorer
-from serving.lists.list_files import _block
+from serving.lists.files.list_files import _block
 from serving.runtime import Runtime
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot

@@ -18,7 +18,7 @@ from serving.access.accounts import Principal
 from serving.contract.answers import RankRequest
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.lists import ListDocument, RecipeRecord
-from serving.lists.list_files import n_passed_over
+from serving.lists.files.list_files import n_passed_over
 from serving.scores.areas import asked_rows, own_rows
 from serving.scores.loaded_table import premises_of
 from serving.scores.snapshot import Snapshot

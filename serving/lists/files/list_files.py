@@ -27,7 +27,7 @@ from serving.scores.words.wording import score as written
 from serving.statements import PEERS, basis_sentence, data_sentence, scored_alone
 
 if TYPE_CHECKING:
-    from serving.lists.follow_up import FollowUp
+    from serving.lists.files.follow_up import FollowUp
 
 _COLUMNS: Final = (
     "position", "dealer", "license_number", "license_type", "licensee_name", "business_name",
