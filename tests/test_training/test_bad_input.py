@@ -28,7 +28,7 @@ from training.errors import (
     WeightsError,
 )
 from training.evaluation import candidate as candidates
-from training.heads import compliance
+from training.heads.compliance import compliance
 from training.labels import dated_labels as labels
 from training.labels.propensity import Propensity
 from training.progress import Steps

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.policy import SevereFinding
-from training.heads.compliance import place_labels
+from training.heads.compliance.compliance import place_labels
 from training.heads.country_history import known_range
 from training.labels import dated_labels as labels
 from training.labels.delays import CLOSING, MIN_SHARE, delay_weights

@@ -23,8 +23,9 @@ from training.evaluation.few_findings import FEW_FINDINGS
 from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.head_evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.metrics import LEVEL, Interval
-from training.heads import inspection_hours as hours
-from training.heads.compliance import FittedCompliance, Looked, place_labels
+from training.heads.compliance import inspection_hours as hours
+from training.heads.compliance.compliance import FittedCompliance, Looked, place_labels
+from training.heads.compliance.yield_estimates import History, every_estimate, national_rate, served
 from training.heads.country_history import CountryHistory
 from training.heads.fit import (
     Design,
@@ -34,7 +35,6 @@ from training.heads.fit import (
     predict,
     rule_columns,
 )
-from training.heads.yield_estimates import History, every_estimate, national_rate, served
 from training.labels.dated_labels import Labels
 from training.labels.delays import CLOSING
 from training.labels.effects import at_average
