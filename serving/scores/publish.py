@@ -45,7 +45,7 @@ from serving.scores.words.wording import wording
 if TYPE_CHECKING:
     from features.engine.embedded import EmbeddedEngine
     from features.table import FeatureTable
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from models.margin.margin import Method
 
 _DISK_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})

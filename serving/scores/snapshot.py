@@ -32,7 +32,7 @@ from serving.scores.words.reason_sentences import Sentences
 
 if TYPE_CHECKING:
     from features.table import FeatureTable
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from serving.contract.records.scores import (
         BasisRecord,
         ScoresDocument,
