@@ -48,7 +48,7 @@ from training.evaluation.head_evaluation import list_membership
 from training.heads.fit import design
 from training.pages.plots import forest
 from training.progress import Steps, one_thread
-from training.labels.propensity import Propensity, fit_propensity, overlap
+from training.labels.weights.propensity import Propensity, fit_propensity, overlap
 from training.recipe import load_recipe
 from training.labels.splits import group_folds
 

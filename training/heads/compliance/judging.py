@@ -36,12 +36,12 @@ from training.heads.fit import (
     rule_columns,
 )
 from training.labels.dated_labels import Labels
-from training.labels.delays import CLOSING
 from training.labels.effects import at_average
 from training.labels.gains import three_gains
-from training.labels.propensity import Propensity, overlap
 from training.labels.splits import Split
 from training.labels.strictness import Strictness, who_looked
+from training.labels.weights.delays import CLOSING
+from training.labels.weights.propensity import Propensity, overlap
 from training.recipe import Head, Recipe
 
 # Severe findings that rows of known probability must have made to judge the level by them alone.

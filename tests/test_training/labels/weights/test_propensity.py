@@ -6,7 +6,7 @@ import pytest
 
 from training.errors import TooFewLabelsError, WeightsError
 from training.heads.compliance.yield_estimates import History, doubly_robust, weighted
-from training.labels.propensity import Propensity, fit_propensity, overlap
+from training.labels.weights.propensity import Propensity, fit_propensity, overlap
 
 
 @pytest.mark.parametrize("seed", range(4))
