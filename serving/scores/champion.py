@@ -13,7 +13,7 @@ import pandas as pd
 
 from features.home import ChampionEntry, JudgedRecord
 from serving.errors import NotReadyError
-from serving.scores.loaded_table import current
+from serving.scores.table.loaded_table import current
 from serving.statements import judged_sentence, with_gates
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from serving.scores.champion import (
     load_champion,
     variant_of,
 )
-from serving.scores.dealer_facts import dealer_facts
-from serving.scores.loaded_table import (
+from serving.scores.table.dealer_facts import dealer_facts
+from serving.scores.table.loaded_table import (
     FILES,
     N_REASONS,
     SCHEMA_VERSION,

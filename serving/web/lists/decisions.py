@@ -27,7 +27,7 @@ from serving.lists.decisions import decide, was_own
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
 from serving.planning.kept.taken_back import taken_back_from
-from serving.scores.loaded_table import premises
+from serving.scores.table.loaded_table import premises
 from serving.store.database import instant
 from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import MOST_ON_A_PAGE, show_list
