@@ -33,7 +33,7 @@ from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import MOST_ON_A_PAGE, show_list
 from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, Told, refuse, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

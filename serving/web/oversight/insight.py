@@ -28,7 +28,7 @@ from serving.scores.table.loaded_table import premises
 from serving.web.atlas import flow_ground
 from serving.web.oversight.flow_answers import flow_answers
 from serving.web.rendering import dealer_name, page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
