@@ -95,6 +95,13 @@ class TableContract:
         return stream.getvalue()
 
 
+# A column of every table, beside those of its contract.
+KNOWN_ON: Final = ColumnContract(
+    "known_on", "date", "date", False, (), None, None,
+    "day on which the fact was in the agency's hands", "2026-01-31",
+)  # fmt: skip
+
+
 @cache
 def contract(table: str) -> TableContract:
     """Return the contract of a table.
@@ -131,8 +138,20 @@ def contracts() -> tuple[TableContract, ...]:
 
 
 def row_schema(table: str) -> Json:
-    """Return the JSON schema of one row of `table`, as an event of the API carries it."""
+    """Return the JSON schema of one row of `table`, as an event of the API carries it.
+
+    Examples
+    --------
+    >>> row_schema("tips")["properties"]["is_substantiated"]["type"]
+    ['boolean', 'null']
+    """
     columns = {column.name: _json_column(table, column) for column in TABLES[table].columns}
+    columns["known_on"] = {
+        "type": ["string", "null"],
+        "format": "date",
+        "description": f"{KNOWN_ON.meaning}; by default the day on which the row is sent",
+        "examples": [KNOWN_ON.example],
+    }
     return {
         "type": "object",
         "title": table,
@@ -143,14 +162,33 @@ def row_schema(table: str) -> Json:
     }
 
 
+def json_example(column: ColumnContract) -> str | int | float | bool:
+    """Return the example of a column as a row of JSON has it.
+
+    >>> by_name = {column.name: column for column in contract("seizures").columns}
+    >>> [json_example(by_name[name]) for name in ("latitude", "is_semiautomatic_rifle")]
+    [27.5, True]
+    """
+    text = column.example
+    if column.type == "yes or no":
+        return text == "true"
+    if column.type == "whole number":
+        return int(text)
+    return float(text) if column.type == "number" else text
+
+
 def _json_column(table: str, column: Column) -> Json:
     kind = dict(_JSON_TYPES[column.kind])
     bounds = {"minimum": column.minimum, "maximum": column.maximum}
     kind |= {name: bound for name, bound in bounds.items() if bound is not None}
+    codes: list[str | None] = [*sorted(column.allowed)]
+    if not column.is_required:
+        kind["type"] = [kind["type"], "null"]
+        codes.append(None)
     if column.allowed:
-        kind["enum"] = sorted(column.allowed)
-    meaning, _, example = _notes()[table][column.name]
-    return kind | {"description": meaning, "examples": [example]}
+        kind["enum"] = codes
+    note = _notes()[table][column.name]
+    return kind | {"description": note[0], "examples": [json_example(_column(column, note))]}
 
 
 def markdown() -> str:

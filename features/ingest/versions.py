@@ -165,6 +165,15 @@ def _progress(table: str) -> str:
     )
 
 
+def _told(table: str) -> str:
+    """Return SQL of what versions are compared by."""
+    forgotten = quoted(_FORGOTTEN[table]) if table in _FORGOTTEN else "NULL"
+    return (
+        f"hash({_content(table)}) AS content, CAST({forgotten} AS VARCHAR) AS forgotten, "
+        f"{_progress(table)}"
+    )
+
+
 def unyielding(table: str, rows: str) -> str:
     """Return SQL for the rows of the relation `rows` that yield to no other of it."""
     keys = ", ".join(quoted(name) for name in TABLES[table].key)
@@ -172,6 +181,24 @@ def unyielding(table: str, rows: str) -> str:
         f"SELECT * EXCLUDE (is_open, stands_in, rest, is_yielding) FROM (SELECT *, "
         f"{_YIELDS.format(keys=keys)} AS is_yielding FROM (SELECT *, {_progress(table)} "
         f"FROM {rows})) WHERE NOT is_yielding"
+    )
+
+
+def disputes(table: str, rows: str) -> str:
+    """Return SQL for the pairs of places of the relation `rows` whose rows are in dispute.
+
+    The relation has the table's columns, ``known_on`` and ``place``; every version of a key is in
+    it, as in `_RESOLVED`.
+    """
+    keys = ", ".join(quoted(name) for name in TABLES[table].key)
+    same = " AND ".join(f"a.{quoted(name)} = b.{quoted(name)}" for name in TABLES[table].key)
+    told = f"(SELECT *, {_told(table)} FROM {rows})"
+    return (
+        f"WITH told AS (SELECT *, {_YIELDS.format(keys=keys)} AS is_yielding FROM {told}), "
+        "standing AS (SELECT * FROM told WHERE NOT is_yielding) "
+        "SELECT DISTINCT a.place, b.place FROM standing a JOIN standing b "
+        f"ON {same} AND a.known_on = b.known_on AND (a.content <> b.content "
+        "OR coalesce(a.forgotten <> b.forgotten, false)) ORDER BY ALL"
     )
 
 
@@ -251,11 +278,7 @@ def _contested(
 ) -> None:
     """Make ``contested``: new and stored rows of every key that occurs more than once."""
     keys = ", ".join(key)
-    forgotten = quoted(_FORGOTTEN[table]) if table in _FORGOTTEN else "NULL"
-    told = (
-        f"hash({_content(table)}) AS content, CAST({forgotten} AS VARCHAR) AS forgotten, "
-        f"{_progress(table)}"
-    )
+    told = _told(table)
     rows = scan_table(table, live, with_file=True) if live else ""
     stored = _stored(rows, keys_from, told, key)
     con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {stored}")

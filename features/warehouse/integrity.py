@@ -173,8 +173,7 @@ def _report(warehouse: Warehouse, table: str) -> TableReport:
     rejects = warehouse.rejects(table)
     reasons: dict[str, int] = {}
     if rejects is not None:
-        gone = [e["id"] for e in warehouse.manifest["sources"] if "withdrawn" in e]
-        is_gone = pc.is_in(rejects["source_id"], pa.array(gone, pa.int32()))
+        is_gone = pc.is_in(rejects["source_id"], pa.array(warehouse.withdrawn, pa.int32()))
         rejects = rejects.filter(pc.invert(is_gone))
         counted = pc.value_counts(rejects["reason"]).to_pylist()
         counted.sort(key=lambda item: (-item["counts"], item["values"]))

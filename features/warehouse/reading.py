@@ -79,6 +79,16 @@ class Warehouse:
         """Whether any row of `table` is stored."""
         return bool(self._entries(table))
 
+    def is_known_within(self, table: str, first: str, last: str) -> bool:
+        """Whether rows of `table` may have become known from `first` to `last`, ISO days."""
+        days = ((file["min_known_on"], file["max_known_on"]) for file in self._entries(table))
+        return any(low <= last and high >= first for low, high in days)
+
+    @property
+    def withdrawn(self) -> list[int]:
+        """The numbers of the sources that were taken back."""
+        return [entry["id"] for entry in self.manifest["sources"] if "withdrawn" in entry]
+
     def files(self, table: str) -> list[Path]:
         """Return the live Parquet files of `table`; what the manifest does not name is ignored."""
         return [self.path / file["path"] for file in self._entries(table)]
@@ -178,7 +188,7 @@ class Warehouse:
         if not self.has(table):
             return arrow_schema(table).empty_table()
         keys = ", ".join(quoted(name) for name in TABLES[table].key)
-        gone = [str(e["id"]) for e in self.manifest["sources"] if "withdrawn" in e]
+        gone = map(str, self.withdrawn)
         # What only repeats a version or yields to one is known on its day, or says the same.
         query = (
             f"WITH told AS (SELECT * FROM {self.scan(table)} WHERE {known_sql('$1')}), "

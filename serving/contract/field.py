@@ -197,6 +197,10 @@ class RejectedEvent(Answer):
     row: int
     column: str
     code: str
+    detail: str = Field(description="What is expected there, with an example; no value is repeated")
+    clashes_with: list[int] = Field(
+        description="The rows of the request that say something else of the same key and day"
+    )
 
 
 class EventsAnswer(Answer):

@@ -43,6 +43,7 @@ from serving.errors import (
 from serving.field import read_back as reading
 from serving.field.dealer_places import DealerPlaces
 from serving.field.events import events as event_rows
+from serving.field.events.event_refusals import refused_for_others
 from serving.field.events.rescoring import touched
 from serving.field.outcomes import outcome_rules, outcomes
 from serving.field.outcomes.inspected_dealer import Inspected, inspected
@@ -326,7 +327,8 @@ async def events(
     """Keep new rows and rescore the dealers they touch within seconds.
 
     The rows are durable when this is answered. Rows that break the data contract are named with
-    its reason codes and do not stop the others.
+    its reason codes and do not stop the others. Of rows that say different things of one key and
+    day none is kept, and none that contradicts what is kept.
     """
     purpose = caller.purpose(body.purpose)
     answer = await asyncio.to_thread(_keep_events, caller, body, purpose)
@@ -338,19 +340,29 @@ def _keep_events(caller: Caller, body: EventsRequest, purpose: str) -> EventsDoc
     checked = event_rows.check_rows(body.table, body.rows, today=clock.today())
     ledger = runtime.ledger(caller.principal, purpose=purpose)
     warehouse = runtime.settings.home / "warehouse"
-    ids, n_known = event_rows.keep(
+    kept = event_rows.keep(
         runtime.store, body.table, checked.rows, ledger=ledger, warehouse=warehouse
     )
-    patterns = referrals.find(runtime.store, warehouse, body.table, checked.rows)
+    rows = [row for n, row in enumerate(checked.rows) if n not in kept.clashes]
+    clashing = (
+        refused_for_others(
+            body.table,
+            checked.places[n],
+            [checked.places[other] for other in others if other != event_rows.KEPT_BEFORE],
+            is_of_kept=event_rows.KEPT_BEFORE in others,
+        )
+        for n, others in kept.clashes.items()
+    )
+    patterns = referrals.find(runtime.store, warehouse, body.table, rows)
     n_referrals = referrals.queue(runtime.store, patterns, ledger=ledger)
-    if ids:
+    if kept.ids:
         runtime.wake_rescorer()
     return {
         "table": body.table,
-        "n_stored": len(ids),
-        "n_known": n_known,
-        "rejected": checked.rejected,
+        "n_stored": len(kept.ids),
+        "n_known": kept.n_known,
+        "rejected": sorted([*checked.rejected, *clashing], key=lambda one: one["row"]),
         # A lead's dealer is not named to the feed that sent it: it may be held from it.
-        "pending": touched(checked.rows) if ids else [],
+        "pending": touched(rows) if kept.ids else [],
         "n_referrals": n_referrals,
     }

@@ -103,6 +103,8 @@ class RejectedRecord(TypedDict):
     row: int
     column: str
     code: str
+    detail: str
+    clashes_with: list[int]
 
 
 class EventsDocument(TypedDict):

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
+from features.domain.agency_day import day_of
 from features.domain.license_number import dealer_key
 from features.domain.missing_values import NO_DATES, is_null_word
 from features.domain.name_numbers import NAMES, port, whole
@@ -33,11 +35,13 @@ from serving.access.audit.audited_rows import events_kept_now
 from serving.access.audit.writer import Ledger
 from serving.contract.records.field import RejectedRecord
 from serving.errors import InvalidRequestError
+from serving.field.events.event_refusals import MOST_TEXT, refused
 from serving.store import journal
 from serving.store.database import Store, insert_new, instant
 from serving.store.tables import EVENTS
 
-_MOST_TEXT: Final = 400
+# Stands for rows that were kept before, among the places of those of a request.
+KEPT_BEFORE: Final = -1
 _POINT: Final = {"latitude", "longitude"}
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -47,6 +51,8 @@ class Checked:
     """Rows that passed, and why the others did not."""
 
     rows: list[Row] = field(default_factory=list)
+    # The place of each of them in the request.
+    places: list[int] = field(default_factory=list)
     rejected: list[RejectedRecord] = field(default_factory=list)
 
 
@@ -79,8 +85,9 @@ def check_rows(name: str, rows: Sequence[Mapping[str, Any]], *, today: date) -> 
         clean, fault = _check_row(table, row, today=today)
         if fault is None:
             checked.rows.append(clean)
+            checked.places.append(n)
         else:
-            checked.rejected.append({"row": n, "column": fault[0], "code": fault[1]})
+            checked.rejected.append(refused(name, n, *fault, sent=row))
     tokens = [row["purchaser_token"] for row in checked.rows if row.get("purchaser_token")]
     if n_readable(tokens):
         raise InvalidRequestError(
@@ -144,7 +151,7 @@ def _check_value(column: Column, value: Any, *, today: date) -> tuple[Any, str]:
         return value, "" if isinstance(value, bool) else "unknown_code"
     if column.kind in {"integer", "number"}:
         return _check_number(column, value)
-    if not isinstance(value, str) or not 0 < len(value) <= _MOST_TEXT or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_TEXT or not value.isprintable():
         return None, "undecodable"
     value = value.upper() if column.name in UPPER_CASE else value
     value = whole(value) if column.name in NAMES else value
@@ -193,7 +200,7 @@ def dealers_of(
     wanted = sorted({str(row["trace_id"]) for row in rows if row.get("trace_id")})
     if name != "ballistic_leads" or not wanted:
         return {}
-    found = _stored_dealers(warehouse, wanted) if warehouse is not None else {}
+    found = _stored_dealers(warehouse, wanted)
     query = sa.select(EVENTS.c.key, EVENTS.c.dealer).where(
         EVENTS.c.source_table == "traces",
         EVENTS.c.key.in_(wanted),
@@ -203,14 +210,11 @@ def dealers_of(
         return found | {row.key: row.dealer for row in connection.execute(query)}
 
 
-def _stored_dealers(warehouse: Path, traces: Sequence[str]) -> dict[str, str]:
+def _stored_dealers(warehouse: Path | None, traces: Sequence[str]) -> dict[str, str]:
     import duckdb
 
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return {}
-    if not opened.has("traces"):
+    opened = _opened(warehouse)
+    if opened is None or not opened.has("traces"):
         return {}
     query = (
         f"SELECT trace_id, dealer FROM {opened.scan('traces')} "  # noqa: S608 - own names
@@ -221,6 +225,26 @@ def _stored_dealers(warehouse: Path, traces: Sequence[str]) -> dict[str, str]:
         return dict(connection.execute(query, {"traces": list(traces)}).fetchall())
 
 
+@dataclass(frozen=True)
+class KeptRows:
+    """What became of checked rows.
+
+    Parameters
+    ----------
+    ids : tuple of int
+        The event ids of the new rows.
+    n_known : int
+        How many were here already, word for word.
+    clashes : mapping
+        By the place of a row that is not kept the places of the rows that say something else of
+        its key and day: a load would let none of them stand. `KEPT_BEFORE` is what is kept already.
+    """
+
+    ids: tuple[int, ...]
+    n_known: int
+    clashes: Mapping[int, Sequence[int]]
+
+
 def keep(
     store: Store,
     name: str,
@@ -228,40 +252,84 @@ def keep(
     *,
     ledger: Ledger,
     warehouse: Path | None = None,
-) -> tuple[list[int], int]:
-    """Keep rows with the record of it; one that is here already, word for word, is kept once.
+) -> KeptRows:
+    """Keep rows with the record of it; one that is here already, word for word, is kept once."""
+    from features.ingest.clashes import clashes
 
-    Returns
-    -------
-    (list of int, int)
-        The event ids of the new rows, and how many were known.
-    """
-    table = TABLES[name]
     ids: list[int] = []
+    n_known = 0
+    refused: dict[int, list[int]] = {}
     dealers: set[str] = set()
     now = instant()
     traced = dealers_of(store, warehouse, name, rows)
+    records = [_record(name, row, traced) for row in rows]
+    dated = [_dated(row, now) for row in rows]
+    found = {n: set(others) for n, others in clashes(name, dated, _opened(warehouse)).items()}
     with store.write() as connection:
         # Under the order's lock: the ids of events then grow as their transactions commit, and
         # whoever has read them up to one has read all before it.
         journal.lock(connection)
-        for row in rows:
-            text = json.dumps(row, sort_keys=True, ensure_ascii=False)
-            record = {
-                "source_table": name,
-                "key": "\x1f".join(str(row[column]) for column in table.key)[:200],
-                "sha256": hashlib.sha256(text.encode()).hexdigest(),
-                "dealer": traced.get(str(row.get("trace_id"))) or row.get("dealer"),
-                "document": dict(row),
-                "who": ledger.base.who,
-                "at": now,
-            }
-            event_id = insert_new(connection, EVENTS, record)
-            if event_id is not None:
+        before = _of_keys(connection, name, records)
+        if before:
+            told = [_dated(one.document, one.at) for one in before]
+            for place, others in clashes(name, [*dated, *told]).items():
+                found.setdefault(place, set()).update(others)
+        known = {one.sha256 for one in before}
+        for n, record in enumerate(records):
+            if record["sha256"] not in known and n in found:
+                places = {m if 0 <= m < len(rows) else KEPT_BEFORE for m in found[n]}
+                refused[n] = sorted(places)
+                continue
+            event_id = insert_new(connection, EVENTS, {**record, "who": ledger.base.who, "at": now})
+            if event_id is None:
+                n_known += 1
+            else:
                 ids.append(event_id)
                 dealers.add(str(record["dealer"] or ""))
         if ids:
             journal.note(connection, "event", f"{name}:{ids[0]}-{ids[-1]}", dealers - {""})
         kept = events_kept_now(connection, ids)
         ledger.add(connection, "events", f"{name} {len(ids)} rows", kept=kept)
-    return ids, len(rows) - len(ids)
+    return KeptRows(tuple(ids), n_known, refused)
+
+
+class _Record(TypedDict):
+    source_table: str
+    key: str
+    sha256: str
+    dealer: str | None
+    document: Row
+
+
+def _record(name: str, row: Mapping[str, Any], traced: Mapping[str, str]) -> _Record:
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False)
+    return {
+        "source_table": name,
+        "key": "\x1f".join(str(row[column]) for column in TABLES[name].key)[:200],
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "dealer": traced.get(str(row.get("trace_id"))) or row.get("dealer"),
+        "document": dict(row),
+    }
+
+
+def _dated(row: Mapping[str, Any], at: str) -> Mapping[str, Any]:
+    """Return a row with the day since which it is known: as it says, else the day it arrived."""
+    return {**row, "known_on": row.get("known_on") or day_of(at)}
+
+
+def _of_keys(connection: Connection, name: str, records: Sequence[_Record]) -> list[Any]:
+    """Return the rows of the same keys that are kept."""
+    query = sa.select(EVENTS.c.sha256, EVENTS.c.document, EVENTS.c.at).where(
+        EVENTS.c.source_table == name,
+        EVENTS.c.key.in_(sorted({record["key"] for record in records})),
+    )
+    return list(connection.execute(query))
+
+
+def _opened(warehouse: Path | None) -> Warehouse | None:
+    if warehouse is None:
+        return None
+    try:
+        return Warehouse.open(warehouse)
+    except WarehouseMissingError:
+        return None

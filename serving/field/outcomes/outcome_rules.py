@@ -20,7 +20,7 @@ from features.errors import InvalidValueError
 from features.reference.legal.citation import normalize
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, next_eligible
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.contract.field import OutcomeRequest
+from serving.contract.field import Citation, OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError
 from serving.field.outcomes.outcomes import Kept
 from serving.scores.snapshot import Snapshot
@@ -34,7 +34,7 @@ def checked(store: Store, warehouse: Path, request: OutcomeRequest, dealer: str)
     Raises
     ------
     InvalidRequestError
-        When a citation is none.
+        When a citation is none, or stands twice with different values.
     ConflictError
         When the inspection is known as one of another dealer.
     """
@@ -53,7 +53,28 @@ def checked(store: Store, warehouse: Path, request: OutcomeRequest, dealer: str)
         one.model_copy(update={"citation": normalize(one.citation).text})
         for one in request.violations
     ]
-    return request.model_copy(update={"violations": spelled})
+    return request.model_copy(update={"violations": _each_once(spelled)})
+
+
+def _each_once(cited: Sequence[Citation]) -> list[Citation]:
+    """Return each provision once: the records hold one row of it, and none of two that differ.
+
+    Raises
+    ------
+    InvalidRequestError
+        When two entries say different things of one.
+    """
+    first: dict[str, int] = {}
+    for n, one in enumerate(cited):
+        place = first.setdefault(one.citation, n)
+        if cited[place] != one:
+            raise InvalidRequestError(
+                "One provision is cited twice, and not alike.",
+                found=f"violations.{place} and violations.{n}",
+                expected="each provision once, with all its instances",
+                fix="add the instances up in one entry",
+            )
+    return [cited[n] for n in first.values()]
 
 
 def _is_known(text: str) -> bool:

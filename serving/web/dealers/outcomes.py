@@ -243,13 +243,16 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
             )
         if {f"citation_{n}", f"instances_{n}"} & filled.errors.keys():
             continue
-        violations.append(
-            {
-                "citation": known,
-                "is_willful": is_willful or None,
-                "instances": int(instances) if instances else None,
-            }
-        )
+        violation = {
+            "citation": known,
+            "is_willful": is_willful or None,
+            "instances": int(instances) if instances else None,
+        }
+        violations.append(violation)
+        if next(one for one in violations if one["citation"] == known) != violation:
+            filled.errors[f"citation_{n}"] = (
+                f"{known} is entered twice, and not alike; enter it once, with all its instances"
+            )
     given: dict[str, Any] = {name: value or None for name, value in values.items()}
     given["kind"] = given["kind"] or "compliance"
     given["selected_by"] = given["selected_by"] or "risk"

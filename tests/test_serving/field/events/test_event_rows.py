@@ -152,7 +152,38 @@ def test_what_the_feed_keeps_the_warehouse_stores_with_the_same_values(runtime, 
 )
 def test_a_row_that_the_warehouse_would_refuse_is_named_with_its_code(change, column, code):
     checked = check_rows("traces", [ROWS["traces"] | change], today=clock.today())
-    assert checked.rejected == [{"row": 0, "column": column, "code": code}]
+    (refused,) = checked.rejected
+    assert (refused["row"], refused["column"], refused["code"]) == (0, column, code)
+    assert refused["detail"].startswith(f"{column} ")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "detail"),
+    [
+        ({"dealer": 12345}, "unparsed_license",
+         'dealer should be text in quotes, such as "5-74-90001"; a number was sent'),
+        ({"trace_id": 12345}, "undecodable",
+         'trace_id should be text in quotes, such as "T1"; a number was sent'),
+        ({"sold_on": 20251220}, "bad_date",
+         'sold_on should be a day written YYYY-MM-DD, such as "2024-02-20"; a number was sent'),
+        ({"is_fifty_caliber": "yes"}, "unknown_code",
+         "is_fifty_caliber should be true or false without quotes, such as false; text was sent"),
+        ({"caliber": ["9mm"]}, "undecodable",
+         'caliber should be text in quotes, such as "9mm"; a list was sent'),
+        ({"requester": None}, "missing_required",
+         'requester is required: agency that asked, such as "TXHPD0000"'),
+        ({"firearm_type": "gun"}, "unknown_code",
+         "firearm_type should be one of other, pistol, receiver, revolver, rifle, shotgun"),
+        ({"known_on": "31.12.2025"}, "bad_date",
+         'known_on should be a day written YYYY-MM-DD, such as "2026-01-31"'),
+        ({"recovery_country": "Mexico"}, "unknown_code",
+         'recovery_country should be text (ISO 3166-1 alpha-2), such as "US"'),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_refused_row_is_told_what_its_column_takes_with_an_example(change, code, detail):
+    checked = check_rows("traces", [ROWS["traces"] | change], today=clock.today())
+    assert [(one["code"], one["detail"]) for one in checked.rejected] == [(code, detail)]
 
 
 def test_a_token_that_stands_for_nothing_links_no_sales(runtime):

@@ -11,6 +11,7 @@ from serving.dealers.dossier import dossier
 from serving.dealers.field_packet import _facts
 from serving.field.outcomes.outcomes import collect
 from tests.test_serving.pages import Visitor
+from tests.test_serving.web.forms.outcome_form import follow, outcome
 
 FIRST, SECOND = "478.124(c)(1)", "478.125(e)"
 TOLD = {
@@ -94,3 +95,19 @@ def test_a_correction_stands_for_the_records_and_adds_to_others(
     assert citations() == {twice: 2}
     collect(service.runtime.store, warehouse, today=clock.today())
     assert citations() == {twice: 2}
+
+
+def test_a_provision_cited_twice_is_kept_once_or_refused(service, free, tell, citations, tmp_path):
+    """Two rows of one provision that differ would both be rejected by the records."""
+    twice = [{"citation": FIRST, "instances": 2}, {"citation": f"27 CFR {FIRST}", "instances": 3}]
+    said = TOLD | {"dealer": free, "violations": [{"citation": SECOND}, *twice]}
+    refused = service.post("/v1/outcomes", "inspector", said)
+    assert refused.status_code == 422
+    assert refused.json()["found"] == "violations.1 and violations.2"
+    fields = outcome(citation_0=FIRST, instances_0="2", citation_1=f"27 CFR {FIRST}")
+    page = follow(Visitor(service, "inspector"), free, fields)
+    assert "is entered twice, and not alike" in page.text
+    tell(FIRST, f"27 CFR {FIRST}", SECOND)
+    warehouse = service.runtime.settings.home / "warehouse"
+    collect(service.runtime.store, warehouse, today=clock.today())
+    assert len(citations()) == 2
