@@ -319,7 +319,8 @@ def _people(
 
 def _hours_on_record(records: FieldRecords) -> float:
     last = records.visits[records.visits["year"] == 0].dropna(subset=["investigator_token"])
-    mean = float(records.visits["hours"].mean())
+    timed = records.visits["hours"]
+    mean = float(timed[timed > 0].mean())
     if last.empty:
         raise WarehouseError(
             "The records of the last year do not tell the hours of an investigator.",

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from features.ingest import ingest
 from features.insight.completeness import completeness
 from features.insight.measures.agencies import by_agency
 from features.insight.measures.figures import Period, warehouse_figures
@@ -15,6 +16,7 @@ from features.insight.measures.measure import measure, registry
 from features.insight.measures.public_report import public_report
 from features.insight.measures.writing import freeze, frozen, to_csv, to_html
 from features.reference.geography.places import county_office
+from features.warehouse import Warehouse
 from serving.insight.measures import added_figures
 from serving.store.database import Store
 from serving.store.tables import REFERRALS
@@ -116,3 +118,24 @@ def test_a_visit_is_of_the_division_of_its_office_else_of_the_county(simulated: 
     else:
         assert left(0.0) <= len(counts) - 1
     assert found["division_spread_low"] <= value <= found["division_spread_high"]
+
+
+def test_findings_per_hour_are_those_of_the_visits_whose_hours_are_known(tmp_path):
+    """Half of the hours left out, or written as zero, halve the visits and not the rate."""
+
+    def rate(name: str, *untold: object) -> float | None:
+        rows = pd.DataFrame(
+            {
+                "inspection_id": range(40), "dealer": "1-23-45678", "kind": "compliance",
+                "opened_on": "2024-03-01", "closed_on": "2024-03-05", "selected_by": "random",
+                "outcome": ["revocation", "none"] * 20, "hours": 10.0,
+            }
+        )  # fmt: skip
+        for n, value in enumerate(untold):
+            rows.loc[20 + n :: len(untold), "hours"] = value
+        rows.to_csv(tmp_path / "inspections.csv", index=False)
+        ingest([tmp_path / "inspections.csv"], tmp_path / name)
+        told = measure(registry(), warehouse_figures(Warehouse.open(tmp_path / name), YEAR), YEAR)
+        return {m.definition.name: m.value for m in told.measures}["severe_per_1000_hours"]
+
+    assert rate("all") == rate("half", None, 0.0) == pytest.approx(50.0)

@@ -56,7 +56,12 @@ def test_figures_are_those_of_a_plain_count(
     severe = closed["outcome"].isin(["warning_conference", "revocation"])
     assert figures["visits"] == len(closed) > 50
     assert figures["severe_visits"] == severe.sum()
+    timed = closed["hours"] > 0
     assert figures["hours"] == pytest.approx(closed["hours"].sum())
+    assert (figures["timed_visits"], figures["timed_severe_visits"]) == (
+        timed.sum(),
+        (timed & severe).sum(),
+    )
     counts = ["firearms_unaccounted_initial", "firearms_unaccounted_final"]
     at_first, in_the_end = closed.dropna(subset=counts)[counts].sum()
     assert (figures["unaccounted_initial"], figures["unaccounted_final"]) == (at_first, in_the_end)
@@ -194,11 +199,12 @@ def test_an_unknown_figure_is_named(tmp_path: Path) -> None:
 def test_every_figure_is_in_words_and_used() -> None:
     named = {n for d in registry() for n in names_in(d.formula, what=d.name)}
     assert named <= set(KNOWN) | set(ADDED)
-    assert set(KNOWN) - named == {"visits_dealers"}
+    # Whether a measure may be shown rests on these.
+    assert set(KNOWN) - named == {"visits_dealers", "timed_visits"}
     assert set(RESTS_ON) <= named | {d.shown_by for d in registry()}
     grounds = {name for pair in GROUNDS.values() for name in pair if name}
     assert not grounds & named
-    assert {part for name in GROUNDS for part in name.split(" - ")} <= named
+    assert {part for name in GROUNDS for part in name.split(" - ")} <= named | {"timed_visits"}
 
 
 def test_a_frozen_period_never_changes(tmp_path: Path, figures: dict[str, float | None]) -> None:
@@ -239,7 +245,8 @@ ENOUGH = dict.fromkeys(KNOWN, 5000.0) | dict.fromkeys(
     (n for pair in GROUNDS.values() for n in pair), 40.0
 )
 ENOUGH |= {
-    "severe_visits": 300.0, "dealers_seen_3y": 900.0, "border_seen_3y": 90.0, "softened": 40.0,
+    "severe_visits": 300.0, "timed_severe_visits": 300.0, "softened": 40.0,
+    "dealers_seen_3y": 900.0, "border_seen_3y": 90.0,
     "mexico_short_seen_before": 90.0, "unaccounted_final": 90.0, "repeated_after_warning": 40.0,
     "random_severe": 40.0, "median_days_to_action": 9.0, "mexico_requests": 4000.0,
 }  # fmt: skip
@@ -270,8 +277,10 @@ def test_the_public_variant_shows_what_rests_on_enough() -> None:
 @pytest.mark.parametrize(
     ("figure", "measures"),
     [
-        ("severe_visits", {"severe_share", "severe_per_1000_hours", "days_to_final_action"}),
-        ("visits", {"severe_share", "severe_per_1000_hours"}),
+        ("severe_visits", {"severe_share", "days_to_final_action"}),
+        ("visits", {"severe_share"}),
+        ("timed_severe_visits", {"severe_per_1000_hours"}),
+        ("timed_visits", {"severe_per_1000_hours"}),
         ("dealers_seen_3y", {"seen_in_three_years"}),
         ("border_seen_3y", {"border_seen_in_three_years"}),
         ("mexico_short_seen_before", {"southbound_seen_before"}),

@@ -256,8 +256,9 @@ def recounted(simulated: Simulated) -> dict[str, tuple[float, float, float] | fl
     """Return value, and interval where there is one, of each measure that records tell."""
     visits = list(closed_visits(simulated))
     severe = [row for row in visits if row["outcome"] in SEVERE]
-    hours = sum(row["hours"] or 0 for row in visits)
-    low, high = poisson_ends(len(severe))
+    timed = [row for row in visits if row["hours"]]
+    n_timed = sum(row["outcome"] in SEVERE for row in timed)
+    per_hour = 1000 / sum(row["hours"] for row in timed)
     listed, last = listed_now(simulated), dict[str, date]()
     for row in rows(simulated, "inspections"):
         if row["kind"] in {"compliance", "recall"}:
@@ -282,7 +283,9 @@ def recounted(simulated: Simulated) -> dict[str, tuple[float, float, float] | fl
     known = [r for r in seized if r["dealer"] or r["trace_id"] in to_dealer]
     return {
         "severe_share": wilson(len(severe), len(visits)),
-        "severe_per_1000_hours": tuple(1000 * n / hours for n in (len(severe), low, high)),
+        "severe_per_1000_hours": tuple(
+            per_hour * n for n in (n_timed, *poisson_ends(n_timed))
+        ),
         "seen_in_three_years": wilson(len(seen), len(listed)),
         "oldest_unseen_years": oldest / 365.25,
         "border_seen_in_three_years": wilson(len(set(seen) & set(border)), len(border)),

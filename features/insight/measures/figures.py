@@ -33,7 +33,9 @@ KNOWN: Final = {
     "visits": "compliance inspections closed in the period",
     "visits_dealers": "dealers of them",
     "severe_visits": "of those, with a warning conference or revocation",
-    "hours": "hours of those for which hours are known",
+    "timed_visits": "visits of the period whose hours are known",
+    "timed_severe_visits": "of those, severe",
+    "hours": "hours of the visits whose hours are known",
     "dealers_listed": "dealers listed at the end of the period",
     "dealers_seen_3y": "of those, inspected in the three years before",
     "border_listed": "dealers listed in the four border states",
@@ -67,6 +69,8 @@ GROUNDS: Final = {
     "visits": ("visits_dealers", ""),
     "severe_visits": ("severe_dealers", ""),
     "random_visits": ("random_dealers", ""),
+    "timed_visits": ("timed_dealers", ""),
+    "timed_severe_visits": ("timed_severe_dealers", ""),
     "mexico_short": ("mexico_short_dealers", "mexico_short_top"),
     "mexico_short_seen_before": ("mexico_seen_dealers", "mexico_seen_top"),
     "mexico_short - mexico_short_seen_before": ("mexico_unseen_dealers", "mexico_unseen_top"),
@@ -85,7 +89,7 @@ BASELINES: Final[dict[str, str]] = {
 }
 # What the figures that are no counts rest on; nothing of what is one dealer's, or an office's.
 RESTS_ON: Final[dict[str, tuple[str, ...]]] = {
-    "hours": ("visits",),
+    "hours": ("timed_visits",),
     "median_days_to_action": ("severe_visits",),
     "mexico_expected": ("mexico_requests",),
     "days_oldest_unseen": (),
@@ -188,7 +192,11 @@ def _visits(engine: EmbeddedEngine, period: _Asked, found: Figures) -> None:
                count(*) FILTER ({SEVERE}) AS severe_visits,
                count(DISTINCT dealer) FILTER ({SEVERE}) AS severe_dealers,
                count(DISTINCT dealer) FILTER (selected_by = 'random') AS random_dealers,
-               sum(hours) AS hours,
+               count(*) FILTER (hours > 0) AS timed_visits,
+               count(DISTINCT dealer) FILTER (hours > 0) AS timed_dealers,
+               count(*) FILTER (hours > 0 AND {SEVERE}) AS timed_severe_visits,
+               count(DISTINCT dealer) FILTER (hours > 0 AND {SEVERE}) AS timed_severe_dealers,
+               sum(hours) FILTER (hours > 0) AS hours,
                sum(firearms_unaccounted_initial) FILTER (firearms_unaccounted_final IS NOT NULL)
                    AS unaccounted_initial,
                sum(firearms_unaccounted_final) FILTER (firearms_unaccounted_initial IS NOT NULL)
