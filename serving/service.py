@@ -31,7 +31,7 @@ from serving.contract.answers import (
     ScoreAnswer,
     ScoreRequest,
 )
-from serving.contract.field import FeaturesAnswer, FeaturesRequest
+from serving.contract.features import FeaturesAnswer, FeaturesRequest
 from serving.contract.plan import PlanAnswer, PlanAsk
 from serving.settings import MAX_KEYS, worker_count
 

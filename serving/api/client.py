@@ -27,29 +27,28 @@ from serving.contract.answers import (
 )
 from serving.contract.audit import AuditPage, AuditRecord
 from serving.contract.changes import Changes, ListSummaries, ListSummary
-from serving.contract.field import (
-    DecisionAnswer,
-    DecisionRequest,
-    Dossier,
-    EventsAnswer,
-    EventsRequest,
-    FeaturesAnswer,
-    FeaturesRequest,
-    OutcomeAnswer,
-    OutcomeRequest,
-    Referrals,
+from serving.contract.dossiers import Dossier
+from serving.contract.features import FeaturesAnswer, FeaturesRequest
+from serving.contract.field.decisions import DecisionAnswer, DecisionRequest
+from serving.contract.field.events import EventsAnswer, EventsRequest
+from serving.contract.field.kept_records import (
+    KeptDecision,
+    KeptDecisions,
+    KeptOutcome,
+    KeptOutcomes,
 )
-from serving.contract.kept_plan import KeptPlan, PlanList, PlanSummary
-from serving.contract.kept_records import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
-from serving.contract.plan import PlanAnswer, PlanAsk
-from serving.contract.referral import (
+from serving.contract.field.outcomes import OutcomeAnswer, OutcomeRequest
+from serving.contract.field.referral import (
     CaseAnswer,
     CaseDecision,
     CaseRequest,
     ReferralAnswer,
+    Referrals,
     ResponsibilityAnswer,
     StepRequest,
 )
+from serving.contract.kept_plan import KeptPlan, PlanList, PlanSummary
+from serving.contract.plan import PlanAnswer, PlanAsk
 
 if TYPE_CHECKING:
     from serving.contract.insight import (

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ValidationError
 from serving.api.problems import Problem
 from serving.contract.answers import ListPage
 from serving.contract.changes import ListSummaries
-from serving.contract.field import Referrals
+from serving.contract.field.kept_records import KeptDecisions, KeptOutcomes
+from serving.contract.field.referral import Referrals
 from serving.contract.kept_plan import PlanList
-from serving.contract.kept_records import KeptDecisions, KeptOutcomes
 from serving.errors import ServingError
 
 Asked = int | float | str | Sequence[str] | None

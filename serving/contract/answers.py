@@ -32,6 +32,7 @@ ListId = Annotated[str, StringConstraints(pattern=r"^L-[0-9]{8}-[0-9a-f]{12}$")]
 # UTC in ISO 8601 with microseconds.
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Why = Literal["model", "random", "recall", "coverage", "manual"]
+Note = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
 
 
 class Request(BaseModel):

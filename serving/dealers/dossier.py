@@ -22,7 +22,7 @@ from features.reference.legal.outcome import NAMES
 from features.reference.legal.short_time_to_crime import band_sql
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.contract.records.dealers import (
     DossierDocument,
     FactsRecord,

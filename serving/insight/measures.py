@@ -33,7 +33,7 @@ from features.openjson import Json
 from features.warehouse import Warehouse
 from serving import clock
 from serving.access.roles import PUBLIC_ONLY
-from serving.contract.referral import CONFIRMED
+from serving.contract.field.referral import CONFIRMED
 from serving.errors import InvalidRequestError, NoReleaseError, NotReadyError
 from serving.insight.best_rule import beside_rules, best_rule, judged_order
 from serving.insight.cached import warehouse_of

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
-from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
+from serving.contract.field.decisions import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.records.lists import DecisionRecord, ListDocument, ListRowRecord
 from serving.errors import ConflictError, UnknownDealerError, UnknownListError
 from serving.lists.issued import document_for, stored_bytes

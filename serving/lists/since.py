@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from features.domain.agency_day import day_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
 from serving import clock
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.scores.visible_dealers import View
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES

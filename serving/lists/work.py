@@ -11,7 +11,7 @@ from features.domain.agency_day import day_of
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.contract.records.lists import (
     AssignmentRecord,
     HandedRecord,

@@ -12,7 +12,7 @@ from serving.api.codes import codes
 from serving.api.deprecations import DEPRECATED
 from serving.api.problems import MEDIA_TYPE
 from serving.contract.examples import EXAMPLES, PARAMETERS
-from serving.contract.field import EventTable
+from serving.contract.field.events import EventTable
 from serving.contract.meanings import describe
 from serving.server.idempotent_routes import ROUTES
 

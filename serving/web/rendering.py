@@ -21,7 +21,7 @@ from features.reference.legal.outcome import outcome_label
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.roles import ACCESS, DEALER_LEVEL, NOT_IN_NAVIGATION
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.contract.records.scores import BasisRecord
 from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.contract.answers import DealerKey
-from serving.contract.field import Dossier
+from serving.contract.dossiers import Dossier
 from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
 from serving.lists.owners import own_names

@@ -17,15 +17,15 @@ from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, json_answer, responses
 from serving.api.tags import AS_BEFORE, Known, tagged_json
 from serving.contract.answers import DealerKey, Identifier, ListId
-from serving.contract.field import (
-    DecisionAnswer,
-    DecisionRequest,
-    EventsAnswer,
-    EventsRequest,
-    OutcomeAnswer,
-    OutcomeRequest,
+from serving.contract.field.decisions import DecisionAnswer, DecisionRequest
+from serving.contract.field.events import EventsAnswer, EventsRequest
+from serving.contract.field.kept_records import (
+    KeptDecision,
+    KeptDecisions,
+    KeptOutcome,
+    KeptOutcomes,
 )
-from serving.contract.kept_records import KeptDecision, KeptDecisions, KeptOutcome, KeptOutcomes
+from serving.contract.field.outcomes import OutcomeAnswer, OutcomeRequest
 from serving.contract.records.field import (
     DecisionsDocument,
     EventsDocument,

@@ -17,7 +17,15 @@ from serving.access.audit.writer import subjects
 from serving.access.people import as_kept, one_known
 from serving.access.roles import ACCESS, LEADS
 from serving.api.callers import Caller, allow, json_answer, responses
-from serving.contract.field import Referrals
+from serving.contract.field.referral import (
+    CaseAnswer,
+    CaseDecision,
+    CaseRequest,
+    ReferralAnswer,
+    Referrals,
+    ResponsibilityAnswer,
+    StepRequest,
+)
 from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.referrals import (
     CaseDocument,
@@ -27,14 +35,6 @@ from serving.contract.records.referrals import (
     ResponsibilitiesDocument,
     ResponsibleRecord,
     StandingRecord,
-)
-from serving.contract.referral import (
-    CaseAnswer,
-    CaseDecision,
-    CaseRequest,
-    ReferralAnswer,
-    ResponsibilityAnswer,
-    StepRequest,
 )
 from serving.errors import InvalidRequestError, UnknownReferralError
 from serving.field.dealer_places import DealerPlaces

@@ -13,7 +13,7 @@ from serving import clock
 from serving.access.audit.writer import subjects
 from serving.api.callers import Caller, allow, content_of, json_answer, responses
 from serving.contract.answers import ExplainRequest, Explanation, ScoreAnswer, ScoreRequest
-from serving.contract.field import FeaturesAnswer, FeaturesRequest
+from serving.contract.features import FeaturesAnswer, FeaturesRequest
 from serving.contract.records.scores import UnknownRecord
 from serving.dealers.explaining import explain, score_rows
 from serving.errors import UnknownDealerError

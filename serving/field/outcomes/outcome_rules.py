@@ -20,7 +20,7 @@ from features.errors import InvalidValueError
 from features.reference.legal.citation import normalize
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, next_eligible
 from features.warehouse import Warehouse, WarehouseMissingError
-from serving.contract.field import Citation, OutcomeRequest
+from serving.contract.field.outcomes import Citation, OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError
 from serving.field.outcomes.outcomes import Kept
 from serving.scores.snapshot import Snapshot

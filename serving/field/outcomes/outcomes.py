@@ -25,7 +25,7 @@ from features.reference.legal.twelve_month_rule import CONSUMING_KINDS, is_recal
 from features.schema import TABLES
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
-from serving.contract.field import OutcomeRequest
+from serving.contract.field.outcomes import OutcomeRequest
 from serving.errors import ConflictError, InvalidRequestError, UnknownListError
 from serving.field.events.refused_rows import OnRefused, log_refused, refused_rows
 from serving.field.outcomes.inspection_on_record import OnRecord, changes_nothing, standing

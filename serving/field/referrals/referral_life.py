@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger, subjects
+from serving.contract.field.referral import Result
 from serving.contract.records.referrals import AfterStep, DaysRecord, StandingRecord, StepRecord
-from serving.contract.referral import Result
 from serving.errors import ConflictError, InvalidRequestError, UnknownReferralError
 from serving.store import journal
 from serving.store.database import Store, instant

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from features.domain.agency_day import day_of
 from features.domain.number_words import counted
 from features.domain.spreadsheet_formulas import neutral_row
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf

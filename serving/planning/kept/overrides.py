@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from features.domain.agency_day import day_of
 from features.domain.asof import from_numpy
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.contract.kept_plan import KeptPlan, KeptVisit
 from serving.scores.visible_dealers import View
 from serving.store.database import Store
@@ -29,7 +29,7 @@ class Override:
     Parameters
     ----------
     reason : str
-        As coded in `serving.contract.field`.
+        As coded in `serving.contract.field.decisions`.
     on : date
     """
 

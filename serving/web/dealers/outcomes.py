@@ -21,9 +21,9 @@ from features.schema import EARLIEST_DAY
 from serving import clock
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
-from serving.contract.field import OutcomeRequest
+from serving.contract.field.outcomes import OutcomeRequest
+from serving.contract.field.recorded import most
 from serving.contract.kept_plan import PlanSummary
-from serving.contract.recorded import most
 from serving.errors import LegalGateError, UnknownDealerError, UnknownPlanError
 from serving.field.outcomes import outcome_rules
 from serving.field.outcomes.inspection_on_record import OnRecord

@@ -17,7 +17,7 @@ from features.errors import FflRiskError
 from serving.access.people import as_kept, one_known
 from serving.access.roles import ACCESS
 from serving.api.callers import Caller
-from serving.contract.field import OVERRIDE_WORDS, DecisionRequest
+from serving.contract.field.decisions import OVERRIDE_WORDS, DecisionRequest
 from serving.contract.kept_plan import PlanSummary
 from serving.contract.records.lists import AssignmentRecord, ListRowRecord, StoredDecisionRecord
 from serving.errors import ConflictError, InvalidRequestError, UnknownDealerError

@@ -20,7 +20,7 @@ from serving.access.people import inspectors_of
 from serving.access.roles import ACCESS, NEEDS_OFFICE, OVERSEES
 from serving.api.callers import Caller
 from serving.contract.answers import RankRequest
-from serving.contract.field import OVERRIDE_WORDS
+from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.contract.records.lists import ListDocument
 from serving.errors import InvalidRequestError, UnknownListError
 from serving.lists.files.list_files import shortfall

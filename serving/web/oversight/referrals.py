@@ -22,8 +22,8 @@ from serving.api.routes.referrals import (
     referral_for,
     responsibilities_for,
 )
+from serving.contract.field.referral import Result, StepRequest
 from serving.contract.records.referrals import ReferralDocument
-from serving.contract.referral import Result, StepRequest
 from serving.errors import ConflictError, InvalidRequestError
 from serving.web.oversight.referral_words import in_words
 from serving.web.rendering import page

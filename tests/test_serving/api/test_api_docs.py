@@ -8,7 +8,9 @@ import pytest
 
 from serving.api.client import Client, RefusedError
 from serving.contract.answers import RankRequest
-from serving.contract.field import DecisionRequest, EventsRequest, OutcomeRequest
+from serving.contract.field.decisions import DecisionRequest
+from serving.contract.field.events import EventsRequest
+from serving.contract.field.outcomes import OutcomeRequest
 
 PAGE = (Path(__file__).parents[3] / "docs/api.md").read_text(encoding="utf-8")
 
@@ -108,7 +110,7 @@ def test_the_client_reaches_every_route(service, url):
 
 
 def test_the_client_asks_for_a_case_and_takes_a_referral(service, url):
-    from serving.contract.referral import CaseDecision, CaseRequest, StepRequest
+    from serving.contract.field.referral import CaseDecision, CaseRequest, StepRequest
     from serving.field.referrals.referrals import Pattern, queue
 
     row = int((service.runtime.snapshot.columns["office"] == "office0").argmax())

@@ -146,9 +146,11 @@ def test_every_code_that_is_sent_is_in_the_documents_enum(document):
 
 
 def test_every_example_is_what_it_is_an_example_of(document):
-    from serving.contract import answers, field, plan, referral
+    from serving.contract import answers, features, plan
     from serving.contract.examples import EXAMPLES
+    from serving.contract.field import decisions, events, outcomes, referral
 
+    rooms = (answers, decisions, events, features, outcomes, plan, referral)
     bodies = {
         content["schema"]["$ref"].rpartition("/")[2]
         for _, _, operation in operations_of(document)
@@ -157,7 +159,7 @@ def test_every_example_is_what_it_is_an_example_of(document):
     }
     assert bodies == EXAMPLES.keys()
     for name, example in EXAMPLES.items():
-        kind = next(getattr(m, name) for m in (answers, field, plan, referral) if hasattr(m, name))
+        kind = next(getattr(room, name) for room in rooms if hasattr(room, name))
         kind.model_validate(example)
         assert document["components"]["schemas"][name]["examples"] == [example]
 
@@ -184,7 +186,7 @@ def test_rows_of_events_are_typed_one_schema_a_table(service, document):
     from typing import get_args
 
     from serving.contract.examples import EXAMPLES
-    from serving.contract.field import EventTable
+    from serving.contract.field.events import EventTable
 
     schemas = document["components"]["schemas"]
     kinds = schemas["EventsRequest"]["properties"]["rows"]["items"]["anyOf"]

@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from serving.access.audit.reading import ReadRecord
-from serving.contract import answers, audit, changes, field, kept_records, referral
+from serving.contract import answers, audit, changes, dossiers, features
+from serving.contract.field import decisions, events, kept_records, outcomes, referral
 from serving.contract.records import audit as audits
 from serving.contract.records import dealers, lists, referrals, scores
 from serving.contract.records import field as records_field
@@ -20,18 +21,18 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (scores.ScoreRecord, answers.Score),
     (scores.UnknownRecord, answers.Unknown),
     (scores.ScoresDocument, answers.ScoreAnswer),
-    (scores.RowScoreRecord, field.FeatureScore),
-    (scores.RowScoresDocument, field.FeaturesAnswer),
+    (scores.RowScoreRecord, features.FeatureScore),
+    (scores.RowScoresDocument, features.FeaturesAnswer),
     (dealers.ContributionRecord, answers.SignalContribution),
     (dealers.SourceRecords, answers.Records),
     (dealers.ChangeRecord, answers.Change),
     (dealers.WayOffRecord, answers.WayOff),
     (dealers.ExplanationDocument, answers.Explanation),
-    (dealers.TimelineRecord, field.TimelineEntry),
-    (dealers.HighPoweredRecord, field.HighPowered),
-    (dealers.TracesRecord, field.DossierTraces),
-    (dealers.RelatedRecord, field.Successor),
-    (dealers.DossierDocument, field.Dossier),
+    (dealers.TimelineRecord, dossiers.TimelineEntry),
+    (dealers.HighPoweredRecord, dossiers.HighPowered),
+    (dealers.TracesRecord, dossiers.DossierTraces),
+    (dealers.RelatedRecord, dossiers.Successor),
+    (dealers.DossierDocument, dossiers.Dossier),
     (lists.RowChangeRecord, answers.RowChange),
     (lists.AuditedRowRecord, answers.AuditedRow),
     (lists.ListRowRecord, answers.ListRow),
@@ -40,17 +41,17 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (lists.ListDocument, answers.IssuedList),
     (lists.ListPageDocument, answers.ListPage),
     (lists.ListSummaryRecord, changes.ListSummary),
-    (lists.DecisionRecord, field.DecisionAnswer),
+    (lists.DecisionRecord, decisions.DecisionAnswer),
     (lists.KeptDecisionRecord, kept_records.KeptDecision),
-    (records_field.OutcomeRecord, field.OutcomeAnswer),
-    (records_field.CitationRecord, field.Citation),
+    (records_field.OutcomeRecord, outcomes.OutcomeAnswer),
+    (records_field.CitationRecord, outcomes.Citation),
     (records_field.KeptOutcomeRecord, kept_records.KeptOutcome),
     (records_field.DecisionsDocument, kept_records.KeptDecisions),
     (records_field.OutcomesDocument, kept_records.KeptOutcomes),
-    (records_field.RejectedRecord, field.RejectedEvent),
-    (records_field.EventsDocument, field.EventsAnswer),
+    (records_field.RejectedRecord, events.RejectedEvent),
+    (records_field.EventsDocument, events.EventsAnswer),
     (records_field.ChangeRecord, changes.Change),
-    (referrals.ReferralRecord, field.Referral),
+    (referrals.ReferralRecord, referral.Referral),
     (referrals.StepRecord, referral.ReferralStep),
     (referrals.ResponsibleRecord, referral.Responsible),
     (referrals.ReferralDocument, referral.ReferralAnswer),

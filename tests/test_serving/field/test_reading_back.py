@@ -8,7 +8,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from serving.contract.kept_records import KeptOutcome
+from serving.contract.field.kept_records import KeptOutcome
 from serving.scores import export, holds
 
 

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from serving.access.accounts import Principal
 from serving.contract.answers import Explanation, ScoreAnswer
-from serving.contract.field import FeaturesAnswer
+from serving.contract.features import FeaturesAnswer
 from serving.dealers import explaining
 from serving.scores import visible_dealers
 from serving.scores.visible_dealers import eligible_rows

@@ -12,7 +12,7 @@ from features.schema import TABLES
 from features.warehouse import Warehouse
 from serving import clock
 from serving.access.audit.writer import Access, Ledger
-from serving.contract.field import EventTable
+from serving.contract.field.events import EventTable
 from serving.errors import InvalidRequestError
 from serving.field.events.events import check_rows, keep
 from serving.field.events.rescoring import collect_events

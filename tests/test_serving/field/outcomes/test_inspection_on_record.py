@@ -10,7 +10,7 @@ import pytest
 from features.ingest import ingest
 from serving.api.callers import Caller
 from serving.api.routes import field as routes
-from serving.contract.field import OutcomeRequest
+from serving.contract.field.outcomes import OutcomeRequest
 from serving.field.outcomes.inspection_on_record import as_recorded
 from serving.field.outcomes.ordering_list import investigator_token
 from serving.field.outcomes.outcomes import collect

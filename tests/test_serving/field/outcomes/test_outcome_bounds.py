@@ -21,7 +21,7 @@ from features.warehouse import Warehouse
 from serving import clock
 from serving.access.audit.writer import Access, Ledger
 from serving.commands.app import app
-from serving.contract.field import OutcomeRequest
+from serving.contract.field.outcomes import OutcomeRequest
 from serving.field.outcomes.outcomes import Author, collect, keep
 from serving.store.tables import OUTCOMES
 

@@ -26,7 +26,7 @@ from features.reference.destinations import destination_names, destinations
 from features.warehouse import Warehouse
 from serving.access import suspension
 from serving.access.audit.writer import Access, AuditWriter, Ledger, append, verify
-from serving.contract.field import OutcomeRequest
+from serving.contract.field.outcomes import OutcomeRequest
 from serving.errors import ConflictError, ServingError, StoreError
 from serving.field.events import events
 from serving.field.outcomes import outcomes

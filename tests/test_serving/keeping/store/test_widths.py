@@ -13,10 +13,11 @@ from features.schema import TABLES
 from serving.access.passwords import hash_password
 from serving.access.roles import ACCESS, PURPOSES, ROLES
 from serving.contract.answers import LegalBasis
-from serving.contract.field import DecisionRequest, EventTable, OverrideReason
+from serving.contract.field.decisions import DecisionRequest, OverrideReason
+from serving.contract.field.events import EventTable
+from serving.contract.field.referral import CaseBasis, CaseRequest, Result, StepRequest
 from serving.contract.kept_plan import Status
 from serving.contract.plan import PlanAsk
-from serving.contract.referral import CaseBasis, CaseRequest, Result, StepRequest
 from serving.field.referrals.responsibility import SUBJECTS
 from serving.store.database import instant
 from serving.store.journal import Kind

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from serving.access.audit.writer import load_key, verify
 from serving.contract.answers import Explanation, ListPage, ScoreAnswer
-from serving.contract.field import FeaturesAnswer
+from serving.contract.features import FeaturesAnswer
 from serving.contract.plan import PlanAnswer
 from serving.scores.snapshot import Snapshot
 from serving.store.tables import AUDIT

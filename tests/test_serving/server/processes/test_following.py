@@ -119,7 +119,7 @@ def test_an_outcome_is_taken_in_by_each_warehouse_of_a_store(country, tmp_path):
     key, url = homes[0] / "audit.key", f"sqlite:///{homes[0] / 'service.db'}"
     runtime = Runtime.open(Settings(homes[0], url, key, refused_days=NEVER))
     runtime.load()
-    from serving.contract.field import OutcomeRequest
+    from serving.contract.field.outcomes import OutcomeRequest
     from serving.field.outcomes import outcomes
 
     body = OutcomeRequest.model_validate(visit("BOTH", "9-74-00000", "2026-02-01"))

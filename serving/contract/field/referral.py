@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Premises, Request
-from serving.contract.field import Note, Referral
+from serving.contract.answers import NO_NUL, Answer, DealerKey, Instant, Note, Premises, Request
 from serving.contract.plain_values import Count
 
 # An account, or what an issuer calls somebody.
@@ -25,6 +24,36 @@ CONFIRMED: Final[tuple[Result, ...]] = (
 CaseBasis = Literal[
     "criminal_investigation", "trace_of_a_firearm", "warrant", "court_order"
 ]  # fmt: skip
+
+
+class Referral(Answer):
+    """A pattern of an on-going straw purchase, for agents at once."""
+
+    referral_id: int
+    pattern: str
+    dealers: list[str]
+    evidence: dict[str, Any]
+    opened_at: Instant
+    taken_by: str | None
+    taken_at: Instant | None = None
+    destination: str | None = Field(default=None, description="Where the firearm turned up")
+    agency: str | None = Field(default=None, description="To which agency it was handed over last")
+    status: Literal["open", "taken", "handed_over", "closed"] = "open"
+    result: str | None = None
+    closed_at: Instant | None = None
+    days_to_take: float | None = None
+    days_open: float | None = None
+
+
+class Referrals(Answer):
+    """The queue of referrals, newest first."""
+
+    referrals: list[Referral]
+    next_cursor: int | None = Field(
+        default=None, description="Give it as `cursor` to read on; null at the end"
+    )
+    statement: str
+    disclaimers: list[str]
 
 
 class StepRequest(Request):

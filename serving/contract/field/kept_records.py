@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from serving.contract.answers import Answer, Instant, LegalBasis, Why
-from serving.contract.field import Citation, Kind, Outcome, SelectedBy
+from serving.contract.field.outcomes import Citation, Kind, Outcome, SelectedBy
 
 
 class KeptDecision(Answer):
