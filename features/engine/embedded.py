@@ -271,26 +271,21 @@ class EmbeddedEngine:
             rows = self.query(sql, wanted_dealers=pa.table({"dealer": part, "i": numbers}))
             yield _block(rows, first, end - first, in_order=in_order)
 
-    def of_few(self, view: str, dealers: pa.Array, *, with_parts: bool = False) -> str:
+    def of_few(self, view: str, dealers: pa.Array) -> str:
         """Return the clause under which `view` is read from rows of a few dealers alone.
 
         Their rows are taken out of the files once for all views: each row of a view has the dealer
-        of the rows that it is made of, as far as those name one. With its parts the view need not
-        be made before, and they too are worked out of those rows.
+        of the rows that it is made of, as far as those name one.
         """
         made = VIEWS.get(view)
-        of_parts = made.parts if with_parts and made is not None else ()
-        sqls = [VIEWS[part].sql for part in of_parts] + ([] if made is None else [made.sql])
-        named = {view} if made is None else TABLES.keys() & set(re.findall(r"\w+", " ".join(sqls)))
+        named = {view} if made is None else TABLES.keys() & set(re.findall(r"\w+", made.sql))
         parts = [
             f"{table} AS (SELECT * FROM {self._take_out(table, dealers)})"
             for table in sorted(named)
             if "dealer" in TABLES[table].names
         ]
-        parts += [
-            f"{name} AS ({sql})"
-            for name, sql in zip((*of_parts, view), sqls if made is not None else (), strict=False)
-        ]
+        if made is not None:
+            parts.append(f"{view} AS ({made.sql})")
         return f"WITH {', '.join(parts)} "
 
     def _take_out(self, table: str, dealers: pa.Array) -> str:

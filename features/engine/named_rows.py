@@ -6,6 +6,7 @@ was counted. Nothing compiled is loaded: one dealer's rows are few.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from features.domain.asof import Window, day_sql, in_force_sql, number_sql, to_day
-from features.engine.embedded import EmbeddedEngine
+from features.engine.embedded import rows_sql
 from features.engine.measures import (
     Distinct,
     DistinctSum,
@@ -29,7 +29,7 @@ from features.engine.measures import (
 )
 from features.engine.views import KEYS, VIEWS
 from features.schema import TABLES
-from features.sql import literal
+from features.warehouse.own_rows import OwnRows
 
 # The records of one dealer: by table, their keys and the day each was known, the newest first.
 Named = Mapping[str, Mapping[str, int]]
@@ -85,19 +85,16 @@ def tables_named(view: str) -> tuple[str, ...]:
     >>> tables_named("citations"), tables_named("traces")
     (('violations', 'inspections'), ('traces',))
     """
-    tables = VIEWS[view].needs if view in VIEWS else (view,)
-    return tuple(t for t in tables if set(TABLES[t].key) <= set(KEYS[view]))
+    return tuple(t for t in _needs(view) if set(TABLES[t].key) <= set(KEYS[view]))
 
 
-def named_rows(
-    engine: EmbeddedEngine, dealer: str, day: date, asked: Sequence[Counted]
-) -> list[Named]:
+def named_rows(own: OwnRows, day: date, asked: Sequence[Counted]) -> list[Named]:
     """Return the records of a dealer that each of `asked` counted as of a day.
 
     Parameters
     ----------
-    engine : EmbeddedEngine
-    dealer : str
+    own : OwnRows
+        The dealer's.
     day : date
         The as-of day.
     asked : sequence of Counted
@@ -110,11 +107,11 @@ def named_rows(
     found: dict[int, Named] = {}
     for view in dict.fromkeys(one.view for one in asked):
         here = [n for n, one in enumerate(asked) if one.view == view]
-        if not engine.has(view, before=to_day(day)):
+        if not all(own.has_before(table, day) for table in _needs(view)):
             continue
         measures: list[Measure] = []
         measures += (m for n in here if (m := asked[n].measure) not in measures)
-        rows = _rows(engine, view, dealer, day, measures)
+        rows = _rows(own, view, day, measures)
         known = rows["_known"]
         names = {table: rows[f"_id_{table}"] for table in tables_named(view)}
         for n in here:
@@ -135,9 +132,29 @@ def _newest(ids: npt.NDArray[Any], known: npt.NDArray[Any]) -> dict[str, int]:
     return found
 
 
-def _rows(
-    engine: EmbeddedEngine, view: str, dealer: str, day: date, measures: Sequence[Measure]
-) -> Rows:
+def relation(own: OwnRows, view: str) -> str:
+    """Return the clause under which `view` is read from a dealer's own rows alone.
+
+    Each row of a view has the dealer of the rows that it is made of, as far as those name one.
+    """
+    made = VIEWS.get(view)
+    parts = (
+        {} if made is None else {part: VIEWS[part].sql for part in made.parts} | {view: made.sql}
+    )
+    named = (
+        {view}
+        if made is None
+        else TABLES.keys() & set(re.findall(r"\w+", " ".join(parts.values())))
+    )
+    clauses = {table: rows_sql(table, own.scan(table)) for table in sorted(named)} | parts
+    return f"WITH {', '.join(f'{name} AS ({sql})' for name, sql in clauses.items())} "
+
+
+def _needs(view: str) -> tuple[str, ...]:
+    return VIEWS[view].needs if view in VIEWS else (view,)
+
+
+def _rows(own: OwnRows, view: str, day: date, measures: Sequence[Measure]) -> Rows:
     """Return the dealer's rows of a view in force on a day, the newest first."""
     columns = {"_known": number_sql("known_on")}
     for table in tables_named(view):
@@ -151,12 +168,11 @@ def _rows(
             columns[f"_of_{n}"] = f"coalesce(({m.by or '0'})::DOUBLE, 0)"
     wanted = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
     keys = ", ".join(KEYS[view])
-    few = engine.of_few(view, pa.array([dealer], pa.string()), with_parts=True)
     sql = (
-        f"{few}SELECT {wanted} FROM {view} WHERE dealer = {literal(dealer)} "
+        f"{relation(own, view)}SELECT {wanted} FROM {view} WHERE dealer = $dealer "
         f"AND {in_force_sql(day_sql(day))} ORDER BY known_on DESC, {keys}"
     )
-    table = engine.query(sql)
+    table = own.query(sql, {"dealer": own.dealer}).to_arrow_table()
     return {name: table[name].to_numpy() for name in table.column_names}
 
 

@@ -47,6 +47,13 @@ def arrow_schema(table: str) -> pa.Schema:
     return pa.schema([field(c) for c in (*TABLES[table].columns, *STORED_COLUMNS)])
 
 
+def no_rows_sql(table: str) -> str:
+    """Return the query of a table of which no row is stored."""
+    columns = (*TABLES[table].columns, *STORED_COLUMNS)
+    nulls = (f"CAST(NULL AS {_SQL[c.kind]}) AS {quoted(c.name)}" for c in columns)
+    return f"SELECT {', '.join(nulls)} WHERE false"
+
+
 def scan_table(table: str, files: Sequence[str], *, with_file: bool = False) -> str:
     """Return the SQL relation that reads `files` of `table`, every column of the contract in it.
 

@@ -9,17 +9,12 @@ from features.reference.attribution import COUNTS_SQL, UNSERIALIZED_SQL
 from features.reference.legal.citation import CITED_SQL
 from features.schema import TABLES
 from features.warehouse import Warehouse
+from features.warehouse.own_rows import JOINED, OwnRows
 
-# Which rows are a dealer's by another record that they name: that record's table, and its key.
-_JOINED: Final = {
-    "violations": ("inspections", "inspection_id"),
-    "ballistic_leads": ("traces", "trace_id"),
-    "seizures": ("traces", "trace_id"),
-}
 _IN_FORCE: Final = in_force_sql("CAST($as_of AS DATE)")
 
 
-def has_rows_of_dealers(warehouse: Warehouse, table: str) -> bool:
+def has_rows_of_dealers(warehouse: Warehouse | OwnRows, table: str) -> bool:
     """Whether the rows of a table belong to dealers, and all that says so is there.
 
     A hold is nobody's to ask for.
@@ -28,10 +23,10 @@ def has_rows_of_dealers(warehouse: Warehouse, table: str) -> bool:
         return False
     if "dealer" in TABLES[table].names:
         return True
-    return table in _JOINED and warehouse.has(_JOINED[table][0])
+    return table in JOINED and warehouse.has(JOINED[table][0])
 
 
-def rows_of_dealer(warehouse: Warehouse, table: str) -> str:
+def rows_of_dealer(warehouse: Warehouse | OwnRows, table: str) -> str:
     """Return the query of the rows of ``$dealer`` in force as of ``$as_of``.
 
     Not a firearm without a serial number, which cannot be followed to a sale, nor a citation that
@@ -43,13 +38,13 @@ def rows_of_dealer(warehouse: Warehouse, table: str) -> str:
     )
 
 
-def _own(warehouse: Warehouse, table: str) -> str:
+def _own(warehouse: Warehouse | OwnRows, table: str) -> str:
     own = "dealer = $dealer" if "dealer" in TABLES[table].names else ""
     if table == "traces":
         return f"{own} AND NOT {UNSERIALIZED_SQL}"
-    if table not in _JOINED or not warehouse.has(_JOINED[table][0]):
+    if table not in JOINED or not warehouse.has(JOINED[table][0]):
         return own or "FALSE"
-    by, key = _JOINED[table]
+    by, key = JOINED[table]
     counts = f"AND {COUNTS_SQL} " if by == "traces" else ""
     joined = (
         f"{key} IN (SELECT {key} FROM {warehouse.scan(by)} "  # noqa: S608 - names of the schema

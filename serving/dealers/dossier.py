@@ -21,7 +21,7 @@ from features.reference.legal.citation import CITED_SQL
 from features.reference.legal.outcome import NAMES
 from features.reference.legal.short_time_to_crime import band_sql
 from features.reference.weapons import HIGH_POWERED, class_label, class_sql
-from features.warehouse import Warehouse, WarehouseMissingError
+from features.warehouse.own_rows import OwnRows, own_rows
 from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.contract.records.dealers import (
     DossierDocument,
@@ -31,7 +31,7 @@ from serving.contract.records.dealers import (
     TracesRecord,
 )
 from serving.dealers.dealer_rows import has_rows_of_dealers, rows_of_dealer
-from serving.scores.table.loaded_table import premises
+from serving.scores.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES
@@ -97,7 +97,12 @@ def _no_facts() -> FactsRecord:
 
 
 def dossier(
-    scope: Scope, row: int, warehouse: Path, *, lists: Sequence[str], store: Store | None = None
+    scope: Scope,
+    row: int,
+    warehouse: Path | OwnRows,
+    *,
+    lists: Sequence[str],
+    store: Store | None = None,
 ) -> DossierDocument:
     """Return the dossier of a row, ready for the contract's `Dossier`.
 
@@ -106,24 +111,11 @@ def dossier(
     """
     view, snapshot = scope.view, scope.view.snapshot
     dealer = str(snapshot.columns["dealer"][row])
-    given = {"dealer": dealer, "as_of": snapshot.as_of_row(row).isoformat()}
-    facts = _facts(warehouse, given)
-    if store is not None:
-        told = _told_since(store, warehouse, dealer, _inspections_known(warehouse, given))
-        told_here = {one.entry["record_id"] for one in told}
-        stands = [
-            entry
-            for entry in facts["timeline"]
-            if entry["table"] != "inspections" or entry["record_id"] not in told_here
-        ]
-        facts["timeline"] = sorted(
-            [*stands, *(one.entry for one in told), *_decided(store, dealer)],
-            key=lambda entry: entry["on"],
-            reverse=True,
-        )
-        if told:
-            recorded = _citations(warehouse, given, told_here=told_here)
-            facts["citations"] = _in_order(recorded, (one.cited for one in told))
+    given = {"as_of": snapshot.as_of_row(row).isoformat()}
+    with own_rows(warehouse, dealer) as own:
+        facts = _facts(own, given)
+        if store is not None:
+            _add_since(facts, own, given, store)
     return {
         "basis": snapshot.basis,
         **premises(snapshot.columns, row),
@@ -135,70 +127,80 @@ def dossier(
     }
 
 
-def _facts(warehouse: Path, given: dict[str, str]) -> FactsRecord:
-    import duckdb
+def _add_since(facts: FactsRecord, own: OwnRows, given: dict[str, str], store: Store) -> None:
+    """Add what was told and decided in the store, and is not in the records yet."""
+    told = _told_since(store, own, _inspections_known(own, given))
+    told_here = {one.entry["record_id"] for one in told}
+    stands = [
+        entry
+        for entry in facts["timeline"]
+        if entry["table"] != "inspections" or entry["record_id"] not in told_here
+    ]
+    facts["timeline"] = sorted(
+        [*stands, *(one.entry for one in told), *_decided(store, own.dealer)],
+        key=lambda entry: entry["on"],
+        reverse=True,
+    )
+    if told:
+        recorded = _citations(own, given, told_here=told_here)
+        facts["citations"] = _in_order(recorded, (one.cited for one in told))
 
+
+def _facts(own: OwnRows, given: dict[str, str]) -> FactsRecord:
     facts = _no_facts()
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return facts
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for name, (when, text, key) in _LINES.items():
-            if has_rows_of_dealers(opened, name):
-                query = (
-                    f"SELECT {when} AS happened, {text}, {key} "  # noqa: S608 - from the table above
-                    f"FROM ({rows_of_dealer(opened, name)}) "
-                    f"ORDER BY happened DESC LIMIT {_MOST_ENTRIES}"
-                )
-                facts["timeline"] += [
-                    {"on": on, "table": name, "what": what, "record_id": str(record)}
-                    for on, what, record in connection.execute(query, given).fetchall()
-                ]
-        if opened.has("traces"):
-            facts["traces"] = _traces(connection, opened, given)
-    facts["citations"] = _citations(warehouse, given)
+    for name, (when, text, key) in _LINES.items():
+        if has_rows_of_dealers(own, name):
+            query = (
+                f"SELECT {when} AS happened, {text}, {key} "  # noqa: S608 - from the table above
+                f"FROM ({rows_of_dealer(own, name)}) "
+                f"ORDER BY happened DESC LIMIT {_MOST_ENTRIES}"
+            )
+            facts["timeline"] += [
+                {"on": on, "table": name, "what": what, "record_id": str(record)}
+                for on, what, record in own.query(query, {**given, "dealer": own.dealer}).fetchall()
+            ]
+    if own.has("traces"):
+        facts["traces"] = _traces(own, given)
+    facts["citations"] = _citations(own, given)
     facts["timeline"].sort(key=lambda entry: entry["on"], reverse=True)
     return facts
 
 
-def _in_force(warehouse: Warehouse, table: str, *, dealer: str = "dealer = $dealer") -> str:
+def _in_force(own: OwnRows, table: str) -> str:
     return (
-        f"(SELECT * FROM {warehouse.scan(table)} WHERE {dealer} "  # noqa: S608 - schema names only
-        f"AND {in_force_sql('CAST($as_of AS DATE)')})"
+        f"(SELECT * FROM {own.scan(table)} "  # noqa: S608 - schema names only
+        f"WHERE {in_force_sql('CAST($as_of AS DATE)')})"
     )
 
 
-def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> TracesRecord:
+def _traces(own: OwnRows, given: dict[str, str]) -> TracesRecord:
     """Count what counts toward the dealer, and apart from it what does not.
 
     A firearm without a serial number cannot be followed to a sale, and a lawful export was no
     diversion (`features.reference.attribution`).
     """
-    # Read once: the nation's file is scanned for a few rows, and they are counted in many ways.
-    every = "dealer_traces"
-    found = _in_force(warehouse, "traces")
-    connection.execute(f"CREATE TEMP TABLE {every} AS FROM {found}", given)
-    own = f"(SELECT * FROM {every} WHERE {COUNTS_SQL})"  # noqa: S608 - schema names only
+    every = "dealer_traces"  # counted in many ways
+    own.query(f"CREATE OR REPLACE TEMP TABLE {every} AS FROM {_in_force(own, 'traces')}", given)
+    counting = f"(SELECT * FROM {every} WHERE {COUNTS_SQL})"  # noqa: S608 - schema names only
     place = f"CASE WHEN recovery_country = 'MX' THEN 'MX' ELSE {place_sql()} END"
 
     def by(what: str, order: str = "2 DESC, 1") -> dict[str, int]:
-        query = f"SELECT {what}, count(*) FROM {own} GROUP BY 1 ORDER BY {order}"  # noqa: S608
-        return dict(connection.execute(query).fetchall())
+        query = f"SELECT {what}, count(*) FROM {counting} GROUP BY 1 ORDER BY {order}"  # noqa: S608
+        return dict(own.query(query).fetchall())
 
     by_time, by_class = by(band_sql(named=True), "1"), by(class_sql())
     apart = (
         f"SELECT count(*) FILTER ({UNSERIALIZED_SQL}), "  # noqa: S608 - schema names only
         f"count(*) FILTER (NOT {UNSERIALIZED_SQL} AND {LAWFUL_SQL}) FROM {every}"
     )
-    n_unserialized, n_exports = connection.execute(apart).fetchone()
+    n_unserialized, n_exports = own.query(apart).fetchall()[0]
     reported = 0
-    if warehouse.has("multiple_sales"):
+    if own.has("multiple_sales"):
         rifles = (
             "SELECT coalesce(sum(n_firearms), 0) FROM "  # noqa: S608 - schema names only
-            f"{_in_force(warehouse, 'multiple_sales')} WHERE kind = 'rifle'"
+            f"{_in_force(own, 'multiple_sales')} WHERE kind = 'rifle'"
         )
-        reported = int(connection.execute(rifles, given).fetchone()[0])
+        reported = int(own.query(rifles, given).fetchall()[0][0])
     return {
         "n_traces": sum(by_time.values()),
         "by_time_to_crime": by_time,
@@ -214,50 +216,35 @@ def _traces(connection: Any, warehouse: Warehouse, given: dict[str, str]) -> Tra
     }
 
 
-def traces_by_year(warehouse: Path, dealer: str, as_of: date) -> list[tuple[int, str, int]]:
+def traces_by_year(
+    warehouse: Path | OwnRows, dealer: str, as_of: date
+) -> list[tuple[int, str, int]]:
     """Return year of recovery, destination and number of the traces that count toward a dealer."""
-    import duckdb
-
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return []
-    if not opened.has("traces"):
-        return []
-    query = (
-        "SELECT year(coalesce(recovered_on, requested_on)), "  # noqa: S608 - schema names only
-        f"{destination_sql()}, count(*) FROM {_in_force(opened, 'traces')} WHERE {COUNTS_SQL} "
-        "GROUP BY 1, 2 ORDER BY 1, 2"
-    )
-    given = {"dealer": dealer, "as_of": as_of.isoformat()}
-    with duckdb.connect(config={"threads": 1}) as connection:
-        found = connection.execute(query, given).fetchall()
+    with own_rows(warehouse, dealer) as own:
+        if not own.has("traces"):
+            return []
+        query = (
+            "SELECT year(coalesce(recovered_on, requested_on)), "  # noqa: S608 - schema names only
+            f"{destination_sql()}, count(*) FROM {_in_force(own, 'traces')} WHERE {COUNTS_SQL} "
+            "GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        found = own.query(query, {"as_of": as_of.isoformat()}).fetchall()
     return [(int(year), str(name), int(n)) for year, name, n in found]
 
 
 def _citations(
-    warehouse: Path, given: Mapping[str, str], *, told_here: Collection[str] = ()
+    own: OwnRows, given: Mapping[str, str], *, told_here: Collection[str] = ()
 ) -> dict[str, int]:
     """Count the recorded inspections that each citation was found at, without those told here."""
-    import duckdb
-
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
+    if not (own.has("violations") and own.has("inspections")):
         return {}
-    if not (opened.has("violations") and opened.has("inspections")):
-        return {}
-    violations = _in_force(opened, "violations", dealer="true")
-    inspections = _in_force(opened, "inspections")
     query = (
-        f"SELECT v.citation, count(*) FROM {violations} v "  # noqa: S608 - schema names only
-        f"JOIN {inspections} i USING (inspection_id) WHERE {CITED_SQL} "
+        f"SELECT v.citation, count(*) FROM {_in_force(own, 'violations')} v "  # noqa: S608 - schema
+        f"JOIN {_in_force(own, 'inspections')} i USING (inspection_id) WHERE {CITED_SQL} "
         "AND NOT list_contains($told_here, CAST(inspection_id AS VARCHAR)) "
         "GROUP BY 1 ORDER BY 2 DESC, 1"
     )
-    with duckdb.connect(config={"threads": 1}) as connection:
-        found = connection.execute(query, {**given, "told_here": list(told_here)})
-        return dict(found.fetchall())
+    return dict(own.query(query, {**given, "told_here": list(told_here)}).fetchall())
 
 
 def _in_order(recorded: Mapping[str, int], told: Iterable[Sequence[str]]) -> dict[str, int]:
@@ -313,22 +300,15 @@ def _alike(scope: Scope, row: int) -> tuple[Flags, Flags]:
     )
 
 
-def _inspections_known(warehouse: Path, given: dict[str, str]) -> dict[str, str]:
+def _inspections_known(own: OwnRows, given: dict[str, str]) -> dict[str, str]:
     """Return since which day the warehouse knows each inspection as it has it."""
-    import duckdb
-
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return {}
-    if not opened.has("inspections"):
+    if not own.has("inspections"):
         return {}
     query = (
         "SELECT inspection_id, CAST(known_on AS VARCHAR) "  # noqa: S608 - schema names only
-        f"FROM {_in_force(opened, 'inspections')}"
+        f"FROM {_in_force(own, 'inspections')}"
     )
-    with duckdb.connect(config={"threads": 1}) as connection:
-        return dict(connection.execute(query, given).fetchall())
+    return dict(own.query(query, given).fetchall())
 
 
 class _Told(NamedTuple):
@@ -338,9 +318,7 @@ class _Told(NamedTuple):
     cited: list[str]
 
 
-def _told_since(
-    store: Store, warehouse: Path, dealer: str, known: Mapping[str, str]
-) -> list[_Told]:
+def _told_since(store: Store, own: OwnRows, known: Mapping[str, str]) -> list[_Told]:
     """Return what was told last of each inspection, where the warehouse does not have it so yet.
 
     Parameters
@@ -348,8 +326,8 @@ def _told_since(
     known : mapping of str to str
         Since which day the warehouse knows each inspection: what was told later stands for it.
     """
-    taken_in = Collected.of(store, warehouse).outcome_id
-    query = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == dealer).order_by(OUTCOMES.c.version)
+    taken_in = Collected.of(store, own.path).outcome_id
+    query = sa.select(OUTCOMES).where(OUTCOMES.c.dealer == own.dealer).order_by(OUTCOMES.c.version)
     with store.read() as connection:
         newest = {row.inspection_id: row for row in connection.execute(query)}
     return [

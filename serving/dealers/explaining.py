@@ -27,6 +27,7 @@ from serving.scores.words.reason_sentences import measured_first, rounded
 
 if TYPE_CHECKING:
     from features.engine.named_rows import Named
+    from features.warehouse.own_rows import OwnRows
 
 # Contributions are sums of doubles over a few thousand trees.
 ADDITIVITY_TOLERANCE: Final = 1e-6
@@ -39,8 +40,12 @@ def frame_of(snapshot: Snapshot, values: npt.NDArray[np.float32]) -> pd.DataFram
     return pd.DataFrame(values, columns=[signal["name"] for signal in snapshot.bundle.signals])
 
 
-def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> ExplanationDocument:
+def explain(
+    scope: Scope, row: int, *, k: int, warehouse: Path | OwnRows | None
+) -> ExplanationDocument:
     """Return the explanation of a row, ready for the contract's `Explanation`.
+
+    Without a warehouse no records are named: who shows none need not wait for them.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def explain(scope: Scope, row: int, *, k: int, warehouse: Path) -> ExplanationDo
         raise ServingError(
             "The contributions do not add up to the priority.", found=f"off by {error:.3g}"
         )
-    named = records(snapshot, row, warehouse)
+    named = {} if warehouse is None else records(snapshot, row, warehouse)
     contributions = [
         _contribution(view, row, j, values[j], explanations=explanations, named=named)
         for j in np.argsort(-np.abs(values), kind="stable").tolist()
@@ -108,7 +113,7 @@ def _contribution(
     }
 
 
-def records(snapshot: Snapshot, row: int, warehouse: Path) -> dict[str, Named]:
+def records(snapshot: Snapshot, row: int, warehouse: Path | OwnRows) -> dict[str, Named]:
     """Return the source records about a dealer that each signal of the bundle counted, by name."""
     dealer = str(snapshot.columns["dealer"][row])
     return named_records(warehouse, snapshot.bundle.signals, dealer, snapshot.as_of_row(row))

@@ -8,18 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from features.warehouse import Warehouse, WarehouseMissingError
+from features.warehouse.own_rows import OwnRows, own_rows
 from serving.contract.records.dealers import SourceRecords
 
 if TYPE_CHECKING:
-    from features.engine.embedded import EmbeddedEngine
     from features.engine.named_rows import Counted, Named
 
 MOST_IDS: Final = 50
 
 
 def named_records(
-    warehouse: Path, signals: Sequence[Mapping[str, Any]], dealer: str, as_of: date
+    warehouse: Path | OwnRows, signals: Sequence[Mapping[str, Any]], dealer: str, as_of: date
 ) -> dict[str, Named]:
     """Return the records that each signal counted of a dealer as of a day, by the signal's name.
 
@@ -28,23 +27,19 @@ def named_records(
 
     Parameters
     ----------
-    warehouse : Path
+    warehouse : Path or OwnRows
+        Where it is, or the dealer's rows of it.
     signals : sequence of mapping
         As a bundle states them.
     dealer : str
     as_of : date
     """
-    try:
-        opened = Warehouse.open(warehouse)
-    except WarehouseMissingError:
-        return {}
-    from features.engine.embedded import EmbeddedEngine
     from features.engine.named_rows import named_rows
     from features.signals.events.asked import Asked
     from features.signals.events.behind import behind
 
-    with EmbeddedEngine(opened, memory_limit="512MB", threads=1) as engine:
-        asked = Asked((as_of,), _citations(engine, dealer))
+    with own_rows(warehouse, dealer) as own:
+        asked = Asked((as_of,), _citations(own))
         places: dict[str, range] = {}
         counted: list[Counted] = []
         for signal in signals:
@@ -53,21 +48,18 @@ def named_records(
             )
             places[signal["name"]] = range(len(counted), len(counted) + len(found))
             counted += found
-        named = named_rows(engine, dealer, as_of, counted)
+        named = named_rows(own, as_of, counted)
     return {name: merged(named[n] for n in at) for name, at in places.items()}
 
 
-def _citations(engine: EmbeddedEngine, dealer: str) -> tuple[str, ...]:
+def _citations(own: OwnRows) -> tuple[str, ...]:
     """Return the distinct citations of a dealer, of which the tiers are looked up."""
-    if not engine.has("citations"):
+    if not (own.has("violations") and own.has("inspections")):
         return ()
-    import pyarrow as pa
+    from features.engine.named_rows import relation
 
-    from features.sql import literal
-
-    few = engine.of_few("citations", pa.array([dealer], pa.string()))
-    sql = f"{few}SELECT DISTINCT citation FROM citations WHERE dealer = {literal(dealer)}"  # noqa: S608 - own
-    return tuple(engine.query(sql)["citation"].to_pylist())
+    sql = f"{relation(own, 'citations')}SELECT DISTINCT citation FROM citations"  # noqa: S608 - own
+    return tuple(str(citation) for (citation,) in own.query(sql).fetchall())
 
 
 def merged(parts: Iterable[Named]) -> Named:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from features.domain.asof import DAYS_A_YEAR, EVER, Window
@@ -71,7 +72,7 @@ def behind(name: str, family: str, table: str, window: str | None, asked: Asked)
     ('tips', '3y')
     """
     if family in FAMILIES:
-        return _of_family(FAMILIES[family], name.removeprefix(f"{family}_"), asked)
+        return _of_family(family, name.removeprefix(f"{family}_"), asked)
     view = BY_DEALER.get(table, table)
     is_about_dealer = table in TABLES and (view != table or "dealer" in TABLES[table].names)
     if family == "area" or not is_about_dealer:
@@ -80,17 +81,23 @@ def behind(name: str, family: str, table: str, window: str | None, asked: Asked)
     return [Counted(view, Sum("rows", (over,)), over)]
 
 
-def _of_family(family: _Family, short: str, asked: Asked) -> list[Counted]:
-    grids = {
-        f"{view}.{name}": one
-        for view, measures in family.measures(asked).items()
-        for name, one in counted(view, measures).items()
-    }
+def _of_family(family: str, short: str, asked: Asked) -> list[Counted]:
+    grids, stated = _grids(family, asked), FAMILIES[family].behind
     year = asked.dates[0].year - 1
-    if short in family.behind:
-        return [grids[name.format(year=year)] for name in family.behind[short]]
+    if short in stated:
+        return [grids[name.format(year=year)] for name in stated[short]]
     own = (one for name, one in grids.items() if name.partition(".")[2] == short)
     return [one for one in (next(own, None),) if one is not None]
+
+
+@lru_cache(maxsize=32)
+def _grids(family: str, asked: Asked) -> Mapping[str, Counted]:
+    """Return what each grid of a family counts, put together once for all of its signals."""
+    return {
+        f"{view}.{name}": one
+        for view, measures in FAMILIES[family].measures(asked).items()
+        for name, one in counted(view, measures).items()
+    }
 
 
 def _window(stated: str | None) -> Window:

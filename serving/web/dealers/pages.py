@@ -18,6 +18,7 @@ from features import reference
 from features.domain.asof import from_numpy
 from features.insight.flows.places import label_of
 from features.reference.legal.twelve_month_rule import CONSUMING_KINDS
+from features.warehouse.own_rows import OwnRows
 from serving import clock
 from serving.access.audit.writer import subjects
 from serving.access.roles import ACCESS
@@ -45,7 +46,7 @@ from serving.web.dealers.timeline import KINDS, timeline
 from serving.web.lists.list_rows import Ask
 from serving.web.lists.pages import license_types
 from serving.web.rendering import dealer_name, page
-from serving.web.sign_in.visitor import PageRoute, may
+from serving.web.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -157,8 +158,9 @@ def _values(caller: Caller, row: int) -> dict[str, Any]:
     warehouse = caller.runtime.settings.home / "warehouse"
     dealer = str(columns["dealer"][row])
     lists = lists_with(caller.runtime.store, dealer, owners=own_names(caller.principal))
-    document = dossier(scope, row, warehouse, lists=lists, store=caller.runtime.store)
-    why = explain(scope, row, k=_K, warehouse=warehouse)
+    with OwnRows(warehouse, dealer) as own:
+        document = dossier(scope, row, own, lists=lists, store=caller.runtime.store)
+        why = explain(scope, row, k=_K, warehouse=own)
     families, scale = charts.families(why)
     same = view.is_visible & (columns["license_type"] == columns["license_type"][row])
     priorities = columns["priority"].astype(np.float64)
@@ -260,7 +262,9 @@ def _packet(caller: Caller, row: int) -> bytes:
     scope, store = caller.scope, caller.runtime.store
     view, columns = scope.view, scope.view.snapshot.columns
     warehouse = caller.runtime.settings.home / "warehouse"
-    document = dossier(scope, row, warehouse, lists=[], store=store)
+    with OwnRows(warehouse, str(columns["dealer"][row])) as own:
+        document = dossier(scope, row, own, lists=[], store=store)
+        traces = traces_by_year(own, own.dealer, view.snapshot.as_of)
     rows = office_rows(view, scope.own, document["office"])
     place = float(columns["latitude"][row]), float(columns["longitude"][row])
     way = ""
@@ -283,7 +287,7 @@ def _packet(caller: Caller, row: int) -> bytes:
         name=dealer_name(document),
         picture=_picture(view, row),
         way=way,
-        traces=traces_by_year(warehouse, document["dealer"], view.snapshot.as_of),
+        traces=traces,
     )
 
 

@@ -28,7 +28,7 @@ from serving.web.lists.pages import rank_request
 from serving.web.once import Once
 from serving.web.rendering import dealer_name, page
 from serving.web.sealed import MOST, refuse, told_of
-from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
+from serving.web.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -156,7 +156,7 @@ def _row(caller: Caller, dealer: str) -> int:
 def _facts(caller: Caller, row: int, k: int) -> dict[str, Any]:
     scope = caller.scope
     view, columns = scope.view, scope.view.snapshot.columns
-    why = explain(scope, row, k=k, warehouse=caller.runtime.settings.home / "warehouse")
+    why = explain(scope, row, k=k, warehouse=None)
     ranked = view.order[eligible_rows(view)[view.order]]
     office = ranked[columns["office"][ranked] == columns["office"][row]]
     priority = float(columns["priority"][row])

@@ -1,1 +1,0 @@
-"""Commands for whoever runs the service: accounts, backups, who answers for what, routines."""

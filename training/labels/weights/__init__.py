@@ -1,1 +1,0 @@
-"""How much a label counts: who was chosen, what is still open, how old it is."""
