@@ -16,9 +16,9 @@ import sys
 import typer
 
 from features.commands.app import app as features_app
+from features.commands.interruption import INTERRUPTED, left_behind
 from features.errors import FflRiskError
 from features.home import keep_private
-from features.interruption import INTERRUPTED, left_behind
 from serving.commands.app import app as serving_app
 from training.commands.app import app as training_app
 
