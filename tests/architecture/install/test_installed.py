@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.locks import installed, read_lock
+from tests.architecture.install.locks import installed, read_lock
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.slow, pytest.mark.install, pytest.mark.xdist_group("install")]
 # Somebody else's packages that bear our names, in the folder where the command is typed.
 FOREIGN = "raise SystemExit('the package of somebody else was imported')\n"

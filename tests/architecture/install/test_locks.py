@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.architecture.locks import installed, open_ends, read_lock, unmet
+from tests.architecture.install.locks import installed, open_ends, read_lock, unmet
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
