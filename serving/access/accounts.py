@@ -26,6 +26,7 @@ from serving import clock
 from serving.access.account_rows import AccountRow, TokenRow
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
+from serving.access.named_areas import AREA, read_areas
 from serving.access.passwords import hash_password, password_matches
 from serving.access.roles import NATIONAL, NEEDS_AREA, NEEDS_OFFICE, ROLES, one
 from serving.errors import ConflictError, InvalidRequestError, UnauthenticatedError
@@ -109,7 +110,7 @@ def check_account(name: str, role: str, areas: Sequence[str]) -> None:
             f"{role!r} is not a role{did_you_mean(role, ROLES, end='.')}", expected=", ".join(ROLES)
         )
     for area in areas:
-        if area != "nation" and not re.fullmatch(r"(office|division):[^:\x00-\x1f]{1,80}", area):
+        if area != "nation" and not AREA.fullmatch(area):
             raise InvalidRequestError(
                 f"{area!r} is not an area.", expected="nation, division:NAME or office:NAME"
             )
@@ -147,11 +148,12 @@ class Directory:
         self, name: str, role: str, *, areas: Sequence[str] = (), password: str | None = None
     ) -> None:
         """Make an account; without a password it can only use tokens."""
+        areas = read_areas(areas)
         check_account(name, role, areas)
         row = {
             "name": name,
             "role": role,
-            "areas": sorted(set(areas)),
+            "areas": areas,
             "password_hash": hash_password(password) if password is not None else None,
             "is_active": True,
             "created_at": instant(),
@@ -182,7 +184,7 @@ class Directory:
 
     def set_role(self, name: str, role: str, *, areas: Sequence[str] | None = None) -> None:
         """Give an account another role, and other areas when they are given."""
-        given = self._areas_of(name) if areas is None else sorted(set(areas))
+        given = self._areas_of(name) if areas is None else read_areas(areas)
         check_account(name, role, given)
         subject = _in_words(name, role, given)
         self._change_account(name, "set_role", subject, role=role, areas=given)
@@ -193,8 +195,8 @@ class Directory:
             role = connection.scalar(sa.select(ACCOUNTS.c.role).where(ACCOUNTS.c.name == name))
         if role is None:
             raise InvalidRequestError(f"There is no account {name!r}.")
-        check_account(name, role, areas)
-        given = sorted(set(areas))
+        given = read_areas(areas)
+        check_account(name, role, given)
         self._change_account(name, "set_areas", _in_words(name, role, given), areas=given)
 
     def end_sessions(self, name: str) -> int:

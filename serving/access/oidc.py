@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from features.openjson import Json
 from serving.access.accounts import Principal, check_account
+from serving.access.named_areas import read_areas
 from serving.errors import InvalidRequestError, NotReadyError, UnauthenticatedError
 from serving.settings import OidcSettings
 
@@ -240,6 +241,7 @@ def principal_of(claims: Mapping[str, Any]) -> Principal:
         )
     if not isinstance(areas, list) or not all(isinstance(a, str) for a in areas):
         raise UnauthenticatedError(_REFUSED, found="ffl_risk_areas is not a list of texts")
+    areas = read_areas(areas)
     try:
         check_account("oidc", str(role), areas)
     except InvalidRequestError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Literal
+from unicodedata import normalize
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from serving.access.roles import Purpose
 from serving.contract.plain_values import Count, Day, Number
@@ -24,8 +25,11 @@ DealerKey = Annotated[
 ]
 # PostgreSQL holds every character but this one.
 NO_NUL = r"^[^\x00]*$"
+# In the one spelling of each letter in which the warehouse keeps names.
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=NO_NUL)
+    str,
+    BeforeValidator(lambda text: normalize("NFC", text) if isinstance(text, str) else text),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=NO_NUL),
 ]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 ListId = Annotated[str, StringConstraints(pattern=r"^L-[0-9]{8}-[0-9a-f]{12}$")]

@@ -9,7 +9,7 @@ from models.policy import DEFAULT
 from training.errors import OneClassError, RecipeError, TooFewLabelsError
 from training.heads.checks import check_country, check_recipe
 from training.heads.country_history import plan
-from training.labels.funnel import label_funnel
+from training.labels.funnel import Funnel, Stage, label_funnel
 from training.progress import Steps
 from training.recipe import RECIPES, load_recipe
 
@@ -207,3 +207,12 @@ def test_listings_too_young_to_learn_from_are_named(make_warehouse):
     )
     with pytest.raises(TooFewLabelsError, match="dealers are listed from 2023-12-01 on"):
         check_country(load_recipe("country"), store, Steps())
+
+
+def test_findings_that_came_too_late_to_learn_from_are_said_to_lie_in_the_newest_window():
+    """A window is as long as the recipe says, which need not be a year."""
+    early, late = (Funnel((Stage("step", 99, "wait"),) * 5 + (Stage("severe", n, ""),)) for n in (20, 33))
+    with pytest.raises(TooFewLabelsError) as refused:
+        early.require(n_severe=25, what="compliance", later=late)
+    assert "33 are severe with the newest window" in (refused.value.fix or "")
+    assert "year" not in (refused.value.fix or "")

@@ -226,7 +226,7 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float, n_heads: int = 1)
         else PASSED
     )
     bent = "" if slope is None else f", slope {slope}"
-    drawn = "" if is_known else "; no visit of known probability tells the level"
+    drawn = "" if is_known else "; visits of known probability found too little to tell the level"
     if seems_off and not is_off:
         drawn = "; by chance a right level may be so far off"
     return Verdict(

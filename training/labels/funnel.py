@@ -69,7 +69,7 @@ class Funnel:
         Parameters
         ----------
         later : Funnel, optional
-            The same with the year that models are judged on.
+            The same with the window that models are judged on.
 
         Raises
         ------
@@ -81,8 +81,8 @@ class Funnel:
         fix = self._lost_most(n_severe)
         if later is not None and later.n_severe >= n_severe:
             fix = (
-                f"{later.n_severe} are severe with the last year, which judges the model and "
-                "cannot teach it: train again in a year, or shorten the windows by "
+                f"{later.n_severe} are severe with the newest window, which judges the model and "
+                "cannot teach it: train again when another has passed, or shorten the windows by "
                 "horizon_months and every_months in a recipe of your own"
             )
         raise TooFewLabelsError(
@@ -148,7 +148,8 @@ def label_funnel(
             Stage(
                 f"opened from {first:%Y-%m-%d} to {last:%Y-%m-%d}",
                 len(in_window),
-                "ask for more as-of dates (n_as_of in the recipe) or ingest a longer history",
+                "ingest a longer history, or ask for more as-of dates where n_as_of of the recipe "
+                "leaves some of it out",
             ),
             Stage(
                 f"known before {trained_on}",

@@ -293,6 +293,9 @@ def other_dealers(con: Any, table: str) -> list[str]:
 def turned_dates(con: Any, table: str, source: int) -> list[str]:
     """Tell of rejected dates that are days with the day and the month the other way round.
 
+    Where dates that are days either way are rejected too, the column's format is not the one that
+    was named, and nothing of it was misread.
+
     Parameters
     ----------
     con : duckdb connection
@@ -303,11 +306,13 @@ def turned_dates(con: Any, table: str, source: int) -> list[str]:
     """
     parts = [f"TRY_CAST(regexp_extract(value, '{_NUMBERS}', {n}) AS INTEGER)" for n in (1, 2)]
     first, second = parts
+    is_turned = f"(greatest({first}, {second}) BETWEEN 13 AND 31)"
     found = con.execute(
-        "SELECT column_name, count(*), any_value(value) FROM rejected "
+        f"SELECT column_name, count(*) FILTER ({is_turned}) AS n, "
+        f"any_value(value) FILTER ({is_turned}) FROM rejected "
         f"WHERE table_name = '{table}' AND source_id = {source} AND reason = 'bad_date' "
-        f"AND greatest({first}, {second}) BETWEEN 13 AND 31 AND least({first}, {second}) "
-        "BETWEEN 1 AND 12 GROUP BY 1 ORDER BY 2 DESC"
+        f"AND least({first}, {second}) BETWEEN 1 AND 12 AND greatest({first}, {second}) <= 31 "
+        "GROUP BY 1 HAVING n > 9 * (count(*) - n) ORDER BY 2 DESC"
     ).fetchall()
     return [
         f"dates in {column} that are days with month and day the other way round: {n:,}, such as "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
+from serving.access.named_areas import ANSWERED_FOR, read_area
 from serving.contract.records.referrals import GapRecord
 from serving.errors import InvalidRequestError
 from serving.store.database import Store, instant
@@ -22,7 +22,6 @@ SUBJECTS: Final = (
     "inspections", "straw_purchases", "southbound_trafficking", "border_seizures",
     "foreign_traces", "dealer_thefts",
 )  # fmt: skip
-_AREA: Final = re.compile(r"nation|(office|division|state|port|country):[^:\x00-\x1f]{1,80}")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ def add(
     """
     if not 0 < len(agency.strip()) <= 120 or not 0 < len(contact.strip()) <= 200:
         raise InvalidRequestError("An agency and whom to call there are needed.")
-    if not _AREA.fullmatch(area):
+    area = read_area(area)
+    if not ANSWERED_FOR.fullmatch(area):
         raise InvalidRequestError(
             f"{area!r} is not an area.",
             expected="nation, division:, office:, state:, port: or country:NAME",

@@ -372,3 +372,11 @@ def test_days_and_months_the_other_way_round_are_told(tmp_path: Path) -> None:
     text = holds(*(f"{day:02d}/05/2025" for day in range(1, 12)), "05/13/2025")
     told = " ".join(load(tmp_path, text, own).files[0].notes)
     assert "the other way round: 1, such as '05/13/2025'" in told
+
+
+def test_a_column_of_which_no_date_was_read_holds_one_format(tmp_path: Path) -> None:
+    """Days that are days either way were rejected as well: none was misread."""
+    own = mapping(tmp_path, 'date_format = "%d/%m/%Y"')
+    days = [f"{day:02d}/05/2025 07:59 +02:00" for day in range(1, 28)]
+    told = load(tmp_path, holds("01/05/2025", *days), own, max_rejects=1.0).files[0].notes
+    assert "the other way round" not in " ".join(told)

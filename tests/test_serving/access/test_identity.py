@@ -1,5 +1,6 @@
 """Accounts, passwords, tokens and sessions."""
 
+import unicodedata
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -188,6 +189,21 @@ def test_wrong_tokens_are_all_refused_alike(service, token):
 def test_accounts_that_make_no_sense_are_refused(name, role, areas):
     with pytest.raises(InvalidRequestError):
         accounts.check_account(name, role, areas)
+
+
+@pytest.mark.parametrize(
+    "office",
+    ["Bureau régional d'Île-de-France / Côté: Ouest", "München: Ämter 1/2", "100% «Łódź»; Süd"],
+)
+def test_an_office_is_an_area_by_whatever_name_the_agency_has_for_it(service, office):
+    directory = service.runtime.directory
+    typed = f" office: {unicodedata.normalize('NFD', office)} "  # as some keyboards and files do
+    directory.add_account("anne", "inspector", areas=[typed])
+    token = directory.issue_token("anne")
+    assert directory.principal_of_token(token).offices == {office}
+    directory.set_areas("anne", [typed, f"office:{office}"])
+    (anne,) = (row for row in directory.accounts() if row["name"] == "anne")
+    assert anne["areas"] == [f"office:{office}"]
 
 
 def test_passwords_are_argon2_and_wrong_ones_are_refused(service):

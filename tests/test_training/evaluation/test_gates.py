@@ -138,6 +138,14 @@ def test_a_slope_that_is_wrong_is_refused_at_the_right_level():
     assert "slope 0." in verdict.measured
 
 
+def test_what_the_level_rests_on_is_not_denied_where_it_found_too_little():
+    """Some visits of known probability with few findings are not none."""
+    frame = served(n=3000, seed=0).assign(**{gates.LEVEL_KNOWN: False})
+    verdict = gates.calibrated("h", frame, limit=5.0)
+    assert verdict.outcome == "unsaid"
+    assert "visits of known probability found too little to tell the level" in verdict.measured
+
+
 def test_a_slope_that_is_not_told_from_zero_cannot_be_said():
     """Served at the right level, in an order that the findings neither show nor deny."""
     rng = np.random.default_rng(3)

@@ -381,6 +381,12 @@ def test_a_referral_says_whom_to_call_the_nearest_first(service, runtime, ledger
     assert [row["agency"] for row in called] == ["ATF Phoenix", "HSI"]
 
 
+def test_an_agency_answers_for_an_office_by_whatever_name_it_has(runtime, ledger):
+    add(runtime, ledger, "Customs", "office: Co\u0302te / Nord: 2")
+    (row,) = responsibility.table(runtime.store)
+    assert row.area == "office:Côte / Nord: 2"
+
+
 def test_overlaps_and_gaps_are_told(service, runtime, ledger):
     add(runtime, ledger, "ATF", "division:division0")
     second = add(runtime, ledger, "HSI", "division:division0")
