@@ -95,7 +95,7 @@ def test_too_few_labels_name_the_step_that_lost_them(make_warehouse):
 @pytest.mark.parametrize(
     ("severe", "says"),
     [
-        (range(255, 300), "train again in a year"),  # all in the year that judges
+        (range(255, 300), "train again when another has passed"),  # all in the year that judges
         (range(0, 300, 50), "see that outcomes and violations are ingested"),  # six in all
     ],
 )
