@@ -211,7 +211,9 @@ def test_listings_too_young_to_learn_from_are_named(make_warehouse):
 
 def test_findings_that_came_too_late_to_learn_from_are_said_to_lie_in_the_newest_window():
     """A window is as long as the recipe says, which need not be a year."""
-    early, late = (Funnel((Stage("step", 99, "wait"),) * 5 + (Stage("severe", n, ""),)) for n in (20, 33))
+    early, late = (
+        Funnel((Stage("step", 99, "wait"),) * 5 + (Stage("severe", n, ""),)) for n in (20, 33)
+    )
     with pytest.raises(TooFewLabelsError) as refused:
         early.require(n_severe=25, what="compliance", later=late)
     assert "33 are severe with the newest window" in (refused.value.fix or "")
