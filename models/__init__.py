@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from models.classifier import RiskClassifier
     from models.explanation import Explanation
     from models.policy import Policy
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "Explanation", "Policy", "RateRegressor", "RiskClassifier"]
 
 _HOMES = {
-    "Bundle": "models.bundle",
+    "Bundle": "models.bundle.bundle",
     "Explanation": "models.explanation",
     "Policy": "models.policy",
     "RateRegressor": "models.regressor",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from models.bundle import Bundle
+from models.bundle.bundle import Bundle
 
 
 class BundleModel:

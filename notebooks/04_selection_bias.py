@@ -37,9 +37,9 @@ from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
 from models.policy import Policy
-from training.heads import compliance
+from training.heads.compliance import compliance
 from training.heads import country_history as country
-from training.heads import yield_estimates as yields
+from training.heads.compliance import yield_estimates as yields
 from training.labels import dated_labels as labels
 from training.studies.backtest import read_truth
 from training.evaluation.baselines import LogLogistic, apply_rule
@@ -48,7 +48,7 @@ from training.evaluation.head_evaluation import list_membership
 from training.heads.fit import design
 from training.pages.plots import forest
 from training.progress import Steps, one_thread
-from training.labels.propensity import Propensity, fit_propensity, overlap
+from training.labels.weights.propensity import Propensity, fit_propensity, overlap
 from training.recipe import load_recipe
 from training.labels.splits import group_folds
 

@@ -30,8 +30,8 @@ from serving.schedule.record import ROUTINES, read_record, record_file
 from serving.scores import holds as hold_store
 from serving.scores.areas import own_rows
 from serving.scores.holds import Hold
-from serving.scores.loaded_table import peek
 from serving.scores.snapshot import Ages, Snapshot, today
+from serving.scores.table.loaded_table import peek
 from serving.scores.visible_dealers import Scope, View
 from serving.settings import Settings
 from serving.store import journal

@@ -9,13 +9,19 @@ from typing import Annotated, Optional
 import typer
 
 from features.domain import agency_day
-from serving.commands.admin import audit_app, holds_app, lists_app, tokens_app, users_app
-from serving.commands.backup import keeping_app
-from serving.commands.governance import govern_app, responsibilities_app
+from serving.commands.administration.admin import (
+    audit_app,
+    holds_app,
+    lists_app,
+    tokens_app,
+    users_app,
+)
+from serving.commands.administration.backup import keeping_app
+from serving.commands.administration.governance import govern_app, responsibilities_app
+from serving.commands.administration.schedule import schedule_app
+from serving.commands.administration.webhooks import webhooks_app
 from serving.commands.insight import insight_app
-from serving.commands.schedule import schedule_app
 from serving.commands.trial import trial_app
-from serving.commands.webhooks import webhooks_app
 from serving.settings import MAX_LIST, RANDOM_SHARE
 
 app = typer.Typer()

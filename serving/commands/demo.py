@@ -22,7 +22,7 @@ from serving.access.accounts import Directory
 from serving.commands.launch import exec_server, require_free
 from serving.commands.printing import ERR, OUT
 from serving.errors import ServingError
-from serving.scores.loaded_table import current
+from serving.scores.table.loaded_table import current
 from serving.settings import Settings
 from serving.store.database import Store
 

@@ -36,7 +36,7 @@ from serving.lists.files.contest_packet import packet
 from serving.lists.scheduled import Order, Scheduled, issue_for_week
 from serving.runtime import Runtime
 from serving.scores import holds
-from serving.scores.loaded_table import known_dealer
+from serving.scores.table.loaded_table import known_dealer
 from serving.settings import Settings
 from serving.store.database import instant
 

@@ -31,7 +31,7 @@ from serving.contract.records.dealers import (
     TracesRecord,
 )
 from serving.dealers.dealer_rows import has_rows_of_dealers, rows_of_dealer
-from serving.scores.loaded_table import premises
+from serving.scores.table.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store.database import Store
 from serving.store.tables import DECISIONS, OUTCOMES

@@ -44,7 +44,7 @@ from serving.keeping.depot_state import (
     usable_keys,
 )
 from serving.keeping.files import make_folder
-from serving.scores.loaded_table import RESCORED
+from serving.scores.table.loaded_table import RESCORED
 
 _LOCKS: Final = ("promotion.lock", "scored.lock")
 # How often the state may be pruned under a home that pushes or pulls, before it gives up.

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from features.errors import FflRiskError, WarehouseError
 from features.warehouse.manifest import MANIFEST, Draft, write_lock
-from serving.scores.loaded_table import current
+from serving.scores.table.loaded_table import current
 from serving.store.database import Store
 from serving.store.tables import LISTS
 

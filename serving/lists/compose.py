@@ -35,7 +35,7 @@ from serving.contract.records.lists import (
 from serving.contract.records.scores import HeadRecord
 from serving.errors import ConflictError, InvalidRequestError, LegalGateError, UnknownDealerError
 from serving.scores.areas import in_words, rows_for
-from serving.scores.loaded_table import premises_of
+from serving.scores.table.loaded_table import premises_of
 from serving.scores.visible_dealers import View, allows_visit, eligible_rows
 from serving.scores.words.told_apart import told_apart
 

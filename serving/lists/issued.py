@@ -36,9 +36,9 @@ from serving.lists.owners import is_own, office_of
 from serving.lists.visible_list import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import own_rows
-from serving.scores.loaded_table import rows_of
 from serving.scores.rebuild import rebuilt
 from serving.scores.snapshot import Ages, Snapshot, today
+from serving.scores.table.loaded_table import rows_of
 from serving.scores.visible_dealers import Scope, View
 from serving.store import journal
 from serving.store.database import Store, instant

@@ -13,18 +13,18 @@ import pandas as pd
 
 from features.home import ChampionEntry, JudgedRecord
 from serving.errors import NotReadyError
-from serving.scores.loaded_table import current
+from serving.scores.table.loaded_table import current
 from serving.statements import judged_sentence, with_gates
 
 if TYPE_CHECKING:
     from features.table import FeatureTable
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from models.policy import Policy
 
 
 def load_champion(home: Path, name: str | None = None) -> tuple[str, Bundle]:
     """Load a promoted bundle, by default the one in force, with every hash verified."""
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
 
     name = name or current(home, "champion")
     folder = home / "champion" / name

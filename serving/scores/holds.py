@@ -16,7 +16,7 @@ from features.domain.asof import from_numpy
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
 from serving.errors import InvalidRequestError, NotReadyError
-from serving.scores.loaded_table import ScoredTable, current
+from serving.scores.table.loaded_table import ScoredTable, current
 from serving.store.database import Store, instant
 from serving.store.tables import ACCOUNTS, HOLDS
 

@@ -29,8 +29,8 @@ from serving.scores.champion import (
     load_champion,
     variant_of,
 )
-from serving.scores.dealer_facts import dealer_facts
-from serving.scores.loaded_table import (
+from serving.scores.table.dealer_facts import dealer_facts
+from serving.scores.table.loaded_table import (
     FILES,
     N_REASONS,
     SCHEMA_VERSION,
@@ -45,7 +45,7 @@ from serving.scores.words.wording import wording
 if TYPE_CHECKING:
     from features.engine.embedded import EmbeddedEngine
     from features.table import FeatureTable
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from models.margin.margin import Method
 
 _DISK_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})

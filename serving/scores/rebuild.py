@@ -7,9 +7,9 @@ from pathlib import Path
 
 from features.warehouse import Warehouse
 from serving.scores.champion import variant_of
-from serving.scores.loaded_table import content_fingerprint
 from serving.scores.publish import score_frames
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.loaded_table import content_fingerprint
 
 
 def rebuilt(published: Snapshot, *, warehouse: Path) -> Snapshot:

@@ -24,15 +24,15 @@ from features.errors import FeatureError, InvalidValueError
 from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
-from serving.scores.loaded_table import N_REASONS, ScoredTable, load_scored
-from serving.scores.places import Places
-from serving.scores.replaced_rows import ReplacedRows
+from serving.scores.table.loaded_table import N_REASONS, ScoredTable, load_scored
+from serving.scores.table.places import Places
+from serving.scores.table.replaced_rows import ReplacedRows
 from serving.scores.words.peers import Peers
 from serving.scores.words.reason_sentences import Sentences
 
 if TYPE_CHECKING:
     from features.table import FeatureTable
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from serving.contract.records.scores import (
         BasisRecord,
         ScoresDocument,

@@ -22,8 +22,8 @@ from pydantic_core import to_json
 from features.arrays import Flags, Floats, Ints
 from features.domain.asof import from_numpy
 from models.order.ties import order
-from serving.scores.loaded_table import N_REASONS
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.loaded_table import N_REASONS
 
 if TYPE_CHECKING:
     from serving.contract.records.scores import HeadRecord, ReasonRecord, ScoreRecord

@@ -19,7 +19,7 @@ from serving.errors import ConflictError
 from serving.store import journal
 from serving.store.database import Store
 from serving.store.tables import IDEMPOTENCY
-from serving.web.visitor import text
+from serving.web.sign_in.visitor import text
 
 FIELD = "once"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from serving.web import sign_in, single_sign_on
 from serving.web.compression import CompressedFiles
 from serving.web.dealers import cases, outcomes, search
 from serving.web.dealers import pages as dealers
@@ -16,6 +15,8 @@ from serving.web.oversight import audit, insight, model, referrals, supervision
 from serving.web.plans import kept_plans
 from serving.web.plans import pages as plans
 from serving.web.rendering import STATIC
+from serving.web.sign_in import pages as sign_in
+from serving.web.sign_in import single_sign_on
 
 router = APIRouter(include_in_schema=False)
 for part in (

@@ -24,8 +24,8 @@ LEFT = {
     "serving/web/maps/pages.py:_spots",
     "serving/web/lists/why_not.py:_facts",
     "serving/web/plans/pages.py:_choices",
-    "training/heads/compliance_judging.py:judge",
-    "training/heads/compliance_judging.py:strictness_entry",
+    "training/heads/compliance/judging.py:judge",
+    "training/heads/compliance/judging.py:strictness_entry",
     "training/heads/published_order.py:readings",
     "training/heads/published_order.py:sizes",
 }

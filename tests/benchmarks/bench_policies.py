@@ -35,10 +35,10 @@ from models.policy import Policy
 from training.evaluation.baselines import RANDOM, LogLogistic
 from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import LEVEL, Ranking, cluster_weights
-from training.heads import compliance
+from training.heads.compliance import compliance
+from training.heads.compliance.yield_estimates import served
 from training.heads.country_history import known_range
 from training.heads.fit import Design, inputs_of, predict, rule_columns
-from training.heads.yield_estimates import served
 from training.labels import dated_labels as labels
 from training.labels.cohort import as_of_dates, places
 from training.labels.dated_labels import Labels

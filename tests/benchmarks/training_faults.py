@@ -132,7 +132,7 @@ def state(home: Path) -> tuple[list[str], str]:
 
     Whatever is torn raises.
     """
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
     from training.evaluation.candidate import open_candidate
     from training.registry.promotion import read_champion
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from features import reference
-from serving.scores.loaded_table import ScoredTable
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.loaded_table import ScoredTable
 from serving.scores.words.peers import peer_table
 
 AS_OF = date(2026, 1, 1)

@@ -15,10 +15,10 @@ from features.engine.spark import SparkEngine, session
 from features.signals.registry import FAMILIES
 from features.table import FeatureTable, build_features
 from ffl_risk import app
-from models.bundle import Bundle
+from models.bundle.bundle import Bundle
+from models.bundle.profile import Profile
 from models.classifier import RiskClassifier
 from models.policy import Policy
-from models.profile import Profile
 from tests.properties.conftest import DATES, SEEDS, World
 from tests.properties.test_registry import assert_same
 

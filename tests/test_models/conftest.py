@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from models import Bundle, Policy, RateRegressor, RiskClassifier
-from models.profile import Profile
+from models.bundle.profile import Profile
 
 
 def table(n: int, seed: int = 0, n_columns: int = 8) -> pd.DataFrame:

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from models import Bundle, RateRegressor, RiskClassifier
+from models.bundle.profile import Profile
 from models.columns.encoding import Column, encode
 from models.columns.from_numbers import FEW_ROWS, FromNumbers
 from models.errors import InputError
 from models.order.set_against_alike import EXPOSURE, Peers
-from models.profile import Profile
 
 NAMES = ("3", "0.1", "pawn", "1e5", "True")  # of what only the first two are numbers' names
 COLUMNS = (

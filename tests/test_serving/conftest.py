@@ -23,9 +23,9 @@ from starlette.testclient import TestClient
 
 from serving.access.audit import key as audit_key
 from serving.runtime import Runtime
-from serving.scores.loaded_table import ScoredTable
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.loaded_table import ScoredTable
 from serving.scores.words.peers import peer_table
 from serving.server.app import build_app
 from serving.server.protocol import BoundedProtocol

@@ -20,9 +20,9 @@ from features.ingest import ingest
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
+from models.bundle.profile import Profile
 from models.order.set_against_alike import Peers
 from models.policy import Policy
-from models.profile import Profile
 from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
 from serving.field.events.rescoring import rescore

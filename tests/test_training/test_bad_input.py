@@ -28,9 +28,9 @@ from training.errors import (
     WeightsError,
 )
 from training.evaluation import candidate as candidates
-from training.heads import compliance
+from training.heads.compliance import compliance
 from training.labels import dated_labels as labels
-from training.labels.propensity import Propensity
+from training.labels.weights.propensity import Propensity
 from training.progress import Steps
 from training.recipe import Recipe, load_recipe
 

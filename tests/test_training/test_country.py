@@ -17,8 +17,9 @@ from ffl_risk import app
 from models.policy import Policy
 from training.errors import NotTrainedError
 from training.evaluation.candidate import open_candidate
-from training.heads import ahead, compliance
+from training.heads import ahead
 from training.heads import country_history as country
+from training.heads.compliance import compliance
 from training.heads.fit import design
 from training.labels import dated_labels as labels
 from training.progress import Steps

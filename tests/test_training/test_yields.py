@@ -6,8 +6,8 @@ import pytest
 from training.errors import TooFewLabelsError
 from training.evaluation.head_evaluation import list_membership
 from training.evaluation.metrics import weighted_share
-from training.heads import yield_estimates as yields
-from training.labels.propensity import Propensity, fit_propensity
+from training.heads.compliance import yield_estimates as yields
+from training.labels.weights.propensity import Propensity, fit_propensity
 
 
 def history(

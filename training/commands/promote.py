@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.bundle import Bundle
-from models.bundle_files import MANIFEST
+from models.bundle.bundle import Bundle
+from models.bundle.bundle_files import MANIFEST
 from models.order.restraint import RESTRAINT, Restraint
 from training.errors import GateRefusedError
 from training.evaluation.candidate import Candidate

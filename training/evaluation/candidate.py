@@ -22,7 +22,7 @@ from features.openjson import Json
 from training.errors import NotTrainedError
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundle.bundle import Bundle
 
 STAGING = ".staging-"
 
@@ -83,7 +83,7 @@ class Candidate:
 
     def bundle(self) -> Bundle:
         """Load its bundle; every hash is verified."""
-        from models.bundle import Bundle
+        from models.bundle.bundle import Bundle
 
         return Bundle.load(self.bundle_folder)
 

@@ -25,8 +25,8 @@ from training.errors import TooFewLabelsError
 from training.evaluation.head_evaluation import size_of
 from training.labels import dated_labels as labels
 from training.labels.cohort import as_of_dates, places
-from training.labels.delays import CLOSING
 from training.labels.splits import Split, rolling
+from training.labels.weights.delays import CLOSING
 from training.progress import Steps
 from training.recipe import Recipe
 

@@ -23,7 +23,7 @@ from models.order.restraint import RESTRAINT, Restraint, priorities, restrain
 from models.order.set_against_alike import EXPOSURE, set_against
 from training.evaluation.head_evaluation import RULE, SIZES, list_membership, measure, size_of
 from training.evaluation.metrics import LEVEL, Interval, bootstrap
-from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
+from training.heads.compliance.judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, place_signals
 from training.recipe import Recipe
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from features.warehouse import Warehouse
-from training.heads import compliance_training, diversion
+from training.heads import diversion
 from training.heads.ahead import Ahead
+from training.heads.compliance import training as compliance_training
 from training.heads.country_history import CountryHistory
 from training.heads.fit import HeadResult
 from training.recipe import Head, Recipe

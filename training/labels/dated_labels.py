@@ -30,10 +30,16 @@ from models.policy import SevereFinding
 from models.severity import VIOLATIONS, independent, severe
 from training.errors import FutureLabelError, TooFewLabelsError
 from training.evaluation.metrics import require_two_classes
-from training.labels import sample_design
-from training.labels.delays import CLOSING, delay_weights, first_closings, first_traced, told_share
+from training.labels.weights import sample_design
+from training.labels.weights.delays import (
+    CLOSING,
+    delay_weights,
+    first_closings,
+    first_traced,
+    told_share,
+)
 
-# How many visits a label stands for, because others are still open (`training.labels.delays`).
+# How many visits a label stands for, as others are still open (`training.labels.weights.delays`).
 DELAY_WEIGHT: Final = "delay_weight"
 
 _INSPECTION_COLUMNS: Final = (
@@ -53,7 +59,7 @@ class Labels:
         ``dealer``, ``as_of``, ``y`` and ``known_on``; labels that rest on an inspection carry its
         id, dates, ``selected_by``, ``office``, ``investigator``, ``hours``, ordinal, graded,
         `DELAY_WEIGHT`, regime, and the design: ``why`` and ``probability`` (see
-        `training.labels.sample_design`).
+        `training.labels.weights.sample_design`).
     definition : str
         The label in one sentence, as it stands in reports and the model card.
     horizon_months : int

@@ -17,7 +17,7 @@ from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import TooFewLabelsError
 from training.labels import dated_labels as labels
-from training.labels.delays import CLOSING
+from training.labels.weights.delays import CLOSING
 
 
 @dataclass(frozen=True)

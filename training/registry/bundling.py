@@ -15,10 +15,10 @@ import numpy.typing as npt
 from features.openjson import Json
 from features.table import FeatureTable
 from models import Bundle
-from models.card import Card
+from models.bundle.card import Card
+from models.bundle.profile import Profile
 from models.order.restraint import RESTRAINT, Restraint, restrain
 from models.order.set_against_alike import Peers, set_against
-from models.profile import Profile
 from training.heads.fit import HeadResult, place_signals
 from training.pages.report import format_interval
 from training.recipe import Recipe

@@ -1,10 +1,11 @@
 """Backtest: the model as shipped beside the model trained naively and every simple rule.
 
 Each test date is judged by a model that stands at that date. Without truth the yield of each list
-is estimated from inspections, in every way of `training.heads.yield_estimates`, beside what each
-order finds per investigator-hour and how far consecutive lists agree. On a simulated country the
-truth may be named: then each list has its true yield, as a share of the best possible list and of
-what the shipped signals could learn from unlimited unbiased labels; each estimate has its error.
+is estimated from inspections, in every way of `training.heads.compliance.yield_estimates`, beside
+what each order finds per investigator-hour and how far consecutive lists agree. On a simulated
+country the truth may be named: then each list has its true yield, as a share of the best possible
+list and of what the shipped signals could learn from unlimited unbiased labels; each estimate has
+its error.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from training.errors import NotTrainedError
 from training.evaluation.baselines import RANDOM
 from training.evaluation.head_evaluation import RULE, measure
 from training.evaluation.metrics import Ranking, require_two_classes
-from training.heads import compliance
 from training.heads import country_history as country
-from training.heads import inspection_hours as hours
-from training.heads.compliance_judging import (
+from training.heads.compliance import compliance
+from training.heads.compliance import inspection_hours as hours
+from training.heads.compliance.judging import (
     INSPECTED,
     JudgedYear,
     Origin,

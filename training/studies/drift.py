@@ -27,7 +27,7 @@ from features.arrays import Floats
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle
-from models.profile import Profile, SignalProfile, share_below
+from models.bundle.profile import Profile, SignalProfile, share_below
 from training.errors import NotTrainedError
 from training.labels.cohort import places, require_types
 from training.progress import Steps

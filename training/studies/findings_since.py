@@ -25,7 +25,7 @@ from models import Bundle
 from training.evaluation import few_findings as few
 from training.evaluation.gates import LEVEL_TOLERANCE, MANY_FINDINGS, NO_GAIN
 from training.evaluation.metrics import Interval, Ranking, bootstrap, weighted_share
-from training.heads.compliance import place_labels
+from training.heads.compliance.compliance import place_labels
 from training.labels import dated_labels as labels
 from training.labels.dated_labels import Labels
 

@@ -23,12 +23,12 @@ from training.evaluation import efficacy
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.efficacy import Estimate
 from training.evaluation.metrics import IntervalRecord
-from training.heads import compliance
 from training.heads import country_history as country
+from training.heads.compliance import compliance
 from training.heads.fit import Design, design
 from training.labels import dated_labels as labels
-from training.labels.propensity import Propensity
 from training.labels.splits import group_folds
+from training.labels.weights.propensity import Propensity
 from training.progress import Steps
 from training.recipe import Recipe
 from training.studies.documents import (

@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from features.arrays import Floats
 from features.warehouse import Warehouse
 from training.errors import NotTrainedError
-from training.heads import compliance
 from training.heads import country_history as country
+from training.heads.compliance import compliance
 from training.heads.fit import Design, design, estimator, mean_of
 from training.labels import dated_labels as labels
 from training.labels.splits import group_folds, require_disjoint
@@ -61,8 +61,8 @@ def search(
     y, groups : array of shape (n,)
         Labels, and the dealer of each row.
     treatment : mapping of str to array of shape (n,)
-        What else the fit of the head is given (`training.heads.compliance.Weighted.treatment`),
-        ``sample_weight`` among it.
+        What else the fit of the head is given, ``sample_weight`` among it
+        (`training.heads.compliance.compliance.Weighted.treatment`).
     store : Path
         SQLite file that keeps the trials; the same file goes on with the same search.
     budget_s : float

@@ -29,9 +29,9 @@ from features.schema import TABLES
 from serving import clock
 from serving.field.events.refused_rows import OnRefused, log_refused, refused_rows
 from serving.scores.champion import inputs_of, variant_of
-from serving.scores.loaded_table import RESCORED
 from serving.scores.publish import strongest
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.loaded_table import RESCORED
 from serving.store.database import Store
 from serving.store.tables import EVENTS
 from serving.store.warehouse_progress import Collected

@@ -29,7 +29,7 @@ from serving.errors import (
     InvalidRequestError,
     UnknownCaseError,
 )
-from serving.scores.loaded_table import premises
+from serving.scores.table.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.store import journal
 from serving.store.database import Store, instant

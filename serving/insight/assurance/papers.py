@@ -17,7 +17,7 @@ from features.domain.spreadsheet_formulas import neutral_row
 from features.insight.measures.comparison import RULE
 from features.reference.attribution import LAWFUL_ROUTES
 from features.schema import TABLES
-from models.bundle import Bundle
+from models.bundle.bundle import Bundle
 from serving.insight.assurance.sbom import bill_of_materials
 from serving.insight.best_rule import best_rule, judged_order
 from serving.statements import disclaimers, with_gates

@@ -20,8 +20,8 @@ from serving.contract.records.dealers import PremisesRecord
 from serving.contract.records.lists import ListDocument, RecipeRecord
 from serving.lists.files.list_files import n_passed_over
 from serving.scores.areas import asked_rows, own_rows
-from serving.scores.loaded_table import premises_of
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.loaded_table import premises_of
 from serving.scores.visible_dealers import Scope, allows_visit
 from serving.store.database import Store
 from serving.store.tables import LISTS

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from serving.contract.records.scores import ReasonRecord
-    from serving.scores.replaced_rows import ReplacedRows
+    from serving.scores.table.replaced_rows import ReplacedRows
 
 # A reason, or one with what each head takes from it.
 _Reason = TypeVar("_Reason", bound="ReasonRecord")

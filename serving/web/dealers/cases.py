@@ -12,7 +12,7 @@ from features.insight.library import Case, library, search
 from serving.api.callers import Caller
 from serving.web.oversight.model import card_html
 from serving.web.rendering import page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _MOST: Final = 3

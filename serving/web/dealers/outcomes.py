@@ -31,7 +31,7 @@ from serving.planning.kept.store import plans_with
 from serving.web.dealers.outcome_check import LABELS, check
 from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, opened, sealed
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

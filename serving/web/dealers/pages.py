@@ -46,7 +46,7 @@ from serving.web.dealers.timeline import KINDS, timeline
 from serving.web.lists.list_rows import Ask
 from serving.web.lists.pages import license_types
 from serving.web.rendering import dealer_name, page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -18,7 +18,7 @@ from serving.scores.areas import asked_rows
 from serving.scores.visible_dealers import View
 from serving.web.lists.pages import license_types
 from serving.web.rendering import page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

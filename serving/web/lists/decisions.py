@@ -27,13 +27,13 @@ from serving.lists.decisions import decide, was_own
 from serving.lists.issued import document_for
 from serving.planning.kept.store import plans_handed_to
 from serving.planning.kept.taken_back import taken_back_from
-from serving.scores.loaded_table import premises
+from serving.scores.table.loaded_table import premises
 from serving.store.database import instant
 from serving.web.lists.list_rows import DONE, Ask
 from serving.web.lists.pages import MOST_ON_A_PAGE, show_list
 from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, Told, refuse, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.bundle import PRIORITY
+from models.bundle.bundle import PRIORITY
 from serving.contract.records.scores import HeadRecord
 from serving.dealers.explaining import frame_of
 from serving.scores.visible_dealers import View

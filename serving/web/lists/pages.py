@@ -46,7 +46,7 @@ from serving.web.once import FIELD as ONCE
 from serving.web.once import Once
 from serving.web.rendering import page
 from serving.web.sealed import MOST, error_of, refuse, told_error, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -28,7 +28,7 @@ from serving.web.lists.pages import rank_request
 from serving.web.once import Once
 from serving.web.rendering import dealer_name, page
 from serving.web.sealed import MOST, refuse, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -29,7 +29,7 @@ from serving.web.atlas import Box, shrunk_means
 from serving.web.lists.pages import license_types
 from serving.web.maps import marks
 from serving.web.rendering import page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -15,7 +15,7 @@ from serving.api.callers import Caller
 from serving.api.routes.audit import records_for
 from serving.contract.answers import NO_NUL
 from serving.web.rendering import page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _MOST: Final = 200

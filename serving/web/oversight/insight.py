@@ -24,11 +24,11 @@ from serving.errors import NotReadyError
 from serving.insight.flows import flow_for, subject_for, told_of
 from serving.insight.measures import last_year, measures_for
 from serving.insight.sharing import releases_for
-from serving.scores.loaded_table import premises
+from serving.scores.table.loaded_table import premises
 from serving.web.atlas import flow_ground
 from serving.web.oversight.flow_answers import flow_answers
 from serving.web.rendering import dealer_name, page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -23,7 +23,7 @@ from serving.web.rendering import page, rule_label, upper_first
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 _MOST_ROWS: Final = 15
 _MOST_ENDS: Final = 10

@@ -10,7 +10,7 @@ from features.domain.number_words import counted
 from features.reference.destinations import destination_label
 from serving.contract.records.referrals import EvidenceRecord, ReferralDocument
 from serving.field.referrals.referrals import FAST_DAYS, REPEAT_DAYS, SEVERAL_DAYS
-from serving.scores.loaded_table import premises
+from serving.scores.table.loaded_table import premises
 from serving.scores.visible_dealers import Scope
 from serving.web.rendering import counted_records, dealer_name
 

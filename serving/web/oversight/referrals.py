@@ -28,7 +28,7 @@ from serving.errors import ConflictError, InvalidRequestError
 from serving.web.oversight.referral_words import in_words
 from serving.web.rendering import page
 from serving.web.sealed import MOST, Told, error_of, refuse, told_error, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -18,7 +18,7 @@ from serving.api.callers import Caller
 from serving.insight.supervision import repeats_for, staffing_for, told_of, what_if
 from serving.scores.visible_dealers import Scope
 from serving.web.rendering import dealer_name, page
-from serving.web.visitor import PageRoute, may
+from serving.web.sign_in.visitor import PageRoute, may
 
 # A field of a form that was left empty is not stated.
 _EMPTY: Final = BeforeValidator(lambda value: None if value == "" else value)

@@ -34,7 +34,7 @@ from serving.scores.words.area_names import office_label
 from serving.web.plans.itinerary import for_template
 from serving.web.rendering import page
 from serving.web.sealed import MOST, Told, error_of, refuse, told_error, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text, turned_to
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text, turned_to
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

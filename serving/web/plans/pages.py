@@ -39,7 +39,7 @@ from serving.web.plans.itinerary import RULES as RULE_WORDS
 from serving.web.plans.itinerary import difference, for_template, weeks_shown
 from serving.web.rendering import page
 from serving.web.sealed import error_of, refuse, told_error, told_of
-from serving.web.visitor import PageRoute, checked_form, may, text
+from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

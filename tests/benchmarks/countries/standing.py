@@ -24,8 +24,8 @@ from models.order.set_against_alike import EXPOSURE, set_against
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.head_evaluation import RULE
 from training.evaluation.metrics import LEVEL
-from training.heads import compliance
 from training.heads import country_history as country
+from training.heads.compliance import compliance
 from training.heads.fit import Design, design, estimator, inputs_of, rule_columns, thin
 from training.labels import dated_labels as labels
 from training.labels.cohort import places

@@ -15,9 +15,9 @@ from features.ingest import ingest
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
+from models.bundle.profile import Profile
 from models.order.set_against_alike import EXPOSURE, Peers
 from models.policy import Policy
-from models.profile import Profile
 from serving.scores.publish import publish
 
 AS_OF = date(2026, 1, 1)

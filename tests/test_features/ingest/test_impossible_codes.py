@@ -11,7 +11,7 @@ from features.ingest import ingest
 from features.schema import TABLES
 from features.warehouse import Warehouse
 from tests.test_features.ingest_samples import TODAY, row, write
-from training.labels.sample_design import Sampled
+from training.labels.weights.sample_design import Sampled
 
 
 def test_a_port_gets_its_eaten_zero_back_and_what_is_no_port_is_told(tmp_path: Path) -> None:

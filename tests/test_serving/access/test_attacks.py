@@ -203,7 +203,7 @@ ELSEWHERE = ["//evil.example", "/\\evil.example", "https://evil.example", "\\\\e
 
 def test_signing_in_leads_to_no_other_site():
     for to in ELSEWHERE:
-        from serving.web.sign_in_form import local_address
+        from serving.web.sign_in.form import local_address
 
         found = local_address(to)
         assert found.startswith("/")

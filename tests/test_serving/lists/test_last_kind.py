@@ -14,8 +14,8 @@ import pandas as pd
 
 from serving.field.outcomes.outcomes import apply_outcomes
 from serving.lists.files import list_files
-from serving.scores.inspection_facts import inspection_facts
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.inspection_facts import inspection_facts
 from tests.test_serving.pages import Visitor
 
 SAID = {

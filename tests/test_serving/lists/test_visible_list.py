@@ -9,7 +9,7 @@ import pytest
 from models.order.ties import order, turns_among_ties
 from serving.lists.visible_list import FACTS, without
 from serving.scores import holds
-from serving.scores.loaded_table import rows_of
+from serving.scores.table.loaded_table import rows_of
 from tests.test_serving.hold_country import SINCE, with_scored
 
 

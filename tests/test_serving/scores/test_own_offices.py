@@ -9,7 +9,7 @@ import pytest
 from features.domain.home_offices import has_own_offices, home_offices
 from features.ingest import ingest
 from features.warehouse import Warehouse
-from serving.scores.dealer_facts import dealer_facts
+from serving.scores.table.dealer_facts import dealer_facts
 from tests.test_features.ingest_samples import TODAY, row, write
 
 HARRIS, DALLAS, PIMA = "48201", "48113", "04019"

@@ -13,8 +13,8 @@ from features.ingest import ingest
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle, RateRegressor, RiskClassifier
+from models.bundle.profile import Profile
 from models.policy import Policy
-from models.profile import Profile
 from serving.errors import NotReadyError
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serving.scores.replaced_rows import ReplacedRows
+from serving.scores.table.replaced_rows import ReplacedRows
 
 N, P = 40, 3
 

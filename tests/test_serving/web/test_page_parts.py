@@ -11,8 +11,8 @@ from starlette.responses import Response
 from serving.web import atlas, charts
 from serving.web.lists.pages import Ask, filtered
 from serving.web.oversight.model import _calibration, card_html
-from serving.web.sign_in_form import forget_cookie, set_cookie
-from serving.web.visitor import cookie_of
+from serving.web.sign_in.form import forget_cookie, set_cookie
+from serving.web.sign_in.visitor import cookie_of
 
 
 def test_the_atlas_puts_each_county_center_within_its_county_box():

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from serving.runtime import Runtime
 from serving.server.app import build_app
-from serving.web.sign_in_form import local_address
+from serving.web.sign_in.form import local_address
 
 PASSWORD = "correct horse battery"
 ACCOUNTS = {

@@ -11,7 +11,7 @@ from training.evaluation import efficacy
 from training.evaluation.gates import recall_differences
 from training.evaluation.head_evaluation import GROUP, RULE, measure
 from training.evaluation.metrics import Interval, weighted_share
-from training.heads.inspection_hours import VALUES, per_hour
+from training.heads.compliance.inspection_hours import VALUES, per_hour
 from training.recipe import Evaluation
 from training.studies.fairness import by_group
 

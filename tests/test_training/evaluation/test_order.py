@@ -10,7 +10,7 @@ from models.order.restraint import priorities, restrain
 from models.order.set_against_alike import set_against
 from models.policy import Policy
 from training.evaluation.head_evaluation import RULE
-from training.heads.compliance_judging import BEYOND, HOME, INSPECTED, STRICT
+from training.heads.compliance.judging import BEYOND, HOME, INSPECTED, STRICT
 from training.heads.fit import HeadResult, held_out_table
 from training.heads.published_order import (
     at_offices,

@@ -15,8 +15,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from models import Bundle, RateRegressor, RiskClassifier
+from models.bundle.profile import Profile
 from models.policy import Policy
-from models.profile import Profile
 from training.registry import mlflow_api as mlflow_process
 from training.registry.mlflow_api import Registry, sqlite_url
 from training.registry.packaging import DISTRIBUTIONS, copy_code, requirements

@@ -19,9 +19,9 @@ from features.warehouse import Warehouse
 from ffl_risk import app
 from training.errors import RecipeError
 from training.evaluation import stability
-from training.heads import compliance
-from training.heads import inspection_hours as hours
-from training.heads.compliance_judging import Origin, judge
+from training.heads.compliance import compliance
+from training.heads.compliance import inspection_hours as hours
+from training.heads.compliance.judging import Origin, judge
 from training.heads.country_history import CountryHistory
 from training.heads.fit import design
 from training.labels import dated_labels as labels

@@ -16,9 +16,9 @@ from features.table import build_features
 from features.warehouse import Warehouse
 from ffl_risk import app
 from models import Bundle, RiskClassifier
+from models.bundle.profile import Profile
 from models.errors import InputError
 from models.policy import Policy
-from models.profile import Profile
 from training.errors import DriftError, NotTrainedError
 from training.studies.drift import _of_head as of_head
 from training.studies.drift import drift, stability_index, summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.heads.inspection_hours import VALUES
+from training.heads.compliance.inspection_hours import VALUES
 from training.pages import plots
 from training.pages.page import NOT_SAID, Page, Plot, Section, format_interval, words
 from training.studies.backtest import SHIPPED, nearer_the_truth

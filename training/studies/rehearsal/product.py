@@ -15,9 +15,9 @@ from features.signals.registry import all_signals
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
 from models import Bundle
+from models.bundle.profile import Profile
 from models.order.restraint import RESTRAINT, restrain
 from models.order.set_against_alike import Peers, set_against
-from models.profile import Profile
 from training.errors import TrainingError
 from training.evaluation.gates import better_than_chance, not_worse_than_rules
 from training.evaluation.metrics import LEVEL

@@ -16,7 +16,7 @@ from serving.field.outcomes.outcomes import collect
 from serving.store.tables import PLANS
 from tests.test_serving.pages import Visitor
 from tests.test_serving.planning.kept.test_kept_plans import keep
-from training.labels.sample_design import COLUMNS, probabilities, sampled
+from training.labels.weights.sample_design import COLUMNS, probabilities, sampled
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from features.home import write_json
-from models.bundle import Bundle
+from models.bundle.bundle import Bundle
+from models.bundle.profile import Profile
 from models.classifier import RiskClassifier
 from models.errors import BundleError
 from models.policy import Policy
-from models.profile import Profile
 from serving.variables import VARIABLES
 from serving.versions import code_version
 from tests.test_serving.server.processes.test_process import listening, n_reachable_by_others

@@ -10,10 +10,10 @@ import pandas as pd
 from features.warehouse import Warehouse
 from models.policy import SevereFinding
 from training.errors import OneClassError, TooFewLabelsError
-from training.heads import inspection_hours as hours
 from training.heads.ahead import Ahead, Begun
-from training.heads.compliance import FittedCompliance, fit
-from training.heads.compliance_judging import Origin, judge
+from training.heads.compliance import inspection_hours as hours
+from training.heads.compliance.compliance import FittedCompliance, fit
+from training.heads.compliance.judging import Origin, judge
 from training.heads.country_history import CountryHistory
 from training.heads.fit import Design, HeadResult, design, inputs_of
 from training.labels import dated_labels as labels

@@ -24,7 +24,7 @@ from features.arrays import Flags, Floats
 from training.errors import TooFewLabelsError
 from training.evaluation.few_findings import FEW_FINDINGS
 from training.evaluation.metrics import Interval, Ranking, bootstrap, weighted_share
-from training.labels.propensity import Propensity
+from training.labels.weights.propensity import Propensity
 
 N_RESAMPLES = 300
 # Rows that a modelled weight must rest on. One of known probability says something for itself.
@@ -49,7 +49,7 @@ class History:
         Office of each dealer, for contraction.
     known : array of shape (n,), optional
         How many dealers each row stands for by the design of its list or draw, zero where that is
-        not known (`training.labels.sample_design`); drawn rows alone and alike by default.
+        not known (`training.labels.weights.sample_design`); drawn rows alone and alike by default.
     """
 
     propensity: Propensity

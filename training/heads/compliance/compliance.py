@@ -25,10 +25,18 @@ from training.heads.fit import Design, estimator
 from training.labels import dated_labels as labels
 from training.labels.dated_labels import Labels
 from training.labels.offices import divisions_of, home_offices, share_between
-from training.labels.propensity import Propensity, fit_propensity
-from training.labels.recency import Recency, fit_recency
-from training.labels.sample_design import HOME, LIST, OPENED, PROBABILITY, WHY, Sampled, sampled
 from training.labels.strictness import Strictness, fit_strictness, who_looked
+from training.labels.weights.propensity import Propensity, fit_propensity
+from training.labels.weights.recency import Recency, fit_recency
+from training.labels.weights.sample_design import (
+    HOME,
+    LIST,
+    OPENED,
+    PROBABILITY,
+    WHY,
+    Sampled,
+    sampled,
+)
 from training.recipe import Head, Recipe
 
 
@@ -42,7 +50,7 @@ class Looked:
         1 for a severe finding; zero where nobody looked.
     is_inspected : array of shape (n,)
         Who was inspected in the window. A visit so new that nearly none like it has closed does
-        not count (see `training.labels.delays`).
+        not count (see `training.labels.weights.delays`).
     sampled : Sampled
         How they were chosen, where that is known.
     graded : array of shape (n,)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from models import Bundle, Policy, RateRegressor
+from models.bundle.profile import Profile
 from models.errors import BundleError, InputError
 from models.order.restraint import Restraint, priorities
 from models.order.set_against_alike import EXPOSURE, Peers, set_against
-from models.profile import Profile
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from training.labels.recency import HALF_LIVES, Recency, fit_recency
+from training.labels.weights.recency import HALF_LIVES, Recency, fit_recency
 
 N = 3000
 

@@ -23,8 +23,9 @@ from training.evaluation.few_findings import FEW_FINDINGS
 from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.head_evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.metrics import LEVEL, Interval
-from training.heads import inspection_hours as hours
-from training.heads.compliance import FittedCompliance, Looked, place_labels
+from training.heads.compliance import inspection_hours as hours
+from training.heads.compliance.compliance import FittedCompliance, Looked, place_labels
+from training.heads.compliance.yield_estimates import History, every_estimate, national_rate, served
 from training.heads.country_history import CountryHistory
 from training.heads.fit import (
     Design,
@@ -34,14 +35,13 @@ from training.heads.fit import (
     predict,
     rule_columns,
 )
-from training.heads.yield_estimates import History, every_estimate, national_rate, served
 from training.labels.dated_labels import Labels
-from training.labels.delays import CLOSING
 from training.labels.effects import at_average
 from training.labels.gains import three_gains
-from training.labels.propensity import Propensity, overlap
 from training.labels.splits import Split
 from training.labels.strictness import Strictness, who_looked
+from training.labels.weights.delays import CLOSING
+from training.labels.weights.propensity import Propensity, overlap
 from training.recipe import Head, Recipe
 
 # Severe findings that rows of known probability must have made to judge the level by them alone.

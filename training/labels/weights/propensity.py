@@ -57,10 +57,10 @@ class Propensity:
         How well inspections can be foreseen; one half means they were as good as random.
     delay_weight : array of shape (n,), optional
         How many visits each inspected row stands for, because others are still open (see
-        `training.labels.delays`); one by default.
+        `training.labels.weights.delays`); one by default.
     known : array of shape (n,), optional
         How many dealers each row stands for by the design of its list or draw; zero where that is
-        not known (see `training.labels.sample_design`).
+        not known (see `training.labels.weights.sample_design`).
     """
 
     probability: Floats

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from models.policy import SevereFinding
-from training.heads.compliance import place_labels
+from training.heads.compliance.compliance import place_labels
 from training.heads.country_history import known_range
 from training.labels import dated_labels as labels
-from training.labels.delays import CLOSING, MIN_SHARE, delay_weights
+from training.labels.weights.delays import CLOSING, MIN_SHARE, delay_weights
 
 UNTIL = pd.Timestamp("2024-01-01")
 RATE = 0.10

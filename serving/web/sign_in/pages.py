@@ -24,14 +24,14 @@ from serving.runtime import Runtime
 from serving.web.form_words import field_label
 from serving.web.rendering import page, pages_for
 from serving.web.sealed import MOST, opened, sealed
-from serving.web.sign_in_form import (
+from serving.web.sign_in.form import (
     FORM_COOKIE,
     forget_cookie,
     local_address,
     set_cookie,
     show_form,
 )
-from serving.web.visitor import PageRoute, check_form, cookie_of, visitor
+from serving.web.sign_in.visitor import PageRoute, check_form, cookie_of, visitor
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.bundle.profile import Profile
 from models.errors import InputError
-from models.profile import Profile
 
 
 @pytest.fixture(scope="module", name="X")

@@ -23,7 +23,7 @@ from serving.api.problems import TITLES
 from serving.errors import InvalidRequestError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.web.rendering import page
-from serving.web.sign_in_form import ask_again
+from serving.web.sign_in.form import ask_again
 
 _NEVER_KEPT: Final = frozenset({"/sign-in", "/sign-out"})
 # More than the rows of the longest page that can be ticked.

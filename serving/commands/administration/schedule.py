@@ -175,7 +175,7 @@ def prune(
 
 def _prune_shared(path: Path, keep: int, *, dry_run: bool, as_json: bool) -> None:
     """Prune what homes share, and say what went."""
-    from serving.commands.backup import shared_address
+    from serving.commands.administration.backup import shared_address
     from serving.commands.printing import say
     from serving.keeping.depot_prune import prune_shared
 

@@ -33,7 +33,7 @@ import pandas as pd
 from features.arrays import Floats
 from features.errors import did_you_mean
 from features.home import sync_folder, write_atomically
-from models.bundle_files import (
+from models.bundle.bundle_files import (
     MANIFEST,
     SCHEMA_VERSION,
     read_manifest,
@@ -41,13 +41,13 @@ from models.bundle_files import (
     unreadable,
     verified,
 )
+from models.bundle.profile import Profile
 from models.columns.from_numbers import few_numbers
 from models.errors import BundleError, InputError
 from models.explanation import Explanation
 from models.order.restraint import Restraint
 from models.order.set_against_alike import require_peers, taken_off
 from models.policy import Policy
-from models.profile import Profile
 from models.stable_json import to_json
 
 if TYPE_CHECKING:  # estimators are slow to import, and lists are read without them
@@ -294,7 +294,7 @@ class Bundle:
             With the index of `X`: for each head ``<head>``, ``<head>_lower``, ``<head>_upper``;
             ``priority``, the weighted sum of the heads' log-odds and log-rates, counts set against
             who sells alike in places alike, as the policy says (`models.order.set_against_alike`);
-            ``support``, in 0 to 1 (see `models.profile`); ``is_insufficient_history``.
+            ``support``, in 0 to 1 (see `models.bundle.profile`); ``is_insufficient_history``.
         """
         inputs = self.inputs(X)
         numbers = few_numbers(inputs)

@@ -15,8 +15,8 @@ from serving.access.roles import PURPOSES
 from serving.errors import InvalidRequestError, UnauthenticatedError
 from serving.runtime import Runtime
 from serving.web.rendering import page
-from serving.web.sign_in_form import forget_cookie, local_address, set_cookie
-from serving.web.visitor import PageRoute, cookie_of
+from serving.web.sign_in.form import forget_cookie, local_address, set_cookie
+from serving.web.sign_in.visitor import PageRoute, cookie_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

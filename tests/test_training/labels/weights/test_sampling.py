@@ -8,10 +8,10 @@ import pytest
 
 from models.order.random_share import random_places
 from models.policy import SevereFinding
-from training.heads.compliance import level_in_words, place_labels
+from training.heads.compliance.compliance import level_in_words, place_labels
 from training.labels import dated_labels as labels
-from training.labels.propensity import Propensity
-from training.labels.sample_design import probabilities, sampled
+from training.labels.weights.propensity import Propensity
+from training.labels.weights.sample_design import probabilities, sampled
 
 RULE = SevereFinding("warning_conference", 1, 5)
 

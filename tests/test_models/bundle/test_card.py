@@ -1,7 +1,7 @@
 from datetime import date
 
 from models import Policy
-from models.card import Card
+from models.bundle.card import Card
 
 
 def card(restriction: str = "public", **more) -> str:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from training.errors import TooFewLabelsError, WeightsError
-from training.heads.yield_estimates import History, doubly_robust, weighted
-from training.labels.propensity import Propensity, fit_propensity, overlap
+from training.heads.compliance.yield_estimates import History, doubly_robust, weighted
+from training.labels.weights.propensity import Propensity, fit_propensity, overlap
 
 
 @pytest.mark.parametrize("seed", range(4))

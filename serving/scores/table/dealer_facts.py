@@ -12,8 +12,8 @@ import pandas as pd
 from features import reference
 from features.domain.home_offices import has_own_offices, home_offices
 from features.warehouse import Warehouse
-from serving.scores.inspection_facts import inspection_facts
-from serving.scores.loaded_table import TEXT_COLUMNS
+from serving.scores.table.inspection_facts import inspection_facts
+from serving.scores.table.loaded_table import TEXT_COLUMNS
 
 _LICENSE_COLUMNS: Final = {
     "premises_street": "street",

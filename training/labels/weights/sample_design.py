@@ -4,7 +4,7 @@ A list that is obeyed is a census of its dealers. Drawn dealers came with a stat
 speak for dealers without any model of who was chosen. Where only some of a list was visited, who
 was is somebody's choice again, and only its mandatory rows speak for it; where only some of these
 were, nothing of it does. What nobody recorded has no probability here and needs a model
-(`training.labels.propensity`).
+(`training.labels.weights.propensity`).
 
 References
 ----------

@@ -1,0 +1,1 @@
+"""The compliance head: fitted, judged year by year, and what its lists would find."""

@@ -1,0 +1,1 @@
+"""How much a label counts: who was chosen, what is still open, how old it is."""
