@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,8 @@ def test_nothing_tracked_is_large_or_names_a_machine() -> None:
 def test_package_modules_stay_readable() -> None:
     lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in SOURCES}
     assert {name: n for name, n in lengths.items() if n > 450} == {}
+
+
+def test_no_folder_is_crowded() -> None:
+    sizes = Counter(str(p.parent.relative_to(ROOT)) for p in SOURCES if p.name != "__init__.py")
+    assert {name: n for name, n in sizes.items() if n > 13} == {}
