@@ -11,6 +11,8 @@ from typing import Final
 
 import pandas as pd
 
+from features.domain.office_names import is_any_of, one_spelling
+
 # What stands for a place that is not known.
 _NO_PLACE: Final = ("", "unknown")
 # An agency has codes of its own where more than this share of its visits name them: a code
@@ -39,7 +41,7 @@ def home_offices(where: pd.DataFrame, visits: pd.DataFrame) -> pd.Series:
     >>> home_offices(pd.DataFrame({"county": ["a", "b"], "state": "TX"}), visits).tolist()
     ['O1', 'O1']
     """
-    named = visits["office"].astype(object)
+    named = one_spelling(visits["office"].astype(object))
     seen = visits[["county", "state"]].assign(office=named.where(named.notna() & (named != "")))
     seen = seen.dropna(subset="office")
     out = pd.Series(None, index=where.index, dtype=object)
@@ -57,8 +59,8 @@ def has_own_offices(office: pd.Series, published: Collection[str]) -> bool:
     >>> has_own_offices(pd.Series(["O1", "778035", None]), {"778035"})
     False
     """
-    named = office[office.notna() & (office != "")]
-    return bool(len(named)) and float((~named.isin(list(published))).mean()) > _OWN_SHARE
+    named = office[office.notna() & (office != "")].to_numpy(dtype=object)
+    return bool(len(named)) and float((~is_any_of(named, published)).mean()) > _OWN_SHARE
 
 
 def _most_common(seen: pd.DataFrame, column: str) -> pd.Series:

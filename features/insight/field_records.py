@@ -12,6 +12,7 @@ import pandas as pd
 
 from features.domain.asof import add_months, day_sql, in_force_sql
 from features.domain.home_offices import home_offices
+from features.domain.office_names import one_spelling
 from features.engine.embedded import EmbeddedEngine
 from features.errors import WarehouseError
 from features.reference.geography.places import MEXICO_BORDER_STATES, county_office
@@ -94,6 +95,7 @@ def field_records(
             found=f"the first closed on {first.date()}",
             expected="at least twelve months of closed inspections",
         )
+    visits["office"] = one_spelling(visits["office"])
     dealers, n_afar = _placed(dealers, visits)
     facts = _next_visit(visits, as_of)
     visits = visits.rename(columns={"office": "visited_by"})

@@ -24,6 +24,7 @@ import pandas as pd
 from features.arrays import Floats
 from features.domain.asof import add_months
 from features.domain.number_words import counted
+from features.domain.office_names import name_key
 from features.errors import InvalidValueError, WarehouseError, did_you_mean
 from features.insight.field_records import FieldRecords, field_records
 from features.openjson import Json
@@ -298,22 +299,24 @@ def _people(
     records: FieldRecords, ask: WhatIf, known: list[str]
 ) -> tuple[dict[str, float], list[str]]:
     """Investigators of each office that has dealers, and offices on record that have none."""
-    for office in ask.investigators:
-        if office not in known:
+    spelled = {name_key(name): name for name in known}
+    asked = {}
+    for office, number in ask.investigators.items():
+        if name_key(office) not in spelled:
             raise InvalidValueError(
                 f"No office is called {office!r}{did_you_mean(office, known, end='.')}",
                 found=office, expected=", ".join(known),
             )  # fmt: skip
+        asked[spelled[name_key(office)]] = number
     last = records.visits[records.visits["year"] == 0]
     counted = last.groupby("visited_by")["investigator_token"].nunique()
-    if not counted.sum() and set(known) - set(ask.investigators):
+    if not counted.sum() and set(known) - set(asked):
         raise InvalidValueError(
             "The records of the last year name no investigator of any office.",
             expected="inspections with office and investigator_token, or every office given",
-            fix="give investigators OFFICE=N for: "
-            + ", ".join(sorted(set(known) - set(ask.investigators))),
+            fix="give investigators OFFICE=N for: " + ", ".join(sorted(set(known) - set(asked))),
         )
-    people = {name: float(ask.investigators.get(name, counted.get(name, 0))) for name in known}
+    people = {name: float(asked.get(name, counted.get(name, 0))) for name in known}
     return people, sorted(str(n) for n in set(counted[counted > 0].index) - set(known))
 
 

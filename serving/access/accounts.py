@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from features.domain.office_names import name_key
 from features.errors import did_you_mean
 from serving import clock
 from serving.access.account_rows import AccountRow, TokenRow
@@ -87,6 +88,14 @@ class Principal:
         return frozenset(
             a.removeprefix("division:") for a in self.areas if a.startswith("division:")
         )
+
+    def has_office(self, name: str) -> bool:
+        """Whether an office is named as the caller's own, in whatever spelling."""
+        return name_key(name) in map(name_key, self.offices)
+
+    def has_division(self, name: str) -> bool:
+        """Whether a division is named as the caller's own, in whatever spelling."""
+        return name_key(name) in map(name_key, self.divisions)
 
 
 def cookie_name(name: str, *, is_https: bool) -> str:

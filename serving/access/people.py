@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from features.domain.office_names import name_key
 from serving.access.accounts import Principal
 from serving.access.roles import NEEDS_OFFICE
 from serving.store.database import Store
@@ -94,7 +95,7 @@ def inspectors_of(store: Store, offices: Collection[str]) -> list[str]:
     offices : collection of str
         The caller's own: who inspects elsewhere is not told.
     """
-    wanted = {f"office:{office}" for office in offices}
+    wanted = {name_key(f"office:{office}") for office in offices}
     accounts = sa.select(ACCOUNTS.c.name, ACCOUNTS.c.areas).where(
         ACCOUNTS.c.role.in_(NEEDS_OFFICE), ACCOUNTS.c.is_active
     )
@@ -103,4 +104,6 @@ def inspectors_of(store: Store, offices: Collection[str]) -> list[str]:
         for name, who in _elsewhere(connection).items():
             if who.role in NEEDS_OFFICE:
                 found[name] = who.areas
-    return sorted(name for name, areas in found.items() if wanted & areas)
+    return sorted(
+        name for name, areas in found.items() if wanted & {name_key(area) for area in areas}
+    )

@@ -36,6 +36,7 @@ from serving.lists.files.contest_packet import packet
 from serving.lists.scheduled import Order, Scheduled, issue_for_week
 from serving.runtime import Runtime
 from serving.scores import holds
+from serving.scores.areas import as_spelled
 from serving.scores.table.loaded_table import known_dealer
 from serving.settings import Settings
 from serving.store.database import instant
@@ -97,6 +98,7 @@ def local_rank(area: Mapping[str, str | None], **asked: object) -> ListDocument:
         view = runtime.scope(operator).view
         view.snapshot.check_age(clock.today())
         require_place(view.snapshot, area)
+        request = request.model_copy(update={"area": as_spelled(view.snapshot, request.area)})
         issue = Issue(
             list_id="L-00000000-000000000000",
             issued_at=instant(),

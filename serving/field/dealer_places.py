@@ -45,7 +45,7 @@ class Place:
             return True
         if not self.office and not self.division:
             return principal.role in LEADS and bool(principal.divisions)
-        return self.office in principal.offices or self.division in principal.divisions
+        return principal.has_office(self.office) or principal.has_division(self.division)
 
 
 class DealerPlaces:

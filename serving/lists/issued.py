@@ -35,7 +35,7 @@ from serving.lists.compose import Before, Issue, compose
 from serving.lists.owners import is_own, office_of
 from serving.lists.visible_list import FACTS, for_auditor, without
 from serving.runtime import Runtime
-from serving.scores.areas import own_rows
+from serving.scores.areas import as_spelled, own_rows
 from serving.scores.rebuild import rebuilt
 from serving.scores.snapshot import Ages, Snapshot, today
 from serving.scores.table.loaded_table import rows_of
@@ -102,6 +102,8 @@ def issue(
     runtime.follow()
     scope = runtime.scope(principal)
     scope.view.snapshot.check_age(today())
+    area = as_spelled(scope.view.snapshot, request.area)
+    request = request.model_copy(update={"area": area})
     previous = last_list(runtime.store, principal.name, area_key(request), hidden=scope.hidden)
     now = clock.now()
     ticket = Issue(

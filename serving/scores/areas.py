@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import Flags
+from features.domain.office_names import is_any_of
 from serving.access.accounts import Principal
 from serving.contract.answers import Area
 from serving.errors import OutsideAreaError
@@ -31,8 +32,8 @@ def is_own(columns: Mapping[str, npt.NDArray[Any]], principal: Principal) -> Fla
     """Return which of some dealers lie within a caller's own area: `own_rows` of a few."""
     if principal.is_national:
         return np.ones(len(columns["dealer"]), dtype=bool)
-    mask: Flags = np.isin(columns["office"].astype(str), list(principal.offices))
-    return mask | np.isin(columns["division"].astype(str), list(principal.divisions))
+    mask: Flags = is_any_of(columns["office"], principal.offices)
+    return mask | is_any_of(columns["division"], principal.divisions)
 
 
 def asked_rows(snapshot: Snapshot, area: Area) -> Flags:
@@ -51,7 +52,7 @@ def is_asked(columns: Mapping[str, npt.NDArray[Any]], area: Area) -> Flags:
     for name in _NAMED:
         wanted = getattr(area, name)
         if wanted is not None:
-            mask &= columns[name].astype(str) == wanted
+            mask &= is_any_of(columns[name], [wanted])
     return _within_shapes(columns, area, mask)
 
 
@@ -74,6 +75,17 @@ def _within_shapes(columns: Mapping[str, npt.NDArray[Any]], area: Area, mask: Fl
     return mask
 
 
+def as_spelled(snapshot: Snapshot, area: Area) -> Area:
+    """Return an area by the names that the scored table has: one area has one draw, and one list.
+
+    A name that the table does not have stays as it was asked for.
+    """
+    named = {name: getattr(area, name) for name in _NAMED if getattr(area, name) is not None}
+    return area.model_copy(
+        update={name: snapshot.spelling(name, asked) for name, asked in named.items()}
+    )
+
+
 def rows_for(view: View, principal: Principal, area: Area) -> Flags:
     """Return the rows that the request names and the caller may see.
 
@@ -89,8 +101,8 @@ def rows_for(view: View, principal: Principal, area: Area) -> Flags:
     if principal.is_national:
         return asked
     own = own_rows(view.snapshot, principal)
-    named_own = (area.office is None or area.office in principal.offices) and (
-        area.division is None or area.division in principal.divisions
+    named_own = (area.office is None or principal.has_office(area.office)) and (
+        area.division is None or principal.has_division(area.division)
     )
     is_inside = named_own or _offices_of(principal, view, area)
     if not is_inside or (asked.any() and not (asked & own).any()):
@@ -104,18 +116,18 @@ def rows_for(view: View, principal: Principal, area: Area) -> Flags:
 
 def _offices_of(principal: Principal, view: View, area: Area) -> bool:
     """Whether the office asked for lies within a division of the caller."""
-    if area.division is not None and area.division not in principal.divisions:
+    if area.division is not None and not principal.has_division(area.division):
         return False
     in_office = view.snapshot.where("office", [str(area.office)]) & view.is_visible
     divisions = set(view.snapshot.columns["division"][in_office])
-    return bool(divisions) and divisions <= principal.divisions
+    return bool(divisions) and all(map(principal.has_division, divisions))
 
 
 def own_in_words(principal: Principal) -> str:
     """Say which area a caller has."""
     if principal.is_national:
         return "the whole country"
-    return ", ".join(sorted(a.replace(":", " ") for a in principal.areas)) or "no area"
+    return ", ".join(sorted(a.replace(":", " ", 1) for a in principal.areas)) or "no area"
 
 
 def in_words(area: Area, license_types: Collection[str] = ()) -> str:

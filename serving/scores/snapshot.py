@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from features.arrays import Flags, Ints
 from features.domain import license_number
 from features.domain.asof import from_numpy
+from features.domain.office_names import is_any_of
 from features.errors import FeatureError, InvalidValueError
 from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
@@ -277,9 +278,15 @@ class Snapshot:
     def where(self, name: str, wanted: Iterable[str]) -> Flags:
         """Return the rows whose place column is one of `wanted`, shape (n,)."""
         codes, names = self.codes(name)
-        kept = np.flatnonzero(np.isin(names, list(wanted)))
+        kept = np.flatnonzero(is_any_of(names, wanted))
         mask: Flags = np.isin(codes, kept)
         return mask
+
+    def spelling(self, name: str, asked: str) -> str:
+        """Return a value of a place column as the table writes it; else as it was asked for."""
+        names = self.codes(name)[1]
+        found = np.flatnonzero(is_any_of(names, [asked]))
+        return str(names[found[0]]) if len(found) else asked
 
     def row(self, asked: str) -> int | None:
         """Return the row of a dealer key or of a license number in any spelling."""

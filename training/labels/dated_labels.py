@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.domain.asof import add_months, is_known
+from features.domain.office_names import one_spelling
 from features.reference.attribution import COLUMNS, counts_toward_dealer
 from features.reference.destinations import countries_of, destination_label
 from features.reference.legal.outcome import LADDER, policy_regime
@@ -148,6 +149,7 @@ def inspections(warehouse: Warehouse, *, known_before: date | None = None) -> pd
     """
     table = warehouse.read("inspections", as_of=known_before, columns=list(_INSPECTION_COLUMNS))
     frame = _frame(table).rename(columns={"investigator_token": "investigator"})
+    frame["office"] = one_spelling(frame["office"])
     corrected = first_closings(warehouse)
     first = frame["inspection_id"].map(dict(corrected)).astype("datetime64[s]")
     frame[CLOSING] = first.fillna(frame["known_on"])

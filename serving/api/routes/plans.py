@@ -75,6 +75,8 @@ async def plan(body: PlanAsk, caller: Annotated[Caller, Depends(allow("plan"))])
 def _plan(caller: Caller, body: PlanAsk) -> tuple[dict[str, Any], tuple[str, ...]]:
     caller.runtime.follow()
     scope = caller.scope
+    office = scope.view.snapshot.spelling("office", body.office)
+    body = body.model_copy(update={"office": office})
     start = given_start(body.start.latitude, body.start.longitude) if body.start else None
     listed = _listed(caller, scope, body)
     made = plan_office(

@@ -10,6 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from features.domain.office_names import name_key
 from serving.access.audit.audited_rows import kept_now
 from serving.access.audit.writer import Ledger
 from serving.access.named_areas import ANSWERED_FOR, read_area
@@ -116,11 +117,13 @@ def whom_to_call(
     areas : sequence of str
         The areas that a dealer or event lies in, the narrowest first; the nation is always one.
     """
-    order = {area: n for n, area in enumerate([*areas, "nation"])}
+    order = {name_key(area): n for n, area in enumerate([*areas, "nation"])}
     found = [
-        row for row in rows if row.subject == subject and row.area in order and row.is_in_force(day)
+        row
+        for row in rows
+        if row.subject == subject and name_key(row.area) in order and row.is_in_force(day)
     ]
-    return sorted(found, key=lambda row: (order[row.area], row.agency))
+    return sorted(found, key=lambda row: (order[name_key(row.area)], row.agency))
 
 
 def overlaps(rows: Iterable[Responsibility], day: date) -> list[tuple[Responsibility, ...]]:

@@ -112,7 +112,7 @@ def proposal(caller: Caller, ask: Ask) -> tuple[Made, KeptPlan, Changed | None]:
 async def show(request: Request, caller: Annotated[Caller, Depends(may("plan"))]) -> Response:
     """Show the form, and the plan when one is asked for."""
     purpose = caller.purpose()
-    ask = _read(request.query_params)
+    ask = _asked(caller, request.query_params)
     told = told_of(request.query_params.get("refused", ""), caller.principal, "a plan")
     error: ServingError | None = None if told is None else error_of(told)
     listed = await _listed(caller, ask, purpose)
@@ -157,7 +157,7 @@ async def _listed(caller: Caller, ask: Ask, purpose: str) -> FromList | None:
 async def calendar(request: Request, caller: Annotated[Caller, Depends(may("plan"))]) -> Response:
     """Return the plan as a calendar file, changes by hand included."""
     purpose = caller.purpose()
-    ask = _read(request.query_params)
+    ask = _asked(caller, request.query_params)
     _, doc, _ = await caller.heavy(proposal, caller, ask)
     await caller.record(subjects({visit.dealer for visit in doc.visits}), purpose=purpose)
     headers = {"Content-Disposition": 'attachment; filename="plan.ics"'}
@@ -174,7 +174,7 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
     if before := await sent.known():
         return RedirectResponse(f"/plans/{before}?done=kept", status_code=303)
     try:
-        ask = _read(QueryParams(parse_qsl(asked)))
+        ask = _asked(caller, QueryParams(parse_qsl(asked)))
         _, doc, _ = await caller.heavy(proposal, caller, ask)
     except PlanError as error:
         fault = error
@@ -191,6 +191,13 @@ async def keep(request: Request, caller: Annotated[Caller, Depends(may("plan"))]
         lambda: keep_new(caller.runtime.store, doc, ledger=ledger, note=note).plan_id
     )
     return RedirectResponse(f"/plans/{plan_id}?done=kept", status_code=303)
+
+
+def _asked(caller: Caller, params: QueryParams) -> Ask:
+    """Read a form or an address, its office by the name that the scored table has."""
+    ask = _read(params)
+    office = caller.scope.view.snapshot.spelling("office", ask.office) if ask.office else ""
+    return ask.model_copy(update={"office": office})
 
 
 def _read(query: QueryParams) -> Ask:

@@ -9,8 +9,10 @@ import pytest
 from features.domain.home_offices import has_own_offices, home_offices
 from features.ingest import ingest
 from features.warehouse import Warehouse
+from serving.access.people import inspectors_of
 from serving.scores.table.dealer_facts import dealer_facts
 from tests.test_features.ingest_samples import TODAY, row, write
+from training.labels.dated_labels import inspections
 
 HARRIS, DALLAS, PIMA = "48201", "48113", "04019"
 PLACES = {HARRIS: ("TX", "77002"), DALLAS: ("TX", "75201"), PIMA: ("AZ", "85701")}
@@ -76,3 +78,39 @@ def test_of_equals_the_first_by_name_and_no_place_is_no_place():
     assert home[0] == "A"
     assert home[1:].isna().all()
     assert not has_own_offices(visits["office"].iloc[:0], {"A"})
+
+
+def test_spellings_of_one_name_are_one_office(tmp_path):
+    visits = [("5-74-90001", name) for name in ("AB North", "ab north", "AB  NORTH", "AB North")]
+    offices = facts_of(tmp_path, [*visits, ("5-75-90003", "South")])
+    assert offices["5-74-90001"] == "AB North"
+    # Three visits by one office stand against two by another.
+    visits = [("5-74-90001", name) for name in ("C", "C", "South", "SOUTH", "south")]
+    assert facts_of(tmp_path / "again", visits)["5-74-90002"] == "SOUTH"
+    assert not has_own_offices(pd.Series([" 782075", "782075"]), {"782075"})
+    seen = inspections(Warehouse.open(tmp_path / "w"))["office"]
+    assert set(seen) == {"AB North", "South"}
+
+
+def test_an_area_is_the_callers_in_whatever_spelling(service):
+    """An account of `Office0`, as the people of it say, sees what `office0` in the table holds."""
+    directory = service.runtime.directory
+    directory.add_account("mia", "inspector", areas=["office:OFFICE0 ", "office:North:2"])
+    service.tokens["mia"] = directory.issue_token("mia")
+    asked = {"k": 5, "area": {"office": "Office0"}}
+    theirs = service.post("/v1/rank", "mia", asked).json()
+    listed = service.post("/v1/rank", "inspector", {"k": 5, "area": {"office": "office0"}}).json()
+    assert theirs["area"]["office"] == "office0"
+    assert [row["dealer"] for row in theirs["rows"]] == [row["dealer"] for row in listed["rows"]]
+    again = service.post("/v1/rank", "mia", {"k": 5, "area": {"office": "office0"}}).json()
+    assert again["design"]["random_seed"] == theirs["design"]["random_seed"]
+    assert again["change"]["previous_list"] == theirs["list_id"]
+    assert inspectors_of(service.runtime.store, ["office0"]) == ["inspector", "mia"]
+    refused = service.post("/v1/rank", "mia", {"k": 5, "area": {"office": "office1"}}).json()
+    assert (refused["code"], refused["expected"]) == (
+        "outside_area", "within office North:2, office OFFICE0",
+    )  # fmt: skip
+    plan = {"office": "OFFICE0", "weeks": 1, "hours_per_week": 20}
+    directory.add_account("zoe", "supervisor", areas=["division:DIVISION0"])
+    service.tokens["zoe"] = directory.issue_token("zoe")
+    assert service.post("/v1/plan", "zoe", plan).json()["office"] == "office0"
