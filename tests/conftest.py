@@ -1,5 +1,6 @@
 """Settings every test runs under: no telemetry, UTC, one thread a library."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Generator
@@ -20,6 +21,11 @@ os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="ffl-r
 import pytest
 from hypothesis import settings
 
+# Until all is collected: what modules bring stays to the end, and is looked through in vain.
+gc.disable()
+# Nothing that a test writes outlives the machine, and each wait for the disk takes milliseconds.
+os.fsync = lambda _: None
+
 # A loaded machine is no failure: examples are bounded in number, never in time. They are the same
 # in every run; `--hypothesis-profile=search` looks for others.
 settings.register_profile("search", deadline=None, derandomize=False)
@@ -34,6 +40,17 @@ BUILT = {
     "plain", "plan", "planned", "problem", "quarters", "regressor", "runtime", "service",
     "shuffled", "simulated", "snapshots", "stored", "table", "told", "warehouse", "world",
 }  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave modules and tests out of what is looked for as garbage from here on."""
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

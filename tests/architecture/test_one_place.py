@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("features", "models", "training", "serving")
+from tests.architecture.sources import ROOT, modules
 
 # Each of the tests reads all modules: one process does, once.
-pytestmark = pytest.mark.xdist_group("one_place")
+pytestmark = pytest.mark.xdist_group("sources")
 
 # What must not be written elsewhere, and where it is.
 RULES = {
@@ -52,19 +49,6 @@ RULES = {
 }  # fmt: skip
 
 
-@cache
-def code_of(path: Path) -> str:
-    """Return a module's code without comments and docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0] = ast.Pass()
-    return ast.unparse(tree)
-
-
 # Tables that the project itself reads again: what it takes in, never what it hands out.
 READ_BACK = {
     "features/contract.py",
@@ -77,10 +61,9 @@ READ_BACK = {
 def test_no_table_is_handed_out_with_a_formula_in_it():
     """Whoever writes rows as CSV makes each text neutral, or reads the file back itself."""
     writing = {
-        str(path.relative_to(ROOT)): code_of(path)
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        if re.search(r"csv\.(Dict)?[wW]riter\(|\.to_csv\(\w*[,)]", code_of(path))
+        module.name: module.code
+        for module in modules()
+        if re.search(r"csv\.(Dict)?[wW]riter\(|\.to_csv\(\w*[,)]", module.code)
     }
     assert len(writing) > len(READ_BACK)
     bare = {name for name, code in writing.items() if not re.search(r"\bneutral(_row)?\(", code)}
@@ -91,12 +74,7 @@ def test_no_table_is_handed_out_with_a_formula_in_it():
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_no_other_file_writes_a_rule_by_hand(rule):
     pattern, homes, apart = RULES[rule]
-    found = {
-        str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        if re.search(pattern, code_of(path))
-    }
+    found = {module.name for module in modules() if re.search(pattern, module.code)}
     assert homes <= found, "the rule has moved: say where it lives now"
     assert not found - homes - apart
 

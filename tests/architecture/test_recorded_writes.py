@@ -1,8 +1,12 @@
 """Every write to the store leaves its record in the very transaction that makes it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.xdist_group("recorded_writes")
 ROOT = Path(__file__).parents[2]
 # What is written without a record of its own, and why.
 WITHOUT = {
@@ -17,8 +21,10 @@ WITHOUT = {
 RECORDS = {"add", "append", "_leave", "leave"}
 
 
+@cache
 def writes():
     """Each function that opens a transaction for writing, and what it calls within."""
+    found = []
     for path in sorted((ROOT / "serving").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         own = {one.name: one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
@@ -37,7 +43,8 @@ def writes():
                     names = called(block)
                     # One that only calls a function beside it writes by that.
                     names |= {n for name in names & own.keys() for n in called(own[name])}
-                    yield f"{place}:{function.name}", names
+                    found.append((f"{place}:{function.name}", names))
+    return found
 
 
 def called(block):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-HOUSES = ("features", "models", "training", "serving")
+import pytest
+
+from tests.architecture.sources import modules
+
+pytestmark = pytest.mark.xdist_group("sources")
 BARE = re.compile(r"dict\[str, (Any|object)\]")
 OPEN = re.compile(r"\b(Json|Row|State|Options)\b")
 # What has no type of its own yet: mostly what a template is handed by name. None comes to it.
@@ -35,14 +36,12 @@ MOST_OPEN = 91
 
 @cache
 def returned() -> dict[str, str]:
-    """Return what each function of the houses says that it returns, by file and name."""
-    found = {}
-    for house in HOUSES:
-        for path in sorted((ROOT / house).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns:
-                    name = f"{path.relative_to(ROOT).as_posix()}:{node.name}"
-                    found[name] = f"{found.get(name, '')} {ast.unparse(node.returns)}"
+    """Return what each function of the packages says that it returns, by file and name."""
+    found: dict[str, str] = {}
+    for module in modules():
+        for function, said in module.returned:
+            name = f"{module.name}:{function}"
+            found[name] = f"{found.get(name, '')} {said}"
     return found
 
 

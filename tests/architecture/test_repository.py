@@ -1,6 +1,5 @@
 """Rules about the repository itself: what may be imported, committed and named."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("features", "models", "training", "serving")
-SOURCES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
+from tests.architecture.sources import ROOT, modules
+
 HEAVY = {
     "bentoml", "duckdb", "lightgbm", "matplotlib", "mlflow", "numba", "numpy", "optuna", "pandas",
     "pyarrow", "pyproj", "scipy", "shap", "shapely", "sklearn", "sqlalchemy",
@@ -26,25 +24,17 @@ def tracked_files() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
 
 
-def imported_modules(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
-    return names
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_module_serializes_code(path: Path) -> None:
-    assert not imported_modules(path) & SERIALIZERS
+@pytest.mark.xdist_group("sources")
+def test_no_module_serializes_code() -> None:
+    found = {m.name: m.imported & SERIALIZERS for m in modules() if m.imported & SERIALIZERS}
+    assert found == {}
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sources")
 def test_mlflow_and_bentoml_are_imported_where_they_are_used_alone() -> None:
     users = {
-        name: sorted(str(p.relative_to(ROOT)) for p in SOURCES if name in imported_modules(p))
+        name: sorted(module.name for module in modules() if name in module.imported)
         for name in ("mlflow", "bentoml")
     }
     assert users == {
@@ -83,11 +73,15 @@ def test_nothing_tracked_is_large_or_names_a_machine() -> None:
     assert not named
 
 
+@pytest.mark.xdist_group("sources")
 def test_package_modules_stay_readable() -> None:
-    lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in SOURCES}
+    lengths = {m.name: len(m.path.read_text().splitlines()) for m in modules()}
     assert {name: n for name, n in lengths.items() if n > 450} == {}
 
 
+@pytest.mark.xdist_group("sources")
 def test_no_folder_is_crowded() -> None:
-    sizes = Counter(str(p.parent.relative_to(ROOT)) for p in SOURCES if p.name != "__init__.py")
+    sizes = Counter(
+        str(m.path.parent.relative_to(ROOT)) for m in modules() if m.path.name != "__init__.py"
+    )
     assert {name: n for name, n in sizes.items() if n > 13} == {}

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from features.schema import TABLES
 from serving.errors import NotReadyError
@@ -112,6 +110,10 @@ def test_every_control_names_a_test_that_exists() -> None:
 
 
 def test_the_bill_of_materials_is_valid_and_whole() -> None:
+    # Takes seconds to import, and every process that reads the tests would.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     bill = bill_of_materials()
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill))
     assert fault is None, fault

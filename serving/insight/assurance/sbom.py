@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, Final
 
@@ -23,31 +26,31 @@ def bill_of_materials(root: str = _PROJECT) -> Json:
     PackageNotFoundError
         When the project itself is not installed.
     """
-    own = metadata.distribution(root)
-    found: dict[str, metadata.Distribution] = {}
-    needs: dict[str, list[str]] = {_key(root): []}
+    own = _part(root)
+    if own is None:
+        raise metadata.PackageNotFoundError(root)
+    found: dict[str, _Part] = {}
+    needs: dict[str, list[str]] = {own.key: []}
     todo = [own]
     while todo:
         one = todo.pop()
-        key = _key(one.metadata["Name"])
         names = []
-        for name in _required(one):
-            needed = _installed(name)
+        for name in one.required:
+            needed = _part(name)
             if needed is None:
                 continue
-            names.append(_key(needed.metadata["Name"]))
-            if names[-1] not in found and names[-1] != _key(root):
-                found[names[-1]] = needed
+            names.append(needed.key)
+            if needed.key not in found and needed.key != own.key:
+                found[needed.key] = needed
                 todo.append(needed)
-        needs[key] = sorted(set(names))
-    components = [_component(one) for _, one in sorted(found.items())]
-    refs = {_key(root): _ref(own)} | {key: _ref(one) for key, one in found.items()}
+        needs[one.key] = sorted(set(names))
+    refs = {own.key: own.ref} | {key: one.ref for key, one in found.items()}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": _component(own) | {"type": "application"}},
-        "components": components,
+        "components": [_component(one) for _, one in sorted(found.items())],
         "dependencies": [
             {"ref": refs[key], "dependsOn": [refs[name] for name in names]}
             for key, names in sorted(needs.items())
@@ -55,42 +58,56 @@ def bill_of_materials(root: str = _PROJECT) -> Json:
     }
 
 
-def _required(one: metadata.Distribution) -> list[str]:
-    """Names of what a distribution asks for without an extra."""
+@dataclass(frozen=True)
+class _Part:
+    """What is told of one distribution; `required` are the names it asks for without an extra."""
+
+    key: str
+    version: str
+    license: str
+    required: tuple[str, ...]
+
+    @property
+    def ref(self) -> str:
+        return f"pkg:pypi/{self.key}@{self.version}"
+
+
+@cache
+def _part(name: str) -> _Part | None:
+    """Return what an installed distribution tells of itself, read once a process."""
+    try:
+        one = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+    told = one.metadata  # parsed anew at each access
+    stated = [str(told[name]) for name in _LICENSES if name in told]
+    return _Part(
+        _key(told["Name"]), told["Version"], next(iter(stated), ""), _required(one.requires or ())
+    )
+
+
+def _required(requires: Sequence[str]) -> tuple[str, ...]:
     out = []
-    for text in one.requires or ():
+    for text in requires:
         requirement, _, marker = text.partition(";")
         match = _NAME.match(requirement.strip())
         if match and "extra" not in marker:
             out.append(match.group())
-    return out
-
-
-def _installed(name: str) -> metadata.Distribution | None:
-    try:
-        return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return None
+    return tuple(out)
 
 
 def _key(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _ref(one: metadata.Distribution) -> str:
-    return f"pkg:pypi/{_key(one.metadata['Name'])}@{one.version}"
-
-
-def _component(one: metadata.Distribution) -> Json:
+def _component(one: _Part) -> Json:
     component: dict[str, Any] = {
         "type": "library",
-        "bom-ref": _ref(one),
-        "name": _key(one.metadata["Name"]),
+        "bom-ref": one.ref,
+        "name": one.key,
         "version": one.version,
-        "purl": _ref(one),
+        "purl": one.ref,
     }
-    stated = {name: str(one.metadata[name]) for name in _LICENSES if name in one.metadata}
-    license_ = next(iter(stated.values()), "")
-    if 0 < len(license_) < 80 and "\n" not in license_:
-        component["licenses"] = [{"license": {"name": license_}}]
+    if 0 < len(one.license) < 80 and "\n" not in one.license:
+        component["licenses"] = [{"license": {"name": one.license}}]
     return component
