@@ -161,18 +161,19 @@ def make_facts(n: int, seed: int = 1) -> pd.DataFrame:
 
 
 @cache
-def _derived(n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reasons and peers of the invented dealers: the slow part of a snapshot."""
-    bundle, inputs = LinearBundle(), make_inputs(n)
-    reasons = strongest(bundle.explain(inputs)["priority"].values, bundle.signals)
-    return reasons, peer_table(inputs, make_facts(n)["license_type"].to_numpy(dtype=object))
-
-
-def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
-    bundle, inputs, facts = LinearBundle(restriction), make_inputs(n), make_facts(n)
+def _derived(n: int) -> tuple[pd.DataFrame, ...]:
+    """Signals, scores, reasons and peers of the invented dealers, for copies of them."""
+    bundle, inputs, facts = LinearBundle(), make_inputs(n), make_facts(n)
     scored = pd.concat([facts, bundle.score(inputs)], axis=1)
     scored["as_of"] = np.datetime64(AS_OF, "s")
     scored["is_in_scope"] = True
+    reasons = strongest(bundle.explain(inputs)["priority"].values, bundle.signals)
+    peers = peer_table(inputs, facts["license_type"].to_numpy(dtype=object))
+    return inputs, scored, reasons, peers
+
+
+def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
+    inputs, scored, reasons, peers = (frame.copy() for frame in _derived(n))
     manifest = {
         "as_of": AS_OF.isoformat(),
         "champion": "000001",
@@ -186,19 +187,18 @@ def make_snapshot(n: int = 400, *, restriction: str = "restricted") -> Snapshot:
     holds = pd.DataFrame({"hold_id": [], "dealer": [], "starts_on": [], "ends_on": []}).astype(
         {"hold_id": str, "dealer": str, "starts_on": "datetime64[s]", "ends_on": "datetime64[s]"}
     )
-    reasons, peers = _derived(n)
     table = ScoredTable(
         name="000001",
         manifest=manifest,
         scored=scored,
-        reasons=reasons.copy(),
-        peers=peers.copy(),
+        reasons=reasons,
+        peers=peers,
         holds=holds,
         folder=Path("nowhere"),
     )
     missing = np.where(np.isnan(inputs.to_numpy()), 2, 0).astype(np.int8)
     features = SimpleNamespace(X=inputs, reasons=pd.DataFrame(missing, columns=NAMES))
-    return Snapshot.of(table, bundle, features)
+    return Snapshot.of(table, LinearBundle(restriction), features)
 
 
 @dataclass

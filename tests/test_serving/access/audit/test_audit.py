@@ -49,7 +49,8 @@ def access(n: int) -> Access:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, new_store: Path) -> Store:
+    shutil.copy(new_store, tmp_path / "service.db")
     return Store.open(f"sqlite:///{tmp_path / 'service.db'}")
 
 
