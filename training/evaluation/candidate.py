@@ -20,6 +20,7 @@ import pandas as pd
 from features.home import sync_folder, write_json
 from features.openjson import Json
 from training.errors import NotTrainedError
+from training.evaluation.head_evaluation import Overlap
 
 if TYPE_CHECKING:
     from models.bundle.bundle import Bundle
@@ -103,17 +104,17 @@ class Candidate:
         """Signals of dealers at the newest date, so that lists can be compared."""
         return self._table("latest")
 
-    def own_overlap(self) -> tuple[float | None, str]:
+    def own_overlap(self) -> tuple[Overlap | None, str]:
         """Share of a list that is on another of its own, by the head whose lists differ most.
 
         Returns
         -------
-        overlap : float or None
+        overlap : Overlap or None
             None where no head has a second list.
         against : str
             What that other list is, in words.
         """
-        found: list[tuple[float, str]] = []
+        found: list[tuple[Overlap, str]] = []
         for name, entry in self.evaluation["heads"].items():
             if name not in self.heads or entry.get("list_overlap") is None:
                 continue
@@ -123,8 +124,11 @@ class Candidate:
                 if pairs
                 else "its own list with the held-out counties dealt anew"
             )
-            found.append((float(entry["list_overlap"]), against))
-        return min(found) if found else (None, "its own")
+            value = float(entry["list_overlap"])
+            # A candidate of before does not tell them.
+            least, most = entry.get("list_overlap_by_lot") or (value, value)
+            found.append((Overlap(value, float(least), float(most)), against))
+        return min(found, key=lambda one: one[0].value) if found else (None, "its own")
 
     def _table(self, stem: str) -> pd.DataFrame | None:
         path = self.folder / f"{stem}.parquet"

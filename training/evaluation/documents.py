@@ -120,6 +120,8 @@ class PairRecord(TypedDict):
     after: str
     n_dealers: int
     overlap: float
+    least: float
+    most: float
 
 
 class StabilityRecord(TypedDict):

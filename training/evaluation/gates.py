@@ -21,6 +21,7 @@ from training.evaluation import few_findings as few
 from training.evaluation.head_evaluation import (
     GROUP,
     RULE,
+    Overlap,
     level_weight,
     lists_of,
     membership,
@@ -345,13 +346,16 @@ def free_of_strictness(
     )
 
 
-def stable(overlap: float | None, against: str, *, limit: float, is_first: bool = True) -> Verdict:
+def stable(
+    overlap: Overlap | None, against: str, *, limit: float, is_first: bool = True
+) -> Verdict:
     """Ask that the list not jump from the one in force.
 
     Parameters
     ----------
-    overlap : float, optional
-        Share of the list that is on the other; None when there is no other.
+    overlap : Overlap, optional
+        Share of the list that is on the other; None when there is no other. Where dealers tie, the
+        lot decides which of them are listed, and the gate can say nothing that no lot would undo.
     against : str
         What it was compared with, in words.
     is_first : bool
@@ -362,13 +366,19 @@ def stable(overlap: float | None, against: str, *, limit: float, is_first: bool 
         shown: Outcome = PASSED if is_first else UNSAID
         why = "only one list to look at" if is_first else f"not compared with {against}"
         return Verdict("stability", "order", shown, why, wanted)
+    if overlap.least < limit <= overlap.most:
+        why = (
+            "so many dealers have one score that the lot decides who is listed: "
+            f"{overlap.least:.0%} to {overlap.most:.0%} of the list is on {against}"
+        )
+        return Verdict("stability", "order", UNSAID, why, wanted, max(0.0, limit - overlap.value))
     return Verdict(
         "stability",
         "order",
-        told(overlap >= limit),
-        f"{overlap:.0%} of the list is on {against}",
+        told(overlap.value >= limit),
+        f"{overlap.value:.0%} of the list is on {against}",
         wanted,
-        max(0.0, limit - overlap),
+        max(0.0, limit - overlap.value),
     )
 
 

@@ -11,6 +11,7 @@ against those of the same ``as_of`` alone, for a list is made of the dealers of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -238,6 +239,66 @@ def list_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, share: float) -
     1.0
     """
     return _shared(list_membership(first, share), list_membership(second, share))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two lists share, and what they may share where ties are broken by lot.
+
+    Parameters
+    ----------
+    value : float
+        Share of one list that is on the other, ties sharing the last places.
+    least, most : float
+        The same by the lots that part the lists most and least; equal where nothing ties at the
+        end of either list.
+    """
+
+    value: float
+    least: float
+    most: float
+
+
+def overlap_by_lot(first: npt.ArrayLike, second: npt.ArrayLike, *, share: float) -> Overlap:
+    """Return what two lists share, whatever the lots of dealers that tie.
+
+    Examples
+    --------
+    >>> overlap_by_lot([3.0, 2.0, 1.0, 0.0], [2.0, 3.0, 1.0, 0.0], share=0.5)
+    Overlap(value=1.0, least=1.0, most=1.0)
+    >>> overlap_by_lot([1.0, 1.0, 1.0, 1.0], [2.0, 3.0, 1.0, 0.0], share=0.5)
+    Overlap(value=0.5, least=0.0, most=1.0)
+    """
+    one, other = list_membership(first, share), list_membership(second, share)
+    a, b = _Tied.of(one), _Tied.of(other)
+    sure = np.minimum(one, other)[a.is_sure & b.is_sure].sum()
+    n_both = (a.is_tied & b.is_tied).sum()
+    # At most: tied places go to the sure ones of the other list first, then to the same dealers.
+    of_b = min(a.places, (a.is_tied & b.is_sure).sum())
+    of_a = min(b.places, (a.is_sure & b.is_tied).sum())
+    most = sure + of_b + of_a + min(a.places - of_b, b.places - of_a, n_both)
+    # At least: to those that the other list cannot have first, then to different ones.
+    left = sum(
+        max(0.0, mine.places - (mine.is_tied & ~theirs.is_sure & ~theirs.is_tied).sum())
+        for mine, theirs in ((a, b), (b, a))
+    )
+    least = sure + max(0.0, left - n_both)
+    return Overlap(_shared(one, other), float(least / one.sum()), float(most / one.sum()))
+
+
+@dataclass(frozen=True)
+class _Tied:
+    is_sure: npt.NDArray[np.bool_]
+    is_tied: npt.NDArray[np.bool_]
+    places: float
+
+    @classmethod
+    def of(cls, membership: Floats) -> _Tied:
+        # A place that the end of the list cuts is no tie of one dealer with itself.
+        is_tied = (membership > 0) & (membership < 1)
+        if is_tied.sum() == 1:
+            is_tied[:] = False
+        return cls((membership > 0) & ~is_tied, is_tied, float(membership[is_tied].sum()))
 
 
 def _shared(first: Floats, second: Floats) -> float:

@@ -14,7 +14,7 @@ from features.errors import FflRiskError
 from training.errors import NotTrainedError
 from training.evaluation import gates
 from training.evaluation.candidate import Candidate
-from training.evaluation.head_evaluation import list_overlap
+from training.evaluation.head_evaluation import Overlap, overlap_by_lot
 from training.evaluation.metrics import Interval
 from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Verdict, told
 from training.evaluation.within import gains_within
@@ -164,13 +164,13 @@ def champion_rows(candidate: Candidate, champion: Candidate) -> tuple[pd.DataFra
     return rows.assign(score=shipped)[is_seen].reset_index(drop=True), how
 
 
-def latest_overlap(candidate: Candidate, champion: Candidate, capacity: float) -> float | None:
+def latest_overlap(candidate: Candidate, champion: Candidate, capacity: float) -> Overlap | None:
     """Share of the candidate's newest list that is on the champion's; None without signals."""
     X = candidate.latest_signals()
     if X is None:
         return None
     one, other = (c.bundle().score(X)["priority"].to_numpy() for c in (candidate, champion))
-    return list_overlap(one, other, share=capacity)
+    return overlap_by_lot(one, other, share=capacity)
 
 
 def has_compliance(candidate: Candidate, *, is_waived: bool) -> list[Verdict]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from training.evaluation.documents import PairRecord, StabilityRecord
-from training.evaluation.head_evaluation import list_overlap
+from training.evaluation.head_evaluation import list_overlap, overlap_by_lot
 
 SHARES: Final = np.round(np.linspace(0.01, 0.5, 50), 2)
 
@@ -46,12 +46,15 @@ def consecutive(scores: Mapping[date, pd.Series], *, capacity: float) -> Stabili
         one, other = scores[before][both].to_numpy(), scores[after][both].to_numpy()
         if not len(both):
             continue
+        found = overlap_by_lot(one, other, share=capacity)
         pairs.append(
             {
                 "before": before.isoformat(),
                 "after": after.isoformat(),
                 "n_dealers": len(both),
-                "overlap": list_overlap(one, other, share=capacity),
+                "overlap": found.value,
+                "least": found.least,
+                "most": found.most,
             }
         )
         curve = [list_overlap(one, other, share=s) for s in SHARES]

@@ -7,6 +7,7 @@ time: trained on inspections that had closed, judged on those assigned later.
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from features.warehouse import Warehouse
 from training.errors import RecipeError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.gates import better_than_chance
-from training.evaluation.head_evaluation import ORDERED_ON, list_overlap, measure
+from training.evaluation.head_evaluation import ORDERED_ON, measure, overlap_by_lot
 from training.heads.fit import (
     HeadResult,
     cross_fit,
@@ -79,7 +80,7 @@ def later_penalized(
         model.fit(X, y, groups=county)
     with steps.step(f"{head.name}: intervals"):
         entry: Json = {**measure(held_out, settings, seed=recipe.seed)}
-    entry["list_overlap"] = _overlap_of_repeats(fitted.model, settings.capacity)
+    entry |= _overlap_of_repeats(fitted.model, settings.capacity)
     judged_on = (
         f"counties held out ({settings.n_folds} folds, dealt {settings.n_repeats} times), "
         "intervals by county"
@@ -89,10 +90,14 @@ def later_penalized(
     return result, table
 
 
-def _overlap_of_repeats(scores: np.ndarray, capacity: float) -> float | None:
-    if len(scores) < 2:
-        return None
-    return float(np.mean([list_overlap(scores[0], other, share=capacity) for other in scores[1:]]))
+def _overlap_of_repeats(scores: np.ndarray, capacity: float) -> dict[str, Any]:
+    found = [overlap_by_lot(scores[0], other, share=capacity) for other in scores[1:]]
+    if not found:
+        return {"list_overlap": None}
+    value, *bounds = (
+        float(np.mean([getattr(one, name) for one in found])) for name in ("value", "least", "most")
+    )
+    return {"list_overlap": value, "list_overlap_by_lot": bounds}
 
 
 def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> HeadResult:

@@ -1,6 +1,7 @@
 """Each gate passes the good, refuses the bad by how much it fails, and says when it cannot tell."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pytest
 from training.errors import GateRefusedError
 from training.evaluation import gates
 from training.evaluation.candidate import Candidate
-from training.evaluation.head_evaluation import list_membership, list_overlap
+from training.evaluation.head_evaluation import (
+    Overlap,
+    list_membership,
+    list_overlap,
+    overlap_by_lot,
+)
 from training.evaluation.metrics import Interval
 from training.evaluation.promotion_verdict import MENDING, require_passed
 
@@ -265,8 +271,8 @@ def test_offices_whose_dealers_are_not_known_are_not_judged():
 
 
 def test_a_list_is_compared_with_the_one_in_force():
-    assert gates.stable(0.7, "the champion's", limit=0.4).is_passed
-    assert gates.stable(0.2, "the champion's", limit=0.4).outcome == "refused"
+    assert gates.stable(Overlap(0.7, 0.6, 0.8), "the champion's", limit=0.4).is_passed
+    assert gates.stable(Overlap(0.2, 0.1, 0.3), "the champion's", limit=0.4).outcome == "refused"
     assert gates.stable(None, "", limit=0.4).is_passed
     unseen = gates.stable(None, "the champion's", limit=0.4, is_first=False)
     assert unseen.outcome == "unsaid"
@@ -283,7 +289,9 @@ def test_a_first_list_says_which_other_list_of_its_own_it_is_compared_with(entry
     """Both were said to be of a year before: two dealings of one listing, and half a year."""
     one = Candidate(Path("000001"), {"bundle_heads": ["h"], "heads": {"h": entry}})
     overlap, words = one.own_overlap()
-    assert (overlap, against in words) == (0.6, True)
+    assert (overlap, against in words) == (Overlap(0.6, 0.6, 0.6), True)
+    entry["list_overlap_by_lot"] = [0.5, 0.7]
+    assert one.own_overlap()[0] == Overlap(0.6, 0.5, 0.7)
 
 
 def test_refusals_are_told_together_and_what_cannot_be_said_needs_a_reason():
@@ -321,6 +329,31 @@ def test_every_gate_says_what_mends_a_refusal():
 def test_list_membership_adds_up_to_the_capacity_with_ties():
     listed = list_membership(np.array([3.0, 2.0, 2.0, 2.0, 1.0]), 0.4)
     assert listed.tolist() == pytest.approx([1.0, 1 / 3, 1 / 3, 1 / 3, 0.0])
+
+
+def test_what_lists_of_dealers_that_tie_share_is_bounded_by_every_lot():
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        one, other = rng.integers(0, 3, 4), rng.integers(0, 3, 4)
+        shared = [
+            len(
+                set(sorted(range(4), key=lambda n: (-one[n], first[n]))[:2])
+                & set(sorted(range(4), key=lambda n: (-other[n], second[n]))[:2])
+            )
+            / 2
+            for first, second in itertools.product(itertools.permutations(range(4)), repeat=2)
+        ]
+        found = overlap_by_lot(one, other, share=0.5)
+        assert (found.least, found.most) == (pytest.approx(min(shared)), pytest.approx(max(shared)))
+
+
+@pytest.mark.parametrize("other", [np.zeros(100), np.arange(100.0)])
+def test_where_all_dealers_tie_the_gate_cannot_say_whether_the_list_jumps(other):
+    """It refused a list that nothing but the lot had parted from the one in force."""
+    overlap = overlap_by_lot(np.zeros(100), other, share=0.1)
+    verdict = gates.stable(overlap, "the champion's", limit=0.4, is_first=False)
+    assert verdict.outcome == "unsaid"
+    assert "the lot decides who is listed: 0% to 100% of the list" in verdict.measured
 
 
 def test_unrelated_lists_overlap_by_chance():

@@ -174,6 +174,9 @@ def judge(
         "recency": fitted.weighted.recency.entry(),
         "stability": stable,
         "list_overlap": stable["pairs"][-1]["overlap"] if stable["pairs"] else None,
+        "list_overlap_by_lot": [
+            pair[end] for pair in stable["pairs"][-1:] for end in ("least", "most")
+        ],
         "sections": _sections(estimates, gains, last.history(), fitted.level_in_words),
     }
     return held_out, everyone, entry
