@@ -7,7 +7,6 @@ time: trained on inspections that had closed, judged on those assigned later.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from features.warehouse import Warehouse
 from training.errors import RecipeError, TooFewLabelsError
 from training.evaluation.baselines import LogLogistic
 from training.evaluation.gates import better_than_chance
-from training.evaluation.head_evaluation import ORDERED_ON, measure, overlap_by_lot
+from training.evaluation.head_evaluation import ORDERED_ON, Overlap, measure, overlap_by_lot
 from training.heads.fit import (
     HeadResult,
     cross_fit,
@@ -80,7 +79,10 @@ def later_penalized(
         model.fit(X, y, groups=county)
     with steps.step(f"{head.name}: intervals"):
         entry: Json = {**measure(held_out, settings, seed=recipe.seed)}
-    entry |= _overlap_of_repeats(fitted.model, settings.capacity)
+    found_again = _overlap_of_repeats(fitted.model, settings.capacity)
+    entry["list_overlap"] = None if found_again is None else found_again.value
+    if found_again is not None:
+        entry["list_overlap_by_lot"] = [found_again.least, found_again.most]
     judged_on = (
         f"counties held out ({settings.n_folds} folds, dealt {settings.n_repeats} times), "
         "intervals by county"
@@ -90,14 +92,12 @@ def later_penalized(
     return result, table
 
 
-def _overlap_of_repeats(scores: np.ndarray, capacity: float) -> dict[str, Any]:
+def _overlap_of_repeats(scores: np.ndarray, capacity: float) -> Overlap | None:
     found = [overlap_by_lot(scores[0], other, share=capacity) for other in scores[1:]]
     if not found:
-        return {"list_overlap": None}
-    value, *bounds = (
-        float(np.mean([getattr(one, name) for one in found])) for name in ("value", "least", "most")
-    )
-    return {"list_overlap": value, "list_overlap_by_lot": bounds}
+        return None
+    names = ("value", "least", "most")
+    return Overlap(*(float(np.mean([getattr(one, name) for one in found])) for name in names))
 
 
 def severity(recipe: Recipe, head: Head, warehouse: Warehouse, steps: Steps) -> HeadResult:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from features.engine import context
+from features.ingest import ingest
 from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle
@@ -20,6 +21,7 @@ from serving.field.events.rescoring_loop import KEPT, Rescorer
 from serving.runtime import Runtime
 from serving.scores.publish import publish, score_rows
 from serving.scores.snapshot import Snapshot
+from serving.scores.table.dealer_facts import dealer_facts
 from serving.settings import Settings
 from tests.test_serving.test_end_to_end import publish_country
 
@@ -179,3 +181,30 @@ def test_what_was_built_for_a_table_that_is_no_longer_in_force_is_left_by_nobody
     rescorer.close()
     assert list(home.glob(f"scored/*/{KEPT}")) == [running.snapshot.table.folder / KEPT]
     assert not first.exists()
+
+
+def test_whose_office_a_dealer_is_of_follows_visits_with_the_whole_table(running):
+    """An event scores a dealer anew; where it lies is the table's, for it as for its neighbors."""
+    home, rescorer = running.settings.home, Rescorer(running, running.settings.home)
+    trace(running, 5)
+    rescorer._once()
+    assert running.snapshot.as_of == TOMORROW
+    before = running.snapshot.columns["office"].copy()
+    visits = Warehouse.open(home / "warehouse").read("inspections").to_pandas()
+    visits = visits.assign(
+        inspection_id="OWN-" + visits["inspection_id"], office="OWN", kind="compliance",
+        opened_on=TODAY, closed_on=TODAY,
+    )  # fmt: skip
+    more = pd.concat([visits, visits.assign(inspection_id="MORE-" + visits["inspection_id"])])
+    more.drop(columns=["known_on", "superseded_on", "source_id", "source_line"]).to_csv(
+        home / "inspections.csv", index=False
+    )
+    ingest(home / "inspections.csv", home / "warehouse", today=TODAY)
+    dealer = trace(running, 11)
+    rescorer._once()
+    assert running.snapshot.as_of_row(running.snapshot.row_of[dealer]) == TOMORROW
+    assert np.array_equal(running.snapshot.columns["office"], before)
+    rescorer.close()
+    # The next whole table has it, by `ffl-risk score` or by the first event of another day.
+    facts = dealer_facts(Warehouse.open(home / "warehouse"), np.array([dealer]), TOMORROW)
+    assert facts["office"].tolist() == ["OWN"] != [before[running.snapshot.row_of[dealer]]]
