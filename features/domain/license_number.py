@@ -11,6 +11,7 @@ The same grammar serves Python (`parse`), whole columns (`parse_column`) and SQL
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -59,10 +60,13 @@ _UNTIDY: Final = (
     (" +", " "),
     ("-+$|[.]0+$", ""),
 )
-# Region, district and sequence without dashes, of the regions there are; and the number as it is
-# printed for the public, the parts between covered.
-_COMPACT_DEALER: Final = "^([1345689])([0-9]{2})([0-9A-Z][0-9]{4})$"
-_COVERED: Final = "^([1-9])-([0-9]{2})-[X*#]{3}-[X*#]{2}-[X*#]{2}-([0-9A-Z][0-9]{4})$"
+# A dealer's key; region, district and sequence without dashes, of the regions there are; and the
+# number as it is printed for the public, the parts between covered.
+_TIDY_DEALER: Final = (
+    "^(?:([1-9])-([0-9]{2})-([0-9A-Z][0-9]{4})|([1345689])([0-9]{2})([0-9A-Z][0-9]{4})|"
+    "([1-9])-([0-9]{2})-[X*#]{3}-[X*#]{2}-[X*#]{2}-([0-9A-Z][0-9]{4}))$"
+)
+_OF_DEALER: Final = (1, 2, 6)  # of the parts of a number
 _WIDTHS: Final = {"district": 2, "county": 3, "license_type": 2, "sequence": 5}
 
 # A license runs three years, so a code never points more than four years ahead of the day it was
@@ -253,53 +257,56 @@ def number_sql(text: str) -> str:
     >>> number_sql("x").startswith("CASE WHEN")
     True
     """
-    number = f"upper(trim({text}))"
-    spelled = f"regexp_replace({number}, '{NUMBER_PATTERN}', '{_spelled(6)}')"
-    eaten = _plain(_EATEN)
-    parts = [f"regexp_extract({number}, '{eaten}', {n})" for n in range(1, 7)]
-    padded = [
-        f"lpad({part}, {_WIDTHS[name]}, '0')" if name in _WIDTHS else part
-        for (name, _), part in zip(_PARTS, parts, strict=True)
-    ]
     return (
         f"CASE WHEN regexp_matches({text}, '{_PRINTED}') THEN {text} "
-        f"WHEN regexp_matches({number}, '{NUMBER_PATTERN}') THEN {spelled} "
-        f"WHEN regexp_matches({number}, '{_EATEN_SHORT}') AND regexp_matches({number}, '{eaten}') "
-        f"THEN concat_ws('-', {', '.join(padded)}) "
-        f"ELSE {_rewritten(tidied_sql(text), NUMBER_PATTERN, 6)} END"
+        f"{_spelled_otherwise(text, range(1, 7))} END"
     )
 
 
 def dealer_sql(text: str) -> str:
     """Return SQL for the dealer key of `text`, which may be a key already."""
     key = f"upper(trim({text}))"
-    number = number_sql(text)
     part = [f"regexp_extract({key}, '{_EATEN_DEALER}', {n})" for n in range(1, 4)]
-    tidy = tidied_sql(text)
-    keys = ", ".join(
-        _rewritten(tidy, pattern, 3)
-        for pattern in ("^([1-9])-([0-9]{2})-([0-9A-Z][0-9]{4})$", _COMPACT_DEALER, _COVERED)
-    )
     padded = f"{part[0]} || '-' || lpad({part[1]}, 2, '0') || '-' || lpad({part[2]}, 5, '0')"
+    number = f"CASE {_spelled_otherwise(text, _OF_DEALER)} END"
+    keys = _rewritten(tidied_sql(text), _TIDY_DEALER, ("147", "258", "369"))
     return (
         f"CASE WHEN regexp_matches({text}, '{DEALER_PATTERN}') THEN {text} "
         f"WHEN regexp_matches({text}, '{_PRINTED}') THEN {dealer_of_number_sql(f'({text})')} "
         f"WHEN regexp_matches({key}, '{DEALER_PATTERN}') THEN {key} "
         f"WHEN regexp_matches({key}, '{_EATEN_DEALER}') THEN {padded} "
-        f"ELSE coalesce({dealer_of_number_sql(f'({number})')}, {keys}) END"
+        f"ELSE coalesce({number}, {keys}) END"
     )
 
 
-def _rewritten(text: str, pattern: str, n_parts: int) -> str:
-    """Return SQL for the parts of `text` with dashes between, null where it does not match."""
+def _spelled_otherwise(text: str, parts: Sequence[int]) -> str:
+    """Return the rest of a CASE: some parts of a number that is not as printed, dashes between."""
+    number = f"upper(trim({text}))"
+    spelled = f"regexp_replace({number}, '{NUMBER_PATTERN}', '{_groups(parts)}')"
+    eaten = _plain(_EATEN)
+    padded = []
+    for n in parts:
+        part, width = f"regexp_extract({number}, '{eaten}', {n})", _WIDTHS.get(_PARTS[n - 1][0])
+        padded.append(f"lpad({part}, {width}, '0')" if width else part)
+    return (
+        f"WHEN regexp_matches({number}, '{NUMBER_PATTERN}') THEN {spelled} "
+        f"WHEN regexp_matches({number}, '{_EATEN_SHORT}') AND regexp_matches({number}, '{eaten}') "
+        f"THEN concat_ws('-', {', '.join(padded)}) "
+        f"ELSE {_rewritten(tidied_sql(text), NUMBER_PATTERN, parts)}"
+    )
+
+
+def _rewritten(text: str, pattern: str, parts: Sequence[int | str]) -> str:
+    """Return SQL for groups of `text` with dashes between, null where it does not match."""
     return (
         f"CASE WHEN regexp_matches({text}, '{pattern}') "
-        f"THEN regexp_replace({text}, '{pattern}', '{_spelled(n_parts)}') END"
+        f"THEN regexp_replace({text}, '{pattern}', '{_groups(parts)}') END"
     )
 
 
-def _spelled(n: int) -> str:
-    return "-".join(rf"\{k}" for k in range(1, n + 1))
+def _groups(parts: Sequence[int | str]) -> str:
+    """Return what stands for groups of a pattern; of several in one place, one has a text."""
+    return "-".join("".join(rf"\{n}" for n in str(part)) for part in parts)
 
 
 def _plain(pattern: str) -> str:
@@ -313,18 +320,22 @@ def dealer_of_number_sql(number: str) -> str:
     return f"substr({number}, 1, 5) || substr({number}, 16, 5)"
 
 
-def expires_on_sql(code: str, reference: str) -> str:
+def expires_on_sql(code: str, reference: str | date) -> str:
     """Return SQL for the expiry date of the two-sign code `code` read on the date `reference`.
 
-    What it gives for a text that is no such code means nothing: the license number around it does
-    not parse either.
+    A date is reckoned with here, where an engine would fold it anew at each of its places. What
+    comes of a text that is no such code means nothing: the number around it does not parse either.
     """
     # In months since the year 0: the last with the code's digit and month before the day that is
     # four years ahead, of those that begin ten years apart.
-    last = (
-        f"(year({reference}) * 12 + month({reference}) + {12 * YEARS_AHEAD - 1} "
-        f"- CAST(day({reference}) = 1 AS INTEGER))"
-    )
+    ahead = 12 * YEARS_AHEAD - 1
+    if isinstance(reference, date):
+        last = str(reference.year * 12 + reference.month + ahead - (reference.day == 1))
+    else:
+        last = (
+            f"(year({reference}) * 12 + month({reference}) + {ahead} "
+            f"- CAST(day({reference}) = 1 AS INTEGER))"
+        )
     digit = f"(ascii({code}) - {ord('0')})"
     letter = f"instr('{MONTH_LETTERS}', upper(substr({code}, 2, 1)))::INTEGER"
     # The engine works out what occurs twice once, but not inside of a CASE.

@@ -301,14 +301,13 @@ def _typed(
         if step:
             inner = f"SELECT *, {', '.join(step)} FROM ({inner})"
     dates = f", {', '.join(read)}" if read else ""
-    points = ""
-    if POINT[0] in table.names:
-        state = "premises_state" if "premises_state" in table.names else ""
-        points = f", {conversion.points(state)}"
-    return (
-        f"SELECT *{points} FROM (SELECT *, {', '.join(typed)}{rest} FROM (SELECT *{dates} FROM "
-        f"(SELECT *, {', '.join(given)} FROM ({inner}))){joined})"
+    rows = (
+        f"SELECT *, {', '.join(typed)}{rest} FROM (SELECT *{dates} FROM "
+        f"(SELECT *, {', '.join(given)} FROM ({inner}))){joined}"
     )
+    if POINT[0] in table.names:
+        rows = conversion.points(rows, "premises_state" if "premises_state" in table.names else "")
+    return rows
 
 
 def _has_dealer_of_number(plan: Plan) -> bool:

@@ -107,14 +107,16 @@ def converted(column: Column, kind: str, given: str) -> str:
     )
 
 
-def points(state: str = "") -> str:
-    """Return SQL for ``latitude`` and ``longitude`` as read, null where they are no place.
+def points(rows: str, state: str = "") -> str:
+    """Return SQL for `rows` with ``latitude`` and ``longitude`` as read, null where no place.
 
     Neither is without the other. Of numbers that are no degrees nothing is made: the bounds of
     the contract refuse them, unless the two are merely swapped.
 
     Parameters
     ----------
+    rows : str
+        SQL of rows with ``read_latitude`` and ``read_longitude``.
     state : str
         Column of the state in which they must lie; any state where empty.
     """
@@ -124,9 +126,11 @@ def points(state: str = "") -> str:
         "coalesce(abs(read_latitude) > 180 OR abs(read_longitude) > 180 OR "
         "(abs(read_latitude) > 90 AND NOT coalesce(abs(read_longitude) <= 90, false)), false)"
     )
-    return ", ".join(
-        f"CASE WHEN {can_be} OR {no_degrees} THEN {read} END AS {read.removeprefix('read_')}"
-        for read in pair
+    kept = ", ".join(
+        f"CASE WHEN is_point_kept THEN {read} END AS {read.removeprefix('read_')}" for read in pair
+    )
+    return (
+        f"SELECT *, {kept} FROM (SELECT *, {can_be} OR {no_degrees} AS is_point_kept FROM ({rows}))"
     )
 
 

@@ -200,9 +200,8 @@ def listing(name: str, form: TextForm | None, names: list[str], listed_on: date 
             expected="a file name such as 0513-ffl-list.txt or listing_2013-05.txt",
             fix="say it with --listed-on YYYY-MM-DD",
         )
-    day = f"DATE {literal(parse_date(when).isoformat())}"
     types = ", ".join(map(literal, SET_ASIDE_TYPES))
-    columns = _columns(set(names), day)
+    columns = _columns(set(names), parse_date(when))
     plan = Plan("licenses", columns, _rows(names), set_aside=f"lic_type IN ({types})")
     has_expiry = {"lic_xprdte", _WHOLE} & set(names)
     notes = [] if has_expiry else ["without expiry dates: numbers and expiry are unknown"]
@@ -241,12 +240,12 @@ def _rows(names: list[str]) -> str:
     return f"(SELECT * REPLACE ({', '.join(padded)}) FROM {rows})"
 
 
-def _columns(names: set[str], day: str) -> Mapping[str, str]:
+def _columns(names: set[str], day: date) -> Mapping[str, str]:
     key = "lic_regn || '-' || lic_dist || '-' || lic_seqn"
     columns = {
         "dealer": key,
         "license_type": "lic_type",
-        "listed_on": day,
+        "listed_on": f"DATE {literal(day.isoformat())}",
         "licensee_name": "license_name",
         "premises_city": "premise_city",
         "premises_state": "premise_state",
