@@ -20,7 +20,7 @@ from serving.server.app import build_app
 from serving.store.tables import METADATA
 
 SECRET = "Zq9SecretValue"
-N_BODIES = 10_000
+N_BODIES = 5_000
 VALID: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/score": ("analyst", {"dealers": ["1-10-00000"], "with_reasons": False}),
     "/v1/score_features": ("analyst", {"rows": [{"family0_signal0": 1.0}]}),
