@@ -17,6 +17,7 @@ import typer
 
 from features.commands.app import app as features_app
 from features.commands.interruption import INTERRUPTED, left_behind
+from features.commands.narrowing import narrowed
 from features.errors import FflRiskError
 from features.home import keep_private
 from serving.commands.app import app as serving_app
@@ -53,7 +54,7 @@ def main() -> None:
     # one, products of vectors spend most of their time waiting for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        app()
+        (narrowed(app, sys.argv[1] if len(sys.argv) > 1 else "") or app)()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             told = left_behind(sys.argv[1:])

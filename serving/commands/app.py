@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from features.commands.loading import uncollected
 from features.domain import agency_day
 from serving.commands.administration.admin import (
     audit_app,
@@ -136,8 +137,9 @@ def rank(
 
     Example: ffl-risk rank --k 20 --state TX
     """
-    from serving.commands.operator import local_rank
-    from serving.commands.printing import print_list
+    with uncollected():
+        from serving.commands.operator import local_rank
+        from serving.commands.printing import print_list
 
     area = {"office": office, "division": division, "state": state}
     document = local_rank(
@@ -164,8 +166,9 @@ def explain(
 
     Example: ffl-risk explain 1-56-21093
     """
-    from serving.commands.operator import local_explanation
-    from serving.commands.printing import print_explanation
+    with uncollected():
+        from serving.commands.operator import local_explanation
+        from serving.commands.printing import print_explanation
 
     document = local_explanation(dealer, k=k, warehouse=warehouse)
     print_explanation(document, as_json=as_json)

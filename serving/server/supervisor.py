@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import fcntl
+import gc
 import ipaddress
 import logging
 import multiprocessing
@@ -57,10 +58,19 @@ class Supervisor(Multiprocess):
         self.has_failed = self.should_exit.is_set() and not was_told
 
 
+class WorkerConfig(uvicorn.Config):
+    """How a worker serves, loaded in the worker."""
+
+    def load(self) -> None:
+        """Import what serves, the collector off until all is there (`serving.service`)."""
+        gc.disable()
+        super().load()
+
+
 def config_of(settings: Settings, host: str, port: int) -> uvicorn.Config:
     """Return how each worker serves."""
     options: dict[str, Any] = {"http": BoundedProtocol, "ws": "none", "loop": "uvloop"}
-    return uvicorn.Config(
+    return WorkerConfig(
         _TARGET,
         factory=True,
         host=host,
