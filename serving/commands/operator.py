@@ -34,6 +34,7 @@ from serving.lists import decisions, issued
 from serving.lists.compose import Issue, compose
 from serving.lists.files.contest_packet import packet
 from serving.lists.scheduled import Order, Scheduled, issue_for_week
+from serving.lists.verification import Verification, verify
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.scores.areas import as_spelled
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from features.insight.measures.measure import Report
     from features.warehouse import Warehouse
     from serving.access.audit.writer import Verdict
-    from serving.lists.issued import Verification
     from serving.scores.snapshot import Snapshot
 
 _SHOWN: Final = 12  # names of places in a message
@@ -273,7 +273,7 @@ def verify_list(list_id: str, warehouse: Path | None) -> Verification:
     folder = home()
     key = audit.load_key(Settings.from_environment().audit_key_file)
     with store() as opened:
-        return issued.verify(
+        return verify(
             opened, list_id, home=folder, warehouse=warehouse or folder / "warehouse", key=key
         )
 

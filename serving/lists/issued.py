@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Final, cast
 from weakref import WeakKeyDictionary
 
@@ -16,7 +15,6 @@ import sqlalchemy as sa
 from pydantic_core import from_json, to_json
 
 from features.domain.agency_day import day_of
-from models.order.random_share import Draw
 from serving import clock
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
@@ -30,16 +28,15 @@ from serving.contract.records.lists import (
     PrincipalRecord,
     RecipeRecord,
 )
-from serving.errors import ConflictError, NotReadyError, UnknownListError
+from serving.errors import ConflictError, UnknownListError
 from serving.lists.compose import Before, Issue, compose
 from serving.lists.owners import is_own, office_of
 from serving.lists.visible_list import FACTS, for_auditor, without
 from serving.runtime import Runtime
 from serving.scores.areas import as_spelled, own_rows
-from serving.scores.rebuild import rebuilt
-from serving.scores.snapshot import Ages, Snapshot, today
+from serving.scores.snapshot import Snapshot, today
 from serving.scores.table.loaded_table import rows_of
-from serving.scores.visible_dealers import Scope, View
+from serving.scores.visible_dealers import Scope
 from serving.store import journal
 from serving.store.database import Store, instant
 from serving.store.rows import picked
@@ -50,15 +47,6 @@ _MOST_SEARCHED: Final = 100
 _MOST_COMPARED: Final = 64
 _compared: WeakKeyDictionary[Store, dict[str, Before]] = WeakKeyDictionary()
 _NO_LIST: Final = "There is no such list, or it is not yours."
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What comparing a list with its rebuilding found."""
-
-    list_id: str
-    is_same: bool
-    checks: Mapping[str, bool]
 
 
 class IssuedAlreadyError(ConflictError):
@@ -382,70 +370,3 @@ def lists_of(store: Store, owner: str | None = None) -> list[ListIdRecord]:
         query = query.where(LISTS.c.owner == owner)
     with store.read() as connection:
         return [picked(ListIdRecord, row._mapping) for row in connection.execute(query)]
-
-
-def verify(
-    store: Store, list_id: str, *, home: Path, warehouse: Path, key: bytes | None = None
-) -> Verification:
-    """Rebuild a list from the warehouse, the bundle and the code, and compare the bytes.
-
-    Parameters
-    ----------
-    key : bytes, optional
-        The audit's key: with it, that the draw is the one fixed for its period is checked too.
-
-    Raises
-    ------
-    UnknownListError
-        When there is no such list.
-    """
-    query = sa.select(LISTS).where(LISTS.c.list_id == list_id)
-    with store.read() as connection:
-        row = connection.execute(query).first()
-    if row is None:
-        raise UnknownListError(f"There is no list {list_id!r}.")
-    recipe: RecipeRecord = row.recipe
-    content = bytes(row.document)
-    is_kept = hashlib.sha256(content).hexdigest() == row.sha256
-    try:
-        published = Snapshot.load(home, row.scored)
-    except NotReadyError as error:
-        # The list may well be right; a rebuilding can no longer show it.
-        rebuilding = f"it can be rebuilt: {error.what[0].lower()}{error.what[1:]}"
-        return Verification(
-            list_id,
-            False,
-            {
-                "stored bytes are those issued": is_kept,
-                "the same version of the code": recipe["version"] == code_version(),
-                rebuilding: False,
-            },
-        )
-    anew = replace(rebuilt(published, warehouse=warehouse), ages=Ages(**recipe.get("ages", {})))
-    previous, whose = recipe["previous"], recipe["principal"]
-    ticket = Issue(**recipe["issue"])
-    document = compose(
-        View(anew.overlaid(recipe["overlay"]), recipe["hidden"]),
-        Principal(whose["name"], whose["role"], frozenset(whose["areas"])),
-        RankRequest.model_validate(recipe["request"]),
-        issue=ticket,
-        previous=Before.of(from_json(stored_bytes(store, previous))) if previous else None,
-    )
-    checks = {
-        "stored bytes are those issued": is_kept,
-        "the scored table rebuilt from warehouse and bundle is the one published": (
-            anew.basis["fingerprint"] == published.basis["fingerprint"]
-        ),
-        "the same version of the code": recipe["version"] == code_version(),
-        "the list rebuilt from them is the one issued": to_json(document) == content,
-    }
-    if key is not None:
-        fixed = {
-            made(key, anew.as_of, months=ticket.draw_months).seed
-            for made in (Draw.kept, Draw.short)  # the latter of lists of before
-        }
-        checks["the draw is the one that the audit's key fixes for the period"] = (
-            ticket.seed in fixed
-        )
-    is_same = all(ok for name, ok in checks.items() if not name.startswith("the same version"))
-    return Verification(list_id, is_same, checks)

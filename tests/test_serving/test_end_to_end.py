@@ -2,6 +2,7 @@
 
 import atexit
 import dataclasses
+import hashlib
 import io
 import json
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic_core import to_json
 
 from features.home import write_json
 from features.ingest import ingest
@@ -27,13 +29,15 @@ from serving.dealers.dossier import dossier
 from serving.errors import UnknownDealerError
 from serving.field.events.rescoring import rescore
 from serving.field.outcomes.outcomes import collect
+from serving.lists import issued
 from serving.lists.files.contest_packet import packet
-from serving.lists.issued import verify
+from serving.lists.verification import verify
 from serving.runtime import Runtime
 from serving.scores.champion import limits_of
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
+from serving.store.tables import LISTS
 
 AS_OF = date(2026, 1, 1)
 N = 240
@@ -202,6 +206,30 @@ def test_a_list_is_rebuilt_from_the_warehouse_byte_for_byte(runtime, start):
     result = verify(runtime.store, listed["list_id"], home=home, warehouse=home / "warehouse")
     assert result.is_same
     assert all(result.checks.values())
+
+
+def test_a_list_of_before_a_field_came_is_the_one_issued(runtime, start):
+    """A later version adds to its rows; what was issued is rebuilt all the same."""
+    listed = start(runtime).post("/v1/rank", "chief", {"k": 5}).json()
+    home, list_id = runtime.settings.home, listed["list_id"]
+    document = json.loads(issued.stored_bytes(runtime.store, list_id))
+
+    def verified():
+        content = to_json(document)
+        row = {"document": content, "sha256": hashlib.sha256(content).hexdigest()}
+        with runtime.store.write() as connection:
+            connection.execute(LISTS.update().where(LISTS.c.list_id == list_id).values(row))
+        return verify(runtime.store, list_id, home=home, warehouse=home / "warehouse")
+
+    for row in document["rows"]:
+        del row["as_of"], row["last_kind"]
+    found = verified()
+    assert found.is_same
+    assert next(one for one in found.checks if "came with a later version" in one).endswith(
+        ": rows.as_of, rows.last_kind"
+    )
+    del document["rows"][2]["note"]
+    assert not verified().is_same
 
 
 def test_a_list_whose_warehouse_changed_is_found_out(runtime, start, tmp_path):

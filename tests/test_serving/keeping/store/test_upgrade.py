@@ -23,6 +23,7 @@ from serving.errors import NotReadyError, StoreError
 from serving.field.events import rescoring
 from serving.field.outcomes import outcomes
 from serving.lists import issued
+from serving.lists.verification import verify
 from serving.runtime import Runtime
 from serving.scores import holds
 from serving.scores.publish import publish
@@ -97,15 +98,13 @@ def test_every_list_is_as_issued_and_a_rebuilding_says_why_it_cannot_be(
     for list_id, dealers in FACTS["lists"].items():
         document = json.loads(issued.stored_bytes(store, list_id))
         assert [row["dealer"] for row in document["rows"]] == dealers
-        found = issued.verify(
-            store, list_id, home=settings.home, warehouse=settings.home / "warehouse"
-        )
+        found = verify(store, list_id, home=settings.home, warehouse=settings.home / "warehouse")
         assert found.checks["stored bytes are those issued"]
         assert not found.is_same
         assert any("written by another version" in name for name in found.checks)
     with store.write() as connection:
         connection.execute(sa.text("UPDATE lists SET document = x'7b7d'"))
-    again = issued.verify(store, list_id, home=settings.home, warehouse=settings.home / "warehouse")
+    again = verify(store, list_id, home=settings.home, warehouse=settings.home / "warehouse")
     assert not again.checks["stored bytes are those issued"]
 
 
