@@ -49,6 +49,7 @@ def users_add(
     password = sys.stdin.readline().rstrip("\n") if password_stdin else None
     with directory() as accounts:
         accounts.add_account(name, role, areas=area or [], password=password)
+    _tell_of_empty(area or [])
     say(f"Account {name} made. A token for it: ffl-risk tokens issue {name}")
 
 
@@ -91,6 +92,7 @@ def users_role(
 
     with directory() as accounts:
         accounts.set_role(name, role, areas=area or None)
+    _tell_of_empty(area or [])
 
 
 @users_app.command("areas")
@@ -103,6 +105,17 @@ def users_areas(name: Account, area: AreaOption = None) -> None:
 
     with directory() as accounts:
         accounts.set_areas(name, area or [])
+    _tell_of_empty(area or [])
+
+
+def _tell_of_empty(areas: list[str]) -> None:
+    """Say which areas have no dealer in the table in force: who has such a one sees nobody."""
+    from serving.commands.printing import say
+    from serving.scores.table.areas_in_force import without_dealers
+    from serving.settings import Settings
+
+    for area, hint in without_dealers(Settings.from_environment().home, areas).items():
+        say(f"No dealer of the scored table in force belongs to {area}{hint}")
 
 
 @users_app.command("sessions-end")

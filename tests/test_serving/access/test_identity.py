@@ -5,13 +5,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from serving.access import accounts
 from serving.access.accounts import Principal
 from serving.access.passwords import Attempts
 from serving.access.people import inspectors_of, not_known
+from serving.commands.administration.admin import users_app
 from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
 from serving.store.tables import TOKENS
 
@@ -263,3 +266,28 @@ def test_work_is_handed_to_nobody_whom_the_operator_locked_out(service):
     # Of those who came back, the newest session says who they are now.
     directory.start_session(replace(maria, role="supervisor"), "licensing", hours=1)
     assert known() == (False, False)
+
+
+def test_an_area_without_a_dealer_is_told_when_it_is_given(tmp_path, monkeypatch):
+    """Who was given an office that nobody belongs to saw empty lists, and nobody knew why."""
+    monkeypatch.setenv("FFL_RISK_HOME", str(tmp_path))
+    (tmp_path / "scored" / "000001").mkdir(parents=True)
+    table = pd.DataFrame({"office": ["Köln Süd", ""], "division": ["785", ""]})
+    table.to_parquet(tmp_path / "scored" / "000001" / "scored.parquet")
+
+    def told(*command):
+        done = CliRunner().invoke(users_app, list(command), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return " ".join(done.output.split())
+
+    nowhere = ("--area", "office:Koln Sud")
+    add = ("add", "--role", "inspector")
+    assert "No dealer" not in told(*add, "early", *nowhere)  # before a table nothing can be said
+    (tmp_path / "scored.json").write_text('{"scored": "000001"}')
+    late = told(*add, "late", *nowhere)
+    assert "No dealer of the scored table in force belongs to office:Koln Sud; did you" in late
+    assert "mean 'Köln Süd'?" in late
+    assert "belongs to division:Moon." in told(
+        "areas", "late", "--area", "office:KÖLN  SÜD", "--area", "division:Moon", "--area", "nation"
+    )
+    assert "No dealer" not in told("role", "late", "supervisor", "--area", "division:785")
