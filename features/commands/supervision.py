@@ -53,12 +53,22 @@ def staffing(
         grid.add_column(name)
     for row in (*found.areas, *found.offices):
         years = "over 100" if row.years_to_coverage is None else f"{row.years_to_coverage:.1f}"
-        more = "" if row.added_low is None else f"{row.added_low:.1f} to {row.added_high:.1f}"
+        more = "" if row.added_low is None else _range(row.added_low, row.added_high or 0.0)
         grid.add_row(
             row.name, f"{row.investigators:g}", f"{row.dealers:,}", f"{row.recalls:,}",
-            f"{row.visits:,.0f}", years, f"{row.findings_low:.1f} to {row.findings_high:.1f}", more,
+            f"{row.visits:,.0f}", years, _range(row.findings_low, row.findings_high), more,
         )  # fmt: skip
     Console().print(grid, *found.statements, sep="\n")
+
+
+def _range(low: float, high: float) -> str:
+    """Return a range in words, of one figure where its ends are alike as they are printed.
+
+    >>> _range(1.02, 2.5), _range(-1e-9, 1e-9)
+    ('1.0 to 2.5', '0.0')
+    """
+    ends = [f"{round(end, 1) + 0.0:.1f}" for end in (low, high)]
+    return " to ".join(dict.fromkeys(ends))
 
 
 @supervision_app.command()

@@ -233,7 +233,8 @@ def marginal_yield(records: FieldRecords) -> Yield:
 
     Severe findings on visits, by office (border and other states apart) and year, with effects of
     office and year taken out; errors are clustered by office. It is held between nothing and the
-    average, which is also the range where the past says nothing.
+    average, which is also the range where the past says nothing: no visits moved, or findings moved
+    with them by what no visit can find, so that something else moved both.
     """
     visits = records.visits
     average = float(visits["is_severe"].mean())
@@ -250,6 +251,8 @@ def marginal_yield(records: FieldRecords) -> Yield:
     scores = (x * (y - slope * x)).sum(axis=1)
     many = len(scores)
     error = math.sqrt(float((scores**2).sum()) * many / (many - 1)) / power
+    if slope - _Z * error > average + _EPS or slope + _Z * error < -_EPS:
+        return Yield(None, 0.0, average, "findings moved by more than visits alone can move them")
     low, value, high = (min(max(slope + z * error, 0.0), average) for z in (-_Z, 0.0, _Z))
     return Yield(value, low, high, "past changes within offices")
 

@@ -113,7 +113,7 @@ def plan_office(
     rows = office_rows(scope.view, scope.own, office)
     if not len(rows):
         raise OutsideAreaError(
-            "The office asked for is not yours.",
+            "No dealer of yours belongs to the office asked for.",
             found=office,
             expected=f"within {own_in_words(principal)}",
         )

@@ -195,6 +195,21 @@ def test_what_one_more_visit_finds_is_least_squares_over_offices_and_years(
     assert [told.low, told.value, told.high] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("rise", [3, -1])
+def test_findings_that_visits_alone_cannot_have_moved_leave_the_whole_range(rise: int) -> None:
+    """A new policy moved both: the range was cut down to the average, or to nothing, as if sure."""
+    rows = []
+    for office in range(6):
+        for year in (0, 1):
+            more = 10 * (office + 1) if year else 0
+            n, severe = 60 + more, 30 + rise * more // 5
+            rows += [(office, year, i < severe) for i in range(n)]
+    visits = pd.DataFrame(rows, columns=["office", "year", "is_severe"]).assign(is_border=False)
+    told = marginal_yield(FieldRecords(AS_OF, visits, visits, 2, 0))
+    assert (told.value, told.low) == (None, 0.0)
+    assert told.high == visits["is_severe"].mean()
+
+
 def test_who_may_be_visited_when_is_the_law_dealer_by_dealer(
     simulated: Simulated, country: FieldRecords
 ) -> None:

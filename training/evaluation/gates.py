@@ -227,7 +227,9 @@ def calibrated(head: str, rows: pd.DataFrame, *, limit: float, n_heads: int = 1)
         else PASSED
     )
     bent = "" if slope is None else f", slope {slope}"
-    drawn = "" if is_known else "; visits of known probability found too little to tell the level"
+    drawn = (
+        "" if is_known else "; too few findings at visits of known probability to tell the level"
+    )
     if seems_off and not is_off:
         drawn = "; by chance a right level may be so far off"
     return Verdict(

@@ -149,7 +149,7 @@ def test_what_the_level_rests_on_is_not_denied_where_it_found_too_little():
     frame = served(n=3000, seed=0).assign(**{gates.LEVEL_KNOWN: False})
     verdict = gates.calibrated("h", frame, limit=5.0)
     assert verdict.outcome == "unsaid"
-    assert "visits of known probability found too little to tell the level" in verdict.measured
+    assert "too few findings at visits of known probability to tell the level" in verdict.measured
 
 
 def test_a_slope_that_is_not_told_from_zero_cannot_be_said():
