@@ -19,6 +19,8 @@ _OF_REASON: Final = {
     "--known-on and the day of the export",
     "unknown_inspection": "load the inspections first, or together with their citations",
 }
+# What stands in a column that must be there for what an agency does not know.
+_STAND_IN: Final = {"county_fips": "00000", "premises_city": "not recorded"}
 _NUMBERS: Final = r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-](?:[0-9]{4}|[0-9]{2})\b"
 # Thousands apart from each other; blanks and apostrophes of every width.
 _GROUPED: Final = (
@@ -87,6 +89,8 @@ def mending(faults: Sequence[Fault]) -> str:
     ['seconds sinc', 'milliseconds']
     >>> mending([Fault("unparsed_license", "dealer", "5.74E+14", 2, 30)])[:39]
     'a spreadsheet has cut their digits off,'
+    >>> mending([Fault("missing_required", "county_fips", None, 2, 30)])
+    'where it is not known write 00000, or `default = "00000"` of columns.county_fips in a mapping'
     """
     if any(fault.value and "inside a quote" in fault.value for fault in faults):
         return "close the quote, or write two for one that belongs to a value"
@@ -119,6 +123,12 @@ def mending(faults: Sequence[Fault]) -> str:
         return (
             "a spreadsheet has cut their digits off, and they cannot be made again: export the "
             "column anew as text, and open the export in no spreadsheet before it is loaded"
+        )
+    stand_in = _STAND_IN.get(first.column or "")
+    if first.reason == "missing_required" and stand_in:
+        return (
+            f"where it is not known write {stand_in}, or `default = "
+            f'"{stand_in}"` of columns.{first.column} in a mapping'
         )
     if first.reason in ("unknown_code", "unknown_type"):
         return f"map its values to codes (`values` of columns.{first.column} in a mapping)"
