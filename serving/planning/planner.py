@@ -16,9 +16,14 @@ from serving.planning.request import PlanRequest, policy
 from serving.planning.solving import price, selection
 from serving.planning.solving.draw import draw
 from serving.planning.solving.price import PlanInfeasibleError
+from serving.planning.solving.required_weeks import RequiredWeeks, required_weeks
 from serving.planning.solving.selection import Choice, Selection
-from serving.planning.solving.tour_program import whole_weeks
+from serving.planning.solving.tour_program import WholeWeeks, whole_weeks
 from serving.planning.solving.weekly_routes import Tour, route
+
+# Required visits are looked at by whole weeks where the gap is above the one share, and they take
+# more of all hours than the other.
+_LOOSE, _CROWDED = 0.02, 0.25
 
 
 def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
@@ -53,11 +58,27 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     pool = np.union1d(_pool(problem, choice, is_required=is_required), np.flatnonzero(is_begun))
     abandonment.check()
     tours = route(candidates, request, pool=pool, is_required=is_required, begin=begin)
-    visited = np.array([stop.candidate for tour in tours for stop in tour.stops], dtype=np.int64)
     abandonment.check()
-    objective = float(candidates.expected_yield[np.unique(visited)].sum())
-    proven = choice.bound if weeks is None else min(choice.bound, weeks.bound)
-    proven = _bound(problem, candidates, request, proven=proven, visited=visited)
+    proven, packed = _proven(problem, candidates, request, choice=choice, weeks=weeks, tours=tours)
+    if packed is not None:
+        others = route(
+            candidates,
+            request,
+            pool=np.union1d(pool, [i for members in packed.sets for i in members]),
+            is_required=is_required,
+            begin=packed.sets,
+            is_uneven=packed.is_uneven,
+        )
+        abandonment.check()
+        if _is_better(candidates, others, tours, is_required=is_required):
+            keeps_more = is_required[_visited(others)].sum() > is_required[_visited(tours)].sum()
+            tours = others
+            if keeps_more:
+                again, _ = _proven(
+                    problem, candidates, request, choice=choice, weeks=weeks, tours=tours
+                )
+                proven = min(proven, again)
+    objective = _yield_of(candidates, tours)
     bound = max(proven, objective)  # another order may round higher
     return Plan(
         visits=visits_of(
@@ -93,37 +114,69 @@ def _listed_missing(candidates: Candidates, tours: tuple[Tour, ...]) -> dict[str
     }
 
 
-def _bound(
+def _proven(
     problem: Selection,
     candidates: Candidates,
     request: PlanRequest,
     *,
-    proven: float,
-    visited: Ints,
-) -> float:
-    """Return the most that any itinerary can yield under the rules that this one keeps.
+    choice: Choice,
+    weeks: WholeWeeks | None,
+    tours: tuple[Tour, ...],
+) -> tuple[float, RequiredWeeks | None]:
+    """Return the most that any itinerary can yield under the rules that these tours keep.
 
-    Required visits for which the route found no place are not required of the others either.
+    Required visits for which the route found no place are not required of the others either. Where
+    the tours are far below, and required visits take much of the hours, these are looked at by
+    whole weeks; what that says comes second.
     """
+    bound = choice.bound if weeks is None else min(choice.bound, weeks.bound)
     is_in = np.zeros(len(problem.gain), dtype=bool)
-    is_in[visited] = True
+    is_in[_visited(tours)] = True
     missed = problem.is_required & ~is_in
-    if not missed.any():
-        return proven
-    less = replace(
-        problem,
-        is_recall=problem.is_recall & is_in,
-        is_drawn=problem.is_drawn & is_in,
-        is_listed=problem.is_listed & is_in,
-        n_overdue_wanted=max(
-            problem.n_overdue_wanted - int((missed & problem.is_overdue).sum()), 0
-        ),
-    )
-    again, weeks = selection.solve_relaxed(less), whole_weeks(less, candidates, request)
-    return min(
-        proven if again is None else again.bound,
-        np.inf if weeks is None else weeks.bound,
-    )
+    if missed.any():
+        problem = replace(
+            problem,
+            is_recall=problem.is_recall & is_in,
+            is_drawn=problem.is_drawn & is_in,
+            is_listed=problem.is_listed & is_in,
+            n_overdue_wanted=max(
+                problem.n_overdue_wanted - int((missed & problem.is_overdue).sum()), 0
+            ),
+        )
+        again, weeks = selection.solve_relaxed(problem), whole_weeks(problem, candidates, request)
+        bound = bound if again is None else again.bound
+        bound = bound if weeks is None else min(bound, weeks.bound)
+    needed = float(problem.load[problem.is_required].sum())
+    is_loose = _gap(_yield_of(candidates, tours), bound) > _LOOSE
+    if weeks is None or not is_loose or needed < _CROWDED * request.total_hours:
+        return bound, None
+    abandonment.check()
+    packed = required_weeks(problem, candidates, request, weeks.prices)
+    return (bound if packed is None else min(bound, packed.bound)), packed
+
+
+def _is_better(
+    candidates: Candidates,
+    others: tuple[Tour, ...],
+    tours: tuple[Tour, ...],
+    *,
+    is_required: Flags,
+) -> bool:
+    """Whether other tours leave out nobody required who is in these, and bring more."""
+    before, after = _visited(tours), _visited(others)
+    if np.setdiff1d(before[is_required[before]], after).size:
+        return False
+    if is_required[after].sum() > is_required[before].sum():
+        return True
+    return _yield_of(candidates, others) > _yield_of(candidates, tours)
+
+
+def _visited(tours: tuple[Tour, ...]) -> Ints:
+    return np.unique([stop.candidate for tour in tours for stop in tour.stops]).astype(np.int64)
+
+
+def _yield_of(candidates: Candidates, tours: tuple[Tour, ...]) -> float:
+    return float(candidates.expected_yield[_visited(tours)].sum())
 
 
 def _why(problem: Selection, choice: Choice) -> npt.NDArray[np.str_]:

@@ -42,9 +42,19 @@ class Solution:
 
 
 def minimize(
-    cost: Floats, lower: Floats, *, rows: Sequence[LinearConstraint], is_whole: bool
+    cost: Floats,
+    lower: Floats,
+    *,
+    rows: Sequence[LinearConstraint],
+    is_whole: bool,
+    upper: Floats | None = None,
 ) -> Solution | None:
-    """Return the cheapest point between `lower` and 1 within the rows, None when none was found.
+    """Return the cheapest point between two ends within the rows, None when none was found.
+
+    Parameters
+    ----------
+    upper : array, optional
+        1 everywhere by default.
 
     Raises
     ------
@@ -57,7 +67,7 @@ def minimize(
     solver = new_solver()
     for name, value in _options().items():
         solver.setOptionValue(name, value)
-    solver.passModel(_model(cost, lower, rows, is_whole=is_whole))
+    solver.passModel(_model(cost, lower, upper, rows, is_whole=is_whole))
     is_abandoned = abandonment.is_abandoned()
 
     def asked(event: Any) -> None:
@@ -85,7 +95,12 @@ def _options() -> Options:
 
 
 def _model(
-    cost: Floats, lower: Floats, rows: Sequence[LinearConstraint], *, is_whole: bool
+    cost: Floats,
+    lower: Floats,
+    upper: Floats | None,
+    rows: Sequence[LinearConstraint],
+    *,
+    is_whole: bool,
 ) -> highspy.HighsLp:
     import highspy
     from scipy.sparse import csr_array, vstack
@@ -94,7 +109,8 @@ def _model(
     matrix = csr_array(vstack([csr_array(row.A) for row in rows]))
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = n, matrix.shape[0]
-    model.col_cost_, model.col_lower_, model.col_upper_ = cost, lower, np.ones(n)
+    model.col_cost_, model.col_lower_ = cost, lower
+    model.col_upper_ = np.ones(n) if upper is None else upper
     model.row_lower_ = np.concatenate([_ends(row, row.lb) for row in rows])
     model.row_upper_ = np.concatenate([_ends(row, row.ub) for row in rows])
     model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise

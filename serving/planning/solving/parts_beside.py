@@ -111,14 +111,7 @@ def most_of_cut(
         return 0.0
     way = candidates.way_hours[cut]
     relaxed = _Relaxed(beside, way)
-    on_site = candidates.hours[cut]
-    longest = request.longest_from()[problem.first_week[cut]] - 2.0 * way - ROUNDING
-    more = MORE_PARTS if len(beside.most) > 1 else 0  # in weeks alike, more parts fit no better
-    ways = []
-    for n_parts in (problem.n_parts[cut] + k for k in range(more + 1)):
-        for is_even in (True, False):
-            first, last = cut_in_parts(on_site, n_parts, most=longest, is_even=is_even)
-            ways.append((n_parts, first, last))
+    ways = ways_to_cut(problem, candidates, request, n_lengths=len(beside.most))
     least = np.min(
         [(n - 1) * relaxed.taken(first) + relaxed.taken(last) for n, first, last in ways], axis=0
     )
@@ -129,6 +122,36 @@ def most_of_cut(
         least[k] = _driven(candidates, beside, relaxed.of(int(k)), int(cut[k]), own)
     adds = gain - least
     return float(np.where(is_required, adds, np.maximum(adds, 0.0)).sum())
+
+
+def ways_to_cut(
+    problem: Selection, candidates: Candidates, request: PlanRequest, *, n_lengths: int
+) -> list[tuple[Ints, Floats, Floats]]:
+    """Return each way in which the router may cut the visits in parts.
+
+    Parameters
+    ----------
+    n_lengths : int
+        Of weeks; in weeks alike, more parts fit no better.
+
+    Returns
+    -------
+    list of tuple
+        How many parts, hours on site of each but the last, and of the last, each of shape (n_cut,).
+    """
+    cut = np.flatnonzero(problem.n_parts > 1)
+    way = 2.0 * candidates.way_hours[cut]
+    longest = request.longest_from()[problem.first_week[cut]] - way - ROUNDING
+    ways = []
+    for n_parts in (
+        problem.n_parts[cut] + k for k in range(MORE_PARTS + 1 if n_lengths > 1 else 1)
+    ):
+        for is_even in (True, False):
+            first, last = cut_in_parts(
+                candidates.hours[cut], n_parts, most=longest, is_even=is_even
+            )
+            ways.append((n_parts, first, last))
+    return ways
 
 
 class _Relaxed:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from features import abandonment
-from features.arrays import Floats, Ints
+from features.arrays import Floats
 from features.highs import new_solver
 from serving.planning.candidates import Candidates
 from serving.planning.request import PlanRequest
@@ -31,6 +31,7 @@ from serving.planning.solving.tour_sets import (
     TooManySetsError,
     most_worth,
     week_visits,
+    weeks_by_length,
     worth_more,
 )
 from serving.planning.travel import drive_hours, straight_places
@@ -60,12 +61,15 @@ class WholeWeeks:
     ----------
     bound : float
         Proven upper bound on the yield of any itinerary.
+    prices : Prices
+        That prove it.
     sets : tuple of tuple of int
         Candidates that go well together into one week each, to start the router from; of a visit in
         parts it is one of them.
     """
 
     bound: float
+    prices: Prices
     sets: tuple[tuple[int, ...], ...]
 
 
@@ -80,7 +84,7 @@ def whole_weeks(
         bound = program.solve()
     except TooManySetsError:
         return None
-    return WholeWeeks(bound, program.rounded())
+    return WholeWeeks(bound, program.best_prices, program.rounded())
 
 
 class _Program:
@@ -91,7 +95,7 @@ class _Program:
         self.starts = np.unique(np.append(problem.first_week, 0))
         self.visits = week_visits(candidates, problem.n_parts == 1, starts=self.starts)
         self.whole, self.cut = self.visits.candidate, np.flatnonzero(problem.n_parts > 1)
-        self.slots = self._slots()
+        self.slots = weeks_by_length(request, self.starts)
         self.lengths = np.array(sorted(self.slots))
         self.hours = max(self.slots, default=0.0)
         self.n, self.first_set = len(self.whole), 0
@@ -99,23 +103,13 @@ class _Program:
         self.needs: list[float] = []
         self.known: set[tuple[int, ...]] = set()
 
-    def _slots(self) -> dict[float, Ints]:
-        """Return how many investigators' weeks there are of each length and from each start on."""
-        out: dict[float, Ints] = {}
-        for week in range(self.request.weeks):
-            start = int(np.searchsorted(self.starts, week, side="right")) - 1
-            for person in range(self.request.n_investigators):
-                hours = self.request.hours_in(week, person)
-                if hours > 0:
-                    out.setdefault(hours, np.zeros(len(self.starts), dtype=np.int64))[start] += 1
-        return out
-
     def solve(self) -> float:
         """Add sets until the bound is near what they yield, and return the bound."""
         self.solver = self._started()
         hours = sum(length * int(n.sum()) for length, n in self.slots.items())
         prices = first_prices(self.problem, self.whole, self.lengths, len(self.starts), hours=hours)
         listed, best, of_best = self._first_listed(prices), np.inf, Judged(np.inf, float)
+        self.best_prices = prices
         for _ in range(_ROUNDS):
             most = _MORE_COLUMNS if np.isfinite(best) else _FIRST_COLUMNS
             n_added = sum(self._add(of_length, prices, most=most) for of_length in listed)
@@ -125,7 +119,7 @@ class _Program:
             prices, bound, listed = self._priced(new, prices)
             self.prices = prices
             if bound < best:
-                best, of_best = bound, self.judged
+                best, of_best, self.best_prices = bound, self.judged, prices
             if best <= value * (1.0 + _ENOUGH):
                 break
         return min(float(best), of_best.total + of_best.of_cut(is_driven=True))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from features import abandonment
 from features.arrays import Flags, Floats, Ints
 from serving.planning.candidates import Candidates
+from serving.planning.request import PlanRequest
 from serving.planning.travel import drive_hours, straight_places
 
 GRID: Final = 0.25  # hours; what is left of a week is rounded up to it, a visit down
@@ -117,6 +118,18 @@ def week_visits(candidates: Candidates, is_whole: Flags, *, starts: Ints) -> Vis
         first_week=np.searchsorted(starts, candidates.first_week[order]),
         place=drive_hours(km),
     )
+
+
+def weeks_by_length(request: PlanRequest, starts: Ints) -> dict[float, Ints]:
+    """Return how many investigators' weeks there are of each length and from each start on."""
+    out: dict[float, Ints] = {}
+    for week in range(request.weeks):
+        start = int(np.searchsorted(starts, week, side="right")) - 1
+        for person in range(request.n_investigators):
+            hours = request.hours_in(week, person)
+            if hours > 0:
+                out.setdefault(hours, np.zeros(len(starts), dtype=np.int64))[start] += 1
+    return out
 
 
 def cells(hours: npt.ArrayLike) -> Ints:

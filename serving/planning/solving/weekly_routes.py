@@ -122,6 +122,7 @@ def route(
     pool: Ints,
     is_required: Flags,
     begin: Sequence[tuple[int, ...]] = (),
+    is_uneven: Flags | None = None,
 ) -> tuple[Tour, ...]:
     """Return the tours that collect the most yield from the pool, required visits first.
 
@@ -133,6 +134,8 @@ def route(
         Visits that are worth more than all others together.
     begin : sequence of tuple of int
         Candidates that go well together into a week each: where the router begins.
+    is_uneven : array of bool, shape (n,), optional
+        Visits in parts that are cut unevenly at once; none by default.
 
     Returns
     -------
@@ -141,11 +144,13 @@ def route(
         What finds no place in any way is not in the pool of the last, so that its hours are used.
     """
     is_cut = n_parts(candidates, request) > 1
+    at_once = np.zeros(len(candidates), dtype=bool) if is_uneven is None else is_uneven
     tours: tuple[Tour, ...] = ()
     missed = [int(i) for i in np.flatnonzero(is_required)]
     for wanted, is_even in _ways_to_cut(candidates, is_required=is_required):
         worth = np.where(wanted, _REQUIRED_PRIZE, np.where(is_required, _SECOND_PRIZE, 0))
-        again = _routed(candidates, request, pool=pool, worth=worth, is_even=is_even, begin=begin)
+        evenly = np.full(len(candidates), is_even) & ~at_once
+        again = _routed(candidates, request, pool=pool, worth=worth, is_even=evenly, begin=begin)
         out = _missed(candidates, again, is_required)
         if not tours or _weight(candidates, out) < _weight(candidates, missed):
             tours, missed = again, out
@@ -153,7 +158,7 @@ def route(
             return tours
     rest = np.setdiff1d(pool, [i for i in missed if is_cut[i]])
     worth = np.where(is_required, _REQUIRED_PRIZE, 0)
-    without = _routed(candidates, request, pool=rest, worth=worth, is_even=True)
+    without = _routed(candidates, request, pool=rest, worth=worth, is_even=~at_once)
     out = _missed(candidates, without, is_required)
     return without if _weight(candidates, out) <= _weight(candidates, missed) else tours
 
@@ -181,10 +186,13 @@ def _routed(
     *,
     pool: Ints,
     worth: Ints,
-    is_even: bool,
+    is_even: Flags,
     begin: Sequence[tuple[int, ...]] = (),
 ) -> tuple[Tour, ...]:
-    """Return the tours of one try; `worth` is the prize of each candidate beside its yield."""
+    """Return the tours of one try.
+
+    `worth` is the prize of each candidate beside its yield, `is_even` whether it is cut alike.
+    """
     if not len(pool):
         return ()
     ways = places(candidates, request, members=pool)
@@ -250,7 +258,7 @@ class Part:
 
 
 def _parts(
-    candidates: Candidates, request: PlanRequest, *, pool: Ints, worth: Ints, is_even: bool
+    candidates: Candidates, request: PlanRequest, *, pool: Ints, worth: Ints, is_even: Flags
 ) -> list[Part]:
     """Split long visits, and give their parts weeks now, so that they stay together.
 
@@ -273,7 +281,7 @@ def _parts(
         drive = 2.0 * float(candidates.way_hours[index]) + ROUNDING
         most = float(longest[first]) - drive
         for n_tried in range(n, n + MORE_PARTS + 1):
-            piece, rest = cut_in_parts(hours, n_tried, most=most, is_even=is_even)
+            piece, rest = cut_in_parts(hours, n_tried, most=most, is_even=bool(is_even[index]))
             cut = [*[float(piece)] * (n_tried - 1), float(rest)]
             weeks = _consecutive(free, first, [piece + drive for piece in cut])
             if weeks:
