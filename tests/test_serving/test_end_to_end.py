@@ -38,6 +38,7 @@ from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
 from serving.store.tables import LISTS
+from tests.shared import DRAW_KEY
 
 AS_OF = date(2026, 1, 1)
 N = 240
@@ -153,6 +154,9 @@ def _built() -> Path:
     warehouse = Warehouse.open(home / "warehouse")
     write_champion(home, warehouse)
     publish(warehouse, AS_OF, home=home)
+    # The service that reads it may be a process of its own: its draws are the same in every run.
+    (home / "audit.key").touch(mode=0o600)
+    (home / "audit.key").write_bytes(DRAW_KEY)
     return home
 
 

@@ -3,13 +3,14 @@
 import unicodedata
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from serving import clock
 from serving.access import accounts
 from serving.access.accounts import Principal
 from serving.access.passwords import Attempts
@@ -17,6 +18,7 @@ from serving.access.people import inspectors_of, not_known
 from serving.commands.administration.admin import users_app
 from serving.errors import InvalidRequestError, RateLimitError, UnauthenticatedError
 from serving.store.tables import TOKENS
+from tests.test_serving.server.test_clock_set_back import Hands
 
 
 def test_tokens_are_stored_as_hashes_only(service):
@@ -68,14 +70,22 @@ def test_sessions_end_at_once_with_what_they_rest_on(service, stop):
     assert directory.principal_of_session(other).name == "chief"
 
 
-def test_a_session_ends_with_the_token_it_was_opened_with(service):
+@pytest.fixture
+def hands(monkeypatch):
+    """A clock under the service's that goes on when it is told to."""
+    made = Hands(datetime.now(UTC))
+    monkeypatch.setattr(clock, "_clock", clock.Clock(made.wall, made.steady))
+    return made
+
+
+def test_a_session_ends_with_the_token_it_was_opened_with(hands, service):
     directory = service.runtime.directory
-    token = directory.issue_token("analyst", days=1e-5)  # under a second
+    token = directory.issue_token("analyst", days=1)
     who = directory.principal_of_token(token)
-    cookie = directory.start_session(who, "licensing", hours=1)
-    deadline = datetime.now(UTC) + timedelta(seconds=1.5)
-    while datetime.now(UTC) < deadline:
-        pass
+    cookie = directory.start_session(who, "licensing", hours=48)
+    hands.go_on(hours=23)
+    assert directory.principal_of_session(cookie).name == "analyst"
+    hands.go_on(hours=1)
     with pytest.raises(UnauthenticatedError):
         directory.principal_of_session(cookie)
 
@@ -158,13 +168,11 @@ def test_one_source_has_a_bounded_number_of_attempts_under_way():
         pass
 
 
-def test_an_expired_token_is_refused_even_when_remembered(service):
-    token = service.runtime.directory.issue_token("analyst", days=1e-5)  # under a second
+def test_an_expired_token_is_refused_even_when_remembered(hands, service):
+    token = service.runtime.directory.issue_token("analyst", days=1)
     service.tokens["analyst"] = token
     assert service.post("/v1/score", "analyst", {"dealers": ["x"]}).status_code == 200
-    deadline = datetime.now(UTC) + timedelta(seconds=2)
-    while datetime.now(UTC) < deadline:
-        pass
+    hands.go_on(days=1)
     assert service.post("/v1/score", "analyst", {"dealers": ["x"]}).status_code == 401
 
 
