@@ -84,6 +84,8 @@ def test_the_funnel_counts_every_step(make_warehouse):
     assert counts[:2] == [320, 300]
     assert counts[1] > counts[2] > counts[3] >= counts[4] > counts[5]
     assert all(stage.change for stage in funnel.stages)
+    # What was opened on an as-of date itself belongs to no window.
+    assert funnel.stages[2].name == "opened from 2021-01-02 to 2023-01-01"
 
 
 def test_too_few_labels_name_the_step_that_lost_them(make_warehouse):
@@ -120,6 +122,7 @@ def test_a_last_year_without_a_severe_finding_is_told_before_signals_are_built(m
     with pytest.raises(OneClassError, match="none found anything severe") as refused:
         check_country(load_recipe("country"), make_warehouse(inspections=rows), Steps())
     assert "0 of them severe" in str(refused.value)
+    assert "The newest window cannot judge" in str(refused.value)
 
 
 def test_without_traces_the_heads_that_count_them_are_left_out_and_named(make_warehouse):

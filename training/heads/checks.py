@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pandas as pd
 
@@ -170,7 +171,7 @@ def check_country(recipe: Recipe, warehouse: Warehouse, steps: Steps) -> Checked
 
 
 def _require_judged(recipe: Recipe, warehouse: Warehouse, dates: Dates) -> None:
-    """Refuse a last year that holds nothing to tell a good order from a bad one by."""
+    """Refuse a newest window that holds nothing to tell a good order from a bad one by."""
     found = labels.compliance(
         warehouse,
         dates.split.test_as_of,
@@ -179,16 +180,16 @@ def _require_judged(recipe: Recipe, warehouse: Warehouse, dates: Dates) -> None:
     )
     if 0 < found.n_positive < len(found):
         return
-    first = max(dates.split.test_as_of)
-    last = add_months(first, recipe.horizon_months)
+    day = max(dates.split.test_as_of)
+    first, last = day + timedelta(days=1), add_months(day, recipe.horizon_months)
     how = "none" if not found.n_positive else "all"
     raise OneClassError(
-        f"The last year cannot judge a model: of its inspections {how} found anything severe."
+        f"The newest window cannot judge a model: of its inspections {how} found anything severe."
         if len(found)
-        else "The last year cannot judge a model: nobody was inspected in it.",
+        else "The newest window cannot judge a model: nobody was inspected in it.",
         found=f"{len(found)} inspections opened from {first} to {last} and closed, "
         f"{found.n_positive} of them severe",
         expected="some that are severe and some that are not",
-        fix="ingest the outcomes and violations of that year if they are missing; else train when "
+        fix="ingest the outcomes and violations of it if they are missing; else train when "
         "a later one tells, or say in the policy what is severe (severe_finding)",
     )

@@ -223,8 +223,8 @@ def _told(
     ]
     if not splits:
         raise TooFewLabelsError(
-            f"No year can judge {head.name}:",
-            found=f"traces are known to {end - timedelta(days=1)}, and no judged year ends before",
+            f"No window can judge {head.name}:",
+            found=f"traces are known to {end - timedelta(days=1)}, and none ends before",
             fix="ingest the traces of later months",
         )
     return splits

@@ -146,7 +146,7 @@ def label_funnel(
                 "look whether those columns are mapped as meant",
             ),
             Stage(
-                f"opened from {first:%Y-%m-%d} to {last:%Y-%m-%d}",
+                f"opened from {first + pd.Timedelta(days=1):%Y-%m-%d} to {last:%Y-%m-%d}",
                 len(in_window),
                 "ingest a longer history, or ask for more as-of dates where n_as_of of the recipe "
                 "leaves some of it out",
