@@ -1,7 +1,8 @@
 """The agency's day: one calendar for all that asks what is over and what is still to come.
 
 ``FFL_RISK_TIME_ZONE`` names the agency's time zone (``America/Chicago``, ``Pacific/Guam``,
-``+10:00``); by default it is the machine's own. Moments are kept in UTC everywhere.
+``+10:00``); by default it is the machine's own. Moments are kept in UTC everywhere, and files for
+programs and the API tell them so; what people read tells them by the agency's clock.
 """
 
 from __future__ import annotations
@@ -50,8 +51,36 @@ def begin_of(day: date) -> str:
     What is kept of moments compares with it as text.
     """
     name = os.environ.get(VARIABLE, "").strip()
-    begins = datetime(day.year, day.month, day.day, tzinfo=zone(name)).astimezone(UTC)
+    try:
+        begins = datetime(day.year, day.month, day.day, tzinfo=zone(name)).astimezone(UTC)
+    except OverflowError:  # the first or last day there is, of which nothing is kept
+        return day.isoformat()
     return begins.replace(tzinfo=None).isoformat()
+
+
+def moment_in_words(moment: str) -> str:
+    """Return a moment in ISO format as a person reads it, by the agency's clock.
+
+    >>> import os
+    >>> os.environ["FFL_RISK_TIME_ZONE"] = "America/Los_Angeles"
+    >>> moment_in_words("2026-01-05T02:20:30.123456Z")
+    '4 January 2026, 18:20 PST'
+    >>> del os.environ["FFL_RISK_TIME_ZONE"]
+    """
+    when = datetime.fromisoformat(moment)
+    name = os.environ.get(VARIABLE, "").strip()
+    when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(zone(name))
+    return f"{when.day} {when:%B %Y, %H:%M} {_told(when.tzname())}"
+
+
+def zone_in_words() -> str:
+    """Return the name of the agency's time zone."""
+    return os.environ.get(VARIABLE, "").strip() or _told(datetime.now().astimezone().tzname())
+
+
+def _told(name: str | None) -> str:
+    """Return the name of an offset; some zones have numbers in place of names."""
+    return f"UTC{name}" if name and name[0] in "+-" else str(name)
 
 
 @lru_cache(maxsize=1_024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from features.domain.agency_day import moment_in_words
 from features.domain.number_words import counted
 from serving.scores.words.wording import RATES, head_label
 from serving.statements import PEERS, basis_sentence, scored_alone
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from serving.access.audit.writer import Verdict
     from serving.scores.publish import Published
 
+# What is kept of moments; programs read them from JSON.
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+]00:00)")
 OUT: Final = Console(highlight=False)
 # Why a row stands in a list, where that is not its priority.
 _WHY: Final = {
@@ -58,7 +62,7 @@ def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
         print_json(dict(record))
     else:
         for name, value in record.items():
-            OUT.print(f"{name.replace('_', ' ')}: {value}")
+            OUT.print(f"{name.replace('_', ' ')}: {escape(_text(value))}")
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -109,6 +113,8 @@ def _print_below(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return moment_in_words(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -95,7 +95,7 @@ def issue(
     previous = last_list(runtime.store, principal.name, area_key(request), hidden=scope.hidden)
     now = clock.now()
     ticket = Issue(
-        list_id=f"L-{now:%Y%m%d}-{secrets.token_hex(6)}",
+        list_id=f"L-{clock.today():%Y%m%d}-{secrets.token_hex(6)}",
         issued_at=instant(now),
         seed=runtime.draw(scope.view.snapshot.as_of).seed,
         draw_months=runtime.settings.draw_months,

@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from features.domain.agency_day import moment_in_words
 from features.domain.number_words import counted
 from features.reference.legal.outcome import outcome_label
 from serving import clock
@@ -140,16 +141,6 @@ def signed(value: float) -> str:
     return text[1:] if text.endswith("0.00") and len(text) == 5 else text
 
 
-def instant(text: str) -> str:
-    """Write an instant of the store as a person reads it.
-
-    >>> instant("2026-01-05T10:20:30.123456Z")
-    '5 January 2026, 10:20 UTC'
-    """
-    when = datetime.fromisoformat(text)
-    return f"{when.day} {when:%B %Y, %H:%M} UTC"
-
-
 def dealer_name(row: Mapping[str, Any]) -> str:
     """Return the name on the door, else the licensee, else the key."""
     return str(row.get("business_name") or row.get("licensee_name") or row["dealer"])
@@ -161,7 +152,7 @@ def list_day(list_id: str) -> str:
     >>> list_day("L-20260105-0123456789ab")
     '5 January 2026'
     """
-    when = datetime.strptime(list_id[2:10], "%Y%m%d").replace(tzinfo=UTC)
+    when = date.fromisoformat(list_id[2:10])
     return f"{when.day} {when:%B %Y}"
 
 
@@ -216,7 +207,7 @@ def environment() -> Environment:
         "scored_alone": scored_alone,
         "noun": counted,
         "outcome": outcome_label,
-        "instant": instant,
+        "instant": moment_in_words,
         "short_day": lambda day: f"{day.day} {day:%B}",
         "dealer_name": dealer_name,
         "office": office_label,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any, Final, Literal, get_args
 
 import sqlalchemy as sa
@@ -49,15 +48,15 @@ class Sought:
     ----------
     who, action, deed : str
         An account by its whole name, an action, ``look`` or ``change``.
-    first_day, last_day : date or None
-        In UTC, both included.
+    since, until : str
+        Moments in UTC and ISO format, the latter not included.
     """
 
     who: str = ""
     action: str = ""
     deed: str = ""
-    first_day: date | None = None
-    last_day: date | None = None
+    since: str = ""
+    until: str = ""
 
 
 def audit_page(
@@ -101,8 +100,8 @@ def _terms(sought: Sought) -> list[Any]:
         terms.append(AUDIT.c.action == sought.action)
     if sought.deed:
         terms.append(_is_change() if sought.deed == "change" else sa.not_(_is_change()))
-    if sought.first_day is not None:
-        terms.append(AUDIT.c.at >= sought.first_day.isoformat())
-    if sought.last_day is not None and sought.last_day < date.max:
-        terms.append(AUDIT.c.at < (sought.last_day + timedelta(days=1)).isoformat())
+    if sought.since:
+        terms.append(AUDIT.c.at >= sought.since)
+    if sought.until:
+        terms.append(AUDIT.c.at < sought.until)
     return terms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
@@ -38,7 +39,9 @@ async def read_audit(
     to_day: Annotated[Day | None, Query(description="In UTC, included")] = None,
 ) -> Response:
     """Return records in their order, with a cursor for the next page."""
-    sought = Sought(who, action, deed or "", from_day, to_day)
+    since_day = "" if from_day is None else from_day.isoformat()
+    until = "" if to_day in (None, date.max) else (to_day + timedelta(days=1)).isoformat()
+    sought = Sought(who, action, deed or "", since_day, until)
     answer = await asyncio.to_thread(records_for, caller, sought, after=since, limit=limit)
     await caller.record(f"records after {since}")
     return json_answer(to_json(answer))

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from features.domain.agency_day import day_of
+from features.domain.agency_day import begin_of, day_of
 from features.home import write_atomically
 from features.openjson import Row
 from features.schema import TABLES
@@ -78,7 +78,7 @@ def collected_since(store: Store, warehouse: Path, as_of: date) -> list[Waiting]
     """Return the events in the warehouse that a table as of `as_of` does not know."""
     done = Collected.of(store, warehouse)
     query = sa.select(EVENTS).where(
-        EVENTS.c.event_id <= done.event_id, EVENTS.c.at >= as_of.isoformat()
+        EVENTS.c.event_id <= done.event_id, EVENTS.c.at >= begin_of(as_of)
     )
     with store.read() as connection:
         found = [_waiting(row) for row in connection.execute(query)]

@@ -71,7 +71,7 @@ def ask(store: Store, asked: Asked, *, ledger: Ledger) -> CaseRecord:
     dealers = sorted({_key(dealer) for dealer in asked.dealers})
     now = clock.now()
     row = {
-        "request_id": f"C-{now:%Y%m%d}-{secrets.token_hex(6)}",
+        "request_id": f"C-{clock.today():%Y%m%d}-{secrets.token_hex(6)}",
         "case_reference": asked.case_reference,
         "legal_basis": asked.legal_basis,
         "agency": asked.agency,

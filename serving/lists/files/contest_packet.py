@@ -22,6 +22,7 @@ from typing import Any, Final, TypedDict, TypeVar, cast
 import sqlalchemy as sa
 from pydantic_core import to_json
 
+from features.domain.agency_day import moment_in_words
 from features.openjson import Json, Row
 from features.schema import TABLES
 from features.signals.shipped import shipped
@@ -90,7 +91,7 @@ def packet(
     readme = _README.format(
         dealer=dealer,
         list_id=list_id,
-        issued_at=document["issued_at"],
+        issued_at=moment_in_words(document["issued_at"]),
         basis=basis_sentence(document["basis"]),
         not_evidence=NOT_EVIDENCE,
         peers=PEERS,

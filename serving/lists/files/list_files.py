@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from features.domain.agency_day import day_of
+from features.domain.agency_day import day_of, moment_in_words
 from features.domain.number_words import counted
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.contract.field.decisions import OVERRIDE_WORDS
@@ -39,12 +39,11 @@ _COLUMNS: Final = (
 
 def header(document: Mapping[str, Any]) -> list[str]:
     """Return the lines that stand above the rows of every file."""
-    when = _issued_at(document)
     # Who reads the file need not be who asked for it.
     area = document["area_in_words"].replace("the caller's area", "the owner's area")
     said = shortfall(document) or left_to_the_law(document)
     return [
-        f"List {document['list_id']}, issued {when.day} {when:%B %Y, %H:%M} UTC to "
+        f"List {document['list_id']}, issued {moment_in_words(document['issued_at'])} to "
         f"{owner_in_words(document['owner'])}",
         f"Area: {area}.{f' {said}' if said else ''}",
         basis_sentence(document["basis"]),

@@ -52,7 +52,7 @@ def keep_new(store: Store, plan: KeptPlan, *, ledger: Ledger, note: str = "") ->
     who = ledger.base.who
     now = clock.now()
     changes = {
-        "plan_id": f"P-{now:%Y%m%d}-{secrets.token_hex(6)}",
+        "plan_id": f"P-{clock.today():%Y%m%d}-{secrets.token_hex(6)}",
         "version": 1,
         "status": "draft",
         "owner": who,

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
+from features.domain.agency_day import zone_in_words
 from features.domain.number_words import counted
 from features.errors import FflRiskError, InvalidValueError
 from features.reference.legal.citation import known_citations, normalize
@@ -331,7 +332,8 @@ def _check_dates(filled: Filled) -> None:
             continue
         if days[name] > today:
             filled.errors[name] = (
-                f"Enter a day that is not in the future; today is {clock.today()} (UTC)"
+                f"Enter a day that is not in the future; today is {clock.today()}"
+                f" ({zone_in_words()})"
             )
     if len(days) == 2 and days["closed_on"] < days["opened_on"]:
         filled.errors.setdefault("closed_on", _EXPECTED["closed_on"])

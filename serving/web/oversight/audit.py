@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from features.domain.agency_day import begin_of, zone_in_words
 from serving.access.audit.reading import ACTIONS, DEEDS, Sought
 from serving.api.callers import Caller
 from serving.api.routes.audit import records_for
@@ -46,6 +47,7 @@ async def index(
     return page(
         request, "audit.html", title="Audit", active="audit", me=caller.principal,
         status=422 if wrong else 200, records=found["records"] if found else [], asked=asked,
+        zone=zone_in_words(),
         wrong=wrong, actions=ACTIONS, is_older=bool(before), is_filtered=bool(given),
         newest=urlencode(given), older=older and "&".join(filter(None, [urlencode(given), older])),
     )  # fmt: skip
@@ -67,4 +69,6 @@ def _read(asked: dict[str, str]) -> tuple[Sought, dict[str, str]]:
         wrong["action"] = "Choose one of the actions offered"
     if asked["deed"] and asked["deed"] not in DEEDS:
         wrong["deed"] = "Choose looked at, changed, or both"
-    return Sought(asked["who"], asked["action"], asked["deed"], first, last), wrong
+    since = "" if first is None else begin_of(first)
+    until = "" if last in (None, date.max) else begin_of(last + timedelta(days=1))
+    return Sought(asked["who"], asked["action"], asked["deed"], since, until), wrong
