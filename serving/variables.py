@@ -127,8 +127,8 @@ VARIABLES: Final[Mapping[str, Variable]] = {
         ),
         Variable(
             "FFL_RISK_TIME_ZONE", "text", "",
-            "Time zone whose day is today and in which people read moments, such as `America/Chicago` "
-            "or `+10:00`; by default the machine's own",
+            "Time zone whose day is today and in which people read moments, such as "
+            "`America/Chicago` or `+10:00`; by default the machine's own",
         ),
         Variable("FFL_RISK_SPARK_MASTER", "text", "local[*]", "Cluster of `--engine spark`"),
         Variable(

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from features.domain.number_words import counted
 from features.errors import FflRiskError
+from serving.contract.examples import EXAMPLES
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -123,4 +124,16 @@ def _where(parts: Sequence[Any]) -> str:
 
 def _what(fault: Mapping[str, Any]) -> str:
     """Say what is expected. The input is never repeated: it may be restricted."""
-    return str(fault["msg"]).encode("ascii", "backslashreplace").decode()[:400]
+    said = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "string_type" and isinstance(fault.get("input"), int | float):
+        said += f", in quotes{_example(fault['loc'])}; a number was sent"
+    return said.encode("ascii", "backslashreplace").decode()[:400]
+
+
+def _example(parts: Sequence[Any]) -> str:
+    """Return an example of a part of a request, where one is at hand."""
+    name = next((part for part in reversed(parts) if isinstance(part, str)), "")
+    found = next((example[name] for example in EXAMPLES.values() if name in example), "")
+    if isinstance(found, list) and found:
+        found = found[0]
+    return f', such as "{found}"' if isinstance(found, str) and found else ""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
+from features.domain.license_number import dealer_key
 from features.domain.spreadsheet_formulas import neutral_row
 from serving.access.accounts import Principal
 from serving.access.audit.audited_rows import kept_now
@@ -65,7 +66,7 @@ def decide(
     is_gone = scope.view.is_gone(request.dealer)
     dealer = None if row is None else str(scope.view.snapshot.columns["dealer"][row])
     if is_gone:
-        dealer = request.dealer
+        dealer = dealer_key(request.dealer) or request.dealer
     document = _document(runtime, principal, request.list_id, dealer)
     listed = next((line for line in document["rows"] if line["dealer"] == dealer), None)
     # Of what the newest table has no more, the list says where it was.

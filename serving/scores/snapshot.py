@@ -21,7 +21,7 @@ from features.arrays import Flags, Ints
 from features.domain import license_number
 from features.domain.asof import from_numpy
 from features.domain.office_names import is_any_of
-from features.errors import FeatureError, InvalidValueError
+from features.errors import FeatureError
 from serving import clock, statements
 from serving.errors import NotReadyError, StaleTableError
 from serving.scores.champion import load_champion
@@ -289,14 +289,12 @@ class Snapshot:
         return str(names[found[0]]) if len(found) else asked
 
     def row(self, asked: str) -> int | None:
-        """Return the row of a dealer key or of a license number in any spelling."""
+        """Return the row of a dealer key or a license number, in any spelling."""
         found = self.row_of.get(asked)
         if found is not None:
             return found
-        try:
-            return self.row_of.get(license_number.parse(asked).dealer)
-        except InvalidValueError:
-            return None
+        key = license_number.dealer_key(asked)
+        return None if key is None else self.row_of.get(key)
 
     def changed(self, rows: Ints, **values: npt.NDArray[Any]) -> Snapshot:
         """Return a snapshot in which some columns of some rows have other values.

@@ -29,6 +29,8 @@ from serving.store.result_pages import CURSOR
 # A list of more dealers than this is made in its caller's turn.
 LONG: Final = 500
 
+# Entries of a page of a list where none are asked for.
+_PAGE: Final = 500
 router = APIRouter(prefix="/v1", tags=["lists"])
 
 _FILES: Final[Mapping[str, tuple[str, Callable[..., bytes]]]] = {
@@ -128,19 +130,26 @@ async def read_file(
 async def read_list(
     list_id: _ListPath,
     caller: Annotated[Caller, Depends(allow("lists"))],
-    cursor: Annotated[int | None, Query(ge=0, le=MAX_LIST)] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIST)] = 500,
+    cursor: Annotated[
+        int | None,
+        Query(ge=0, le=MAX_LIST, description="`next_cursor` of the last answer; 0 begins"),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        Query(ge=1, le=MAX_LIST, description=f"Most entries of one page, {_PAGE} by default"),
+    ] = None,
     known: Known = None,
 ) -> Response:
-    """Return the bytes that were issued; with `cursor`, a page of them.
+    """Return the bytes that were issued; with `cursor` or `limit`, a page of them.
 
     A dealer held from the caller since is left out, and an auditor sees no scores.
     """
     content = await _content(caller, list_id)
-    if cursor is None:
+    if cursor is None and limit is None:
         # What is issued never changes; what the caller sees of it does when a hold comes or goes.
         return tagged_json(content, known)
-    return json_answer(to_json(page_of(json.loads(content), cursor=cursor, limit=limit)))
+    page = page_of(json.loads(content), cursor=cursor or 0, limit=limit or _PAGE)
+    return json_answer(to_json(page))
 
 
 async def _content(caller: Caller, list_id: str) -> bytes:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from features.domain import license_number
-from features.errors import InvalidValueError
 from serving.access.accounts import Principal
 from serving.field.dealer_places import DealerPlaces
 from serving.field.newest_listing import newest_listings
@@ -76,19 +75,12 @@ def inspected(
         names = {name: str(snapshot.columns[name][row]) for name in _NAMES}
         office = str(snapshot.columns["office"][row] or "")
         return Inspected(dealer, row, office, names, scope.view.is_gone(dealer))
-    dealer = _key(asked)
+    dealer = license_number.dealer_key(asked) or asked
     found = {} if dealer in scope.hidden else _listed(warehouse, dealer)
     places = DealerPlaces(scope, principal, warehouse)
     if not found or not places.is_theirs(dealer):
         return None
     return Inspected(dealer, None, places.of(dealer).office, found if with_names else {}, True)
-
-
-def _key(asked: str) -> str:
-    try:
-        return license_number.parse(asked).dealer
-    except InvalidValueError:
-        return asked
 
 
 def _listed(warehouse: Path, dealer: str) -> Mapping[str, str]:

@@ -84,7 +84,6 @@ def test_the_audit_page_takes_days_of_the_agency_and_the_route_of_utc(zone, serv
 @BOTH
 def test_an_event_of_the_day_is_found_by_the_agencys_day(zone, served):
     """East of UTC the day begins while it is yesterday there."""
-    day, _ = zone
     store, home = served.runtime.store, served.runtime.settings.home / "warehouse"
     tip = {"tip_id": "P", "dealer": "1-10-00001", "received_on": "2026-01-02", "source": "public",
            "is_self_report": False}  # fmt: skip

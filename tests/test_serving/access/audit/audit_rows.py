@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from itertools import product
 
 from serving.access.audit.reading import Sought, audit_page
@@ -52,7 +52,8 @@ def check_reading(store: Store) -> None:
             and (first is None or row["at"][:10] >= str(first))
             and (last is None or row["at"][:10] <= str(last))
         ]
-        sought = Sought(who, action, deed, first, last)
+        until = "" if last in (None, date.max) else str(last + timedelta(days=1))
+        sought = Sought(who, action, deed, "" if first is None else str(first), until)
         for is_newest in (False, True):
             found, at, has_more = [], 0, True
             while has_more:
