@@ -1,4 +1,4 @@
-"""What a program sends in another spelling or of another type: taken where it is plain, else told."""
+"""What a program sends in another spelling or type: taken where it is plain, else told."""
 
 import pytest
 
