@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.errors import FflRiskError
 from features.home import keep_private
+from features.warehouse.own_rows import open_database
 from models.order.random_share import Draw
 from serving import clock, metrics
 from serving.access.accounts import Directory, Principal
@@ -258,11 +259,17 @@ class Runtime:
             metrics.RELOADS.labels(how)
         self._watcher.start()
         self.wake_rescorer()  # events that a process before this one kept
-        # What is published is answered without the model, whose libraries are slow to load.
-        threading.Thread(target=self._make_heads, name="heads", daemon=True).start()
 
-    def _make_heads(self) -> None:
+    def prepare(self) -> None:
+        """Load in a thread what only some answers need: what is published is answered without.
+
+        Begun sooner it takes from the start every other turn of the interpreter.
+        """
+        threading.Thread(target=self._prepare, name="heads", daemon=True).start()
+
+    def _prepare(self) -> None:
         try:
+            open_database()
             if self._snapshot is not None:
                 self._snapshot.bundle.ready()
         except FflRiskError as error:

@@ -228,6 +228,7 @@ class FflRisk:
         gc.enable()
         # The thread that writes the audit must not hold up the next answer by its whole turn.
         sys.setswitchinterval(0.0005)
+        self.runtime.prepare()
 
     @bentoml.api(route="/v1/score", input_spec=ScoreInput, output_spec=ScoreAnswer)
     @_answers

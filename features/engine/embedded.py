@@ -19,7 +19,6 @@ from datetime import date
 from types import TracebackType
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -137,6 +136,8 @@ class EmbeddedEngine:
         dealers_per_block: int = 2_000,
         threads: int | None = None,
     ) -> None:
+        import duckdb  # many that may ask of an engine never do
+
         self.warehouse = warehouse
         self.rows_per_block = rows_per_block
         self.dealers_per_block = dealers_per_block

@@ -54,7 +54,7 @@ class OwnRows:
             self.warehouse: Warehouse | None = Warehouse.open(path)
         except WarehouseMissingError:
             self.warehouse = None
-        self._cursor = _database().cursor()
+        self._cursor = open_database().cursor()
         self._taken: set[str] = set()
 
     def __enter__(self) -> OwnRows:
@@ -122,7 +122,7 @@ def own_rows(warehouse: Path | OwnRows, dealer: str) -> Iterator[OwnRows]:
 
 
 @cache
-def _database() -> duckdb.DuckDBPyConnection:
+def open_database() -> duckdb.DuckDBPyConnection:
     """Return the database of this process; what a cursor makes in it no other cursor sees."""
     import duckdb  # commands that ask of no dealer start without it
 

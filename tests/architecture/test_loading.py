@@ -80,7 +80,7 @@ def test_a_worker_loads_nothing_that_only_some_answers_use():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     loaded = set(done.stdout.partition("LOADED")[2].split())
     assert "serving.server.app" in loaded, done.stderr
-    never = HEAVY | {"igraph", "sklearn", "lightgbm", "highspy", "pyvrp", "pyproj", "jwt"}
+    never = HEAVY | {"duckdb", "igraph", "sklearn", "lightgbm", "highspy", "pyvrp", "pyproj", "jwt"}
     assert loaded & never == set()
 
 

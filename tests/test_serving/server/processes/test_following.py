@@ -229,7 +229,10 @@ def test_heads_are_made_after_the_start_and_one_that_cannot_be_is_said(runtime, 
     monkeypatch.setattr(type(runtime.snapshot.bundle), "ready", ready, raising=False)
     assert runtime.troubles == []
     runtime.start()
-    assert asked.wait(10)
+    assert not any(thread.name == "heads" for thread in threading.enumerate())
+    assert not asked.is_set()
+    runtime.prepare()
+    assert asked.wait(30)
     wait_for(lambda: runtime.troubles == ["The head compliance cannot be read."])
 
 
