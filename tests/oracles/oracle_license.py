@@ -82,7 +82,8 @@ def _own(mine, as_of):
     if pd.notna(row["expires_on"]):
         out["license_months_to_expiry"] = (row["expires_on"] - as_of).days / 30.4375
     expiries = [day for day in mine["expires_on"] if pd.notna(day)]
-    out["license_renewals"] = sum(b > a for a, b in itertools.pairwise(expiries))
+    latest = list(itertools.accumulate(expiries, max))
+    out["license_renewals"] = sum((b - a).days >= 180 for a, b in itertools.pairwise(latest))
     moves, place = 0, None
     for _, each in mine.iterrows():
         here = premises(each)

@@ -85,7 +85,10 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     _signal(
         name="license_renewals",
         unit="renewals",
-        definition="How often the expiry moved to a later day between listings known.",
+        definition=(
+            "How often the expiry moved, between listings known, at least 180 days beyond the "
+            "latest one listed before."
+        ),
         reason="Renewed {value} times",
         reference="27 CFR 478.45",
     ),

@@ -7,6 +7,8 @@ place in the order of listings from the day it is known, and not before.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ import numpy.typing as npt
 from features.arrays import Ints
 
 Days = npt.NDArray[np.int32]
+# A renewal gives three years. An expiry that moves by less is another spelling of the same: a month
+# read as its first or its last day, or two sources that differ.
+LEAST_RENEWAL: Final = 180
 
 
 @numba.njit(cache=True)
@@ -45,7 +50,7 @@ def walk_listings(
     first, last : ndarray of int, shape (n_dealers, n_dates)
         Rows of the first and the last listing in force, -1 where there is none.
     renewals : ndarray of int, shape (n_dealers, n_dates)
-        How often the expiry moved to a later day.
+        How often the expiry moved beyond the latest one listed before by `LEAST_RENEWAL` days.
     moves : ndarray of int, shape (n_dealers, n_dates)
         How often the premises changed, within the window.
     """
@@ -66,9 +71,9 @@ def walk_listings(
                     first[dealer, j] = row
                 last[dealer, j] = row
                 if expires[row] >= 0:
-                    if expiry >= 0 and expires[row] > expiry:
+                    if expiry >= 0 and expires[row] >= expiry + LEAST_RENEWAL:
                         renewals[dealer, j] += 1
-                    expiry = expires[row]
+                    expiry = max(expiry, np.int64(expires[row]))
                 if premises[row] >= 0:
                     if place >= 0 and premises[row] != place and known[row] >= when - window:
                         moves[dealer, j] += 1

@@ -337,7 +337,8 @@ def moves(c, dealer, m):
 def renewals(c, dealer, m):
     rows = sorted(c.of["licenses"][dealer], key=lambda r: r["listed_on"])
     days = [r["expires_on"] for r in rows if r["expires_on"] is not None]
-    return sum(b > a for a, b in itertools.pairwise(days))
+    latest = itertools.accumulate(days, max)
+    return sum((b - a).days >= 180 for a, b in itertools.pairwise(latest))
 
 
 def others(which):
