@@ -60,24 +60,24 @@ def make_plan(frame: pd.DataFrame, request: PlanRequest) -> Plan:
     tours = route(candidates, request, pool=pool, is_required=is_required, begin=begin)
     abandonment.check()
     proven, packed = _proven(problem, candidates, request, choice=choice, weeks=weeks, tours=tours)
-    if packed is not None:
+    n_kept = int(is_required[_visited(tours)].sum())
+    for begun in (
+        () if packed is None else _to_begin(problem, candidates, request, weeks, packed, tours)
+    ):
         others = route(
             candidates,
             request,
-            pool=np.union1d(pool, [i for members in packed.sets for i in members]),
+            pool=np.union1d(pool, [i for members in begun.sets for i in members]),
             is_required=is_required,
-            begin=packed.sets,
-            is_uneven=packed.is_uneven,
+            begin=begun.sets,
+            is_uneven=begun.is_uneven,
         )
         abandonment.check()
         if _is_better(candidates, others, tours, is_required=is_required):
-            keeps_more = is_required[_visited(others)].sum() > is_required[_visited(tours)].sum()
             tours = others
-            if keeps_more:
-                again, _ = _proven(
-                    problem, candidates, request, choice=choice, weeks=weeks, tours=tours
-                )
-                proven = min(proven, again)
+    if is_required[_visited(tours)].sum() > n_kept:
+        again, _ = _proven(problem, candidates, request, choice=choice, weeks=weeks, tours=tours)
+        proven = min(proven, again)
     objective = _yield_of(candidates, tours)
     bound = max(proven, objective)  # another order may round higher
     return Plan(
@@ -153,6 +153,24 @@ def _proven(
     abandonment.check()
     packed = required_weeks(problem, candidates, request, weeks.prices)
     return (bound if packed is None else min(bound, packed.bound)), packed
+
+
+def _to_begin(
+    problem: Selection,
+    candidates: Candidates,
+    request: PlanRequest,
+    weeks: WholeWeeks | None,
+    packed: RequiredWeeks,
+    tours: tuple[Tour, ...],
+) -> list[RequiredWeeks]:
+    """Return where the router begins anew: with all that is required, where these tours miss some.
+
+    `packed` is of what the tours keep.
+    """
+    if weeks is None or np.isin(np.flatnonzero(problem.is_required), _visited(tours)).all():
+        return [packed]
+    whole = required_weeks(problem, candidates, request, weeks.prices)
+    return [packed] if whole is None else [whole, packed]
 
 
 def _is_better(

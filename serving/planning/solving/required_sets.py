@@ -139,7 +139,6 @@ class RequiredSets:
         base: Bases,
         hours: float,
         *,
-        is_listed: bool,
         sets: dict[int, tuple[int, ...]] | None = None,
     ) -> Floats:
         """Return the most worth of others that fits beside each set, by start.
@@ -150,9 +149,6 @@ class RequiredSets:
         fits = base.need <= hours + _TINY
         lawful = base.first_week[:, None] <= np.arange(self.n_starts)[None, :]
         found = np.where(fits[:, None] & lawful, 0.0, -np.inf)
-        if not is_listed:
-            limit = self._best(hours)[0, cells(np.maximum(hours - base.need, 0.0))]
-            return np.where(found == 0.0, limit[:, None], found)
         for first_root in range(0, len(base), _AT_ONCE):
             root = np.flatnonzero(fits[first_root : first_root + _AT_ONCE]) + first_root
             found = self._filled(base, root, hours, found, sets)

@@ -168,8 +168,7 @@ class _Program:
         first_part = len(self.required)
         first_way = first_part + len(self.parts)
         for base in bases:
-            self._add(base, row=-1, most=1 if base.members.shape[1] else n_weeks, is_listed=True)
-        is_required = self.problem.is_required[self.cut]
+            self._add(base, row=-1, most=1 if base.members.shape[1] else n_weeks)
         for k, part in enumerate(self.parts):
             for base in bases:
                 with_part = self.sets.with_part(base, part.at, part.hours)
@@ -178,7 +177,6 @@ class _Program:
                         with_part,
                         row=first_part + k,
                         most=1 if base.members.shape[1] else part.n,
-                        is_listed=bool(is_required[part.at]),
                     )
         for at in range(len(self.cut)):
             for way in range(self.n_ways):
@@ -191,7 +189,7 @@ class _Program:
                     for k, part in enumerate(self.parts)
                     if part.at == at and part.way == way
                 ]
-        found = self._run(first_way, is_required)
+        found = self._run(first_way, self.problem.is_required[self.cut])
         if found is None:
             return None
         is_uneven = np.zeros(len(self.problem.gain), dtype=bool)
@@ -200,12 +198,12 @@ class _Program:
         taken = np.rint(found.x[: len(self.columns)]).astype(np.int64)
         return RequiredWeeks(self.constant - found.bound, self._sets(taken), is_uneven)
 
-    def _add(self, base: Bases, *, row: int, most: int, is_listed: bool) -> None:
+    def _add(self, base: Bases, *, row: int, most: int) -> None:
         """Add a column for each set, length and start where it is worth more than before."""
         before = np.full((len(base), self.n_starts), -np.inf)
         place = {int(visit): i for i, visit in enumerate(self.required)}
         for hours in sorted(self.weeks):
-            value = self.sets.beside(base, hours, is_listed=is_listed)
+            value = self.sets.beside(base, hours)
             value = np.maximum(value, before)
             for i in range(len(base)):
                 known = -np.inf
@@ -265,7 +263,7 @@ class _Program:
         for at in (j for j in order for _ in range(int(taken[j]))):
             column = self.columns[at]
             best: dict[int, tuple[int, ...]] = {}
-            sets.beside(column.base, column.hours - _SECONDS, is_listed=True, sets=best)
+            sets.beside(column.base, column.hours - _SECONDS, sets=best)
             members = best.get(0, tuple(column.base.members[0].tolist()))
             sets.worth[[m for m in members if m < len(worth)]] = 0.0
             part = column.row - len(self.required)
