@@ -7,9 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from serving import clock
 from serving.runtime import Runtime
 from serving.server.app import build_app
 from serving.web.sign_in.form import local_address
+from tests.test_serving.server.test_clock_set_back import Hands
 
 PASSWORD = "correct horse battery"
 ACCOUNTS = {
@@ -298,7 +300,14 @@ def test_a_hostile_name_is_text(visitor, runtime, snapshot_of):
     assert "\u202e" not in calendar
 
 
-def test_an_outcome_is_recorded_and_the_legal_gate_answers_in_words(visitor, runtime):
+@pytest.fixture
+def june(monkeypatch):
+    """Let it be the first of June 2026 under the service."""
+    hands = Hands()
+    monkeypatch.setattr(clock, "_clock", clock.Clock(hands.wall, hands.steady))
+
+
+def test_an_outcome_is_recorded_and_the_legal_gate_answers_in_words(june, visitor, runtime):
     visitor.sign_in("inspector")
     columns = runtime.snapshot.columns
     is_own = columns["office"] == "office0"
