@@ -162,6 +162,8 @@ def preview(caller: Caller, body: OutcomeRequest) -> tuple[OnRecord | None, Mapp
     """Return how an inspection stands, and what would be kept of it, without keeping it."""
     one = inspected_by(caller, body.dealer)
     warehouse = caller.runtime.settings.home / "warehouse"
+    cited = outcome_rules.each_once(body.violations)
+    body = body.model_copy(update={"violations": cited})
     return outcomes.preview(
         caller.runtime.store, body, dealer=one.dealer,
         who=_author(caller, one, body, caller.purpose()),

@@ -53,10 +53,10 @@ def checked(store: Store, warehouse: Path, request: OutcomeRequest, dealer: str)
         one.model_copy(update={"citation": normalize(one.citation).text})
         for one in request.violations
     ]
-    return request.model_copy(update={"violations": _each_once(spelled)})
+    return request.model_copy(update={"violations": each_once(spelled)})
 
 
-def _each_once(cited: Sequence[Citation]) -> list[Citation]:
+def each_once(cited: Sequence[Citation]) -> list[Citation]:
     """Return each provision once: the records hold one row of it, and none of two that differ.
 
     Raises

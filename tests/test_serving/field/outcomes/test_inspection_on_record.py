@@ -34,12 +34,12 @@ CHANGES = [
     {"outcome": "revocation"}, {"recommended_outcome": None}, {"selected_by": "complaint"},
     {"firearms_unaccounted_initial": 6}, {"firearms_unaccounted_final": None},
     {"legal_basis": None}, {"investigator_token": "another"}, {"list_id": "the list"},
-    {"violations": [ONE]}, {"violations": [ONE, TWO, TWO]},
+    {"violations": [ONE]},
     {"violations": [ONE | {"is_willful": None}, TWO]},
     {"violations": [ONE, TWO | {"is_willful": True}]},
     {"violations": [ONE | {"instances": 4}, TWO]}, {"violations": [ONE | {"is_repeat": None}, TWO]},
 ]  # fmt: skip
-SAME = [{}, {"hours": 8.0}, {"violations": [TWO, ONE]}]
+SAME = [{}, {"hours": 8.0}, {"violations": [TWO, ONE]}, {"violations": [ONE, TWO, TWO]}]
 
 
 @pytest.fixture
