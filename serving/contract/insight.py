@@ -7,9 +7,10 @@ from features.insight.flows.clusters import Cluster, Community, Pattern
 from features.insight.flows.corridors import Corridor
 from features.insight.flows.follow import Link
 from features.insight.flows.hubs import CountyHub, DealerHub
+from features.insight.marginal_yield import Yield
 from features.insight.measures.measure import Measured
 from features.insight.repeats import DealerHistory, OfficeHistory
-from features.insight.staffing import Row, Yield
+from features.insight.staffing import Row
 from serving.contract.answers import Answer, Basis
 
 

@@ -12,7 +12,8 @@ import pytest
 from features.errors import InvalidValueError, WarehouseError
 from features.ingest import ingest
 from features.insight.field_records import FieldRecords, field_records
-from features.insight.staffing import WhatIf, marginal_yield, staffing
+from features.insight.marginal_yield import marginal_yield
+from features.insight.staffing import WhatIf, staffing
 from features.reference.legal.twelve_month_rule import next_eligible
 from features.warehouse import Warehouse
 from tests.simulated import AS_OF as TODAY

@@ -12,7 +12,7 @@ from features.domain.asof import is_known
 from features.domain.number_words import counted
 from features.errors import FflRiskError
 from training.errors import NotTrainedError
-from training.evaluation import gates
+from training.evaluation import calibration_gate, gates
 from training.evaluation.candidate import Candidate
 from training.evaluation.head_evaluation import Overlap, overlap_by_lot
 from training.evaluation.metrics import Interval
@@ -56,7 +56,7 @@ def judge(
                 head, rows, auc=Interval(**candidate.evaluation["heads"][head]["model"]["auc"])
             ),
             gates.not_worse_than_rules(head, rows, capacity=capacity),
-            gates.calibrated(
+            calibration_gate.calibrated(
                 head, rows, limit=limits.max_calibration_error, n_heads=len(candidate.heads)
             ),
         ]

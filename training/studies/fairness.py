@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.arrays import Floats
+from training.evaluation.calibration_gate import LEVEL_KNOWN
 from training.evaluation.candidate import Candidate
-from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.head_evaluation import GROUP, level_weight, membership
 from training.evaluation.metrics import Interval, bootstrap
 from training.studies.documents import GroupFairness

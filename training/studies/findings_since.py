@@ -23,7 +23,8 @@ from features.table import build_features
 from features.warehouse import Warehouse
 from models import Bundle
 from training.evaluation import few_findings as few
-from training.evaluation.gates import LEVEL_TOLERANCE, MANY_FINDINGS, NO_GAIN
+from training.evaluation.calibration_gate import LEVEL_TOLERANCE, MANY_FINDINGS
+from training.evaluation.gates import NO_GAIN
 from training.evaluation.metrics import Interval, Ranking, bootstrap, weighted_share
 from training.heads.compliance.compliance import place_labels
 from training.labels import dated_labels as labels

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.evaluation import efficacy, gates
+from training.evaluation import calibration_gate, efficacy, gates
 from training.evaluation.few_findings import ranks_beyond_chance
 from training.evaluation.head_evaluation import list_membership, measure
 from training.evaluation.metrics import Ranking
@@ -84,7 +84,7 @@ def test_the_slope_is_that_within_years():
     shift = -1.5 * (rows["as_of"].dt.year - 2023)
     rows["y"] = (rng.random(len(rows)) < 1 / (1 + np.exp(-margin - shift))).astype(float)
     rows["score"] = 1 / (1 + np.exp(-margin + shift))
-    slope = gates._slope(rows)
+    slope = calibration_gate._slope(rows)
     assert slope.low < 1 < slope.high
     assert slope.low > 0.5
 

@@ -18,9 +18,9 @@ from features.arrays import Floats
 from features.openjson import Json
 from training.errors import TooFewLabelsError
 from training.evaluation import stability
+from training.evaluation.calibration_gate import LEVEL_KNOWN
 from training.evaluation.documents import SectionRecord, StabilityRecord
 from training.evaluation.few_findings import FEW_FINDINGS
-from training.evaluation.gates import LEVEL_KNOWN
 from training.evaluation.head_evaluation import LEVEL_WEIGHT, measure
 from training.evaluation.metrics import LEVEL, Interval
 from training.heads.compliance import inspection_hours as hours
