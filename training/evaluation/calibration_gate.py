@@ -24,9 +24,8 @@ from training.evaluation.metrics import (
     reliability,
     weighted_share,
 )
-from training.evaluation.promotion_verdict import PASSED, REFUSED, UNSAID, Verdict
+from training.evaluation.promotion_verdict import N_RESAMPLES, PASSED, REFUSED, UNSAID, Verdict
 
-N_RESAMPLES: Final = 300
 _AT_ONCE: Final = 20  # drawn outcomes of all rows that are held together
 # Served over observed: beyond this, with an interval that excludes one, the level is wrong.
 LEVEL_TOLERANCE: Final = 1.25

@@ -30,6 +30,7 @@ from training.evaluation.metrics import (
     bootstrap,
 )
 from training.evaluation.promotion_verdict import (
+    N_RESAMPLES,
     PASSED,
     REFUSED,
     UNSAID,
@@ -39,7 +40,6 @@ from training.evaluation.promotion_verdict import (
     told,
 )
 
-N_RESAMPLES = 300
 # An AUC shown to be below this is no gain worth a visit.
 NO_GAIN: Final = 0.55
 # Recall within which two orders are even.

@@ -15,6 +15,7 @@ Outcome = Literal["passed", "refused", "unsaid"]
 PASSED: Final[Outcome] = "passed"
 REFUSED: Final[Outcome] = "refused"
 UNSAID: Final[Outcome] = "unsaid"
+N_RESAMPLES: Final = 300  # for the interval of what a gate measures
 # What mends a candidate that a gate refused.
 MENDING: Final = {
     "better_than_chance": "give more labels (a wider window in the recipe), or leave the head out",

@@ -139,5 +139,5 @@ def test_every_form_is_answered_with_an_address_refused_or_not():
                 answers = returns_of(node)
                 assert answers, node.name
                 if not all(re.search(_ADDRESSES, answer) for answer in answers):
-                    pages.add(f"{path.name} {node.name}")
-    assert pages == {"sign_in.py sign_in"}
+                    pages.add(f"{path.relative_to(WEB)} {node.name}")
+    assert pages == {"sign_in/pages.py sign_in"}
