@@ -28,8 +28,8 @@ NO_NUL = r"^[^\x00]*$"
 # In the one spelling of each letter in which the warehouse keeps names.
 Name = Annotated[
     str,
-    BeforeValidator(lambda text: normalize("NFC", text) if isinstance(text, str) else text),
     StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=NO_NUL),
+    BeforeValidator(lambda text: normalize("NFC", text) if isinstance(text, str) else text),
 ]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 ListId = Annotated[str, StringConstraints(pattern=r"^L-[0-9]{8}-[0-9a-f]{12}$")]
