@@ -170,26 +170,27 @@ def peers(values: Floats, here: float, *, n_bars: int = 40) -> Peers:
 
 @dataclass(frozen=True)
 class Family:
-    """The contributions of one family of signals."""
+    """The contributions of one family of signals, the small ones together."""
 
     name: str
     total: float
     signals: tuple[Mapping[str, Any], ...] = field(default=())
+    n_small: int = 0
+    small: float = 0.0
 
 
 def families(explanation: Mapping[str, Any], *, least: float = 0.005) -> tuple[list[Family], float]:
     """Return the families, the strongest first, and the scale of their bars.
 
-    Signals that move the priority by less than `least` are summed up in the family's total only.
+    Signals that move the priority by less than `least` are put together, so that what a family
+    shows adds up to its total.
     """
     out = []
     for name, total in explanation["by_family"].items():
-        own = [
-            item
-            for item in explanation["contributions"]
-            if item["family"] == name and abs(item["contribution"]) >= least
-        ]
-        out.append(Family(name, float(total), tuple(own)))
+        own = [item for item in explanation["contributions"] if item["family"] == name]
+        shown = tuple(item for item in own if abs(item["contribution"]) >= least)
+        small = float(total) - sum(item["contribution"] for item in shown)
+        out.append(Family(name, float(total), shown, len(own) - len(shown), small))
     out.sort(key=lambda family: -abs(family.total))
     most = max((abs(family.total) for family in out), default=1.0)
     return out, 96.0 / max(most, 1e-9)

@@ -29,6 +29,7 @@ from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
 from serving.scores.words.area_names import county_label, office_label
+from serving.scores.words.reason_sentences import lack_unsaid
 from serving.scores.words.wording import (
     head_label,
     last_kind_label,
@@ -195,6 +196,7 @@ def environment() -> Environment:
         "whole": lambda value: f"{value:,.0f}",
         "px": lambda value: f"{value:.1f}",
         "percent": percent,
+        "lack_unsaid": lack_unsaid,
         "signed": signed,
         "amount": lambda value: f"{value:.1f}" if value >= 10 else f"{value:.2f}",
         "score": score,

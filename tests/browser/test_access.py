@@ -286,3 +286,15 @@ def test_a_password_may_be_pasted_and_filled_in(browser, site):
     assert page.locator("#name").get_attribute("autocomplete") == "username"
     assert page.evaluate("document.querySelector('#password').onpaste === null")
     own.close()
+
+
+def test_a_phone_shows_the_sentences_of_a_family_over_the_whole_width(page, site, list_path):
+    dealer = open_list(page, site, list_path)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site.url}/dealers/{dealer}")
+    page.locator(".families summary").first.click()
+    sentence = page.locator(".families details[open] th bdi").first
+    expect(sentence).to_be_visible()
+    cell = page.locator(".families details[open] th").first.bounding_box()
+    assert cell is not None
+    assert cell["width"] > 200

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from serving.contract.records.dealers import ContributionRecord
     from serving.contract.records.scores import ReasonRecord
     from serving.scores.table.replaced_rows import ReplacedRows
 
@@ -180,6 +181,14 @@ class Sentences:
     def missing(self, code: int) -> str | None:
         """Say why a value is missing; None when it is observed."""
         return _MISSING.get(code)
+
+
+def lack_unsaid(item: ContributionRecord) -> bool:
+    """Whether a value is missing and its sentence does not say why already."""
+    missing, sentence = item["missing"], item["sentence"]
+    if not missing or missing in sentence:
+        return False
+    return sentence != f"{wording(item['signal'], {'name': item['signal']}).nothing}."
 
 
 def measured_first(reasons: Sequence[_Reason]) -> list[_Reason]:

@@ -308,10 +308,12 @@ def _words_of(name: str) -> HeadWords:
 def percent(value: float) -> str:
     """Write a share in per cent, with the digits that matter.
 
-    >>> percent(0.5), percent(0.0123), percent(0.00012)
-    ('50%', '1.2%', '0.012%')
+    >>> percent(0.5), percent(0.0123), percent(0.00012), percent(1e-9)
+    ('50%', '1.2%', '0.012%', 'less than 0.0001%')
     """
     hundred = 100 * value
+    if 0 < hundred < 0.0001:  # a number so small would be written with an exponent
+        return "less than 0.0001%"
     if hundred == round(hundred) or hundred >= 20:
         return f"{hundred:.0f}%"
     return f"{hundred:.1f}%" if hundred >= 0.1 else f"{hundred:.2g}%"

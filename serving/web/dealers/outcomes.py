@@ -53,6 +53,10 @@ _EXPECTED: Final[Mapping[str, str]] = {
         for name in ("firearms_unaccounted_initial", "firearms_unaccounted_final")
     },
 }
+_OFFERED: Final = "Choose one of those offered"
+_NO_CITATION: Final = (
+    "Enter the citation that this line's instances or mark of willful are of, or take them out"
+)
 # Words of a refusal that is about the days of a visit.
 _ABOUT_DAYS: Final = frozenset({"future.", "opened"})
 _ON_PAGE: Final = (
@@ -235,8 +239,12 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
         except InvalidValueError:
             known = ""
             filled.errors[f"citation_{n}"] = (
-                f"{cited[:40]} is not a citation; enter a section such as 478.124(c)(1),"
-                " or choose one that is offered as you type"
+                _NO_CITATION
+                if not cited
+                else (
+                    f"{cited[:40]} is not a citation; enter a section such as 478.124(c)(1),"
+                    " or choose one that is offered as you type"
+                )
             )
         if instances and not (instances.isdecimal() and float(instances) <= _MOST_INSTANCES):
             filled.errors[f"instances_{n}"] = (
@@ -262,16 +270,22 @@ def _read(caller: Caller, form: FormData, row: Mapping[str, str]) -> Filled:
         "purpose": caller.purpose() or None,
         "violations": violations,
     }
+    together = []
     try:
         filled.request = OutcomeRequest.model_validate(given)
     except ValidationError as faults:
         for fault in faults.errors():
-            # What two fields say together is told of the one that its sentence begins with.
-            name = str(fault["loc"][0] if fault["loc"] else fault["ctx"]["error"]).split()[0]
-            filled.errors.setdefault(name, _EXPECTED.get(name, "Choose one of those offered"))
+            if not fault["loc"]:
+                # What two fields say together is told of the one that its sentence begins with.
+                together.append(str(fault["ctx"]["error"]).split()[0])
+                continue
+            name = str(fault["loc"][0])
+            filled.errors.setdefault(name, _EXPECTED.get(name, _OFFERED))
     # All that is wrong is said at once: also what does not wait for the other fields.
     _check_dates(filled)
     _check_counts(filled)
+    for name in together:
+        filled.errors.setdefault(name, _EXPECTED.get(name, _OFFERED))
     _check_cited(filled)
     _check_number(caller, filled, row["dealer"])
     _check_law(caller, filled, given)
@@ -309,11 +323,15 @@ def _in_order(errors: Mapping[str, str]) -> list[str]:
 
 def _cited(form: FormData) -> list[tuple[str, bool, str]]:
     """Return the citations of a form: its numbered lines, and one a line of a text."""
-    out = [
-        (cited, bool(text(form, f"willful_{n}")), text(form, f"instances_{n}"))
+    lines = [
+        (
+            text(form, f"citation_{n}"),
+            bool(text(form, f"willful_{n}")),
+            text(form, f"instances_{n}"),
+        )
         for n in range(_MOST_LINES)
-        if (cited := text(form, f"citation_{n}"))
     ]
+    out = [line for line in lines if any(line)]
     out += [
         (line.strip().rstrip("* "), line.strip().endswith("*"), "")
         for line in text(form, "citations").splitlines()
@@ -354,7 +372,7 @@ def _check_counts(filled: Filled) -> None:
 
 def _check_cited(filled: Filled) -> None:
     """Say that an inspection without a violation cites none."""
-    n = len(filled.citations)
+    n = sum(bool(cited) for cited, _, _ in filled.citations)
     if filled.values["outcome"] == "none" and n:
         filled.errors.setdefault(
             "outcome",

@@ -161,6 +161,7 @@ def _show(request: Request, caller: Caller, ask: Ask) -> tuple[Response, str]:
         "hubs": marks.hubs(view, points.row, box),
         "least_recovered": marks.LEAST_RECOVERED,
         "table": _county_table(counties, ask),
+        "n_counties": len(counties),
         "n": len(seen.row),
         "n_unplaced": n_unplaced,
         "legend": _legend(cuts),

@@ -124,3 +124,14 @@ def test_every_link_of_the_map_and_a_dossier_is_open_to_who_sees_it(service, nam
         main = page.text.partition('<main id="main"')[2].partition("</main>")[0]
         for one in sorted(set(links(main, "/")))[:60]:
             assert visitor.get(one).status_code == 200, (path, one)
+
+
+def test_a_table_of_some_counties_says_of_how_many(service, monkeypatch):
+    visitor = Visitor(service, "chief")
+    assert "counties with a dealer" not in visitor.get("/map").text
+    monkeypatch.setattr("serving.web.maps.pages._MOST_COUNTIES", 1)
+    page = visitor.get("/map?type=01").text
+    table = page.partition('id="counties-title"')[2].partition("</table>")[0]
+    shown, every = map(int, re.search(r"(\d+) of (\d+) counties with a dealer", page).groups())
+    assert table.count('<tr><th scope="row">') == shown == 1
+    assert 1 < every <= len(set(service.runtime.snapshot.columns["county"]))

@@ -8,6 +8,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.scores.words.reason_sentences import lack_unsaid
+from serving.scores.words.wording import wording
 from serving.web import atlas, charts
 from serving.web.lists.pages import Ask, filtered
 from serving.web.oversight.model import _calibration, card_html
@@ -92,3 +94,34 @@ def test_a_count_of_firearms_is_calibrated_in_numbers_however_few_they_are(head,
     texts = {tick.text for tick in (*chart.x_ticks, *chart.y_ticks)}
     assert any("%" in text for text in texts) == is_chance
     assert ("given the same chance" in chart.help) == is_chance
+
+
+def test_what_a_family_shows_adds_up_to_its_total():
+    moves = [0.4, -0.1, 0.004, 0.0049, 0.0]
+    items = [{"family": "traces", "contribution": moved} for moved in moves]
+    items.append({"family": "tips", "contribution": 0.001})
+    why = {"by_family": {"traces": sum(moves), "tips": 0.001}, "contributions": items}
+    families, _ = charts.families(why)
+    for one in families:
+        shown = sum(item["contribution"] for item in one.signals)
+        assert shown + one.small == pytest.approx(one.total)
+    assert [(one.name, len(one.signals), one.n_small) for one in families] == [
+        ("traces", 2, 3), ("tips", 0, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("signal", "sentence", "missing", "is_shown"),
+    [
+        ("volume_county_share_1y", "An unknown share: nothing to measure.", "nothing to measure",
+         False),
+        ("traces_trend_1y", None, "nothing happened that it could be measured on", False),
+        ("traces_trend_1y", "Trend of traces: not known.", "too few cases to say", True),
+        ("traces_trend_1y", "Traces at about 2 times the level.", None, False),
+    ],
+)  # fmt: skip
+def test_why_a_value_is_missing_is_said_once(signal, sentence, missing, is_shown):
+    said = sentence or f"{wording(signal, {'name': signal}).nothing}."
+    assert len(said) > 1
+    item = {"signal": signal, "sentence": said, "missing": missing}
+    assert lack_unsaid(item) == is_shown

@@ -51,6 +51,8 @@ def test_an_outcome_is_checked_before_it_is_kept_and_stands_on_the_timeline_at_o
         ({"hours": "many"}, "hours"),
         ({"instances_0": "three"}, "instances_0"),
         ({"instances_0": "9" * 40}, "instances_0"),
+        ({"citation_1": "", "instances_1": "4"}, "citation_1"),
+        ({"citation_1": "", "willful_1": "1"}, "citation_1"),
         (
             {"firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "7"},
             "firearms_unaccounted_final",
@@ -67,9 +69,19 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(
     assert f'id="{field}-error"' in answer.text
     assert answer.text.split("<title>")[1].startswith("Error: ")
     for name, value in outcome(**changes).items():
-        if name not in {"step", "kind", "selected_by", "outcome", "willful_0"} and value:
+        if (
+            name not in {"step", "kind", "selected_by", "outcome", "willful_0", "willful_1"}
+            and value
+        ):
             assert f'value="{value}"' in answer.text, name
     assert n_outcomes(service) == 0
+
+
+def test_more_missing_at_the_end_than_at_first_is_called_by_its_name(inspector, free):
+    counts = {"firearms_unaccounted_initial": "3", "firearms_unaccounted_final": "7"}
+    answer = follow(inspector, free, outcome(**counts))
+    assert "Enter no more than the 3 unaccounted for at first" in answer.text
+    assert "Enter a number of firearms" not in answer.text
 
 
 def test_the_number_of_another_dealers_inspection_is_refused(service, inspector, free):
