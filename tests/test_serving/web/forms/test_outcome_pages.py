@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from serving.store.database import instant
 from serving.store.tables import SESSIONS
+from serving.web.form_words import field_label
 from tests.test_serving.pages import Visitor
 from tests.test_serving.web.forms.outcome_form import follow, n_outcomes, outcome
 
@@ -155,3 +156,10 @@ def test_a_trace_visit_that_becomes_a_compliance_one_is_stopped_at_the_check(ser
     assert answer.status_code == 422
     assert 'id="legal_basis-error"' in answer.text
     assert n_outcomes(service) == 1
+
+
+def test_each_label_of_the_form_says_alone_what_it_asks(inspector, free):
+    page = inspector.get(f"/dealers/{free}/outcome").text
+    said = dict(re.findall(r'<label for="(\w+)">([^<]*)', page))
+    for field in ("firearms_unaccounted_initial", "firearms_unaccounted_final"):
+        assert said[field].lower() == field_label(field)
