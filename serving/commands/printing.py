@@ -17,6 +17,7 @@ from rich.table import Table
 
 from features.domain.agency_day import moment_in_words
 from features.domain.number_words import counted
+from serving.scores.words.area_names import codes_in_words
 from serving.scores.words.wording import RATES, head_label
 from serving.statements import PEERS, basis_sentence, scored_alone
 
@@ -148,7 +149,9 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
             ERR.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)
         sys.stdout.buffer.write(to_csv(document))
         return
-    OUT.print(f"[bold]Dealers by priority, {escape(document['area_in_words'])}[/bold]")
+    OUT.print(
+        f"[bold]Dealers by priority, {escape(codes_in_words(document['area_in_words']))}[/bold]"
+    )
     for row in document["rows"]:
         _print_row(row, document["basis"]["as_of"])
     OUT.print(f"\n{escape(basis_sentence(document['basis']))}", soft_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import re
 import secrets
 from collections.abc import Mapping
 from datetime import date
@@ -28,7 +27,7 @@ from serving.errors import NotReadyError
 from serving.lists.owners import owner_in_words
 from serving.runtime import Runtime
 from serving.scores.areas import own_in_words
-from serving.scores.words.area_names import county_label, office_label
+from serving.scores.words.area_names import codes_in_words, county_label, office_label
 from serving.scores.words.reason_sentences import lack_unsaid
 from serving.scores.words.wording import (
     head_label,
@@ -80,8 +79,6 @@ _FAMILIES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 # Heads that count firearms; the others are chances.
 _LEAST_COMPRESSED: Final = 1_000
-_OFFICE: Final = re.compile(r"\boffice (\w+)")
-_COUNTY: Final = re.compile(r"\bcounty (\d{5})\b")
 # What is said at the top of the page, or again by the card after the first two statements.
 _SAID_ALREADY: Final = (
     OLD_RECORDS, UNJUDGED, WITHOUT_COMPLIANCE,  # at the top of the page
@@ -173,9 +170,9 @@ def area_label(text: str) -> str:
     >>> area_label("office 785110"), area_label("county 04013, state AZ")
     ('Phoenix: Maricopa County, AZ (office 785110)', 'Maricopa County, AZ, state AZ')
     """
-    text = text.replace("everything within the caller's area", "all of the owner's area")
-    text = _OFFICE.sub(lambda found: office_label(found[1]), text)
-    return _COUNTY.sub(lambda found: county_label(found[1]), text)
+    return codes_in_words(
+        text.replace("everything within the caller's area", "all of the owner's area")
+    )
 
 
 @cache

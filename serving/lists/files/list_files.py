@@ -16,6 +16,7 @@ from serving.contract.field.decisions import OVERRIDE_WORDS
 from serving.lists.owners import owner_in_words
 from serving.papers.spreadsheet import Field, Sheet, Value, book
 from serving.papers.typesetting import pdf
+from serving.scores.words.area_names import codes_in_words
 from serving.scores.words.wording import (
     RATES,
     head_label,
@@ -45,7 +46,7 @@ def header(document: Mapping[str, Any]) -> list[str]:
     return [
         f"List {document['list_id']}, issued {moment_in_words(document['issued_at'])} to "
         f"{owner_in_words(document['owner'])}",
-        f"Area: {area}.{f' {said}' if said else ''}",
+        f"Area: {codes_in_words(area)}.{f' {said}' if said else ''}",
         basis_sentence(document["basis"]),
         PEERS,
         *document["disclaimers"],

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from typing import Final
 
 from features import reference
+
+_OFFICE: Final = re.compile(r"\boffice (\w+)")
+_COUNTY: Final = re.compile(r"\bcounty (\d{5})\b")
 
 
 @cache
@@ -36,3 +41,13 @@ def county_label(code: str) -> str:
     if code not in known.index:
         return f"county {code}"
     return f"{known['county_name'][code]!s}, {known['state'][code]!s}"
+
+
+def codes_in_words(text: str) -> str:
+    """Return a text about an area with what its offices and counties are called.
+
+    >>> codes_in_words("office 785110, county 04013")
+    'Phoenix: Maricopa County, AZ (office 785110), Maricopa County, AZ'
+    """
+    text = _OFFICE.sub(lambda found: office_label(found[1]), text)
+    return _COUNTY.sub(lambda found: county_label(found[1]), text)

@@ -78,3 +78,11 @@ def test_files_say_whom_the_law_kept_off_as_the_page_does(service):
     assert "1 dealer was passed over" in header({**document, "design": few})[1]
     none = {**design, "n_eligible": design["n_in_area"]}
     assert "passed over" not in header({**document, "design": none})[1]
+
+
+def test_papers_and_terminal_call_an_area_as_the_page_does(listed, capsys):
+    named = {**listed, "area_in_words": "office 785110, county 04013"}
+    said = "Phoenix: Maricopa County, AZ (office 785110), Maricopa County, AZ"
+    assert header(named)[1].startswith(f"Area: {said}.")
+    print_list(named, as_json=False, as_csv=False)
+    assert said in " ".join(capsys.readouterr().out.split())

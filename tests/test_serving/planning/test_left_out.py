@@ -74,3 +74,19 @@ def test_a_plan_emptied_by_hand_says_so_and_takes_its_visit_back(service, superv
     assert supervisor.post(f"{at}/moves", back, at=at).status_code == 303
     again = service.get(f"/v1{at}", "supervisor").json()
     assert {visit["dealer"] for visit in again["visits"]} == {only}
+
+
+def test_a_plan_that_breaks_a_rule_is_not_said_to_be_approvable(service, supervisor, monkeypatch):
+    said = "9-99-99999 was drawn at random and found no place."
+    monkeypatch.setattr("serving.planning.planner._shortfalls", lambda *_, **__: (said,))
+    at = f"/plans/{keep(supervisor, names='inspector, gus', investigators='2')}"
+    made = supervisor.get(at).text
+    assert "This one can be approved without them." in made
+    plan = service.get(f"/v1{at}", "supervisor").json()
+    for dealer in dict.fromkeys(visit["dealer"] for visit in plan["visits"]):
+        asked = {"move_dealer": dealer, "move_week": "1", "move_investigator": "2"}
+        assert supervisor.post(f"{at}/moves", asked, at=at).status_code == 303
+    broken = supervisor.get(at).text
+    assert "This plan breaks a rule." in broken
+    assert "Left out, though required" in broken
+    assert "can be approved without them" not in broken
