@@ -30,6 +30,7 @@ from serving.field.outcomes import outcome_rules
 from serving.field.outcomes.inspection_on_record import OnRecord
 from serving.planning.kept.store import plans_with
 from serving.web.dealers.outcome_check import LABELS, check
+from serving.web.dealers.told_again import last_told
 from serving.web.rendering import dealer_name, page, upper_first
 from serving.web.sealed import MOST, opened, sealed
 from serving.web.sign_in.visitor import PageRoute, checked_form, may, text
@@ -103,8 +104,9 @@ async def ask(
     caller: Annotated[Caller, Depends(may("outcomes"))],
     list_id: Annotated[str, Query(alias="list", max_length=40, pattern="^[A-Za-z0-9-]*$")] = "",
     draft: Annotated[str, Query(max_length=2 * MOST)] = "",
+    inspection: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """Show the empty form, or one on its way: to be mended, gone on with, or checked."""
+    """Show the empty form, what was told, or a form on its way: to be mended or checked."""
     row = await asyncio.to_thread(_row, caller, dealer)
     await caller.record(row["dealer"], purpose=caller.purpose())
     fields = opened(draft, caller.principal, row["dealer"]) if draft else None
@@ -112,6 +114,11 @@ async def ask(
         plans = await asyncio.to_thread(_plans_with, caller, row["dealer"], list_id)
         own = [one.plan_id for one in plans if caller.principal.name in one.investigators]
         given = {"list_id": list_id, "plan_id": own[0] if own else ""}
+        told = await asyncio.to_thread(
+            last_told, caller.runtime.store, row["dealer"], inspection, fields=_FIELDS
+        )
+        if told is not None:
+            return _form(request, caller, row, Filled(*told, plans=plans), is_lost=bool(draft))
         return _form(request, caller, row, Filled(given, [], plans=plans), is_lost=bool(draft))
     return await _answer(request, caller, row, FormData(dict(fields)))
 

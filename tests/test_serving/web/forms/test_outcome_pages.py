@@ -163,3 +163,35 @@ def test_each_label_of_the_form_says_alone_what_it_asks(inspector, free):
     said = dict(re.findall(r'<label for="(\w+)">([^<]*)', page))
     for field in ("firearms_unaccounted_initial", "firearms_unaccounted_final"):
         assert said[field].lower() == field_label(field)
+
+
+def test_what_was_told_is_put_right_without_being_typed_again(service, inspector, free):
+    body = {
+        "inspection_id": "I-7", "dealer": free, "opened_on": "2026-02-02", "outcome": "report",
+        "closed_on": "2026-02-05", "hours": 12.5, "kind": "recall", "selected_by": "complaint",
+        "firearms_unaccounted_initial": 5, "firearms_unaccounted_final": 2,
+        "violations": [{"citation": "478.124(c)(1)", "is_willful": True, "instances": 3},
+                       {"citation": "478.21(a)"}],
+    }  # fmt: skip
+    assert service.post("/v1/outcomes", "inspector", body).status_code == 200
+    (address,) = re.findall(r'href="([^"]+\?inspection=[^"]+)"', inspector.get("/work").text)
+    form = inspector.get(unescape(address))
+    assert form.status_code == 200
+    main = form.text.partition('<form class="card"')[2].partition("</form>")[0]
+    fields = {n: unescape(v) for n, v in re.findall(r'name="(\w+)"[^>]* value="([^"]*)"', main)}
+    fields = {n: v for n, v in fields.items() if not n.startswith("willful") and n != "csrf"}
+    fields |= dict.fromkeys(re.findall(r'name="(willful_\d+)" value="1" checked', main), "1")
+    for name, options in re.findall(r'<select id="\w+" name="(\w+)"[^>]*>(.*?)</select>', main):
+        chosen = re.search(r'<option(?: value="([^"]*)")? selected>([^<]*)', options)
+        fields[name] = (chosen[1] or chosen[2]) if chosen else ""
+    again = follow(inspector, free, fields | {"step": "check", "outcome": "warning_letter"})
+    assert again.status_code == 200
+    changes = re.findall(r"<li>([^<]*becomes?[^<]*)</li>", again.text)
+    assert changes == ["Outcome: report of violations becomes warning letter"], again.text
+    assert "Citations: " not in again.text
+
+
+def test_a_number_of_which_nothing_was_told_opens_an_empty_form(inspector, free):
+    form = inspector.get(f"/dealers/{free}/outcome?inspection=I-never")
+    assert form.status_code == 200
+    assert "I-never" not in form.text
