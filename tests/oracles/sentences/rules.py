@@ -101,8 +101,8 @@ RULES = [
         none(lambda t: to_crime(t) is not None, 5),
     ),
     fact(
-        "Share of firearms traced that were recovered soon after the sale not known: no trace with "
-        f"both days in {W}",
+        "Share of firearms traced that were recovered within .* of the sale not known: no trace "
+        f"with both days in {W}",
         lambda c, d, m: not any(to_crime(t) is not None for t in c.traces(d, m["w"])),
     ),
     fact(

@@ -339,3 +339,10 @@ def test_a_share_is_of_those_whose_value_is_known():
     )
     older = Peers(table.drop(columns="n_dealers")).standing("x", "01", 5.0)
     assert older == standing
+
+
+def test_no_two_signals_that_could_not_be_measured_are_said_alike():
+    nothing = [wording(signal.name, {"name": signal.name}).nothing for signal in SIGNALS]
+    said = [text for text in nothing if text]
+    assert len(said) > 5
+    assert len(set(said)) == len(said)
