@@ -49,6 +49,10 @@ _GATES: Final[Mapping[str, str]] = {
     "champion": "whether it finds as much as the bundle before",
     "fairness": "whether a group loses by it",
 }
+# How a card's own statements begin of which every answer's first two hold the same.
+_OF_CARD: Final = (
+    "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
+)  # fmt: skip
 OLD_RECORDS: Final = "These answers rest on records to"
 PUBLIC_BASIS: Final = (
     "Built from published records alone: the license listing and inspections that ended in a "
@@ -154,6 +158,15 @@ def in_brief(said: Sequence[str]) -> list[str]:
     """
     traces = [TRACES_IN_BRIEF] if TRACE_DISCLAIMER in said else []
     return [*_before(said), NOT_EVIDENCE_IN_BRIEF, *traces]
+
+
+def each_once(said: Sequence[str]) -> list[str]:
+    """Return the disclaimers, each thing once: a card repeats what every answer begins with.
+
+    >>> each_once([PUBLIC_BASIS, "A score is not evidence. It orders.", PUBLIC_BASIS, "more"])[1:]
+    ['more']
+    """
+    return [one for one in dict.fromkeys(said) if not one.startswith(_OF_CARD)]
 
 
 def _before(said: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from features.domain.agency_day import moment_in_words
 from features.domain.number_words import counted
 from serving.scores.words.area_names import codes_in_words
 from serving.scores.words.wording import RATES, head_label
-from serving.statements import PEERS, basis_sentence, scored_alone
+from serving.statements import PEERS, basis_sentence, each_once, scored_alone
 
 if TYPE_CHECKING:
     from serving.access.audit.writer import Verdict
@@ -171,7 +171,7 @@ def print_list(document: Mapping[str, Any], *, as_json: bool, as_csv: bool) -> N
         )
     OUT.print(PEERS)
     OUT.print("What it does not know:")
-    for line in document["disclaimers"]:
+    for line in each_once(document["disclaimers"]):
         OUT.print(f"  - {escape(line)}")
 
 
@@ -250,7 +250,7 @@ def print_explanation(document: Mapping[str, Any], *, as_json: bool) -> None:
         for change in way["changes"]:
             OUT.print(f"  {escape(change['sentence'])}")
     OUT.print(escape(basis_sentence(document["basis"])))
-    for line in document["disclaimers"]:
+    for line in each_once(document["disclaimers"]):
         OUT.print(f"[dim]{escape(line)}[/dim]")
 
 

@@ -46,6 +46,7 @@ from serving.statements import (
     UNJUDGED,
     WITHOUT_COMPLIANCE,
     data_sentence,
+    each_once,
     scored_alone,
 )
 
@@ -79,11 +80,7 @@ _FAMILIES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 # Heads that count firearms; the others are chances.
 _LEAST_COMPRESSED: Final = 1_000
-# What is said at the top of the page, or again by the card after the first two statements.
-_SAID_ALREADY: Final = (
-    OLD_RECORDS, UNJUDGED, WITHOUT_COMPLIANCE,  # at the top of the page
-    "A score is not evidence. It orders", "It never justifies letting", "Traces are requested by",
-)  # fmt: skip
+_AT_THE_TOP: Final = (OLD_RECORDS, UNJUDGED, WITHOUT_COMPLIANCE)  # of every page
 # (name, address, text, the action of `serving.access.roles` that it needs)
 _PAGES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("lists", "/lists", "Lists", "lists"),
@@ -294,9 +291,9 @@ def _data(runtime: Runtime) -> _DataNote:
 
 
 def _said(runtime: Runtime) -> list[str]:
-    """Return what must be said, each thing once: the card of a model repeats the first two."""
-    said = list(runtime.snapshot.disclaimers)
-    return [s for s in dict.fromkeys(said) if not s.startswith(_SAID_ALREADY)]
+    """Return what must be said and does not stand at the top of the page."""
+    said = each_once(runtime.snapshot.disclaimers)
+    return [one for one in said if not one.startswith(_AT_THE_TOP)]
 
 
 def _basis(runtime: Runtime) -> BasisRecord | None:

@@ -14,6 +14,7 @@ from serving.papers.typesetting import pdf
 from serving.planning.calendar import Entry, to_calendar
 from serving.planning.kept.document import WeekOf, weeks_of_document
 from serving.planning.kept.elsewhere import also_sentence
+from serving.planning.kept.in_names import move_in_words
 from serving.planning.kept.nights import evenings_sentence
 from serving.scores.words.area_names import office_label
 from serving.scores.words.wording import (
@@ -76,6 +77,10 @@ def about(plan: KeptPlan) -> list[str]:
     lines += [also_sentence(one) for one in plan.also_in]
     lines += [f"Breaks a rule: {sentence}" for sentence in plan.broken]
     lines += [f"Left out: {sentence}" for sentence in plan.shortfalls]
+    names = {visit.dealer: visit.name for visit in plan.visits}
+    lines += [
+        f"Changed by hand: {move_in_words(move, plan.investigators, names)}." for move in plan.moves
+    ]
     if not plan.visits:
         lines.append(without_visits(plan))
     return [*lines, basis_sentence(plan.basis.model_dump(mode="json")), *plan.disclaimers]

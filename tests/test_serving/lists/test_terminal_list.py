@@ -27,6 +27,15 @@ def test_a_terminal_says_which_rows_are_not_there_for_their_priority(service, ca
     assert printed.count("last compliance or recall inspection opened") == len(seen)
 
 
+def test_a_terminal_says_each_thing_once(service, capsys):
+    document = service.post("/v1/rank", "chief", {"k": 3}).json()
+    again = ["A score is not evidence. It orders inspections; it shows no violation.", "Else."]
+    document["disclaimers"] = [*document["disclaimers"], *again, "Else."]
+    print_list(document, as_json=False, as_csv=False)
+    printed = capsys.readouterr().out
+    assert (printed.count("orders inspections"), printed.count("Else.")) == (1, 1)
+
+
 def test_what_the_next_command_is_given_is_printed_whole(monkeypatch):
     """A narrow terminal, or a pipe, cut the number of a list short."""
     out = StringIO()

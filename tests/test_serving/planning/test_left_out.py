@@ -67,6 +67,7 @@ def test_a_plan_emptied_by_hand_says_so_and_takes_its_visit_back(service, superv
     emptied = KeptPlan.model_validate(service.get(f"/v1{at}", "supervisor").json())
     assert not emptied.visits
     assert "All visits were left out by hand." in about(emptied)
+    assert f"Changed by hand: {only} left out." in about(emptied)
     kept = supervisor.get(at).text
     assert "All visits were left out by hand." in kept
     assert re.search(rf'<option value="{only}">Left out: ', kept)
