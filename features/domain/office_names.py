@@ -1,6 +1,6 @@
 """One rule for the name of an office or a division: letter case and blanks tell none apart.
 
-People type them: ``Houston North``, ``HOUSTON  NORTH`` and ``houston north `` are one office. Which
+People type them: ``Houston North``, ``HOUSTON  NORTH`` and ``houston north`` are one office. Which
 spelling stands for it is told by use; names are compared by `name_key` alone.
 """
 

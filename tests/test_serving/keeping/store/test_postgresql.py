@@ -191,7 +191,7 @@ def test_writers_of_several_processes_make_one_chain(url: str):
 
 def test_the_same_event_sent_many_times_at_once_is_kept_once(store: Store):
     answers = at_once(8, lambda _: events.keep(store, "tips", [TIP], ledger=LEDGER))
-    assert sum(len(ids) for ids, _ in answers) == 1
+    assert sum(len(one.ids) for one in answers) == 1
     assert n_rows(store, EVENTS) == 1
 
 
