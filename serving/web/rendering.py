@@ -30,6 +30,7 @@ from serving.scores.areas import own_in_words
 from serving.scores.words.area_names import codes_in_words, county_label, office_label
 from serving.scores.words.reason_sentences import lack_unsaid
 from serving.scores.words.wording import (
+    RATES,
     head_label,
     last_kind_label,
     miles,
@@ -183,6 +184,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     # Each showing of a form that makes a thing is told apart by it (`serving.web.once`).
+    env.globals["rates"] = RATES
     env.globals["once"] = lambda: secrets.token_urlsafe(12)
     env.filters |= {
         "upper_first": upper_first,

@@ -41,7 +41,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 # What may be said above a page, by a word in the address: never the address's own words.
 _DONE: Final = {
     "kept": "The plan is kept.",
-    "moved": "The change is kept as a new version; the plan is a draft again.",
+    "moved": "The change is kept as a new version, a draft until it is approved.",
     "approved": "The plan is approved. Hand it over to those who carry it out.",
     "handed_over": "The plan is handed over.",
     "withdrawn": "The plan is withdrawn.",

@@ -48,6 +48,7 @@ def test_a_dossier_says_what_would_take_a_dealer_below_the_first_places(
         in inspector.get(f"/dealers/{first}").text
     )
     page = inspector.get(f"/dealers/{last}").text
+    assert page.count("expected, between") == 1  # firearms; the chance beside it is none
     assert "It is not among the office’s first 3 by priority" in page
     assert said not in page
     by_hand = {"k": 5, "manual": [{"dealer": last, "reason": "a tip", "legal_basis": None}]}

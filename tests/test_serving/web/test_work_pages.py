@@ -326,7 +326,7 @@ def test_whom_work_can_be_handed_to_is_named_of_the_own_offices_alone(service, i
     service.runtime.directory.add_account("leaver", "inspector", areas=["office:office0"])
     service.runtime.directory.set_active("leaver", False)
     plan = Visitor(service, "supervisor").get("/plan").text
-    assert "Inspectors here: colleague, inspector.</p>" in plan
+    assert "Inspectors of the offices to choose from: colleague, inspector.</p>" in plan
     issued = service.post("/v1/rank", "inspector", {"k": 3}).json()["list_id"]
     page = inspector.get(f"/lists/{issued}").text
     named = page.split('<datalist id="people">')[1].split("</datalist>")[0]
