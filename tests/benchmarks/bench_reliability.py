@@ -154,7 +154,7 @@ def _table_state(home: Path) -> object:
 
 def load(country: Country) -> None:
     """Ask two workers at a steady rate for scores and lists; count what is not answered 200."""
-    from tests.test_serving.test_end_to_end import dealer
+    from tests.test_serving.published_country import dealer
 
     statuses: Counter[str] = Counter()
     times: list[float] = []

@@ -21,7 +21,7 @@ from features.errors import InvalidValueError
 from features.ingest import ingest
 from features.table import FeatureTable, build_features
 from features.warehouse import Warehouse
-from tests.test_serving.test_end_to_end import AS_OF, write_country
+from tests.test_serving.published_country import AS_OF, write_country
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark")]
 START_SECONDS = 120

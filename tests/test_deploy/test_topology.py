@@ -25,7 +25,7 @@ from serving.store.database import Store
 from tests.test_deploy.test_recipes import COMPOSE, proxy_text
 from tests.test_deploy.tools import program
 from tests.test_serving.keeping.store.test_postgresql import Server
-from tests.test_serving.test_end_to_end import publish_country
+from tests.test_serving.published_country import publish_country
 from training.registry.tracker import Tracker
 
 pytestmark = [

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from serving.scores.snapshot import Snapshot
-from tests.test_serving.test_end_to_end import country  # noqa: F401
+from tests.test_serving.published_country import country  # noqa: F401
 
 LOADED = """
 import sys

@@ -15,7 +15,7 @@ from serving.runtime import Runtime
 from serving.scores import holds
 from serving.scores.publish import publish
 from serving.settings import Settings
-from tests.test_serving.test_end_to_end import AS_OF, write_champion, write_country
+from tests.test_serving.published_country import AS_OF, write_champion, write_country
 from training.registry.tracker import Tracker
 
 

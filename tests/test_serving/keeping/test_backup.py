@@ -19,7 +19,7 @@ from serving.keeping.backup import back_up
 from serving.keeping.restore import restore
 from serving.settings import Settings
 from serving.store.database import Store
-from tests.test_serving.test_end_to_end import publish_country
+from tests.test_serving.published_country import publish_country
 
 PASSPHRASE = "four invented words here"
 

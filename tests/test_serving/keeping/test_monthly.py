@@ -20,7 +20,7 @@ from features.ingest import ingest
 from features.simulation.country.options import Options
 from features.simulation.simulate import simulate
 from features.warehouse import Warehouse
-from tests.test_serving.test_end_to_end import write_champion
+from tests.test_serving.published_country import write_champion
 from training.recipe import RECIPES
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from serving.runtime import Runtime
 from serving.settings import Settings
 from tests.test_serving.pages import Visitor
-from tests.test_serving.test_end_to_end import publish_country
+from tests.test_serving.published_country import publish_country
 
 
 @pytest.fixture

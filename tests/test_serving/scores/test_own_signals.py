@@ -18,7 +18,7 @@ from models.policy import Policy
 from serving.errors import NotReadyError
 from serving.scores.publish import publish
 from serving.scores.snapshot import Snapshot
-from tests.test_serving.test_end_to_end import AS_OF, write_country
+from tests.test_serving.published_country import AS_OF, write_country
 
 FAMILY = """
 from features.signals.own import Y3, Context, FamilyColumns, Signal, Sum

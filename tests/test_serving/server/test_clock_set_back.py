@@ -15,7 +15,7 @@ from serving.scores import holds
 from serving.store.tables import AUDIT
 from tests.test_serving.field.test_reading_back import listed_by, tell
 from tests.test_serving.pages import Visitor
-from tests.test_serving.test_end_to_end import dealer, write_country
+from tests.test_serving.published_country import dealer, write_country
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BACK = pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)], ids=["1h", "1d"])

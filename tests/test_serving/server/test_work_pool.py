@@ -15,7 +15,7 @@ from serving import work_pool
 from serving.errors import DiskError, OverloadedError
 from serving.scores.publish import publish
 from serving.work_pool import HeavyWork
-from tests.test_serving.test_end_to_end import AS_OF, country  # noqa: F401 - a fixture
+from tests.test_serving.published_country import AS_OF, country  # noqa: F401 - a fixture
 
 
 def test_identities_take_turns_and_nobody_waits_behind_anothers_queue():

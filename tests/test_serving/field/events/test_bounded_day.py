@@ -20,7 +20,7 @@ from serving.scores.snapshot import Snapshot
 from serving.settings import Settings
 from tests.test_serving.field.events.test_first_event import TODAY, TOMORROW, trace
 from tests.test_serving.pages import Visitor
-from tests.test_serving.test_end_to_end import AS_OF, publish_country
+from tests.test_serving.published_country import AS_OF, publish_country
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end_to_end")]
 TOUCHED, OTHER = 5, 11

@@ -23,7 +23,7 @@ from serving.scores.publish import publish, score_rows
 from serving.scores.snapshot import Snapshot
 from serving.scores.table.dealer_facts import dealer_facts
 from serving.settings import Settings
-from tests.test_serving.test_end_to_end import publish_country
+from tests.test_serving.published_country import publish_country
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("end_to_end")]
 TODAY, TOMORROW = date(2026, 1, 5), date(2026, 1, 6)

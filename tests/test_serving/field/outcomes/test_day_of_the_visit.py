@@ -12,8 +12,8 @@ from serving import clock
 from serving.field.outcomes import outcomes
 from tests.test_serving.field.test_reading_back import tell
 from tests.test_serving.pages import Visitor
+from tests.test_serving.published_country import write_country
 from tests.test_serving.server.test_clock_set_back import Hands
-from tests.test_serving.test_end_to_end import write_country
 from tests.test_serving.web.forms.outcome_form import follow, outcome
 
 # Eight in the morning of March 10 in Guam, ten in the evening of March 9 by UTC.

@@ -39,7 +39,7 @@ from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store, instant
 from serving.store.tables import ACCOUNTS, EVENTS, LISTS, METADATA
 from tests.test_serving.access.audit.audit_rows import check_reading
-from tests.test_serving.test_end_to_end import AS_OF, publish_country
+from tests.test_serving.published_country import AS_OF, publish_country
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql")]
 KEY = b"k" * 32

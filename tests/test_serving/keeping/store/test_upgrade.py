@@ -30,7 +30,7 @@ from serving.scores.publish import publish
 from serving.settings import Settings
 from serving.store.database import HEAD_REVISION, Store
 from serving.store.tables import DECISIONS
-from tests.test_serving.test_end_to_end import write_champion
+from tests.test_serving.published_country import write_champion
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 FACTS: dict[str, Any] = json.loads((GOLDEN / "home-0.1.0.json").read_text())

@@ -17,8 +17,8 @@ from serving.contract.features import FeaturesAnswer
 from serving.contract.plan import PlanAnswer
 from serving.scores.snapshot import Snapshot
 from serving.store.tables import AUDIT
+from tests.test_serving.published_country import dealer
 from tests.test_serving.server.processes.test_crash import Country
-from tests.test_serving.test_end_to_end import dealer
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash")]
 PURPOSE = "licensing"

@@ -24,7 +24,7 @@ from serving.access.accounts import Directory
 from serving.access.audit.writer import load_key, verify
 from serving.store.database import Store
 from serving.store.tables import AUDIT, DECISIONS, EVENTS, LISTS, OUTCOMES
-from tests.test_serving.test_end_to_end import (
+from tests.test_serving.published_country import (
     AS_OF,
     dealer,
     publish_country,

@@ -22,7 +22,7 @@ from serving.settings import Settings
 from serving.store.tables import OUTCOMES
 from serving.store.warehouse_progress import Collected
 from tests.test_serving.conftest import NEVER, Service, make_snapshot
-from tests.test_serving.test_end_to_end import AS_OF, country  # noqa: F401 - a fixture
+from tests.test_serving.published_country import AS_OF, country  # noqa: F401 - a fixture
 
 
 def another_worker(service: Service, settings: Settings | None = None) -> Service:
